@@ -1,0 +1,17 @@
+//! plimsoll: the stupidly simple monitor for a Linux server. This is the map.
+//!
+//! One sample's way, top to bottom; a room may use the rooms above it, never those below:
+//!
+//! ```text
+//!   model      what a sample, a series, a key and a clock are; no I/O
+//!   collect    /proc, /sys, statvfs -> readings            (one file a collector)
+//!   pipeline   the bounded queue between sources and store, the latest value of each series
+//!   store      the one SQLite file: schema, writer, readers
+//!   config     plimsoll.toml -> settings of the rooms
+//!   http       /metrics, /health, /api/status              (view)
+//!   daemon     timers, threads, control socket, shutdown; knows all of the above
+//!   cli        one file a verb                             (view)
+//! ```
+
+pub mod collect;
+pub mod model;

@@ -1,0 +1,64 @@
+//! model: time as an argument. Rooms take a [`Clock`], so tests never sleep.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+
+/// Where the time comes from.
+pub trait Clock: Send + Sync {
+    /// Milliseconds since 1970-01-01 00:00 UTC; jumps when somebody sets the clock.
+    fn wall_ms(&self) -> i64;
+    /// Milliseconds since boot, time asleep included (`CLOCK_BOOTTIME`); never jumps.
+    fn boot_ms(&self) -> i64;
+}
+
+/// The kernel's clocks.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct SystemClock;
+
+fn ms(t: rustix::time::Timespec) -> i64 {
+    t.tv_sec * 1000 + t.tv_nsec / 1_000_000
+}
+
+impl Clock for SystemClock {
+    fn wall_ms(&self) -> i64 {
+        ms(rustix::time::clock_gettime(rustix::time::ClockId::Realtime))
+    }
+
+    fn boot_ms(&self) -> i64 {
+        ms(rustix::time::clock_gettime(rustix::time::ClockId::Boottime))
+    }
+}
+
+/// A clock that stands still until it is told otherwise.
+#[derive(Debug, Default)]
+pub struct ManualClock {
+    wall: AtomicI64,
+    boot: AtomicI64,
+}
+
+impl ManualClock {
+    /// A clock showing `wall_ms`, booted just now.
+    pub fn at(wall_ms: i64) -> Self {
+        Self { wall: AtomicI64::new(wall_ms), boot: AtomicI64::new(0) }
+    }
+
+    /// Time passes on both clocks.
+    pub fn advance(&self, ms: i64) {
+        self.wall.fetch_add(ms, Ordering::Relaxed);
+        self.boot.fetch_add(ms, Ordering::Relaxed);
+    }
+
+    /// Somebody sets the wall clock; no time passes.
+    pub fn step_wall(&self, ms: i64) {
+        self.wall.fetch_add(ms, Ordering::Relaxed);
+    }
+}
+
+impl Clock for ManualClock {
+    fn wall_ms(&self) -> i64 {
+        self.wall.load(Ordering::Relaxed)
+    }
+
+    fn boot_ms(&self) -> i64 {
+        self.boot.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,15 @@
+//! model: what a sample, a series and a clock are. No I/O enters here but reading the clock.
+
+mod clock;
+mod glob;
+mod key;
+mod recorder;
+mod registry;
+mod series;
+
+pub use clock::{Clock, ManualClock, SystemClock};
+pub use glob::{Glob, KeyFilter};
+pub use key::{parse_key, write_key};
+pub use recorder::{Metric, Recorder};
+pub use registry::{Registry, SeriesRef};
+pub use series::{Identity, Kind, Labels, Sample, Series};

@@ -1,0 +1,72 @@
+//! model: each series gets a small number for the life of the process.
+
+use std::hash::BuildHasher;
+use std::sync::{Arc, RwLock};
+
+use hashbrown::HashTable;
+
+use super::{Identity, Series};
+
+/// A series' number in one [`Registry`]; dense, from 0, never reused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SeriesRef(pub u32);
+
+/// All series this process has seen. Cheap to share: readers do not block each other.
+#[derive(Debug, Default)]
+pub struct Registry {
+    inner: RwLock<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    list: Vec<Arc<Series>>,
+    /// Seeded per process: names come from the network too.
+    hasher: foldhash::quality::RandomState,
+    index: HashTable<u32>,
+}
+
+impl Registry {
+    /// The number of this series, new or known. What is known about it is kept from its first
+    /// mention.
+    pub fn intern(&self, series: Series) -> SeriesRef {
+        if let Some(known) = self.find(&series.identity) {
+            return known;
+        }
+        let mut inner = self.inner.write().unwrap_or_else(|e| e.into_inner());
+        let Inner { list, hasher, index } = &mut *inner;
+        let hash = hasher.hash_one(&series.identity);
+        if let Some(known) = index.find(hash, |i| list[*i as usize].identity == series.identity) {
+            return SeriesRef(*known);
+        }
+        let number = list.len() as u32;
+        list.push(Arc::new(series));
+        index.insert_unique(hash, number, |i| hasher.hash_one(&list[*i as usize].identity));
+        SeriesRef(number)
+    }
+
+    /// The number of a known series.
+    pub fn find(&self, identity: &Identity) -> Option<SeriesRef> {
+        let inner = self.inner.read().unwrap_or_else(|e| e.into_inner());
+        let hash = inner.hasher.hash_one(identity);
+        inner
+            .index
+            .find(hash, |i| inner.list[*i as usize].identity == *identity)
+            .map(|i| SeriesRef(*i))
+    }
+
+    /// The series behind a number of this registry.
+    pub fn get(&self, series: SeriesRef) -> Arc<Series> {
+        let inner = self.inner.read().unwrap_or_else(|e| e.into_inner());
+        Arc::clone(&inner.list[series.0 as usize])
+    }
+
+    /// How many there are; numbers run from 0 to this.
+    pub fn len(&self) -> usize {
+        self.inner.read().unwrap_or_else(|e| e.into_inner()).list.len()
+    }
+
+    /// Whether nothing has been seen yet.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
