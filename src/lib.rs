@@ -15,3 +15,5 @@
 
 pub mod collect;
 pub mod model;
+pub mod pipeline;
+pub mod store;

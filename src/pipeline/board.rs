@@ -1,0 +1,126 @@
+//! pipeline: the board of what is wrong right now. It is what `/health` shows, and what keeps the
+//! log short: a failure that repeats is logged once, then as a count at growing distances.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use crate::model::Clock;
+
+/// One thing that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// Since when, in ms since 1970 UTC.
+    pub since: i64,
+    /// How often it was seen since.
+    pub count: u64,
+    /// What was said the last time.
+    pub message: String,
+}
+
+struct Entry {
+    problem: Problem,
+    since_boot: i64,
+    next_log: i64,
+    pause: i64,
+}
+
+/// See the module's text.
+pub struct Board {
+    clock: Arc<dyn Clock>,
+    entries: Mutex<BTreeMap<String, Entry>>,
+}
+
+const FIRST_PAUSE_MS: i64 = 60_000;
+const LONGEST_PAUSE_MS: i64 = 3_600_000;
+
+impl Board {
+    /// An empty board.
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self { clock, entries: Mutex::default() }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Entry>> {
+        self.entries.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
+    /// Something failed. `subject` says what (`collector filesystem`, `database`).
+    pub fn fail(&self, subject: &str, message: String) {
+        let now = self.clock.boot_ms();
+        let mut entries = self.lock();
+        if let Some(entry) = entries.get_mut(subject) {
+            entry.problem.count += 1;
+            entry.problem.message = message;
+            if now >= entry.next_log {
+                let Problem { count, message, .. } = &entry.problem;
+                let for_ = seconds(now - entry.since_boot);
+                tracing::warn!("{subject}: still failing after {for_} ({count} times): {message}");
+                entry.pause = (entry.pause * 10).min(LONGEST_PAUSE_MS);
+                entry.next_log = now + entry.pause;
+            }
+            return;
+        }
+        tracing::warn!("{subject}: {message}");
+        entries.insert(
+            subject.to_owned(),
+            Entry {
+                problem: Problem { since: self.clock.wall_ms(), count: 1, message },
+                since_boot: now,
+                next_log: now + FIRST_PAUSE_MS,
+                pause: FIRST_PAUSE_MS,
+            },
+        );
+    }
+
+    /// It works (again).
+    pub fn ok(&self, subject: &str) {
+        let mut entries = self.lock();
+        if entries.is_empty() {
+            return;
+        }
+        if let Some(entry) = entries.remove(subject) {
+            let for_ = seconds(self.clock.boot_ms() - entry.since_boot);
+            let count = entry.problem.count;
+            tracing::info!("{subject}: works again after {for_} ({count} failures)");
+        }
+    }
+
+    /// It is no longer looked at (a collector switched off).
+    pub fn forget(&self, subject: &str) {
+        self.lock().remove(subject);
+    }
+
+    /// What is wrong now, by subject.
+    pub fn problems(&self) -> Vec<(String, Problem)> {
+        self.lock().iter().map(|(s, e)| (s.clone(), e.problem.clone())).collect()
+    }
+}
+
+fn seconds(ms: i64) -> String {
+    format!("{} s", ms / 1000)
+}
+
+impl std::fmt::Debug for Board {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_map().entries(self.problems()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::ManualClock;
+
+    #[test]
+    fn a_problem_is_counted_and_ends() {
+        let clock = Arc::new(ManualClock::at(5_000));
+        let board = Board::new(clock.clone());
+        board.fail("collector x", "first".into());
+        clock.advance(10);
+        board.fail("collector x", "second".into());
+        board.ok("collector y");
+        let problem = Problem { since: 5_000, count: 2, message: "second".into() };
+        assert_eq!(board.problems(), [("collector x".to_owned(), problem)]);
+        board.ok("collector x");
+        assert_eq!(board.problems(), []);
+    }
+}

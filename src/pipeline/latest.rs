@@ -1,0 +1,101 @@
+//! pipeline: the newest value of every series, for `/metrics`, `/health` and the burst rules.
+
+use std::sync::Mutex;
+
+use crate::model::SeriesRef;
+
+/// The readings of one source at one moment belong together: what was not in the newest of them
+/// has vanished (an unmounted disk).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Group(u32);
+
+/// See the module's text.
+#[derive(Debug, Default)]
+pub struct Latest {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    /// By series number.
+    values: Vec<Option<Entry>>,
+    /// By group number: its newest moment.
+    groups: Vec<i64>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    group: Group,
+    ts: i64,
+    value: f64,
+}
+
+impl Latest {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
+    /// A group for one more source.
+    pub fn group(&self) -> Group {
+        let mut inner = self.lock();
+        inner.groups.push(i64::MIN);
+        Group(inner.groups.len() as u32 - 1)
+    }
+
+    /// The readings of one source at one moment.
+    pub fn update(&self, group: Group, ts: i64, samples: &[(SeriesRef, f64)]) {
+        let mut inner = self.lock();
+        inner.groups[group.0 as usize] = ts;
+        for &(series, value) in samples {
+            let at = series.0 as usize;
+            if at >= inner.values.len() {
+                inner.values.resize(at + 1, None);
+            }
+            inner.values[at] = Some(Entry { group, ts, value });
+        }
+    }
+
+    /// A source has gone (switched off by a reload): its values with it.
+    pub fn retire(&self, group: Group) {
+        self.lock().groups[group.0 as usize] = i64::MIN;
+    }
+
+    /// The current value of a series and its time.
+    pub fn get(&self, series: SeriesRef) -> Option<(i64, f64)> {
+        let inner = self.lock();
+        inner
+            .values
+            .get(series.0 as usize)?
+            .filter(|e| inner.groups[e.group.0 as usize] == e.ts)
+            .map(|e| (e.ts, e.value))
+    }
+
+    /// Every current value: series, time, value; in the order of the series' numbers.
+    pub fn all(&self) -> Vec<(SeriesRef, i64, f64)> {
+        let inner = self.lock();
+        (0..)
+            .zip(&inner.values)
+            .filter_map(|(i, e)| e.map(|e| (SeriesRef(i), e)))
+            .filter(|(_, e)| inner.groups[e.group.0 as usize] == e.ts)
+            .map(|(s, e)| (s, e.ts, e.value))
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_newest_reading_lacks_is_gone() {
+        let latest = Latest::default();
+        let (a, b) = (latest.group(), latest.group());
+        latest.update(a, 1, &[(SeriesRef(0), 1.0), (SeriesRef(2), 2.0)]);
+        latest.update(b, 1, &[(SeriesRef(1), 3.0)]);
+        latest.update(a, 2, &[(SeriesRef(2), 4.0)]);
+        assert_eq!(latest.all(), [(SeriesRef(1), 1, 3.0), (SeriesRef(2), 2, 4.0)]);
+        latest.retire(b);
+        assert_eq!(latest.get(SeriesRef(1)), None);
+        assert_eq!(latest.get(SeriesRef(2)), Some((2, 4.0)));
+    }
+}

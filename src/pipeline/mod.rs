@@ -1,0 +1,12 @@
+//! pipeline: what lies between sources and store: a bounded queue, the latest value of each series,
+//! the counters of both, and the board of what is wrong. No files, no sockets, no SQL.
+
+mod board;
+mod counters;
+mod latest;
+mod queue;
+
+pub use board::{Board, Problem};
+pub use counters::{Counters, Source};
+pub use latest::{Group, Latest};
+pub use queue::{Batch, MAX_SAMPLES, Queue};

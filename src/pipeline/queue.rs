@@ -1,0 +1,205 @@
+//! pipeline: the one queue in front of the store.
+//!
+//! Bound: age (what the config says, 15 minutes by default) and [`MAX_SAMPLES`]. Policy: the oldest
+//! batch goes first, because the newest is what an operator with a full disk looks at. Counter:
+//! `plimsoll_samples_dropped_total{reason="queue_full"}`.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+use super::{Counters, Source};
+use crate::model::SeriesRef;
+
+/// 64 MB: what a machine with a full disk may spend on waiting samples, whatever the config says.
+pub const MAX_SAMPLES: usize = 4_000_000;
+
+/// The readings of one moment.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Batch {
+    /// Who brought them.
+    pub source: Source,
+    /// Milliseconds since 1970 UTC.
+    pub ts: i64,
+    /// Series and value.
+    pub samples: Vec<(SeriesRef, f64)>,
+}
+
+/// See the module's text.
+#[derive(Debug)]
+pub struct Queue {
+    max_age_ms: i64,
+    max_samples: usize,
+    counters: Arc<Counters>,
+    state: Mutex<State>,
+    wake: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    batches: VecDeque<Batch>,
+    samples: usize,
+    closed: bool,
+    /// Emptied buffers on their way back to the senders.
+    spare: Vec<Vec<(SeriesRef, f64)>>,
+}
+
+impl Queue {
+    /// An empty queue that keeps what is younger than `max_age_ms`, counted from its newest batch.
+    pub fn new(max_age_ms: i64, max_samples: usize, counters: Arc<Counters>) -> Self {
+        Self { max_age_ms, max_samples, counters, state: Mutex::default(), wake: Condvar::new() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
+    /// Queues a batch; never waits. The buffer to fill for the next one comes back.
+    pub fn push(&self, batch: Batch) -> Vec<(SeriesRef, f64)> {
+        let mut state = self.lock();
+        let newest = batch.ts;
+        state.samples += batch.samples.len();
+        state.batches.push_back(batch);
+        self.trim(&mut state, newest);
+        let spare = state.spare.pop().unwrap_or_default();
+        drop(state);
+        self.wake.notify_one();
+        spare
+    }
+
+    fn trim(&self, state: &mut State, newest: i64) {
+        while state.batches.len() > 1
+            && (state.samples > self.max_samples
+                || state.batches.front().is_some_and(|b| newest - b.ts > self.max_age_ms))
+        {
+            if let Some(old) = state.batches.pop_front() {
+                state.samples -= old.samples.len();
+                self.counters.dropped(old.source, old.samples.len() as u64);
+            }
+        }
+    }
+
+    /// Moves everything into `into`, waiting until there is something, the queue is closed, or the
+    /// time has come. False: closed and empty.
+    pub fn take(&self, into: &mut Vec<Batch>, until: Instant) -> bool {
+        let mut state = self.lock();
+        while state.batches.is_empty() && !state.closed {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return true;
+            }
+            state = match self.wake.wait_timeout(state, left) {
+                Ok((state, _)) => state,
+                Err(poisoned) => poisoned.into_inner().0,
+            };
+        }
+        state.samples = 0;
+        into.extend(state.batches.drain(..));
+        !(into.is_empty() && state.closed)
+    }
+
+    /// Puts batches that could not be written back in front, oldest first, within the bounds.
+    pub fn give_back(&self, batches: &mut Vec<Batch>) {
+        let mut state = self.lock();
+        for batch in batches.drain(..).rev() {
+            state.samples += batch.samples.len();
+            state.batches.push_front(batch);
+        }
+        let newest = state.batches.back().map_or(0, |b| b.ts);
+        self.trim(&mut state, newest);
+    }
+
+    /// Hands the buffers of written batches back to the senders.
+    pub fn recycle(&self, batches: &mut Vec<Batch>) {
+        let mut state = self.lock();
+        for mut batch in batches.drain(..) {
+            if state.spare.len() < 4 {
+                batch.samples.clear();
+                state.spare.push(batch.samples);
+            }
+        }
+    }
+
+    /// Waits until the queue is closed or the time is over; used between failing commits.
+    pub fn rest(&self, pause: Duration) {
+        let state = self.lock();
+        if !state.closed {
+            let _unused = self.wake.wait_timeout_while(state, pause, |s| !s.closed);
+        }
+    }
+
+    /// No more batches will come.
+    pub fn close(&self) {
+        self.lock().closed = true;
+        self.wake.notify_all();
+    }
+
+    /// Whether [`Queue::close`] was called.
+    pub fn is_closed(&self) -> bool {
+        self.lock().closed
+    }
+
+    /// Samples waiting.
+    pub fn len(&self) -> usize {
+        self.lock().samples
+    }
+
+    /// Whether none waits.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn batch(ts: i64, samples: usize) -> Batch {
+        Batch { source: Source::Collect, ts, samples: vec![(SeriesRef(0), 1.0); samples] }
+    }
+
+    fn drain(queue: &Queue) -> Vec<i64> {
+        let mut out = Vec::new();
+        queue.take(&mut out, Instant::now());
+        out.iter().map(|b| b.ts).collect()
+    }
+
+    #[test]
+    fn the_oldest_goes_first_and_is_counted() {
+        let counters = Arc::new(Counters::default());
+        let queue = Queue::new(10, 100, Arc::clone(&counters));
+        for ts in [0, 5, 10, 11] {
+            queue.push(batch(ts, 2));
+        }
+        assert_eq!(drain(&queue), [5, 10, 11]);
+        assert_eq!(counters.lost_by(Source::Collect)[0], ("queue_full", 2));
+        queue.push(batch(20, 60));
+        queue.push(batch(21, 60));
+        assert_eq!(drain(&queue), [21]);
+        assert_eq!(counters.lost_by(Source::Collect)[0], ("queue_full", 62));
+    }
+
+    #[test]
+    fn what_could_not_be_written_waits_in_order() {
+        let queue = Queue::new(1_000, 100, Arc::default());
+        queue.push(batch(1, 1));
+        queue.push(batch(2, 1));
+        let mut taken = Vec::new();
+        assert!(queue.take(&mut taken, Instant::now()));
+        queue.push(batch(3, 1));
+        queue.give_back(&mut taken);
+        assert_eq!((queue.len(), drain(&queue)), (3, vec![1, 2, 3]));
+    }
+
+    #[test]
+    fn closing_ends_the_waiting() {
+        let queue = Queue::new(1, 1, Arc::default());
+        queue.push(batch(1, 1));
+        queue.close();
+        let far = Instant::now() + Duration::from_secs(600);
+        let mut taken = Vec::new();
+        assert!(queue.take(&mut taken, far), "what was queued is still given out");
+        taken.clear();
+        assert!(!queue.take(&mut taken, far));
+    }
+}

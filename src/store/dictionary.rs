@@ -1,0 +1,132 @@
+//! store: from a series of this process to its row in `series_dict`, found or made once.
+
+use std::sync::Arc;
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::SqlError;
+use crate::model::{Identity, Labels, Registry, Series, SeriesRef, parse_key};
+
+/// Names that SQL clients may bring; beyond it new ones are refused and counted, known ones go on.
+const MAX_SQL_NAMES: usize = 20_000;
+
+/// Row ids by series number, and by key for what SQL clients insert.
+#[derive(Debug)]
+pub(super) struct Dictionary {
+    registry: Arc<Registry>,
+    ids: Vec<Option<i64>>,
+    by_key: hashbrown::HashMap<Box<str>, i64, foldhash::quality::RandomState>,
+}
+
+impl Dictionary {
+    pub(super) fn new(registry: Arc<Registry>) -> Self {
+        Self { registry, ids: Vec::new(), by_key: hashbrown::HashMap::default() }
+    }
+
+    /// Rows made in a transaction that was rolled back are not there.
+    pub(super) fn forget(&mut self) {
+        self.ids.clear();
+        self.by_key.clear();
+    }
+
+    /// The row of a series; made if it is new.
+    #[inline]
+    pub(super) fn id(&mut self, conn: &Connection, series: SeriesRef) -> Result<i64, SqlError> {
+        if let Some(Some(id)) = self.ids.get(series.0 as usize) {
+            return Ok(*id);
+        }
+        let id = find_or_make(conn, &self.registry.get(series))?;
+        let at = series.0 as usize;
+        if at >= self.ids.len() {
+            self.ids.resize(at + 1, None);
+        }
+        self.ids[at] = Some(id);
+        Ok(id)
+    }
+
+    /// The row that a key means on this machine: a known series with that key (a built-in one
+    /// first), otherwise a new one with this job. `None`: too many names.
+    pub(super) fn id_of_key(
+        &mut self,
+        conn: &Connection,
+        key: &str,
+        job: &str,
+    ) -> Result<Option<i64>, SqlError> {
+        if let Some(id) = self.by_key.get(key) {
+            return Ok(Some(*id));
+        }
+        let known = conn
+            .prepare_cached(
+                "SELECT id FROM series_dict WHERE key = ?1 AND system_id = 1
+                 ORDER BY job <> 'node', id LIMIT 1",
+            )?
+            .query_row([key], |row| row.get(0))
+            .optional()?;
+        let id = match known {
+            Some(id) => id,
+            None => {
+                if self.by_key.len() >= MAX_SQL_NAMES {
+                    return Ok(None);
+                }
+                let (name, labels) = parse_key(key);
+                let series = Series::undescribed(Identity::local(job, &name, labels));
+                find_or_make(conn, &series)?
+            }
+        };
+        if self.by_key.len() < MAX_SQL_NAMES {
+            self.by_key.insert(key.into(), id);
+        }
+        Ok(Some(id))
+    }
+}
+
+fn find_or_make(conn: &Connection, series: &Series) -> Result<i64, SqlError> {
+    let Identity { system, job, name, labels } = &series.identity;
+    let system_id = match system {
+        None => 1,
+        Some(system) => system_id(conn, system)?,
+    };
+    let labels = labels_json(labels);
+    let known = conn
+        .prepare_cached(
+            "SELECT id FROM series_dict
+             WHERE system_id = ?1 AND job = ?2 AND name = ?3 AND labels = ?4",
+        )?
+        .query_row(params![system_id, job, name, labels], |row| row.get(0))
+        .optional()?;
+    if let Some(id) = known {
+        return Ok(id);
+    }
+    conn.prepare_cached(
+        "INSERT INTO series_dict (system_id, job, name, labels, key, kind, unit, help)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+    )?
+    .insert(params![
+        system_id,
+        job,
+        name,
+        labels,
+        series.identity.key(),
+        series.kind.as_str(),
+        series.unit,
+        series.help
+    ])
+}
+
+fn system_id(conn: &Connection, system: &str) -> Result<i64, SqlError> {
+    let known = conn
+        .prepare_cached("SELECT id FROM system_dict WHERE name = ?1")?
+        .query_row([system], |row| row.get(0))
+        .optional()?;
+    match known {
+        Some(id) => Ok(id),
+        None => conn.prepare_cached("INSERT INTO system_dict (name) VALUES (?1)")?.insert([system]),
+    }
+}
+
+/// `{"device":"sda"}`, sorted by name: one text for one set of labels.
+fn labels_json(labels: &Labels) -> String {
+    let map: serde_json::Map<String, serde_json::Value> =
+        labels.iter().map(|(n, v)| (n.to_owned(), v.into())).collect();
+    serde_json::Value::Object(map).to_string()
+}

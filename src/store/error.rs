@@ -1,0 +1,101 @@
+//! store: why a database cannot be used, in sentences that say what to do next.
+
+use std::path::PathBuf;
+
+/// Why a database was not opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Somebody else collects into this file.
+    #[error(
+        "{path} is in use by plimsoll process {pid}\n  \
+         stop it first (kill {pid}, or systemctl stop plimsoll), or give this one a file of its own: --db FILE"
+    )]
+    InUse {
+        /// The database.
+        path: PathBuf,
+        /// The other process.
+        pid: String,
+    },
+    /// The file is something else.
+    #[error(
+        "{path} is not an SQLite database; it was left as it is\n  give another file: --db FILE"
+    )]
+    NotSqlite {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The database belongs to another program.
+    #[error(
+        "{path} is an SQLite database, but not one of plimsoll's; it was left as it is\n  \
+         give another file: --db FILE"
+    )]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A later plimsoll wrote it.
+    #[error(
+        "{path} has schema version {found}; this plimsoll knows versions up to {known}; it was left as it is\n  \
+         run the newer plimsoll that wrote it, or give another file: --db FILE"
+    )]
+    Newer {
+        /// The database.
+        path: PathBuf,
+        /// Its `PRAGMA user_version`.
+        found: i64,
+        /// The newest this program knows.
+        known: i64,
+    },
+    /// The file cannot be read as a database any more.
+    #[error("{path} is damaged: {source}")]
+    Damaged {
+        /// The database.
+        path: PathBuf,
+        /// What SQLite found.
+        source: rusqlite::Error,
+    },
+    /// There is no such file, for those who only read.
+    #[error(
+        "there is no database at {path}\n  start collecting with 'plimsoll run', or say where it is: --db FILE"
+    )]
+    Missing {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// The file or its folder cannot be written.
+    #[error("cannot write {path}: {reason}\n  {hint}")]
+    Unwritable {
+        /// File or folder.
+        path: PathBuf,
+        /// What the kernel or SQLite said.
+        reason: String,
+        /// What to do next.
+        hint: &'static str,
+    },
+    /// Anything else SQLite says.
+    #[error("{path}: {source}")]
+    Sqlite {
+        /// The database.
+        path: PathBuf,
+        /// What SQLite said.
+        source: rusqlite::Error,
+    },
+}
+
+impl OpenError {
+    /// Sorts SQLite's answer into what a person can act on.
+    pub(super) fn from_sqlite(path: &std::path::Path, source: rusqlite::Error) -> Self {
+        use rusqlite::ErrorCode as E;
+        let path = path.to_owned();
+        match source.sqlite_error_code() {
+            Some(E::NotADatabase) => Self::NotSqlite { path },
+            Some(E::DatabaseCorrupt) => Self::Damaged { path, source },
+            Some(E::CannotOpen | E::ReadOnly | E::PermissionDenied) => Self::Unwritable {
+                path,
+                reason: source.to_string(),
+                hint: "choose a place that this user may write: --db FILE",
+            },
+            _ => Self::Sqlite { path, source },
+        }
+    }
+}

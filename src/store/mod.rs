@@ -1,0 +1,29 @@
+//! store: the one SQLite file. The only room that imports SQLite; it knows nothing of sockets and
+//! of /proc.
+//!
+//! ```text
+//!   queue -> writer (one thread) -> Store::commit -> samples     one transaction a beat
+//!   SQL clients -> metrics (view) -> inbox -> Store::take_inbox -> samples
+//!   samples -> Reader -> status, export, sql
+//! ```
+
+mod dictionary;
+mod error;
+mod inbox;
+mod lock;
+mod open;
+mod read;
+mod value;
+mod write;
+mod writer;
+
+pub use error::OpenError;
+pub use lock::{Lock, lock_path};
+pub use open::{APPLICATION_ID, SCHEMA_VERSION, Store, sizes};
+pub use read::{Cell, Known, Reader, Row, Sizes};
+pub use value::{from_column, to_sql};
+pub use write::Written;
+pub use writer::{Writer, WriterSettings};
+
+/// What SQLite says when a statement fails.
+pub type SqlError = rusqlite::Error;

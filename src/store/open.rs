@@ -1,0 +1,167 @@
+//! store: opening the database for writing: the checks before the first byte is touched, creation,
+//! the connection's settings.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::dictionary::Dictionary;
+use super::{Lock, OpenError, SqlError};
+use crate::model::Registry;
+
+/// `PLIM`: marks the file as ours (`file metrics.sqlite` shows it).
+pub const APPLICATION_ID: i64 = 0x504C_494D;
+/// The newest schema this program knows; `PRAGMA user_version`.
+pub const SCHEMA_VERSION: i64 = 1;
+
+const SCHEMA: &str = include_str!("sql/v1.sql");
+
+/// Older ones can corrupt a database when the write-ahead log is reset while it is read.
+const OLDEST_SQLITE: i32 = 3_051_003;
+
+/// How long a commit waits for a foreign writer before its samples go back to the queue.
+const BUSY: Duration = Duration::from_millis(250);
+
+/// The database, open for writing by this process alone.
+#[derive(Debug)]
+pub struct Store {
+    pub(super) conn: Connection,
+    pub(super) dictionary: Dictionary,
+    path: PathBuf,
+    _lock: Lock,
+}
+
+impl Store {
+    /// Opens or creates the database. `system` is this machine's name in it.
+    pub fn open(path: &Path, system: &str, registry: Arc<Registry>) -> Result<Self, OpenError> {
+        assert!(
+            rusqlite::version_number() >= OLDEST_SQLITE,
+            "built with SQLite {}, which can lose data; 3.51.3 or newer is needed",
+            rusqlite::version()
+        );
+        check_folder(path)?;
+        let lock = Lock::take(path)?;
+        let conn = connect(path)?;
+        conn.execute(
+            "INSERT INTO system_dict (id, name) VALUES (1, ?1)
+             ON CONFLICT (id) DO UPDATE SET name = ?1 WHERE name <> ?1",
+            [system],
+        )
+        .map_err(|e| OpenError::from_sqlite(path, e))?;
+        Ok(Self { conn, dictionary: Dictionary::new(registry), path: path.to_owned(), _lock: lock })
+    }
+
+    /// Where the database is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Takes a new connection. After a failed write nothing that SQLite has cached can be trusted:
+    /// the kernel may have dropped the pages it could not write.
+    pub fn reopen(&mut self) -> Result<(), OpenError> {
+        self.conn = connect(&self.path)?;
+        self.dictionary.forget();
+        Ok(())
+    }
+
+    /// Moves the write-ahead log into the database file without waiting for readers.
+    pub fn checkpoint(&self) -> Result<(), SqlError> {
+        self.conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
+    }
+}
+
+fn check_folder(path: &Path) -> Result<(), OpenError> {
+    let folder = match path.parent() {
+        Some(p) if !p.as_os_str().is_empty() => p,
+        _ => Path::new("."),
+    };
+    let unwritable =
+        |reason: String, hint| OpenError::Unwritable { path: folder.to_owned(), reason, hint };
+    match std::fs::metadata(folder) {
+        Ok(meta) if !meta.is_dir() => {
+            Err(unwritable("it is not a folder".into(), "give another place: --db FILE"))
+        }
+        Ok(_) => Ok(()),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Err(unwritable(
+            "the folder does not exist".into(),
+            "make it first (mkdir -p), or give another place: --db FILE",
+        )),
+        Err(e) => {
+            Err(unwritable(e.to_string(), "choose a place that this user may write: --db FILE"))
+        }
+    }
+}
+
+fn connect(path: &Path) -> Result<Connection, OpenError> {
+    let fail = |e| OpenError::from_sqlite(path, e);
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_CREATE
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut conn = Connection::open_with_flags(path, flags).map_err(fail)?;
+    conn.busy_timeout(BUSY).map_err(fail)?;
+    let fresh = check_ours(&conn, path)?;
+    if fresh {
+        // Only before the first table: lets the file shrink later.
+        conn.pragma_update(None, "auto_vacuum", "INCREMENTAL").map_err(fail)?;
+    }
+    // FULL: a power cut loses at most what was not committed. The checkpoint is the writer's own
+    // decision (wal_autocheckpoint 0), so that no beat pays for it unasked.
+    conn.execute_batch(
+        "PRAGMA journal_mode = WAL;
+         PRAGMA synchronous = FULL;
+         PRAGMA wal_autocheckpoint = 0;
+         PRAGMA journal_size_limit = 4194304;
+         PRAGMA cache_size = -512;
+         PRAGMA temp_store = MEMORY;",
+    )
+    .map_err(fail)?;
+    if fresh {
+        create(&mut conn).map_err(fail)?;
+    }
+    Ok(conn)
+}
+
+fn create(conn: &mut Connection) -> Result<(), SqlError> {
+    let tx = conn.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    tx.execute_batch(SCHEMA)?;
+    tx.pragma_update(None, "application_id", APPLICATION_ID)?;
+    tx.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+    tx.commit()
+}
+
+/// Whether the file is empty; an error if it is not for us. Reads only.
+pub(super) fn check_ours(conn: &Connection, path: &Path) -> Result<bool, OpenError> {
+    let pragma = |name: &str| -> Result<i64, OpenError> {
+        conn.pragma_query_value(None, name, |row| row.get(0))
+            .map_err(|e| OpenError::from_sqlite(path, e))
+    };
+    let application = pragma("application_id")?;
+    let version = pragma("user_version")?;
+    let schema = pragma("schema_version")?;
+    if schema == 0 && application == 0 && version == 0 {
+        return Ok(true);
+    }
+    if application != APPLICATION_ID {
+        return Err(OpenError::Foreign { path: path.to_owned() });
+    }
+    if version > SCHEMA_VERSION {
+        return Err(OpenError::Newer {
+            path: path.to_owned(),
+            found: version,
+            known: SCHEMA_VERSION,
+        });
+    }
+    Ok(false)
+}
+
+/// Bytes on disk of the database, its write-ahead log and its shared-memory index.
+pub fn sizes(path: &Path) -> [(&'static str, u64); 3] {
+    let size = |suffix: &str| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(suffix);
+        std::fs::metadata(PathBuf::from(name)).map_or(0, |m| m.len())
+    };
+    [("main", size("")), ("wal", size("-wal")), ("shm", size("-shm"))]
+}

@@ -1,0 +1,293 @@
+//! store: reading, beside the writer and without it. Read-only connections; nothing here can
+//! change the file.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
+
+use super::open::check_ours;
+use super::{OpenError, SqlError, from_column};
+use crate::model::{Glob, Kind};
+
+/// A read-only view of the database.
+#[derive(Debug)]
+pub struct Reader {
+    conn: Connection,
+    path: PathBuf,
+}
+
+/// A series as the database knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Known {
+    /// Its row.
+    pub id: i64,
+    /// 1 is the machine the file belongs to.
+    pub system_id: i64,
+    /// That system's name.
+    pub system: String,
+    /// The series in one string.
+    pub key: String,
+    /// Its name.
+    pub name: String,
+    /// Its labels as a JSON object.
+    pub labels: String,
+    /// Where it came from.
+    pub job: String,
+    /// How it behaves.
+    pub kind: Kind,
+    /// Base unit, or nothing.
+    pub unit: String,
+    /// One sentence, or nothing.
+    pub help: String,
+}
+
+/// One plain row.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Row {
+    /// Its series.
+    pub series_id: i64,
+    /// Milliseconds since 1970 UTC.
+    pub ts: i64,
+    /// The value.
+    pub value: f64,
+}
+
+/// A value in the answer to a free SQL statement.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Cell {
+    /// NULL
+    Null,
+    /// INTEGER
+    Integer(i64),
+    /// REAL
+    Real(f64),
+    /// TEXT; what is not UTF-8 in it is replaced.
+    Text(String),
+    /// BLOB
+    Blob(Vec<u8>),
+}
+
+/// What the database holds, counted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sizes {
+    /// Rows in `samples`.
+    pub samples: u64,
+    /// Pages of `samples`, in bytes.
+    pub sample_bytes: u64,
+    /// The whole file in bytes, without the write-ahead log.
+    pub file_bytes: u64,
+    /// Oldest and newest sample, ms since 1970 UTC.
+    pub range: Option<(i64, i64)>,
+}
+
+impl Reader {
+    /// Opens a database that exists; works beside a daemon, without one, and from read-only media.
+    pub fn open(path: &Path) -> Result<Self, OpenError> {
+        match std::fs::metadata(path) {
+            Ok(meta) if meta.is_dir() => {
+                return Err(OpenError::NotSqlite { path: path.to_owned() });
+            }
+            Ok(_) => {}
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+                return Err(OpenError::Missing { path: path.to_owned() });
+            }
+            Err(e) => {
+                return Err(OpenError::Unwritable {
+                    path: path.to_owned(),
+                    reason: e.to_string(),
+                    hint: "run this as a user who may read it, for example with sudo",
+                });
+            }
+        }
+        let attempt = |uri: Option<String>| -> Result<Self, OpenError> {
+            let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
+                | OpenFlags::SQLITE_OPEN_NO_MUTEX
+                | OpenFlags::SQLITE_OPEN_URI;
+            let conn = match &uri {
+                Some(uri) => Connection::open_with_flags(uri, flags),
+                None => Connection::open_with_flags(path, flags & !OpenFlags::SQLITE_OPEN_URI),
+            }
+            .map_err(|e| OpenError::from_sqlite(path, e))?;
+            conn.busy_timeout(Duration::from_secs(5))
+                .map_err(|e| OpenError::from_sqlite(path, e))?;
+            if check_ours(&conn, path)? {
+                // Made, but nothing written yet: for a reader the same as not there.
+                return Err(OpenError::Missing { path: path.to_owned() });
+            }
+            Ok(Self { conn, path: path.to_owned() })
+        };
+        match attempt(None) {
+            // A write-ahead database on read-only media: no log beside it, so it cannot change.
+            Err(OpenError::Unwritable { .. } | OpenError::Sqlite { .. })
+                if super::sizes(path)[1].1 == 0 =>
+            {
+                attempt(Some(immutable_uri(path)))
+            }
+            other => other,
+        }
+    }
+
+    /// Where the database is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Every series, in the order of their keys.
+    pub fn series(&self) -> Result<Vec<Known>, SqlError> {
+        self.conn
+            .prepare(
+                "SELECT _id, system_id, system, key, name, labels, job, kind, unit, help
+                 FROM series ORDER BY system_id, key",
+            )?
+            .query_map([], |r| {
+                Ok(Known {
+                    id: r.get(0)?,
+                    system_id: r.get(1)?,
+                    system: r.get(2)?,
+                    key: r.get(3)?,
+                    name: r.get(4)?,
+                    labels: r.get(5)?,
+                    job: r.get(6)?,
+                    kind: Kind::from_word(r.get_ref(7)?.as_str()?),
+                    unit: r.get(8)?,
+                    help: r.get(9)?,
+                })
+            })?
+            .collect()
+    }
+
+    /// Oldest and newest sample, ms since 1970 UTC.
+    pub fn range(&self) -> Result<Option<(i64, i64)>, SqlError> {
+        let edge = |sql: &str| self.conn.query_row(sql, [], |r| r.get::<_, i64>(0)).optional();
+        let oldest = edge("SELECT ts FROM samples ORDER BY ts LIMIT 1")?;
+        let newest = edge("SELECT ts FROM samples ORDER BY ts DESC LIMIT 1")?;
+        Ok(oldest.zip(newest))
+    }
+
+    /// Every plain row from `from` to `to` inclusive, in order of time.
+    pub fn rows(
+        &self,
+        from: i64,
+        to: i64,
+        mut each: impl FnMut(Row) -> std::ops::ControlFlow<()>,
+    ) -> Result<(), SqlError> {
+        let mut statement = self.conn.prepare(
+            "SELECT ts, series_id, value FROM samples WHERE ts BETWEEN ?1 AND ?2 ORDER BY ts",
+        )?;
+        let mut rows = statement.query(params![from, to])?;
+        while let Some(row) = rows.next()? {
+            let Some(value) = from_column(row.get_ref(2)?) else { continue };
+            let row = Row { ts: row.get(0)?, series_id: row.get(1)?, value };
+            if each(row).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// The newest sample of one series at or before a time.
+    pub fn newest_of(&self, series_id: i64, until: i64) -> Result<Option<Row>, SqlError> {
+        let mut statement = self.conn.prepare_cached(
+            "SELECT ts, value FROM samples WHERE series_id = ?1 AND ts <= ?2
+             ORDER BY ts DESC LIMIT 1",
+        )?;
+        let mut rows = statement.query(params![series_id, until])?;
+        Ok(match rows.next()? {
+            Some(row) => from_column(row.get_ref(1)?)
+                .map(|value| row.get(0).map(|ts| Row { series_id, ts, value }))
+                .transpose()?,
+            None => None,
+        })
+    }
+
+    /// Rows that SQL clients inserted and no daemon has taken in yet.
+    pub fn inbox(&self) -> Result<u64, SqlError> {
+        self.conn
+            .query_row("SELECT count(*) FROM inbox", [], |r| r.get::<_, i64>(0))
+            .map(|n| n as u64)
+    }
+
+    /// Counts rows and pages; reads the whole table of pages, so it takes a moment on a large file.
+    pub fn measure(&self) -> Result<Sizes, SqlError> {
+        let number = |sql: &str| {
+            self.conn
+                .query_row(sql, [], |r| r.get::<_, Option<i64>>(0))
+                .map(|n| n.unwrap_or(0) as u64)
+        };
+        Ok(Sizes {
+            samples: number("SELECT count(*) FROM samples")?,
+            sample_bytes: number(
+                "SELECT sum(pgsize) FROM dbstat WHERE name = 'samples' AND aggregate",
+            )?,
+            file_bytes: number(
+                "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size",
+            )?,
+            range: self.range()?,
+        })
+    }
+
+    /// Runs a statement: the names of its columns, then each row until `row` says enough.
+    pub fn query(
+        &self,
+        sql: &str,
+        columns: impl FnOnce(&[&str]),
+        mut row: impl FnMut(Vec<Cell>) -> std::ops::ControlFlow<()>,
+    ) -> Result<(), SqlError> {
+        let mut statement = self.conn.prepare(sql)?;
+        let count = statement.column_count();
+        columns(&statement.column_names().collect::<Vec<_>>());
+        let mut rows = statement.query([])?;
+        while let Some(r) = rows.next()? {
+            let cells = (0..count)
+                .map(|i| {
+                    Ok(match r.get_ref(i)? {
+                        ValueRef::Null => Cell::Null,
+                        ValueRef::Integer(v) => Cell::Integer(v),
+                        ValueRef::Real(v) => Cell::Real(v),
+                        ValueRef::Text(v) => Cell::Text(String::from_utf8_lossy(v).into_owned()),
+                        ValueRef::Blob(v) => Cell::Blob(v.to_vec()),
+                    })
+                })
+                .collect::<Result<_, SqlError>>()?;
+            if row(cells).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the database as it is at this moment into a new file: one consistent picture, beside
+    /// a running daemon, without free pages and without a write-ahead log to forget.
+    pub fn backup(&self, to: &Path) -> Result<(), SqlError> {
+        use std::os::unix::ffi::OsStrExt;
+        // As text: SQLite takes the name in the bytes it is given.
+        let name =
+            rusqlite::types::ToSqlOutput::Borrowed(ValueRef::Text(to.as_os_str().as_bytes()));
+        self.conn.execute("VACUUM INTO ?1", [name]).map(drop)
+    }
+
+    /// The series whose key fits.
+    pub fn matching(&self, key: &Glob) -> Result<Vec<Known>, SqlError> {
+        Ok(self.series()?.into_iter().filter(|s| key.matches(&s.key)).collect())
+    }
+}
+
+fn immutable_uri(path: &Path) -> String {
+    use std::fmt::Write;
+    use std::os::unix::ffi::OsStrExt;
+    let mut uri = String::from("file:");
+    for b in path.as_os_str().as_bytes() {
+        match b {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'-' | b'_' => {
+                uri.push(char::from(*b));
+            }
+            b => {
+                let _unused = write!(uri, "%{b:02x}");
+            }
+        }
+    }
+    uri.push_str("?immutable=1");
+    uri
+}

@@ -1,0 +1,93 @@
+//! store: one transaction a beat: the batches, and what SQL clients left in the inbox.
+
+use super::inbox::{self, Taken};
+use super::{SqlError, Store, to_sql};
+use crate::pipeline::{Batch, Source};
+
+/// Of two samples of one series in one millisecond the later write wins.
+pub(super) const INSERT: &str = "INSERT INTO samples (ts, series_id, value) VALUES (?1, ?2, ?3)
+     ON CONFLICT (ts, series_id) DO UPDATE SET value = excluded.value";
+
+/// What a commit brought to disk.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Written {
+    /// Samples by [`Source`].
+    pub samples: [u64; Source::ALL.len()],
+    /// Inbox rows refused because their sender brings too many names.
+    pub refused: u64,
+    /// Whether the inbox held more than one step takes.
+    pub more: bool,
+    /// The newest moment among the batches, ms since 1970 UTC; 0 without one.
+    pub newest_ts: i64,
+}
+
+impl Store {
+    /// Writes everything in one transaction; after an error nothing of it is in the database.
+    pub fn commit(&mut self, batches: &[Batch]) -> Result<Written, SqlError> {
+        let written = self.write(batches);
+        if written.is_err() {
+            self.dictionary.forget();
+            if !self.conn.is_autocommit() {
+                // The error to report is the first one; a connection that cannot even roll back
+                // is replaced by the caller.
+                let _unused = self.conn.execute_batch("ROLLBACK");
+            }
+        }
+        written
+    }
+
+    fn write(&mut self, batches: &[Batch]) -> Result<Written, SqlError> {
+        let Self { conn, dictionary, .. } = self;
+        if batches.is_empty() && !inbox::waiting(conn)? {
+            return Ok(Written::default());
+        }
+        let mut written = Written::default();
+        conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        {
+            let mut insert = conn.prepare_cached(INSERT)?;
+            for batch in batches {
+                for &(series, value) in &batch.samples {
+                    let id = dictionary.id(conn, series)?;
+                    insert.execute((batch.ts, id, to_sql(value)))?;
+                }
+                written.samples[batch.source as usize] += batch.samples.len() as u64;
+                written.newest_ts = written.newest_ts.max(batch.ts);
+            }
+            let Taken { rows, refused, more } = inbox::take(conn, dictionary, &mut insert)?;
+            written.samples[Source::Sql as usize] += rows;
+            written.refused = refused;
+            written.more = more;
+        }
+        conn.prepare_cached("COMMIT")?.execute([])?;
+        Ok(written)
+    }
+
+    /// Bulk import: samples of this machine by key, in one transaction. A sample whose key is one
+    /// name too many is refused; their number comes back.
+    pub fn import<'a>(
+        &mut self,
+        rows: impl Iterator<Item = (&'a str, i64, f64)>,
+    ) -> Result<u64, SqlError> {
+        let Self { conn, dictionary, .. } = self;
+        let mut refused = 0;
+        let tx = conn.unchecked_transaction()?;
+        {
+            let mut insert = tx.prepare_cached(INSERT)?;
+            for (key, ts, value) in rows {
+                match dictionary.id_of_key(&tx, key, Source::Import.name())? {
+                    Some(id) => {
+                        insert.execute((ts, id, to_sql(value)))?;
+                    }
+                    None => refused += 1,
+                }
+            }
+        }
+        match tx.commit() {
+            Ok(()) => Ok(refused),
+            Err(e) => {
+                dictionary.forget();
+                Err(e)
+            }
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! store: the one thread that writes. It takes batches off the queue, commits them, tells the
+//! counters and the board how it went, and checkpoints.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use super::{Store, sizes};
+use crate::model::Clock;
+use crate::pipeline::{Batch, Board, Counters, Queue, Source};
+
+const SUBJECT: &str = "database";
+/// At most one commit a second; a beat that comes a little early is not made to wait.
+const SPACING: Duration = Duration::from_millis(900);
+/// The write-ahead log is moved into the file past this size.
+const CHECKPOINT_BYTES: u64 = 2 << 20;
+/// Distance between attempts while commits fail; also the bound on how late writing resumes.
+const RETRY: Duration = Duration::from_secs(2);
+
+/// What the writer needs besides the store.
+#[derive(Clone)]
+pub struct WriterSettings {
+    /// Where samples come from.
+    pub queue: Arc<Queue>,
+    /// Where it says what it did.
+    pub counters: Arc<Counters>,
+    /// Where it says what is wrong.
+    pub board: Arc<Board>,
+    /// For the durations.
+    pub clock: Arc<dyn Clock>,
+    /// How often the inbox of SQL clients is looked at when no beat comes.
+    pub inbox_every: Duration,
+}
+
+/// The running thread.
+#[derive(Debug)]
+pub struct Writer {
+    thread: JoinHandle<()>,
+}
+
+impl Writer {
+    /// Starts it. It ends when the queue is closed and empty.
+    pub fn spawn(store: Store, settings: WriterSettings) -> std::io::Result<Self> {
+        let thread = std::thread::Builder::new()
+            .name("store".into())
+            .stack_size(256 << 10)
+            .spawn(move || run(store, &settings))?;
+        Ok(Self { thread })
+    }
+
+    /// Waits for the last commit; the queue must have been closed.
+    pub fn join(self) {
+        if self.thread.join().is_err() {
+            tracing::error!("the store thread panicked");
+        }
+    }
+
+    /// Whether it has ended.
+    pub fn is_finished(&self) -> bool {
+        self.thread.is_finished()
+    }
+}
+
+fn run(mut store: Store, s: &WriterSettings) {
+    let mut batches: Vec<Batch> = Vec::new();
+    let mut last: Option<Instant> = None;
+    let mut broken = false;
+    loop {
+        let open = s.queue.take(&mut batches, Instant::now() + s.inbox_every);
+        if !open {
+            break;
+        }
+        if let Some(last) = last
+            && last.elapsed() < SPACING
+            && !batches.is_empty()
+        {
+            s.queue.rest(SPACING - last.elapsed());
+            s.queue.take(&mut batches, Instant::now());
+        }
+        if broken && !reopen(&mut store, s) {
+            s.queue.give_back(&mut batches);
+            if s.queue.is_closed() {
+                break;
+            }
+            s.queue.rest(RETRY);
+            continue;
+        }
+        broken = false;
+        let start = Instant::now();
+        match store.commit(&batches) {
+            Ok(written) => {
+                count(s, &written, start);
+                if !batches.is_empty() {
+                    last = Some(start);
+                }
+                s.queue.recycle(&mut batches);
+                while_more(&mut store, s, written.more);
+                s.board.ok(SUBJECT);
+            }
+            Err(e) => {
+                s.counters.commit_errors.fetch_add(1, Relaxed);
+                s.board.fail(SUBJECT, explain(&e, store.path()));
+                s.queue.give_back(&mut batches);
+                broken = !is_busy(&e);
+                if s.queue.is_closed() {
+                    // One more try; whoever stops the daemon does not wait for a full disk.
+                    if start.elapsed() > Duration::from_millis(500) || broken {
+                        break;
+                    }
+                }
+                s.queue.rest(if is_busy(&e) { Duration::from_millis(250) } else { RETRY });
+            }
+        }
+        checkpoint(&store, s);
+    }
+    let left = s.queue.len();
+    if left > 0 {
+        tracing::error!("{left} samples could not be written before the end");
+    }
+}
+
+fn count(s: &WriterSettings, written: &super::Written, start: Instant) {
+    for source in Source::ALL {
+        s.counters.stored(source, written.samples[source as usize]);
+    }
+    s.counters.refused(Source::Sql, written.refused);
+    if written.newest_ts > 0 {
+        s.counters.durable_ts.fetch_max(written.newest_ts, Relaxed);
+        s.counters.commits.fetch_add(1, Relaxed);
+        s.counters.commit_nanos.store(start.elapsed().as_nanos() as u64, Relaxed);
+    }
+}
+
+/// A large inbox is taken in steps, each its own transaction, so that no sender waits for long.
+fn while_more(store: &mut Store, s: &WriterSettings, mut more: bool) {
+    while more && s.queue.is_empty() && !s.queue.is_closed() {
+        let start = Instant::now();
+        match store.commit(&[]) {
+            Ok(written) => {
+                more = written.more;
+                count(s, &written, start);
+                checkpoint(store, s);
+            }
+            // The next beat reports it.
+            Err(_) => return,
+        }
+    }
+}
+
+fn reopen(store: &mut Store, s: &WriterSettings) -> bool {
+    match store.reopen() {
+        Ok(()) => true,
+        Err(e) => {
+            s.board.fail(SUBJECT, e.to_string());
+            false
+        }
+    }
+}
+
+fn checkpoint(store: &Store, s: &WriterSettings) {
+    if sizes(store.path())[1].1 > CHECKPOINT_BYTES
+        && let Err(e) = store.checkpoint()
+    {
+        s.board.fail(SUBJECT, explain(&e, store.path()));
+    }
+}
+
+fn is_busy(e: &rusqlite::Error) -> bool {
+    use rusqlite::ErrorCode as E;
+    matches!(e.sqlite_error_code(), Some(E::DatabaseBusy | E::DatabaseLocked))
+}
+
+fn explain(e: &rusqlite::Error, path: &std::path::Path) -> String {
+    use rusqlite::ErrorCode as E;
+    let hint = match e.sqlite_error_code() {
+        Some(E::DiskFull) => "the disk is full; samples wait in memory until there is room",
+        Some(E::DatabaseBusy | E::DatabaseLocked) => {
+            "another program holds a write lock; samples wait in memory until it lets go"
+        }
+        Some(E::ReadOnly) => "it cannot be written; samples wait in memory",
+        _ => "samples wait in memory; trying again",
+    };
+    format!("{}: {e} ({hint})", path.display())
+}
