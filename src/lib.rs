@@ -14,6 +14,7 @@
 //! ```
 
 pub mod collect;
+pub mod daemon;
 pub mod model;
 pub mod pipeline;
 pub mod store;

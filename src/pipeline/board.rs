@@ -73,14 +73,17 @@ impl Board {
 
     /// It works (again).
     pub fn ok(&self, subject: &str) {
-        let mut entries = self.lock();
-        if entries.is_empty() {
-            return;
-        }
-        if let Some(entry) = entries.remove(subject) {
+        if let Some(entry) = self.lock().remove(subject) {
             let for_ = seconds(self.clock.boot_ms() - entry.since_boot);
             let count = entry.problem.count;
             tracing::info!("{subject}: works again after {for_} ({count} failures)");
+        }
+    }
+
+    /// The same for a caller who would have to make the subject's name first: free while all is well.
+    pub fn ok_with(&self, subject: impl FnOnce() -> String) {
+        if !self.lock().is_empty() {
+            self.ok(&subject());
         }
     }
 

@@ -10,6 +10,7 @@
 mod dictionary;
 mod error;
 mod inbox;
+mod locate;
 mod lock;
 mod open;
 mod read;
@@ -18,6 +19,7 @@ mod write;
 mod writer;
 
 pub use error::OpenError;
+pub use locate::{to_read, to_write};
 pub use lock::{Lock, lock_path};
 pub use open::{APPLICATION_ID, SCHEMA_VERSION, Store, sizes};
 pub use read::{Cell, Known, Reader, Row, Sizes};

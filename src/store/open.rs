@@ -58,6 +58,12 @@ impl Store {
         &self.path
     }
 
+    /// Time of the newest sample, ms since 1970 UTC.
+    pub fn newest_ts(&self) -> Option<i64> {
+        let newest = "SELECT ts FROM samples ORDER BY ts DESC LIMIT 1";
+        self.conn.query_row(newest, [], |r| r.get(0)).ok()
+    }
+
     /// Takes a new connection. After a failed write nothing that SQLite has cached can be trusted:
     /// the kernel may have dropped the pages it could not write.
     pub fn reopen(&mut self) -> Result<(), OpenError> {

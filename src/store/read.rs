@@ -187,19 +187,25 @@ impl Reader {
         Ok(())
     }
 
-    /// The newest sample of one series at or before a time.
-    pub fn newest_of(&self, series_id: i64, until: i64) -> Result<Option<Row>, SqlError> {
-        let mut statement = self.conn.prepare_cached(
-            "SELECT ts, value FROM samples WHERE series_id = ?1 AND ts <= ?2
-             ORDER BY ts DESC LIMIT 1",
+    /// The same from the newest back.
+    pub fn rows_back(
+        &self,
+        from: i64,
+        mut each: impl FnMut(Row) -> std::ops::ControlFlow<()>,
+    ) -> Result<(), SqlError> {
+        let mut statement = self.conn.prepare(
+            "SELECT ts, series_id, value FROM samples WHERE ts >= ?1
+             ORDER BY ts DESC, series_id DESC",
         )?;
-        let mut rows = statement.query(params![series_id, until])?;
-        Ok(match rows.next()? {
-            Some(row) => from_column(row.get_ref(1)?)
-                .map(|value| row.get(0).map(|ts| Row { series_id, ts, value }))
-                .transpose()?,
-            None => None,
-        })
+        let mut rows = statement.query([from])?;
+        while let Some(row) = rows.next()? {
+            let Some(value) = from_column(row.get_ref(2)?) else { continue };
+            let row = Row { ts: row.get(0)?, series_id: row.get(1)?, value };
+            if each(row).is_break() {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// Rows that SQL clients inserted and no daemon has taken in yet.

@@ -7,7 +7,6 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::{Store, sizes};
-use crate::model::Clock;
 use crate::pipeline::{Batch, Board, Counters, Queue, Source};
 
 const SUBJECT: &str = "database";
@@ -27,8 +26,6 @@ pub struct WriterSettings {
     pub counters: Arc<Counters>,
     /// Where it says what is wrong.
     pub board: Arc<Board>,
-    /// For the durations.
-    pub clock: Arc<dyn Clock>,
     /// How often the inbox of SQL clients is looked at when no beat comes.
     pub inbox_every: Duration,
 }

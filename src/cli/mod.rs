@@ -1,0 +1,150 @@
+//! cli: the command line, one file a verb. A view: verbs read the store, ask the daemon over its
+//! control socket, or start it.
+
+mod backup;
+mod check_config;
+mod collect;
+mod estimate;
+mod export;
+mod import;
+mod install;
+mod interval;
+mod manual;
+mod reload;
+mod show;
+mod sql;
+mod status;
+mod status_text;
+mod table;
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::{config, daemon, store};
+
+/// The stupidly simple monitor for a Linux server: one binary, one SQLite file.
+///
+/// Without a verb it runs: collects load, memory, disks and the rest of this machine into
+/// metrics.sqlite until Ctrl-C. Read it with 'plimsoll status' or
+/// sqlite3 metrics.sqlite 'select * from metrics'.
+#[derive(Debug, Parser)]
+#[command(name = "plimsoll", version, disable_help_subcommand = true, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    verb: Option<Verb>,
+    #[command(flatten)]
+    global: Global,
+}
+
+/// What every verb understands.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Global {
+    /// Configuration file [default: /etc/plimsoll/plimsoll.toml if there is one]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Database [default: $STATE_DIRECTORY/metrics.sqlite or ./metrics.sqlite]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub db: Option<PathBuf>,
+    /// Log details too
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Collect until Ctrl-C (what plimsoll does without a verb)
+    Run,
+    /// Show how this machine is now
+    Status(status::Args),
+    /// Take one reading and print it, without a database
+    Collect(collect::Args),
+    /// Ask the database in SQL, read-only
+    Sql(sql::Args),
+    /// Write samples out as CSV, JSON or OpenMetrics
+    Export(export::Args),
+    /// Read samples in from CSV, JSON or OpenMetrics files
+    Import(import::Args),
+    /// Show or change how often a running plimsoll reads
+    Interval(interval::Args),
+    /// Have a running plimsoll read its configuration again
+    Reload(reload::Args),
+    /// Check a configuration file and show what it means
+    CheckConfig(check_config::Args),
+    /// Say how large the database will get
+    Estimate(estimate::Args),
+    /// Copy the database, consistently, while plimsoll runs
+    Backup(backup::Args),
+    /// Install plimsoll as a systemd service
+    Install(install::InstallArgs),
+    /// Remove the systemd service again
+    Uninstall(install::UninstallArgs),
+    /// Print completions for a shell
+    Completions(manual::CompletionsArgs),
+    /// Print the manual page
+    Man(manual::ManArgs),
+}
+
+impl Global {
+    /// The database to read: as told on the command line or by the configuration.
+    pub fn database(&self) -> anyhow::Result<PathBuf> {
+        if let Some(db) = &self.db {
+            return Ok(db.clone());
+        }
+        let config = config::Config::find(self.config.as_deref())?;
+        Ok(store::to_read(config.db.as_deref()))
+    }
+
+    fn config(&self) -> Option<&Path> {
+        self.config.as_deref()
+    }
+}
+
+/// Does what the command line says.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let global = &cli.global;
+    let result = match &cli.verb {
+        None | Some(Verb::Run) => daemon::run(&daemon::Options {
+            config: global.config.clone(),
+            db: global.db.clone(),
+            verbose: global.verbose,
+        }),
+        Some(Verb::Status(args)) => status::run(args, global),
+        Some(Verb::Collect(args)) => collect::run(args, global),
+        Some(Verb::Sql(args)) => sql::run(args, global),
+        Some(Verb::Export(args)) => export::run(args, global),
+        Some(Verb::Import(args)) => import::run(args, global),
+        Some(Verb::Interval(args)) => interval::run(args, global),
+        Some(Verb::Reload(args)) => reload::run(args, global),
+        Some(Verb::CheckConfig(args)) => check_config::run(args, global.config()),
+        Some(Verb::Estimate(args)) => estimate::run(args, global),
+        Some(Verb::Backup(args)) => backup::run(args, global),
+        Some(Verb::Install(args)) => install::run_install(args),
+        Some(Verb::Uninstall(args)) => install::run_uninstall(args),
+        Some(Verb::Completions(args)) => manual::completions(args),
+        Some(Verb::Man(args)) => manual::man(args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        // Whoever read our output has enough: `plimsoll export | head`.
+        Err(e) if is_broken_pipe(&e) => ExitCode::SUCCESS,
+        Err(e) => {
+            let _unused = writeln!(std::io::stderr(), "plimsoll: {e:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn is_broken_pipe(e: &anyhow::Error) -> bool {
+    e.chain()
+        .filter_map(|c| c.downcast_ref::<std::io::Error>())
+        .any(|io| io.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
+/// Standard output, buffered; flush it and hand the error on.
+fn stdout() -> std::io::BufWriter<std::io::StdoutLock<'static>> {
+    std::io::BufWriter::new(std::io::stdout().lock())
+}

@@ -1,0 +1,298 @@
+//! cli: how `plimsoll status` looks to a person.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use super::show;
+use super::status::{Current, Daemon, Status};
+use crate::model::Kind;
+
+const NAME_WIDTH: usize = 11;
+
+struct Page<'a, W> {
+    out: &'a mut W,
+    width: usize,
+    colour: bool,
+}
+
+/// The whole page.
+pub(super) fn print(
+    out: &mut impl Write,
+    status: &Status,
+    path: &Path,
+    all: bool,
+    width: usize,
+    colour: bool,
+) -> io::Result<()> {
+    let mut page = Page { out, width: width.min(100), colour };
+    if status.systems.is_empty() {
+        writeln!(page.out, "nothing collected yet in {}", path.display())?;
+    }
+    for (i, (name, list)) in status.systems.iter().enumerate() {
+        if i > 0 {
+            writeln!(page.out)?;
+        }
+        page.head(name, list, status)?;
+        let system = System(list);
+        page.load(&system)?;
+        page.memory(&system)?;
+        page.disks(&system)?;
+        page.cpu(&system)?;
+        page.rates(&system)?;
+        page.temperatures(&system)?;
+        page.others(list, status.now, all)?;
+        page.stale(list, status.now)?;
+    }
+    page.daemon(&status.daemon, path, status.now)
+}
+
+struct System<'a>(&'a [Current]);
+
+impl System<'_> {
+    fn get(&self, key: &str) -> Option<f64> {
+        self.0.iter().find(|c| c.series.key == key)?.value()
+    }
+
+    fn named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Current> {
+        self.0.iter().filter(move |c| c.series.name == name && !c.stale)
+    }
+
+    fn labelled(&self, name: &str, label: &str, value: &str) -> Option<&Current> {
+        self.0.iter().find(|c| c.series.name == name && c.label(label).as_deref() == Some(value))
+    }
+}
+
+impl<W: Write> Page<'_, W> {
+    fn paint(&self, text: &str, code: &str) -> String {
+        if self.colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+    }
+
+    fn line(&mut self, name: &str, rest: &str) -> io::Result<()> {
+        writeln!(self.out, "  {name:<NAME_WIDTH$} {}", rest.trim_end())
+    }
+
+    fn bar(&self, share: f64) -> String {
+        let text = show::bar(share, 20);
+        match share {
+            s if s >= 0.95 => self.paint(&text, "31"),
+            s if s >= 0.85 => self.paint(&text, "33"),
+            _ => self.paint(&text, "32"),
+        }
+    }
+
+    fn head(&mut self, name: &str, list: &[Current], status: &Status) -> io::Result<()> {
+        let mut head = self.paint(name, "1");
+        let system = System(list);
+        if let Some(booted) = system.get("node_boot_time_seconds") {
+            let up = status.now - (booted * 1e3) as i64;
+            head.push_str(&format!("  up {}", show::duration(up)));
+        }
+        if let Some(newest) = list.iter().filter_map(|c| c.newest).map(|r| r.ts).max() {
+            let age = status.now - newest;
+            let text = format!("last reading {} ago", show::duration(age));
+            let text = if age > 120_000 { self.paint(&text, "33") } else { text };
+            head.push_str(&format!("  {text}"));
+        }
+        writeln!(self.out, "{head}")
+    }
+
+    fn load(&mut self, system: &System<'_>) -> io::Result<()> {
+        let Some(load5) = system.get("cpu") else { return Ok(()) };
+        let mut text = match (system.get("node_load1"), system.get("node_load15")) {
+            (Some(one), Some(fifteen)) => {
+                format!("{one:.2}  {load5:.2}  {fifteen:.2}   in 1, 5 and 15 min")
+            }
+            _ => format!("{load5:.2}   in 5 min"),
+        };
+        let cpus = system
+            .named("node_cpu_seconds_total")
+            .filter(|c| c.label("mode").as_deref() == Some("idle"))
+            .count();
+        if cpus > 0 {
+            text.push_str(&format!(", {cpus} CPU{}", if cpus == 1 { "" } else { "s" }));
+        }
+        self.line("load", &text)
+    }
+
+    fn memory(&mut self, system: &System<'_>) -> io::Result<()> {
+        let Some(available) = system.get("memory") else { return Ok(()) };
+        let mut text = format!("{} {:3.0} %", self.bar(1.0 - available), (1.0 - available) * 100.0);
+        let total = system.get("node_memory_MemTotal_bytes");
+        if let Some(total) = total {
+            text.push_str(&format!(
+                "  {} of {} used",
+                show::binary_bytes(total * (1.0 - available)),
+                show::binary_bytes(total)
+            ));
+        }
+        self.line("memory", &text)?;
+        let swap = system.get("node_memory_SwapTotal_bytes").filter(|t| *t > 0.0);
+        if let Some((total, free)) = swap.zip(system.get("node_memory_SwapFree_bytes")) {
+            let used = 1.0 - free / total;
+            let text = format!(
+                "{} {:3.0} %  {} of {} used",
+                self.bar(used),
+                used * 100.0,
+                show::binary_bytes(total - free),
+                show::binary_bytes(total)
+            );
+            self.line("swap", &text)?;
+        }
+        Ok(())
+    }
+
+    fn disks(&mut self, system: &System<'_>) -> io::Result<()> {
+        let mut name = "disk";
+        for disk in system.named("disk") {
+            let (Some(mount), Some(percent)) = (disk.label("mountpoint"), disk.value()) else {
+                continue;
+            };
+            let mut text = format!("{} {percent:3.0} %", self.bar(percent / 100.0));
+            let part = |metric| {
+                system.labelled(metric, "mountpoint", &mount).and_then(Current::value)
+            };
+            if let Some((size, free)) =
+                part("node_filesystem_size_bytes").zip(part("node_filesystem_free_bytes"))
+            {
+                text.push_str(&format!("  {} of {} used", show::bytes(size - free), show::bytes(size)));
+            }
+            text.push_str(&format!("  {mount}"));
+            self.line(name, &text)?;
+            name = "";
+        }
+        Ok(())
+    }
+
+    fn cpu(&mut self, system: &System<'_>) -> io::Result<()> {
+        let mut modes: Vec<(String, f64)> = Vec::new();
+        for c in system.named("node_cpu_seconds_total") {
+            let (Some(mode), Some(rate)) = (c.label("mode"), c.rate()) else { continue };
+            match modes.iter_mut().find(|(m, _)| *m == mode) {
+                Some((_, sum)) => *sum += rate,
+                None => modes.push((mode, rate)),
+            }
+        }
+        let all: f64 = modes.iter().map(|(_, r)| r).sum();
+        if all <= 0.0 {
+            return Ok(());
+        }
+        let idle: f64 = modes.iter().filter(|(m, _)| m == "idle").map(|(_, r)| r).sum();
+        let busy = 1.0 - idle / all;
+        modes.retain(|(m, r)| m != "idle" && *r / all >= 0.005);
+        modes.sort_by(|a, b| b.1.total_cmp(&a.1));
+        let parts: Vec<String> =
+            modes.iter().take(4).map(|(m, r)| format!("{m} {:.0} %", r / all * 100.0)).collect();
+        let text = format!("{} {:3.0} %  {}", self.bar(busy), busy * 100.0, parts.join(", "));
+        self.line("cpu", &text)
+    }
+
+    fn rates(&mut self, system: &System<'_>) -> io::Result<()> {
+        for (title, from, to, from_word, to_word, idle) in [
+            ("network", "node_network_receive_bytes_total", "node_network_transmit_bytes_total", "in", "out", "lo"),
+            ("disk i/o", "node_disk_read_bytes_total", "node_disk_written_bytes_total", "read", "written", ""),
+        ] {
+            let mut name = title;
+            for c in system.named(from) {
+                let Some(device) = c.label("device").filter(|d| d != idle) else { continue };
+                let other = system.labelled(to, "device", &device).and_then(Current::rate);
+                let (Some(a), Some(b)) = (c.rate(), other) else { continue };
+                // A device that has never moved a byte is not worth a line.
+                if c.value() == Some(0.0) && b == 0.0 {
+                    continue;
+                }
+                let text = format!(
+                    "{:>11} {from_word}  {:>11} {to_word}  {device}",
+                    format!("{}/s", show::bytes(a)),
+                    format!("{}/s", show::bytes(b)),
+                );
+                self.line(name, &text)?;
+                name = "";
+            }
+        }
+        Ok(())
+    }
+
+    fn temperatures(&mut self, system: &System<'_>) -> io::Result<()> {
+        let hottest = system
+            .named("node_hwmon_temp_celsius")
+            .filter_map(|c| Some((c.value()?, c.label("chip")?, c.label("sensor")?)))
+            .max_by(|a, b| a.0.total_cmp(&b.0));
+        match hottest {
+            Some((t, chip, sensor)) => self.line("hottest", &format!("{t:.0} °C  {chip} {sensor}")),
+            None => Ok(()),
+        }
+    }
+
+    /// What was pushed, and with --all everything.
+    fn others(&mut self, list: &[Current], now: i64, all: bool) -> io::Result<()> {
+        let shown = |c: &&Current| all || (c.series.job != "node" && !c.stale);
+        let mut rows = list.iter().filter(shown).peekable();
+        if rows.peek().is_none() {
+            return Ok(());
+        }
+        writeln!(self.out)?;
+        for c in rows {
+            let text = match (c.series.kind, c.rate(), c.value()) {
+                (Kind::Counter, Some(rate), _) => format!("{}/s", show::value(rate)),
+                (_, _, Some(value)) => show::value(value),
+                _ => "no sample".to_owned(),
+            };
+            let age = match c.newest {
+                Some(newest) if c.stale => format!("  {} ago", show::duration(now - newest.ts)),
+                _ => String::new(),
+            };
+            writeln!(self.out, "  {text:>14}  {}{age}", c.series.key)?;
+        }
+        Ok(())
+    }
+
+    fn stale(&mut self, list: &[Current], now: i64) -> io::Result<()> {
+        let stale: Vec<&Current> = list.iter().filter(|c| c.stale).collect();
+        if stale.is_empty() || stale.len() == list.len() {
+            return Ok(());
+        }
+        writeln!(self.out)?;
+        let head = self.paint("stale", "33");
+        writeln!(self.out, "  {head}")?;
+        for c in stale.iter().take(8) {
+            let age = c.newest.map_or("never".to_owned(), |n| show::duration(now - n.ts) + " ago");
+            writeln!(self.out, "  {age:>14}  {}", c.series.key)?;
+        }
+        if stale.len() > 8 {
+            writeln!(self.out, "  {:>14}  {} more (plimsoll status --all)", "", stale.len() - 8)?;
+        }
+        Ok(())
+    }
+
+    fn daemon(&mut self, daemon: &Daemon, path: &Path, now: i64) -> io::Result<()> {
+        writeln!(self.out)?;
+        let path = path.display();
+        match daemon {
+            Daemon::Stopped => {
+                let text = self.paint("not collecting", "33");
+                writeln!(self.out, "{text} into {path}; start with 'plimsoll run'")
+            }
+            Daemon::Unknown(why) => writeln!(self.out, "{why}"),
+            Daemon::Running(answer) => {
+                let word = |key: &str| answer.get(key).map_or(String::new(), |v| match v.as_str() {
+                    Some(s) => s.to_owned(),
+                    None => v.to_string(),
+                });
+                let mut text = format!("collecting into {path} (pid {})", word("pid"));
+                if answer.get("listening").is_some_and(|l| l.is_string()) {
+                    text.push_str(&format!(", http://{}", word("listening")));
+                }
+                writeln!(self.out, "{text}")?;
+                let none = Vec::new();
+                for p in answer.get("problems").and_then(|p| p.as_array()).unwrap_or(&none) {
+                    let part = |key: &str| p.get(key).and_then(|v| v.as_str()).unwrap_or_default();
+                    let since = p.get("since").and_then(serde_json::Value::as_i64).unwrap_or(now);
+                    let what = self.paint(part("subject"), "31");
+                    let ago = show::duration(now - since);
+                    writeln!(self.out, "{what}: {} (for {ago})", part("message"))?;
+                }
+                Ok(())
+            }
+        }
+    }
+}

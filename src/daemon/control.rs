@@ -1,0 +1,180 @@
+//! daemon: the control socket beside the database: `plimsoll interval`, `reload` and `status` talk
+//! to the running daemon here. One JSON line in, one JSON line out. Who may connect is decided by
+//! the file's mode: only its owner and root.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// Longest line either side accepts.
+const MAX_LINE: u64 = 64 << 10;
+/// A daemon that does not answer by then is in trouble.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// `sun_path` of unix(7), with its closing zero.
+const MAX_PATH: usize = 107;
+
+/// What the daemon can be asked.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Request {
+    /// Sets or resets the rate of one collector or all.
+    Interval {
+        /// One collector, or all.
+        collector: Option<String>,
+        /// As in the configuration; `None` returns to the configured one.
+        interval: Option<String>,
+        /// How long; `None`: until the next reload.
+        #[serde(rename = "for")]
+        for_: Option<String>,
+    },
+    /// The rates in force.
+    Rates,
+    /// Reads the configuration again.
+    Reload,
+    /// What is wrong, and where it listens.
+    Status,
+}
+
+/// What it answers.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Response {
+    /// Whether it was done.
+    pub ok: bool,
+    /// One or more sentences for the person who asked.
+    pub message: String,
+    /// What was asked for, if it was something to read.
+    #[serde(default, skip_serializing_if = "serde_json::Value::is_null")]
+    pub data: serde_json::Value,
+}
+
+impl Response {
+    /// Done.
+    pub fn done(message: impl Into<String>, data: serde_json::Value) -> Self {
+        Self { ok: true, message: message.into(), data }
+    }
+
+    /// Not done, and why.
+    pub fn failed(message: impl Into<String>) -> Self {
+        Self { ok: false, message: message.into(), data: serde_json::Value::Null }
+    }
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum AskError {
+    /// Nobody is there to ask.
+    #[error("no plimsoll is collecting into {0}\n  start one with 'plimsoll run', or say which: --db FILE")]
+    NotRunning(PathBuf),
+    /// It runs as somebody else.
+    #[error("the plimsoll of {0} runs as another user\n  ask as that user or as root, for example with sudo")]
+    Denied(PathBuf),
+    /// Something between here and there broke.
+    #[error("the plimsoll of {0} does not answer: {1}")]
+    Broken(PathBuf, std::io::Error),
+}
+
+/// `metrics.sqlite.sock` for `metrics.sqlite`.
+pub fn socket_path(database: &Path) -> PathBuf {
+    let mut name = database.as_os_str().to_owned();
+    name.push(".sock");
+    name.into()
+}
+
+/// A path that fits into a socket address, by way of a descriptor of its folder if it is long.
+fn with_short_path<T>(
+    path: &Path,
+    go: impl FnOnce(&Path) -> std::io::Result<T>,
+) -> std::io::Result<T> {
+    if path.as_os_str().as_bytes().len() <= MAX_PATH {
+        return go(path);
+    }
+    let folder = std::fs::File::open(path.parent().unwrap_or(Path::new(".")))?;
+    let name = path.file_name().unwrap_or_default();
+    go(&PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd())).join(name))
+}
+
+/// Takes the socket's place; only for the holder of the database's lock, so what lies there is a
+/// leftover.
+pub fn bind(database: &Path) -> std::io::Result<std::os::unix::net::UnixListener> {
+    use std::os::unix::fs::PermissionsExt;
+    let path = socket_path(database);
+    match std::fs::remove_file(&path) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e),
+        _ => {}
+    }
+    let listener = with_short_path(&path, |p| std::os::unix::net::UnixListener::bind(p))?;
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+/// Asks the daemon of a database.
+pub fn ask(database: &Path, request: &Request) -> Result<Response, AskError> {
+    use std::io::ErrorKind as E;
+    let path = socket_path(database);
+    let broken = |e| AskError::Broken(database.to_owned(), e);
+    let mut stream = with_short_path(&path, |p| std::os::unix::net::UnixStream::connect(p))
+        .map_err(|e| match e.kind() {
+            E::NotFound | E::ConnectionRefused => AskError::NotRunning(database.to_owned()),
+            E::PermissionDenied => AskError::Denied(database.to_owned()),
+            _ => broken(e),
+        })?;
+    let talk = |stream: &mut std::os::unix::net::UnixStream| -> std::io::Result<Response> {
+        stream.set_read_timeout(Some(PATIENCE + Duration::from_secs(1)))?;
+        stream.set_write_timeout(Some(PATIENCE))?;
+        let mut line = serde_json::to_string(request)?;
+        line.push('\n');
+        stream.write_all(line.as_bytes())?;
+        line.clear();
+        BufReader::new(stream.take(MAX_LINE)).read_line(&mut line)?;
+        Ok(serde_json::from_str(&line)?)
+    };
+    talk(&mut stream).map_err(broken)
+}
+
+/// Answers until the runtime ends; at most 16 at once, each within [`PATIENCE`].
+pub async fn serve<F, A>(listener: tokio::net::UnixListener, answer: F)
+where
+    F: Fn(Request) -> A + Clone + Send + 'static,
+    A: Future<Output = Response> + Send + 'static,
+{
+    let places = std::sync::Arc::new(tokio::sync::Semaphore::new(16));
+    loop {
+        let Ok(place) = std::sync::Arc::clone(&places).acquire_owned().await else { return };
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(e) => {
+                tracing::debug!("control socket: {e}");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        let answer = answer.clone();
+        tokio::spawn(async move {
+            let _unused = tokio::time::timeout(PATIENCE, one(stream, answer)).await;
+            drop(place);
+        });
+    }
+}
+
+async fn one<F, A>(mut stream: tokio::net::UnixStream, answer: F) -> std::io::Result<()>
+where
+    F: Fn(Request) -> A,
+    A: Future<Output = Response>,
+{
+    use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
+    let (read, mut write) = stream.split();
+    let mut line = String::new();
+    tokio::io::BufReader::new(read.take(MAX_LINE)).read_line(&mut line).await?;
+    let response = match serde_json::from_str(&line) {
+        Ok(request) => answer(request).await,
+        Err(e) => Response::failed(format!("this plimsoll does not know the request: {e}")),
+    };
+    let mut text = serde_json::to_string(&response)?;
+    text.push('\n');
+    write.write_all(text.as_bytes()).await
+}

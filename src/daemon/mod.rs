@@ -1,0 +1,20 @@
+//! daemon: wiring. Makes the threads, ties the rooms together, obeys signals and the control socket.
+//! The only room that knows all the others.
+//!
+//! ```text
+//!   beat thread    sleeps, reads collectors -> queue, latest
+//!   store thread   queue -> SQLite
+//!   main thread    signals, control socket, HTTP, watchdog (one single-threaded runtime)
+//! ```
+
+mod alarm;
+mod beat;
+mod burst;
+pub mod control;
+mod log;
+mod own;
+mod run;
+mod schedule;
+
+pub use beat::Rate;
+pub use run::{Options, run};

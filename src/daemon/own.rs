@@ -1,0 +1,143 @@
+//! daemon: what plimsoll says about itself. Readings like all others: they are stored, shown and
+//! served by the same path.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use crate::model::{Metric, Recorder};
+use crate::pipeline::{Counters, Queue, Source};
+
+pub static SUCCESS: Metric = Metric::gauge(
+    "plimsoll_collect_success",
+    "",
+    "Whether the collector's last reading succeeded (1) or not (0).",
+)
+.by(&["collector"]);
+pub static DURATION: Metric = Metric::gauge(
+    "plimsoll_collect_duration_seconds",
+    "seconds",
+    "How long the collector's last reading took.",
+)
+.by(&["collector"]);
+pub static INTERVAL: Metric = Metric::gauge(
+    "plimsoll_collect_interval_seconds",
+    "seconds",
+    "How often the collector is read at present.",
+)
+.by(&["collector"]);
+
+static BUILD: Metric =
+    Metric::gauge("plimsoll_build_info", "", "Always 1; which plimsoll this is.").by(&["version"]);
+static SKIPPED: Metric = Metric::counter(
+    "plimsoll_ticks_skipped_total",
+    "",
+    "Readings that were not taken because the one before took too long or the machine slept.",
+);
+static SAMPLES: Metric =
+    Metric::counter("plimsoll_samples_total", "", "Samples written to the database.")
+        .by(&["source"]);
+static DROPPED: Metric =
+    Metric::counter("plimsoll_samples_dropped_total", "", "Samples that were lost, and why.")
+        .by(&["source", "reason"]);
+static COMMITS: Metric =
+    Metric::counter("plimsoll_commits_total", "", "Transactions committed to the database.");
+static COMMIT_ERRORS: Metric = Metric::counter(
+    "plimsoll_commit_errors_total",
+    "",
+    "Transactions that failed; their samples waited for the next one.",
+);
+static COMMIT_DURATION: Metric = Metric::gauge(
+    "plimsoll_commit_duration_seconds",
+    "seconds",
+    "How long the last transaction took, until it was on disk.",
+);
+static DURABLE: Metric = Metric::gauge(
+    "plimsoll_durable_timestamp_seconds",
+    "seconds",
+    "Time of the newest reading known to be on disk, in seconds since 1970.",
+);
+static QUEUE: Metric =
+    Metric::gauge("plimsoll_queue_samples", "", "Samples waiting to be written.");
+static DB_BYTES: Metric =
+    Metric::gauge("plimsoll_db_bytes", "bytes", "Size of the database's files.").by(&["part"]);
+static CPU: Metric = Metric::counter(
+    "process_cpu_seconds_total",
+    "seconds",
+    "CPU time plimsoll has used, in user and system mode.",
+);
+static RESIDENT: Metric = Metric::gauge(
+    "process_resident_memory_bytes",
+    "bytes",
+    "Memory of plimsoll that is in RAM, shared pages included.",
+);
+static STARTED: Metric = Metric::gauge(
+    "process_start_time_seconds",
+    "seconds",
+    "When plimsoll was started, in seconds since 1970.",
+);
+
+/// Reads plimsoll itself.
+#[derive(Debug)]
+pub struct Own {
+    counters: Arc<Counters>,
+    queue: Arc<Queue>,
+    database: PathBuf,
+    started_ms: i64,
+    statm: Option<File>,
+}
+
+impl Own {
+    /// The name under which it appears among the collectors.
+    pub const NAME: &'static str = "plimsoll";
+
+    /// `started_ms`: ms since 1970 UTC.
+    pub fn new(
+        counters: Arc<Counters>,
+        queue: Arc<Queue>,
+        database: PathBuf,
+        started_ms: i64,
+    ) -> Self {
+        Self { counters, queue, database, started_ms, statm: File::open("/proc/self/statm").ok() }
+    }
+
+    /// One reading.
+    pub fn collect(&self, out: &mut Recorder) {
+        let c = &*self.counters;
+        out.put_with(&BUILD, &[env!("CARGO_PKG_VERSION")], 1.0);
+        out.put(&SKIPPED, c.ticks_skipped.load(Relaxed) as f64);
+        for source in Source::ALL {
+            out.put_with(&SAMPLES, &[source.name()], c.stored_by(source) as f64);
+        }
+        for source in Source::ALL {
+            for (reason, lost) in c.lost_by(source) {
+                out.put_with(&DROPPED, &[source.name(), reason], lost as f64);
+            }
+        }
+        out.put(&COMMITS, c.commits.load(Relaxed) as f64);
+        out.put(&COMMIT_ERRORS, c.commit_errors.load(Relaxed) as f64);
+        out.put(&COMMIT_DURATION, c.commit_nanos.load(Relaxed) as f64 / 1e9);
+        out.put(&DURABLE, c.durable_ts.load(Relaxed) as f64 / 1e3);
+        out.put(&QUEUE, self.queue.len() as f64);
+        for (part, bytes) in crate::store::sizes(&self.database) {
+            out.put_with(&DB_BYTES, &[part], bytes as f64);
+        }
+        let cpu = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+        out.put(&CPU, cpu.tv_sec as f64 + cpu.tv_nsec as f64 / 1e9);
+        if let Some(resident) = self.resident() {
+            out.put(&RESIDENT, resident);
+        }
+        out.put(&STARTED, self.started_ms as f64 / 1e3);
+    }
+
+    /// The second field of /proc/self/statm, in bytes.
+    fn resident(&self) -> Option<f64> {
+        let mut text = [0u8; 128];
+        let n = self.statm.as_ref()?.read_at(&mut text, 0).ok()?;
+        let pages: u64 =
+            std::str::from_utf8(&text[..n]).ok()?.split_ascii_whitespace().nth(1)?.parse().ok()?;
+        Some((pages * rustix::param::page_size() as u64) as f64)
+    }
+}

@@ -1,0 +1,348 @@
+//! daemon: from the start to the end of `plimsoll run`.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use serde_json::json;
+use tokio::sync::oneshot;
+
+use super::beat::{Beat, Command, Rate, Shared};
+use super::control::{self, Request, Response};
+use super::log;
+use crate::config::Config;
+use crate::http;
+use crate::model::{Clock, Interval, SystemClock, parse_duration};
+use crate::pipeline::{Board, MAX_SAMPLES, Queue};
+use crate::store::{Store, Writer, WriterSettings};
+
+/// How long the last commit may take once somebody wants us gone.
+const FAREWELL: Duration = Duration::from_millis(900);
+/// The beat thread answers in microseconds, unless a collector hangs in the kernel.
+const BEAT_PATIENCE: Duration = Duration::from_secs(4);
+
+/// What the command line says.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// `--config`
+    pub config: Option<PathBuf>,
+    /// `--db`
+    pub db: Option<PathBuf>,
+    /// `--verbose`
+    pub verbose: bool,
+}
+
+struct Daemon {
+    options: Options,
+    database: PathBuf,
+    system: String,
+    started: i64,
+    shared: Shared,
+    beat: Beat,
+    config: Mutex<Arc<Config>>,
+    http: Option<http::Hosts>,
+    listening: Option<std::net::SocketAddr>,
+}
+
+/// Collects until SIGINT or SIGTERM. An error here is one of starting, or of a last commit that did
+/// not get through.
+pub fn run(options: &Options) -> anyhow::Result<()> {
+    log::start(if options.verbose { tracing::Level::DEBUG } else { tracing::Level::INFO });
+    // Two threads allocate; more arenas would only hold more freed memory.
+    limit_arenas();
+    let config = Arc::new(Config::find(options.config.as_deref())?);
+    let database = crate::store::to_write(options.db.as_deref().or(config.db.as_deref()));
+    let system = config.system.clone().unwrap_or_else(host_name);
+
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let counters = Arc::default();
+    let queue = Arc::new(Queue::new(config.queue_ms, MAX_SAMPLES, Arc::clone(&counters)));
+    let shared = Shared {
+        registry: Arc::default(),
+        queue,
+        latest: Arc::default(),
+        board: Arc::new(Board::new(Arc::clone(&clock))),
+        counters,
+        clock,
+    };
+    let store = Store::open(&database, &system, Arc::clone(&shared.registry))?;
+    let newest = store.newest_ts();
+    let writer = Writer::spawn(
+        store,
+        WriterSettings {
+            queue: Arc::clone(&shared.queue),
+            counters: Arc::clone(&shared.counters),
+            board: Arc::clone(&shared.board),
+            inbox_every: config.interval.as_duration(),
+        },
+    )
+    .context("cannot start the store thread")?;
+    let (beat, thread) =
+        Beat::spawn(shared.clone(), Arc::clone(&config), database.clone(), newest)
+            .context("cannot start the beat thread")?;
+
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    let outcome = runtime.block_on(serve(Daemon {
+        options: options.clone(),
+        database: database.clone(),
+        system,
+        started: shared.clock.wall_ms(),
+        shared: shared.clone(),
+        beat: beat.clone(),
+        config: Mutex::new(config),
+        http: None,
+        listening: None,
+    }));
+
+    let _unused = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+    beat.tell(Command::Stop);
+    let deadline = Instant::now() + FAREWELL;
+    wait_until(deadline - FAREWELL / 2, || thread.is_finished());
+    shared.queue.close();
+    wait_until(deadline, || writer.is_finished());
+    let _unused = std::fs::remove_file(control::socket_path(&database));
+    runtime.shutdown_background();
+    outcome?;
+    anyhow::ensure!(
+        writer.is_finished(),
+        "the last samples could not be written within a second; what was committed before is safe"
+    );
+    writer.join();
+    tracing::info!("stopped; everything is in {}", database.display());
+    Ok(())
+}
+
+fn wait_until(deadline: Instant, done: impl Fn() -> bool) {
+    while !done() && Instant::now() < deadline {
+        std::thread::park_timeout(Duration::from_millis(2));
+    }
+}
+
+#[allow(unsafe_code)]
+fn limit_arenas() {
+    // SAFETY: mallopt only stores two integers; no other thread runs yet.
+    unsafe { libc::mallopt(libc::M_ARENA_MAX, 2) };
+}
+
+fn host_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+async fn serve(mut daemon: Daemon) -> anyhow::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+
+    let control = control::bind(&daemon.database)
+        .and_then(tokio::net::UnixListener::from_std)
+        .inspect_err(|e| daemon.shared.board.fail("control socket", e.to_string()))
+        .ok();
+    start_http(&mut daemon).await;
+    let daemon = Arc::new(daemon);
+    if let Some(listener) = control {
+        let d = Arc::clone(&daemon);
+        tokio::spawn(control::serve(listener, move |request| {
+            let d = Arc::clone(&d);
+            async move { d.answer(request).await }
+        }));
+    }
+    daemon.greet();
+    let _unused = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+    let mut watchdog = watchdog();
+    loop {
+        tokio::select! {
+            _ = interrupt.recv() => break,
+            _ = terminate.recv() => break,
+            _ = hangup.recv() => {
+                match daemon.reload().await {
+                    Ok(said) => tracing::info!("{said}"),
+                    Err(said) => tracing::error!("{said}"),
+                }
+            }
+            _ = tick(&mut watchdog) => {
+                if daemon.rates().await.is_ok() {
+                    let _unused = sd_notify::notify(&[sd_notify::NotifyState::Watchdog]);
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Half of what systemd waits for; nothing without systemd.
+fn watchdog() -> Option<tokio::time::Interval> {
+    let every = sd_notify::watchdog_enabled()? / 2;
+    Some(tokio::time::interval(every))
+}
+
+async fn tick(watchdog: &mut Option<tokio::time::Interval>) {
+    match watchdog {
+        Some(interval) => drop(interval.tick().await),
+        None => std::future::pending().await,
+    }
+}
+
+/// Without the page the main job still goes on; the board says so.
+async fn start_http(daemon: &mut Daemon) {
+    let config = daemon.config.lock().unwrap_or_else(|e| e.into_inner()).http.clone();
+    let Some(address) = config.listen else { return };
+    let hosts = http::Hosts::new(config.hosts);
+    let state = http::State {
+        registry: Arc::clone(&daemon.shared.registry),
+        latest: Arc::clone(&daemon.shared.latest),
+        board: Arc::clone(&daemon.shared.board),
+        counters: Arc::clone(&daemon.shared.counters),
+        queue: Arc::clone(&daemon.shared.queue),
+        clock: Arc::clone(&daemon.shared.clock),
+        database: daemon.database.clone(),
+        system: daemon.system.clone(),
+        started: daemon.started,
+        hosts: hosts.clone(),
+    };
+    match tokio::net::TcpListener::bind(address).await {
+        Ok(listener) => {
+            daemon.listening = listener.local_addr().ok();
+            daemon.http = Some(hosts);
+            tokio::spawn(http::serve(listener, state));
+        }
+        Err(e) => daemon.shared.board.fail(
+            "http",
+            format!("cannot listen on {address}: {e}; collecting goes on without (set [http] listen to another address)"),
+        ),
+    }
+}
+
+impl Daemon {
+    fn config(&self) -> Arc<Config> {
+        Arc::clone(&self.config.lock().unwrap_or_else(|e| e.into_inner()))
+    }
+
+    fn greet(&self) {
+        let config = self.config();
+        tracing::info!("database   {}", absolute(&self.database).display());
+        tracing::info!("collecting {}", describe_collectors(&config));
+        match self.listening {
+            Some(address) => tracing::info!("listening  http://{address}  (/metrics, /health, /api/status)"),
+            None => tracing::info!("listening  nowhere (no HTTP)"),
+        }
+    }
+
+    async fn answer(&self, request: Request) -> Response {
+        match request {
+            Request::Reload => match self.reload().await {
+                Ok(said) => Response::done(said, serde_json::Value::Null),
+                Err(said) => Response::failed(said),
+            },
+            Request::Rates => match self.rates().await {
+                Ok(rates) => Response::done("", json!(rates)),
+                Err(said) => Response::failed(said),
+            },
+            Request::Interval { collector, interval, for_ } => {
+                match self.change_rate(collector, interval, for_).await {
+                    Ok(rates) => Response::done("", json!(rates)),
+                    Err(said) => Response::failed(said),
+                }
+            }
+            Request::Status => {
+                let problems: Vec<_> = (self.shared.board.problems().into_iter())
+                    .map(|(subject, p)| json!({"subject": subject, "since": p.since, "count": p.count, "message": p.message}))
+                    .collect();
+                let data = json!({
+                    "pid": std::process::id(),
+                    "version": env!("CARGO_PKG_VERSION"),
+                    "started": self.started,
+                    "listening": self.listening.map(|a| a.to_string()),
+                    "problems": problems,
+                });
+                Response::done("", data)
+            }
+        }
+    }
+
+    async fn rates(&self) -> Result<Vec<Rate>, String> {
+        let (reply, answer) = oneshot::channel();
+        self.beat.tell(Command::Report(reply));
+        in_time(answer).await
+    }
+
+    async fn change_rate(
+        &self,
+        collector: Option<String>,
+        interval: Option<String>,
+        for_: Option<String>,
+    ) -> Result<Vec<Rate>, String> {
+        let interval: Option<Interval> =
+            interval.map(|i| i.parse()).transpose().map_err(|e| format!("{e}"))?;
+        let for_ms =
+            for_.map(|f| parse_duration(&f)).transpose().map_err(|e| format!("{e}"))?;
+        let (reply, answer) = oneshot::channel();
+        self.beat.tell(Command::Rate { collector, interval, for_ms, reply });
+        in_time(answer).await?
+    }
+
+    /// Reads the configuration again; whatever is wrong with it leaves the running one in force.
+    async fn reload(&self) -> Result<String, String> {
+        let _unused = sd_notify::notify(&[sd_notify::NotifyState::Reloading]);
+        let done = self.try_reload().await;
+        let _unused = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+        done
+    }
+
+    async fn try_reload(&self) -> Result<String, String> {
+        let new = Config::find(self.options.config.as_deref())
+            .map_err(|e| format!("{e}\nnothing was changed; the configuration before stays in force"))?;
+        let old = self.config();
+        let mut said = format!("reloaded: collecting {}", describe_collectors(&new));
+        for (what, same) in [
+            ("db", old.db == new.db),
+            ("system", old.system == new.system),
+            ("http.listen", old.http.listen == new.http.listen),
+            ("store.queue", old.queue_ms == new.queue_ms),
+        ] {
+            if !same {
+                said.push_str(&format!("\nthe new `{what}` takes effect at the next start"));
+            }
+        }
+        if let Some(hosts) = &self.http {
+            hosts.set(new.http.hosts.clone());
+        }
+        let new = Arc::new(new);
+        let (reply, answer) = oneshot::channel();
+        self.beat.tell(Command::Configure(Arc::clone(&new), reply));
+        in_time(answer).await?;
+        *self.config.lock().unwrap_or_else(|e| e.into_inner()) = new;
+        Ok(said)
+    }
+}
+
+async fn in_time<T>(answer: oneshot::Receiver<T>) -> Result<T, String> {
+    match tokio::time::timeout(BEAT_PATIENCE, answer).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(_)) => Err("plimsoll is stopping".into()),
+        Err(_) => Err("a collector hangs; plimsoll will answer when the kernel lets go of it".into()),
+    }
+}
+
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
+
+/// `every 10s: loadavg, meminfo; every 1m: filesystem`.
+fn describe_collectors(config: &Config) -> String {
+    let mut by_interval: Vec<(Interval, Vec<&str>)> = Vec::new();
+    for c in &config.collectors {
+        match by_interval.iter_mut().find(|(i, _)| *i == c.interval) {
+            Some((_, names)) => names.push(c.name),
+            None => by_interval.push((c.interval, vec![c.name])),
+        }
+    }
+    let parts: Vec<String> =
+        by_interval.iter().map(|(i, names)| format!("every {i}: {}", names.join(", "))).collect();
+    if parts.is_empty() { "nothing but itself".to_owned() } else { parts.join("; ") }
+}
