@@ -2,6 +2,7 @@
 
 mod clock;
 mod glob;
+mod interval;
 mod key;
 mod recorder;
 mod registry;
@@ -9,6 +10,7 @@ mod series;
 
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use glob::{Glob, KeyFilter};
+pub use interval::{DurationError, Interval, format_duration, parse_duration};
 pub use key::{parse_key, write_key};
 pub use recorder::{Metric, Recorder};
 pub use registry::{Registry, SeriesRef};
