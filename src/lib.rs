@@ -14,4 +14,5 @@
 //! ```
 
 pub mod collect;
+pub mod config;
 pub mod model;
