@@ -13,8 +13,11 @@
 //!   cli        one file a verb                             (view)
 //! ```
 
+pub mod cli;
 pub mod collect;
+pub mod config;
 pub mod daemon;
+pub mod http;
 pub mod model;
 pub mod pipeline;
 pub mod store;

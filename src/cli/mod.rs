@@ -5,9 +5,9 @@ mod backup;
 mod check_config;
 mod collect;
 mod estimate;
-mod export;
-mod import;
-mod install;
+//mod export;
+//mod import;
+//mod install;
 mod interval;
 mod manual;
 mod reload;
@@ -63,10 +63,6 @@ enum Verb {
     Collect(collect::Args),
     /// Ask the database in SQL, read-only
     Sql(sql::Args),
-    /// Write samples out as CSV, JSON or OpenMetrics
-    Export(export::Args),
-    /// Read samples in from CSV, JSON or OpenMetrics files
-    Import(import::Args),
     /// Show or change how often a running plimsoll reads
     Interval(interval::Args),
     /// Have a running plimsoll read its configuration again
@@ -77,10 +73,6 @@ enum Verb {
     Estimate(estimate::Args),
     /// Copy the database, consistently, while plimsoll runs
     Backup(backup::Args),
-    /// Install plimsoll as a systemd service
-    Install(install::InstallArgs),
-    /// Remove the systemd service again
-    Uninstall(install::UninstallArgs),
     /// Print completions for a shell
     Completions(manual::CompletionsArgs),
     /// Print the manual page
@@ -115,15 +107,11 @@ pub fn main() -> ExitCode {
         Some(Verb::Status(args)) => status::run(args, global),
         Some(Verb::Collect(args)) => collect::run(args, global),
         Some(Verb::Sql(args)) => sql::run(args, global),
-        Some(Verb::Export(args)) => export::run(args, global),
-        Some(Verb::Import(args)) => import::run(args, global),
         Some(Verb::Interval(args)) => interval::run(args, global),
         Some(Verb::Reload(args)) => reload::run(args, global),
         Some(Verb::CheckConfig(args)) => check_config::run(args, global.config()),
         Some(Verb::Estimate(args)) => estimate::run(args, global),
         Some(Verb::Backup(args)) => backup::run(args, global),
-        Some(Verb::Install(args)) => install::run_install(args),
-        Some(Verb::Uninstall(args)) => install::run_uninstall(args),
         Some(Verb::Completions(args)) => manual::completions(args),
         Some(Verb::Man(args)) => manual::man(args),
     };

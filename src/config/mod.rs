@@ -1,0 +1,178 @@
+//! config: plimsoll.toml becomes the settings of the rooms. It knows the rooms' Settings, they do
+//! not know it. The only I/O here is reading that one file.
+
+mod condition;
+mod error;
+mod raw;
+mod resolve;
+#[cfg(test)]
+mod tests;
+
+use std::io::Read;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+pub use condition::{Condition, Op};
+pub use error::{ConfigError, Content, Mistake};
+
+use crate::collect::{self, COLLECTORS};
+use crate::model::{Interval, KeyFilter};
+
+/// Every key with its default and what it means; what `plimsoll install` writes.
+pub const SAMPLE: &str = include_str!("sample.toml");
+
+/// Where the configuration lies if nobody says otherwise.
+pub const DEFAULT_PATH: &str = "/etc/plimsoll/plimsoll.toml";
+
+/// More than a person writes; it keeps `--config /dev/zero` from eating the memory.
+const MAX_BYTES: u64 = 1024 * 1024;
+
+/// Everything that can be set, with defaults filled in.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The file it was read from; nothing: the built-in defaults.
+    pub source: Option<PathBuf>,
+    /// The database; nothing: wherever the command line or the service manager says.
+    pub db: Option<PathBuf>,
+    /// What this machine is called; nothing: its host name.
+    pub system: Option<String>,
+    /// How often a collector is read that has no interval of its own.
+    pub interval: Interval,
+    /// The collectors that run, in their order.
+    pub collectors: Vec<CollectorConfig>,
+    /// What they look at.
+    pub collect: collect::Settings,
+    /// Which series are kept.
+    pub filter: KeyFilter,
+    /// When to look closer.
+    pub bursts: Vec<Burst>,
+    /// The page and the API.
+    pub http: Http,
+    /// For how long beats wait in memory when the disk takes no more, in milliseconds.
+    pub queue_ms: i64,
+}
+
+/// A collector that runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CollectorConfig {
+    /// Its name in [`COLLECTORS`].
+    pub name: &'static str,
+    /// How often it is read.
+    pub interval: Interval,
+}
+
+/// A rule: while something is the case, and for a while after, look more often.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Burst {
+    /// What has to be the case.
+    pub when: Condition,
+    /// The same as written, to show it.
+    pub text: String,
+    /// How often to look then.
+    pub interval: Interval,
+    /// How long it lasts after the condition was last true, in milliseconds.
+    pub duration_ms: i64,
+    /// Which collectors; none means all that run.
+    pub collectors: Vec<&'static str>,
+}
+
+/// The page and the API.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Http {
+    /// Where it listens, always a loopback address; nothing: not at all.
+    pub listen: Option<SocketAddr>,
+    /// Names by which a browser may ask for it beside the address itself; lower case, no port.
+    pub hosts: Vec<String>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        resolve::defaults(&collectors())
+    }
+}
+
+impl Config {
+    /// The configuration in `text`; `origin` is what errors call the file.
+    pub fn parse(text: &str, origin: &str) -> Result<Self, ConfigError> {
+        resolve::resolve(text, origin, &collectors())
+    }
+
+    /// The configuration in a file.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let mut config = Self::parse(&read(path)?, &path.to_string_lossy())?;
+        config.source = Some(path.into());
+        Ok(config)
+    }
+
+    /// The configuration in the file that was named; else in [`DEFAULT_PATH`], if there is one;
+    /// else the defaults.
+    pub fn find(explicit: Option<&Path>) -> Result<Self, ConfigError> {
+        Self::find_from(explicit, Path::new(DEFAULT_PATH))
+    }
+
+    fn find_from(explicit: Option<&Path>, default: &Path) -> Result<Self, ConfigError> {
+        match explicit {
+            Some(path) => Self::load(path),
+            // A link that leads nowhere counts as a file: somebody meant something by it.
+            None if default.symlink_metadata().is_err_and(|e| absent(&e)) => Ok(Self::default()),
+            None => Self::load(default),
+        }
+    }
+}
+
+fn absent(error: &std::io::Error) -> bool {
+    matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory)
+}
+
+fn collectors() -> Vec<&'static str> {
+    COLLECTORS.iter().map(|c| c.name).collect()
+}
+
+fn read(path: &Path) -> Result<String, ConfigError> {
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)
+        .and_then(|f| f.take(MAX_BYTES + 1).read_to_end(&mut bytes))
+        .map_err(|e| unreadable(path, &e))?;
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(ConfigError::File {
+            message: format!("{} is larger than {} KiB", path.display(), MAX_BYTES / 1024),
+            hint: "this is hardly a configuration file; name another one".into(),
+        });
+    }
+    String::from_utf8(bytes).map_err(|e| {
+        let at = e.utf8_error().valid_up_to();
+        let text = String::from_utf8_lossy(e.as_bytes());
+        let mistake = Mistake {
+            key: String::new(),
+            message: "this is not UTF-8 text".into(),
+            hint: "save the file as UTF-8".into(),
+            // The replacement character takes three bytes.
+            span: at..at + 3,
+        };
+        ConfigError::content(&path.to_string_lossy(), &text, vec![mistake])
+    })
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> ConfigError {
+    use std::io::ErrorKind;
+    let name = path.display();
+    let (message, hint) = match error.kind() {
+        ErrorKind::IsADirectory => (
+            format!("{name} is a directory, not a configuration file"),
+            format!("name the file in it: {}", path.join("plimsoll.toml").display()),
+        ),
+        ErrorKind::PermissionDenied => (
+            format!("{name} may not be read by this user"),
+            format!("let it be read with: sudo chmod a+r {name}"),
+        ),
+        _ if absent(error) => (
+            format!("there is no configuration file {name}"),
+            format!(
+                "leave --config out to run with the defaults, or start from the sample: \
+                 plimsoll check-config --sample > {name}"
+            ),
+        ),
+        _ => (format!("{name} cannot be read: {error}"), "name another file".into()),
+    };
+    ConfigError::File { message, hint }
+}
