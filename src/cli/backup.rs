@@ -26,13 +26,10 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     let mut partial = args.file.clone().into_os_string();
     partial.push(".partial");
     let partial = PathBuf::from(partial);
-    let made = reader
-        .backup(&partial)
-        .context("the copy could not be made")
-        .and_then(|()| {
-            std::fs::File::open(&partial)?.sync_all()?;
-            std::fs::rename(&partial, &args.file).context("the copy could not be renamed")
-        });
+    let made = reader.backup(&partial).context("the copy could not be made").and_then(|()| {
+        std::fs::File::open(&partial)?.sync_all()?;
+        std::fs::rename(&partial, &args.file).context("the copy could not be renamed")
+    });
     if let Err(e) = made {
         let _unused = std::fs::remove_file(&partial);
         return Err(e.context(format!("{}", args.file.display())));

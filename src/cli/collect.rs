@@ -92,6 +92,11 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
         }
     }
     out.flush()?;
-    anyhow::ensure!(failed == 0, "{} of {} collectors failed", failed, show::count(names.len() as u64));
+    anyhow::ensure!(
+        failed == 0,
+        "{} of {} collectors failed",
+        failed,
+        show::count(names.len() as u64)
+    );
     Ok(())
 }

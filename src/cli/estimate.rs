@@ -37,7 +37,9 @@ const YEAR_MS: f64 = 365.0 * 86_400_000.0;
 pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     let config = Config::find(global.config.as_deref())?;
     let (series, samples) = match args.series {
-        Some(n) => (n, n as f64 * YEAR_MS / args.interval.unwrap_or(config.interval).as_ms() as f64),
+        Some(n) => {
+            (n, n as f64 * YEAR_MS / args.interval.unwrap_or(config.interval).as_ms() as f64)
+        }
         None => of_this_machine(&config, args.interval),
     };
     let path = global.database()?;
@@ -67,7 +69,9 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
         writeln!(out, "{answer}")?;
     } else {
         let source = match measured.as_ref().filter(enough) {
-            Some(s) => format!("measured on {} samples in {}", show::count(s.samples), path.display()),
+            Some(s) => {
+                format!("measured on {} samples in {}", show::count(s.samples), path.display())
+            }
             None => "usual; this database has too few samples to measure".to_owned(),
         };
         let series_word = show::count(series);
@@ -76,9 +80,18 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
         writeln!(out, "samples a year    {samples_word:>16}")?;
         writeln!(out, "bytes a sample    {:>16}   {source}", format!("{bytes:.1}"))?;
         writeln!(out, "a year            {:>16}   as plain rows", show::bytes(year))?;
-        writeln!(out, "                  {:>16}   in a text schema, at {NAIVE_BYTES:.0} bytes a row", show::bytes(naive))?;
+        writeln!(
+            out,
+            "                  {:>16}   in a text schema, at {NAIVE_BYTES:.0} bytes a row",
+            show::bytes(naive)
+        )?;
         if let Some(s) = &measured {
-            writeln!(out, "the file now      {:>16}   {} samples", show::bytes(s.file_bytes as f64), show::count(s.samples))?;
+            writeln!(
+                out,
+                "the file now      {:>16}   {} samples",
+                show::bytes(s.file_bytes as f64),
+                show::count(s.samples)
+            )?;
         }
     }
     out.flush()?;

@@ -30,11 +30,9 @@ pub struct Args {
 pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     let request = match args.interval.as_deref() {
         None => Request::Rates,
-        Some("default") => Request::Interval {
-            collector: args.collector.clone(),
-            interval: None,
-            for_: None,
-        },
+        Some("default") => {
+            Request::Interval { collector: args.collector.clone(), interval: None, for_: None }
+        }
         Some(text) => {
             // Checked here too, so that a slip is told with a daemon and without one.
             text.parse::<Interval>()?;
@@ -58,7 +56,9 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
         let row = |r: &Rate| {
             let until = match (r.interval_ms == r.configured_ms, r.ends_in_ms) {
                 (true, _) => String::new(),
-                (false, Some(ms)) => format!("for {} more", format_duration((ms + 999) / 1000 * 1000)),
+                (false, Some(ms)) => {
+                    format!("for {} more", format_duration((ms + 999) / 1000 * 1000))
+                }
                 (false, None) => "until the next reload".to_owned(),
             };
             vec![

@@ -2,7 +2,7 @@
 //! control socket, or start it.
 
 mod backup;
-mod check_config;
+//mod check_config;
 mod collect;
 mod estimate;
 //mod export;
@@ -67,8 +67,6 @@ enum Verb {
     Interval(interval::Args),
     /// Have a running plimsoll read its configuration again
     Reload(reload::Args),
-    /// Check a configuration file and show what it means
-    CheckConfig(check_config::Args),
     /// Say how large the database will get
     Estimate(estimate::Args),
     /// Copy the database, consistently, while plimsoll runs
@@ -109,7 +107,6 @@ pub fn main() -> ExitCode {
         Some(Verb::Sql(args)) => sql::run(args, global),
         Some(Verb::Interval(args)) => interval::run(args, global),
         Some(Verb::Reload(args)) => reload::run(args, global),
-        Some(Verb::CheckConfig(args)) => check_config::run(args, global.config()),
         Some(Verb::Estimate(args)) => estimate::run(args, global),
         Some(Verb::Backup(args)) => backup::run(args, global),
         Some(Verb::Completions(args)) => manual::completions(args),

@@ -74,7 +74,11 @@ pub(super) fn value(value: f64) -> String {
     }
     let digits = (5 - value.abs().log10().floor() as i32).clamp(0, 12) as usize;
     let text = format!("{value:.digits$}");
-    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+    if text.contains('.') {
+        text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    } else {
+        text
+    }
 }
 
 #[cfg(test)]
@@ -83,7 +87,14 @@ mod tests {
 
     #[test]
     fn three_digits_whatever_the_size() {
-        for (n, text) in [(0.0, "0 B"), (999.0, "999 B"), (999.9, "1.00 kB"), (1_234.0, "1.23 kB"), (999_960.0, "1.00 MB"), (25e9, "25.0 GB")] {
+        for (n, text) in [
+            (0.0, "0 B"),
+            (999.0, "999 B"),
+            (999.9, "1.00 kB"),
+            (1_234.0, "1.23 kB"),
+            (999_960.0, "1.00 MB"),
+            (25e9, "25.0 GB"),
+        ] {
             assert_eq!(bytes(n), text);
         }
         assert_eq!(binary_bytes(1536.0), "1.50 KiB");

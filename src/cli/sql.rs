@@ -126,7 +126,11 @@ fn answer(
             let head: Vec<&str> = head.iter().map(String::as_str).collect();
             table::print(out, &head, &rows)?;
             if cut {
-                writeln!(out, "… only the first {} rows; use --format csv for all", show::count(MOST_TABLE_ROWS as u64))?;
+                writeln!(
+                    out,
+                    "… only the first {} rows; use --format csv for all",
+                    show::count(MOST_TABLE_ROWS as u64)
+                )?;
             }
         }
         Format::Json => writeln!(out, "{}", if count == 0 { "[]" } else { "]" })?,
@@ -147,7 +151,8 @@ fn write_csv(
     }
     csv.write_record(cells.iter().map(text))?;
     csv.flush()?;
-    let full = std::mem::replace(csv, csv::WriterBuilder::new().flexible(true).from_writer(Vec::new()));
+    let full =
+        std::mem::replace(csv, csv::WriterBuilder::new().flexible(true).from_writer(Vec::new()));
     let bytes = full.into_inner().map_err(|e| std::io::Error::other(e.to_string()))?;
     out.write_all(&bytes)
 }
@@ -242,9 +247,8 @@ fn prompt(reader: &Reader, format: Format) -> anyhow::Result<()> {
 
 fn history_file() -> Option<std::path::PathBuf> {
     let state = std::env::var_os("XDG_STATE_HOME").map(std::path::PathBuf::from);
-    let folder = state
-        .or_else(|| std::env::home_dir().map(|h| h.join(".local/state")))?
-        .join("plimsoll");
+    let folder =
+        state.or_else(|| std::env::home_dir().map(|h| h.join(".local/state")))?.join("plimsoll");
     std::fs::create_dir_all(&folder).ok()?;
     Some(folder.join("sql_history"))
 }

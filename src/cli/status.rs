@@ -110,7 +110,8 @@ fn gather(path: &Path) -> anyhow::Result<Status> {
     let mut series: Vec<Current> = (reader.series()?.into_iter())
         .map(|series| Current { series, newest: None, before: None, stale: false })
         .collect();
-    let at: HashMap<i64, usize> = series.iter().enumerate().map(|(i, c)| (c.series.id, i)).collect();
+    let at: HashMap<i64, usize> =
+        series.iter().enumerate().map(|(i, c)| (c.series.id, i)).collect();
     let (mut read, mut complete) = (0, 0);
     reader.rows_back(i64::MIN, |row| {
         read += 1;

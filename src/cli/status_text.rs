@@ -72,7 +72,7 @@ impl<W: Write> Page<'_, W> {
     }
 
     fn bar(&self, share: f64) -> String {
-        let text = show::bar(share, 20);
+        let text = show::bar(share, if self.width < 70 { 8 } else { 20 });
         match share {
             s if s >= 0.95 => self.paint(&text, "31"),
             s if s >= 0.85 => self.paint(&text, "33"),
@@ -148,13 +148,16 @@ impl<W: Write> Page<'_, W> {
                 continue;
             };
             let mut text = format!("{} {percent:3.0} %", self.bar(percent / 100.0));
-            let part = |metric| {
-                system.labelled(metric, "mountpoint", &mount).and_then(Current::value)
-            };
+            let part =
+                |metric| system.labelled(metric, "mountpoint", &mount).and_then(Current::value);
             if let Some((size, free)) =
                 part("node_filesystem_size_bytes").zip(part("node_filesystem_free_bytes"))
             {
-                text.push_str(&format!("  {} of {} used", show::bytes(size - free), show::bytes(size)));
+                text.push_str(&format!(
+                    "  {} of {} used",
+                    show::bytes(size - free),
+                    show::bytes(size)
+                ));
             }
             text.push_str(&format!("  {mount}"));
             self.line(name, &text)?;
@@ -188,8 +191,22 @@ impl<W: Write> Page<'_, W> {
 
     fn rates(&mut self, system: &System<'_>) -> io::Result<()> {
         for (title, from, to, from_word, to_word, idle) in [
-            ("network", "node_network_receive_bytes_total", "node_network_transmit_bytes_total", "in", "out", "lo"),
-            ("disk i/o", "node_disk_read_bytes_total", "node_disk_written_bytes_total", "read", "written", ""),
+            (
+                "network",
+                "node_network_receive_bytes_total",
+                "node_network_transmit_bytes_total",
+                "in",
+                "out",
+                "lo",
+            ),
+            (
+                "disk i/o",
+                "node_disk_read_bytes_total",
+                "node_disk_written_bytes_total",
+                "read",
+                "written",
+                "",
+            ),
         ] {
             let mut name = title;
             for c in system.named(from) {
@@ -274,10 +291,12 @@ impl<W: Write> Page<'_, W> {
             }
             Daemon::Unknown(why) => writeln!(self.out, "{why}"),
             Daemon::Running(answer) => {
-                let word = |key: &str| answer.get(key).map_or(String::new(), |v| match v.as_str() {
-                    Some(s) => s.to_owned(),
-                    None => v.to_string(),
-                });
+                let word = |key: &str| {
+                    answer.get(key).map_or(String::new(), |v| match v.as_str() {
+                        Some(s) => s.to_owned(),
+                        None => v.to_string(),
+                    })
+                };
                 let mut text = format!("collecting into {path} (pid {})", word("pid"));
                 if answer.get("listening").is_some_and(|l| l.is_string()) {
                     text.push_str(&format!(", http://{}", word("listening")));

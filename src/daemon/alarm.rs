@@ -81,8 +81,8 @@ impl Alarm {
             // Only empties it.
             let _unused = rustix::io::read(&*self.bell.0, &mut count);
         }
-        let jumped = rung[1]
-            && rustix::io::read(&self.jump, &mut count) == Err(rustix::io::Errno::CANCELED);
+        let jumped =
+            rung[1] && rustix::io::read(&self.jump, &mut count) == Err(rustix::io::Errno::CANCELED);
         if rung[1] {
             self.watch_jumps()?;
         }

@@ -231,8 +231,11 @@ impl Beater {
                 self.spare = samples;
                 continue;
             }
-            self.spare =
-                self.shared.queue.push(Batch { source: Source::Collect, ts: moment[0].ts, samples });
+            self.spare = self.shared.queue.push(Batch {
+                source: Source::Collect,
+                ts: moment[0].ts,
+                samples,
+            });
         }
         if !due.is_empty() {
             self.look_at_rules();
@@ -267,7 +270,9 @@ impl Beater {
                     }
                     Err(_) => {
                         *collector = (entry.make)(&self.config.collect);
-                        self.shared.board.fail(&subject(), "it panicked; please report this".into());
+                        self.shared
+                            .board
+                            .fail(&subject(), "it panicked; please report this".into());
                         false
                     }
                 };
@@ -293,8 +298,7 @@ impl Beater {
 
     /// Does what it was told. True: it shall end.
     fn obey(&mut self) -> bool {
-        let commands =
-            std::mem::take(&mut *self.mailbox.lock().unwrap_or_else(|e| e.into_inner()));
+        let commands = std::mem::take(&mut *self.mailbox.lock().unwrap_or_else(|e| e.into_inner()));
         for command in commands {
             // Whoever asked may have gone: then nobody needs the answer.
             match command {

@@ -67,10 +67,14 @@ impl Response {
 #[derive(Debug, thiserror::Error)]
 pub enum AskError {
     /// Nobody is there to ask.
-    #[error("no plimsoll is collecting into {0}\n  start one with 'plimsoll run', or say which: --db FILE")]
+    #[error(
+        "no plimsoll is collecting into {0}\n  start one with 'plimsoll run', or say which: --db FILE"
+    )]
     NotRunning(PathBuf),
     /// It runs as somebody else.
-    #[error("the plimsoll of {0} runs as another user\n  ask as that user or as root, for example with sudo")]
+    #[error(
+        "the plimsoll of {0} runs as another user\n  ask as that user or as root, for example with sudo"
+    )]
     Denied(PathBuf),
     /// Something between here and there broke.
     #[error("the plimsoll of {0} does not answer: {1}")]

@@ -79,9 +79,8 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         },
     )
     .context("cannot start the store thread")?;
-    let (beat, thread) =
-        Beat::spawn(shared.clone(), Arc::clone(&config), database.clone(), newest)
-            .context("cannot start the beat thread")?;
+    let (beat, thread) = Beat::spawn(shared.clone(), Arc::clone(&config), database.clone(), newest)
+        .context("cannot start the beat thread")?;
 
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -228,7 +227,9 @@ impl Daemon {
         tracing::info!("database   {}", absolute(&self.database).display());
         tracing::info!("collecting {}", describe_collectors(&config));
         match self.listening {
-            Some(address) => tracing::info!("listening  http://{address}  (/metrics, /health, /api/status)"),
+            Some(address) => {
+                tracing::info!("listening  http://{address}  (/metrics, /health, /api/status)")
+            }
             None => tracing::info!("listening  nowhere (no HTTP)"),
         }
     }
@@ -279,8 +280,7 @@ impl Daemon {
     ) -> Result<Vec<Rate>, String> {
         let interval: Option<Interval> =
             interval.map(|i| i.parse()).transpose().map_err(|e| format!("{e}"))?;
-        let for_ms =
-            for_.map(|f| parse_duration(&f)).transpose().map_err(|e| format!("{e}"))?;
+        let for_ms = for_.map(|f| parse_duration(&f)).transpose().map_err(|e| format!("{e}"))?;
         let (reply, answer) = oneshot::channel();
         self.beat.tell(Command::Rate { collector, interval, for_ms, reply });
         in_time(answer).await?
@@ -295,8 +295,9 @@ impl Daemon {
     }
 
     async fn try_reload(&self) -> Result<String, String> {
-        let new = Config::find(self.options.config.as_deref())
-            .map_err(|e| format!("{e}\nnothing was changed; the configuration before stays in force"))?;
+        let new = Config::find(self.options.config.as_deref()).map_err(|e| {
+            format!("{e}\nnothing was changed; the configuration before stays in force")
+        })?;
         let old = self.config();
         let mut said = format!("reloaded: collecting {}", describe_collectors(&new));
         for (what, same) in [
@@ -325,7 +326,9 @@ async fn in_time<T>(answer: oneshot::Receiver<T>) -> Result<T, String> {
     match tokio::time::timeout(BEAT_PATIENCE, answer).await {
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(_)) => Err("plimsoll is stopping".into()),
-        Err(_) => Err("a collector hangs; plimsoll will answer when the kernel lets go of it".into()),
+        Err(_) => {
+            Err("a collector hangs; plimsoll will answer when the kernel lets go of it".into())
+        }
     }
 }
 

@@ -91,14 +91,8 @@ pub struct Schedule {
 impl Schedule {
     /// Adds an entry; its first tick is the next point of its grid.
     pub fn add(&mut self, base: Interval, now: Now) -> usize {
-        let mut entry = Entry {
-            base,
-            asked: None,
-            burst: None,
-            interval: base,
-            planned: now,
-            skipped: 0,
-        };
+        let mut entry =
+            Entry { base, asked: None, burst: None, interval: base, planned: now, skipped: 0 };
         entry.plan(now, now.wall);
         self.entries.push(entry);
         self.entries.len() - 1
@@ -255,7 +249,15 @@ mod tests {
         let mut run = Run::new(3_210, &[10_000, 4_000]);
         assert_eq!(
             run.until(17_000),
-            [(1, 4_000), (1, 8_000), (0, 10_000), (1, 12_000), (1, 16_000), (0, 20_000), (1, 20_000)]
+            [
+                (1, 4_000),
+                (1, 8_000),
+                (0, 10_000),
+                (1, 12_000),
+                (1, 16_000),
+                (0, 20_000),
+                (1, 20_000)
+            ]
         );
         assert_eq!(run.schedule.take_skipped(), 0);
     }

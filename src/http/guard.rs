@@ -76,10 +76,19 @@ mod tests {
     #[test]
     fn only_our_own_names() {
         let hosts = Hosts::new(vec!["monitor.example".into()]);
-        for ours in ["localhost", "LOCALHOST:1876", "127.0.0.1:1", "[::1]", "[::1]:1876", "monitor.example:80"] {
+        for ours in [
+            "localhost",
+            "LOCALHOST:1876",
+            "127.0.0.1:1",
+            "[::1]",
+            "[::1]:1876",
+            "monitor.example:80",
+        ] {
             assert!(hosts.answer_to(ours), "{ours}");
         }
-        for strange in ["", "evil.example", "localhost.evil.example", "::1", "127.0.0.1:80:x", ":1876"] {
+        for strange in
+            ["", "evil.example", "localhost.evil.example", "::1", "127.0.0.1:80:x", ":1876"]
+        {
             assert!(!hosts.answer_to(strange), "{strange}");
         }
     }
