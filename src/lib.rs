@@ -13,6 +13,7 @@
 //!   cli        one file a verb                             (view)
 //! ```
 
+pub mod cli;
 pub mod collect;
 pub mod config;
 pub mod model;
