@@ -7,7 +7,7 @@ use std::time::Duration;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
-use super::open::check_ours;
+use super::open::{check_ours, wal_size};
 use super::{OpenError, SqlError, from_column};
 use crate::model::{Glob, Kind};
 
@@ -121,7 +121,7 @@ impl Reader {
         match attempt(None) {
             // A write-ahead database on read-only media: no log beside it, so it cannot change.
             Err(OpenError::Unwritable { .. } | OpenError::Sqlite { .. })
-                if super::sizes(path)[1].1 == 0 =>
+                if wal_size(path) == 0 =>
             {
                 attempt(Some(immutable_uri(path)))
             }
