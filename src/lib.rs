@@ -13,5 +13,12 @@
 //!   cli        one file a verb                             (view)
 //! ```
 
+// A monitor outlives what it reads: whatever comes in, it is an error and never a panic. Where a
+// value is certain, say so with a match, or with an `expect` that is allowed and explained.
+#![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+// println! panics when its reader has gone (`plimsoll query … | head`), and a room that prints
+// cannot be tested: the cli writes to what it is given.
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 pub mod collect;
 pub mod model;
