@@ -4,6 +4,7 @@
 //!
 //! ```text
 //!   model      what a sample, a series, a key and a clock are; no I/O
+//!   wire       CSV, JSON, OpenMetrics, times <-> records; bytes in, values out
 //!   collect    /proc, /sys, statvfs -> readings            (one file a collector)
 //!   pipeline   the bounded queue between sources and store, the latest value of each series
 //!   store      the one SQLite file: schema, writer, readers
@@ -22,3 +23,4 @@
 
 pub mod collect;
 pub mod model;
+pub mod wire;

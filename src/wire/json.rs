@@ -13,6 +13,8 @@ use super::value::{parse_value, write_value};
 use super::window::{LONGEST_ROW, Window};
 use super::{LineError, Record, Records};
 
+const UNCLOSED: &str = "an object that is not closed";
+
 /// Reads records; see [`Records`]. Objects are found by their braces, so that an array of any
 /// length is read in the memory of one object, and a broken object costs that one only.
 pub struct Reader<R> {
@@ -39,22 +41,27 @@ impl<R: Read> Reader<R> {
     }
 
     /// The length of the object with which the window begins.
-    fn object(&mut self) -> Result<usize, String> {
+    fn object(&mut self) -> Result<usize, LineError> {
         let mut braces = Braces::default();
         let mut seen = 0;
         loop {
             let bytes = self.window.bytes();
             for (at, byte) in bytes.iter().enumerate().skip(seen) {
-                if braces.close(*byte)? {
-                    return Ok(at + 1);
+                match braces.close(*byte) {
+                    Ok(true) => return Ok(at + 1),
+                    Ok(false) => {}
+                    Err(reason) => return Err(self.window.error(reason)),
                 }
             }
             seen = bytes.len();
             if seen >= LONGEST_ROW {
-                return Err(format!("an object of more than {LONGEST_ROW} bytes"));
+                let reason = format!("an object of more than {LONGEST_ROW} bytes");
+                return Err(self.window.error(reason));
             }
             if !self.window.more() {
-                return Err("an object that is not closed".to_owned());
+                // An object that the input's failure cut short is not its own fault.
+                let failure = self.window.failure();
+                return Err(failure.unwrap_or_else(|| self.window.error(UNCLOSED)));
             }
         }
     }
@@ -73,16 +80,14 @@ impl<R: Read> Records for Reader<R> {
                 return self.window.failure().map(Err);
             }
         }
-        let object = match self.window.bytes().first() {
+        let length = match self.window.bytes().first() {
             Some(b'{') => self.object(),
-            _ => Err("something else than an object; the line is skipped".to_owned()),
+            _ => Err(self.window.error("something else than an object; the line is skipped")),
         };
-        let length = match object {
+        let length = match length {
             Ok(length) => length,
-            // An object that the input's failure cut short is not its own fault.
-            Err(reason) => {
-                let error = self.window.failure().unwrap_or_else(|| self.window.error(reason));
-                self.window.skip_line();
+            Err(error) => {
+                if error.fatal { self.window.close() } else { self.window.skip_line() }
                 return Some(Err(error));
             }
         };
@@ -124,13 +129,13 @@ struct Braces {
 
 impl Braces {
     /// Takes the next byte; whether it closes the object.
-    fn close(&mut self, byte: u8) -> Result<bool, String> {
+    fn close(&mut self, byte: u8) -> Result<bool, &'static str> {
         if self.string {
             match byte {
                 _ if self.escaped => self.escaped = false,
                 b'\\' => self.escaped = true,
                 b'"' => self.string = false,
-                b'\n' => return Err("a string that is not closed".to_owned()),
+                b'\n' => return Err("a string that is not closed"),
                 _ => {}
             }
             return Ok(false);
@@ -140,18 +145,18 @@ impl Braces {
             b' ' | b'\t' | b'\r' | b'\n' => return Ok(false),
             b'"' => self.string = true,
             b'{' if self.depth > 0 && !inside_array && self.last != b':' => {
-                return Err("an object that is not closed".to_owned());
+                return Err(UNCLOSED);
             }
             b'{' | b'[' => {
                 self.depth += 1;
                 if self.depth > u64::BITS {
-                    return Err("too many levels".to_owned());
+                    return Err("too many levels");
                 }
                 self.arrays = self.arrays << 1 | u64::from(byte == b'[');
             }
             b'}' | b']' => {
                 if inside_array != (byte == b']') {
-                    return Err("brackets that do not match".to_owned());
+                    return Err("brackets that do not match");
                 }
                 self.depth -= 1;
                 self.arrays >>= 1;
