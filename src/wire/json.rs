@@ -87,7 +87,11 @@ impl<R: Read> Records for Reader<R> {
         let length = match length {
             Ok(length) => length,
             Err(error) => {
-                if error.fatal { self.window.close() } else { self.window.skip_line() }
+                if error.fatal {
+                    self.window.close()
+                } else {
+                    self.window.skip_line()
+                }
                 return Some(Err(error));
             }
         };

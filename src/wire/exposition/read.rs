@@ -192,8 +192,9 @@ impl Sample {
         let name = |l: &Label| text.get(l.name..l.value).unwrap_or_default();
         if !labels.is_sorted_by(|a, b| name(a) < name(b)) {
             labels.sort_unstable_by(|a, b| name(a).cmp(name(b)));
-            if let Some(twice) = labels.array_windows().find(|[a, b]| name(a) == name(b)) {
-                return Err(format!("the label `{}` twice", shown(name(&twice[0]))));
+            let twice = labels.iter().zip(labels.iter().skip(1)).find(|(a, b)| name(a) == name(b));
+            if let Some((label, _)) = twice {
+                return Err(format!("the label `{}` twice", shown(name(label))));
             }
         }
         Ok(())
@@ -366,5 +367,142 @@ impl<R: Read> Records for Reader<R> {
             false => ("", ""),
         };
         Some(About { kind: self.kind, unit, help })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn parsed(line: &str) -> String {
+        let mut sample = Sample::default();
+        match sample.parse(line) {
+            Ok(Line::Sample) => {
+                let mut key = String::new();
+                write_key(&mut key, sample.name(), sample.labels());
+                format!("{key} {} {:?}", sample.value(), sample.ts())
+            }
+            Ok(other) => format!("{other:?}"),
+            Err(reason) => reason,
+        }
+    }
+
+    #[test]
+    fn lines_of_both_formats() {
+        for (line, expected) in [
+            ("a 1", "a 1 None"),
+            ("a\t+Inf\t1700000000250\r", "a inf Some(1700000000250)"),
+            ("a:b_1 1e-3 1700000000.25", "a:b_1 0.001 Some(1700000000250)"),
+            ("a{} 1", "a 1 None"),
+            ("a {b=\"c\"} 1", "a{b=\"c\"} 1 None"),
+            (
+                "a{ z = \"1\" , b=\"x} \\\"\\\\\\n\", } 1 2",
+                "a{b=\"x} \\\"\\\\\\n\",z=\"1\"} 1 Some(2000)",
+            ),
+            ("a{b=\"\",c=\"1\"} 1", "a{c=\"1\"} 1 None"),
+            ("{\"a.b\", \"c d\"=\"e\"} 1", "a.b{c d=\"e\"} 1 None"),
+            (
+                "a_bucket{le=\"+Inf\"} 17 # {trace_id=\"x\"} 0.67 1.5",
+                "a_bucket{le=\"+Inf\"} 17 None",
+            ),
+            ("a_bucket 17 3 # {} 0.67", "a_bucket 17 Some(3000)"),
+            ("disk{mountpoint=\"/\"} 41.5", "disk_/ 41.5 None"),
+            ("# HELP a  some \\n text ", "Help(\"a\", \"some \\\\n text\")"),
+            ("#TYPE a counter", "Type(\"a\", \"counter\")"),
+            ("# UNIT a seconds", "Unit(\"a\", \"seconds\")"),
+            ("# EOF", "End"),
+            ("# anything", "Nothing"),
+            ("#", "Nothing"),
+            ("  ", "Nothing"),
+        ] {
+            assert_eq!(parsed(line), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn bad_lines_say_why() {
+        for (line, reason) in [
+            ("a", "no value"),
+            ("a{b=\"c\"}", "no value"),
+            ("a.b 1", "`a.b` is no metric's name"),
+            ("1a 1", "`1a` is no metric's name"),
+            ("{b=\"c\"} 1", "no metric's name"),
+            ("a x", "`x` is no value"),
+            ("a 1 x", "`x` where a time was expected"),
+            ("a 1 2024-05-01", "`2024-05-01` where a time was expected"),
+            ("a 1 2 3", "`3` behind the time"),
+            ("a 1 99999999999999999", "`99999999999999999` lies outside"),
+            ("a{b=c} 1", "a label's value without quotes"),
+            ("a{b} 1", "a label without a value"),
+            ("a{\"b\"} 1", "a label without a value"),
+            ("a{=\"b\"} 1", "`=\"b\"} 1` where a label was expected"),
+            ("a{\"\"=\"b\"} 1", "a label without a name"),
+            ("a{b=\"c\"d=\"e\"} 1", "`d=\"e\"} 1` behind a label"),
+            ("a{b=\"c\"", "labels that are not closed"),
+            ("a{b=\"c", "a quote that is not closed"),
+            ("a{b=\"\\x\"} 1", "a `\\` before something else"),
+            ("a{b=\"1\",a=\"2\",b=\"3\"} 1", "the label `b` twice"),
+            ("a{b=\"1\",b=\"1\"} 1", "the label `b` twice"),
+            ("a{,} 1", "`,} 1` where a label was expected"),
+        ] {
+            let found = parsed(line);
+            assert!(
+                found.starts_with(&reason.replace("\\\"", "\""))
+                    || found.starts_with(&shown(reason)),
+                "{line}: {found}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_the_comments_say_belongs_to_the_family() {
+        let text = "# HELP a_seconds How \\n long\n# TYPE a_seconds counter\n# UNIT a_seconds seconds\n\
+                    a_seconds_total 1 5\na_seconds_created 1\nb_total 2\nbad line\n\
+                    # TYPE h histogram\nh_bucket{le=\"1\"} 3\nh 4\n# TYPE g gauge\ng_total 1\ng 1\n";
+        let mut reader = Reader::new(text.as_bytes(), 7_000);
+        let mut record = Record::default();
+        let mut found = Vec::new();
+        while let Some(result) = reader.next(&mut record) {
+            let about = reader.about().unwrap();
+            found.push(match result {
+                Ok(()) => format!(
+                    "{} {} {} {:?} {}",
+                    record.key,
+                    record.ts,
+                    about.kind.as_str(),
+                    about.unit,
+                    about.help.len()
+                ),
+                Err(e) => e.to_string(),
+            });
+        }
+        assert_eq!(
+            found,
+            [
+                "a_seconds_total 5000 counter \"seconds\" 11",
+                "a_seconds_created 7000 gauge \"seconds\" 11",
+                "b_total 7000 counter \"\" 0",
+                "line 7: `line` is no value",
+                "h_bucket{le=\"1\"} 7000 counter \"\" 0",
+                "h 7000 gauge \"\" 0",
+                "g_total 7000 counter \"\" 0",
+                "g 7000 gauge \"\" 0",
+            ]
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_lines_or_errors(
+            bytes: Vec<u8>,
+            text in "(a|b|1|[{}=,\"\\\\# \n]|NaN|HELP|TYPE){0,60}",
+        ) {
+            for input in [&bytes[..], text.as_bytes()] {
+                let mut reader = Reader::new(input, 0);
+                let mut record = Record::default();
+                while reader.next(&mut record).is_some() {}
+            }
+        }
     }
 }
