@@ -169,7 +169,7 @@ fn whatever_a_file_says_nobody_panics_and_the_file_is_named() {
     let mut files = Vec::new();
     files_below(&root, &mut files);
     files.sort();
-    let mut config = ProptestConfig::with_cases(512);
+    let mut config = ProptestConfig::with_cases(256);
     config.failure_persistence = None;
     proptest!(config, |(damages in prop::collection::vec(damage(), 1..5))| {
         let mut whole = Vec::new();
