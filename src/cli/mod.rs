@@ -5,8 +5,8 @@ mod backup;
 pub mod check_config;
 mod collect;
 mod estimate;
-//mod export;
-//mod import;
+mod export;
+mod import;
 pub mod install;
 mod interval;
 mod manual;
@@ -65,6 +65,10 @@ enum Verb {
     Collect(collect::Args),
     /// Ask the database in SQL, read-only
     Sql(sql::Args),
+    /// Write samples out as CSV, JSON or OpenMetrics
+    Export(export::Args),
+    /// Read samples in from CSV, JSON or OpenMetrics files
+    Import(import::Args),
     /// Show or change how often a running plimsoll reads
     Interval(interval::Args),
     /// Have a running plimsoll read its configuration again
@@ -113,6 +117,8 @@ pub fn main() -> ExitCode {
         Some(Verb::Status(args)) => status::run(args, global),
         Some(Verb::Collect(args)) => collect::run(args, global),
         Some(Verb::Sql(args)) => sql::run(args, global),
+        Some(Verb::Export(args)) => export::run(args, global),
+        Some(Verb::Import(args)) => import::run(args, global),
         Some(Verb::Interval(args)) => interval::run(args, global),
         Some(Verb::Reload(args)) => reload::run(args, global),
         Some(Verb::CheckConfig(args)) => check_config::run(args, global.config()),

@@ -52,9 +52,7 @@ impl KeptFile {
             {
                 Err(CollectError::Absent)
             }
-            Err(errno) => {
-                Err(CollectError::Read { path: self.path.clone(), source: errno.into() })
-            }
+            Err(errno) => Err(CollectError::Read { path: self.path.clone(), source: errno.into() }),
         }
     }
 

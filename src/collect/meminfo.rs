@@ -142,9 +142,11 @@ mod tests {
 
     #[test]
     fn names_as_node_exporter_s() {
-        for (name, expected) in
-            [("Active(anon)", "Active_anon"), ("HugePages_Total", "HugePages_Total"), ("a-b", "a_b")]
-        {
+        for (name, expected) in [
+            ("Active(anon)", "Active_anon"),
+            ("HugePages_Total", "HugePages_Total"),
+            ("a-b", "a_b"),
+        ] {
             let mut part = String::from("old");
             write_part(&mut part, name.as_bytes());
             assert_eq!(part, expected);

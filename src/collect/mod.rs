@@ -109,16 +109,36 @@ pub struct Entry {
 
 /// Every collector, in the order in which they run.
 pub static COLLECTORS: &[Entry] = &[
-    row("loadavg", "load averages; `cpu` is the one over five minutes", &loadavg::METRICS, loadavg::make),
-    row("meminfo", "memory; `memory` is the share that is available", &meminfo::METRICS, meminfo::make),
-    row("filesystem", "file systems; `disk_…` is the used percentage of each", &filesystem::METRICS, filesystem::make),
+    row(
+        "loadavg",
+        "load averages; `cpu` is the one over five minutes",
+        &loadavg::METRICS,
+        loadavg::make,
+    ),
+    row(
+        "meminfo",
+        "memory; `memory` is the share that is available",
+        &meminfo::METRICS,
+        meminfo::make,
+    ),
+    row(
+        "filesystem",
+        "file systems; `disk_…` is the used percentage of each",
+        &filesystem::METRICS,
+        filesystem::make,
+    ),
     row("cpu", "how each CPU spent its time", &cpu::METRICS, cpu::make),
     row("stat", "boot time, interrupts, context switches, processes", &stat::METRICS, stat::make),
     row("time", "the wall clock", &time::METRICS, time::make),
     row("diskstats", "reads and writes of each disk", &diskstats::METRICS, diskstats::make),
     row("netdev", "traffic of each network device", &netdev::METRICS, netdev::make),
     row("vmstat", "paging, swapping, kills for want of memory", &vmstat::METRICS, vmstat::make),
-    row("pressure", "time lost waiting for CPU, disks and memory (PSI)", &pressure::METRICS, pressure::make),
+    row(
+        "pressure",
+        "time lost waiting for CPU, disks and memory (PSI)",
+        &pressure::METRICS,
+        pressure::make,
+    ),
     row("filefd", "open files of the whole machine", &filefd::METRICS, filefd::make),
     row("sockstat", "sockets in use", &sockstat::METRICS, sockstat::make),
     row("netstat", "TCP connections and retransmissions", &netstat::METRICS, netstat::make),

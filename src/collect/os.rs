@@ -107,7 +107,8 @@ impl Collector for Os {
 mod tests {
     use super::*;
 
-    const GOOD: &[u8] = b"# a comment\nPRETTY_NAME=\"Debian \\\"12\\\"\"\nNAME='De''b'\nID=debian\n\
+    const GOOD: &[u8] =
+        b"# a comment\nPRETTY_NAME=\"Debian \\\"12\\\"\"\nNAME='De''b'\nID=debian\n\
         VERSION_ID=12\nhome_url=x\nname=no\n";
 
     #[test]

@@ -63,7 +63,8 @@ mod tests {
 
     #[test]
     fn lines_of_interest() {
-        let text = b"cpu 1 2\nintr 77 0 0\nctxt 5\nsoftirq 3 3\nbtime 1700000000\nprocs_blocked x\n";
+        let text =
+            b"cpu 1 2\nintr 77 0 0\nctxt 5\nsoftirq 3 3\nbtime 1700000000\nprocs_blocked x\n";
         let all: Vec<_> = values(text).collect();
         assert_eq!(all[..3], [Ok((0, 77.0)), Ok((1, 5.0)), Ok((2, 1.7e9))]);
         assert!(all[3].as_ref().unwrap_err().0.contains("procs_blocked"));

@@ -19,8 +19,9 @@ pub fn make(_: &Settings) -> Box<dyn Collector> {
     Box::new(Time)
 }
 
+/// Nanoseconds since 1970 do not fit into a float; a sum rounds only once.
 fn seconds(whole: i64, nanos: i64) -> f64 {
-    (whole.saturating_mul(1_000_000_000).saturating_add(nanos)) as f64 / 1e9
+    whole as f64 + nanos as f64 / 1e9
 }
 
 impl Collector for Time {
@@ -39,6 +40,6 @@ mod tests {
     #[test]
     fn nanoseconds_count() {
         assert_eq!(seconds(1_700_000_000, 250_000_000), 1_700_000_000.25);
-        assert_eq!(seconds(i64::MAX, 0), i64::MAX as f64 / 1e9);
+        assert_eq!(seconds(-1, 500_000_000), -0.5);
     }
 }

@@ -59,7 +59,8 @@ mod tests {
 
     #[test]
     fn only_the_whole_name_counts() {
-        let text = b"nr_free_pages 1\npgfault_x 9\npgfault 2\npgpgin 18446744073709551615\npswpin\n";
+        let text =
+            b"nr_free_pages 1\npgfault_x 9\npgfault 2\npgpgin 18446744073709551615\npswpin\n";
         let all: Vec<_> = values(text).collect();
         assert_eq!(all[..2], [Ok((4, 2.0)), Ok((0, 18446744073709551615.0))]);
         assert!(all[2].is_err() && all.len() == 3);

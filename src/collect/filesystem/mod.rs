@@ -97,10 +97,7 @@ impl Filesystem {
         let file = |path| KeptFile::required(settings.proc.join(path));
         Self {
             settings: settings.clone(),
-            files: [
-                (file("1/mountinfo"), View::Machine),
-                (file("self/mountinfo"), View::Own),
-            ],
+            files: [(file("1/mountinfo"), View::Machine), (file("self/mountinfo"), View::Own)],
             read: None,
             table: Table::default(),
             asked: Vec::new(),

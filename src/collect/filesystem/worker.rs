@@ -126,6 +126,15 @@ impl Worker {
         }
         state.answer.take()
     }
+
+    /// Waits for the answer without taking it.
+    #[cfg(test)]
+    pub fn until_idle(&self) {
+        let mut state = self.0.lock();
+        while state.asked {
+            state = self.0.turned.wait(state).unwrap();
+        }
+    }
 }
 
 impl Drop for Worker {
