@@ -2,5 +2,6 @@
 //! docs promise when things go wrong. Several need root, as ci/test has it: they mount a small disk
 //! or become another user, and say so when they cannot.
 
+mod sql;
 mod start;
 mod support;
