@@ -30,6 +30,9 @@ pub fn start(level: Level) {
         tracing_subscriber::fmt()
             .with_max_level(level)
             .with_writer(std::io::stderr)
+            // Otherwise a line that cannot be written (the pipe's reader has gone, the disk with
+            // the log is full) is complained of by eprintln, which panics.
+            .log_internal_errors(false)
             .event_format(Lines(style))
             .finish(),
     );

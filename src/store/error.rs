@@ -72,6 +72,15 @@ pub enum OpenError {
         /// What to do next.
         hint: &'static str,
     },
+    /// Another program writes and does not let go.
+    #[error(
+        "{path} is locked: another program is writing to it and does not let go\n  \
+         end that program (fuser {path} names it), then start again"
+    )]
+    Locked {
+        /// The database.
+        path: PathBuf,
+    },
     /// Anything else SQLite says.
     #[error("{path}: {source}")]
     Sqlite {
@@ -90,6 +99,7 @@ impl OpenError {
         match source.sqlite_error_code() {
             Some(E::NotADatabase) => Self::NotSqlite { path },
             Some(E::DatabaseCorrupt) => Self::Damaged { path, source },
+            Some(E::DatabaseBusy | E::DatabaseLocked) => Self::Locked { path },
             Some(E::CannotOpen | E::ReadOnly | E::PermissionDenied) => Self::Unwritable {
                 path,
                 reason: source.to_string(),

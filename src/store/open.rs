@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
 use super::dictionary::Dictionary;
 use super::{Lock, OpenError, SqlError};
@@ -23,6 +23,9 @@ const OLDEST_SQLITE: i32 = 3_051_003;
 
 /// How long a commit waits for a foreign writer before its samples go back to the queue.
 const BUSY: Duration = Duration::from_millis(250);
+
+/// The same when nothing else can be done meanwhile.
+const BUSY_AT_START: Duration = Duration::from_secs(5);
 
 /// The database, open for writing by this process alone.
 #[derive(Debug)]
@@ -44,12 +47,7 @@ impl Store {
         check_folder(path)?;
         let lock = Lock::take(path)?;
         let conn = connect(path)?;
-        conn.execute(
-            "INSERT INTO system_dict (id, name) VALUES (1, ?1)
-             ON CONFLICT (id) DO UPDATE SET name = ?1 WHERE name <> ?1",
-            [system],
-        )
-        .map_err(|e| OpenError::from_sqlite(path, e))?;
+        name_system(&conn, system).map_err(|e| OpenError::from_sqlite(path, e))?;
         Ok(Self { conn, dictionary: Dictionary::new(registry), path: path.to_owned(), _lock: lock })
     }
 
@@ -135,6 +133,24 @@ fn create(conn: &mut Connection) -> Result<(), SqlError> {
     tx.pragma_update(None, "application_id", APPLICATION_ID)?;
     tx.pragma_update(None, "user_version", SCHEMA_VERSION)?;
     tx.commit()
+}
+
+/// Says whose machine the file is. Only a new name is written: a program that holds the write lock
+/// for a while must not keep the daemon from starting.
+fn name_system(conn: &Connection, system: &str) -> Result<(), SqlError> {
+    let known: Option<String> = conn
+        .query_row("SELECT name FROM system_dict WHERE id = 1", [], |row| row.get(0))
+        .optional()?;
+    if known.as_deref() != Some(system) {
+        conn.busy_timeout(BUSY_AT_START)?;
+        conn.execute(
+            "INSERT INTO system_dict (id, name) VALUES (1, ?1)
+             ON CONFLICT (id) DO UPDATE SET name = ?1",
+            [system],
+        )?;
+        conn.busy_timeout(BUSY)?;
+    }
+    Ok(())
 }
 
 /// Whether the file is empty; an error if it is not for us. Reads only.

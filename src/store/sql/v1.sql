@@ -41,7 +41,7 @@ CREATE TABLE inbox (
     CONSTRAINT "plimsoll: the value must be a number"
         CHECK (typeof(value) = 'real'),
     CONSTRAINT "plimsoll: the timestamp must read as YYYY-MM-DD HH:MM:SS (UTC) or be seconds since 1970"
-        CHECK (typeof(ts) = 'integer')
+        CHECK (typeof(ts) = 'integer' AND ts BETWEEN -62167219200000 AND 253402300799999) -- years 0 to 9999
 );
 
 CREATE VIEW systems (_id, system) AS
@@ -79,8 +79,12 @@ CREATE TRIGGER metrics_insert INSTEAD OF INSERT ON metrics BEGIN
         CASE
             WHEN NEW.timestamp IS NULL
                 THEN CAST(round((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)
-            WHEN typeof(NEW.timestamp) = 'text'
+            -- julianday() alone would take a time without a date for one in the year 2000, and a
+            -- number for a Julian day.
+            WHEN NEW.timestamp GLOB '[0-9][0-9][0-9][0-9]-*' AND typeof(NEW.timestamp) = 'text'
                 THEN CAST(round((julianday(NEW.timestamp) - 2440587.5) * 86400000.0) AS INTEGER)
+            WHEN typeof(NEW.timestamp) NOT IN ('integer', 'real')
+                THEN NULL
             WHEN abs(NEW.timestamp) < 100000000000
                 THEN CAST(round(NEW.timestamp * 1000.0) AS INTEGER)
             ELSE CAST(NEW.timestamp AS INTEGER)

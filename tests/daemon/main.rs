@@ -1,0 +1,7 @@
+//! End-to-end tests: the real binary, real files, real signals. What a user would notice, and what
+//! docs promise when things go wrong. Several need root, as ci/test has it: they mount a small disk
+//! or become another user, and say so when they cannot.
+
+mod sql;
+mod start;
+mod support;
