@@ -120,9 +120,7 @@ impl Reader {
         };
         match attempt(None) {
             // A write-ahead database on read-only media: no log beside it, so it cannot change.
-            Err(OpenError::Unwritable { .. } | OpenError::Sqlite { .. })
-                if wal_size(path) == 0 =>
-            {
+            Err(OpenError::Unwritable { .. } | OpenError::Sqlite { .. }) if wal_size(path) == 0 => {
                 attempt(Some(immutable_uri(path)))
             }
             other => other,
