@@ -223,7 +223,7 @@ impl Reader {
         Ok(Sizes {
             samples: number("SELECT count(*) FROM samples")?,
             sample_bytes: number(
-                "SELECT sum(pgsize) FROM dbstat WHERE name = 'samples' AND aggregate",
+                "SELECT sum(pgsize) FROM dbstat WHERE name = 'samples' AND aggregate = TRUE",
             )?,
             file_bytes: number(
                 "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size",
