@@ -5,3 +5,4 @@
 mod sql;
 mod start;
 mod support;
+mod timers;
