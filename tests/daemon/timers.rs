@@ -158,7 +158,8 @@ fn a_broken_configuration_leaves_everything_running() {
 #[test]
 fn a_rule_quickens_the_beat_while_it_holds_and_for_a_while_after() {
     let folder = Folder::new();
-    let rule = "[[burst]]\nwhen = \"plimsoll_commits_total < 2\"\ninterval = \"100ms\"\nfor = \"1s\"\n";
+    let rule =
+        "[[burst]]\nwhen = \"plimsoll_commits_total < 2\"\ninterval = \"100ms\"\nfor = \"1s\"\n";
     let daemon = folder.start(&format!("{SLOW}{rule}"));
     let found = readings(&folder, 0, 8);
     assert!(found.iter().all(|ts| ts % 100 == 0), "{found:?}");
@@ -194,7 +195,8 @@ fn a_stopped_machine_s_missed_ticks_are_counted_and_not_made_up_for() {
     let to = now_ms();
     daemon.signal(Signal::CONT);
     daemon.rows_after(to + 500);
-    let asleep = stored(&folder).into_iter().filter(|ts| (from + 50..to - 150).contains(ts)).count();
+    let asleep =
+        stored(&folder).into_iter().filter(|ts| (from + 50..to - 150).contains(ts)).count();
     assert_eq!(asleep, 0, "{from} to {to}: {:?}", stored(&folder));
     let skipped = daemon.value("plimsoll_ticks_skipped_total").expect("a value");
     assert!((7.0..=30.0).contains(&skipped), "{skipped}");
