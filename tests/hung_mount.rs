@@ -158,8 +158,9 @@ fn a_thousand_beats_beside_a_mount_that_never_answers() {
     );
 
     std::thread::scope(|scope| {
-        scope.spawn(|| fuse.serve());
         mount(&fuse, &point);
+        // Only now: reading the device of no mount is an error.
+        scope.spawn(|| fuse.serve());
         let mounted = Mounted(&point);
         let settings = Settings { proc, ..Settings::default() };
         let mut reader = Reader::new(&settings);

@@ -25,6 +25,9 @@ pub fn settings(root: &Path) -> Settings {
     }
 }
 
+/// A collector, what it reported in its order, and how it ended.
+pub type Outcome = (&'static str, Vec<(String, f64)>, Result<(), CollectError>);
+
 /// The collectors of the table, each with its recorder.
 pub struct Reader {
     pub collectors: Vec<(&'static str, Box<dyn Collector>, Recorder)>,
@@ -56,8 +59,8 @@ impl Reader {
         self
     }
 
-    /// One beat: what each collector reported, in its order, and how it ended.
-    pub fn beat(&mut self) -> Vec<(&'static str, Vec<(String, f64)>, Result<(), CollectError>)> {
+    /// One beat of all.
+    pub fn beat(&mut self) -> Vec<Outcome> {
         let Self { collectors, registry } = self;
         let mut all = Vec::new();
         for (name, collector, recorder) in collectors {
