@@ -202,8 +202,8 @@ fn a_thousand_beats_beside_a_mount_that_never_answers() {
             if !stuck {
                 break values;
             }
-            // Two of the shortest beats that may be configured.
-            assert!(relented.elapsed() < Duration::from_millis(200), "no recovery");
+            // Two beats of half a second.
+            assert!(relented.elapsed() < Duration::from_secs(1), "no recovery");
         };
         assert_eq!((values[&key], values[&error]), (75.0, 0.0));
         let size = values.iter().find(|(k, _)| k.contains("size") && k.contains("stubborn"));

@@ -14,6 +14,9 @@ use crate::model::Registry;
 
 const ROOT: &str = "21 1 8:1 / / rw - ext4 /dev/sda1 rw\n";
 
+/// For answers that come, however busy the machine is.
+const FOR_SURE: Duration = Duration::from_secs(20);
+
 fn nfs(id: u32, point: &str) -> String {
     format!("{id} 21 0:{id} / {point} rw - nfs4 srv:{point} rw\n")
 }
@@ -32,7 +35,7 @@ struct Server {
 
 impl Server {
     fn next(&self) -> (String, Sender<io::Result<Space>>) {
-        self.questions.recv_timeout(Duration::from_secs(20)).expect("a question")
+        self.questions.recv_timeout(FOR_SURE).expect("a question")
     }
 
     fn quiet(&self) -> bool {
@@ -97,7 +100,7 @@ impl Machine {
 
     /// Waits until threads that were let go have ended.
     fn threads_fall_to(&self, wanted: usize) {
-        let deadline = Instant::now() + Duration::from_secs(20);
+        let deadline = Instant::now() + FOR_SURE;
         while self.threads() > wanted {
             assert!(Instant::now() < deadline, "{} threads", self.threads());
             std::thread::yield_now();
@@ -128,6 +131,7 @@ fn a_stuck_mount_is_asked_once_and_holds_up_nobody() {
 
     answer.send(Ok(half(4.0))).unwrap();
     machine.idle(1);
+    machine.collector.patience = FOR_SURE;
     let fresh = std::thread::spawn(move || {
         server.next().1.send(Ok(half(8.0))).unwrap();
         server
@@ -179,6 +183,7 @@ fn another_mount_at_the_same_place_is_asked_anew() {
     assert!(machine.beat().0.is_err());
     let stuck = server.next().1;
     machine.mounts(&nfs(77, "/mnt/a"));
+    machine.collector.patience = FOR_SURE;
     let answers = std::thread::spawn(move || {
         server.next().1.send(Ok(half(2.0))).unwrap();
         server
