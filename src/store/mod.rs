@@ -7,6 +7,7 @@
 //!   samples -> Reader -> status, export, sql
 //! ```
 
+pub mod chunk;
 mod dictionary;
 mod error;
 mod inbox;
