@@ -1,6 +1,8 @@
 //! tests: a warm collector allocates nothing. Alone in its file, for it counts the allocations of
 //! the whole process.
 
+#![allow(unsafe_code, reason = "an allocator is unsafe by its trait")]
+
 mod reading;
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -16,15 +18,18 @@ static COUNT: AtomicUsize = AtomicUsize::new(0);
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         COUNT.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the caller's promises are handed on as they are.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promises are handed on as they are.
         unsafe { System.dealloc(ptr, layout) }
     }
 
     unsafe fn realloc(&self, ptr: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         COUNT.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the caller's promises are handed on as they are.
         unsafe { System.realloc(ptr, layout, size) }
     }
 }

@@ -15,9 +15,11 @@ use crate::wire::{Format, Record, is_gzip};
 
 /// `plimsoll import`
 #[derive(Debug, clap::Args)]
-#[command(after_help = "CSV has a header: key,timestamp,value in any order (unix_ts also names the time).\n\
+#[command(
+    after_help = "CSV has a header: key,timestamp,value in any order (unix_ts also names the time).\n\
     A time is RFC 3339, YYYY-MM-DD HH:MM:SS in UTC, or seconds or milliseconds since 1970.\n\
-    Rows that cannot be read are told with their line and counted; the others are taken.")]
+    Rows that cannot be read are told with their line and counted; the others are taken."
+)]
 pub struct Args {
     /// Files, packed with gzip or not; - is standard input
     #[arg(required = true)]
@@ -82,8 +84,8 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     let mut target = Target::open(&path)?;
     let mut all = Tally::default();
     for file in &args.file {
-        let tally = one(file, args.format, &mut target)
-            .with_context(|| format!("{}", file.display()))?;
+        let tally =
+            one(file, args.format, &mut target).with_context(|| format!("{}", file.display()))?;
         all.taken += tally.taken;
         all.bad += tally.bad;
         all.refused += tally.refused;

@@ -122,7 +122,7 @@ fn wait_until(deadline: Instant, done: impl Fn() -> bool) {
     }
 }
 
-#[allow(unsafe_code)]
+#[allow(unsafe_code, reason = "libc's mallopt has no safe wrapper")]
 fn limit_arenas() {
     // SAFETY: mallopt only stores two integers; no other thread runs yet.
     unsafe { libc::mallopt(libc::M_ARENA_MAX, 2) };

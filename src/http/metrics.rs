@@ -11,10 +11,7 @@ use crate::wire::exposition::{Dialect, Writer};
 
 /// `GET /metrics`: Prometheus text, or OpenMetrics for who accepts it. A scraper puts its own
 /// `instance` and `job` on what it reads, so they are not written.
-pub(super) async fn metrics(
-    Get(state): Get<Arc<State>>,
-    headers: HeaderMap,
-) -> impl IntoResponse {
+pub(super) async fn metrics(Get(state): Get<Arc<State>>, headers: HeaderMap) -> impl IntoResponse {
     let accept = headers.get(header::ACCEPT).and_then(|a| a.to_str().ok()).unwrap_or_default();
     let dialect = Dialect::for_accept(accept);
     let mut values: Vec<_> = state

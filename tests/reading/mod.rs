@@ -1,5 +1,5 @@
 //! tests: one reading by the collectors of the table, as sorted lines. No assertions here.
-#![allow(dead_code)]
+#![allow(dead_code, reason = "each test crate uses its part")]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -57,6 +57,7 @@ impl Reader {
     }
 
     /// One beat: what each collector reported, in its order, and how it ended.
+    #[allow(clippy::type_complexity, reason = "read once, by eye")]
     pub fn beat(&mut self) -> Vec<(&'static str, Vec<(String, f64)>, Result<(), CollectError>)> {
         let Self { collectors, registry } = self;
         let mut all = Vec::new();
