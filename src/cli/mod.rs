@@ -93,7 +93,7 @@ impl Global {
     /// The database to read: as told on the command line or by the configuration.
     pub fn database(&self) -> anyhow::Result<PathBuf> {
         if let Some(db) = &self.db {
-            return Ok(db.clone());
+            return Ok(store::to_read(Some(db)));
         }
         let config = config::Config::find(self.config.as_deref())?;
         Ok(store::to_read(config.db.as_deref()))

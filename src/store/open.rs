@@ -8,6 +8,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
 use super::dictionary::Dictionary;
+use super::read::read_only_uri;
 use super::{Lock, OpenError, SqlError};
 use crate::model::Registry;
 
@@ -45,6 +46,7 @@ impl Store {
             rusqlite::version()
         );
         check_folder(path)?;
+        refuse_strangers(path)?;
         let lock = Lock::take(path)?;
         let conn = connect(path)?;
         name_system(&conn, system).map_err(|e| OpenError::from_sqlite(path, e))?;
@@ -98,12 +100,56 @@ fn check_folder(path: &Path) -> Result<(), OpenError> {
     }
 }
 
+/// Looks at a file without leaving a trace: a connection that may write would, when it closes, move
+/// a stranger's write-ahead log into the file. What cannot be told this way is left to [`connect`].
+fn refuse_strangers(path: &Path) -> Result<(), OpenError> {
+    let size = match std::fs::metadata(path) {
+        Ok(meta) if meta.is_dir() => {
+            return Err(OpenError::Unwritable {
+                path: path.to_owned(),
+                reason: "it is a folder".into(),
+                hint: "name the file in it: --db FILE",
+            });
+        }
+        Ok(meta) => meta.len(),
+        // Nothing there yet, or nothing that may be looked at.
+        Err(_) => return Ok(()),
+    };
+    match size {
+        0 => return Ok(()),
+        // SQLite takes one byte for none, and would overwrite it.
+        1 => return Err(OpenError::NotSqlite { path: path.to_owned() }),
+        _ => {}
+    }
+    let log = sizes(path)[1].1;
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX
+        | OpenFlags::SQLITE_OPEN_URI;
+    let told = Connection::open_with_flags(read_only_uri(path, log == 0), flags)
+        .map_err(|e| OpenError::from_sqlite(path, e))
+        .and_then(|conn| check_ours(&conn, path));
+    match told {
+        Err(
+            e @ (OpenError::NotSqlite { .. } | OpenError::Foreign { .. } | OpenError::Newer { .. }),
+        ) => Err(e),
+        _ => Ok(()),
+    }
+}
+
 fn connect(path: &Path) -> Result<Connection, OpenError> {
     let fail = |e| OpenError::from_sqlite(path, e);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_CREATE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut conn = Connection::open_with_flags(path, flags).map_err(fail)?;
+    // SQLite settles for reading when it may not write.
+    if conn.is_readonly("main").map_err(fail)? {
+        return Err(OpenError::Unwritable {
+            path: path.to_owned(),
+            reason: "this user may only read it".into(),
+            hint: "run this as its owner, or give another file: --db FILE",
+        });
+    }
     conn.busy_timeout(BUSY).map_err(fail)?;
     let fresh = check_ours(&conn, path)?;
     if fresh {

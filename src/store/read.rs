@@ -121,7 +121,7 @@ impl Reader {
         match attempt(None) {
             // A write-ahead database on read-only media: no log beside it, so it cannot change.
             Err(OpenError::Unwritable { .. } | OpenError::Sqlite { .. }) if wal_size(path) == 0 => {
-                attempt(Some(immutable_uri(path)))
+                attempt(Some(read_only_uri(path, true)))
             }
             other => other,
         }
@@ -278,7 +278,8 @@ impl Reader {
     }
 }
 
-fn immutable_uri(path: &Path) -> String {
+/// `immutable`: nobody writes, so that SQLite needs neither locks nor files beside it.
+pub(super) fn read_only_uri(path: &Path, immutable: bool) -> String {
     use std::fmt::Write;
     use std::os::unix::ffi::OsStrExt;
     let mut uri = String::from("file:");
@@ -292,6 +293,6 @@ fn immutable_uri(path: &Path) -> String {
             }
         }
     }
-    uri.push_str("?immutable=1");
+    uri.push_str(if immutable { "?immutable=1" } else { "?mode=ro" });
     uri
 }

@@ -2,6 +2,10 @@
 //! docs promise when things go wrong. Several need root, as ci/test has it: they mount a small disk
 //! or become another user, and say so when they cannot.
 
+mod kill;
+mod oracle;
+mod refusals;
 mod sql;
 mod start;
 mod support;
+mod timers;
