@@ -4,6 +4,7 @@
 //!
 //! ```text
 //!   model      what a sample, a series, a key and a clock are; no I/O
+//!   wire       CSV, JSON, OpenMetrics, times <-> records; bytes in, values out
 //!   collect    /proc, /sys, statvfs -> readings            (one file a collector)
 //!   pipeline   the bounded queue between sources and store, the latest value of each series
 //!   store      the one SQLite file: schema, writer, readers
@@ -13,6 +14,13 @@
 //!   cli        one file a verb                             (view)
 //! ```
 
+// A monitor outlives what it reads: whatever comes in, it is an error and never a panic. Where a
+// value is certain, say so with a match, or with an `expect` that is allowed and explained.
+#![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+// println! panics when its reader has gone (`plimsoll query … | head`), and a room that prints
+// cannot be tested: the cli writes to what it is given.
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 pub mod cli;
 pub mod collect;
 pub mod config;
@@ -21,3 +29,4 @@ pub mod http;
 pub mod model;
 pub mod pipeline;
 pub mod store;
+pub mod wire;

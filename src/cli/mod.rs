@@ -2,20 +2,22 @@
 //! control socket, or start it.
 
 mod backup;
-//mod check_config;
+pub mod check_config;
 mod collect;
 mod estimate;
-//mod export;
-//mod import;
-//mod install;
+mod export;
+mod import;
+pub mod install;
 mod interval;
 mod manual;
 mod reload;
+pub mod service;
 mod show;
 mod sql;
 mod status;
 mod status_text;
 mod table;
+pub mod uninstall;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -63,14 +65,24 @@ enum Verb {
     Collect(collect::Args),
     /// Ask the database in SQL, read-only
     Sql(sql::Args),
+    /// Write samples out as CSV, JSON or OpenMetrics
+    Export(export::Args),
+    /// Read samples in from CSV, JSON or OpenMetrics files
+    Import(import::Args),
     /// Show or change how often a running plimsoll reads
     Interval(interval::Args),
     /// Have a running plimsoll read its configuration again
     Reload(reload::Args),
+    /// Check a configuration file and show what it means
+    CheckConfig(check_config::Args),
     /// Say how large the database will get
     Estimate(estimate::Args),
     /// Copy the database, consistently, while plimsoll runs
     Backup(backup::Args),
+    /// Install plimsoll as a systemd service
+    Install(install::Args),
+    /// Remove the systemd service again
+    Uninstall(uninstall::Args),
     /// Print completions for a shell
     Completions(manual::CompletionsArgs),
     /// Print the manual page
@@ -105,10 +117,15 @@ pub fn main() -> ExitCode {
         Some(Verb::Status(args)) => status::run(args, global),
         Some(Verb::Collect(args)) => collect::run(args, global),
         Some(Verb::Sql(args)) => sql::run(args, global),
+        Some(Verb::Export(args)) => export::run(args, global),
+        Some(Verb::Import(args)) => import::run(args, global),
         Some(Verb::Interval(args)) => interval::run(args, global),
         Some(Verb::Reload(args)) => reload::run(args, global),
+        Some(Verb::CheckConfig(args)) => check_config::run(args, global.config()),
         Some(Verb::Estimate(args)) => estimate::run(args, global),
         Some(Verb::Backup(args)) => backup::run(args, global),
+        Some(Verb::Install(args)) => install::run(args, global.config()),
+        Some(Verb::Uninstall(args)) => uninstall::run(args, global.config()),
         Some(Verb::Completions(args)) => manual::completions(args),
         Some(Verb::Man(args)) => manual::man(args),
     };

@@ -78,7 +78,6 @@ fn answer(
     let mut head: Vec<String> = Vec::new();
     let mut rows: Vec<Vec<String>> = Vec::new();
     let (mut count, mut cut, mut broken) = (0usize, false, None);
-    let mut csv = csv::WriterBuilder::new().from_writer(Vec::new());
     let names = std::cell::RefCell::new(&mut head);
     reader
         .query(
@@ -99,7 +98,11 @@ fn answer(
                         let line: Vec<String> = cells.iter().map(text).collect();
                         writeln!(out, "{}", line.join("|"))
                     }
-                    Format::Csv => write_csv(out, &mut csv, count == 0, &columns, &cells),
+                    Format::Csv => {
+                        let mut lines = if count == 0 { csv_line(&columns) } else { String::new() };
+                        lines.push_str(&csv_line(&cells.iter().map(text).collect::<Vec<_>>()));
+                        out.write_all(lines.as_bytes())
+                    }
                     Format::Json => {
                         let object: serde_json::Map<String, serde_json::Value> =
                             columns.iter().cloned().zip(cells.iter().map(json)).collect();
@@ -139,22 +142,15 @@ fn answer(
     Ok(())
 }
 
-fn write_csv(
-    out: &mut impl Write,
-    csv: &mut csv::Writer<Vec<u8>>,
-    first: bool,
-    head: &[String],
-    cells: &[Cell],
-) -> std::io::Result<()> {
-    if first {
-        csv.write_record(head)?;
-    }
-    csv.write_record(cells.iter().map(text))?;
-    csv.flush()?;
-    let full =
-        std::mem::replace(csv, csv::WriterBuilder::new().flexible(true).from_writer(Vec::new()));
-    let bytes = full.into_inner().map_err(|e| std::io::Error::other(e.to_string()))?;
-    out.write_all(&bytes)
+fn csv_line(cells: &[String]) -> String {
+    let quoted = |cell: &String| {
+        if cell.contains(['"', ',', '\n', '\r']) {
+            format!("\"{}\"", cell.replace('"', "\"\""))
+        } else {
+            cell.clone()
+        }
+    };
+    cells.iter().map(quoted).collect::<Vec<_>>().join(",") + "\n"
 }
 
 fn text(cell: &Cell) -> String {

@@ -3,7 +3,27 @@
 
 use std::path::PathBuf;
 
-use crate::model::{Glob, Recorder};
+use crate::model::{Glob, Metric, Recorder};
+
+mod cpu;
+mod diskstats;
+mod exclude;
+mod file;
+mod filefd;
+pub mod filesystem;
+mod hwmon;
+mod loadavg;
+mod meminfo;
+mod netdev;
+mod netstat;
+mod os;
+mod pressure;
+mod scan;
+mod sockstat;
+mod stat;
+mod time;
+mod uname;
+mod vmstat;
 
 /// What the collectors need to know; tests point the roots at fixture trees.
 #[derive(Debug, Clone)]
@@ -14,7 +34,8 @@ pub struct Settings {
     pub sys: PathBuf,
     /// `/`: put before every mount point and /etc path that is looked at.
     pub root: PathBuf,
-    /// Mount points to watch; empty: every real one.
+    /// Mount points to watch; empty: every real one. One that is named in full is watched even if
+    /// the built-in lists leave it out.
     pub mounts: Vec<Glob>,
     /// Mount points to leave out, beside the built-in list.
     pub exclude_mounts: Vec<Glob>,
@@ -80,9 +101,57 @@ pub struct Entry {
     pub name: &'static str,
     /// One line for `plimsoll collect --list` and the documentation.
     pub about: &'static str,
+    /// What it can report: for the documentation, and to know all names without collecting.
+    pub metrics: &'static [Metric],
     /// Makes one. Never fails: what is missing shows at the first reading.
     pub make: fn(&Settings) -> Box<dyn Collector>,
 }
 
 /// Every collector, in the order in which they run.
-pub static COLLECTORS: &[Entry] = &[];
+pub static COLLECTORS: &[Entry] = &[
+    row(
+        "loadavg",
+        "load averages; `cpu` is the one over five minutes",
+        &loadavg::METRICS,
+        loadavg::make,
+    ),
+    row(
+        "meminfo",
+        "memory; `memory` is the share that is available",
+        &meminfo::METRICS,
+        meminfo::make,
+    ),
+    row(
+        "filesystem",
+        "file systems; `disk_…` is the used percentage of each",
+        &filesystem::METRICS,
+        filesystem::make,
+    ),
+    row("cpu", "how each CPU spent its time", &cpu::METRICS, cpu::make),
+    row("stat", "boot time, interrupts, context switches, processes", &stat::METRICS, stat::make),
+    row("time", "the wall clock", &time::METRICS, time::make),
+    row("diskstats", "reads and writes of each disk", &diskstats::METRICS, diskstats::make),
+    row("netdev", "traffic of each network device", &netdev::METRICS, netdev::make),
+    row("vmstat", "paging, swapping, kills for want of memory", &vmstat::METRICS, vmstat::make),
+    row(
+        "pressure",
+        "time lost waiting for CPU, disks and memory (PSI)",
+        &pressure::METRICS,
+        pressure::make,
+    ),
+    row("filefd", "open files of the whole machine", &filefd::METRICS, filefd::make),
+    row("sockstat", "sockets in use", &sockstat::METRICS, sockstat::make),
+    row("netstat", "TCP connections and retransmissions", &netstat::METRICS, netstat::make),
+    row("hwmon", "temperatures", &hwmon::METRICS, hwmon::make),
+    row("uname", "kernel and machine", &uname::METRICS, uname::make),
+    row("os", "distribution", &os::METRICS, os::make),
+];
+
+const fn row(
+    name: &'static str,
+    about: &'static str,
+    metrics: &'static [Metric],
+    make: fn(&Settings) -> Box<dyn Collector>,
+) -> Entry {
+    Entry { name, about, metrics, make }
+}

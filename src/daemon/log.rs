@@ -4,6 +4,7 @@
 use std::fmt;
 use std::io::IsTerminal;
 
+use crate::model::{Clock, SystemClock};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
@@ -48,6 +49,10 @@ fn journal_reads_us() -> bool {
     }
 }
 
+fn now() -> jiff::Timestamp {
+    jiff::Timestamp::from_millisecond(SystemClock.wall_ms()).unwrap_or_default()
+}
+
 struct Lines(Style);
 
 impl<S, N> FormatEvent<S, N> for Lines
@@ -73,7 +78,7 @@ where
                 write!(out, "<{priority}>")?;
             }
             Style::Terminal => {
-                let now = jiff::Zoned::now().strftime("%H:%M:%S").to_string();
+                let now = now().to_zoned(jiff::tz::TimeZone::system()).strftime("%H:%M:%S");
                 let (word, colour) = match level {
                     Level::ERROR => ("error: ", "31"),
                     Level::WARN => ("warning: ", "33"),
@@ -83,7 +88,7 @@ where
                 write!(out, "\x1b[2m{now}\x1b[0m \x1b[{colour}m{word}\x1b[0m")?;
             }
             Style::Plain => {
-                let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+                let now = now().strftime("%Y-%m-%dT%H:%M:%SZ");
                 write!(out, "{now} {} ", level.as_str().to_ascii_lowercase())?;
             }
         }

@@ -75,7 +75,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
             queue: Arc::clone(&shared.queue),
             counters: Arc::clone(&shared.counters),
             board: Arc::clone(&shared.board),
-            inbox_every: config.interval.as_duration(),
+            inbox_every: inbox_every(config.interval),
         },
     )
     .context("cannot start the store thread")?;
@@ -122,10 +122,16 @@ fn wait_until(deadline: Instant, done: impl Fn() -> bool) {
     }
 }
 
-#[allow(unsafe_code)]
+#[allow(unsafe_code, reason = "libc's mallopt has no safe wrapper")]
 fn limit_arenas() {
     // SAFETY: mallopt only stores two integers; no other thread runs yet.
     unsafe { libc::mallopt(libc::M_ARENA_MAX, 2) };
+}
+
+/// Every beat's commit takes in what SQL clients inserted. Between slow beats, and when none comes,
+/// somebody else has to look; twice the beat, so that it never wakes the thread in vain.
+fn inbox_every(beat: Interval) -> Duration {
+    (beat.as_duration() * 2).clamp(Duration::from_secs(2), Duration::from_secs(60))
 }
 
 fn host_name() -> String {

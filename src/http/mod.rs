@@ -4,7 +4,7 @@
 mod connections;
 mod guard;
 mod health;
-//mod metrics;
+mod metrics;
 mod status;
 
 use std::path::PathBuf;
@@ -56,6 +56,7 @@ pub fn router(state: State) -> Router {
     let hosts = state.hosts.clone();
     Router::new()
         .route("/", get(index))
+        .route("/metrics", get(metrics::metrics))
         .route("/health", get(health::health))
         .route("/api/status", get(status::status))
         .fallback(not_found)

@@ -9,20 +9,17 @@ pub enum Source {
     Collect,
     /// `INSERT INTO metrics`, and everything else that comes by the inbox.
     Sql,
-    /// `plimsoll import`.
-    Import,
 }
 
 impl Source {
     /// Every source, in the order of their counters.
-    pub const ALL: [Source; 3] = [Source::Collect, Source::Sql, Source::Import];
+    pub const ALL: [Source; 2] = [Source::Collect, Source::Sql];
 
     /// The label's value.
     pub fn name(self) -> &'static str {
         match self {
             Source::Collect => "collect",
             Source::Sql => "sql",
-            Source::Import => "import",
         }
     }
 }

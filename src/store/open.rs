@@ -121,7 +121,7 @@ fn refuse_strangers(path: &Path) -> Result<(), OpenError> {
         1 => return Err(OpenError::NotSqlite { path: path.to_owned() }),
         _ => {}
     }
-    let log = sizes(path)[1].1;
+    let log = wal_size(path);
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
         | OpenFlags::SQLITE_OPEN_NO_MUTEX
         | OpenFlags::SQLITE_OPEN_URI;
@@ -224,12 +224,18 @@ pub(super) fn check_ours(conn: &Connection, path: &Path) -> Result<bool, OpenErr
     Ok(false)
 }
 
+/// Bytes on disk of the write-ahead log alone.
+pub(super) fn wal_size(path: &Path) -> u64 {
+    size(path, "-wal")
+}
+
 /// Bytes on disk of the database, its write-ahead log and its shared-memory index.
 pub fn sizes(path: &Path) -> [(&'static str, u64); 3] {
-    let size = |suffix: &str| {
-        let mut name = path.as_os_str().to_owned();
-        name.push(suffix);
-        std::fs::metadata(PathBuf::from(name)).map_or(0, |m| m.len())
-    };
-    [("main", size("")), ("wal", size("-wal")), ("shm", size("-shm"))]
+    [("main", size(path, "")), ("wal", size(path, "-wal")), ("shm", size(path, "-shm"))]
+}
+
+fn size(path: &Path, suffix: &str) -> u64 {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    std::fs::metadata(PathBuf::from(name)).map_or(0, |m| m.len())
 }

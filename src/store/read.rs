@@ -7,7 +7,7 @@ use std::time::Duration;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
-use super::open::check_ours;
+use super::open::{check_ours, wal_size};
 use super::{OpenError, SqlError, from_column};
 use crate::model::{Glob, Kind};
 
@@ -120,9 +120,7 @@ impl Reader {
         };
         match attempt(None) {
             // A write-ahead database on read-only media: no log beside it, so it cannot change.
-            Err(OpenError::Unwritable { .. } | OpenError::Sqlite { .. })
-                if super::sizes(path)[1].1 == 0 =>
-            {
+            Err(OpenError::Unwritable { .. } | OpenError::Sqlite { .. }) if wal_size(path) == 0 => {
                 attempt(Some(read_only_uri(path, true)))
             }
             other => other,
@@ -225,7 +223,7 @@ impl Reader {
         Ok(Sizes {
             samples: number("SELECT count(*) FROM samples")?,
             sample_bytes: number(
-                "SELECT sum(pgsize) FROM dbstat WHERE name = 'samples' AND aggregate",
+                "SELECT sum(pgsize) FROM dbstat WHERE name = 'samples' AND aggregate = TRUE",
             )?,
             file_bytes: number(
                 "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size",

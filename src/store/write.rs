@@ -8,6 +8,9 @@ use crate::pipeline::{Batch, Source};
 pub(super) const INSERT: &str = "INSERT INTO samples (ts, series_id, value) VALUES (?1, ?2, ?3)
      ON CONFLICT (ts, series_id) DO UPDATE SET value = excluded.value";
 
+/// Where series come from that `plimsoll import` brought and nobody knew before.
+const IMPORT_JOB: &str = "import";
+
 /// What a commit brought to disk.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Written {
@@ -74,7 +77,7 @@ impl Store {
         {
             let mut insert = tx.prepare_cached(INSERT)?;
             for (key, ts, value) in rows {
-                match dictionary.id_of_key(&tx, key, Source::Import.name())? {
+                match dictionary.id_of_key(&tx, key, IMPORT_JOB)? {
                     Some(id) => {
                         insert.execute((ts, id, to_sql(value)))?;
                     }

@@ -6,7 +6,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::{Store, sizes};
+use super::Store;
+use super::open::wal_size;
 use crate::pipeline::{Batch, Board, Counters, Queue, Source};
 
 const SUBJECT: &str = "database";
@@ -156,7 +157,7 @@ fn reopen(store: &mut Store, s: &WriterSettings) -> bool {
 }
 
 fn checkpoint(store: &Store, s: &WriterSettings) {
-    if sizes(store.path())[1].1 > CHECKPOINT_BYTES
+    if wal_size(store.path()) > CHECKPOINT_BYTES
         && let Err(e) = store.checkpoint()
     {
         s.board.fail(SUBJECT, explain(&e, store.path()));

@@ -1,0 +1,239 @@
+//! cli: `plimsoll check-config`: whether a configuration is right, and what it amounts to. Starts
+//! nothing and opens no database.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use crate::config::{Config, ConfigError, SAMPLE};
+use crate::model::format_duration;
+
+/// Check a configuration file and show what it amounts to
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The file; without it the one that `run` would use
+    pub file: Option<PathBuf>,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Print a sample that documents every key, and check nothing
+    #[arg(long, conflicts_with_all = ["file", "json"])]
+    pub sample: bool,
+}
+
+/// `config` is what `--config` says; the file named here goes before it.
+pub fn run(args: &Args, config: Option<&Path>) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    if args.sample {
+        out.write_all(SAMPLE.as_bytes())?;
+        return Ok(());
+    }
+    let checked = Config::find(args.file.as_deref().or(config));
+    let text = match &checked {
+        _ if args.json => format!("{:#}\n", as_json(&checked)),
+        Ok(config) => plan(config),
+        Err(_) => String::new(),
+    };
+    out.write_all(text.as_bytes())?;
+    out.flush()?;
+    checked.map(drop).map_err(Into::into)
+}
+
+/// The verdict and what would run, for people.
+pub fn plan(config: &Config) -> String {
+    let mut out = match &config.source {
+        Some(path) => format!("{}: ok\n\n", path.display()),
+        None => "no configuration file, the defaults are used: ok\n\n".into(),
+    };
+    let mut row = |name: &str, text: String| {
+        let _ = writeln!(out, "{name:<9}{text}");
+    };
+    // Collectors of the same interval share a line, the most frequent ones first.
+    let mut intervals: Vec<_> = config.collectors.iter().map(|c| c.interval).collect();
+    intervals.sort();
+    intervals.dedup();
+    if intervals.is_empty() {
+        row("collect", "nothing".into());
+    }
+    for (i, interval) in intervals.iter().enumerate() {
+        let same = config.collectors.iter().filter(|c| c.interval == *interval);
+        let names: Vec<_> = same.map(|c| c.name).collect();
+        row(if i == 0 { "collect" } else { "" }, format!("every {interval}: {}", names.join(", ")));
+    }
+    for (name, globs) in [("keep", &config.filter.keep), ("drop", &config.filter.drop)] {
+        if !globs.is_empty() {
+            let globs: Vec<_> = globs.iter().map(|g| g.as_str()).collect();
+            row(name, globs.join(", "));
+        }
+    }
+    for burst in &config.bursts {
+        let who = if burst.collectors.is_empty() {
+            "all collectors".into()
+        } else {
+            burst.collectors.join(", ")
+        };
+        let (interval, lasts) = (burst.interval, format_duration(burst.duration_ms));
+        row("burst", format!("when {}: every {interval} for {lasts}, {who}", burst.text));
+    }
+    match config.http.listen {
+        Some(address) => row("http", format!("http://{address}/")),
+        None => row("http", "off".into()),
+    }
+    if !config.http.hosts.is_empty() {
+        row("", format!("also as {}", config.http.hosts.join(", ")));
+    }
+    if let Some(db) = &config.db {
+        row("db", db.display().to_string());
+    }
+    if let Some(system) = &config.system {
+        row("system", system.clone());
+    }
+    row("queue", format!("{} in memory when the disk is full", format_duration(config.queue_ms)));
+    out
+}
+
+/// The same for machines; times in milliseconds, lines and columns counted from 1.
+pub fn as_json(checked: &Result<Config, ConfigError>) -> Value {
+    let config = match checked {
+        Ok(config) => config,
+        Err(ConfigError::File { message, hint }) => {
+            return json!({ "ok": false, "errors": [{ "message": message, "hint": hint }] });
+        }
+        Err(ConfigError::Content(content)) => {
+            let errors: Vec<Value> = content
+                .mistakes
+                .iter()
+                .map(|m| {
+                    let (line, column) = content.position(m);
+                    json!({
+                        "line": line,
+                        "column": column,
+                        "key": (!m.key.is_empty()).then_some(&m.key),
+                        "message": m.message,
+                        "hint": m.hint,
+                    })
+                })
+                .collect();
+            return json!({ "ok": false, "file": content.origin, "errors": errors });
+        }
+    };
+    let globs = |globs: &[crate::model::Glob]| {
+        globs.iter().map(|g| g.as_str().into()).collect::<Vec<Value>>()
+    };
+    // A path that is not UTF-8 cannot be JSON as it is.
+    let path = |p: &Option<PathBuf>| p.as_ref().map(|p| p.to_string_lossy().into_owned());
+    let collectors = config
+        .collectors
+        .iter()
+        .map(|c| json!({ "name": c.name, "interval_ms": c.interval.as_ms() }))
+        .collect::<Vec<_>>();
+    let bursts = config
+        .bursts
+        .iter()
+        .map(|b| {
+            json!({
+                "when": b.text,
+                "interval_ms": b.interval.as_ms(),
+                "for_ms": b.duration_ms,
+                "collectors": b.collectors,
+            })
+        })
+        .collect::<Vec<_>>();
+    json!({
+        "ok": true,
+        "file": path(&config.source),
+        "db": path(&config.db),
+        "system": config.system,
+        "interval_ms": config.interval.as_ms(),
+        "collectors": collectors,
+        "keep": globs(&config.filter.keep),
+        "drop": globs(&config.filter.drop),
+        "bursts": bursts,
+        "http": {
+            "listen": config.http.listen.map(|a| a.to_string()),
+            "hosts": config.http.hosts,
+        },
+        "queue_ms": config.queue_ms,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Burst, CollectorConfig, Condition};
+
+    /// By hand, so that the test does not change with the table of collectors.
+    fn config() -> Config {
+        let every =
+            |name, interval: &str| CollectorConfig { name, interval: interval.parse().unwrap() };
+        let mut config = Config::parse(
+            "system = \"web1\"\n[collect]\ndrop = [\"disk_/boot*\"]\n[http]\nhosts = [\"a.example\"]",
+            "p.toml",
+        )
+        .unwrap();
+        config.source = Some("/etc/plimsoll/plimsoll.toml".into());
+        config.collectors =
+            vec![every("loadavg", "10s"), every("cpu", "1s"), every("meminfo", "10s")];
+        config.bursts = vec![Burst {
+            when: Condition::parse("cpu > 8").unwrap(),
+            text: "cpu > 8".into(),
+            interval: "250ms".parse().unwrap(),
+            duration_ms: 300_000,
+            collectors: vec!["loadavg", "cpu"],
+        }];
+        config
+    }
+
+    #[test]
+    fn the_plan_is_short_and_complete() {
+        insta::assert_snapshot!(plan(&config()), @r"
+        /etc/plimsoll/plimsoll.toml: ok
+
+        collect  every 1s: cpu
+                 every 10s: loadavg, meminfo
+        drop     disk_/boot*
+        burst    when cpu > 8: every 250ms for 5m, loadavg, cpu
+        http     http://127.0.0.1:1876/
+                 also as a.example
+        system   web1
+        queue    15m in memory when the disk is full
+        ");
+    }
+
+    #[test]
+    fn a_plan_with_nothing_in_it() {
+        let config =
+            Config::parse("[collect]\ncollectors = []\n[http]\nlisten = \"off\"", "p.toml");
+        insta::assert_snapshot!(plan(&config.unwrap()), @r"
+        no configuration file, the defaults are used: ok
+
+        collect  nothing
+        http     off
+        queue    15m in memory when the disk is full
+        ");
+    }
+
+    #[test]
+    fn machines_get_the_same() {
+        let said = as_json(&Ok(config()));
+        assert_eq!(said["ok"], true);
+        assert_eq!(said["collectors"][1], json!({ "name": "cpu", "interval_ms": 1000 }));
+        assert_eq!(said["bursts"][0]["for_ms"], 300_000);
+        assert_eq!(said["http"]["listen"], "127.0.0.1:1876");
+
+        let said = as_json(&Config::parse("db = \"a\"\nintervall = \"1s\"", "p.toml"));
+        insta::assert_snapshot!(said, @r#"{"ok":false,"file":"p.toml","errors":[{"line":2,"column":1,"key":"intervall","message":"unknown key `intervall`","hint":"did you mean `interval`?"}]}"#);
+
+        let said = as_json(&Config::load(Path::new("/nowhere/p.toml")));
+        assert_eq!(said["errors"][0]["message"], "there is no configuration file /nowhere/p.toml");
+    }
+
+    #[test]
+    fn a_wrong_file_is_an_error() {
+        let args = |file: &str| Args { file: Some(file.into()), json: false, sample: false };
+        let said = run(&args("/nowhere/p.toml"), None).unwrap_err().to_string();
+        assert!(said.starts_with("there is no configuration file /nowhere/p.toml"), "{said}");
+    }
+}

@@ -1,0 +1,121 @@
+//! cli: `plimsoll export`: samples out, in the open formats.
+
+use std::io::Write;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+
+use hashbrown::HashMap;
+
+use super::Global;
+use crate::model::{Clock, Glob, Identity, Series, SystemClock, parse_key};
+use crate::store::{Known, Reader};
+use crate::wire::{Exporter, Format, time};
+
+/// `plimsoll export`
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    plimsoll export --from -1d --key 'disk_*' > disks.csv\n  \
+    plimsoll export --from 2026-07-01 --to 2026-08-01 -o july.csv")]
+pub struct Args {
+    /// From this time on: a date, a time, seconds since 1970, or -1h, -7d
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    from: Option<String>,
+    /// Until this time, inclusive [default: now and later]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    to: Option<String>,
+    /// Only series whose key fits, with * and ?
+    #[arg(long, value_name = "GLOB", default_value = "*")]
+    key: String,
+    /// csv, json or openmetrics [default: by the ending of the file, else csv]
+    #[arg(long, value_parser = parse_format)]
+    format: Option<Format>,
+    /// Into a file instead of standard output
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+pub(super) fn parse_format(name: &str) -> Result<Format, String> {
+    Format::from_name(name).ok_or_else(|| {
+        let names = Format::ALL.map(Format::name);
+        format!("it is one of {}", names.join(", "))
+    })
+}
+
+/// Text is handed on in pieces of about this size.
+const PIECE: usize = 64 << 10;
+
+pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
+    let now = SystemClock.wall_ms();
+    let when = |text: &Option<String>, default| {
+        text.as_deref().map_or(Ok(default), |t| time::parse_when(t, now))
+    };
+    let from = when(&args.from, i64::MIN)?;
+    let to = when(&args.to, i64::MAX)?;
+    anyhow::ensure!(from <= to, "--from lies after --to");
+    let format = args
+        .format
+        .or_else(|| Format::from_path(&args.output.as_ref()?.to_string_lossy()))
+        .unwrap_or(Format::Csv);
+    let reader = Reader::open(&global.database()?)?;
+    // By name, as OpenMetrics wants its families.
+    let mut wanted = reader.matching(&Glob::new(&args.key))?;
+    wanted.sort_by(|a, b| (&a.name, &a.key, a.system_id).cmp(&(&b.name, &b.key, b.system_id)));
+    anyhow::ensure!(
+        !wanted.is_empty(),
+        "no series has a key like `{}`\n  'plimsoll sql \"select key from series\"' lists them",
+        args.key
+    );
+    let at: HashMap<i64, usize> = wanted.iter().enumerate().map(|(i, s)| (s.id, i)).collect();
+    let mut samples: Vec<Vec<(i64, f64)>> = vec![Vec::new(); wanted.len()];
+    reader.rows(from, to, |row| {
+        if let Some(i) = at.get(&row.series_id) {
+            samples[*i].push((row.ts, row.value));
+        }
+        ControlFlow::Continue(())
+    })?;
+    match &args.output {
+        None => write(&mut super::stdout(), format, &wanted, &samples),
+        Some(path) => {
+            let file = std::fs::File::create(path)
+                .map_err(|e| anyhow::anyhow!("{}: {e}", path.display()))?;
+            let mut out = std::io::BufWriter::new(file);
+            write(&mut out, format, &wanted, &samples)?;
+            out.get_ref().sync_all()?;
+            Ok(())
+        }
+    }
+}
+
+fn write(
+    out: &mut impl Write,
+    format: Format,
+    wanted: &[Known],
+    samples: &[Vec<(i64, f64)>],
+) -> anyhow::Result<()> {
+    let mut text = String::new();
+    let mut exporter = Exporter::new(format, &mut text);
+    for (series, samples) in wanted.iter().zip(samples).filter(|(_, s)| !s.is_empty()) {
+        exporter.series(&mut text, &as_series(series));
+        for (ts, value) in samples {
+            exporter.sample(&mut text, *ts, *value);
+            if text.len() >= PIECE {
+                out.write_all(text.as_bytes())?;
+                text.clear();
+            }
+        }
+    }
+    exporter.finish(&mut text);
+    out.write_all(text.as_bytes())?;
+    out.flush()?;
+    Ok(())
+}
+
+fn as_series(known: &Known) -> Series {
+    let (name, labels) = parse_key(&known.key);
+    Series {
+        identity: Identity::local(&known.job, &name, labels),
+        kind: known.kind,
+        unit: known.unit.as_str().into(),
+        help: known.help.as_str().into(),
+    }
+}

@@ -1,0 +1,181 @@
+//! cli: `plimsoll import`: samples in, from files, with a daemon and without one.
+
+use std::fs::File;
+use std::io::{self, IsTerminal, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::{Global, show};
+use crate::model::{Clock, SystemClock};
+use crate::store::{OpenError, Sender, Store};
+use crate::wire::{Format, Record, is_gzip};
+
+/// `plimsoll import`
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "CSV has a header: key,timestamp,value in any order (unix_ts also names the time).\n\
+    A time is RFC 3339, YYYY-MM-DD HH:MM:SS in UTC, or seconds or milliseconds since 1970.\n\
+    Rows that cannot be read are told with their line and counted; the others are taken."
+)]
+pub struct Args {
+    /// Files, packed with gzip or not; - is standard input
+    #[arg(required = true)]
+    file: Vec<PathBuf>,
+    /// csv, json or openmetrics [default: as the contents or the name say]
+    #[arg(long, value_parser = super::export::parse_format)]
+    format: Option<Format>,
+}
+
+/// Rows a transaction.
+const BATCH: usize = 20_000;
+/// Bad rows told by line; the others are only counted.
+const TOLD: u64 = 10;
+const SNIFF: usize = 4096;
+
+/// Where the rows go.
+enum Target {
+    /// Nobody else collects into the file.
+    Store(Box<Store>),
+    /// Its daemon takes them in.
+    Daemon(Sender),
+}
+
+impl Target {
+    fn open(path: &Path) -> anyhow::Result<Self> {
+        let system = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        match Store::open(path, &system, Arc::default()) {
+            Ok(store) => Ok(Self::Store(Box::new(store))),
+            Err(OpenError::InUse { .. }) => Ok(Self::Daemon(Sender::open(path)?)),
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    fn write(&mut self, rows: &[Record]) -> anyhow::Result<u64> {
+        let rows = rows.iter().map(|r| (r.key.as_str(), r.ts, r.value));
+        Ok(match self {
+            Self::Store(store) => {
+                let refused = store.import(rows)?;
+                store.checkpoint()?;
+                refused
+            }
+            Self::Daemon(sender) => {
+                sender.send(rows)?;
+                0
+            }
+        })
+    }
+}
+
+#[derive(Default)]
+struct Tally {
+    taken: u64,
+    bad: u64,
+    refused: u64,
+}
+
+pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
+    let path = match &global.db {
+        Some(db) => db.clone(),
+        None => global.database()?,
+    };
+    let mut target = Target::open(&path)?;
+    let mut all = Tally::default();
+    for file in &args.file {
+        let tally =
+            one(file, args.format, &mut target).with_context(|| format!("{}", file.display()))?;
+        all.taken += tally.taken;
+        all.bad += tally.bad;
+        all.refused += tally.refused;
+    }
+    let mut out = super::stdout();
+    let goes = match target {
+        Target::Store(_) => "imported into",
+        Target::Daemon(_) => "handed to the running plimsoll of",
+    };
+    let taken = show::count(all.taken - all.refused);
+    writeln!(out, "{taken} samples {goes} {}", path.display())?;
+    if all.refused > 0 {
+        writeln!(out, "{} refused: more names than one database takes", show::count(all.refused))?;
+    }
+    if all.bad > 0 {
+        writeln!(out, "{} bad rows were left out", show::count(all.bad))?;
+    }
+    out.flush()?;
+    anyhow::ensure!(all.taken > 0 || all.bad == 0, "no row could be read");
+    Ok(())
+}
+
+fn one(path: &Path, format: Option<Format>, target: &mut Target) -> anyhow::Result<Tally> {
+    let (input, length): (Box<dyn Read>, u64) = if path == Path::new("-") {
+        (Box::new(io::stdin().lock()), 0)
+    } else {
+        let file = File::open(path)?;
+        anyhow::ensure!(!file.metadata()?.is_dir(), "this is a folder");
+        let length = file.metadata()?.len();
+        (Box::new(file), length)
+    };
+    let bar = progress(length);
+    let (head, input) = peek(bar.wrap_read(input))?;
+    let (head, input): (Vec<u8>, Box<dyn Read>) = if is_gzip(&head) {
+        peek(flate2::read::MultiGzDecoder::new(input)).context("cannot unpack it")?
+    } else {
+        (head, input)
+    };
+    if head.is_empty() {
+        return Ok(Tally::default());
+    }
+    let format = format
+        .or_else(|| Format::sniff(&head))
+        .or_else(|| Format::from_path(&path.to_string_lossy()))
+        .context("this is neither CSV with a header, JSON nor OpenMetrics\n  say which: --format csv|json|openmetrics")?;
+    let mut records = format.reader(input, SystemClock.wall_ms());
+    let mut tally = Tally::default();
+    let mut batch = vec![Record::default(); BATCH];
+    let mut filled = 0;
+    while let Some(result) = records.next(&mut batch[filled]) {
+        match result {
+            Ok(()) => {
+                filled += 1;
+                if filled == BATCH {
+                    tally.refused += target.write(&batch)?;
+                    tally.taken += filled as u64;
+                    filled = 0;
+                }
+            }
+            Err(e) => {
+                tally.bad += 1;
+                if e.fatal || tally.bad <= TOLD {
+                    bar.suspend(|| writeln!(io::stderr(), "{}: {e}", path.display()))?;
+                }
+            }
+        }
+    }
+    tally.refused += target.write(&batch[..filled])?;
+    tally.taken += filled as u64;
+    bar.finish_and_clear();
+    Ok(tally)
+}
+
+/// The first bytes, and a reader that still begins with them.
+fn peek<'a>(mut input: impl Read + 'a) -> io::Result<(Vec<u8>, Box<dyn Read + 'a>)> {
+    let mut head = Vec::new();
+    input.by_ref().take(SNIFF as u64).read_to_end(&mut head)?;
+    let again = io::Cursor::new(head.clone()).chain(input);
+    Ok((head, Box::new(again)))
+}
+
+fn progress(length: u64) -> ProgressBar {
+    if length == 0 || !io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new(length);
+    if let Ok(style) = ProgressStyle::with_template(
+        "{bar:40} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left",
+    ) {
+        bar.set_style(style);
+    }
+    bar
+}

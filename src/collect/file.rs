@@ -1,0 +1,163 @@
+//! collect: a file of /proc or /sys that is opened once and read again and again. It knows nothing
+//! of what stands in it.
+
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+
+use rustix::buffer::spare_capacity;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{Mode, OFlags, PROC_SUPER_MAGIC};
+use rustix::io::Errno;
+
+use super::CollectError;
+use super::scan::Odd;
+
+/// Holds most files of /proc; the others grow it.
+const FIRST_CAPACITY: usize = 1024;
+
+/// A kept descriptor and its buffer. Reading allocates nothing once the buffer has grown to the
+/// file's size, and costs a sixth of opening the file anew.
+#[derive(Debug)]
+pub struct KeptFile {
+    path: PathBuf,
+    required: bool,
+    open: Option<Open>,
+    text: Vec<u8>,
+}
+
+#[derive(Debug)]
+struct Open {
+    fd: OwnedFd,
+    on_procfs: bool,
+}
+
+impl KeptFile {
+    /// A file that every Linux has: when it is missing, somebody must be told.
+    pub fn required(path: PathBuf) -> Self {
+        Self { path, required: true, open: None, text: Vec::new() }
+    }
+
+    /// A file that a machine may lack: [`CollectError::Absent`] then.
+    pub fn optional(path: PathBuf) -> Self {
+        Self { required: false, ..Self::required(path) }
+    }
+
+    /// What stands in it now.
+    pub fn read(&mut self) -> Result<&[u8], CollectError> {
+        match self.fill() {
+            Ok(()) => Ok(&self.text),
+            // A kernel with PSI compiled in but switched off says EOPNOTSUPP.
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::NODEV | Errno::OPNOTSUPP)
+                if !self.required =>
+            {
+                Err(CollectError::Absent)
+            }
+            Err(errno) => Err(CollectError::Read { path: self.path.clone(), source: errno.into() }),
+        }
+    }
+
+    /// Reads it and has it parsed; an oddity becomes an error that names the file.
+    pub fn parse<T>(
+        &mut self,
+        parser: impl FnOnce(&[u8]) -> Result<T, Odd>,
+    ) -> Result<T, CollectError> {
+        parser(self.read()?).map_err(|odd| self.odd(odd))
+    }
+
+    /// The error for something in this file that was not understood.
+    pub fn odd(&self, odd: Odd) -> CollectError {
+        CollectError::Parse { path: self.path.clone(), what: odd.0 }
+    }
+
+    /// Whether the kernel says that the file has changed since it was last asked (mount tables do
+    /// that, by POLLPRI). `None`: it is not open yet, or a plain file, of which one cannot know.
+    pub fn signalled(&self) -> Option<bool> {
+        let open = self.open.as_ref().filter(|open| open.on_procfs)?;
+        let mut fds = [PollFd::new(&open.fd, PollFlags::PRI)];
+        poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).ok()?;
+        Some(fds[0].revents().intersects(PollFlags::PRI | PollFlags::ERR))
+    }
+
+    fn fill(&mut self) -> Result<(), Errno> {
+        if let Some(open) = &self.open
+            && read_whole(&open.fd, &mut self.text).is_ok()
+        {
+            return Ok(());
+        }
+        // Never opened, or what it described is gone (ENODEV, ESTALE, a driver unloaded and loaded
+        // again): the path may lead to it anew.
+        self.open = None;
+        let fd = rustix::fs::open(&self.path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+        let on_procfs = rustix::fs::fstatfs(&fd).is_ok_and(|f| f.f_type == PROC_SUPER_MAGIC);
+        self.text.reserve(FIRST_CAPACITY);
+        read_whole(&fd, &mut self.text)?;
+        self.open = Some(Open { fd, on_procfs });
+        Ok(())
+    }
+}
+
+/// Reads from the start to the end. Files of /proc that are lists come in pieces of a page, the
+/// others whole: one that fills the buffer is read again into a larger one, for its two halves
+/// would be of different moments.
+fn read_whole(fd: &OwnedFd, text: &mut Vec<u8>) -> Result<(), Errno> {
+    text.clear();
+    loop {
+        if text.len() == text.capacity() {
+            text.reserve(2 * text.len().max(FIRST_CAPACITY));
+            text.clear();
+        }
+        let at = text.len() as u64;
+        match rustix::io::pread(fd, spare_capacity(text), at) {
+            Ok(0) => return Ok(()),
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_growing_and_a_shrinking_file_are_read_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("f");
+        let mut kept = KeptFile::optional(path.clone());
+        assert!(matches!(kept.read(), Err(CollectError::Absent)));
+        for size in [3, FIRST_CAPACITY, FIRST_CAPACITY - 1, 100_000, 0, 5] {
+            std::fs::write(&path, vec![b'x'; size]).unwrap();
+            assert_eq!(kept.read().unwrap().len(), size);
+        }
+        assert_eq!(kept.signalled(), None);
+    }
+
+    #[test]
+    fn what_is_required_or_unreadable_is_told_with_its_path() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut missing = KeptFile::required(dir.path().join("loadavg"));
+        let message = missing.read().unwrap_err().to_string();
+        assert!(message.contains("loadavg: No such file"), "{message}");
+        let mut folder = KeptFile::optional(dir.path().to_owned());
+        assert!(matches!(folder.read(), Err(CollectError::Read { .. })));
+    }
+
+    #[test]
+    fn a_descriptor_that_died_is_opened_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("f");
+        std::fs::write(&path, "new").unwrap();
+        let mut kept = KeptFile::optional(path);
+        // Reading a folder fails as reading a vanished device does.
+        let fd = rustix::fs::open(dir.path(), OFlags::RDONLY, Mode::empty()).unwrap();
+        kept.open = Some(Open { fd, on_procfs: false });
+        assert_eq!(kept.read().unwrap(), b"new");
+    }
+
+    #[test]
+    fn a_mount_table_can_say_whether_it_changed() {
+        let mut table = KeptFile::required("/proc/self/mountinfo".into());
+        assert!(!table.read().unwrap().is_empty());
+        assert!(table.signalled().is_some());
+    }
+}

@@ -1,0 +1,177 @@
+//! collect: memory, from /proc/meminfo.
+
+use super::file::KeptFile;
+use super::scan::{Odd, lines, number, words};
+use super::{CollectError, Collector, Settings};
+use crate::model::{Metric, Recorder};
+
+/// What it reports.
+pub static METRICS: [Metric; 3] = [
+    Metric::gauge(
+        "memory",
+        "ratio",
+        "Share of the memory that programs could still get without swapping, 0 to 1.",
+    ),
+    Metric::gauge("node_memory_*_bytes", "bytes", "What /proc/meminfo gives as *, in bytes."),
+    Metric::gauge("node_memory_*", "", "What /proc/meminfo gives as *, a number of pages."),
+];
+
+static MEMORY: &Metric = &METRICS[0];
+static BYTES: &Metric = &METRICS[1];
+static COUNT: &Metric = &METRICS[2];
+
+struct MemInfo {
+    file: KeptFile,
+    /// The field's name as part of a series' name, kept to allocate it once.
+    part: String,
+}
+
+/// Makes the collector.
+pub fn make(settings: &Settings) -> Box<dyn Collector> {
+    let file = KeptFile::required(settings.proc.join("meminfo"));
+    Box::new(MemInfo { file, part: String::new() })
+}
+
+#[derive(Debug, PartialEq)]
+struct Field<'a> {
+    /// As the kernel writes it, `Active(anon)`.
+    name: &'a [u8],
+    /// In bytes, or a plain number.
+    value: f64,
+    in_bytes: bool,
+}
+
+fn fields(text: &[u8]) -> impl Iterator<Item = Result<Field<'_>, Odd>> {
+    lines(text).map(|line| {
+        let odd = || Odd::new("no memory field", line);
+        let mut words = words(line);
+        let name = words.next().and_then(|w| w.strip_suffix(b":")).ok_or_else(odd)?;
+        let value = words.next().and_then(number).ok_or_else(odd)?;
+        match (words.next(), words.next()) {
+            (None, _) => Ok(Field { name, value, in_bytes: false }),
+            (Some(b"kB"), None) => Ok(Field { name, value: value * 1024.0, in_bytes: true }),
+            _ => Err(odd()),
+        }
+    })
+}
+
+/// `Active(anon)` as `Active_anon`.
+fn write_part(part: &mut String, name: &[u8]) {
+    part.clear();
+    for b in name.strip_suffix(b")").unwrap_or(name) {
+        part.push(if b.is_ascii_alphanumeric() { char::from(*b) } else { '_' });
+    }
+}
+
+/// The fields of which the share of available memory is made.
+#[derive(Debug, Default)]
+struct Share {
+    total: Option<f64>,
+    available: Option<f64>,
+    free: Option<f64>,
+    buffers: Option<f64>,
+    cached: Option<f64>,
+}
+
+impl Share {
+    fn note(&mut self, field: &Field) {
+        let place = match field.name {
+            b"MemTotal" => &mut self.total,
+            b"MemAvailable" => &mut self.available,
+            b"MemFree" => &mut self.free,
+            b"Buffers" => &mut self.buffers,
+            b"Cached" => &mut self.cached,
+            _ => return,
+        };
+        *place = Some(field.value);
+    }
+
+    /// Kernels before 3.14 do not know MemAvailable; what is free or easily freed stands in for it.
+    fn ratio(&self) -> Option<f64> {
+        let total = self.total.filter(|total| *total > 0.0)?;
+        let available = match self.available {
+            Some(available) => available,
+            None => self.free? + self.buffers? + self.cached?,
+        };
+        Some(available / total)
+    }
+}
+
+impl Collector for MemInfo {
+    fn collect(&mut self, out: &mut Recorder) -> Result<(), CollectError> {
+        let Self { file, part } = self;
+        file.parse(|text| {
+            let mut share = Share::default();
+            let read = fields(text).try_for_each(|field| {
+                let field = field?;
+                share.note(&field);
+                write_part(part, field.name);
+                out.put_part(if field.in_bytes { BYTES } else { COUNT }, part, &[], field.value);
+                Ok(())
+            });
+            match share.ratio() {
+                Some(ratio) => out.put(MEMORY, ratio),
+                None => {
+                    read?;
+                    return Err(Odd("MemTotal or MemAvailable is missing".into()));
+                }
+            }
+            read
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ratio(text: &[u8]) -> Option<f64> {
+        let mut share = Share::default();
+        fields(text).for_each(|f| share.note(&f.unwrap()));
+        share.ratio()
+    }
+
+    #[test]
+    fn the_share_of_memory_left() {
+        assert_eq!(ratio(b"MemTotal: 200 kB\nMemFree: 1 kB\nMemAvailable: 150 kB\n"), Some(0.75));
+        let old = b"MemTotal: 200 kB\nMemFree: 40 kB\nBuffers: 20 kB\nCached: 90 kB\n";
+        assert_eq!(ratio(old), Some(0.75));
+        assert_eq!(ratio(b"MemTotal: 200 kB\nMemFree: 1 kB\n"), None);
+        assert_eq!(ratio(b"MemTotal: 0 kB\nMemAvailable: 0 kB\n"), None);
+    }
+
+    #[test]
+    fn names_as_node_exporter_s() {
+        for (name, expected) in [
+            ("Active(anon)", "Active_anon"),
+            ("HugePages_Total", "HugePages_Total"),
+            ("a-b", "a_b"),
+        ] {
+            let mut part = String::from("old");
+            write_part(&mut part, name.as_bytes());
+            assert_eq!(part, expected);
+        }
+    }
+
+    #[test]
+    fn units() {
+        let text = b"HugePages_Total:       3\nHugepagesize: 2048 kB\nX: 1 MB\n";
+        let all: Vec<_> = fields(text).collect();
+        assert_eq!(all[0], Ok(Field { name: b"HugePages_Total", value: 3.0, in_bytes: false }));
+        assert_eq!(all[1].as_ref().unwrap().value, 2097152.0);
+        assert!(all[2].is_err());
+    }
+
+    #[test]
+    fn garbage() {
+        let good = include_bytes!("../../tests/fixtures/machines/vm/proc/meminfo");
+        super::super::scan::tests::survives(good, |text| {
+            let (mut share, mut part) = (Share::default(), String::new());
+            for field in fields(text).flatten() {
+                share.note(&field);
+                write_part(&mut part, field.name);
+            }
+            let _ = share.ratio();
+        });
+    }
+}

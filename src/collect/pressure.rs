@@ -1,0 +1,113 @@
+//! collect: how long tasks waited for CPU, disks and memory (PSI), from /proc/pressure.
+
+use super::file::KeptFile;
+use super::scan::{Odd, integer, lines, name, words};
+use super::{CollectError, Collector, Settings};
+use crate::model::{Metric, Recorder};
+
+/// What it reports.
+pub static METRICS: [Metric; 5] = [
+    Metric::counter(
+        "node_pressure_cpu_waiting_seconds_total",
+        "seconds",
+        "Time during which some task could have run and had no CPU.",
+    ),
+    Metric::counter(
+        "node_pressure_io_waiting_seconds_total",
+        "seconds",
+        "Time during which some task waited for a disk.",
+    ),
+    Metric::counter(
+        "node_pressure_io_stalled_seconds_total",
+        "seconds",
+        "Time during which all tasks waited for a disk.",
+    ),
+    Metric::counter(
+        "node_pressure_memory_waiting_seconds_total",
+        "seconds",
+        "Time during which some task waited for memory.",
+    ),
+    Metric::counter(
+        "node_pressure_memory_stalled_seconds_total",
+        "seconds",
+        "Time during which all tasks waited for memory.",
+    ),
+];
+
+/// A file and the metrics of its lines `some` and `full`.
+struct Resource {
+    file: KeptFile,
+    waiting: &'static Metric,
+    /// For the CPU, `full` means nothing on a whole machine.
+    stalled: Option<&'static Metric>,
+}
+
+struct Pressure([Resource; 3]);
+
+/// Makes the collector.
+pub fn make(settings: &Settings) -> Box<dyn Collector> {
+    let [cpu, io, io_full, memory, memory_full] = &METRICS;
+    let resource = |name, waiting, stalled| Resource {
+        file: KeptFile::optional(settings.proc.join("pressure").join(name)),
+        waiting,
+        stalled,
+    };
+    Box::new(Pressure([
+        resource("cpu", cpu, None),
+        resource("io", io, Some(io_full)),
+        resource("memory", memory, Some(memory_full)),
+    ]))
+}
+
+/// The total of the line that begins with `kind`, in seconds.
+fn total(text: &[u8], kind: &[u8]) -> Result<f64, Odd> {
+    lines(text)
+        .find(|line| words(line).next() == Some(kind))
+        .and_then(|line| words(line).find_map(|word| word.strip_prefix(b"total=")))
+        .and_then(integer)
+        .map(|micros| micros as f64 / 1e6)
+        .ok_or_else(|| Odd::new(&format!("no total of {}", name(kind)), text))
+}
+
+impl Collector for Pressure {
+    fn collect(&mut self, out: &mut Recorder) -> Result<(), CollectError> {
+        let mut outcome = Err(CollectError::Absent);
+        for Resource { file, waiting, stalled } in &mut self.0 {
+            let read = file.parse(|text| {
+                out.put(waiting, total(text, b"some")?);
+                if let Some(stalled) = stalled {
+                    out.put(stalled, total(text, b"full")?);
+                }
+                Ok(())
+            });
+            // The first failure is told; absence only if all are absent.
+            outcome = match (outcome, read) {
+                (Err(CollectError::Absent), read) => read,
+                (outcome, Err(CollectError::Absent)) => outcome,
+                (Ok(()), read) => read,
+                (failed, _) => failed,
+            };
+        }
+        outcome
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const IO: &[u8] = b"some avg10=0.82 avg60=0.54 avg300=0.40 total=4873591\n\
+        full avg10=0.70 avg60=0.48 avg300=0.36 total=4429472\n";
+
+    #[test]
+    fn totals_are_microseconds() {
+        assert_eq!(total(IO, b"some"), Ok(4.873591));
+        assert_eq!(total(IO, b"full"), Ok(4.429472));
+        assert!(total(&IO[..40], b"full").is_err());
+    }
+
+    #[test]
+    fn garbage() {
+        super::super::scan::tests::survives(IO, |text| drop(total(text, b"full")));
+    }
+}

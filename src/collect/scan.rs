@@ -1,0 +1,155 @@
+//! collect: lines, words and numbers in kernel text. Pure: bytes in, values out; no files here.
+
+use std::borrow::Cow;
+use std::io::BufRead;
+
+/// What a parser did not understand; the reader of the file adds its path.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Odd(pub String);
+
+impl Odd {
+    /// `what` was found where `text` stands.
+    pub fn new(what: &str, text: &[u8]) -> Self {
+        // A damaged file can be long; the message goes into a log line.
+        let shown = &text[..text.len().min(80)];
+        Self(format!("{what} in {:?}", String::from_utf8_lossy(shown)))
+    }
+}
+
+/// The lines that are not empty, without their ends.
+pub fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        while !rest.is_empty() {
+            let start = rest;
+            // The standard library's memchr: the interrupt line of a big machine has 100 kB.
+            let taken = rest.skip_until(b'\n').ok()?;
+            let line = &start[..taken];
+            let line = line.strip_suffix(b"\n").unwrap_or(line);
+            if !line.is_empty() {
+                return Some(line);
+            }
+        }
+        None
+    })
+}
+
+/// The words of a line: what stands between spaces and tabs.
+pub fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    line.split(|b| matches!(b, b' ' | b'\t' | b'\n')).filter(|word| !word.is_empty())
+}
+
+/// A whole number without sign.
+pub fn integer(word: &[u8]) -> Option<u64> {
+    if word.is_empty() {
+        return None;
+    }
+    word.iter().try_fold(0u64, |sum, b| {
+        let digit = b.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        sum.checked_mul(10)?.checked_add(u64::from(digit))
+    })
+}
+
+/// The powers of ten by which a number of 15 digits may be divided with one rounding only.
+const POWERS: [f64; 16] =
+    [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
+
+/// A decimal number: exactly the value that `str::parse` gives, but neither `inf` nor `nan`.
+pub fn number(word: &[u8]) -> Option<f64> {
+    if let Some(whole) = integer(word) {
+        return Some(whole as f64);
+    }
+    if let Some(dot) = word.iter().position(|b| *b == b'.')
+        && word.len() <= 16
+        && let (Some(whole), Some(part)) = (integer(&word[..dot]), integer(&word[dot + 1..]))
+    {
+        // Both sides of the division are exact below 2^53, so its one rounding is the right one.
+        let power = POWERS[word.len() - dot - 1];
+        return Some((whole as f64 * power + part as f64) / power);
+    }
+    let first = word.strip_prefix(b"-").unwrap_or(word).first()?;
+    if !first.is_ascii_digit() {
+        return None;
+    }
+    std::str::from_utf8(word).ok()?.parse().ok()
+}
+
+/// The word must be there and be a number.
+pub fn want(word: Option<&[u8]>, what: &str, line: &[u8]) -> Result<f64, Odd> {
+    word.and_then(number).ok_or_else(|| Odd::new(what, line))
+}
+
+/// A name as text. What is not UTF-8 is shown as U+FFFD: a label must be text.
+pub fn name(bytes: &[u8]) -> Cow<'_, str> {
+    String::from_utf8_lossy(bytes)
+}
+
+#[cfg(test)]
+pub mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Feeds a parser with noise and with damaged copies of a good text. It may refuse, not panic.
+    pub fn survives(good: &[u8], parser: impl Fn(&[u8])) {
+        parser(good);
+        for end in 0..good.len().min(400) {
+            parser(&good[..end]);
+        }
+        let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig {
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        });
+        let noise = prop::collection::vec(any::<u8>(), 0..300);
+        let hit = (0..good.len(), prop::collection::vec(any::<u8>(), 0..8), 0..9usize);
+        let hits = prop::collection::vec(hit, 1..6);
+        let outcome = runner.run(&(noise, hits), |(noise, hits)| {
+            parser(&noise);
+            let mut text = good.to_vec();
+            for (at, put, cut) in hits {
+                let at = at.min(text.len());
+                let end = (at + cut).min(text.len());
+                text.splice(at..end, put);
+            }
+            parser(&text);
+            Ok(())
+        });
+        assert_eq!(outcome, Ok(()));
+    }
+
+    #[test]
+    fn lines_and_words() {
+        let found: Vec<_> = lines(b"a b\n\n c\td \nend").collect();
+        assert_eq!(found, [&b"a b"[..], b" c\td ", b"end"]);
+        assert_eq!(words(b" c\t d ").collect::<Vec<_>>(), [b"c", b"d"]);
+        assert_eq!(lines(b"").count() + words(b"  ").count(), 0);
+    }
+
+    #[test]
+    fn what_is_no_number() {
+        for bad in ["", "-", ".", ".5", "inf", "nan", "-inf", "+1", "1x", "0x10", "1 2", "é"] {
+            assert_eq!(number(bad.as_bytes()), None, "{bad}");
+        }
+        assert_eq!(integer(b"18446744073709551615"), Some(u64::MAX));
+        assert_eq!(integer(b"18446744073709551616"), None);
+        assert_eq!(number(b"18446744073709551616"), Some(18446744073709551616.0));
+        assert_eq!(number(b"-12"), Some(-12.0));
+    }
+
+    proptest! {
+        #[test]
+        fn numbers_are_those_of_the_standard_library(
+            whole in any::<u64>(), part in "[0-9]{1,18}", cut in 0usize..20,
+        ) {
+            let whole = &whole.to_string()[..];
+            let text = format!("{}.{part}", &whole[..whole.len().min(cut + 1)]);
+            for text in [whole, &text] {
+                let expected: f64 = text.parse().unwrap();
+                let bits = number(text.as_bytes()).map(f64::to_bits);
+                prop_assert_eq!(bits, Some(expected.to_bits()), "{}", text);
+            }
+        }
+    }
+}
