@@ -67,10 +67,11 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         counters,
         clock,
     };
-    let store = Store::open(&database, &system, Arc::clone(&shared.registry))?;
+    let (store, full) = Store::open_or_wait(&database, &system, Arc::clone(&shared.registry))?;
     let newest = store.newest_ts();
     let writer = Writer::spawn(
         store,
+        full,
         WriterSettings {
             queue: Arc::clone(&shared.queue),
             counters: Arc::clone(&shared.counters),
@@ -111,7 +112,13 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         writer.is_finished(),
         "the last samples could not be written within a second; what was committed before is safe"
     );
-    writer.join();
+    match writer.join() {
+        Ok(0) => {}
+        Ok(left) => anyhow::bail!(
+            "{left} samples could not be written before the end; what was committed before is safe"
+        ),
+        Err(_) => anyhow::bail!("the store thread panicked; please report this"),
+    }
     tracing::info!("stopped; everything is in {}", database.display());
     Ok(())
 }

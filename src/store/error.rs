@@ -72,6 +72,14 @@ pub enum OpenError {
         /// What to do next.
         hint: &'static str,
     },
+    /// There is no room to open it.
+    #[error(
+        "cannot write {path}: the disk is full\n  make room there, or give another place: --db FILE"
+    )]
+    Full {
+        /// The database.
+        path: PathBuf,
+    },
     /// Another program writes and does not let go.
     #[error(
         "{path} is locked: another program is writing to it and does not let go\n  \
@@ -96,7 +104,15 @@ impl OpenError {
     pub(super) fn from_sqlite(path: &std::path::Path, source: rusqlite::Error) -> Self {
         use rusqlite::ErrorCode as E;
         let path = path.to_owned();
+        // No room for the index of the write-ahead log.
+        if source
+            .sqlite_error()
+            .is_some_and(|e| e.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE)
+        {
+            return Self::Full { path };
+        }
         match source.sqlite_error_code() {
+            Some(E::DiskFull) => Self::Full { path },
             Some(E::NotADatabase) => Self::NotSqlite { path },
             Some(E::DatabaseCorrupt) => Self::Damaged { path, source },
             Some(E::DatabaseBusy | E::DatabaseLocked) => Self::Locked { path },

@@ -34,12 +34,26 @@ pub struct Store {
     pub(super) conn: Connection,
     pub(super) dictionary: Dictionary,
     path: PathBuf,
+    system: String,
     _lock: Lock,
 }
 
 impl Store {
     /// Opens or creates the database. `system` is this machine's name in it.
     pub fn open(path: &Path, system: &str, registry: Arc<Registry>) -> Result<Self, OpenError> {
+        match Self::open_or_wait(path, system, registry)? {
+            (store, None) => Ok(store),
+            (_, Some(full)) => Err(full),
+        }
+    }
+
+    /// The same for a daemon, which a full disk must not keep from starting: then the store comes
+    /// with the error, and [`Store::reopen`] has to be tried until there is room.
+    pub fn open_or_wait(
+        path: &Path,
+        system: &str,
+        registry: Arc<Registry>,
+    ) -> Result<(Self, Option<OpenError>), OpenError> {
         assert!(
             rusqlite::version_number() >= OLDEST_SQLITE,
             "built with SQLite {}, which can lose data; 3.51.3 or newer is needed",
@@ -48,9 +62,17 @@ impl Store {
         check_folder(path)?;
         refuse_strangers(path)?;
         let lock = Lock::take(path)?;
-        let conn = connect(path)?;
-        name_system(&conn, system).map_err(|e| OpenError::from_sqlite(path, e))?;
-        Ok(Self { conn, dictionary: Dictionary::new(registry), path: path.to_owned(), _lock: lock })
+        let (conn, full) = match connect(path, system) {
+            Ok(conn) => (conn, None),
+            Err(full @ OpenError::Full { .. }) => {
+                let nowhere = Connection::open_in_memory();
+                (nowhere.map_err(|e| OpenError::from_sqlite(path, e))?, Some(full))
+            }
+            Err(e) => return Err(e),
+        };
+        let dictionary = Dictionary::new(registry);
+        let (path, system) = (path.to_owned(), system.to_owned());
+        Ok((Self { conn, dictionary, path, system, _lock: lock }, full))
     }
 
     /// Where the database is.
@@ -67,7 +89,7 @@ impl Store {
     /// Takes a new connection. After a failed write nothing that SQLite has cached can be trusted:
     /// the kernel may have dropped the pages it could not write.
     pub fn reopen(&mut self) -> Result<(), OpenError> {
-        self.conn = connect(&self.path)?;
+        self.conn = connect(&self.path, &self.system)?;
         self.dictionary.forget();
         Ok(())
     }
@@ -136,7 +158,7 @@ fn refuse_strangers(path: &Path) -> Result<(), OpenError> {
     }
 }
 
-fn connect(path: &Path) -> Result<Connection, OpenError> {
+fn connect(path: &Path, system: &str) -> Result<Connection, OpenError> {
     let fail = |e| OpenError::from_sqlite(path, e);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_CREATE
@@ -157,12 +179,14 @@ fn connect(path: &Path) -> Result<Connection, OpenError> {
         conn.pragma_update(None, "auto_vacuum", "INCREMENTAL").map_err(fail)?;
     }
     // FULL: a power cut loses at most what was not committed. The checkpoint is the writer's own
-    // decision (wal_autocheckpoint 0), so that no beat pays for it unasked.
+    // decision (wal_autocheckpoint 0), so that no beat pays for it unasked. The size limit lies below
+    // the size at which the writer does it: a log that stayed as large as it once was would have it
+    // done at every commit.
     conn.execute_batch(
         "PRAGMA journal_mode = WAL;
          PRAGMA synchronous = FULL;
          PRAGMA wal_autocheckpoint = 0;
-         PRAGMA journal_size_limit = 4194304;
+         PRAGMA journal_size_limit = 1048576;
          PRAGMA cache_size = -512;
          PRAGMA temp_store = MEMORY;",
     )
@@ -170,6 +194,7 @@ fn connect(path: &Path) -> Result<Connection, OpenError> {
     if fresh {
         create(&mut conn).map_err(fail)?;
     }
+    name_system(&conn, system).map_err(fail)?;
     Ok(conn)
 }
 

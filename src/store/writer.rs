@@ -6,11 +6,13 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::Store;
 use super::open::wal_size;
+use super::{OpenError, Store};
 use crate::pipeline::{Batch, Board, Counters, Queue, Source};
 
 const SUBJECT: &str = "database";
+/// Of its own: commits may find room in the log while the file behind it has none.
+const LOG: &str = "write-ahead log";
 /// At most one commit a second; a beat that comes a little early is not made to wait.
 const SPACING: Duration = Duration::from_millis(900);
 /// The write-ahead log is moved into the file past this size.
@@ -34,24 +36,28 @@ pub struct WriterSettings {
 /// The running thread.
 #[derive(Debug)]
 pub struct Writer {
-    thread: JoinHandle<()>,
+    thread: JoinHandle<usize>,
 }
 
 impl Writer {
-    /// Starts it. It ends when the queue is closed and empty.
-    pub fn spawn(store: Store, settings: WriterSettings) -> std::io::Result<Self> {
+    /// Starts it. It ends when the queue is closed and empty. `full`: the store is yet to be opened,
+    /// because there was no room for it.
+    pub fn spawn(
+        store: Store,
+        full: Option<OpenError>,
+        settings: WriterSettings,
+    ) -> std::io::Result<Self> {
         let thread = std::thread::Builder::new()
             .name("store".into())
             .stack_size(256 << 10)
-            .spawn(move || run(store, &settings))?;
+            .spawn(move || run(store, full, &settings))?;
         Ok(Self { thread })
     }
 
-    /// Waits for the last commit; the queue must have been closed.
-    pub fn join(self) {
-        if self.thread.join().is_err() {
-            tracing::error!("the store thread panicked");
-        }
+    /// Waits for the last commit; the queue must have been closed. How many samples could not be
+    /// written, or that the thread panicked.
+    pub fn join(self) -> std::thread::Result<usize> {
+        self.thread.join()
     }
 
     /// Whether it has ended.
@@ -60,10 +66,13 @@ impl Writer {
     }
 }
 
-fn run(mut store: Store, s: &WriterSettings) {
+fn run(mut store: Store, full: Option<OpenError>, s: &WriterSettings) -> usize {
     let mut batches: Vec<Batch> = Vec::new();
     let mut last: Option<Instant> = None;
-    let mut broken = false;
+    let mut broken = full.is_some();
+    if let Some(full) = full {
+        s.board.fail(SUBJECT, full.to_string());
+    }
     loop {
         let open = s.queue.take(&mut batches, Instant::now() + s.inbox_every);
         if !open {
@@ -93,14 +102,12 @@ fn run(mut store: Store, s: &WriterSettings) {
                     last = Some(start);
                 }
                 s.queue.recycle(&mut batches);
-                while_more(&mut store, s, written.more);
                 s.board.ok(SUBJECT);
+                broken = while_more(&mut store, s, written.more);
             }
             Err(e) => {
-                s.counters.commit_errors.fetch_add(1, Relaxed);
-                s.board.fail(SUBJECT, explain(&e, store.path()));
+                broken = failed(&store, s, &e);
                 s.queue.give_back(&mut batches);
-                broken = !is_busy(&e);
                 if s.queue.is_closed() {
                     // One more try; whoever stops the daemon does not wait for a full disk.
                     if start.elapsed() > Duration::from_millis(500) || broken {
@@ -112,10 +119,14 @@ fn run(mut store: Store, s: &WriterSettings) {
         }
         checkpoint(&store, s);
     }
-    let left = s.queue.len();
-    if left > 0 {
-        tracing::error!("{left} samples could not be written before the end");
-    }
+    s.queue.len()
+}
+
+/// Counts and reports it. Whether the connection is not to be used any more.
+fn failed(store: &Store, s: &WriterSettings, e: &rusqlite::Error) -> bool {
+    s.counters.commit_errors.fetch_add(1, Relaxed);
+    s.board.fail(SUBJECT, explain(e, store.path()));
+    !is_busy(e)
 }
 
 fn count(s: &WriterSettings, written: &super::Written, start: Instant) {
@@ -131,7 +142,8 @@ fn count(s: &WriterSettings, written: &super::Written, start: Instant) {
 }
 
 /// A large inbox is taken in steps, each its own transaction, so that no sender waits for long.
-fn while_more(store: &mut Store, s: &WriterSettings, mut more: bool) {
+/// Whether the connection is not to be used any more.
+fn while_more(store: &mut Store, s: &WriterSettings, mut more: bool) -> bool {
     while more && s.queue.is_empty() && !s.queue.is_closed() {
         let start = Instant::now();
         match store.commit(&[]) {
@@ -140,10 +152,10 @@ fn while_more(store: &mut Store, s: &WriterSettings, mut more: bool) {
                 count(s, &written, start);
                 checkpoint(store, s);
             }
-            // The next beat reports it.
-            Err(_) => return,
+            Err(e) => return failed(store, s, &e),
         }
     }
+    false
 }
 
 fn reopen(store: &mut Store, s: &WriterSettings) -> bool {
@@ -157,10 +169,11 @@ fn reopen(store: &mut Store, s: &WriterSettings) -> bool {
 }
 
 fn checkpoint(store: &Store, s: &WriterSettings) {
-    if wal_size(store.path()) > CHECKPOINT_BYTES
-        && let Err(e) = store.checkpoint()
-    {
-        s.board.fail(SUBJECT, explain(&e, store.path()));
+    if wal_size(store.path()) > CHECKPOINT_BYTES {
+        match store.checkpoint() {
+            Ok(()) => s.board.ok(LOG),
+            Err(e) => s.board.fail(LOG, explain(&e, store.path())),
+        }
     }
 }
 
