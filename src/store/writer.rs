@@ -93,7 +93,6 @@ fn run(mut store: Store, full: Option<OpenError>, s: &WriterSettings) -> usize {
             s.queue.rest(RETRY);
             continue;
         }
-        broken = false;
         let start = Instant::now();
         match store.commit(&batches) {
             Ok(written) => {
