@@ -200,6 +200,18 @@ async fn tick(watchdog: &mut Option<tokio::time::Interval>) {
     }
 }
 
+/// Tokio's own is 128; in a storm of connections the kernel drops what does not fit, and whoever is
+/// dropped waits for a second before the next attempt.
+const BACKLOG: u32 = 1024;
+
+fn bind(address: std::net::SocketAddr) -> std::io::Result<tokio::net::TcpListener> {
+    use tokio::net::TcpSocket;
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
 /// Without the page the main job still goes on; the board says so.
 async fn start_http(daemon: &mut Daemon) {
     let config = daemon.config.lock().unwrap_or_else(|e| e.into_inner()).http.clone();
@@ -217,7 +229,7 @@ async fn start_http(daemon: &mut Daemon) {
         started: daemon.started,
         hosts: hosts.clone(),
     };
-    match tokio::net::TcpListener::bind(address).await {
+    match bind(address) {
         Ok(listener) => {
             daemon.listening = listener.local_addr().ok();
             daemon.http = Some(hosts);
