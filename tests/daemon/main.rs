@@ -3,10 +3,12 @@
 //! or become another user, and say so when they cannot.
 
 mod disk_full;
+mod http;
 mod kill;
 mod oracle;
 mod refusals;
 mod sql;
 mod start;
 mod support;
+mod systemd;
 mod timers;
