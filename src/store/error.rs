@@ -104,11 +104,9 @@ impl OpenError {
     pub(super) fn from_sqlite(path: &std::path::Path, source: rusqlite::Error) -> Self {
         use rusqlite::ErrorCode as E;
         let path = path.to_owned();
-        // No room for the index of the write-ahead log.
-        if source
-            .sqlite_error()
-            .is_some_and(|e| e.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE)
-        {
+        let extended = source.sqlite_error().map(|e| e.extended_code);
+        // What SQLite says when it cannot make the index of the log; mostly for want of room.
+        if extended == Some(rusqlite::ffi::SQLITE_IOERR_SHMSIZE) && no_room_at(&path) {
             return Self::Full { path };
         }
         match source.sqlite_error_code() {
@@ -124,4 +122,12 @@ impl OpenError {
             _ => Self::Sqlite { path, source },
         }
     }
+}
+
+/// Whether the disk has less room than the index of a write-ahead log takes.
+fn no_room_at(path: &std::path::Path) -> bool {
+    const INDEX: u64 = 32 << 10;
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty());
+    rustix::fs::statvfs(folder.unwrap_or(std::path::Path::new(".")))
+        .is_ok_and(|disk| disk.f_bavail.saturating_mul(disk.f_frsize) < INDEX)
 }

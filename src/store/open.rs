@@ -35,6 +35,8 @@ pub struct Store {
     pub(super) dictionary: Dictionary,
     path: PathBuf,
     system: String,
+    /// Device and inode, once it is open.
+    file: Option<(u64, u64)>,
     _lock: Lock,
 }
 
@@ -71,13 +73,20 @@ impl Store {
             Err(e) => return Err(e),
         };
         let dictionary = Dictionary::new(registry);
+        let file = identity(path).filter(|_| full.is_none());
         let (path, system) = (path.to_owned(), system.to_owned());
-        Ok((Self { conn, dictionary, path, system, _lock: lock }, full))
+        Ok((Self { conn, dictionary, path, system, file, _lock: lock }, full))
     }
 
     /// Where the database is.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Whether the file that is written to is the one that others find under its name: after `rm` or
+    /// `mv` writing goes on without an error, into nowhere.
+    pub fn is_in_place(&self) -> bool {
+        self.file.is_none() || self.file == identity(&self.path)
     }
 
     /// Time of the newest sample, ms since 1970 UTC.
@@ -90,6 +99,7 @@ impl Store {
     /// the kernel may have dropped the pages it could not write.
     pub fn reopen(&mut self) -> Result<(), OpenError> {
         self.conn = connect(&self.path, &self.system)?;
+        self.file = identity(&self.path);
         self.dictionary.forget();
         Ok(())
     }
@@ -98,6 +108,11 @@ impl Store {
     pub fn checkpoint(&self) -> Result<(), SqlError> {
         self.conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
     }
+}
+
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata(path).ok().map(|meta| (meta.dev(), meta.ino()))
 }
 
 fn check_folder(path: &Path) -> Result<(), OpenError> {

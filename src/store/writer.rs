@@ -13,6 +13,7 @@ use crate::pipeline::{Batch, Board, Counters, Queue, Source};
 const SUBJECT: &str = "database";
 /// Of its own: commits may find room in the log while the file behind it has none.
 const LOG: &str = "write-ahead log";
+const FILE: &str = "database file";
 /// At most one commit a second; a beat that comes a little early is not made to wait.
 const SPACING: Duration = Duration::from_millis(900);
 /// The write-ahead log is moved into the file past this size.
@@ -117,6 +118,7 @@ fn run(mut store: Store, full: Option<OpenError>, s: &WriterSettings) -> usize {
             }
         }
         checkpoint(&store, s);
+        look_at_file(&store, s);
     }
     s.queue.len()
 }
@@ -173,6 +175,18 @@ fn checkpoint(store: &Store, s: &WriterSettings) {
             Ok(()) => s.board.ok(LOG),
             Err(e) => s.board.fail(LOG, explain(&e, store.path())),
         }
+    }
+}
+
+/// A new file is not begun without being asked: a second daemon may have taken the place, and its
+/// lock, in the meantime.
+fn look_at_file(store: &Store, s: &WriterSettings) {
+    if store.is_in_place() {
+        s.board.ok(FILE);
+    } else {
+        let path = store.path().display();
+        let what = "was deleted or replaced: what is measured is lost until plimsoll is restarted";
+        s.board.fail(FILE, format!("{path} {what}"));
     }
 }
 
