@@ -1,6 +1,8 @@
 //! tests: a real FUSE mount that never answers STATFS, in a mount name space of its own. Alone in
 //! its file: it counts the descriptors and threads of the process.
 
+#![allow(unsafe_code, reason = "mount, umount and unshare have no safe wrapper")]
+
 mod reading;
 
 use std::ffi::CString;
@@ -140,10 +142,8 @@ fn workers() -> usize {
 #[test]
 fn a_thousand_beats_beside_a_mount_that_never_answers() {
     // SAFETY: takes no arguments.
-    if unsafe { libc::geteuid() } != 0 || !Path::new("/dev/fuse").exists() {
-        eprintln!("not run: needs root and /dev/fuse (modprobe fuse)");
-        return;
-    }
+    let root = unsafe { libc::geteuid() } == 0;
+    assert!(root && Path::new("/dev/fuse").exists(), "needs root and /dev/fuse (modprobe fuse)");
     let dir = tempfile::tempdir().unwrap();
     let (point, proc) = (dir.path().join("stubborn"), dir.path().join("proc"));
     std::fs::create_dir(&point).unwrap();
@@ -158,8 +158,9 @@ fn a_thousand_beats_beside_a_mount_that_never_answers() {
     );
 
     std::thread::scope(|scope| {
-        scope.spawn(|| fuse.serve());
         mount(&fuse, &point);
+        // Only now: reading the device of no mount is an error.
+        scope.spawn(|| fuse.serve());
         let mounted = Mounted(&point);
         let settings = Settings { proc, ..Settings::default() };
         let mut reader = Reader::new(&settings);
@@ -201,8 +202,8 @@ fn a_thousand_beats_beside_a_mount_that_never_answers() {
             if !stuck {
                 break values;
             }
-            // Two of the shortest beats that may be configured.
-            assert!(relented.elapsed() < Duration::from_millis(200), "no recovery");
+            // Two beats of half a second.
+            assert!(relented.elapsed() < Duration::from_secs(1), "no recovery");
         };
         assert_eq!((values[&key], values[&error]), (75.0, 0.0));
         let size = values.iter().find(|(k, _)| k.contains("size") && k.contains("stubborn"));

@@ -133,6 +133,49 @@ fn a_machine_with_nothing_tells_only_what_every_linux_has() {
     }
 }
 
+fn copy_of(name: &str) -> (tempfile::TempDir, std::path::PathBuf) {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("machine");
+    let copied = std::process::Command::new("cp").arg("-a").arg(machine(name)).arg(&root).status();
+    assert!(copied.unwrap().success());
+    (dir, root)
+}
+
+#[test]
+fn what_was_read_before_an_error_counts_and_the_others_go_on() {
+    let (_dir, root) = copy_of("vm");
+    let mut reader = reader(&root);
+    let whole = reader.beat();
+    let damaged = [
+        ("loadavg", "proc/loadavg", "0.5 0.25 x\n", 3),
+        ("meminfo", "proc/meminfo", "MemTotal: 8 kB\nMemAvailable: 4 kB\nMemFree:\n", 3),
+        ("diskstats", "proc/diskstats", "8 0 sda 1 2 3 4 5 6 7 8 9 10 11\n8 16 sdb 1", 8),
+        ("pressure", "proc/pressure/io", "some total=7\n", 4),
+        ("sockstat", "proc/net/sockstat", "sockets: used 5\nTCP: inuse 3\n", 2),
+        // Last, for it is remembered: CPU times that fall a little are held.
+        ("cpu", "proc/stat", "cpu 1 1\ncpu0 1 2 3 4 5 6 7 8\ncpu1 1 2\n", 8),
+    ];
+    for (collector, file, text, counted) in damaged {
+        let good = std::fs::read(root.join(file)).unwrap();
+        std::fs::write(root.join(file), text).unwrap();
+        for ((name, before, _), (_, now, result)) in whole.iter().zip(reader.beat()) {
+            if *name == collector {
+                let Err(CollectError::Parse { path, what }) = result else { panic!("{result:?}") };
+                assert!(path == root.join(file) && !what.is_empty());
+                assert_eq!(now.len(), counted, "{collector}: {now:?}");
+            } else if !file.ends_with("/stat") {
+                assert_eq!(*before, now, "{name} beside {collector}");
+            }
+        }
+        std::fs::write(root.join(file), good).unwrap();
+    }
+    std::fs::remove_file(root.join("proc/vmstat")).unwrap();
+    std::fs::create_dir(root.join("proc/vmstat")).unwrap();
+    let (_, _, result) = Reader::new(&settings(&root)).without(&[]).beat().swap_remove(8);
+    let message = result.unwrap_err().to_string();
+    assert!(message.contains("proc/vmstat: Is a directory"), "{message}");
+}
+
 /// One damage to one file of a machine.
 #[derive(Debug, Clone)]
 struct Damage {
@@ -161,11 +204,7 @@ fn files_below(dir: &Path, found: &mut Vec<std::path::PathBuf>) {
 
 #[test]
 fn whatever_a_file_says_nobody_panics_and_the_file_is_named() {
-    let copy = tempfile::tempdir().unwrap();
-    let root = copy.path().join("machine");
-    let copied =
-        std::process::Command::new("cp").arg("-a").arg(machine("bighost")).arg(&root).status();
-    assert!(copied.unwrap().success());
+    let (_dir, root) = copy_of("bighost");
     let mut files = Vec::new();
     files_below(&root, &mut files);
     files.sort();

@@ -7,6 +7,8 @@
 //!   samples -> Reader -> status, export, sql
 //! ```
 
+pub mod block;
+pub mod chunk;
 mod dictionary;
 mod error;
 mod inbox;

@@ -25,6 +25,9 @@ pub fn settings(root: &Path) -> Settings {
     }
 }
 
+/// A collector, what it reported in its order, and how it ended.
+pub type Outcome = (&'static str, Vec<(String, f64)>, Result<(), CollectError>);
+
 /// The collectors of the table, each with its recorder.
 pub struct Reader {
     pub collectors: Vec<(&'static str, Box<dyn Collector>, Recorder)>,
@@ -56,9 +59,9 @@ impl Reader {
         self
     }
 
-    /// One beat: what each collector reported, in its order, and how it ended.
+    /// One beat of all.
     #[allow(clippy::type_complexity, reason = "read once, by eye")]
-    pub fn beat(&mut self) -> Vec<(&'static str, Vec<(String, f64)>, Result<(), CollectError>)> {
+    pub fn beat(&mut self) -> Vec<Outcome> {
         let Self { collectors, registry } = self;
         let mut all = Vec::new();
         for (name, collector, recorder) in collectors {

@@ -71,6 +71,7 @@ pub struct Filesystem {
     /// One for each target.
     asked: Vec<Asked>,
     statvfs: Statvfs,
+    patience: Duration,
     /// Held by each thread.
     alive: Arc<()>,
 }
@@ -102,6 +103,7 @@ impl Filesystem {
             table: Table::default(),
             asked: Vec::new(),
             statvfs,
+            patience: PATIENCE,
             alive: Arc::default(),
         }
     }
@@ -141,8 +143,8 @@ impl Filesystem {
 
     /// Puts the question to every mount, and waits a moment for those that may hang.
     fn ask(&mut self) {
-        let Self { table, asked, statvfs, alive, .. } = self;
-        let until = Instant::now() + PATIENCE;
+        let Self { table, asked, statvfs, patience, alive, .. } = self;
+        let until = Instant::now() + *patience;
         for (target, asked) in table.targets.iter().zip(asked.iter_mut()) {
             if !target.may_hang {
                 continue;

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::ffi::CStr;
 use std::path::Path;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 
 use rustix::io::Errno;
@@ -13,6 +13,9 @@ use super::*;
 use crate::model::Registry;
 
 const ROOT: &str = "21 1 8:1 / / rw - ext4 /dev/sda1 rw\n";
+
+/// For answers that come, however busy the machine is.
+const FOR_SURE: Duration = Duration::from_secs(20);
 
 fn nfs(id: u32, point: &str) -> String {
     format!("{id} 21 0:{id} / {point} rw - nfs4 srv:{point} rw\n")
@@ -27,12 +30,12 @@ fn half(blocks: f64) -> Space {
 
 /// A server that answers only when told: each question arrives with the means to answer it.
 struct Server {
-    questions: Receiver<(String, Sender<io::Result<Space>>)>,
+    questions: Receiver<(String, SyncSender<io::Result<Space>>)>,
 }
 
 impl Server {
-    fn next(&self) -> (String, Sender<io::Result<Space>>) {
-        self.questions.recv_timeout(Duration::from_secs(20)).expect("a question")
+    fn next(&self) -> (String, SyncSender<io::Result<Space>>) {
+        self.questions.recv_timeout(FOR_SURE).expect("a question")
     }
 
     fn quiet(&self) -> bool {
@@ -50,14 +53,14 @@ struct Machine {
 impl Machine {
     /// A machine with these mounts; those with `mnt` in their path ask the server.
     fn with(table: &str) -> (Self, Server) {
-        let (sender, questions) = channel();
+        let (sender, questions) = sync_channel(64);
         let sender = Mutex::new(sender);
         let statvfs = move |path: &CStr| {
             let path = path.to_str().unwrap();
             if !path.contains("/mnt/") {
                 return Ok(half(1000.0));
             }
-            let (answer, reply) = channel();
+            let (answer, reply) = sync_channel(64);
             sender.lock().unwrap().send((path.to_owned(), answer)).unwrap();
             reply.recv().unwrap_or(Err(Errno::IO.into()))
         };
@@ -97,7 +100,7 @@ impl Machine {
 
     /// Waits until threads that were let go have ended.
     fn threads_fall_to(&self, wanted: usize) {
-        let deadline = Instant::now() + Duration::from_secs(20);
+        let deadline = Instant::now() + FOR_SURE;
         while self.threads() > wanted {
             assert!(Instant::now() < deadline, "{} threads", self.threads());
             std::thread::yield_now();
@@ -128,6 +131,7 @@ fn a_stuck_mount_is_asked_once_and_holds_up_nobody() {
 
     answer.send(Ok(half(4.0))).unwrap();
     machine.idle(1);
+    machine.collector.patience = FOR_SURE;
     let fresh = std::thread::spawn(move || {
         server.next().1.send(Ok(half(8.0))).unwrap();
         server
@@ -179,6 +183,7 @@ fn another_mount_at_the_same_place_is_asked_anew() {
     assert!(machine.beat().0.is_err());
     let stuck = server.next().1;
     machine.mounts(&nfs(77, "/mnt/a"));
+    machine.collector.patience = FOR_SURE;
     let answers = std::thread::spawn(move || {
         server.next().1.send(Ok(half(2.0))).unwrap();
         server

@@ -1,0 +1,75 @@
+//! store: single bits in and out of bytes, lowest bit first.
+
+use super::Corrupt;
+use super::bytes::Bytes;
+
+/// How many bits a number needs: 0 for 0, 64 for the largest.
+pub(super) fn width(value: u64) -> u32 {
+    64 - value.leading_zeros()
+}
+
+/// Appends bits to a byte vector.
+#[derive(Debug)]
+pub(super) struct BitWriter<'a> {
+    out: &'a mut Vec<u8>,
+    pending: u128,
+    filled: u32,
+}
+
+impl<'a> BitWriter<'a> {
+    /// Starts at a byte boundary.
+    pub fn new(out: &'a mut Vec<u8>) -> Self {
+        Self { out, pending: 0, filled: 0 }
+    }
+
+    /// Appends the lowest `bits` (0 to 64) of `value`; the others must be zero.
+    pub fn put(&mut self, value: u64, bits: u32) {
+        debug_assert!(width(value) <= bits, "{value} in {bits} bits");
+        self.pending |= u128::from(value) << self.filled;
+        self.filled += bits;
+        while self.filled >= 8 {
+            self.out.push(self.pending as u8);
+            self.pending >>= 8;
+            self.filled -= 8;
+        }
+    }
+
+    /// Fills the last byte with zeros.
+    pub fn finish(self) {
+        if self.filled > 0 {
+            self.out.push(self.pending as u8);
+        }
+    }
+}
+
+/// Takes bits off the front of [`Bytes`].
+#[derive(Debug)]
+pub(super) struct BitReader<'a, 'b> {
+    bytes: &'b mut Bytes<'a>,
+    pending: u128,
+    filled: u32,
+}
+
+impl<'a, 'b> BitReader<'a, 'b> {
+    /// Starts at a byte boundary.
+    pub fn new(bytes: &'b mut Bytes<'a>) -> Self {
+        Self { bytes, pending: 0, filled: 0 }
+    }
+
+    /// The next `bits` (0 to 64) as a number.
+    pub fn get(&mut self, bits: u32) -> Result<u64, Corrupt> {
+        while self.filled < bits {
+            self.pending |= u128::from(self.bytes.byte()?) << self.filled;
+            self.filled += 8;
+        }
+        let value = (self.pending & ((1u128 << bits) - 1)) as u64;
+        self.pending >>= bits;
+        self.filled -= bits;
+        Ok(value)
+    }
+
+    /// Ends at a byte boundary; the bits up to it must be zero.
+    pub fn finish(self) -> Result<(), Corrupt> {
+        if self.pending == 0 { Ok(()) } else { Err(Corrupt::Invalid("padding bits are set")) }
+    }
+}

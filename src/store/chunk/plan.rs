@@ -1,0 +1,243 @@
+//! store: integers that begin with zero, as differences, as runs, or as they are, whichever is
+//! smallest. What two proportional series share: their plans are the same bytes.
+
+use super::bytes::{Bytes, put_varint, zigzag};
+use super::stream::StreamScratch;
+use super::{Corrupt, estimate, stream};
+
+/// The numbers as they are.
+const LEVELS: u8 = 0;
+/// Differences.
+const DELTAS: u8 = 1;
+/// Differences of differences; the first difference stands alone.
+const DELTAS2: u8 = 2;
+/// Runs of equal numbers: the number of each run, and how long it is.
+const RUNS: u8 = 3;
+/// The same, each run's number as the difference to the one before.
+const RUNS_DELTAS: u8 = 4;
+/// Runs of equal differences.
+const DELTA_RUNS: u8 = 5;
+/// The same, each run's difference as its difference to the one before; the first stands alone.
+const DELTA_RUNS_DELTAS: u8 = 6;
+
+/// How many of the plans, best estimate first, are tried in earnest.
+const TRIED: usize = 2;
+/// Of two estimates this much apart the worse is not tried: more than they are ever wrong.
+const HOPELESS: f32 = 1.15;
+
+/// Working space of this file.
+#[derive(Debug, Default)]
+pub(super) struct PlanScratch {
+    deltas: Vec<i64>,
+    deltas2: Vec<i64>,
+    runs: Runs,
+    delta_runs: Runs,
+    runs_deltas: Vec<i64>,
+    delta_runs_deltas: Vec<i64>,
+    trial: Vec<u8>,
+    stream: StreamScratch,
+}
+
+#[derive(Debug, Default)]
+struct Runs {
+    numbers: Vec<i64>,
+    /// Less one, and without that of the last run, which goes to the end.
+    lengths: Vec<i64>,
+}
+
+impl Runs {
+    fn find(&mut self, numbers: &[i64]) {
+        self.numbers.clear();
+        self.lengths.clear();
+        for run in numbers.chunk_by(|a, b| a == b) {
+            self.numbers.push(run[0]);
+            self.lengths.push(run.len() as i64 - 1);
+        }
+        self.lengths.pop();
+    }
+}
+
+fn differences(numbers: &[i64], out: &mut Vec<i64>) {
+    out.clear();
+    out.extend(numbers.windows(2).map(|pair| pair[1].wrapping_sub(pair[0])));
+}
+
+/// Appends `numbers`, the first of which is 0, and which are not all the same.
+pub(super) fn write(numbers: &[i64], scratch: &mut PlanScratch, out: &mut Vec<u8>) {
+    write_best(numbers, TRIED, scratch, out);
+}
+
+/// As [`write`]; `tried` bounds how many plans are tried in earnest.
+pub(super) fn write_best(
+    numbers: &[i64],
+    tried: usize,
+    scratch: &mut PlanScratch,
+    out: &mut Vec<u8>,
+) {
+    let s = scratch;
+    differences(numbers, &mut s.deltas);
+    differences(&s.deltas, &mut s.deltas2);
+    s.runs.find(numbers);
+    s.delta_runs.find(&s.deltas);
+    differences(&s.runs.numbers, &mut s.runs_deltas);
+    differences(&s.delta_runs.numbers, &mut s.delta_runs_deltas);
+
+    let runs = estimate::around_zero(&s.runs.lengths);
+    let delta_runs = estimate::around_zero(&s.delta_runs.lengths);
+    let mut plans = [
+        (estimate::anywhere(&numbers[1..]), LEVELS),
+        (estimate::anywhere(&s.deltas), DELTAS),
+        (estimate::around_zero(&s.deltas2), DELTAS2),
+        (runs + estimate::anywhere(&s.runs.numbers[1..]), RUNS),
+        (runs + estimate::around_zero(&s.runs_deltas), RUNS_DELTAS),
+        (delta_runs + estimate::anywhere(&s.delta_runs.numbers), DELTA_RUNS),
+        (delta_runs + estimate::around_zero(&s.delta_runs_deltas), DELTA_RUNS_DELTAS),
+    ];
+    plans.sort_by(|a, b| a.0.total_cmp(&b.0));
+
+    let start = out.len();
+    let mut trial = std::mem::take(&mut s.trial);
+    for (rank, &(bits, plan)) in plans.iter().take(tried).enumerate() {
+        if rank == 0 {
+            write_as(plan, numbers, s, out);
+        } else if tried > TRIED || bits < plans[0].0 * HOPELESS {
+            trial.clear();
+            write_as(plan, numbers, s, &mut trial);
+            if trial.len() < out.len() - start {
+                out.truncate(start);
+                out.extend_from_slice(&trial);
+            }
+        }
+    }
+    s.trial = trial;
+}
+
+fn write_as(plan: u8, numbers: &[i64], s: &mut PlanScratch, out: &mut Vec<u8>) {
+    let at = out.len();
+    out.push(0);
+    let (main, lengths) = match plan {
+        LEVELS => (&numbers[1..], None),
+        DELTAS => (&s.deltas[..], None),
+        DELTAS2 => (&s.deltas2[..], None),
+        RUNS => (&s.runs.numbers[1..], Some(&s.runs.lengths)),
+        RUNS_DELTAS => (&s.runs_deltas[..], Some(&s.runs.lengths)),
+        DELTA_RUNS => (&s.delta_runs.numbers[..], Some(&s.delta_runs.lengths)),
+        _ => (&s.delta_runs_deltas[..], Some(&s.delta_runs.lengths)),
+    };
+    if let Some(lengths) = lengths {
+        put_varint(out, lengths.len() as u64);
+    }
+    if matches!(plan, DELTAS2 | DELTA_RUNS_DELTAS) {
+        put_varint(out, zigzag(s.deltas[0]));
+    }
+    let mut kinds = plan << 4 | stream::write(main, &mut s.stream, out) << 2;
+    if let Some(lengths) = lengths {
+        kinds |= stream::write(lengths, &mut s.stream, out);
+    }
+    out[at] = kinds;
+}
+
+/// Fills `numbers` with `count` (at least 2) of them.
+pub(super) fn read(
+    count: usize,
+    bytes: &mut Bytes<'_>,
+    scratch: &mut PlanScratch,
+    numbers: &mut Vec<i64>,
+) -> Result<(), Corrupt> {
+    let s = scratch;
+    let kinds = bytes.byte()?;
+    let (plan, main, lengths) = (kinds >> 4, kinds >> 2 & 3, kinds & 3);
+    // How many numbers the runs are to be spread over, and how many runs there are.
+    let spread = match plan {
+        RUNS | RUNS_DELTAS => count,
+        DELTA_RUNS | DELTA_RUNS_DELTAS => count - 1,
+        LEVELS..=DELTAS2 if lengths == 0 => 0,
+        LEVELS..=DELTAS2 => return Err(Corrupt::Invalid("lengths of no runs have a kind")),
+        other => return Err(Corrupt::UnknownPlan(other)),
+    };
+    let runs = if spread > 0 { bytes.varint()? } else { 0 };
+    if runs > 0 && runs >= spread as u64 {
+        return Err(Corrupt::Invalid("there are more runs than numbers"));
+    }
+    let runs = runs as usize;
+    let alone = match plan {
+        DELTAS2 | DELTA_RUNS_DELTAS => bytes.signed()?,
+        _ => 0,
+    };
+    let main_count = match plan {
+        LEVELS | DELTAS => count - 1,
+        DELTAS2 => count - 2,
+        DELTA_RUNS => runs + 1,
+        _ => runs,
+    };
+    stream::read(main, main_count, bytes, &mut s.stream, &mut s.deltas)?;
+    numbers.clear();
+    match plan {
+        LEVELS => {
+            numbers.push(0);
+            numbers.extend_from_slice(&s.deltas);
+        }
+        DELTAS => {
+            numbers.push(0);
+            add_up(0, &s.deltas, numbers);
+        }
+        DELTAS2 => {
+            numbers.extend([0, alone]);
+            let (mut delta, mut level) = (alone, alone);
+            numbers.extend(s.deltas.iter().map(|&d| {
+                delta = delta.wrapping_add(d);
+                level = level.wrapping_add(delta);
+                level
+            }));
+        }
+        _ => {
+            s.runs.numbers.clear();
+            match plan {
+                RUNS => {
+                    s.runs.numbers.push(0);
+                    s.runs.numbers.extend_from_slice(&s.deltas);
+                }
+                DELTA_RUNS => s.runs.numbers.extend_from_slice(&s.deltas),
+                _ => {
+                    s.runs.numbers.push(alone);
+                    add_up(alone, &s.deltas, &mut s.runs.numbers);
+                }
+            }
+            stream::read(lengths, runs, bytes, &mut s.stream, &mut s.runs.lengths)?;
+            let mut level = 0i64;
+            if plan >= DELTA_RUNS {
+                numbers.push(0);
+            }
+            for (i, &number) in s.runs.numbers.iter().enumerate() {
+                let left = count - numbers.len();
+                let length = match s.runs.lengths.get(i) {
+                    // Each run still to come has one number at least.
+                    Some(&less_one) if (0..left as i64).contains(&less_one) => {
+                        less_one as usize + 1
+                    }
+                    Some(_) => return Err(Corrupt::Invalid("a run goes past the end")),
+                    None => left,
+                };
+                if length == 0 {
+                    return Err(Corrupt::Invalid("a run goes past the end"));
+                }
+                if plan < DELTA_RUNS {
+                    numbers.resize(numbers.len() + length, number);
+                } else {
+                    numbers.extend((0..length).map(|_| {
+                        level = level.wrapping_add(number);
+                        level
+                    }));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn add_up(mut level: i64, deltas: &[i64], out: &mut Vec<i64>) {
+    out.extend(deltas.iter().map(|&delta| {
+        level = level.wrapping_add(delta);
+        level
+    }));
+}

@@ -1,0 +1,253 @@
+//! store: a column of values as bytes and back, bit for bit.
+
+use pco::wrapped::{FileCompressor, FileDecompressor};
+use pco::{ChunkConfig, DeltaSpec};
+
+use super::bytes::{Bytes, put_varint, unzigzag, zigzag};
+use super::form::{self, Form, id};
+use super::stream::{LEVEL, PCO_HEADER};
+use super::{Corrupt, MAX_COUNT, Scratch, others, plan, ratio};
+
+/// The low bits of the first byte say which encoding it is.
+const ID_BITS: u8 = 0x0f;
+/// A step other than 1 follows the base.
+const STEP: u8 = 0x10;
+/// Values that the encoding cannot express follow the form.
+const OTHERS: u8 = 0x20;
+
+/// Values looked at to guess a form.
+const SAMPLES: usize = 48;
+/// Of them, those whose fractions are expanded.
+const FRACTIONS: usize = 8;
+/// A guess may turn out wrong this many times.
+const GUESSES: usize = 6;
+
+/// Appends the column.
+///
+/// `values` are 1 to [`MAX_COUNT`]; their number is not written, as the columns of a block share it.
+///
+/// Returns the length of the column's head. What follows it, the body, is the same bytes for two
+/// columns whose values are proportional to each other (received and sent bytes of `lo`,
+/// MemAvailable and its share of MemTotal), and may be stored once.
+pub fn encode_values(values: &[f64], scratch: &mut Scratch, out: &mut Vec<u8>) -> usize {
+    debug_assert!((1..=MAX_COUNT).contains(&values.len()));
+    let form = guess(values, scratch);
+    let start = out.len();
+    let mut head = write_integers(form, values, scratch, out);
+    if form == Form::Bits && out.len() - start > 9 {
+        let mut trial = std::mem::take(&mut scratch.trial);
+        trial.clear();
+        if write_floats(values, &mut trial) && trial.len() < out.len() - start {
+            out.truncate(start);
+            out.extend_from_slice(&trial);
+            head = trial.len();
+        }
+        scratch.trial = trial;
+    }
+    head
+}
+
+/// Leaves the numbers and the exceptions of the form it returns in `scratch`.
+fn guess(values: &[f64], scratch: &mut Scratch) -> Form {
+    let Scratch { numbers, others, .. } = scratch;
+    // Each costs about 10 bytes; more than these, and another form may be worth it.
+    let allowed = values.len() / 32 + 1;
+    if Form::Integer.fit(values, allowed, numbers, others) {
+        return Form::Integer;
+    }
+    let apart = values.len().div_ceil(SAMPLES);
+    let mut samples: Vec<f64> = values.iter().step_by(apart).copied().collect();
+    samples.retain(|x| x.is_finite() && x.to_bits() != (-0.0f64).to_bits());
+    let specials = values.iter().filter(|x| !x.is_finite()).count();
+
+    if let Some(form) = decimal(values, &samples, specials, scratch) {
+        return form;
+    }
+    let Scratch { numbers, others, .. } = scratch;
+    let allowed = values.len() / 32 + 1 + specials;
+    for places in 1..=9 {
+        let form = Form::Product(places);
+        if samples.iter().all(|&x| form.fits(x)) && form.fit(values, allowed, numbers, others) {
+            return form;
+        }
+    }
+    samples.retain(|&x| x != 0.0);
+    samples.dedup();
+    let few = samples.len().div_ceil(FRACTIONS).max(1);
+    let mut fractions: Vec<f64> = samples.into_iter().step_by(few).collect();
+    for _ in 0..GUESSES {
+        let Some(form) = ratio::find(&fractions) else { break };
+        if form.fit(values, specials, numbers, others) {
+            return form;
+        }
+        // What stopped it knows a factor that the samples did not.
+        let odd = values.iter().copied().find(|&x| x.is_finite() && !form.fits(x));
+        fractions.extend(odd);
+    }
+    Form::Bits.fit(values, 0, numbers, others);
+    Form::Bits
+}
+
+fn decimal(
+    values: &[f64],
+    samples: &[f64],
+    specials: usize,
+    scratch: &mut Scratch,
+) -> Option<Form> {
+    let mut places = 0;
+    let mut without = 0;
+    for &sample in samples {
+        match form::places(sample) {
+            Some(n) => places = places.max(n),
+            None => without += 1,
+        }
+        if without * 8 > samples.len() {
+            return None;
+        }
+    }
+    let allowed = values.len() / 32 + 1 + specials;
+    for _ in 0..GUESSES {
+        let form = if places == 0 { Form::Integer } else { Form::Decimal(places) };
+        let fits = form.fit(values, allowed, &mut scratch.numbers, &mut scratch.others);
+        // More decimals cost less than exceptions do.
+        let missed = values.iter().filter(|x| !form.fits(**x)).find_map(|&x| form::places(x));
+        match missed {
+            Some(more) if more > places => places = more,
+            _ => return fits.then_some(form),
+        }
+    }
+    None
+}
+
+fn write_integers(form: Form, values: &[f64], scratch: &mut Scratch, out: &mut Vec<u8>) -> usize {
+    let start = out.len();
+    let Scratch { numbers, others, plan, .. } = scratch;
+    let base = numbers[0];
+    let step = normalise(numbers);
+    let flags = if step == 1 { 0 } else { STEP } | if others.is_empty() { 0 } else { OTHERS };
+    form.write(flags, out);
+    if !others.is_empty() {
+        others::write(values, others, out);
+    }
+    put_varint(out, zigzag(base));
+    if step != 1 {
+        put_varint(out, zigzag(step));
+    }
+    let head = out.len() - start;
+    // All the same is nothing at all.
+    if numbers.iter().any(|&n| n != 0) {
+        plan::write(numbers, plan, out);
+    }
+    head
+}
+
+/// Makes the first number 0 and the step between them 1; returns the step. Series proportional to
+/// each other become the same.
+fn normalise(numbers: &mut [i64]) -> i64 {
+    let base = numbers[0];
+    let mut step = 0u64;
+    for n in numbers.iter_mut() {
+        let Some(distance) = n.checked_sub(base) else {
+            step = 1;
+            break;
+        };
+        if step != 1 {
+            step = ratio::gcd(distance.unsigned_abs(), step);
+        }
+    }
+    if step <= 1 || step > i64::MAX as u64 {
+        for n in numbers {
+            *n = n.wrapping_sub(base);
+        }
+        return 1;
+    }
+    for n in numbers {
+        *n = (*n - base) / step as i64;
+    }
+    step as i64
+}
+
+fn write_floats(values: &[f64], out: &mut Vec<u8>) -> bool {
+    let config = ChunkConfig::default().with_compression_level(LEVEL);
+    let config = if values.len() < 32 { config.with_delta_spec(DeltaSpec::NoOp) } else { config };
+    out.push(id::PCO_FLOATS);
+    let Ok(mut chunk) = FileCompressor::default().chunk_compressor(values, &config) else {
+        return false;
+    };
+    chunk.write_meta(&mut *out).is_ok() && chunk.write_page(0, &mut *out).is_ok()
+}
+
+/// Replaces `out` by the `count` values of a column, which takes up all of `bytes`.
+///
+/// # Errors
+/// When the bytes are no such column; `out` is then empty. Bytes that were not written by
+/// [`encode_values`] may also give values that nobody wrote: a checksum is for the block to keep.
+pub fn decode_values(
+    bytes: &[u8],
+    count: usize,
+    scratch: &mut Scratch,
+    out: &mut Vec<f64>,
+) -> Result<(), Corrupt> {
+    out.clear();
+    let result = read_column(bytes, count, scratch, out);
+    if result.is_err() {
+        out.clear();
+    }
+    result
+}
+
+fn read_column(
+    bytes: &[u8],
+    count: usize,
+    scratch: &mut Scratch,
+    out: &mut Vec<f64>,
+) -> Result<(), Corrupt> {
+    if !(1..=MAX_COUNT).contains(&count) {
+        return Err(Corrupt::Count(count));
+    }
+    let mut bytes = Bytes(bytes);
+    let first = bytes.byte()?;
+    if first == id::PCO_FLOATS {
+        return read_floats(bytes, count, scratch, out);
+    }
+    if first & !(ID_BITS | STEP | OTHERS) != 0 {
+        return Err(Corrupt::UnknownEncoding(first));
+    }
+    let form = Form::read(first & ID_BITS, &mut bytes)?;
+    let others = if first & OTHERS == 0 { None } else { Some(others::skip(&mut bytes, count)?) };
+    let base = bytes.signed()?;
+    let step = if first & STEP == 0 { 1 } else { unzigzag(bytes.varint()?) };
+    if bytes.0.is_empty() {
+        scratch.numbers.clear();
+        scratch.numbers.resize(count, 0);
+    } else if count < 2 {
+        return Err(Corrupt::Trailing(bytes.0.len()));
+    } else {
+        plan::read(count, &mut bytes, &mut scratch.plan, &mut scratch.numbers)?;
+    }
+    bytes.end()?;
+    form.values(&scratch.numbers, base, step, out);
+    if let Some(list) = others {
+        others::apply(list, out)?;
+    }
+    Ok(())
+}
+
+fn read_floats(
+    bytes: Bytes<'_>,
+    count: usize,
+    scratch: &mut Scratch,
+    out: &mut Vec<f64>,
+) -> Result<(), Corrupt> {
+    let (file, _) = FileDecompressor::new(&PCO_HEADER[..]).map_err(Corrupt::pco)?;
+    let (chunk, rest) = file.chunk_decompressor::<f64, _>(bytes.0).map_err(Corrupt::pco)?;
+    let mut page = chunk
+        .page_decompressor_with_scratch(rest, count, &mut scratch.pco)
+        .map_err(Corrupt::pco)?;
+    out.resize(count, 0.0);
+    let progress = page.read(out).map_err(Corrupt::pco)?;
+    if progress.n_processed != count {
+        return Err(Corrupt::Short);
+    }
+    Bytes(page.into_src()).end()
+}
