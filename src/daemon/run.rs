@@ -67,10 +67,11 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         counters,
         clock,
     };
-    let store = Store::open(&database, &system, Arc::clone(&shared.registry))?;
+    let (store, full) = Store::open_or_wait(&database, &system, Arc::clone(&shared.registry))?;
     let newest = store.newest_ts();
     let writer = Writer::spawn(
         store,
+        full,
         WriterSettings {
             queue: Arc::clone(&shared.queue),
             counters: Arc::clone(&shared.counters),
@@ -112,7 +113,13 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         writer.is_finished(),
         "the last samples could not be written within a second; what was committed before is safe"
     );
-    writer.join();
+    match writer.join() {
+        Ok(0) => {}
+        Ok(left) => anyhow::bail!(
+            "{left} samples could not be written before the end; what was committed before is safe"
+        ),
+        Err(_) => anyhow::bail!("the store thread panicked; please report this"),
+    }
     tracing::info!("stopped; everything is in {}", database.display());
     Ok(())
 }
@@ -194,6 +201,18 @@ async fn tick(watchdog: &mut Option<tokio::time::Interval>) {
     }
 }
 
+/// Tokio's own is 128; in a storm of connections the kernel drops what does not fit, and whoever is
+/// dropped waits for a second before the next attempt.
+const BACKLOG: u32 = 1024;
+
+fn bind(address: std::net::SocketAddr) -> std::io::Result<tokio::net::TcpListener> {
+    use tokio::net::TcpSocket;
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
 /// Without the page the main job still goes on; the board says so.
 async fn start_http(daemon: &mut Daemon) {
     let config = daemon.config.lock().unwrap_or_else(|e| e.into_inner()).http.clone();
@@ -211,7 +230,7 @@ async fn start_http(daemon: &mut Daemon) {
         started: daemon.started,
         hosts: hosts.clone(),
     };
-    match tokio::net::TcpListener::bind(address).await {
+    match bind(address) {
         Ok(listener) => {
             daemon.listening = listener.local_addr().ok();
             daemon.http = Some(hosts);

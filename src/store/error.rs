@@ -72,6 +72,14 @@ pub enum OpenError {
         /// What to do next.
         hint: &'static str,
     },
+    /// There is no room to open it.
+    #[error(
+        "cannot write {path}: the disk is full\n  make room there, or give another place: --db FILE"
+    )]
+    Full {
+        /// The database.
+        path: PathBuf,
+    },
     /// Another program writes and does not let go.
     #[error(
         "{path} is locked: another program is writing to it and does not let go\n  \
@@ -96,7 +104,13 @@ impl OpenError {
     pub(super) fn from_sqlite(path: &std::path::Path, source: rusqlite::Error) -> Self {
         use rusqlite::ErrorCode as E;
         let path = path.to_owned();
+        let extended = source.sqlite_error().map(|e| e.extended_code);
+        // What SQLite says when it cannot make the index of the log; mostly for want of room.
+        if extended == Some(rusqlite::ffi::SQLITE_IOERR_SHMSIZE) && no_room_at(&path) {
+            return Self::Full { path };
+        }
         match source.sqlite_error_code() {
+            Some(E::DiskFull) => Self::Full { path },
             Some(E::NotADatabase) => Self::NotSqlite { path },
             Some(E::DatabaseCorrupt) => Self::Damaged { path, source },
             Some(E::DatabaseBusy | E::DatabaseLocked) => Self::Locked { path },
@@ -108,4 +122,12 @@ impl OpenError {
             _ => Self::Sqlite { path, source },
         }
     }
+}
+
+/// Whether the disk has less room than the index of a write-ahead log takes.
+fn no_room_at(path: &std::path::Path) -> bool {
+    const INDEX: u64 = 32 << 10;
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty());
+    rustix::fs::statvfs(folder.unwrap_or(std::path::Path::new(".")))
+        .is_ok_and(|disk| disk.f_bavail.saturating_mul(disk.f_frsize) < INDEX)
 }

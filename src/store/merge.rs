@@ -7,6 +7,7 @@ use super::block::{Column, decode};
 use super::chunk::Scratch;
 use super::seal::{FINAL, LATE, LONGEST, Packed, insert_as};
 use super::{SqlError, block};
+use crate::wire::time::format_timestamp;
 
 /// Blocks of one level that make a merge worth its while.
 const FAN_IN: usize = 8;
@@ -96,7 +97,11 @@ fn load(
         let data: Vec<u8> = conn
             .prepare_cached("SELECT data FROM blocks WHERE id = ?1")?
             .query_row([found.id], |r| r.get(0))?;
-        for (series, part, unpacked) in decode(group, &data, scratch) {
+        let unpacked = decode(group, &data, scratch).unwrap_or_else(|e| {
+            report(group * block::GROUP, found.start, found.end, &e);
+            Vec::new()
+        });
+        for (series, part, unpacked) in unpacked {
             let (ts, values) = match unpacked {
                 Ok(unpacked) => unpacked,
                 Err(e) => {
@@ -117,7 +122,8 @@ fn load(
 
 /// A column that cannot be read loses itself and nothing else.
 pub(super) fn report(series: i64, start: i64, end: i64, e: &block::BlockError) {
-    tracing::error!("series {series}, {start} to {end} ms: its sealed samples are lost: {e}");
+    let (from, to) = (format_timestamp(start), format_timestamp(end));
+    tracing::error!("sealed samples of series {series} from {from} to {to} are lost: {e}");
 }
 
 /// Puts newer samples into a column.

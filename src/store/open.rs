@@ -40,12 +40,28 @@ pub struct Store {
     path: PathBuf,
     pub(super) upkeep: Upkeep,
     pub(super) sealed_until: i64,
+    system: String,
+    /// Device and inode, once it is open.
+    file: Option<(u64, u64)>,
     _lock: Lock,
 }
 
 impl Store {
     /// Opens or creates the database. `system` is this machine's name in it.
     pub fn open(path: &Path, system: &str, registry: Arc<Registry>) -> Result<Self, OpenError> {
+        match Self::open_or_wait(path, system, registry)? {
+            (store, None) => Ok(store),
+            (_, Some(full)) => Err(full),
+        }
+    }
+
+    /// The same for a daemon, which a full disk must not keep from starting: then the store comes
+    /// with the error, and [`Store::reopen`] has to be tried until there is room.
+    pub fn open_or_wait(
+        path: &Path,
+        system: &str,
+        registry: Arc<Registry>,
+    ) -> Result<(Self, Option<OpenError>), OpenError> {
         assert!(
             rusqlite::version_number() >= OLDEST_SQLITE,
             "built with SQLite {}, which can lose data; 3.51.3 or newer is needed",
@@ -54,22 +70,37 @@ impl Store {
         check_folder(path)?;
         refuse_strangers(path)?;
         let lock = Lock::take(path)?;
-        let conn = connect(path)?;
-        name_system(&conn, system).map_err(|e| OpenError::from_sqlite(path, e))?;
-        let sealed_until = sealed_until(&conn).map_err(|e| OpenError::from_sqlite(path, e))?;
-        Ok(Self {
-            conn,
+        let (conn, full) = match connect(path, system) {
+            Ok(conn) => (conn, None),
+            Err(full @ OpenError::Full { .. }) => {
+                let nowhere = Connection::open_in_memory();
+                (nowhere.map_err(|e| OpenError::from_sqlite(path, e))?, Some(full))
+            }
+            Err(e) => return Err(e),
+        };
+        let store = Self {
+            file: identity(path).filter(|_| full.is_none()),
             dictionary: Dictionary::new(registry),
             path: path.to_owned(),
+            system: system.to_owned(),
             upkeep: Upkeep::default(),
-            sealed_until,
+            // Without a schema yet, as in a database that could not be made, nothing is sealed.
+            sealed_until: sealed_until(&conn).unwrap_or(i64::MIN),
+            conn,
             _lock: lock,
-        })
+        };
+        Ok((store, full))
     }
 
     /// Where the database is.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Whether the file that is written to is the one that others find under its name: after `rm` or
+    /// `mv` writing goes on without an error, into nowhere.
+    pub fn is_in_place(&self) -> bool {
+        self.file.is_none() || self.file == identity(&self.path)
     }
 
     /// Time of the newest sample, ms since 1970 UTC.
@@ -81,7 +112,8 @@ impl Store {
     /// Takes a new connection. After a failed write nothing that SQLite has cached can be trusted:
     /// the kernel may have dropped the pages it could not write.
     pub fn reopen(&mut self) -> Result<(), OpenError> {
-        self.conn = connect(&self.path)?;
+        self.conn = connect(&self.path, &self.system)?;
+        self.file = identity(&self.path);
         self.dictionary.forget();
         self.upkeep.forget();
         self.sealed_until =
@@ -97,6 +129,11 @@ impl Store {
 
 fn sealed_until(conn: &Connection) -> Result<i64, SqlError> {
     Ok(state::get(conn, state::SEALED_UNTIL)?.unwrap_or(i64::MIN))
+}
+
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata(path).ok().map(|meta| (meta.dev(), meta.ino()))
 }
 
 fn check_folder(path: &Path) -> Result<(), OpenError> {
@@ -142,7 +179,7 @@ fn refuse_strangers(path: &Path) -> Result<(), OpenError> {
         1 => return Err(OpenError::NotSqlite { path: path.to_owned() }),
         _ => {}
     }
-    let log = sizes(path)[1].1;
+    let log = wal_size(path);
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
         | OpenFlags::SQLITE_OPEN_NO_MUTEX
         | OpenFlags::SQLITE_OPEN_URI;
@@ -157,7 +194,7 @@ fn refuse_strangers(path: &Path) -> Result<(), OpenError> {
     }
 }
 
-fn connect(path: &Path) -> Result<Connection, OpenError> {
+fn connect(path: &Path, system: &str) -> Result<Connection, OpenError> {
     let fail = |e| OpenError::from_sqlite(path, e);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_CREATE
@@ -178,17 +215,20 @@ fn connect(path: &Path) -> Result<Connection, OpenError> {
         conn.pragma_update(None, "auto_vacuum", "INCREMENTAL").map_err(fail)?;
     }
     // FULL: a power cut loses at most what was not committed. The checkpoint is the writer's own
-    // decision (wal_autocheckpoint 0), so that no beat pays for it unasked.
+    // decision (wal_autocheckpoint 0), so that no beat pays for it unasked. The size limit lies below
+    // the size at which the writer does it: a log that stayed as large as it once was would have it
+    // done at every commit.
     conn.execute_batch(
         "PRAGMA journal_mode = WAL;
          PRAGMA synchronous = FULL;
          PRAGMA wal_autocheckpoint = 0;
-         PRAGMA journal_size_limit = 4194304;
+         PRAGMA journal_size_limit = 1048576;
          PRAGMA cache_size = -512;
          PRAGMA temp_store = MEMORY;",
     )
     .map_err(fail)?;
     migrate(&mut conn, path)?;
+    name_system(&conn, system).map_err(fail)?;
     Ok(conn)
 }
 

@@ -7,15 +7,18 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::open::wal_size;
-use super::{Store, Times};
+use super::{OpenError, Store, Times};
 use crate::model::Clock;
 use crate::pipeline::{Batch, Board, Counters, Queue, Source};
 
 const SUBJECT: &str = "database";
 const UPKEEP_SUBJECT: &str = "upkeep of the database";
+/// Of its own: commits may find room in the log while the file behind it has none.
 const LOG: &str = "write-ahead log";
-const LOG_FULL: &str = "a reader holds an old picture of the database, so the log cannot be emptied \
-     and has reached its bound; samples wait in memory until the reader ends";
+const LOG_HELD: &str = "reader of the database";
+const LOG_FULL: &str = "one holds an old picture of the database, so the write-ahead log cannot be \
+     emptied and has reached its bound; samples wait in memory until it ends";
+const FILE: &str = "database file";
 /// What upkeep may take after a commit, so that the next one is on time.
 const UPKEEP: Duration = Duration::from_millis(25);
 /// At most one commit a second; a beat that comes a little early is not made to wait.
@@ -43,24 +46,28 @@ pub struct WriterSettings {
 /// The running thread.
 #[derive(Debug)]
 pub struct Writer {
-    thread: JoinHandle<()>,
+    thread: JoinHandle<usize>,
 }
 
 impl Writer {
-    /// Starts it. It ends when the queue is closed and empty.
-    pub fn spawn(store: Store, settings: WriterSettings) -> std::io::Result<Self> {
+    /// Starts it. It ends when the queue is closed and empty. `full`: the store is yet to be opened,
+    /// because there was no room for it.
+    pub fn spawn(
+        store: Store,
+        full: Option<OpenError>,
+        settings: WriterSettings,
+    ) -> std::io::Result<Self> {
         let thread = std::thread::Builder::new()
             .name("store".into())
             .stack_size(256 << 10)
-            .spawn(move || run(store, &settings))?;
+            .spawn(move || run(store, full, &settings))?;
         Ok(Self { thread })
     }
 
-    /// Waits for the last commit; the queue must have been closed.
-    pub fn join(self) {
-        if self.thread.join().is_err() {
-            tracing::error!("the store thread panicked");
-        }
+    /// Waits for the last commit; the queue must have been closed. How many samples could not be
+    /// written, or that the thread panicked.
+    pub fn join(self) -> std::thread::Result<usize> {
+        self.thread.join()
     }
 
     /// Whether it has ended.
@@ -69,10 +76,13 @@ impl Writer {
     }
 }
 
-fn run(mut store: Store, s: &WriterSettings) {
+fn run(mut store: Store, full: Option<OpenError>, s: &WriterSettings) -> usize {
     let mut batches: Vec<Batch> = Vec::new();
     let mut last: Option<Instant> = None;
-    let mut broken = false;
+    let mut broken = full.is_some();
+    if let Some(full) = full {
+        s.board.fail(SUBJECT, full.to_string());
+    }
     loop {
         let open = s.queue.take(&mut batches, Instant::now() + s.inbox_every);
         if !open {
@@ -88,13 +98,13 @@ fn run(mut store: Store, s: &WriterSettings) {
         if store.log_is_full() && !s.queue.is_closed() {
             checkpoint(&store, s);
             if store.log_is_full() {
-                s.board.fail(LOG, LOG_FULL.to_owned());
+                s.board.fail(LOG_HELD, LOG_FULL.to_owned());
                 s.queue.give_back(&mut batches);
                 s.queue.rest(Duration::from_millis(250));
                 continue;
             }
         }
-        s.board.ok(LOG);
+        s.board.ok(LOG_HELD);
         if broken && !reopen(&mut store, s) {
             s.queue.give_back(&mut batches);
             if s.queue.is_closed() {
@@ -103,7 +113,6 @@ fn run(mut store: Store, s: &WriterSettings) {
             s.queue.rest(RETRY);
             continue;
         }
-        broken = false;
         let start = Instant::now();
         match store.commit(&batches) {
             Ok(written) => {
@@ -112,14 +121,12 @@ fn run(mut store: Store, s: &WriterSettings) {
                     last = Some(start);
                 }
                 s.queue.recycle(&mut batches);
-                while_more(&mut store, s, written.more);
                 s.board.ok(SUBJECT);
+                broken = while_more(&mut store, s, written.more);
             }
             Err(e) => {
-                s.counters.commit_errors.fetch_add(1, Relaxed);
-                s.board.fail(SUBJECT, explain(&e, store.path()));
+                broken = failed(&store, s, &e);
                 s.queue.give_back(&mut batches);
-                broken = !is_busy(&e);
                 if s.queue.is_closed() {
                     // One more try; whoever stops the daemon does not wait for a full disk.
                     if start.elapsed() > Duration::from_millis(500) || broken {
@@ -133,11 +140,16 @@ fn run(mut store: Store, s: &WriterSettings) {
         if !broken {
             upkeep(&mut store, s);
         }
+        look_at_file(&store, s);
     }
-    let left = s.queue.len();
-    if left > 0 {
-        tracing::error!("{left} samples could not be written before the end");
-    }
+    s.queue.len()
+}
+
+/// Counts and reports it. Whether the connection is not to be used any more.
+fn failed(store: &Store, s: &WriterSettings, e: &rusqlite::Error) -> bool {
+    s.counters.commit_errors.fetch_add(1, Relaxed);
+    s.board.fail(SUBJECT, explain(e, store.path()));
+    !is_busy(e)
 }
 
 fn count(s: &WriterSettings, written: &super::Written, start: Instant) {
@@ -153,7 +165,8 @@ fn count(s: &WriterSettings, written: &super::Written, start: Instant) {
 }
 
 /// A large inbox is taken in steps, each its own transaction, so that no sender waits for long.
-fn while_more(store: &mut Store, s: &WriterSettings, mut more: bool) {
+/// Whether the connection is not to be used any more.
+fn while_more(store: &mut Store, s: &WriterSettings, mut more: bool) -> bool {
     while more && s.queue.is_empty() && !s.queue.is_closed() {
         let start = Instant::now();
         match store.commit(&[]) {
@@ -162,10 +175,10 @@ fn while_more(store: &mut Store, s: &WriterSettings, mut more: bool) {
                 count(s, &written, start);
                 checkpoint(store, s);
             }
-            // The next beat reports it.
-            Err(_) => return,
+            Err(e) => return failed(store, s, &e),
         }
     }
+    false
 }
 
 /// Seals, rolls up, merges, prunes: a little now; a failure is found again at the next commit.
@@ -197,10 +210,23 @@ fn reopen(store: &mut Store, s: &WriterSettings) -> bool {
 }
 
 fn checkpoint(store: &Store, s: &WriterSettings) {
-    if wal_size(store.path()) > CHECKPOINT_BYTES
-        && let Err(e) = store.checkpoint()
-    {
-        s.board.fail(SUBJECT, explain(&e, store.path()));
+    if wal_size(store.path()) > CHECKPOINT_BYTES {
+        match store.checkpoint() {
+            Ok(()) => s.board.ok(LOG),
+            Err(e) => s.board.fail(LOG, explain(&e, store.path())),
+        }
+    }
+}
+
+/// A new file is not begun without being asked: a second daemon may have taken the place, and its
+/// lock, in the meantime.
+fn look_at_file(store: &Store, s: &WriterSettings) {
+    if store.is_in_place() {
+        s.board.ok(FILE);
+    } else {
+        let path = store.path().display();
+        let what = "was deleted or replaced: what is measured is lost until plimsoll is restarted";
+        s.board.fail(FILE, format!("{path} {what}"));
     }
 }
 

@@ -1,1 +1,223 @@
-//! To come.
+//! What answers on the port, what does not, and who cannot bring it down. Larger crowds:
+//! ci/torture/http.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::time::{Duration, Instant};
+
+use crate::support::*;
+
+fn connect(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).expect("it listens");
+    stream.set_read_timeout(Some(PATIENCE)).expect("settable");
+    stream
+}
+
+fn with_host(address: SocketAddr, host: &str) -> Answer {
+    exchange(address, &format!("GET /health HTTP/1.1\r\n{host}Connection: close\r\n\r\n"))
+}
+
+#[test]
+fn only_by_its_own_names() {
+    let folder = Folder::new();
+    let daemon = folder.start(&format!("{FAST}hosts = [\"monitor.example.org\"]\n"));
+    let address = daemon.address();
+    for host in ["localhost", "127.0.0.1", "[::1]", "LOCALHOST:99", "monitor.example.org:443"] {
+        assert_eq!(with_host(address, &format!("Host: {host}\r\n")).status, 200, "{host}");
+    }
+    for lines in [
+        "Host: evil.example\r\n",
+        "Host: localhost.evil.example\r\n",
+        "Host: localhost\r\nHost: evil.example\r\n",
+        "Host: \r\n",
+        "",
+    ] {
+        let answer = with_host(address, lines);
+        assert!(answer.status == 421 || answer.status == 400, "{lines:?}: {answer:?}");
+    }
+    let answer = with_host(address, "Host: evil.example\r\n");
+    assert_eq!(answer.status, 421);
+    assert!(answer.body.contains("hosts") && answer.body.contains("plimsoll.toml"), "{answer:?}");
+    // A new name needs no new start.
+    let config = FAST.replace("100ms", "200ms") + "hosts = [\"other.example\"]\n";
+    folder.configure(&config);
+    folder.ask(&["reload"]).well();
+    assert_eq!(with_host(address, "Host: other.example\r\n").status, 200);
+    assert_eq!(with_host(address, "Host: monitor.example.org\r\n").status, 421);
+    daemon.stop();
+}
+
+#[test]
+fn every_answer_carries_the_security_headers() {
+    let folder = Folder::new();
+    let daemon = folder.start(FAST);
+    for (method, path, status) in [
+        ("GET", "/", 200),
+        ("GET", "/health", 200),
+        ("GET", "/api/status", 200),
+        ("GET", "/metrics", 200),
+        ("HEAD", "/health", 200),
+        ("GET", "/nothing", 404),
+        ("GET", "/../../etc/passwd", 404),
+        ("POST", "/health", 405),
+        ("PUT", "/metrics", 405),
+        ("DELETE", "/", 405),
+    ] {
+        let answer = daemon.http(method, path);
+        assert_eq!(answer.status, status, "{method} {path}: {answer:?}");
+        let csp = answer.header("content-security-policy").expect("a policy");
+        assert!(csp.contains("default-src 'none'") && csp.contains("frame-ancestors 'none'"));
+        assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{method} {path}");
+        assert_eq!(answer.header("referrer-policy"), Some("no-referrer"), "{method} {path}");
+        assert_eq!(answer.header("access-control-allow-origin"), None, "{method} {path}");
+    }
+    assert!(daemon.http("GET", "/nothing").body.contains("try /metrics"), "says what there is");
+    let head = daemon.http("HEAD", "/health");
+    assert_eq!(head.body, "");
+    assert!(head.header("content-length").is_some_and(|n| n != "0"), "{head:?}");
+    daemon.stop();
+}
+
+#[test]
+fn health_and_status_are_what_they_say() {
+    let folder = Folder::new();
+    let daemon = folder.start(FAST);
+    daemon.rows_after(0);
+    assert_eq!(daemon.json("/health")["status"], "healthy");
+    let status = daemon.json("/api/status");
+    assert_eq!(status["pid"], daemon.pid());
+    assert_eq!(status["version"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(status["database"]["path"], folder.db().to_str().expect("text"));
+    let main = status["database"]["bytes"]["main"].as_u64().expect("a number");
+    assert!(main >= 4096, "{status}");
+    daemon.stop();
+}
+
+#[test]
+fn too_much_of_a_request_is_refused() {
+    let folder = Folder::new();
+    let daemon = folder.start(FAST);
+    let address = daemon.address();
+    let head = "GET /health HTTP/1.1\r\nHost: localhost\r\n";
+    let large = format!("{head}X: {}\r\n\r\n", "x".repeat(64 << 10));
+    assert_eq!(exchange(address, &large).status, 431);
+    let many: String = (0..2_000).map(|n| format!("X-{n}: y\r\n")).collect();
+    assert_eq!(exchange(address, &format!("{head}{many}\r\n")).status, 431);
+    let long = format!("GET /{} HTTP/1.1\r\nHost: localhost\r\n\r\n", "x".repeat(64 << 10));
+    assert!([414, 431].contains(&exchange(address, &long).status));
+    assert_eq!(exchange(address, "\x16\x03\x01 this is not HTTP\r\n\r\n").status, 400);
+    assert_eq!(daemon.http("GET", "/health").status, 200);
+    daemon.stop();
+}
+
+#[test]
+fn one_connection_serves_many_requests() {
+    let folder = Folder::new();
+    let daemon = folder.start(FAST);
+    let mut stream = connect(daemon.address());
+    let request = "GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let last = "GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    stream.write_all(request.repeat(9).as_bytes()).expect("it reads");
+    stream.write_all(last.as_bytes()).expect("it reads");
+    let mut text = String::new();
+    stream.read_to_string(&mut text).expect("text");
+    assert_eq!(text.matches("HTTP/1.1 200 OK").count(), 10, "{text}");
+    daemon.stop();
+}
+
+#[test]
+fn a_crowd_of_slow_clients_keeps_nobody_out() {
+    let folder = Folder::new();
+    let daemon = folder.start(FAST);
+    let address = daemon.address();
+    let crowd = knob("PLIMSOLL_SLOW_CLIENTS", 300);
+    let half = |text: &'static str| {
+        (0..crowd).map(move |_| {
+            let mut stream = connect(address);
+            // The daemon may have closed it already, to make room for another.
+            let _unused = stream.write_all(text.as_bytes());
+            stream
+        })
+    };
+    let mut crowd: Vec<TcpStream> = half("GET / HTTP/1.1\r\nHost: lo").collect();
+    crowd.extend(half("POST /health HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nx"));
+    crowd.extend(half(""));
+    let (mut slowest, mut turn) = (Duration::ZERO, 0);
+    for round in 0..20 {
+        let start = Instant::now();
+        assert_eq!(daemon.http("GET", "/health").status, 200, "{round}");
+        slowest = slowest.max(start.elapsed());
+        // They dribble on.
+        for _ in 0..10 {
+            let n = crowd.len();
+            let _unused = crowd[turn % n].write_all(b"x");
+            turn += 7;
+        }
+    }
+    println!("{} slow clients, slowest of 20 requests: {slowest:?}", crowd.len());
+    assert!(slowest < Duration::from_secs(1), "{slowest:?}");
+    daemon.stop();
+}
+
+#[test]
+fn who_never_finishes_a_request_is_sent_away() {
+    let folder = Folder::new();
+    let daemon = folder.start(FAST);
+    let address = daemon.address();
+    let started = Instant::now();
+    let waiting: Vec<(&str, TcpStream)> = [
+        ("silent", ""),
+        ("half a line", "GET / HT"),
+        ("half a header", "GET / HTTP/1.1\r\nHost: localhost\r\nX"),
+        ("idle after an answer", "GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+    ]
+    .map(|(what, text)| {
+        let mut stream = connect(address);
+        stream.write_all(text.as_bytes()).expect("it reads");
+        (what, stream)
+    })
+    .into();
+    for (what, mut stream) in waiting {
+        // Promised: ten seconds. The end of the stream, or a last word and the end.
+        let mut rest = Vec::new();
+        if let Err(e) = stream.read_to_end(&mut rest) {
+            assert_eq!(e.kind(), std::io::ErrorKind::ConnectionReset, "{what}: {e}");
+        }
+        let took = started.elapsed();
+        assert!((8..15).contains(&took.as_secs()), "{what}: {took:?}");
+    }
+    daemon.stop();
+}
+
+#[test]
+fn a_port_that_is_taken_does_not_keep_it_from_collecting() {
+    let folder = Folder::new();
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = taken.local_addr().expect("an address");
+    let daemon = folder.start(&format!("interval = \"100ms\"\n[http]\nlisten = \"{address}\"\n"));
+    assert_eq!(daemon.logged(&format!("warn http: cannot listen on {address}")), 1);
+    assert_eq!(daemon.logged("listening  nowhere"), 1);
+    daemon.rows_after(now_ms());
+    let said = folder.ask(&["status"]).well();
+    assert!(said.contains("cannot listen on"), "the status tells it: {said}");
+    daemon.stop();
+}
+
+#[test]
+fn switched_off_it_listens_nowhere() {
+    let folder = Folder::new();
+    let daemon = folder.start("interval = \"100ms\"\n[http]\nlisten = \"off\"\n");
+    assert_eq!(daemon.logged("listening  nowhere"), 1);
+    assert_eq!(daemon.logged(" warn "), 0, "as it was told: {}", daemon.log());
+    let sockets = std::fs::read_to_string(format!("/proc/{}/net/tcp", daemon.pid())).expect("proc");
+    let inodes: Vec<&str> =
+        (sockets.lines().skip(1)).filter_map(|l| l.split_ascii_whitespace().nth(9)).collect();
+    let folder_of_fds = format!("/proc/{}/fd", daemon.pid());
+    for fd in std::fs::read_dir(folder_of_fds).expect("proc") {
+        let Ok(target) = std::fs::read_link(fd.expect("an entry").path()) else { continue };
+        let target = target.to_string_lossy().into_owned();
+        let inode = target.strip_prefix("socket:[").and_then(|t| t.strip_suffix(']'));
+        assert!(!inode.is_some_and(|i| inodes.contains(&i)), "a TCP socket: {target}");
+    }
+    daemon.stop();
+}

@@ -2,10 +2,13 @@
 //! docs promise when things go wrong. Several need root, as ci/test has it: they mount a small disk
 //! or become another user, and say so when they cannot.
 
+mod disk_full;
+mod http;
 mod kill;
 mod oracle;
 mod refusals;
 mod sql;
 mod start;
 mod support;
+mod systemd;
 mod timers;

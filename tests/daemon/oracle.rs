@@ -61,6 +61,11 @@ impl Ledger {
         self.shown.retain(|(ts, _), _| *ts <= durable);
     }
 
+    /// Whether everything up to a moment is promised.
+    pub fn promised_at(&self, ms: i64) -> bool {
+        self.durable >= ms
+    }
+
     /// What is promised beyond the numbered rows.
     pub fn promised(&self) -> usize {
         self.shown.range(..=(self.durable, "\u{10FFFF}".to_owned())).count()

@@ -242,7 +242,7 @@ impl Daemon {
 
     /// Everything it logged so far.
     pub fn log(&self) -> String {
-        std::fs::read_to_string(&self.log).expect("the log is there")
+        std::fs::read_to_string(&self.log).unwrap_or_else(|e| e.to_string())
     }
 
     /// How many log lines contain the text.
