@@ -4,6 +4,7 @@
 mod backup;
 pub mod check_config;
 mod collect;
+mod compact;
 mod estimate;
 mod export;
 mod import;
@@ -77,6 +78,8 @@ enum Verb {
     CheckConfig(check_config::Args),
     /// Say how large the database will get
     Estimate(estimate::Args),
+    /// Seal, merge and prune the database at once, and show what that saves
+    Compact(compact::Args),
     /// Copy the database, consistently, while plimsoll runs
     Backup(backup::Args),
     /// Install plimsoll as a systemd service
@@ -123,6 +126,7 @@ pub fn main() -> ExitCode {
         Some(Verb::Reload(args)) => reload::run(args, global),
         Some(Verb::CheckConfig(args)) => check_config::run(args, global.config()),
         Some(Verb::Estimate(args)) => estimate::run(args, global),
+        Some(Verb::Compact(args)) => compact::run(args, global),
         Some(Verb::Backup(args)) => backup::run(args, global),
         Some(Verb::Install(args)) => install::run(args, global.config()),
         Some(Verb::Uninstall(args)) => uninstall::run(args, global.config()),
