@@ -23,6 +23,7 @@ mod seal;
 mod sender;
 mod series;
 mod state;
+mod table;
 mod upkeep;
 mod value;
 mod write;

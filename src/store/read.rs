@@ -136,6 +136,7 @@ impl Reader {
                 // Made, but nothing written yet: for a reader the same as not there.
                 return Err(OpenError::Missing { path: path.to_owned() });
             }
+            super::table::register(&conn).map_err(|e| OpenError::from_sqlite(path, e))?;
             Ok(Self { conn, path: path.to_owned() })
         };
         match attempt(None) {
