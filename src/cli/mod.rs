@@ -20,7 +20,7 @@ mod status_text;
 mod table;
 pub mod uninstall;
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -138,9 +138,17 @@ pub fn main() -> ExitCode {
         // Whoever read our output has enough: `plimsoll export | head`.
         Err(e) if is_broken_pipe(&e) => ExitCode::SUCCESS,
         Err(e) => {
-            let _unused = writeln!(std::io::stderr(), "plimsoll: {e:#}");
+            let _unused = writeln!(std::io::stderr(), "error: {}", explain(&e));
             ExitCode::FAILURE
         }
+    }
+}
+
+/// As a person reads it: a wrong configuration with colours where there are any.
+fn explain(e: &anyhow::Error) -> String {
+    match e.downcast_ref::<config::ConfigError>() {
+        Some(e) => e.render(std::io::stderr().is_terminal()),
+        None => format!("{e:#}"),
     }
 }
 

@@ -179,7 +179,9 @@ unsafe impl VTabCursor for Cursor<'_> {
             ValueRef::Null => Glob::new("*"),
             ValueRef::Text(text) => Glob::new(&String::from_utf8_lossy(text)),
             _ => {
-                return Err(failed("samples_all: the first argument is a key, with * and ?".into()));
+                return Err(failed(
+                    "samples_all: the first argument is a key, with * and ?".into(),
+                ));
             }
         };
         self.range = (when(argument(2), i64::MIN)?, when(argument(4), i64::MAX)?);
