@@ -7,7 +7,7 @@ use super::chunk::Scratch;
 use super::open::wal_size;
 use super::prune::{Limits, Pruner};
 use super::seal::FINAL;
-use super::{SqlError, Store, merge, rollup, seal, sizes, state};
+use super::{SqlError, Store, merge, rollup, seal, state};
 
 /// How often age is looked at.
 const PRUNE_EVERY_MS: i64 = 600_000;
@@ -62,7 +62,10 @@ impl Store {
     }
 
     fn step(&mut self, now: Times, all: bool) -> Result<bool, SqlError> {
-        let log: u64 = sizes(self.path())[1..].iter().map(|(_, bytes)| bytes).sum();
+        // What upkeep writes goes through the log too.
+        if self.log_is_full()? {
+            return Ok(false);
+        }
         let Self { conn, upkeep, sealed_until, .. } = self;
         let Upkeep { scratch, pruner, limits, groups, pruned_at } = upkeep;
         if (all || seal::due(conn, now.wall)?) && seal::seal(conn, now.wall, scratch)? {
@@ -96,7 +99,7 @@ impl Store {
             }
             *pruned_at = Some(now.boot);
         }
-        pruner.by_size(conn, limits, log)
+        pruner.by_size(conn, limits)
     }
 
     /// How much is kept from now on.
@@ -107,7 +110,13 @@ impl Store {
 
     /// Whether a reader keeps the write-ahead log from being emptied, and it has grown as long as
     /// the bound on the whole allows: then commits have to wait.
-    pub(super) fn log_is_full(&self) -> bool {
-        wal_size(self.path()) > self.upkeep.limits.log_limit()
+    pub(super) fn log_is_full(&self) -> Result<bool, SqlError> {
+        let full = |store: &Self| wal_size(store.path()) > store.upkeep.limits.log_limit();
+        if !full(self) {
+            return Ok(false);
+        }
+        // Waits for readers a little, then says that they are there, which the size says too.
+        self.conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+        Ok(full(self))
     }
 }

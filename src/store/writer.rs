@@ -117,14 +117,11 @@ fn run(mut store: Store, full: Option<OpenError>, s: &WriterSettings) -> usize {
             s.queue.rest(SPACING - last.elapsed());
             s.queue.take(&mut batches, Instant::now());
         }
-        if store.log_is_full() && !s.queue.is_closed() {
-            checkpoint(&store, s);
-            if store.log_is_full() {
-                s.board.fail(LOG_HELD, LOG_FULL.to_owned());
-                s.queue.give_back(&mut batches);
-                s.queue.rest(Duration::from_millis(250));
-                continue;
-            }
+        if !s.queue.is_closed() && store.log_is_full().unwrap_or(false) {
+            s.board.fail(LOG_HELD, LOG_FULL.to_owned());
+            s.queue.give_back(&mut batches);
+            s.queue.rest(Duration::from_millis(250));
+            continue;
         }
         s.board.ok(LOG_HELD);
         if broken && !reopen(&mut store, s) {
