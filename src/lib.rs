@@ -14,6 +14,8 @@
 //!   cli        one file a verb                             (view)
 //! ```
 
+// The few modules that call the kernel directly allow it, each with its reason.
+#![deny(unsafe_code)]
 // A monitor outlives what it reads: whatever comes in, it is an error and never a panic. Where a
 // value is certain, say so with a match, or with an `expect` that is allowed and explained.
 #![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic)]

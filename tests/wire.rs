@@ -164,6 +164,8 @@ fn prometheus_takes_our_openmetrics_into_its_database() {
     let data = data.display().to_string();
     let (code, said) = promtool(&["tsdb", "create-blocks-from", "openmetrics", &file, &data], "");
     assert_eq!(code, Some(0), "{said}\n{text}");
+    // The dump wants to see a log, and there is none of what was imported.
+    std::fs::create_dir(folder.path().join("data/wal")).expect("a folder");
     let (code, dump) = promtool(&["tsdb", "dump", &data], "");
     assert_eq!(code, Some(0), "{dump}");
     let mut lines: Vec<&str> = dump.lines().collect();
@@ -172,4 +174,52 @@ fn prometheus_takes_our_openmetrics_into_its_database() {
     let third = "{__name__=\"a_seconds_total\", mode=\"a \\\"b\\\" \\\\ \\n\"} 0.25 1700000000500";
     assert!(lines.contains(&third), "{dump}");
     assert!(lines.iter().any(|l| l.ends_with("} NaN 1700000000000")), "{dump}");
+}
+
+/// Gives what it has in small pieces, then fails, as a gzip file does that was cut short.
+struct Cut<'a>(&'a [u8]);
+
+impl std::io::Read for Cut<'_> {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        let n = self.0.len().min(into.len()).min(7);
+        if n == 0 {
+            return Err(std::io::Error::other("cut short"));
+        }
+        let (now, later) = self.0.split_at(n);
+        into[..n].copy_from_slice(now);
+        self.0 = later;
+        Ok(n)
+    }
+}
+
+#[test]
+fn when_reading_fails_what_came_before_counts_and_half_a_row_does_not() {
+    let samples = (0..20).map(|i| (1_700_000_000_000 + i, 12.5)).collect();
+    let written = [(series("a_seconds", Labels::default(), Kind::Gauge), samples)];
+    for format in Format::ALL {
+        let text = export(format, &written);
+        for cut in 0..text.len() {
+            let mut reader = format.reader(Cut(&text.as_bytes()[..cut]), 0);
+            let mut record = Record::default();
+            let (mut good, mut fatal) = (0_i64, 0);
+            while let Some(result) = reader.next(&mut record) {
+                match result {
+                    Ok(()) => {
+                        assert_eq!(fatal, 0, "{format:?} cut at {cut}");
+                        assert_eq!((record.ts, record.value), (1_700_000_000_000 + good, 12.5));
+                        good += 1;
+                    }
+                    Err(e) => {
+                        assert!(e.fatal && e.reason.contains("cut short"), "{format:?} {cut}: {e}");
+                        fatal += 1;
+                    }
+                }
+            }
+            let lines = text[..cut].split_inclusive('\n');
+            let whole = lines.filter(|l| l.contains("12.5") && l.ends_with('\n')).count() as i64;
+            // An object is whole without its line break.
+            let rows = if format == Format::Json { whole..=whole + 1 } else { whole..=whole };
+            assert!(fatal == 1 && rows.contains(&good), "{format:?} cut at {cut}: {good} rows");
+        }
+    }
 }

@@ -76,6 +76,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
             queue: Arc::clone(&shared.queue),
             counters: Arc::clone(&shared.counters),
             board: Arc::clone(&shared.board),
+            clock: Arc::clone(&shared.clock),
             inbox_every: inbox_every(config.interval),
         },
     )

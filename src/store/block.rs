@@ -231,27 +231,28 @@ impl Directory {
     }
 }
 
+/// A column of a block: its series, its part, and what it holds.
+pub type Unpacked = (i64, u8, Result<(Timestamps, Vec<f64>), BlockError>);
+
 /// Unpacks a whole block of a group.
+///
+/// # Errors
+/// When its directory cannot be read; a damaged column is an error of its own.
 pub fn decode(
     group: i64,
     bytes: &[u8],
     scratch: &mut Scratch,
-) -> Vec<(i64, u8, Result<(Timestamps, Vec<f64>), BlockError>)> {
-    let directory = match Directory::read(bytes) {
-        Ok(Some(directory)) => directory,
-        Ok(None) | Err(_) => return Vec::new(),
-    };
-    let get = |at: usize, length: usize, out: &mut Vec<u8>| match bytes.get(at..at + length) {
-        Some(part) => {
-            out.extend_from_slice(part);
-            Ok(())
-        }
-        None => Err(BlockError::Directory),
+) -> Result<Vec<Unpacked>, BlockError> {
+    let directory = Directory::read(bytes)?.ok_or(BlockError::Directory)?;
+    let get = |at: usize, length: usize, out: &mut Vec<u8>| {
+        let part = at.checked_add(length).and_then(|end| bytes.get(at..end));
+        out.extend_from_slice(part.ok_or(BlockError::Directory)?);
+        Ok(())
     };
     let unpack = |e: &Entry| {
         (group * GROUP + i64::from(e.offset), e.part, directory.column(e, get, scratch))
     };
-    directory.entries.iter().map(unpack).collect()
+    Ok(directory.entries.iter().map(unpack).collect())
 }
 
 enum End {
@@ -309,6 +310,7 @@ mod tests {
 
     fn unpack(group: i64, bytes: &[u8]) -> Vec<Column> {
         decode(group, bytes, &mut Scratch::default())
+            .unwrap_or_default()
             .into_iter()
             .filter_map(|(series, part, column)| {
                 let (ts, values) = column.ok()?;

@@ -7,9 +7,6 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::SqlError;
 use crate::model::{Identity, Labels, Registry, Series, SeriesRef, parse_key};
 
-/// Names that SQL clients may bring; beyond it new ones are refused and counted, known ones go on.
-const MAX_SQL_NAMES: usize = 20_000;
-
 /// Row ids by series number, and by key for what SQL clients insert.
 #[derive(Debug)]
 pub(super) struct Dictionary {
@@ -45,12 +42,13 @@ impl Dictionary {
     }
 
     /// The row that a key means on this machine: a known series with that key (a built-in one
-    /// first), otherwise a new one with this job. `None`: too many names.
+    /// first), otherwise a new one with this job. `None`: it would be one of more than `limit` names.
     pub(super) fn id_of_key(
         &mut self,
         conn: &Connection,
         key: &str,
         job: &str,
+        limit: usize,
     ) -> Result<Option<i64>, SqlError> {
         if let Some(id) = self.by_key.get(key) {
             return Ok(Some(*id));
@@ -65,7 +63,7 @@ impl Dictionary {
         let id = match known {
             Some(id) => id,
             None => {
-                if self.by_key.len() >= MAX_SQL_NAMES {
+                if self.by_key.len() >= limit {
                     return Ok(None);
                 }
                 let (name, labels) = parse_key(key);
@@ -73,7 +71,7 @@ impl Dictionary {
                 find_or_make(conn, &series)?
             }
         };
-        if self.by_key.len() < MAX_SQL_NAMES {
+        if self.by_key.len() < limit {
             self.by_key.insert(key.into(), id);
         }
         Ok(Some(id))

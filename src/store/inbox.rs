@@ -1,10 +1,14 @@
 //! store: `INSERT INTO metrics` from any SQL client ends in the table `inbox`; here it is taken in.
 
-use rusqlite::{CachedStatement, Connection, params};
+use rusqlite::Connection;
 
+use super::SqlError;
 use super::dictionary::Dictionary;
-use super::{SqlError, to_sql};
+use super::write::Inserter;
 use crate::pipeline::Source;
+
+/// Names that SQL clients may bring; beyond it new ones are refused and counted, known ones go on.
+const MAX_NAMES: usize = 20_000;
 
 /// Rows a transaction takes, so that the write lock is never held for long.
 const STEP: i64 = 5_000;
@@ -26,7 +30,7 @@ pub(super) fn waiting(conn: &Connection) -> Result<bool, SqlError> {
 pub(super) fn take(
     conn: &Connection,
     dictionary: &mut Dictionary,
-    insert: &mut CachedStatement<'_>,
+    insert: &mut Inserter<'_>,
 ) -> Result<Taken, SqlError> {
     let mut taken = Taken::default();
     let mut last = None;
@@ -37,9 +41,9 @@ pub(super) fn take(
         while let Some(row) = rows.next()? {
             last = Some(row.get::<_, i64>(0)?);
             let key = row.get_ref(1)?.as_str()?;
-            match dictionary.id_of_key(conn, key, Source::Sql.name())? {
+            match dictionary.id_of_key(conn, key, Source::Sql.name(), MAX_NAMES)? {
                 Some(id) => {
-                    insert.execute(params![row.get::<_, i64>(3)?, id, to_sql(row.get(2)?)])?;
+                    insert.put(row.get(3)?, id, row.get(2)?)?;
                     taken.rows += 1;
                 }
                 None => taken.refused += 1,

@@ -14,9 +14,16 @@ mod error;
 mod inbox;
 mod locate;
 mod lock;
+mod merge;
 mod open;
+mod prune;
 mod read;
+mod rollup;
+mod seal;
 mod sender;
+mod series;
+mod state;
+mod upkeep;
 mod value;
 mod write;
 mod writer;
@@ -25,11 +32,16 @@ pub use error::OpenError;
 pub use locate::{to_read, to_write};
 pub use lock::{Lock, lock_path};
 pub use open::{APPLICATION_ID, SCHEMA_VERSION, Store, sizes};
+pub use prune::Limits;
 pub use read::{Cell, Known, Reader, Row, Sizes};
 pub use sender::Sender;
+pub use upkeep::Times;
 pub use value::{from_column, to_sql};
 pub use write::Written;
 pub use writer::{Writer, WriterSettings};
 
 /// What SQLite says when a statement fails.
 pub type SqlError = rusqlite::Error;
+
+#[cfg(test)]
+mod tests;

@@ -9,15 +9,19 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
 use super::dictionary::Dictionary;
 use super::read::read_only_uri;
+use super::state;
+use super::upkeep::Upkeep;
 use super::{Lock, OpenError, SqlError};
 use crate::model::Registry;
 
 /// `PLIM`: marks the file as ours (`file metrics.sqlite` shows it).
 pub const APPLICATION_ID: i64 = 0x504C_494D;
 /// The newest schema this program knows; `PRAGMA user_version`.
-pub const SCHEMA_VERSION: i64 = 1;
+pub const SCHEMA_VERSION: i64 = SCHEMA.len() as i64;
 
-const SCHEMA: &str = include_str!("sql/v1.sql");
+/// What each version adds to the one before. A fresh database goes the same way as an old one, so
+/// that they cannot differ.
+const SCHEMA: [&str; 2] = [include_str!("sql/v1.sql"), include_str!("sql/v2.sql")];
 
 /// Older ones can corrupt a database when the write-ahead log is reset while it is read.
 const OLDEST_SQLITE: i32 = 3_051_003;
@@ -34,6 +38,8 @@ pub struct Store {
     pub(super) conn: Connection,
     pub(super) dictionary: Dictionary,
     path: PathBuf,
+    pub(super) upkeep: Upkeep,
+    pub(super) sealed_until: i64,
     system: String,
     /// Device and inode, once it is open.
     file: Option<(u64, u64)>,
@@ -72,10 +78,18 @@ impl Store {
             }
             Err(e) => return Err(e),
         };
-        let dictionary = Dictionary::new(registry);
-        let file = identity(path).filter(|_| full.is_none());
-        let (path, system) = (path.to_owned(), system.to_owned());
-        Ok((Self { conn, dictionary, path, system, file, _lock: lock }, full))
+        let store = Self {
+            file: identity(path).filter(|_| full.is_none()),
+            dictionary: Dictionary::new(registry),
+            path: path.to_owned(),
+            system: system.to_owned(),
+            upkeep: Upkeep::default(),
+            // Without a schema yet, as in a database that could not be made, nothing is sealed.
+            sealed_until: sealed_until(&conn).unwrap_or(i64::MIN),
+            conn,
+            _lock: lock,
+        };
+        Ok((store, full))
     }
 
     /// Where the database is.
@@ -101,6 +115,9 @@ impl Store {
         self.conn = connect(&self.path, &self.system)?;
         self.file = identity(&self.path);
         self.dictionary.forget();
+        self.upkeep.forget();
+        self.sealed_until =
+            sealed_until(&self.conn).map_err(|e| OpenError::from_sqlite(&self.path, e))?;
         Ok(())
     }
 
@@ -108,6 +125,10 @@ impl Store {
     pub fn checkpoint(&self) -> Result<(), SqlError> {
         self.conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
     }
+}
+
+fn sealed_until(conn: &Connection) -> Result<i64, SqlError> {
+    Ok(state::get(conn, state::SEALED_UNTIL)?.unwrap_or(i64::MIN))
 }
 
 fn identity(path: &Path) -> Option<(u64, u64)> {
@@ -206,19 +227,37 @@ fn connect(path: &Path, system: &str) -> Result<Connection, OpenError> {
          PRAGMA temp_store = MEMORY;",
     )
     .map_err(fail)?;
-    if fresh {
-        create(&mut conn).map_err(fail)?;
-    }
+    migrate(&mut conn, path)?;
     name_system(&conn, system).map_err(fail)?;
     Ok(conn)
 }
 
-fn create(conn: &mut Connection) -> Result<(), SqlError> {
-    let tx = conn.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-    tx.execute_batch(SCHEMA)?;
-    tx.pragma_update(None, "application_id", APPLICATION_ID)?;
-    tx.pragma_update(None, "user_version", SCHEMA_VERSION)?;
-    tx.commit()
+/// Brings the schema up to date. What an older plimsoll wrote is copied first.
+fn migrate(conn: &mut Connection, path: &Path) -> Result<(), OpenError> {
+    let fail = |e| OpenError::from_sqlite(path, e);
+    let version: i64 = conn.pragma_query_value(None, "user_version", |r| r.get(0)).map_err(fail)?;
+    if version == SCHEMA_VERSION {
+        return Ok(());
+    }
+    if version > 0 {
+        let mut copy = path.as_os_str().to_owned();
+        copy.push(format!(".v{version}-backup"));
+        let copy = PathBuf::from(copy);
+        if !copy.exists() {
+            super::read::copy_into(conn, &copy).map_err(fail)?;
+            tracing::info!("the database as it was before the update is in {}", copy.display());
+        }
+    }
+    let tx =
+        conn.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).map_err(fail)?;
+    let step = || -> Result<(), SqlError> {
+        for sql in &SCHEMA[version as usize..] {
+            tx.execute_batch(sql)?;
+        }
+        tx.pragma_update(None, "application_id", APPLICATION_ID)?;
+        tx.pragma_update(None, "user_version", SCHEMA_VERSION)
+    };
+    step().and_then(|()| tx.commit()).map_err(fail)
 }
 
 /// Says whose machine the file is. Only a new name is written: a program that holds the write lock

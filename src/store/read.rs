@@ -7,8 +7,10 @@ use std::time::Duration;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
+use super::block::Column;
+use super::chunk::Scratch;
 use super::open::{check_ours, wal_size};
-use super::{OpenError, SqlError, from_column};
+use super::{OpenError, SqlError, from_column, series};
 use crate::model::{Glob, Kind};
 
 /// A read-only view of the database.
@@ -206,6 +208,21 @@ impl Reader {
         Ok(())
     }
 
+    /// The samples of one series from `from` to `to` inclusive, in full resolution as far back as
+    /// they are kept: times in ms since 1970 UTC, and values.
+    pub fn samples(
+        &self,
+        series_id: i64,
+        from: i64,
+        to: i64,
+    ) -> Result<(Vec<i64>, Vec<f64>), SqlError> {
+        let mut column = Column::default();
+        // One picture for both: what is sealed between two statements would be missed or doubled.
+        let tx = self.conn.unchecked_transaction()?;
+        series::raw(&tx, series_id, from, to, &mut Scratch::default(), &mut column)?;
+        Ok((column.ts, column.values))
+    }
+
     /// Rows that SQL clients inserted and no daemon has taken in yet.
     pub fn inbox(&self) -> Result<u64, SqlError> {
         self.conn
@@ -265,11 +282,7 @@ impl Reader {
     /// Writes the database as it is at this moment into a new file: one consistent picture, beside
     /// a running daemon, without free pages and without a write-ahead log to forget.
     pub fn backup(&self, to: &Path) -> Result<(), SqlError> {
-        use std::os::unix::ffi::OsStrExt;
-        // As text: SQLite takes the name in the bytes it is given.
-        let name =
-            rusqlite::types::ToSqlOutput::Borrowed(ValueRef::Text(to.as_os_str().as_bytes()));
-        self.conn.execute("VACUUM INTO ?1", [name]).map(drop)
+        copy_into(&self.conn, to)
     }
 
     /// The series whose key fits.
@@ -295,4 +308,12 @@ pub(super) fn read_only_uri(path: &Path, immutable: bool) -> String {
     }
     uri.push_str(if immutable { "?immutable=1" } else { "?mode=ro" });
     uri
+}
+
+/// A copy of the database as it is at this moment.
+pub(super) fn copy_into(conn: &Connection, to: &Path) -> Result<(), SqlError> {
+    use std::os::unix::ffi::OsStrExt;
+    // As text: SQLite takes the name in the bytes it is given.
+    let name = rusqlite::types::ToSqlOutput::Borrowed(ValueRef::Text(to.as_os_str().as_bytes()));
+    conn.execute("VACUUM INTO ?1", [name]).map(drop)
 }

@@ -1,15 +1,48 @@
 //! store: one transaction a beat: the batches, and what SQL clients left in the inbox.
 
+use rusqlite::{CachedStatement, Connection};
+
 use super::inbox::{self, Taken};
 use super::{SqlError, Store, to_sql};
 use crate::pipeline::{Batch, Source};
 
 /// Of two samples of one series in one millisecond the later write wins.
-pub(super) const INSERT: &str = "INSERT INTO samples (ts, series_id, value) VALUES (?1, ?2, ?3)
+const INSERT: &str = "INSERT INTO samples (ts, series_id, value) VALUES (?1, ?2, ?3)
      ON CONFLICT (ts, series_id) DO UPDATE SET value = excluded.value";
 
 /// Where series come from that `plimsoll import` brought and nobody knew before.
 const IMPORT_JOB: &str = "import";
+/// Somebody stands beside it: only a file that is all names is stopped.
+const MAX_IMPORTED_NAMES: usize = 1_000_000;
+
+/// Puts plain rows into the database, within the caller's transaction.
+pub(super) struct Inserter<'c> {
+    row: CachedStatement<'c>,
+    late: CachedStatement<'c>,
+    sealed_until: i64,
+    pub(super) rows: u64,
+}
+
+impl<'c> Inserter<'c> {
+    fn new(conn: &'c Connection, sealed_until: i64) -> Result<Self, SqlError> {
+        Ok(Self {
+            row: conn.prepare_cached(INSERT)?,
+            late: conn.prepare_cached("INSERT INTO late (ts, series_id) VALUES (?1, ?2)")?,
+            sealed_until,
+            rows: 0,
+        })
+    }
+
+    /// One row; if its time has been sealed already, it is listed to be sealed later.
+    pub(super) fn put(&mut self, ts: i64, id: i64, value: f64) -> Result<(), SqlError> {
+        self.row.execute((ts, id, to_sql(value)))?;
+        self.rows += 1;
+        if ts <= self.sealed_until {
+            self.late.execute((ts, id))?;
+        }
+        Ok(())
+    }
+}
 
 /// What a commit brought to disk.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -40,18 +73,18 @@ impl Store {
     }
 
     fn write(&mut self, batches: &[Batch]) -> Result<Written, SqlError> {
-        let Self { conn, dictionary, .. } = self;
+        let Self { conn, dictionary, sealed_until, upkeep, .. } = self;
         if batches.is_empty() && !inbox::waiting(conn)? {
             return Ok(Written::default());
         }
         let mut written = Written::default();
         conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         {
-            let mut insert = conn.prepare_cached(INSERT)?;
+            let mut insert = Inserter::new(conn, *sealed_until)?;
             for batch in batches {
                 for &(series, value) in &batch.samples {
                     let id = dictionary.id(conn, series)?;
-                    insert.execute((batch.ts, id, to_sql(value)))?;
+                    insert.put(batch.ts, id, value)?;
                 }
                 written.samples[batch.source as usize] += batch.samples.len() as u64;
                 written.newest_ts = written.newest_ts.max(batch.ts);
@@ -60,6 +93,7 @@ impl Store {
             written.samples[Source::Sql as usize] += rows;
             written.refused = refused;
             written.more = more;
+            upkeep.pruner.written(insert.rows);
         }
         conn.prepare_cached("COMMIT")?.execute([])?;
         Ok(written)
@@ -71,19 +105,18 @@ impl Store {
         &mut self,
         rows: impl Iterator<Item = (&'a str, i64, f64)>,
     ) -> Result<u64, SqlError> {
-        let Self { conn, dictionary, .. } = self;
+        let Self { conn, dictionary, sealed_until, upkeep, .. } = self;
         let mut refused = 0;
         let tx = conn.unchecked_transaction()?;
         {
-            let mut insert = tx.prepare_cached(INSERT)?;
+            let mut insert = Inserter::new(&tx, *sealed_until)?;
             for (key, ts, value) in rows {
-                match dictionary.id_of_key(&tx, key, IMPORT_JOB)? {
-                    Some(id) => {
-                        insert.execute((ts, id, to_sql(value)))?;
-                    }
+                match dictionary.id_of_key(&tx, key, IMPORT_JOB, MAX_IMPORTED_NAMES)? {
+                    Some(id) => insert.put(ts, id, value)?,
                     None => refused += 1,
                 }
             }
+            upkeep.pruner.written(insert.rows);
         }
         match tx.commit() {
             Ok(()) => Ok(refused),

@@ -7,17 +7,24 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::open::wal_size;
-use super::{OpenError, Store};
+use super::{OpenError, Store, Times};
+use crate::model::Clock;
 use crate::pipeline::{Batch, Board, Counters, Queue, Source};
 
 const SUBJECT: &str = "database";
+const UPKEEP_SUBJECT: &str = "upkeep of the database";
 /// Of its own: commits may find room in the log while the file behind it has none.
 const LOG: &str = "write-ahead log";
+const LOG_HELD: &str = "reader of the database";
+const LOG_FULL: &str = "one holds an old picture of the database, so the write-ahead log cannot be \
+     emptied and has reached its bound; samples wait in memory until it ends";
 const FILE: &str = "database file";
+/// What upkeep may take after a commit, so that the next one is on time.
+const UPKEEP: Duration = Duration::from_millis(25);
 /// At most one commit a second; a beat that comes a little early is not made to wait.
 const SPACING: Duration = Duration::from_millis(900);
 /// The write-ahead log is moved into the file past this size.
-const CHECKPOINT_BYTES: u64 = 2 << 20;
+pub(super) const CHECKPOINT_BYTES: u64 = 2 << 20;
 /// Distance between attempts while commits fail; also the bound on how late writing resumes.
 const RETRY: Duration = Duration::from_secs(2);
 
@@ -30,6 +37,8 @@ pub struct WriterSettings {
     pub counters: Arc<Counters>,
     /// Where it says what is wrong.
     pub board: Arc<Board>,
+    /// For upkeep.
+    pub clock: Arc<dyn Clock>,
     /// How often the inbox of SQL clients is looked at when no beat comes.
     pub inbox_every: Duration,
 }
@@ -86,6 +95,16 @@ fn run(mut store: Store, full: Option<OpenError>, s: &WriterSettings) -> usize {
             s.queue.rest(SPACING - last.elapsed());
             s.queue.take(&mut batches, Instant::now());
         }
+        if store.log_is_full() && !s.queue.is_closed() {
+            checkpoint(&store, s);
+            if store.log_is_full() {
+                s.board.fail(LOG_HELD, LOG_FULL.to_owned());
+                s.queue.give_back(&mut batches);
+                s.queue.rest(Duration::from_millis(250));
+                continue;
+            }
+        }
+        s.board.ok(LOG_HELD);
         if broken && !reopen(&mut store, s) {
             s.queue.give_back(&mut batches);
             if s.queue.is_closed() {
@@ -118,6 +137,9 @@ fn run(mut store: Store, full: Option<OpenError>, s: &WriterSettings) -> usize {
             }
         }
         checkpoint(&store, s);
+        if !broken {
+            upkeep(&mut store, s);
+        }
         look_at_file(&store, s);
     }
     s.queue.len()
@@ -157,6 +179,24 @@ fn while_more(store: &mut Store, s: &WriterSettings, mut more: bool) -> bool {
         }
     }
     false
+}
+
+/// Seals, rolls up, merges, prunes: a little now; a failure is found again at the next commit.
+fn upkeep(store: &mut Store, s: &WriterSettings) {
+    let now = Times { wall: s.clock.wall_ms(), boot: s.clock.boot_ms() };
+    loop {
+        match store.upkeep(now, UPKEEP) {
+            Ok(true) if s.queue.is_empty() && !s.queue.is_closed() => checkpoint(store, s),
+            Ok(_) => {
+                s.board.ok(UPKEEP_SUBJECT);
+                return;
+            }
+            Err(e) => {
+                s.board.fail(UPKEEP_SUBJECT, explain(&e, store.path()));
+                return;
+            }
+        }
+    }
 }
 
 fn reopen(store: &mut Store, s: &WriterSettings) -> bool {

@@ -82,14 +82,16 @@ pub fn parse_when(text: &str, now_ms: i64) -> Result<i64, TimeError> {
     let (sign, size) = match (span.strip_prefix('-'), span.strip_prefix('+')) {
         (Some(size), _) => (Some(-1), size.trim_start()),
         (_, Some(size)) => (Some(1), size.trim_start()),
-        // jiff reads `ago` and turns the sign by itself.
-        _ => (span.ends_with("ago").then_some(1), span),
+        _ => (None, span),
     };
-    let Ok(length) = SpanParser::new().parse_span(size) else {
+    // jiff reads it, and turns the sign by itself.
+    let ago = size.ends_with("ago");
+    let length = SpanParser::new().parse_span(size).ok().filter(|_| !(ago && sign.is_some()));
+    let Some(length) = length else {
         let wrong = TimeError::unknown(text);
         return Err(TimeError(format!("{wrong}, and so are `now-30m`, `-1h`, `2h ago`")));
     };
-    let Some(sign) = sign else {
+    let Some(sign) = sign.or(ago.then_some(1)) else {
         let size = shown(size);
         return Err(TimeError(format!("`{size}` from when? Write `-{size}` or `{size} ago`")));
     };

@@ -12,6 +12,7 @@ CREATE TABLE blocks (
     start      INTEGER NOT NULL, -- first and last time in it, ms since 1970 UTC
     end        INTEGER NOT NULL,
     samples    INTEGER NOT NULL,
+    longest    INTEGER NOT NULL, -- samples of its longest column
     data       BLOB NOT NULL
 );
 CREATE INDEX blocks_by_group ON blocks (resolution, grp, level, end);

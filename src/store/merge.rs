@@ -1,0 +1,259 @@
+//! store: merging: small blocks of the recent past become larger ones as they age, and late ones
+//! join those whose time they share. A sample is rewritten two or three times in its life.
+
+use rusqlite::{Connection, params};
+
+use super::block::{Column, decode};
+use super::chunk::Scratch;
+use super::seal::{FINAL, LATE, LONGEST, Packed, insert_as};
+use super::{SqlError, block};
+use crate::wire::time::format_timestamp;
+
+/// Blocks of one level that make a merge worth its while.
+const FAN_IN: usize = 8;
+/// A column this long is not merged any further.
+const LONG: usize = LONGEST / 2;
+
+/// A block without its data.
+#[derive(Debug, Clone, Copy)]
+struct Found {
+    id: i64,
+    level: i64,
+    seq: i64,
+    start: i64,
+    end: i64,
+    longest: usize,
+}
+
+/// One merge in one group, if one is due. `all`: also such as are not worth it yet.
+pub(super) fn merge_one(
+    conn: &Connection,
+    resolution: i64,
+    group: i64,
+    all: bool,
+    scratch: &mut Scratch,
+) -> Result<bool, SqlError> {
+    let found = list(conn, resolution, group)?;
+    if let Some(late) = found.iter().find(|f| f.level == LATE) {
+        return merge_late(conn, resolution, group, late, scratch).map(|()| true);
+    }
+    let Some(run) = choose(&found, all) else { return Ok(false) };
+    let columns = load(conn, group, &run, scratch)?;
+    let level = run.iter().map(|f| f.level).max().unwrap_or(0) + 1;
+    let seq = run.iter().map(|f| f.seq).max().unwrap_or(0);
+    replace(conn, resolution, &run, columns, level, seq, scratch)?;
+    Ok(true)
+}
+
+fn found(r: &rusqlite::Row<'_>) -> Result<Found, SqlError> {
+    Ok(Found {
+        id: r.get(0)?,
+        level: r.get(1)?,
+        seq: r.get(2)?,
+        start: r.get(3)?,
+        end: r.get(4)?,
+        longest: r.get::<_, i64>(5)? as usize,
+    })
+}
+
+fn list(conn: &Connection, resolution: i64, group: i64) -> Result<Vec<Found>, SqlError> {
+    conn.prepare_cached(
+        "SELECT id, level, seq, start, end, longest FROM blocks
+         WHERE resolution = ?1 AND grp = ?2 AND level < ?3 ORDER BY seq",
+    )?
+    .query_map(params![resolution, group, FINAL], found)?
+    .collect()
+}
+
+/// The oldest run of neighbours that fits into one block and is worth it.
+fn choose(found: &[Found], all: bool) -> Option<Vec<Found>> {
+    let mut run: Vec<Found> = Vec::new();
+    for f in found {
+        let same = run.last().is_none_or(|last| all || last.level == f.level);
+        let sum: usize = run.iter().map(|r| r.longest).sum::<usize>() + f.longest;
+        if same && sum <= LONGEST {
+            run.push(*f);
+            if !all && (run.len() == FAN_IN || (run.len() > 1 && sum >= LONG)) {
+                return Some(run);
+            }
+        } else if run.len() > 1 && (all || sum > LONGEST) {
+            return Some(run);
+        } else {
+            run = vec![*f];
+        }
+    }
+    (all && run.len() > 1).then_some(run)
+}
+
+/// The columns of these blocks; of two samples of one time that of the later block stays.
+fn load(
+    conn: &Connection,
+    group: i64,
+    blocks: &[Found],
+    scratch: &mut Scratch,
+) -> Result<Vec<Column>, SqlError> {
+    let mut columns: Vec<Column> = Vec::new();
+    for found in blocks {
+        let data: Vec<u8> = conn
+            .prepare_cached("SELECT data FROM blocks WHERE id = ?1")?
+            .query_row([found.id], |r| r.get(0))?;
+        let unpacked = decode(group, &data, scratch).unwrap_or_else(|e| {
+            report(group * block::GROUP, found.start, found.end, &e);
+            Vec::new()
+        });
+        for (series, part, unpacked) in unpacked {
+            let (ts, values) = match unpacked {
+                Ok(unpacked) => unpacked,
+                Err(e) => {
+                    report(series, found.start, found.end, &e);
+                    continue;
+                }
+            };
+            let place = columns.binary_search_by_key(&(series, part), |c| (c.series, c.part));
+            let at = place.unwrap_or_else(|at| {
+                columns.insert(at, Column { series, part, ..Column::default() });
+                at
+            });
+            join(&mut columns[at], ts.iter(), &values);
+        }
+    }
+    Ok(columns)
+}
+
+/// A column that cannot be read loses itself and nothing else.
+pub(super) fn report(series: i64, start: i64, end: i64, e: &block::BlockError) {
+    let (from, to) = (format_timestamp(start), format_timestamp(end));
+    tracing::error!("sealed samples of series {series} from {from} to {to} are lost: {e}");
+}
+
+/// Puts newer samples into a column.
+pub(super) fn join(column: &mut Column, ts: impl Iterator<Item = i64>, values: &[f64]) {
+    let mut ts = ts.peekable();
+    let behind = |first: i64| column.ts.last().is_some_and(|last| *last >= first);
+    if !ts.peek().is_some_and(|first| behind(*first)) {
+        column.ts.extend(ts);
+        column.values.extend_from_slice(values);
+        return;
+    }
+    let mut newer = ts.zip(values.iter().copied()).peekable();
+    let (old_ts, old_values) = (std::mem::take(&mut column.ts), std::mem::take(&mut column.values));
+    let mut push = |t, v| {
+        column.ts.push(t);
+        column.values.push(v);
+    };
+    for (t, v) in old_ts.into_iter().zip(old_values) {
+        while let Some((nt, nv)) = newer.next_if(|(nt, _)| *nt < t) {
+            push(nt, nv);
+        }
+        match newer.next_if(|(nt, _)| *nt == t) {
+            Some((nt, nv)) => push(nt, nv),
+            None => push(t, v),
+        }
+    }
+    newer.for_each(|(t, v)| push(t, v));
+}
+
+/// Stores the columns, cut to length, in the place of the blocks they came from.
+fn replace(
+    conn: &Connection,
+    resolution: i64,
+    blocks: &[Found],
+    columns: Vec<Column>,
+    level: i64,
+    seq: i64,
+    scratch: &mut Scratch,
+) -> Result<(), SqlError> {
+    let pieces: Vec<Packed> = cut(columns).iter().filter_map(|c| Packed::new(c, scratch)).collect();
+    let tx = conn.unchecked_transaction()?;
+    for found in blocks {
+        tx.prepare_cached("DELETE FROM blocks WHERE id = ?1")?.execute([found.id])?;
+    }
+    for piece in &pieces {
+        let level = if piece.longest >= LONG { FINAL } else { level.min(LATE - 1) };
+        insert_as(&tx, resolution, level, seq, piece)?;
+    }
+    tx.commit()
+}
+
+/// Cuts by time, so that no column is longer than [`LONGEST`].
+fn cut(mut columns: Vec<Column>) -> Vec<Vec<Column>> {
+    let mut pieces = Vec::new();
+    loop {
+        let ends = columns.iter().filter_map(|c| c.ts.get(LONGEST)).min().copied();
+        let Some(end) = ends else {
+            pieces.push(columns);
+            return pieces;
+        };
+        let mut head = Vec::new();
+        for column in &mut columns {
+            let at = column.ts.partition_point(|t| *t < end);
+            if at > 0 {
+                let rest_ts = column.ts.split_off(at);
+                let rest_values = column.values.split_off(at);
+                head.push(Column {
+                    series: column.series,
+                    part: column.part,
+                    ts: std::mem::replace(&mut column.ts, rest_ts),
+                    values: std::mem::replace(&mut column.values, rest_values),
+                });
+            }
+        }
+        columns.retain(|c| !c.ts.is_empty());
+        pieces.push(head);
+    }
+}
+
+/// Merges a late block into the oldest block whose time it shares, or into the gap where it
+/// belongs; what lies further on stays late for the next step.
+fn merge_late(
+    conn: &Connection,
+    resolution: i64,
+    group: i64,
+    late: &Found,
+    scratch: &mut Scratch,
+) -> Result<(), SqlError> {
+    let target = conn
+        .prepare_cached(
+            "SELECT id, level, seq, start, end, longest FROM blocks
+             WHERE resolution = ?1 AND grp = ?2 AND level <> ?3 AND end >= ?4 AND start <= ?5
+             ORDER BY start LIMIT 1",
+        )?
+        .query_map(params![resolution, group, LATE, late.start, late.end], found)?
+        .next()
+        .transpose()?;
+    let Some(target) = target else {
+        // Nothing shares its time: it is a block like others.
+        conn.prepare_cached("UPDATE blocks SET level = ?2 WHERE id = ?1")?
+            .execute([late.id, FINAL])?;
+        return Ok(());
+    };
+    let newer = load(conn, group, &[*late], scratch)?;
+    let mut columns = load(conn, group, &[target], scratch)?;
+    let mut rest = Vec::new();
+    for mut column in newer {
+        let at = column.ts.partition_point(|t| *t <= target.end);
+        let rest_ts = column.ts.split_off(at);
+        let rest_values = column.values.split_off(at);
+        let (series, part) = (column.series, column.part);
+        match columns.binary_search_by_key(&(series, part), |c| (c.series, c.part)) {
+            Ok(place) => join(&mut columns[place], column.ts.iter().copied(), &column.values),
+            Err(place) if !column.ts.is_empty() => columns.insert(place, column),
+            Err(_) => {}
+        }
+        if !rest_ts.is_empty() {
+            rest.push(Column { series, part, ts: rest_ts, values: rest_values });
+        }
+    }
+    let pieces: Vec<Packed> = cut(columns).iter().filter_map(|c| Packed::new(c, scratch)).collect();
+    let tx = conn.unchecked_transaction()?;
+    for id in [late.id, target.id] {
+        tx.prepare_cached("DELETE FROM blocks WHERE id = ?1")?.execute([id])?;
+    }
+    for piece in &pieces {
+        insert_as(&tx, resolution, target.level, target.seq, piece)?;
+    }
+    if let Some(rest) = Packed::new(&rest, scratch) {
+        insert_as(&tx, resolution, LATE, late.seq, &rest)?;
+    }
+    tx.commit()
+}

@@ -1,0 +1,227 @@
+//! store: what keeps the file bounded: age by resolution, a budget for plain rows, one hard size for
+//! file, write-ahead log and shared memory together. Each step is one short transaction.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::rollup::FIVE_MINUTES_MS;
+use super::{SqlError, state};
+
+/// How much is kept; may be changed at any time, in both directions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of plain rows.
+    pub plain_rows: u64,
+    /// Bytes of file, write-ahead log and shared memory.
+    pub max_size: u64,
+    /// Age of samples, in ms.
+    pub raw_ms: i64,
+    /// Age of five-minute rollups, in ms.
+    pub five_minutes_ms: i64,
+    /// Age of hourly rows, in ms.
+    pub hours_ms: i64,
+}
+
+const DAY_MS: i64 = 86_400_000;
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            plain_rows: 64 << 20,
+            max_size: 1 << 30,
+            raw_ms: 30 * DAY_MS,
+            five_minutes_ms: 400 * DAY_MS,
+            hours_ms: 3_650 * DAY_MS,
+        }
+    }
+}
+
+impl Limits {
+    /// What plain rows may take when the whole is small.
+    fn plain_budget(&self) -> u64 {
+        self.plain_rows.min(self.max_size / 4)
+    }
+
+    /// Commits wait while a reader keeps the write-ahead log from being emptied and it is this long.
+    pub(super) fn log_limit(&self) -> u64 {
+        (self.max_size / 16).max(4 << 20)
+    }
+}
+
+/// A plain row with its share of its page, measured.
+const ROW_BYTES: u64 = 16;
+/// Rows or blocks deleted in one step.
+const STEP_ROWS: i64 = 4_096;
+const STEP_BLOCKS: i64 = 8;
+/// Rows counted in one step.
+const COUNT_STEP: i64 = 50_000;
+/// Pages given back to the file system in one step.
+const STEP_PAGES: i64 = 256;
+/// How much faster than time the clock of retention may run; see [`Pruner::clock`].
+const CATCH_UP: i64 = 24;
+
+/// What pruning remembers between steps.
+#[derive(Debug, Default)]
+pub(super) struct Pruner {
+    /// Plain rows in the database, once they are counted.
+    rows: Option<u64>,
+    counting: (i64, u64),
+    last_boot: Option<i64>,
+}
+
+impl Pruner {
+    /// Plain rows were written.
+    pub(super) fn written(&mut self, rows: u64) {
+        // Until they are counted, the count will find them.
+        if let Some(all) = &mut self.rows {
+            *all += rows;
+        }
+    }
+
+    /// The time that retention by age goes by. It follows the wall clock, but a clock that jumps
+    /// ten years ahead must not delete ten years: it runs at most [`CATCH_UP`] times as fast as
+    /// time passes.
+    pub(super) fn clock(
+        &mut self,
+        conn: &Connection,
+        wall: i64,
+        boot: i64,
+    ) -> Result<i64, SqlError> {
+        let passed = boot - self.last_boot.replace(boot).unwrap_or(boot);
+        let now = match state::get(conn, state::PRUNE_CLOCK)? {
+            None => wall,
+            Some(before) => wall.min(before + passed.max(60_000) * CATCH_UP),
+        };
+        state::set(conn, state::PRUNE_CLOCK, now)?;
+        Ok(now)
+    }
+
+    /// Deletes a little of what is too old. True: there may be more.
+    pub(super) fn by_age(
+        &mut self,
+        conn: &Connection,
+        limits: &Limits,
+        now: i64,
+    ) -> Result<bool, SqlError> {
+        for (resolution, age) in [(0, limits.raw_ms), (FIVE_MINUTES_MS, limits.five_minutes_ms)] {
+            let gone = conn
+                .prepare_cached(
+                    "DELETE FROM blocks WHERE id IN
+                     (SELECT id FROM blocks WHERE resolution = ?1 AND end < ?2 LIMIT ?3)",
+                )?
+                .execute(params![resolution, now - age, STEP_BLOCKS])?;
+            if gone > 0 {
+                return Ok(true);
+            }
+        }
+        let hours = conn
+            .prepare_cached(
+                "DELETE FROM rollup_1h WHERE (series_id, ts) IN
+                 (SELECT series_id, ts FROM rollup_1h WHERE ts < ?1 LIMIT ?2)",
+            )?
+            .execute(params![now - limits.hours_ms, STEP_ROWS])?;
+        Ok(hours > 0)
+    }
+
+    /// Deletes a little of what is too much. True: there may be more.
+    pub(super) fn by_size(
+        &mut self,
+        conn: &Connection,
+        limits: &Limits,
+        log_bytes: u64,
+    ) -> Result<bool, SqlError> {
+        if !self.counted(conn)? {
+            return Ok(true);
+        }
+        if self.rows.unwrap_or(0) * ROW_BYTES > limits.plain_budget() && self.drop_rows(conn)? {
+            return Ok(true);
+        }
+        let pages = Pages::of(conn)?;
+        let used = (pages.all - pages.free) * pages.size + log_bytes;
+        if used > limits.max_size
+            && (drop_blocks(conn, 0)?
+                || self.drop_rows(conn)?
+                || drop_blocks(conn, FIVE_MINUTES_MS)?)
+        {
+            return Ok(true);
+        }
+        // Free pages are used again; they go back when they are many, or when the bound is near.
+        let near = pages.all * pages.size + log_bytes > limits.max_size;
+        if pages.free > 0 && (near || pages.free > (pages.all / 4).max(1_024)) {
+            let mut vacuum = conn.prepare(&format!("PRAGMA incremental_vacuum({STEP_PAGES})"))?;
+            let mut rows = vacuum.query([])?;
+            while rows.next()?.is_some() {}
+            return Ok(true);
+        }
+        Ok(false)
+    }
+
+    /// Counts plain rows bit by bit after a start. True: done.
+    fn counted(&mut self, conn: &Connection) -> Result<bool, SqlError> {
+        if self.rows.is_some() {
+            return Ok(true);
+        }
+        let (from, so_far) = self.counting;
+        let from = if so_far == 0 { i64::MIN } else { from };
+        let (count, last): (i64, Option<i64>) = conn
+            .prepare_cached(
+                "SELECT count(*), max(ts) FROM
+                 (SELECT ts FROM samples WHERE ts > ?1 ORDER BY ts LIMIT ?2)",
+            )?
+            .query_row([from, COUNT_STEP], |r| Ok((r.get(0)?, r.get(1)?)))?;
+        let all = so_far + count as u64;
+        match last {
+            Some(last) if count == COUNT_STEP => self.counting = (last, all),
+            _ => self.rows = Some(all),
+        }
+        Ok(false)
+    }
+
+    /// Deletes the oldest plain rows, if they are all sealed.
+    fn drop_rows(&mut self, conn: &Connection) -> Result<bool, SqlError> {
+        let sealed = state::get(conn, state::SEALED_UNTIL)?.unwrap_or(i64::MIN);
+        let until: Option<i64> = conn
+            .prepare_cached("SELECT ts FROM samples ORDER BY ts LIMIT 1 OFFSET ?1")?
+            .query_row([STEP_ROWS], |r| r.get(0))
+            .optional()?;
+        let Some(until) = until.filter(|u| *u <= sealed) else { return Ok(false) };
+        let waits: bool = conn
+            .prepare_cached("SELECT EXISTS (SELECT 1 FROM late WHERE ts <= ?1)")?
+            .query_row([until], |r| r.get(0))?;
+        if waits {
+            return Ok(false);
+        }
+        let gone = conn.prepare_cached("DELETE FROM samples WHERE ts <= ?1")?.execute([until])?;
+        if let Some(rows) = &mut self.rows {
+            *rows = rows.saturating_sub(gone as u64);
+        }
+        Ok(gone > 0)
+    }
+}
+
+fn drop_blocks(conn: &Connection, resolution: i64) -> Result<bool, SqlError> {
+    let gone = conn
+        .prepare_cached(
+            "DELETE FROM blocks WHERE id IN
+             (SELECT id FROM blocks WHERE resolution = ?1 ORDER BY end LIMIT ?2)",
+        )?
+        .execute([resolution, STEP_BLOCKS])?;
+    Ok(gone > 0)
+}
+
+/// The database file in pages.
+struct Pages {
+    all: u64,
+    free: u64,
+    size: u64,
+}
+
+impl Pages {
+    fn of(conn: &Connection) -> Result<Self, SqlError> {
+        let pragma = |name: &str| conn.pragma_query_value(None, name, |r| r.get::<_, i64>(0));
+        Ok(Self {
+            all: pragma("page_count")? as u64,
+            free: pragma("freelist_count")? as u64,
+            size: pragma("page_size")? as u64,
+        })
+    }
+}

@@ -1,0 +1,274 @@
+//! store: rollups: what six hours of samples amount to, in buckets of five minutes (blocks) and of
+//! an hour (plain rows). They keep count, sum, min, max, last, and a counter's resets, so that
+//! peaks and rates survive.
+//!
+//! `dirty` lists the stretches to be made, group by group: new ones as time is sealed, old ones
+//! again when late samples fell into them. One entry is one short transaction.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::block::{Column, GROUP};
+use super::chunk::Scratch;
+use super::seal::{LATE, Packed, insert};
+use super::{SqlError, series, state, to_sql};
+use crate::model::Kind;
+
+/// What is rolled up in one go.
+pub(super) const STRETCH_MS: i64 = 6 * 3_600_000;
+/// Buckets of the finer rollup.
+pub const FIVE_MINUTES_MS: i64 = 300_000;
+const HOUR_MS: i64 = 3_600_000;
+
+/// The parts of a rollup, as blocks number them.
+pub const PARTS: [&str; 7] = ["count", "sum", "min", "max", "last", "resets", "lost"];
+
+/// What a bucket holds.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Bucket {
+    /// Samples that are numbers.
+    pub count: u64,
+    /// Their sum.
+    pub sum: f64,
+    /// The smallest.
+    pub min: f64,
+    /// The largest.
+    pub max: f64,
+    /// The newest.
+    pub last: f64,
+    /// How often a counter began again.
+    pub resets: u64,
+    /// What it stood at before it did, summed; `last - last before + lost` is its increase.
+    pub lost: f64,
+}
+
+impl Bucket {
+    /// A bucket of one sample; `before` is the one ahead of it, for counters.
+    fn new(value: f64, before: Option<f64>) -> Self {
+        let mut bucket = Self {
+            count: 0,
+            sum: 0.0,
+            min: f64::INFINITY,
+            max: f64::NEG_INFINITY,
+            last: value,
+            resets: 0,
+            lost: 0.0,
+        };
+        bucket.add(value, before);
+        bucket
+    }
+
+    fn add(&mut self, value: f64, before: Option<f64>) {
+        self.count += 1;
+        self.sum += value;
+        self.min = self.min.min(value);
+        self.max = self.max.max(value);
+        self.last = value;
+        if let Some(before) = before.filter(|b| value < *b) {
+            self.resets += 1;
+            self.lost += before;
+        }
+    }
+
+    fn part(&self, part: usize) -> f64 {
+        [self.count as f64, self.sum, self.min, self.max, self.last, self.resets as f64, self.lost]
+            [part]
+    }
+}
+
+/// The buckets of a column, oldest first, each with its beginning. Samples that are not numbers
+/// (stale markers) do not count. `before` is the newest sample ahead of the column, for counters.
+pub(super) fn buckets(
+    column: &Column,
+    width: i64,
+    kind: Kind,
+    before: Option<f64>,
+) -> Vec<(i64, Bucket)> {
+    let mut out: Vec<(i64, Bucket)> = Vec::new();
+    let mut before = before.filter(|_| kind == Kind::Counter);
+    for (ts, value) in column.ts.iter().zip(&column.values).filter(|(_, v)| !v.is_nan()) {
+        let start = ts - ts.rem_euclid(width);
+        match out.last_mut() {
+            Some((at, bucket)) if *at == start => bucket.add(*value, before),
+            _ => out.push((start, Bucket::new(*value, before))),
+        }
+        if kind == Kind::Counter {
+            before = Some(*value);
+        }
+    }
+    out
+}
+
+/// Lists the stretches that these late samples fell into, and those after them, whose first reset
+/// may change.
+pub(super) fn mark_dirty(conn: &Connection, late: &[(i64, i64, f64)]) -> Result<(), SqlError> {
+    let rolled = state::get(conn, state::ROLLED_UNTIL)?.unwrap_or(i64::MIN);
+    for (series, ts, _) in late {
+        let start = ts - ts.rem_euclid(STRETCH_MS);
+        for start in [start, start + STRETCH_MS] {
+            if start < rolled {
+                mark(conn, start, series.div_euclid(GROUP))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn mark(conn: &Connection, start: i64, group: i64) -> Result<(), SqlError> {
+    conn.prepare_cached("INSERT OR IGNORE INTO dirty (start, grp) VALUES (?1, ?2)")?
+        .execute([start, group])
+        .map(drop)
+}
+
+/// Lists the next stretch if all of it is sealed. False: not yet.
+pub(super) fn advance(conn: &Connection) -> Result<bool, SqlError> {
+    let Some(sealed) = state::get(conn, state::SEALED_UNTIL)? else { return Ok(false) };
+    let rolled = state::get(conn, state::ROLLED_UNTIL)?.unwrap_or(i64::MIN);
+    // Straight to the next data: a machine that was off for a year has no work for that year.
+    let next: Option<i64> = conn
+        .prepare_cached(
+            "SELECT min(max(start, ?1)) FROM blocks WHERE resolution = 0 AND end >= ?1",
+        )?
+        .query_row([rolled], |r| r.get(0))?;
+    let Some(next) = next else { return Ok(false) };
+    let start = next - next.rem_euclid(STRETCH_MS);
+    let end = start + STRETCH_MS;
+    if sealed < end {
+        return Ok(false);
+    }
+    let tx = conn.unchecked_transaction()?;
+    let groups: Vec<i64> = tx
+        .prepare_cached(
+            "SELECT DISTINCT grp FROM blocks
+             WHERE resolution = 0 AND end >= ?1 AND start < ?2",
+        )?
+        .query_map([start, end], |r| r.get(0))?
+        .collect::<Result<_, _>>()?;
+    for group in groups {
+        mark(&tx, start, group)?;
+    }
+    state::set(&tx, state::ROLLED_UNTIL, end)?;
+    tx.commit()?;
+    Ok(true)
+}
+
+/// Makes the rollups of one listed stretch of one group. False: none is listed.
+pub(super) fn roll_one(conn: &Connection, scratch: &mut Scratch) -> Result<bool, SqlError> {
+    let next: Option<(i64, i64)> = conn
+        .prepare_cached("SELECT start, grp FROM dirty ORDER BY start, grp LIMIT 1")?
+        .query_row([], |r| Ok((r.get(0)?, r.get(1)?)))
+        .optional()?;
+    let Some((start, group)) = next else { return Ok(false) };
+    let mut fine: Vec<Column> = Vec::new();
+    let mut hours: Vec<(i64, i64, Bucket)> = Vec::new();
+    for (id, kind) in members(conn, group)? {
+        let mut column = Column { series: id, ..Column::default() };
+        series::sealed(conn, 0, id, 0, start, start + STRETCH_MS - 1, scratch, &mut column)?;
+        if column.ts.is_empty() {
+            continue;
+        }
+        let before = newest_before(conn, id, start)?;
+        let five = buckets(&column, FIVE_MINUTES_MS, kind, before);
+        if five.is_empty() {
+            continue;
+        }
+        fine.extend((0..PARTS.len()).map(|part| Column {
+            series: id,
+            part: part as u8,
+            ts: five.iter().map(|(at, _)| *at).collect(),
+            values: five.iter().map(|(_, b)| b.part(part)).collect(),
+        }));
+        let hourly = buckets(&column, HOUR_MS, kind, before);
+        hours.extend(hourly.into_iter().map(|(at, b)| (id, at, b)));
+    }
+    let packed = Packed::new(&fine, scratch);
+    let tx = conn.unchecked_transaction()?;
+    if let Some(packed) = packed {
+        let again: bool = tx
+            .prepare_cached(
+                "SELECT EXISTS (SELECT 1 FROM blocks WHERE resolution = ?1 AND grp = ?2
+                 AND level >= 0 AND end >= ?3)",
+            )?
+            .query_row(params![FIVE_MINUTES_MS, group, start], |r| r.get(0))?;
+        insert(&tx, FIVE_MINUTES_MS, if again { LATE } else { 0 }, &packed)?;
+    }
+    for (id, at, b) in hours {
+        tx.prepare_cached(
+            "INSERT OR REPLACE INTO rollup_1h
+             (series_id, ts, count, sum, min, max, last, resets, lost)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        )?
+        .execute(params![
+            id,
+            at,
+            b.count as i64,
+            to_sql(b.sum),
+            to_sql(b.min),
+            to_sql(b.max),
+            to_sql(b.last),
+            b.resets as i64,
+            to_sql(b.lost)
+        ])?;
+    }
+    tx.prepare_cached("DELETE FROM dirty WHERE start = ?1 AND grp = ?2")?
+        .execute([start, group])?;
+    tx.commit()?;
+    Ok(true)
+}
+
+/// The series of a group, and how they behave.
+fn members(conn: &Connection, group: i64) -> Result<Vec<(i64, Kind)>, SqlError> {
+    conn.prepare_cached("SELECT id, kind FROM series_dict WHERE id BETWEEN ?1 AND ?2 ORDER BY id")?
+        .query_map([group * GROUP, group * GROUP + GROUP - 1], |r| {
+            Ok((r.get(0)?, Kind::from_word(r.get_ref(1)?.as_str()?)))
+        })?
+        .collect()
+}
+
+/// The value that a series stood at before a stretch.
+fn newest_before(conn: &Connection, id: i64, start: i64) -> Result<Option<f64>, SqlError> {
+    conn.prepare_cached(
+        "SELECT last FROM rollup_1h WHERE series_id = ?1 AND ts < ?2 ORDER BY ts DESC LIMIT 1",
+    )?
+    .query_row([id, start], |r| Ok(super::from_column(r.get_ref(0)?)))
+    .optional()
+    .map(Option::flatten)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn column(samples: &[(i64, f64)]) -> Column {
+        Column {
+            series: 1,
+            part: 0,
+            ts: samples.iter().map(|s| s.0 * 1000).collect(),
+            values: samples.iter().map(|s| s.1).collect(),
+        }
+    }
+
+    #[test]
+    fn a_bucket_keeps_the_peaks() {
+        let c = column(&[(0, 1.0), (10, 9.0), (20, f64::NAN), (299, 2.0), (300, 7.0)]);
+        let got = buckets(&c, FIVE_MINUTES_MS, Kind::Gauge, Some(100.0));
+        let first =
+            Bucket { count: 3, sum: 12.0, min: 1.0, max: 9.0, last: 2.0, resets: 0, lost: 0.0 };
+        assert_eq!(got[0], (0, first));
+        assert_eq!((got.len(), got[1].0, got[1].1.max), (2, 300_000, 7.0));
+    }
+
+    #[test]
+    fn a_counter_s_increase_is_exact_across_the_edges() {
+        // 100 -> 110 | 120 -> reset -> 5 | -> 25 -> reset -> 1: 10 + 10 + 5 + 20 + 1 = 46
+        let c = column(&[(0, 110.0), (300, 120.0), (310, 5.0), (600, 25.0), (610, 1.0)]);
+        let got = buckets(&c, FIVE_MINUTES_MS, Kind::Counter, Some(100.0));
+        let mut before = 100.0;
+        let mut increase = 0.0;
+        for (_, b) in &got {
+            increase += b.last - before + b.lost;
+            before = b.last;
+        }
+        assert_eq!(increase, 46.0);
+        assert_eq!(got.iter().map(|(_, b)| b.resets).collect::<Vec<_>>(), [0, 1, 1]);
+    }
+}

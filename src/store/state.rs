@@ -1,0 +1,26 @@
+//! store: the few numbers the store remembers about itself.
+
+use rusqlite::{Connection, OptionalExtension};
+
+use super::SqlError;
+
+/// Every plain row up to this time is in a block, but those in `late`.
+pub(super) const SEALED_UNTIL: &str = "sealed_until";
+/// Rollups are made, or listed in `dirty`, up to this time.
+pub(super) const ROLLED_UNTIL: &str = "rolled_until";
+/// The last number given to a block.
+pub(super) const SEQ: &str = "seq";
+/// The time that retention goes by; see `prune`.
+pub(super) const PRUNE_CLOCK: &str = "prune_clock";
+
+pub(super) fn get(conn: &Connection, name: &str) -> Result<Option<i64>, SqlError> {
+    conn.prepare_cached("SELECT value FROM state WHERE name = ?1")?
+        .query_row([name], |r| r.get(0))
+        .optional()
+}
+
+pub(super) fn set(conn: &Connection, name: &str, value: i64) -> Result<(), SqlError> {
+    conn.prepare_cached("INSERT OR REPLACE INTO state (name, value) VALUES (?1, ?2)")?
+        .execute((name, value))
+        .map(drop)
+}

@@ -1,0 +1,3 @@
+//! store: tests of the whole room through what its users call.
+
+mod model;

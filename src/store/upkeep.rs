@@ -1,0 +1,113 @@
+//! store: the work behind the samples: sealing, rolling up, merging, pruning; a little after each
+//! commit, on the thread that writes.
+
+use std::time::{Duration, Instant};
+
+use super::chunk::Scratch;
+use super::open::wal_size;
+use super::prune::{Limits, Pruner};
+use super::seal::FINAL;
+use super::{SqlError, Store, merge, rollup, seal, sizes, state};
+
+/// How often age is looked at.
+const PRUNE_EVERY_MS: i64 = 600_000;
+
+/// What upkeep remembers between steps; all of it can be found again.
+#[derive(Debug, Default)]
+pub(super) struct Upkeep {
+    scratch: Scratch,
+    pub(super) pruner: Pruner,
+    pub(super) limits: Limits,
+    /// Groups whose blocks may be worth merging, once somebody looked.
+    groups: Option<Vec<(i64, i64)>>,
+    pruned_at: Option<i64>,
+}
+
+impl Upkeep {
+    /// After an error nothing that was remembered of the database is certain.
+    pub(super) fn forget(&mut self) {
+        *self = Self { limits: self.limits, ..Self::default() };
+    }
+}
+
+/// Both clocks, as upkeep needs them.
+#[derive(Debug, Clone, Copy)]
+pub struct Times {
+    /// Milliseconds since 1970 UTC.
+    pub wall: i64,
+    /// Milliseconds since boot.
+    pub boot: i64,
+}
+
+impl Store {
+    /// Works for about this long. True: there is more to do.
+    pub fn upkeep(&mut self, now: Times, budget: Duration) -> Result<bool, SqlError> {
+        let start = Instant::now();
+        while self.step(now, false)? {
+            if start.elapsed() >= budget {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Does everything there is to do, also what is not worth it yet.
+    pub fn compact(&mut self, now: Times) -> Result<(), SqlError> {
+        while self.step(now, true)? {
+            if wal_size(self.path()) > super::writer::CHECKPOINT_BYTES {
+                self.checkpoint()?;
+            }
+        }
+        self.conn.execute_batch("PRAGMA incremental_vacuum; PRAGMA wal_checkpoint(TRUNCATE);")
+    }
+
+    fn step(&mut self, now: Times, all: bool) -> Result<bool, SqlError> {
+        let log: u64 = sizes(self.path())[1..].iter().map(|(_, bytes)| bytes).sum();
+        let Self { conn, upkeep, sealed_until, .. } = self;
+        let Upkeep { scratch, pruner, limits, groups, pruned_at } = upkeep;
+        if (all || seal::due(conn, now.wall)?) && seal::seal(conn, now.wall, scratch)? {
+            *sealed_until = state::get(conn, state::SEALED_UNTIL)?.unwrap_or(i64::MIN);
+            *groups = None;
+            return Ok(true);
+        }
+        if rollup::roll_one(conn, scratch)? || rollup::advance(conn)? {
+            *groups = None;
+            return Ok(true);
+        }
+        if groups.is_none() {
+            let found = conn
+                .prepare_cached("SELECT DISTINCT resolution, grp FROM blocks WHERE level < ?1")?
+                .query_map([FINAL], |r| Ok((r.get(0)?, r.get(1)?)))?
+                .collect::<Result<Vec<_>, _>>()?;
+            *groups = Some(found);
+        }
+        if let Some((resolution, group)) = groups.as_ref().and_then(|g| g.last().copied()) {
+            if !merge::merge_one(conn, resolution, group, all, scratch)?
+                && let Some(groups) = groups
+            {
+                groups.pop();
+            }
+            return Ok(true);
+        }
+        if pruned_at.is_none_or(|at| now.boot - at >= PRUNE_EVERY_MS) {
+            let clock = pruner.clock(conn, now.wall, now.boot)?;
+            if pruner.by_age(conn, limits, clock)? {
+                return Ok(true);
+            }
+            *pruned_at = Some(now.boot);
+        }
+        pruner.by_size(conn, limits, log)
+    }
+
+    /// How much is kept from now on.
+    pub fn set_limits(&mut self, limits: Limits) {
+        self.upkeep.limits = limits;
+        self.upkeep.pruned_at = None;
+    }
+
+    /// Whether a reader keeps the write-ahead log from being emptied, and it has grown as long as
+    /// the bound on the whole allows: then commits have to wait.
+    pub(super) fn log_is_full(&self) -> bool {
+        wal_size(self.path()) > self.upkeep.limits.log_limit()
+    }
+}
