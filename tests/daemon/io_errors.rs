@@ -49,8 +49,8 @@ fn one(folder: &Folder, calls: &str, error: &str, when: &str, heals: bool) -> Op
     let mut ledger = Ledger::default();
     eventually(&format!("{what}: an error, counted"), PATIENCE, || {
         ledger.note(&daemon.json("/api/status"));
-        // Only a commit is counted; opening the file again may fail as well.
-        let seen = errors(&daemon) > 0.0 || daemon.logged(" warn database: ") > 0;
+        // Only a commit is counted; opening the file again may fail as well, or upkeep.
+        let seen = errors(&daemon) > 0.0 || daemon.logged(" warn ") > 0;
         if seen { Ok(()) } else { Err(daemon.log()) }
     });
     if heals {
