@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use crate::config::{Config, ConfigError, SAMPLE};
-use crate::model::format_duration;
+use crate::model::{format_duration, format_size};
 
 /// Check a configuration file and show what it amounts to
 #[derive(Debug, clap::Args)]
@@ -90,6 +90,18 @@ pub fn plan(config: &Config) -> String {
     if let Some(system) = &config.system {
         row("system", system.clone());
     }
+    let limits = &config.limits;
+    row(
+        "keep",
+        format!(
+            "samples {}, 5 min {}, hours {}; {} as plain rows, {} in all",
+            format_duration(limits.raw_ms),
+            format_duration(limits.five_minutes_ms),
+            format_duration(limits.hours_ms),
+            format_size(limits.plain_rows),
+            format_size(limits.max_size)
+        ),
+    );
     row("queue", format!("{} in memory when the disk is full", format_duration(config.queue_ms)));
     out
 }
@@ -156,6 +168,11 @@ pub fn as_json(checked: &Result<Config, ConfigError>) -> Value {
             "hosts": config.http.hosts,
         },
         "queue_ms": config.queue_ms,
+        "max_size": config.limits.max_size,
+        "plain_rows": config.limits.plain_rows,
+        "raw_ms": config.limits.raw_ms,
+        "five_minutes_ms": config.limits.five_minutes_ms,
+        "hours_ms": config.limits.hours_ms,
     })
 }
 

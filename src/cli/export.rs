@@ -1,14 +1,11 @@
 //! cli: `plimsoll export`: samples out, in the open formats.
 
 use std::io::Write;
-use std::ops::ControlFlow;
 use std::path::PathBuf;
-
-use hashbrown::HashMap;
 
 use super::Global;
 use crate::model::{Clock, Glob, Identity, Series, SystemClock, parse_key};
-use crate::store::{Known, Reader};
+use crate::store::{Known, Reader, SqlError};
 use crate::wire::{Exporter, Format, time};
 
 /// `plimsoll export`
@@ -65,21 +62,14 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
         "no series has a key like `{}`\n  'plimsoll sql \"select key from series\"' lists them",
         args.key
     );
-    let at: HashMap<i64, usize> = wanted.iter().enumerate().map(|(i, s)| (s.id, i)).collect();
-    let mut samples: Vec<Vec<(i64, f64)>> = vec![Vec::new(); wanted.len()];
-    reader.rows(from, to, |row| {
-        if let Some(i) = at.get(&row.series_id) {
-            samples[*i].push((row.ts, row.value));
-        }
-        ControlFlow::Continue(())
-    })?;
+    let samples = |series: &Known| reader.samples(series.id, from, to);
     match &args.output {
-        None => write(&mut super::stdout(), format, &wanted, &samples),
+        None => write(&mut super::stdout(), format, &wanted, samples),
         Some(path) => {
             let file = std::fs::File::create(path)
                 .map_err(|e| anyhow::anyhow!("{}: {e}", path.display()))?;
             let mut out = std::io::BufWriter::new(file);
-            write(&mut out, format, &wanted, &samples)?;
+            write(&mut out, format, &wanted, samples)?;
             out.get_ref().sync_all()?;
             Ok(())
         }
@@ -90,14 +80,17 @@ fn write(
     out: &mut impl Write,
     format: Format,
     wanted: &[Known],
-    samples: &[Vec<(i64, f64)>],
+    samples: impl Fn(&Known) -> Result<(Vec<i64>, Vec<f64>), SqlError>,
 ) -> anyhow::Result<()> {
     let mut text = String::new();
     let mut exporter = Exporter::new(format, &mut text);
-    for (series, samples) in wanted.iter().zip(samples).filter(|(_, s)| !s.is_empty()) {
-        exporter.series(&mut text, &as_series(series));
-        for (ts, value) in samples {
-            exporter.sample(&mut text, *ts, *value);
+    for series in wanted {
+        let (times, values) = samples(series)?;
+        if !times.is_empty() {
+            exporter.series(&mut text, &as_series(series));
+        }
+        for (ts, value) in times.into_iter().zip(values) {
+            exporter.sample(&mut text, ts, value);
             if text.len() >= PIECE {
                 out.write_all(text.as_bytes())?;
                 text.clear();

@@ -45,8 +45,7 @@ enum Target {
 
 impl Target {
     fn open(path: &Path) -> anyhow::Result<Self> {
-        let system = rustix::system::uname().nodename().to_string_lossy().into_owned();
-        match Store::open(path, &system, Arc::default()) {
+        match Store::open(path, &crate::daemon::host_name(), Arc::default()) {
             Ok(store) => Ok(Self::Store(Box::new(store))),
             Err(OpenError::InUse { .. }) => Ok(Self::Daemon(Sender::open(path)?)),
             Err(e) => Err(e.into()),

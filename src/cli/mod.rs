@@ -4,6 +4,7 @@
 mod backup;
 pub mod check_config;
 mod collect;
+mod compact;
 mod estimate;
 mod export;
 mod import;
@@ -19,7 +20,7 @@ mod status_text;
 mod table;
 pub mod uninstall;
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -77,6 +78,8 @@ enum Verb {
     CheckConfig(check_config::Args),
     /// Say how large the database will get
     Estimate(estimate::Args),
+    /// Seal, merge and prune the database at once, and show what that saves
+    Compact(compact::Args),
     /// Copy the database, consistently, while plimsoll runs
     Backup(backup::Args),
     /// Install plimsoll as a systemd service
@@ -123,6 +126,7 @@ pub fn main() -> ExitCode {
         Some(Verb::Reload(args)) => reload::run(args, global),
         Some(Verb::CheckConfig(args)) => check_config::run(args, global.config()),
         Some(Verb::Estimate(args)) => estimate::run(args, global),
+        Some(Verb::Compact(args)) => compact::run(args, global),
         Some(Verb::Backup(args)) => backup::run(args, global),
         Some(Verb::Install(args)) => install::run(args, global.config()),
         Some(Verb::Uninstall(args)) => uninstall::run(args, global.config()),
@@ -134,9 +138,17 @@ pub fn main() -> ExitCode {
         // Whoever read our output has enough: `plimsoll export | head`.
         Err(e) if is_broken_pipe(&e) => ExitCode::SUCCESS,
         Err(e) => {
-            let _unused = writeln!(std::io::stderr(), "plimsoll: {e:#}");
+            let _unused = writeln!(std::io::stderr(), "error: {}", explain(&e));
             ExitCode::FAILURE
         }
+    }
+}
+
+/// As a person reads it: a wrong configuration with colours where there are any.
+fn explain(e: &anyhow::Error) -> String {
+    match e.downcast_ref::<config::ConfigError>() {
+        Some(e) => e.render(std::io::stderr().is_terminal()),
+        None => format!("{e:#}"),
     }
 }
 

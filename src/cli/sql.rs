@@ -11,6 +11,7 @@ use crate::store::{Cell, Reader, SqlError};
 #[command(after_help = "Examples:\n  \
     plimsoll sql \"select * from metrics where key = 'cpu' limit 5\"\n  \
     plimsoll sql --format csv \"select key, avg(value) from metrics group by key\"\n  \
+    plimsoll sql \"select * from samples_all('disk_*', '-30d', 'now')\"\n  \
     plimsoll sql                          a prompt, with history")]
 pub struct Args {
     /// The statement [default: a prompt, or standard input]
@@ -39,10 +40,13 @@ enum Format {
 const MOST_TABLE_ROWS: usize = 10_000;
 
 const HELP: &str = "\
-metrics(key, value, timestamp)                   this machine's samples
+metrics(key, value, timestamp)                   this machine's newest samples
 metrics_by_system(system, key, value, timestamp) those of all machines
-systems(_id, system)                             machines
+samples_all(KEY, FROM, TO)                       every sample that is kept:
+                                                 samples_all('disk_*', '-7d', 'now')
+history(key, timestamp, count, min, max, mean, last)
 series(_id, system_id, system, key, name, labels, job, kind, unit, help)
+systems(_id, system)                             machines
 .help  .schema  .quit";
 
 pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {

@@ -62,13 +62,38 @@ impl System<'_> {
     }
 }
 
+/// The line, no wider than the terminal; colours take no room.
+fn cut(line: &str, width: usize) -> String {
+    let mut out = String::new();
+    let (mut used, mut colour) = (0, false);
+    for c in line.chars() {
+        if c == '\x1b' {
+            colour = true;
+        }
+        if !colour {
+            used += 1;
+        }
+        if used < width || colour {
+            out.push(c);
+        } else {
+            out.push('…');
+            return out;
+        }
+        if c == 'm' {
+            colour = false;
+        }
+    }
+    out
+}
+
 impl<W: Write> Page<'_, W> {
     fn paint(&self, text: &str, code: &str) -> String {
         if self.colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
     }
 
     fn line(&mut self, name: &str, rest: &str) -> io::Result<()> {
-        writeln!(self.out, "  {name:<NAME_WIDTH$} {}", rest.trim_end())
+        let line = format!("  {name:<NAME_WIDTH$} {}", rest.trim_end());
+        writeln!(self.out, "{}", cut(&line, self.width))
     }
 
     fn bar(&self, share: f64) -> String {

@@ -17,6 +17,7 @@ pub use error::{ConfigError, Content, Mistake};
 
 use crate::collect::{self, COLLECTORS};
 use crate::model::{Interval, KeyFilter};
+use crate::store::Limits;
 
 /// Every key with its default and what it means; what `plimsoll install` writes.
 pub const SAMPLE: &str = include_str!("sample.toml");
@@ -50,6 +51,8 @@ pub struct Config {
     pub http: Http,
     /// For how long beats wait in memory when the disk takes no more, in milliseconds.
     pub queue_ms: i64,
+    /// How much the database keeps.
+    pub limits: Limits,
 }
 
 /// A collector that runs.

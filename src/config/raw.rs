@@ -85,7 +85,14 @@ pub static HTTP: &[Key] = &[
 ];
 
 /// In `[store]`.
-pub static STORE: &[Key] = &[key("queue", Shape::Text, r#""15m""#)];
+pub static STORE: &[Key] = &[
+    key("max_size", Shape::Text, r#""1GiB""#),
+    key("plain_rows", Shape::Text, r#""64MB""#),
+    key("raw", Shape::Text, r#""30d""#),
+    key("five_minutes", Shape::Text, r#""400d""#),
+    key("hours", Shape::Text, r#""10y""#),
+    key("queue", Shape::Text, r#""15m""#),
+];
 
 /// In each `[[burst]]`.
 pub static BURST: &[Key] = &[

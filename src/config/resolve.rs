@@ -11,7 +11,11 @@ use super::error::{ConfigError, Mistake, nearest};
 use super::raw::{self, At, Section};
 use super::{Burst, CollectorConfig, Condition, Config, Http};
 use crate::collect;
-use crate::model::{DurationError, Glob, Interval, KeyFilter, format_duration, parse_duration};
+use crate::model::{
+    DurationError, Glob, Interval, KeyFilter, format_duration, format_size, parse_duration,
+    parse_size,
+};
+use crate::store::Limits;
 
 const MINUTE: i64 = 60_000;
 const DAY: i64 = 1_440 * MINUTE;
@@ -19,6 +23,10 @@ const YEAR: i64 = 365 * DAY;
 
 /// How long beats wait in memory for a disk that takes no more.
 const QUEUE: i64 = 15 * MINUTE;
+/// A database smaller than this holds nothing worth keeping.
+const LEAST_SIZE: u64 = 4 << 20;
+/// For ages of samples.
+const LONGEST_AGE: i64 = 100 * YEAR;
 /// How long a burst lasts after its condition was last true.
 const BURST: i64 = 5 * MINUTE;
 /// The year of the Plimsoll line.
@@ -85,6 +93,7 @@ fn settings(
     let mut r = Resolver { known, mistakes };
     let interval = r.interval(&top, "interval").unwrap_or(Interval::DEFAULT);
     let (collectors, collect, filter) = r.collect(&top, interval);
+    let (queue_ms, limits) = r.store(&top);
     Config {
         source: None,
         db: r.db(&top),
@@ -95,7 +104,8 @@ fn settings(
         collect,
         filter,
         http: r.http(&top),
-        queue_ms: r.queue(&top),
+        queue_ms,
+        limits,
     }
 }
 
@@ -181,9 +191,36 @@ impl Resolver<'_> {
         })
     }
 
-    fn queue(&mut self, top: &Section<'_>) -> i64 {
-        let store = top.section("store", raw::STORE, &[], self.mistakes);
-        store.and_then(|s| self.duration(&s, "queue", 1_000, DAY)).unwrap_or(QUEUE)
+    fn store(&mut self, top: &Section<'_>) -> (i64, Limits) {
+        let mut limits = Limits::default();
+        let Some(s) = top.section("store", raw::STORE, &[], self.mistakes) else {
+            return (QUEUE, limits);
+        };
+        for (name, least, size) in [
+            ("max_size", LEAST_SIZE, &mut limits.max_size),
+            ("plain_rows", 0, &mut limits.plain_rows),
+        ] {
+            *size = self.size(&s, name, least).unwrap_or(*size);
+        }
+        for (name, age) in [
+            ("raw", &mut limits.raw_ms),
+            ("five_minutes", &mut limits.five_minutes_ms),
+            ("hours", &mut limits.hours_ms),
+        ] {
+            *age = self.duration(&s, name, DAY, LONGEST_AGE).unwrap_or(*age);
+        }
+        (self.duration(&s, "queue", 1_000, DAY).unwrap_or(QUEUE), limits)
+    }
+
+    fn size(&mut self, section: &Section<'_>, name: &str, least: u64) -> Option<u64> {
+        self.understood(section, name, |text| {
+            let bytes = parse_size(text)
+                .map_err(|e| (e, "write a number and a unit: `500MB`, `2GiB`".into()))?;
+            if bytes >= least {
+                return Ok(bytes);
+            }
+            Err((format!("`{text}` is too small"), format!("{} or more", format_size(least))))
+        })
     }
 
     fn collect(

@@ -35,8 +35,20 @@ pub enum Request {
     Rates,
     /// Reads the configuration again.
     Reload,
+    /// Seals, merges and prunes everything at once.
+    Compact,
     /// What is wrong, and where it listens.
     Status,
+}
+
+impl Request {
+    /// How long to wait for the answer.
+    fn patience(&self) -> Duration {
+        match self {
+            Self::Compact => Duration::from_secs(3600),
+            _ => PATIENCE + Duration::from_secs(1),
+        }
+    }
 }
 
 /// What it answers.
@@ -128,7 +140,7 @@ pub fn ask(database: &Path, request: &Request) -> Result<Response, AskError> {
             _ => broken(e),
         })?;
     let talk = |stream: &mut std::os::unix::net::UnixStream| -> std::io::Result<Response> {
-        stream.set_read_timeout(Some(PATIENCE + Duration::from_secs(1)))?;
+        stream.set_read_timeout(Some(request.patience()))?;
         stream.set_write_timeout(Some(PATIENCE))?;
         let mut line = serde_json::to_string(request)?;
         line.push('\n');
@@ -140,7 +152,7 @@ pub fn ask(database: &Path, request: &Request) -> Result<Response, AskError> {
     talk(&mut stream).map_err(broken)
 }
 
-/// Answers until the runtime ends; at most 16 at once, each within [`PATIENCE`].
+/// Answers until the runtime ends; at most 16 at once. Who dawdles with the question is cut off.
 pub async fn serve<F, A>(listener: tokio::net::UnixListener, answer: F)
 where
     F: Fn(Request) -> A + Clone + Send + 'static,
@@ -159,7 +171,7 @@ where
         };
         let answer = answer.clone();
         tokio::spawn(async move {
-            let _unused = tokio::time::timeout(PATIENCE, one(stream, answer)).await;
+            let _unused = one(stream, answer).await;
             drop(place);
         });
     }
@@ -173,12 +185,13 @@ where
     use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
     let (read, mut write) = stream.split();
     let mut line = String::new();
-    tokio::io::BufReader::new(read.take(MAX_LINE)).read_line(&mut line).await?;
+    let mut read = tokio::io::BufReader::new(read.take(MAX_LINE));
+    tokio::time::timeout(PATIENCE, read.read_line(&mut line)).await??;
     let response = match serde_json::from_str(&line) {
         Ok(request) => answer(request).await,
         Err(e) => Response::failed(format!("this plimsoll does not know the request: {e}")),
     };
     let mut text = serde_json::to_string(&response)?;
     text.push('\n');
-    write.write_all(text.as_bytes()).await
+    tokio::time::timeout(PATIENCE, write.write_all(text.as_bytes())).await?
 }

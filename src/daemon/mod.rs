@@ -17,4 +17,4 @@ mod run;
 mod schedule;
 
 pub use beat::Rate;
-pub use run::{Options, run};
+pub use run::{Options, host_name, run};

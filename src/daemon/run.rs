@@ -16,7 +16,7 @@ use crate::config::Config;
 use crate::http;
 use crate::model::{Clock, Interval, SystemClock, parse_duration};
 use crate::pipeline::{Board, MAX_SAMPLES, Queue};
-use crate::store::{Store, Writer, WriterSettings};
+use crate::store::{Orders, Store, Writer, WriterSettings};
 
 /// How long the last commit may take once somebody wants us gone.
 const FAREWELL: Duration = Duration::from_millis(900);
@@ -41,6 +41,7 @@ struct Daemon {
     started: i64,
     shared: Shared,
     beat: Beat,
+    orders: Arc<Orders>,
     config: Mutex<Arc<Config>>,
     http: Option<http::Hosts>,
     listening: Option<std::net::SocketAddr>,
@@ -67,6 +68,8 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         counters,
         clock,
     };
+    let orders = Arc::new(Orders::default());
+    orders.keep(config.limits);
     let (store, full) = Store::open_or_wait(&database, &system, Arc::clone(&shared.registry))?;
     let newest = store.newest_ts();
     let writer = Writer::spawn(
@@ -77,6 +80,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
             counters: Arc::clone(&shared.counters),
             board: Arc::clone(&shared.board),
             clock: Arc::clone(&shared.clock),
+            orders: Arc::clone(&orders),
             inbox_every: inbox_every(config.interval),
         },
     )
@@ -95,6 +99,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         started: shared.clock.wall_ms(),
         shared: shared.clone(),
         beat: beat.clone(),
+        orders,
         config: Mutex::new(config),
         http: None,
         listening: None,
@@ -142,7 +147,8 @@ fn inbox_every(beat: Interval) -> Duration {
     (beat.as_duration() * 2).clamp(Duration::from_secs(2), Duration::from_secs(60))
 }
 
-fn host_name() -> String {
+/// This machine's name when the configuration gives no other.
+pub fn host_name() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
@@ -276,6 +282,10 @@ impl Daemon {
                     Err(said) => Response::failed(said),
                 }
             }
+            Request::Compact => match self.compact().await {
+                Ok(()) => Response::done("", serde_json::Value::Null),
+                Err(said) => Response::failed(said),
+            },
             Request::Status => {
                 let problems: Vec<_> = (self.shared.board.problems().into_iter())
                     .map(|(subject, p)| json!({"subject": subject, "since": p.since, "count": p.count, "message": p.message}))
@@ -289,6 +299,17 @@ impl Daemon {
                 });
                 Response::done("", data)
             }
+        }
+    }
+
+    async fn compact(&self) -> Result<(), String> {
+        let (reply, answer) = std::sync::mpsc::sync_channel(1);
+        self.orders.compact(reply);
+        self.shared.queue.nudge();
+        let done = tokio::task::spawn_blocking(move || answer.recv()).await;
+        match done {
+            Ok(Ok(done)) => done,
+            _ => Err("plimsoll is stopping".into()),
         }
     }
 
@@ -339,6 +360,7 @@ impl Daemon {
         if let Some(hosts) = &self.http {
             hosts.set(new.http.hosts.clone());
         }
+        self.orders.keep(new.limits);
         let new = Arc::new(new);
         let (reply, answer) = oneshot::channel();
         self.beat.tell(Command::Configure(Arc::clone(&new), reply));

@@ -7,6 +7,7 @@ mod key;
 mod recorder;
 mod registry;
 mod series;
+mod size;
 
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use glob::{Glob, KeyFilter};
@@ -15,3 +16,4 @@ pub use key::{parse_key, write_key};
 pub use recorder::{Metric, Recorder};
 pub use registry::{Registry, SeriesRef};
 pub use series::{Identity, Kind, Labels, Sample, Series};
+pub use size::{format_size, parse_size};

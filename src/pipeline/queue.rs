@@ -40,6 +40,7 @@ struct State {
     batches: VecDeque<Batch>,
     samples: usize,
     closed: bool,
+    nudged: bool,
     /// Emptied buffers on their way back to the senders.
     spare: Vec<Vec<(SeriesRef, f64)>>,
 }
@@ -79,11 +80,11 @@ impl Queue {
         }
     }
 
-    /// Moves everything into `into`, waiting until there is something, the queue is closed, or the
-    /// time has come. False: closed and empty.
+    /// Moves everything into `into`, waiting until there is something, the queue is closed, somebody
+    /// nudges, or the time has come. False: closed and empty.
     pub fn take(&self, into: &mut Vec<Batch>, until: Instant) -> bool {
         let mut state = self.lock();
-        while state.batches.is_empty() && !state.closed {
+        while state.batches.is_empty() && !state.closed && !std::mem::take(&mut state.nudged) {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return true;
@@ -126,6 +127,12 @@ impl Queue {
         if !state.closed {
             let _unused = self.wake.wait_timeout_while(state, pause, |s| !s.closed);
         }
+    }
+
+    /// Ends the current or next [`Queue::take`] though nothing is queued.
+    pub fn nudge(&self) {
+        self.lock().nudged = true;
+        self.wake.notify_all();
     }
 
     /// No more batches will come.

@@ -23,6 +23,7 @@ mod seal;
 mod sender;
 mod series;
 mod state;
+mod table;
 mod upkeep;
 mod value;
 mod write;
@@ -33,12 +34,12 @@ pub use locate::{to_read, to_write};
 pub use lock::{Lock, lock_path};
 pub use open::{APPLICATION_ID, SCHEMA_VERSION, Store, sizes};
 pub use prune::Limits;
-pub use read::{Cell, Known, Reader, Row, Sizes};
+pub use read::{Cell, Known, Part, Reader, Row, Sizes};
 pub use sender::Sender;
 pub use upkeep::Times;
 pub use value::{from_column, to_sql};
 pub use write::Written;
-pub use writer::{Writer, WriterSettings};
+pub use writer::{Orders, Writer, WriterSettings};
 
 /// What SQLite says when a statement fails.
 pub type SqlError = rusqlite::Error;

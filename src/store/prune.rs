@@ -26,7 +26,7 @@ const DAY_MS: i64 = 86_400_000;
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            plain_rows: 64 << 20,
+            plain_rows: 64_000_000,
             max_size: 1 << 30,
             raw_ms: 30 * DAY_MS,
             five_minutes_ms: 400 * DAY_MS,

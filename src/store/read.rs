@@ -84,6 +84,24 @@ pub struct Sizes {
     pub range: Option<(i64, i64)>,
 }
 
+/// What a kind of data takes in the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// Which kind.
+    pub name: &'static str,
+    /// Its pages, in bytes, with its indexes.
+    pub bytes: u64,
+    /// Its samples, or rollup buckets; 0 where that means nothing.
+    pub samples: u64,
+}
+
+impl Part {
+    /// How well it is packed.
+    pub fn bytes_a_sample(&self) -> Option<f64> {
+        (self.samples > 0).then(|| self.bytes as f64 / self.samples as f64)
+    }
+}
+
 impl Reader {
     /// Opens a database that exists; works beside a daemon, without one, and from read-only media.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
@@ -118,6 +136,7 @@ impl Reader {
                 // Made, but nothing written yet: for a reader the same as not there.
                 return Err(OpenError::Missing { path: path.to_owned() });
             }
+            super::table::register(&conn).map_err(|e| OpenError::from_sqlite(path, e))?;
             Ok(Self { conn, path: path.to_owned() })
         };
         match attempt(None) {
@@ -247,6 +266,63 @@ impl Reader {
             )?,
             range: self.range()?,
         })
+    }
+
+    /// The file by kinds of data. Reads every page's header, so it takes a moment.
+    pub fn parts(&self) -> Result<Vec<Part>, SqlError> {
+        let number = |sql: &str| {
+            self.conn
+                .query_row(sql, [], |r| r.get::<_, Option<i64>>(0))
+                .map(|n| n.unwrap_or(0) as u64)
+        };
+        let pages = |what: &str| {
+            number(&format!("SELECT sum(pgsize) FROM dbstat WHERE aggregate = TRUE AND {what}"))
+        };
+        // The blocks' index and pages are shared by both resolutions, in proportion.
+        let data =
+            |r: &str| number(&format!("SELECT sum(length(data)) FROM blocks WHERE resolution {r}"));
+        let (raw, rollups) = (data("= 0")?, data("> 0")?);
+        let blocks = pages("name IN ('blocks', 'blocks_by_group')")?;
+        let share = |bytes: u64| match raw + rollups {
+            0 => 0,
+            all => (u128::from(blocks) * u128::from(bytes) / u128::from(all)) as u64,
+        };
+        let named = ["samples", "blocks", "blocks_by_group", "rollup_1h"];
+        let list = named.map(|n| format!("'{n}'")).join(", ");
+        Ok(vec![
+            Part {
+                name: "plain rows",
+                bytes: pages("name = 'samples'")?,
+                samples: number("SELECT count(*) FROM samples")?,
+            },
+            Part {
+                name: "sealed samples",
+                bytes: share(raw),
+                samples: number("SELECT sum(samples) FROM blocks WHERE resolution = 0")?,
+            },
+            Part {
+                name: "5 min rollups",
+                bytes: share(rollups),
+                samples: number("SELECT sum(samples) / 7 FROM blocks WHERE resolution > 0")?,
+            },
+            Part {
+                name: "hourly rows",
+                bytes: pages("name = 'rollup_1h'")?,
+                samples: number("SELECT count(*) FROM rollup_1h")?,
+            },
+            Part {
+                name: "names and the rest",
+                bytes: pages(&format!("name NOT IN ({list})"))?,
+                samples: 0,
+            },
+            Part {
+                name: "free",
+                bytes: number(
+                    "SELECT freelist_count * page_size FROM pragma_freelist_count, pragma_page_size",
+                )?,
+                samples: 0,
+            },
+        ])
     }
 
     /// Runs a statement: the names of its columns, then each row until `row` says enough.

@@ -1,13 +1,14 @@
 //! store: the one thread that writes. It takes batches off the queue, commits them, tells the
 //! counters and the board how it went, and checkpoints.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::mpsc::SyncSender;
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::open::wal_size;
-use super::{OpenError, Store, Times};
+use super::{Limits, OpenError, Store, Times};
 use crate::model::Clock;
 use crate::pipeline::{Batch, Board, Counters, Queue, Source};
 
@@ -39,8 +40,29 @@ pub struct WriterSettings {
     pub board: Arc<Board>,
     /// For upkeep.
     pub clock: Arc<dyn Clock>,
+    /// What it is told while it runs.
+    pub orders: Arc<Orders>,
     /// How often the inbox of SQL clients is looked at when no beat comes.
     pub inbox_every: Duration,
+}
+
+/// What the writer can be told while it runs; [`Queue::nudge`] makes it look.
+#[derive(Debug, Default)]
+pub struct Orders {
+    limits: Mutex<Option<Limits>>,
+    compact: Mutex<Vec<SyncSender<Result<(), String>>>>,
+}
+
+impl Orders {
+    /// Keeps so much from now on.
+    pub fn keep(&self, limits: Limits) {
+        *self.limits.lock().unwrap_or_else(|e| e.into_inner()) = Some(limits);
+    }
+
+    /// Does all upkeep at once, and says so when it is done.
+    pub fn compact(&self, done: SyncSender<Result<(), String>>) {
+        self.compact.lock().unwrap_or_else(|e| e.into_inner()).push(done);
+    }
 }
 
 /// The running thread.
@@ -137,6 +159,9 @@ fn run(mut store: Store, full: Option<OpenError>, s: &WriterSettings) -> usize {
             }
         }
         checkpoint(&store, s);
+        if !broken {
+            obey(&mut store, s);
+        }
         look_at_file(&store, s);
     }
     s.queue.len()
@@ -178,9 +203,28 @@ fn while_more(store: &mut Store, s: &WriterSettings, mut more: bool) -> bool {
     false
 }
 
+fn obey(store: &mut Store, s: &WriterSettings) {
+    if let Some(limits) = s.orders.limits.lock().unwrap_or_else(|e| e.into_inner()).take() {
+        store.set_limits(limits);
+    }
+    let asked = std::mem::take(&mut *s.orders.compact.lock().unwrap_or_else(|e| e.into_inner()));
+    if asked.is_empty() {
+        return;
+    }
+    let done = store.compact(times(s)).map_err(|e| explain(&e, store.path()));
+    for reply in asked {
+        // Whoever asked may have gone.
+        let _unused = reply.try_send(done.clone());
+    }
+}
+
+fn times(s: &WriterSettings) -> Times {
+    Times { wall: s.clock.wall_ms(), boot: s.clock.boot_ms() }
+}
+
 /// Seals, rolls up, merges, prunes: a little now. Whether the connection is not to be used any more.
 fn upkeep(store: &mut Store, s: &WriterSettings) -> bool {
-    let now = Times { wall: s.clock.wall_ms(), boot: s.clock.boot_ms() };
+    let now = times(s);
     loop {
         match store.upkeep(now, UPKEEP) {
             Ok(true) if s.queue.is_empty() && !s.queue.is_closed() => checkpoint(store, s),
