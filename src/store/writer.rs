@@ -141,7 +141,7 @@ fn run(mut store: Store, full: Option<OpenError>, s: &WriterSettings) -> usize {
                 }
                 s.queue.recycle(&mut batches);
                 s.board.ok(SUBJECT);
-                broken = while_more(&mut store, s, written.more);
+                broken = while_more(&mut store, s, written.more) || upkeep(&mut store, s);
             }
             Err(e) => {
                 broken = failed(&store, s, &e);
@@ -158,7 +158,6 @@ fn run(mut store: Store, full: Option<OpenError>, s: &WriterSettings) -> usize {
         checkpoint(&store, s);
         if !broken {
             obey(&mut store, s);
-            upkeep(&mut store, s);
         }
         look_at_file(&store, s);
     }
@@ -220,19 +219,19 @@ fn times(s: &WriterSettings) -> Times {
     Times { wall: s.clock.wall_ms(), boot: s.clock.boot_ms() }
 }
 
-/// Seals, rolls up, merges, prunes: a little now; a failure is found again at the next commit.
-fn upkeep(store: &mut Store, s: &WriterSettings) {
+/// Seals, rolls up, merges, prunes: a little now. Whether the connection is not to be used any more.
+fn upkeep(store: &mut Store, s: &WriterSettings) -> bool {
     let now = times(s);
     loop {
         match store.upkeep(now, UPKEEP) {
             Ok(true) if s.queue.is_empty() && !s.queue.is_closed() => checkpoint(store, s),
             Ok(_) => {
                 s.board.ok(UPKEEP_SUBJECT);
-                return;
+                return false;
             }
             Err(e) => {
                 s.board.fail(UPKEEP_SUBJECT, explain(&e, store.path()));
-                return;
+                return !is_busy(&e);
             }
         }
     }
