@@ -101,12 +101,13 @@ struct Beater {
 
 impl Beat {
     /// Starts the thread. Its first reading is taken at once, unless the database already holds
-    /// that moment (`newest_ts`, ms since 1970 UTC).
+    /// that moment (`newest_ts`, ms since 1970 UTC). `held` is dropped when it ends, however it does.
     pub fn spawn(
         shared: Shared,
         config: Arc<Config>,
         database: std::path::PathBuf,
         newest_ts: Option<i64>,
+        held: impl Send + 'static,
     ) -> std::io::Result<(Self, JoinHandle<()>)> {
         let alarm = Alarm::new()?;
         let beat = Self { mailbox: Arc::default(), bell: alarm.bell() };
@@ -123,10 +124,12 @@ impl Beat {
             running: Vec::new(),
             spare: Vec::new(),
         };
-        let thread = std::thread::Builder::new()
-            .name("beat".into())
-            .stack_size(256 << 10)
-            .spawn(move || beater.run(newest_ts))?;
+        let thread = std::thread::Builder::new().name("beat".into()).stack_size(256 << 10).spawn(
+            move || {
+                let _held = held;
+                beater.run(newest_ts);
+            },
+        )?;
         Ok((beat, thread))
     }
 

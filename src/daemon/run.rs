@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use serde_json::json;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 use super::beat::{Beat, Command, Rate, Shared};
 use super::control::{self, Request, Response};
@@ -34,6 +34,15 @@ pub struct Options {
     pub verbose: bool,
 }
 
+/// Held by a thread; tells when it ends.
+struct Ending(Arc<Notify>);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.0.notify_one();
+    }
+}
+
 struct Daemon {
     options: Options,
     database: PathBuf,
@@ -42,6 +51,7 @@ struct Daemon {
     shared: Shared,
     beat: Beat,
     orders: Arc<Orders>,
+    ended: Arc<Notify>,
     config: Mutex<Arc<Config>>,
     http: Option<http::Hosts>,
     listening: Option<std::net::SocketAddr>,
@@ -68,6 +78,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         counters,
         clock,
     };
+    let ended = Arc::new(Notify::new());
     let orders = Arc::new(Orders::default());
     orders.keep(config.limits);
     let (store, full) = Store::open_or_wait(&database, &system, Arc::clone(&shared.registry))?;
@@ -83,10 +94,17 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
             orders: Arc::clone(&orders),
             inbox_every: inbox_every(config.interval),
         },
+        Ending(Arc::clone(&ended)),
     )
     .context("cannot start the store thread")?;
-    let (beat, thread) = Beat::spawn(shared.clone(), Arc::clone(&config), database.clone(), newest)
-        .context("cannot start the beat thread")?;
+    let (beat, thread) = Beat::spawn(
+        shared.clone(),
+        Arc::clone(&config),
+        database.clone(),
+        newest,
+        Ending(Arc::clone(&ended)),
+    )
+    .context("cannot start the beat thread")?;
 
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -100,6 +118,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         shared: shared.clone(),
         beat: beat.clone(),
         orders,
+        ended,
         config: Mutex::new(config),
         http: None,
         listening: None,
@@ -117,6 +136,10 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     anyhow::ensure!(
         writer.is_finished(),
         "the last samples could not be written within a second; what was committed before is safe"
+    );
+    anyhow::ensure!(
+        !thread.is_finished() || thread.join().is_ok(),
+        "the beat thread panicked; please report this"
     );
     match writer.join() {
         Ok(0) => {}
@@ -176,6 +199,9 @@ async fn serve(mut daemon: Daemon) -> anyhow::Result<()> {
     let mut watchdog = watchdog();
     loop {
         tokio::select! {
+            // Only a panic gets here: what is not collected or not stored any more is not to look
+            // alive, and whoever supervises us starts us again.
+            () = daemon.ended.notified() => break,
             _ = interrupt.recv() => break,
             _ = terminate.recv() => break,
             _ = hangup.recv() => {

@@ -73,16 +73,19 @@ pub struct Writer {
 
 impl Writer {
     /// Starts it. It ends when the queue is closed and empty. `full`: the store is yet to be opened,
-    /// because there was no room for it.
+    /// because there was no room for it. `held` is dropped when the thread ends, however it does.
     pub fn spawn(
         store: Store,
         full: Option<OpenError>,
         settings: WriterSettings,
+        held: impl Send + 'static,
     ) -> std::io::Result<Self> {
-        let thread = std::thread::Builder::new()
-            .name("store".into())
-            .stack_size(256 << 10)
-            .spawn(move || run(store, full, &settings))?;
+        let thread = std::thread::Builder::new().name("store".into()).stack_size(256 << 10).spawn(
+            move || {
+                let _held = held;
+                run(store, full, &settings)
+            },
+        )?;
         Ok(Self { thread })
     }
 
