@@ -168,8 +168,8 @@ fn a_clock_ten_years_ahead_deletes_nothing() {
 
 #[test]
 fn the_files_stay_within_their_bound_also_beside_a_reader() {
-    const SERIES: usize = 2_000;
-    let cap = 8 << 20;
+    const SERIES: usize = 500;
+    let cap = 4 << 20;
     let mut rig = rig(&names(SERIES), Limits { max_size: cap, ..Limits::default() });
     let mut noise = 1u64;
     let mut written = 0u64;
