@@ -11,7 +11,7 @@ use tokio::sync::{Notify, oneshot};
 
 use super::beat::{Beat, Command, Rate, Shared};
 use super::control::{self, Request, Response};
-use super::log;
+use super::{log, memory};
 use crate::config::Config;
 use crate::http;
 use crate::model::{Clock, Interval, SystemClock, parse_duration};
@@ -20,6 +20,8 @@ use crate::store::{Orders, Store, Writer, WriterSettings};
 
 /// How long the last commit may take once somebody wants us gone.
 const FAREWELL: Duration = Duration::from_millis(900);
+/// When what only starting needed is given back.
+const SETTLED: Duration = Duration::from_secs(3);
 /// The beat thread answers in microseconds, unless a collector hangs in the kernel.
 const BEAT_PATIENCE: Duration = Duration::from_secs(4);
 
@@ -91,6 +93,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
             counters: Arc::clone(&shared.counters),
             board: Arc::clone(&shared.board),
             clock: Arc::clone(&shared.clock),
+            rested: memory::give_back,
             orders: Arc::clone(&orders),
             inbox_every: inbox_every(config.interval),
         },
@@ -197,6 +200,11 @@ async fn serve(mut daemon: Daemon) -> anyhow::Result<()> {
     daemon.greet();
     let _unused = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     let mut watchdog = watchdog();
+    // By then everything has run once.
+    tokio::spawn(async {
+        tokio::time::sleep(SETTLED).await;
+        memory::give_back();
+    });
     loop {
         tokio::select! {
             // Only a panic gets here: what is not collected or not stored any more is not to look

@@ -21,6 +21,7 @@ pub(super) struct Upkeep {
     /// Groups whose blocks may be worth merging, once somebody looked.
     groups: Option<Vec<(i64, i64)>>,
     pruned_at: Option<i64>,
+    worked: bool,
 }
 
 impl Upkeep {
@@ -44,11 +45,18 @@ impl Store {
     pub fn upkeep(&mut self, now: Times, budget: Duration) -> Result<bool, SqlError> {
         let start = Instant::now();
         while self.step(now, false)? {
+            self.upkeep.worked = true;
             if start.elapsed() >= budget {
                 return Ok(true);
             }
         }
         Ok(false)
+    }
+
+    /// Whether upkeep did anything since the last call; its working space is given back.
+    pub fn rest(&mut self) -> bool {
+        self.upkeep.scratch = Scratch::default();
+        std::mem::take(&mut self.upkeep.worked)
     }
 
     /// Does everything there is to do, also what is not worth it yet.
@@ -67,7 +75,7 @@ impl Store {
             return Ok(false);
         }
         let Self { conn, upkeep, sealed_until, .. } = self;
-        let Upkeep { scratch, pruner, limits, groups, pruned_at } = upkeep;
+        let Upkeep { scratch, pruner, limits, groups, pruned_at, .. } = upkeep;
         if (all || seal::due(conn, now.wall)?) && seal::seal(conn, now.wall, scratch)? {
             *sealed_until = state::get(conn, state::SEALED_UNTIL)?.unwrap_or(i64::MIN);
             *groups = None;

@@ -40,6 +40,8 @@ pub struct WriterSettings {
     pub board: Arc<Board>,
     /// For upkeep.
     pub clock: Arc<dyn Clock>,
+    /// Called after work that needed much memory.
+    pub rested: fn(),
     /// What it is told while it runs.
     pub orders: Arc<Orders>,
     /// How often the inbox of SQL clients is looked at when no beat comes.
@@ -228,7 +230,10 @@ fn upkeep(store: &mut Store, s: &WriterSettings) -> bool {
     loop {
         match store.upkeep(now, UPKEEP) {
             Ok(true) if s.queue.is_empty() && !s.queue.is_closed() => checkpoint(store, s),
-            Ok(_) => {
+            Ok(more) => {
+                if !more && store.rest() {
+                    (s.rested)();
+                }
                 s.board.ok(UPKEEP_SUBJECT);
                 return false;
             }
