@@ -19,6 +19,9 @@ mod stream;
 mod timestamps;
 mod values;
 
+#[cfg(test)]
+mod tests;
+
 pub use error::Corrupt;
 pub use timestamps::{Timestamps, decode_timestamps, encode_timestamps};
 pub use values::{decode_values, encode_values};

@@ -23,7 +23,7 @@ const DELTA_RUNS_DELTAS: u8 = 6;
 /// How many of the plans, best estimate first, are tried in earnest.
 const TRIED: usize = 2;
 /// Of two estimates this much apart the worse is not tried: more than they are ever wrong.
-const HOPELESS: f32 = 1.15;
+const HOPELESS: f32 = 1.03;
 
 /// Working space of this file.
 #[derive(Debug, Default)]
@@ -171,73 +171,78 @@ pub(super) fn read(
         _ => runs,
     };
     stream::read(main, main_count, bytes, &mut s.stream, &mut s.deltas)?;
+    let main = &s.deltas[..];
     numbers.clear();
     match plan {
         LEVELS => {
             numbers.push(0);
-            numbers.extend_from_slice(&s.deltas);
+            numbers.extend_from_slice(main);
         }
         DELTAS => {
             numbers.push(0);
-            add_up(0, &s.deltas, numbers);
+            numbers.extend_from_slice(main);
+            add_up(numbers);
         }
         DELTAS2 => {
             numbers.extend([0, alone]);
-            let (mut delta, mut level) = (alone, alone);
-            numbers.extend(s.deltas.iter().map(|&d| {
-                delta = delta.wrapping_add(d);
-                level = level.wrapping_add(delta);
-                level
-            }));
+            numbers.extend_from_slice(main);
+            add_up(&mut numbers[1..]);
+            add_up(numbers);
         }
         _ => {
-            s.runs.numbers.clear();
-            match plan {
-                RUNS => {
-                    s.runs.numbers.push(0);
-                    s.runs.numbers.extend_from_slice(&s.deltas);
-                }
-                DELTA_RUNS => s.runs.numbers.extend_from_slice(&s.deltas),
-                _ => {
-                    s.runs.numbers.push(alone);
-                    add_up(alone, &s.deltas, &mut s.runs.numbers);
-                }
-            }
             stream::read(lengths, runs, bytes, &mut s.stream, &mut s.runs.lengths)?;
-            let mut level = 0i64;
-            if plan >= DELTA_RUNS {
-                numbers.push(0);
+            let (first, numbers_of_runs) = match plan {
+                RUNS => (0, main),
+                DELTA_RUNS => (main[0], &main[1..]),
+                _ => (alone, main),
+            };
+            numbers.resize(count, 0);
+            let levels = &mut numbers[count - spread..];
+            levels[0] = first;
+            // Only where a run begins is there a difference; adding up fills the rest.
+            if matches!(plan, RUNS | DELTA_RUNS) {
+                let mut last = first;
+                let jumps = numbers_of_runs.iter().map(|&number| {
+                    let jump = number.wrapping_sub(last);
+                    last = number;
+                    jump
+                });
+                scatter(jumps, &s.runs.lengths, levels)?;
+            } else {
+                scatter(numbers_of_runs.iter().copied(), &s.runs.lengths, levels)?;
             }
-            for (i, &number) in s.runs.numbers.iter().enumerate() {
-                let left = count - numbers.len();
-                let length = match s.runs.lengths.get(i) {
-                    // Each run still to come has one number at least.
-                    Some(&less_one) if (0..left as i64).contains(&less_one) => {
-                        less_one as usize + 1
-                    }
-                    Some(_) => return Err(Corrupt::Invalid("a run goes past the end")),
-                    None => left,
-                };
-                if length == 0 {
-                    return Err(Corrupt::Invalid("a run goes past the end"));
-                }
-                if plan < DELTA_RUNS {
-                    numbers.resize(numbers.len() + length, number);
-                } else {
-                    numbers.extend((0..length).map(|_| {
-                        level = level.wrapping_add(number);
-                        level
-                    }));
-                }
+            add_up(levels);
+            if plan >= DELTA_RUNS {
+                add_up(numbers);
             }
         }
     }
     Ok(())
 }
 
-fn add_up(mut level: i64, deltas: &[i64], out: &mut Vec<i64>) {
-    out.extend(deltas.iter().map(|&delta| {
-        level = level.wrapping_add(delta);
-        level
-    }));
+/// Puts each jump where its run begins.
+fn scatter(
+    jumps: impl Iterator<Item = i64>,
+    lengths: &[i64],
+    levels: &mut [i64],
+) -> Result<(), Corrupt> {
+    let mut at = 0u64;
+    for (jump, &less_one) in jumps.zip(lengths) {
+        // Saturating, for a negative length is a very large one here.
+        at = at.saturating_add(less_one as u64).saturating_add(1);
+        match levels.get_mut(usize::try_from(at).unwrap_or(usize::MAX)) {
+            Some(level) => *level = jump,
+            None => return Err(Corrupt::Invalid("a run goes past the end")),
+        }
+    }
+    Ok(())
+}
+
+/// Each number plus all before it.
+fn add_up(numbers: &mut [i64]) {
+    let mut sum = 0i64;
+    for number in numbers {
+        sum = sum.wrapping_add(*number);
+        *number = sum;
+    }
 }
