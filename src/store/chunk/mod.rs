@@ -9,6 +9,7 @@
 mod bins;
 mod bits;
 mod bytes;
+mod changes;
 mod error;
 mod estimate;
 mod form;

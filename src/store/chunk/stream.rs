@@ -16,7 +16,7 @@ const PACKED: u8 = 1;
 /// The distance from the least one, through pco as `u32`.
 const PCO32: u8 = 2;
 /// The distance from the least one, through pco as `u64`.
-const PCO64: u8 = 3;
+pub(super) const PCO64: u8 = 3;
 
 /// Below this many numbers a table of bins has nothing to learn from.
 const PCO_MIN: usize = 24;

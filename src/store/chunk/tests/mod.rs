@@ -105,6 +105,14 @@ fn cases() -> Vec<(&'static str, Vec<f64>)> {
         }
         level as f64
     });
+    let (mut level, mut busy) = (0, false);
+    column("busy_and_idle", 1200, &mut |_, r| {
+        busy ^= r.below(40) == 0;
+        if r.below(40) < if busy { 37 } else { 1 } {
+            level += 1 + r.below(30);
+        }
+        level as f64
+    });
     let (mut level, mut speed) = (0, 0);
     column("rates", 900, &mut |_, r| {
         if r.below(30) == 0 {

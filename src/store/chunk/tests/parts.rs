@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::super::bits::{BitReader, BitWriter, width};
 use super::super::bytes::{Bytes, put_varint, unzigzag, zigzag};
 use super::super::form::{self, Form};
-use super::super::{Corrupt, ratio};
+use super::super::{Corrupt, changes, ratio};
 
 #[test]
 fn zigzag_puts_small_magnitudes_first() {
@@ -96,6 +96,25 @@ proptest! {
         }
         prop_assert!(reader.finish().is_ok());
         prop_assert!(bytes.end().is_ok());
+    }
+
+    #[test]
+    fn changes_come_back(
+        runs in prop::collection::vec((1usize..200, 1usize..4), 1..60),
+        spared in 0usize..4,
+    ) {
+        let mut numbers = Vec::new();
+        for (i, (long, short)) in runs.into_iter().enumerate() {
+            numbers.resize(numbers.len() + if i % 4 == spared { long } else { short }, i as i64);
+        }
+        let mut out = b"x".to_vec();
+        changes::write(&numbers, &mut out);
+        prop_assert!(!out[1..].ends_with(&[0]));
+        let mut lengths = Vec::new();
+        changes::read(&mut Bytes(&out[1..]), numbers.len(), &mut lengths).unwrap();
+        let of_runs = numbers.chunk_by(|a, b| a == b).map(|run| run.len() as i64 - 1);
+        lengths.push(numbers.len() as i64 - lengths.iter().map(|l| l + 1).sum::<i64>() - 1);
+        prop_assert!(of_runs.eq(lengths.iter().copied()));
     }
 
     #[test]

@@ -32,6 +32,7 @@ fn regular_ones_are_never_listed() {
     round_trip(&[i64::MIN, i64::MAX]);
     round_trip(&[i64::MIN, 0, i64::MAX]);
     round_trip(&[i64::MIN, -1, 0, i64::MAX]);
+    round_trip(&[-6_000_000_000_000_000_000, 0, 6_000_000_000_000_000_000]);
 }
 
 #[test]
