@@ -27,7 +27,13 @@ fuzz_target!(|data: &[u8]| {
         bytes.chunks_exact(8).map(|b| i64::from_le_bytes(b.try_into().unwrap())).collect()
     } else {
         let mut ts = 0;
-        bytes.iter().map(|&b| { ts += i64::from(b % 8) * i64::from(*low); ts }).collect()
+        bytes
+            .iter()
+            .map(|&b| {
+                ts += i64::from(b % 8) * i64::from(*low);
+                ts
+            })
+            .collect()
     };
     list.sort_unstable();
     if !list.is_empty() {

@@ -1,4 +1,4 @@
-//! store: what a list of integers would cost, from a histogram; a hundredth of pco's work.
+//! store: what a list of integers would cost, from a histogram; a small part of pco's work.
 
 use super::bits::width;
 use super::bytes::zigzag;

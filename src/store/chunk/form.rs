@@ -50,7 +50,7 @@ const PARTS: [f64; MAX_PLACES as usize + 1] = [
 /// To the nearest integer; without SSE 4.1 `f64::round` is a call.
 fn round(scaled: f64) -> Option<i64> {
     const MAGIC: f64 = 1.5 * (1u64 << 52) as f64;
-    (scaled.abs() < MAX_SCALED).then(|| ((scaled + MAGIC) - MAGIC) as i64)
+    (scaled.abs() < MAX_SCALED).then_some(((scaled + MAGIC) - MAGIC) as i64)
 }
 
 /// Bits whose order as integers is that of the numbers.

@@ -27,7 +27,8 @@ const WORTH: f32 = 0.05;
 
 /// How many of the plans, best estimate first, are tried in earnest.
 const TRIED: usize = 2;
-/// Of two estimates this much apart the worse is not tried: more than they are ever wrong.
+/// A plan with an estimate this much worse than the best is not among them. What it loses against
+/// trying all seven: 0.2 to 0.5 % of the recording; trying all takes four times as long.
 const HOPELESS: f32 = 1.03;
 
 /// Working space of this file.
@@ -79,16 +80,6 @@ fn differences(numbers: &[i64], out: &mut Vec<i64>) {
 
 /// Appends `numbers`, the first of which is 0, and which are not all the same.
 pub(super) fn write(numbers: &[i64], scratch: &mut PlanScratch, out: &mut Vec<u8>) {
-    write_best(numbers, TRIED, scratch, out);
-}
-
-/// As [`write`]; `tried` bounds how many plans are tried in earnest.
-pub(super) fn write_best(
-    numbers: &[i64],
-    tried: usize,
-    scratch: &mut PlanScratch,
-    out: &mut Vec<u8>,
-) {
     let s = scratch;
     differences(numbers, &mut s.deltas);
     differences(&s.deltas, &mut s.deltas2);
@@ -112,10 +103,10 @@ pub(super) fn write_best(
 
     let start = out.len();
     let mut trial = std::mem::take(&mut s.trial);
-    for (rank, &(bits, plan)) in plans.iter().take(tried).enumerate() {
+    for (rank, &(bits, plan)) in plans.iter().take(TRIED).enumerate() {
         if rank == 0 {
             write_as(plan, numbers, s, out);
-        } else if tried > TRIED || bits < plans[0].0 * HOPELESS {
+        } else if bits < plans[0].0 * HOPELESS {
             trial.clear();
             write_as(plan, numbers, s, &mut trial);
             if trial.len() < out.len() - start {

@@ -69,7 +69,7 @@ fn common_step(values: &[f64]) -> Option<(f64, f64)> {
     let mut step = *steps.first()?;
     // Euclid's algorithm on all of them at once; each round at least halves the step.
     loop {
-        if !(step > 256.0 * error) {
+        if step.is_nan() || step <= 256.0 * error {
             return None;
         }
         let mut rests = steps.iter().map(|d| {

@@ -29,11 +29,11 @@ fn mutated_columns() {
             for _ in 0..1 + round % 4 {
                 // Most of what matters stands in front.
                 let reach = if round % 2 == 0 { wrong.len() } else { wrong.len().min(40) };
-                let at = random.below(reach as u64) as usize;
+                let at = random.below(reach as i64) as usize;
                 wrong[at] ^= 1 << random.below(8);
             }
             let _ = decode(&wrong, values.len(), &mut scratch);
-            let _ = decode(&wrong, 1 + random.below(MAX_COUNT as u64) as usize, &mut scratch);
+            let _ = decode(&wrong, 1 + random.below(MAX_COUNT as i64) as usize, &mut scratch);
         }
     }
 }
@@ -47,7 +47,11 @@ fn a_column_cut_short_is_refused() {
             // A column may lose all of its body and be a constant one; changes do not say where
             // they end, and may by chance be as many.
             if decode(&bytes[..end], values.len(), &mut scratch).is_ok() {
-                assert!(end < 100 || name == "busy_and_idle", "{name} without its last {} bytes", bytes.len() - end);
+                assert!(
+                    end < 100 || name == "busy_and_idle",
+                    "{name} without its last {} bytes",
+                    bytes.len() - end
+                );
             }
         }
         let mut longer = bytes.clone();

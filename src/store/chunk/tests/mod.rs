@@ -24,8 +24,8 @@ impl Random {
         self.0
     }
 
-    fn below(&mut self, bound: u64) -> u64 {
-        self.bits() % bound
+    fn below(&mut self, bound: i64) -> i64 {
+        (self.bits() % bound as u64) as i64
     }
 }
 
@@ -60,7 +60,8 @@ fn cases() -> Vec<(&'static str, Vec<f64>)> {
     let mut column =
         |name: &'static str, count: usize, next: &mut dyn FnMut(usize, &mut Random) -> f64| {
             // Of its own, so that a case more changes no other one's fixture.
-            let mut random = Random(name.bytes().fold(1876, |seed, b| seed * 31 + u64::from(b)));
+            let mut random =
+                Random(name.bytes().fold(1876, |seed, b| seed.wrapping_mul(31) + u64::from(b)));
             let values = (0..count).map(|i| next(i, &mut random)).collect();
             columns.push((name, values));
         };
@@ -82,7 +83,7 @@ fn cases() -> Vec<(&'static str, Vec<f64>)> {
     });
     let mut total = 0;
     column("bursts", 600, &mut |_, r| {
-        total += 1u64 << (r.below(16) * r.below(4)) | r.below(8);
+        total += 1i64 << (r.below(16) * r.below(4)) | r.below(8);
         total as f64
     });
     let (mut level, mut speed) = (0, 1_000_000);
@@ -132,7 +133,7 @@ fn cases() -> Vec<(&'static str, Vec<f64>)> {
     column("ramp", 400, &mut |i, _| 1e9 + 15.0 * i as f64);
     let mut walk = 5_000;
     column("decimals", 1000, &mut |_, r| {
-        walk += r.below(41) as i64 - 20;
+        walk += r.below(41) - 20;
         walk as f64 / 100.0
     });
     let mut ticks = 0;
