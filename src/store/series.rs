@@ -5,7 +5,7 @@ use rusqlite::{Connection, blob::Blob, params};
 
 use super::block::{BlockError, Column, Directory, GROUP};
 use super::chunk::{Scratch, Timestamps};
-use super::merge::{join, report};
+use super::join::{join, report};
 use super::{SqlError, from_column, state};
 
 /// Enough of a block to hold its directory, nearly always.
