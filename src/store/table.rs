@@ -229,11 +229,11 @@ unsafe impl VTabCursor for Cursor<'_> {
         let (ts, value) = (self.column.ts[self.at], self.column.values[self.at]);
         match i {
             0 => ctx.set_result(&self.key),
-            1 => ctx.set_result(&format_timestamp(ts)),
-            2 if value.is_nan() => ctx.set_result(&rusqlite::types::Null),
-            2 => ctx.set_result(&value),
-            3 => ctx.set_result(&ts),
-            _ => ctx.set_result(&rusqlite::types::Null),
+            1 => ctx.set_result(format_timestamp(ts)),
+            2 if value.is_nan() => ctx.set_result(rusqlite::types::Null),
+            2 => ctx.set_result(value),
+            3 => ctx.set_result(ts),
+            _ => ctx.set_result(rusqlite::types::Null),
         }
     }
 
