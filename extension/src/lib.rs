@@ -75,6 +75,7 @@ fn start(conn: Connection) -> rusqlite::Result<bool> {
     let _ = tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .with_target(false)
+        .with_ansi(false)
         .without_time()
         .try_init();
     store::register(&conn)?;
