@@ -17,6 +17,17 @@ def missing(program):
     return f"apt-get install --no-install-recommends {PACKAGES[program]}"
 
 
+def versions():
+    """Of the peers that are here, by their packages, and of the SQLite in this Python."""
+    told = []
+    for package in dict.fromkeys(PACKAGES.values()):
+        asked = subprocess.run(["dpkg-query", "-W", "-f", "${Package} ${Version}", package],
+                               stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        if asked.returncode == 0:
+            told.append(asked.stdout)
+    return ", ".join([*told, f"SQLite {sqlite3.sqlite_version}"])
+
+
 def binary():
     """The release build of this tree."""
     subprocess.run(["cargo", "build", "--release", "--quiet", "--locked"], cwd=ROOT, check=True)
@@ -69,6 +80,18 @@ def plimsoll(program, work, series):
     told = subprocess.run(base + ["compact", "--json"], check=True, stdout=subprocess.PIPE).stdout
     os.remove(csv)
     return db, json.loads(told)["after"]
+
+
+def plimsoll_exact(program, db, series):
+    """How many samples come back as the very number that went in."""
+    statement = "select key, ts, value from samples_all('*')"
+    told = subprocess.run([program, "--db", db, "sql", "--format", "list", statement], check=True,
+                          stdout=subprocess.PIPE, text=True).stdout
+    back = {}
+    for line in told.splitlines():
+        key, ts, value = line.rsplit("|", 2)
+        back[key, int(ts)] = float(value)
+    return sum(back.get((key, t * 1000)) == v for key, times, values in series for t, v in zip(times, values))
 
 
 def prometheus_blocks(work, series):

@@ -148,6 +148,8 @@ def main():
                     "prometheus", f"--config.file={work}/prometheus.yml", f"--storage.tsdb.path={blocks}",
                     "--web.listen-address=127.0.0.1:PORT", "--storage.tsdb.retention.time=100y"]) as server:
                 row("Prometheus, HTTP", over_http(server), size)
+    print()
+    print(peers.versions())
     for name in ("rrdtool", "victoria-metrics", "prometheus"):
         if peers.missing(name):
             print(f"{name} is not here: {peers.missing(name)}")

@@ -73,20 +73,19 @@ def floats():
 
 
 def measure(program, work, series):
-    """Bytes by store, and notes."""
+    """Samples, bytes by store, and how many of the numbers two of them give back as they were."""
     count = sum(len(times) for _, times, _ in series)
-    found, notes = {}, []
-    _, parts = peers.plimsoll(program, work, series)
+    found, exact = {}, {}
+    db, parts = peers.plimsoll(program, work, series)
     sealed = parts["sealed samples"]
     if sealed["samples"] != count:
-        notes.append(f"plimsoll sealed {sealed['samples']} of {count} samples")
+        raise RuntimeError(f"plimsoll sealed {sealed['samples']} of {count} samples")
+    exact["plimsoll"] = peers.plimsoll_exact(program, db, series)
     found["plimsoll: sealed samples, blocks and their index"] = sealed["bytes"]
     if not peers.missing("victoria-metrics"):
         with peers.Victoria(work) as victoria:
             victoria.fill(series)
-            exact = victoria.exact(series)
-            if exact != count:
-                notes.append(f"VictoriaMetrics gives back {exact / count:.1%} of the values exactly")
+            exact["VictoriaMetrics"] = victoria.exact(series)
         found["VictoriaMetrics: data and indexdb, merged"] = victoria.bytes()
     if not peers.missing("promtool"):
         blocks = peers.prometheus_blocks(work, series)
@@ -100,7 +99,7 @@ def measure(program, work, series):
     found["CSV, gzip -6"] = len(subprocess.run(["gzip", "-6", "-c", text], check=True, stdout=subprocess.PIPE).stdout)
     found["SQLite: key and time as text in each row"] = peers.size(peers.sqlite_flat(work, series))
     found["SQLite: numbers, WITHOUT ROWID"] = peers.size(peers.sqlite_rows(work, series))
-    return count, found, notes
+    return count, found, exact
 
 
 def main():
@@ -111,22 +110,22 @@ def main():
     else:
         print(f"{path}: not there; only generated data", file=sys.stderr)
     program = peers.binary()
-    columns, notes = {}, []
+    columns = {}
     for kind, make in kinds.items():
         with tempfile.TemporaryDirectory(prefix="plimsoll-size-") as work:
-            series = make()
-            columns[kind] = measure(program, work, series)
-            notes += [f"{kind}: {note}" for note in columns[kind][2]]
-    stores = list(next(iter(columns.values()))[1])
+            columns[kind] = measure(program, work, make())
+    _, stores, readers = next(iter(columns.values()))
     print("| bytes a sample | " + " | ".join(columns) + " |")
     print("|---|" + "---|" * len(columns))
     for store in stores:
         cells = (f"{found[store] / count:.3f}" for count, found, _ in columns.values())
         print(f"| {store} | " + " | ".join(cells) + " |")
     print("| samples | " + " | ".join(f"{count:,}" for count, _, _ in columns.values()) + " |")
+    for reader in readers:
+        cells = (f"{exact[reader] / count:.1%}" for count, _, exact in columns.values())
+        print(f"| given back bit for bit by {reader} | " + " | ".join(cells) + " |")
     print()
-    for note in notes:
-        print(note)
+    print(peers.versions())
     for name in ("victoria-metrics", "promtool", "rrdtool"):
         if peers.missing(name):
             print(f"{name} is not here: {peers.missing(name)}")
