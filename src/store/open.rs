@@ -9,19 +9,11 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
 use super::dictionary::Dictionary;
 use super::read::read_only_uri;
+use super::schema::{APPLICATION_ID, SCHEMA, SCHEMA_VERSION};
 use super::state;
 use super::upkeep::Upkeep;
 use super::{Lock, OpenError, SqlError};
 use crate::model::Registry;
-
-/// `PLIM`: marks the file as ours (`file metrics.sqlite` shows it).
-pub const APPLICATION_ID: i64 = 0x504C_494D;
-/// The newest schema this program knows; `PRAGMA user_version`.
-pub const SCHEMA_VERSION: i64 = SCHEMA.len() as i64;
-
-/// What each version adds to the one before. A fresh database goes the same way as an old one, so
-/// that they cannot differ.
-const SCHEMA: [&str; 2] = [include_str!("sql/v1.sql"), include_str!("sql/v2.sql")];
 
 /// Older ones can corrupt a database when the write-ahead log is reset while it is read.
 const OLDEST_SQLITE: i32 = 3_051_003;

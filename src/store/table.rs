@@ -1,5 +1,6 @@
 //! store: `samples_all(key_glob, from, to)`: full resolution in SQL, back to the first sample that is
-//! kept, as a table-valued function of the connections that [`super::Reader`] opens.
+//! kept, as a table-valued function of the connections that [`super::Reader`] opens, and of any
+//! other SQLite that loads `extension/`.
 #![allow(unsafe_code, reason = "SQLite's interface of virtual tables is in C")]
 
 use std::borrow::Cow;
@@ -14,6 +15,7 @@ use rusqlite::{Connection, ffi};
 
 use super::block::Column;
 use super::chunk::Scratch;
+use super::schema::{APPLICATION_ID, SCHEMA_VERSION};
 use super::{SqlError, series};
 use crate::model::{Clock, Glob, SystemClock};
 use crate::wire::time::{format_timestamp, from_number, parse_when};
@@ -53,6 +55,8 @@ unsafe impl<'v> VTab<'v> for Table {
     ) -> Result<(Cow<'static, CStr>, Self), SqlError> {
         // SAFETY: the handle lives as long as the connection, and so longer than its tables.
         let db = unsafe { db.handle() };
+        // SAFETY: the same; the connection does not own it.
+        check(&unsafe { Connection::from_handle(db) }?)?;
         Ok((Cow::Borrowed(DECLARATION), Self { base: ffi::sqlite3_vtab::default(), db }))
     }
 
@@ -145,6 +149,23 @@ impl Cursor<'_> {
 
 fn failed(message: String) -> SqlError {
     SqlError::ModuleError(message)
+}
+
+/// Whether the database is one that can be read. The first use on a connection asks, not the
+/// loading: whoever loads the extension from ~/.sqliterc opens other databases too.
+fn check(conn: &Connection) -> Result<(), SqlError> {
+    let pragma = |name: &str| conn.pragma_query_value(None, name, |r| r.get::<_, i64>(0));
+    if pragma("application_id")? != APPLICATION_ID {
+        return Err(failed("samples_all: this database is not one of plimsoll's".into()));
+    }
+    let version = pragma("user_version")?;
+    if version > SCHEMA_VERSION {
+        return Err(failed(format!(
+            "samples_all: the database has schema version {version}, this samples_all knows \
+             versions up to {SCHEMA_VERSION}; use that of the newer plimsoll"
+        )));
+    }
+    Ok(())
 }
 
 /// A time in any form that the command line takes.

@@ -16,6 +16,7 @@ pub mod csv;
 mod export;
 pub mod exposition;
 pub mod json;
+mod shown;
 pub mod time;
 pub mod value;
 mod window;
@@ -25,6 +26,7 @@ use std::io::Read;
 use crate::model::Kind;
 
 pub use export::Exporter;
+use shown::shown;
 
 /// One sample as files hold it.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -159,23 +161,6 @@ pub fn is_gzip(head: &[u8]) -> bool {
 /// Excel and PowerShell put this before UTF-8.
 const BOM: &[u8] = b"\xef\xbb\xbf";
 
-/// A piece of input for an error message: short, and on one line.
-fn shown(text: &str) -> String {
-    const LONGEST: usize = 40;
-    let mut out = String::new();
-    for (place, c) in text.chars().enumerate() {
-        match c {
-            _ if place == LONGEST => {
-                out.push('…');
-                break;
-            }
-            c if c.is_control() => out.extend(c.escape_debug()),
-            c => out.push(c),
-        }
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -214,11 +199,5 @@ mod tests {
         assert!(is_gzip(&[0x1f, 0x8b, 0x08, 0x00]));
         assert!(!is_gzip(b"key"));
         assert!(!is_gzip(&[0x1f]));
-    }
-
-    #[test]
-    fn what_is_shown_of_input_is_short_and_one_line() {
-        assert_eq!(shown("\"a\nb\\"), "\"a\\nb\\");
-        assert_eq!(shown(&"x".repeat(1000)).chars().count(), 41);
     }
 }

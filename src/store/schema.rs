@@ -1,0 +1,11 @@
+//! store: the schema, version by version, and how a file says that it is one of plimsoll's.
+
+/// What each version adds to the one before. A fresh database goes the same way as an old one, so
+/// that they cannot differ.
+pub(super) const SCHEMA: [&str; 2] = [include_str!("sql/v1.sql"), include_str!("sql/v2.sql")];
+
+/// `PLIM`: marks the file as ours (`file metrics.sqlite` shows it).
+pub const APPLICATION_ID: i64 = 0x504C_494D;
+
+/// The newest schema this program knows; `PRAGMA user_version`.
+pub const SCHEMA_VERSION: i64 = SCHEMA.len() as i64;
