@@ -8,6 +8,7 @@
 //! ```
 
 pub mod block;
+mod carve;
 pub mod chunk;
 mod dictionary;
 mod error;
@@ -16,9 +17,12 @@ mod locate;
 mod lock;
 mod merge;
 mod open;
+mod pages;
 mod prune;
 mod read;
+mod repair;
 mod rollup;
+mod salvage;
 mod seal;
 mod sender;
 mod series;
@@ -35,6 +39,7 @@ pub use lock::{Lock, lock_path};
 pub use open::{APPLICATION_ID, SCHEMA_VERSION, Store, sizes};
 pub use prune::Limits;
 pub use read::{Cell, Known, Part, Reader, Row, Sizes};
+pub use salvage::Salvaged;
 pub use sender::Sender;
 pub use upkeep::Times;
 pub use value::{from_column, to_sql};
