@@ -16,6 +16,7 @@ mod inbox;
 mod locate;
 mod lock;
 mod merge;
+mod names;
 mod open;
 mod pages;
 mod prune;

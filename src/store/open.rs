@@ -121,37 +121,38 @@ impl Store {
     /// the kernel may have dropped the pages it could not write. A damaged database is set aside,
     /// and a new one begun.
     pub fn reopen(&mut self) -> Result<(), OpenError> {
-        let unclean = wal_size(&self.path) > 0;
         let opened = match self.damaged.take() {
             Some(why) => Err(why),
-            None => match connect(&self.path, &self.system).and_then(|conn| {
-                if unclean {
-                    look_at_newest(&conn, &self.path)?
-                }
-                Ok(conn)
-            }) {
-                Ok(conn) => Ok(conn),
+            None => match self.attempt() {
                 Err(e) if repair::is_ours_damaged(&self.path, &e) => Err(e.to_string()),
-                Err(e) => return Err(e),
+                other => Ok(other?),
             },
         };
-        self.conn = match opened {
-            Ok(conn) => conn,
-            Err(why) => {
-                self.set_aside(&why)?;
-                connect(&self.path, &self.system)?
-            }
-        };
+        if let Err(why) = opened {
+            self.set_aside(&why)?;
+            self.attempt()?;
+        }
         self.file = identity(&self.path);
         self.dictionary.forget();
         self.upkeep.forget();
-        self.salvage = match self.aside {
-            Some(stamp) => Some(Salvage::begin(&self.conn, &self.path, stamp)?),
-            None => Salvage::resume(&self.conn, &self.path)?,
+        Ok(())
+    }
+
+    fn attempt(&mut self) -> Result<(), OpenError> {
+        let unclean = wal_size(&self.path) > 0;
+        let conn = connect(&self.path, &self.system)?;
+        if unclean {
+            look_at_newest(&conn, &self.path)?;
+        }
+        let salvage = match self.aside {
+            Some(stamp) => Some(Salvage::begin(&conn, &self.path, stamp)?),
+            None => Salvage::resume(&conn, &self.path)?,
         };
-        self.aside = None;
         self.sealed_until =
-            sealed_until(&self.conn).map_err(|e| OpenError::from_sqlite(&self.path, e))?;
+            sealed_until(&conn).map_err(|e| OpenError::from_sqlite(&self.path, e))?;
+        self.conn = conn;
+        self.salvage = salvage;
+        self.aside = None;
         Ok(())
     }
 

@@ -12,13 +12,12 @@ use rusqlite::{Connection, params};
 use super::block::{Column, GROUP, decode};
 use super::carve::{Carver, Row, Table, ascending};
 use super::chunk::Scratch;
-use super::dictionary::labels_json;
+use super::names::{Name, names};
 use super::open::usual_roots;
 use super::repair::aside_path;
 use super::rollup::{self, STRETCH_MS};
 use super::seal::{Packed, insert_as};
 use super::{OpenError, SqlError, state};
-use crate::model::{Kind, parse_key};
 
 /// Less room than this on the disk, and moving rests: commits need it more.
 const RESERVE: u64 = 16 << 20;
@@ -557,92 +556,4 @@ impl Block {
             && start <= end;
         sane.then_some(Self { resolution, group, level, seq, start, end, data })
     }
-}
-
-/// A row of `series_dict`.
-struct Name {
-    id: i64,
-    system: i64,
-    job: String,
-    name: String,
-    labels: String,
-    key: String,
-    kind: String,
-    unit: String,
-    help: String,
-}
-
-/// Every series of which enough is left: by its row, or put together again from both indexes.
-fn names(carver: &Carver) -> Vec<Name> {
-    let mut names: Vec<Name> = Vec::new();
-    let mut known = HashSet::new();
-    for row in carver.all(Table::Series) {
-        let [_, Value::Integer(system), texts @ ..] = row.values.as_slice() else { continue };
-        let texts: Vec<&String> = (texts.iter())
-            .filter_map(|v| if let Value::Text(text) = v { Some(text) } else { None })
-            .collect();
-        let [job, name, labels, key, kind, unit, help] = texts.as_slice() else { continue };
-        if row.rowid > 0 && known.insert(row.rowid) {
-            names.push(Name {
-                id: row.rowid,
-                system: *system,
-                job: job.to_string(),
-                name: name.to_string(),
-                labels: labels.to_string(),
-                key: key.to_string(),
-                kind: kind.to_string(),
-                unit: unit.to_string(),
-                help: help.to_string(),
-            });
-        }
-    }
-    let keys: HashMap<i64, String> = (carver.all(Table::SeriesByKey).into_iter())
-        .filter_map(|row| match row.values.as_slice() {
-            [Value::Text(key), Value::Integer(id)] => Some((*id, key.clone())),
-            _ => None,
-        })
-        .collect();
-    for row in carver.all(Table::SeriesUnique) {
-        let [
-            Value::Integer(system),
-            Value::Text(job),
-            Value::Text(name),
-            Value::Text(labels),
-            Value::Integer(id),
-        ] = row.values.as_slice()
-        else {
-            continue;
-        };
-        if *id > 0 && known.insert(*id) {
-            names.push(Name {
-                id: *id,
-                system: *system,
-                job: job.clone(),
-                name: name.clone(),
-                labels: labels.clone(),
-                key: keys.get(id).cloned().unwrap_or_else(|| name.clone()),
-                kind: Kind::guess(name).as_str().to_owned(),
-                unit: String::new(),
-                help: String::new(),
-            });
-        }
-    }
-    for (id, key) in keys {
-        // The number must stay taken, or a new series would get the old one's samples.
-        if id > 0 && known.insert(id) {
-            let (name, labels) = parse_key(&key);
-            names.push(Name {
-                id,
-                system: 1,
-                job: "salvaged".to_owned(),
-                kind: Kind::guess(&name).as_str().to_owned(),
-                labels: labels_json(&labels),
-                name,
-                key,
-                unit: String::new(),
-                help: String::new(),
-            });
-        }
-    }
-    names
 }
