@@ -21,7 +21,7 @@ pub const SCHEMA_VERSION: i64 = SCHEMA.len() as i64;
 
 /// What each version adds to the one before. A fresh database goes the same way as an old one, so
 /// that they cannot differ.
-const SCHEMA: [&str; 2] = [include_str!("sql/v1.sql"), include_str!("sql/v2.sql")];
+pub(super) const SCHEMA: [&str; 2] = [include_str!("sql/v1.sql"), include_str!("sql/v2.sql")];
 
 /// Older ones can corrupt a database when the write-ahead log is reset while it is read.
 const OLDEST_SQLITE: i32 = 3_051_003;
@@ -309,16 +309,21 @@ fn connect(path: &Path, system: &str) -> Result<Connection, OpenError> {
          PRAGMA temp_store = MEMORY;",
     )
     .map_err(fail)?;
-    migrate(&mut conn, path)?;
+    migrate(&mut conn, path, &SCHEMA)?;
     name_system(&conn, system).map_err(fail)?;
     Ok(conn)
 }
 
 /// Brings the schema up to date. What an older plimsoll wrote is copied first.
-fn migrate(conn: &mut Connection, path: &Path) -> Result<(), OpenError> {
+pub(super) fn migrate(
+    conn: &mut Connection,
+    path: &Path,
+    schema: &[&str],
+) -> Result<(), OpenError> {
     let fail = |e| OpenError::from_sqlite(path, e);
     let version: i64 = conn.pragma_query_value(None, "user_version", |r| r.get(0)).map_err(fail)?;
-    if version == SCHEMA_VERSION {
+    let newest = schema.len() as i64;
+    if version == newest {
         return Ok(());
     }
     if version > 0 {
@@ -333,11 +338,11 @@ fn migrate(conn: &mut Connection, path: &Path) -> Result<(), OpenError> {
     let tx =
         conn.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).map_err(fail)?;
     let step = || -> Result<(), SqlError> {
-        for sql in &SCHEMA[version as usize..] {
+        for sql in schema.iter().skip(version as usize) {
             tx.execute_batch(sql)?;
         }
         tx.pragma_update(None, "application_id", APPLICATION_ID)?;
-        tx.pragma_update(None, "user_version", SCHEMA_VERSION)
+        tx.pragma_update(None, "user_version", newest)
     };
     step().and_then(|()| tx.commit()).map_err(fail)
 }

@@ -1,4 +1,6 @@
 //! store: tests of the whole room through what its users call.
 
 mod damage;
+mod mend;
 mod model;
+mod schema;
