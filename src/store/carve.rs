@@ -7,7 +7,7 @@ use std::path::Path;
 
 use rusqlite::types::Value;
 
-use super::pages::{Pages, word};
+use super::pages::{MOST_PAGES, Pages, word};
 
 /// What is looked for, by the name that the schema gives it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,7 +97,20 @@ impl Carver {
     /// Finds out which page belongs to which table. `usual_roots`: where a fresh database has them,
     /// for what the file's own schema does not tell any more.
     pub(super) fn open(path: &Path, usual_roots: &[(String, u32)]) -> std::io::Result<Self> {
-        let pages = Pages::open(path)?;
+        Self::open_part(path, usual_roots, MOST_PAGES)
+    }
+
+    /// Whether the file's schema is that of a database of ours. Looks at the front alone: what is
+    /// asked may be a disk.
+    pub(super) fn is_ours(path: &Path) -> std::io::Result<bool> {
+        let front = Self::open_part(path, &[], SCHEMA_WITHIN)?;
+        let told = front.roots_told();
+        let named = |name: &str| told.iter().any(|(n, _)| n == name);
+        Ok(named("series_dict") && named("system_dict") && named("samples"))
+    }
+
+    fn open_part(path: &Path, usual_roots: &[(String, u32)], most: u32) -> std::io::Result<Self> {
+        let pages = Pages::open(path, most)?;
         let mut carver = Self { owners: vec![None; pages.count() as usize + 1], pages };
         let map = carver.map();
         carver.claim(&[(Table::Schema, 1)], &map);
@@ -136,13 +149,6 @@ impl Carver {
             self.rows(page, &mut rows);
         }
         rows
-    }
-
-    /// Whether the file's schema is that of a database of ours.
-    pub(super) fn has_our_schema(&self) -> bool {
-        let told = self.roots_told();
-        let named = |name: &str| told.iter().any(|(n, _)| n == name);
-        named("series_dict") && named("system_dict") && named("samples")
     }
 
     fn roots_told(&self) -> Vec<(String, u32)> {

@@ -14,8 +14,8 @@ const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 const USUAL_PAGE: usize = 4_096;
 const LOG_HEADER: usize = 32;
 const FRAME_HEADER: usize = 24;
-/// No file of ours is larger; a damaged length must not become a large table in memory.
-const MOST_PAGES: u64 = 1 << 28;
+/// No file of ours is larger; a length that cannot be must not become a large table in memory.
+pub(super) const MOST_PAGES: u32 = 1 << 24;
 
 /// The pages of one file.
 #[derive(Debug)]
@@ -29,15 +29,15 @@ pub(super) struct Pages {
 }
 
 impl Pages {
-    /// Opens the file and reads the index out of its log.
-    pub(super) fn open(path: &Path) -> std::io::Result<Self> {
+    /// Opens the file, or so many pages of it, and reads the index out of its log.
+    pub(super) fn open(path: &Path, most: u32) -> std::io::Result<Self> {
         let file = File::open(path)?;
         let mut header = [0; 100];
         let got = read_some(&file, &mut header, 0);
         let size = page_size(&header[..got]).unwrap_or(USUAL_PAGE);
         let length = file.metadata()?.len();
         let mut pages = Self {
-            count: length.div_ceil(size as u64).min(MOST_PAGES) as u32,
+            count: length.div_ceil(size as u64).min(u64::from(most)) as u32,
             file,
             log: None,
             frames: HashMap::new(),
@@ -46,7 +46,7 @@ impl Pages {
         let mut name = path.as_os_str().to_owned();
         name.push("-wal");
         if let Ok(log) = File::open(PathBuf::from(name)) {
-            pages.index(&log);
+            pages.index(&log, most);
             pages.log = Some(log);
         }
         Ok(pages)
@@ -77,7 +77,7 @@ impl Pages {
     }
 
     /// Finds the committed frames of the log, as far as their checksums hold.
-    fn index(&mut self, log: &File) {
+    fn index(&mut self, log: &File, most: u32) {
         let mut log = std::io::BufReader::new(log);
         let mut header = [0; LOG_HEADER];
         if log.read_exact(&mut header).is_err() {
@@ -113,7 +113,7 @@ impl Pages {
             let pages = word(&frame, 4);
             if pages > 0 {
                 self.frames.extend(open.drain(..));
-                self.count = pages.min(MOST_PAGES as u32);
+                self.count = pages.min(most);
             }
         }
     }

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use super::carve::Carver;
-use super::open::{APPLICATION_ID, SCHEMA_VERSION, usual_roots};
+use super::open::{APPLICATION_ID, SCHEMA_VERSION};
 use super::pages::header_of;
 use super::{OpenError, SqlError};
 use crate::wire::time::format_timestamp;
@@ -34,8 +34,7 @@ pub(super) fn is_ours_damaged(path: &Path, e: &OpenError) -> bool {
 fn was_ours(path: &Path) -> bool {
     match header_of(path) {
         Some((APPLICATION_ID, version)) => version <= SCHEMA_VERSION,
-        _ => usual_roots()
-            .is_ok_and(|roots| Carver::open(path, &roots).is_ok_and(|old| old.has_our_schema())),
+        _ => Carver::is_ours(path).unwrap_or(false),
     }
 }
 

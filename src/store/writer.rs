@@ -136,6 +136,7 @@ fn run(mut store: Store, full: Option<OpenError>, s: &WriterSettings) -> usize {
             s.queue.rest(RETRY);
             continue;
         }
+        show_salvage(&store, s);
         let start = Instant::now();
         match store.commit(&batches) {
             Ok(written) => {
@@ -167,13 +168,17 @@ fn run(mut store: Store, full: Option<OpenError>, s: &WriterSettings) -> usize {
         if !broken {
             obey(&mut store, s);
         }
-        match store.salvaging() {
-            Some(what) => s.board.fail(SALVAGE, what),
-            None => s.board.forget(SALVAGE),
-        }
+        show_salvage(&store, s);
         look_at_file(&store, s);
     }
     s.queue.len()
+}
+
+fn show_salvage(store: &Store, s: &WriterSettings) {
+    match store.salvaging() {
+        Some(what) => s.board.fail(SALVAGE, what),
+        None => s.board.forget(SALVAGE),
+    }
 }
 
 /// Counts and reports it. Whether the connection is not to be used any more.

@@ -58,7 +58,7 @@ fn start_on(bytes: &[u8], what: &str) -> Outcome {
         assert_eq!(status.code(), Some(1), "{what}: {log}");
         assert!(!log.contains("panicked"), "{what}: {log}");
         let name = folder.db().display().to_string();
-        assert!(log.starts_with("plimsoll: ") && log.contains(&name), "{what}: {log}");
+        assert!(log.starts_with("error: ") && log.contains(&name), "{what}: {log}");
         let now = std::fs::read(folder.db()).expect("it is still there");
         assert!(now == bytes, "{what}: a failed start changed the file");
         look_at(&folder, what);
