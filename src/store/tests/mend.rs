@@ -62,7 +62,7 @@ fn breaks(sql: &str, check: &str, told: &str) {
 #[test]
 fn a_damaged_column_is_made_again_from_plain_rows() {
     breaks(
-        "UPDATE blocks SET data = CAST(substr(data, 1, length(data) - 1) || x'00' AS BLOB)
+        "UPDATE blocks SET data = CAST(substr(data, 1, length(data) - 4) || x'DEADBEEF' AS BLOB)
          WHERE resolution = 0",
         "sealed samples",
         "samples of b from 2023-11-14 22:13:20",
