@@ -347,6 +347,22 @@ fn a_time_that_was_hit_makes_no_sample_of_another_time() {
     assert_eq!(now.samples, was.samples, "blocks have them all");
 }
 
+#[test]
+fn a_disk_that_damages_everything_is_not_filled_with_files() {
+    let dir = folder();
+    let path = dir.path().join("m.sqlite");
+    std::fs::write(&path, small()).expect("writable");
+    let mut store = open(&path).expect("opens");
+    for round in 0..5 {
+        store.damaged("the test says so".into());
+        assert_eq!(store.reopen().is_ok(), round == 0, "round {round}");
+    }
+    let aside = (std::fs::read_dir(dir.path()).expect("a folder"))
+        .filter(|e| e.as_ref().is_ok_and(|e| e.path().to_string_lossy().ends_with('Z')))
+        .count();
+    assert_eq!(aside, 1);
+}
+
 /// Takes all it can of a damaged file; whatever happens, no panic and an end.
 fn live_with(bytes: &[u8]) {
     let dir = folder();
