@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
@@ -24,6 +24,9 @@ const BUSY: Duration = Duration::from_millis(250);
 /// The same when nothing else can be done meanwhile.
 const BUSY_AT_START: Duration = Duration::from_secs(5);
 
+/// A disk that damages whatever is written to it must not fill up with files that were set aside.
+const ASIDE_AGAIN: Duration = Duration::from_secs(60);
+
 /// The database, open for writing by this process alone.
 #[derive(Debug)]
 pub struct Store {
@@ -37,6 +40,8 @@ pub struct Store {
     file: Option<(u64, u64)>,
     /// A damaged database that was set aside, and whose names are not in the new one yet.
     aside: Option<i64>,
+    /// When that was last done.
+    aside_at: Option<Instant>,
     /// The damaged database whose rows are being moved into this one.
     pub(super) salvage: Option<Salvage>,
     /// What SQLite said of the open file: [`Store::reopen`] begins a new one.
@@ -81,6 +86,7 @@ impl Store {
             sealed_until: i64::MIN,
             conn: nowhere,
             aside: None,
+            aside_at: None,
             salvage: None,
             damaged: suspect.map(|e| e.to_string()),
             _lock: lock,
@@ -157,6 +163,14 @@ impl Store {
     }
 
     fn set_aside(&mut self, why: &str) -> Result<(), OpenError> {
+        if self.aside_at.is_some_and(|at| at.elapsed() < ASIDE_AGAIN) {
+            self.damaged = Some(why.to_owned());
+            return Err(OpenError::Unwritable {
+                path: self.path.clone(),
+                reason: "it was just begun and is damaged again".into(),
+                hint: "the disk or the memory of this machine loses data: have them checked",
+            });
+        }
         // A connection that is the last one to close would move the log into the damaged file.
         let nowhere =
             Connection::open_in_memory().map_err(|e| OpenError::from_sqlite(&self.path, e))?;
@@ -170,6 +184,7 @@ impl Store {
             self.damaged = Some(why.to_owned());
         })?;
         self.aside = Some(stamp);
+        self.aside_at = Some(Instant::now());
         let aside = repair::aside_path(&self.path, stamp);
         tracing::error!(
             "{why}; it was set aside as {} and a new one begun; \

@@ -147,8 +147,10 @@ impl Packed {
     }
 }
 
-fn pack(samples: &mut [Sample], scratch: &mut Scratch) -> Vec<Packed> {
+fn pack(samples: &mut Vec<Sample>, scratch: &mut Scratch) -> Vec<Packed> {
     samples.sort_unstable_by_key(|(series, ts, _)| (*series, *ts));
+    // What came late twice is listed twice, with the same row behind it.
+    samples.dedup_by_key(|(series, ts, _)| (*series, *ts));
     let mut blocks = Vec::new();
     for group in samples.chunk_by(|a, b| a.0.div_euclid(GROUP) == b.0.div_euclid(GROUP)) {
         let columns: Vec<Column> = group

@@ -153,8 +153,8 @@ fn run(mut store: Store, full: Option<OpenError>, s: &WriterSettings) -> usize {
             Err(e) => {
                 broken = failed(&mut store, s, &e);
                 s.queue.give_back(&mut batches);
-                if repair::is_damage(&e) && !s.queue.is_closed() {
-                    // A new file is begun at once.
+                if repair::is_damage(&e) {
+                    // A new file is begun at once, also for what is left at the end.
                     continue;
                 }
                 if s.queue.is_closed() {

@@ -327,6 +327,42 @@ fn a_file_cut_off_gives_what_it_still_has() {
     }
 }
 
+#[test]
+fn a_time_that_was_hit_makes_no_sample_of_another_time() {
+    let (bytes, was) = original();
+    let hit = pages(bytes, "samples", "leaf");
+    let page = (hit[hit.len() / 2] - 1) * 4096;
+    let mut damaged = bytes.clone();
+    let number = |at: usize| usize::from(u16::from_be_bytes([bytes[at], bytes[at + 1]]));
+    for cell in 50..60 {
+        // Its length, a header of four bytes, then the time in six.
+        let time = page + number(page + 8 + 2 * cell) + 5;
+        assert_eq!(damaged[time..time + 2], [0x01, 0x8B], "a time of 2023");
+        damaged[time] ^= if cell % 2 == 0 { 0x10 } else { 0x01 };
+    }
+    let dir = folder();
+    let path = salvage(&damaged, dir.path()).expect("salvaged");
+    let now = Contents::of(&path);
+    assert_eq!(now.plain, was.plain - 10);
+    assert_eq!(now.samples, was.samples, "blocks have them all");
+}
+
+#[test]
+fn a_disk_that_damages_everything_is_not_filled_with_files() {
+    let dir = folder();
+    let path = dir.path().join("m.sqlite");
+    std::fs::write(&path, small()).expect("writable");
+    let mut store = open(&path).expect("opens");
+    for round in 0..5 {
+        store.damaged("the test says so".into());
+        assert_eq!(store.reopen().is_ok(), round == 0, "round {round}");
+    }
+    let aside = (std::fs::read_dir(dir.path()).expect("a folder"))
+        .filter(|e| e.as_ref().is_ok_and(|e| e.path().to_string_lossy().ends_with('Z')))
+        .count();
+    assert_eq!(aside, 1);
+}
+
 /// Takes all it can of a damaged file; whatever happens, no panic and an end.
 fn live_with(bytes: &[u8]) {
     let dir = folder();
