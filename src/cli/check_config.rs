@@ -215,6 +215,7 @@ mod tests {
         http     http://127.0.0.1:1876/
                  also as a.example
         system   web1
+        keep     samples 30d, 5 min 400d, hours 10y; 64MB as plain rows, 1GiB in all
         queue    15m in memory when the disk is full
         ");
     }
@@ -228,6 +229,7 @@ mod tests {
 
         collect  nothing
         http     off
+        keep     samples 30d, 5 min 400d, hours 10y; 64MB as plain rows, 1GiB in all
         queue    15m in memory when the disk is full
         ");
     }

@@ -101,12 +101,13 @@ struct Beater {
 
 impl Beat {
     /// Starts the thread. Its first reading is taken at once, unless the database already holds
-    /// that moment (`newest_ts`, ms since 1970 UTC).
+    /// that moment (`newest_ts`, ms since 1970 UTC). `held` is dropped when it ends, however it does.
     pub fn spawn(
         shared: Shared,
         config: Arc<Config>,
         database: std::path::PathBuf,
         newest_ts: Option<i64>,
+        held: impl Send + 'static,
     ) -> std::io::Result<(Self, JoinHandle<()>)> {
         let alarm = Alarm::new()?;
         let beat = Self { mailbox: Arc::default(), bell: alarm.bell() };
@@ -123,10 +124,12 @@ impl Beat {
             running: Vec::new(),
             spare: Vec::new(),
         };
-        let thread = std::thread::Builder::new()
-            .name("beat".into())
-            .stack_size(256 << 10)
-            .spawn(move || beater.run(newest_ts))?;
+        let thread = std::thread::Builder::new().name("beat".into()).stack_size(256 << 10).spawn(
+            move || {
+                let _held = held;
+                beater.run(newest_ts);
+            },
+        )?;
         Ok((beat, thread))
     }
 
@@ -147,7 +150,12 @@ impl Beater {
         let now = self.now();
         let mut due: Vec<Due> = (0..self.running.len())
             .map(|entry| Due { entry, ts: self.schedule.first(entry, now) })
-            .filter(|d| newest_ts.is_none_or(|newest| newest < d.ts || newest > now.wall))
+            // What the database holds is not read again: it would get another value. An hourly
+            // series has no value for this moment, unless it is a full hour.
+            .filter(|d| {
+                let on_grid = d.ts % self.schedule.interval(d.entry).as_ms() == 0;
+                !on_grid || newest_ts.is_none_or(|newest| newest < d.ts || newest > now.wall)
+            })
             .collect();
         self.read(&mut due);
         loop {
@@ -182,8 +190,10 @@ impl Beater {
 
     /// Makes the collectors that the configuration asks for.
     fn set_up(&mut self) {
+        // A collector that goes on keeps its values until its next beat, which may be a day away.
+        let mut groups: Vec<(&str, Group)> = Vec::new();
         for old in self.running.drain(..) {
-            self.shared.latest.retire(old.group);
+            groups.push((old.name, old.group));
             self.shared.board.forget(&subject(old.name));
         }
         self.schedule = Schedule::default();
@@ -199,7 +209,10 @@ impl Beater {
                     JOB,
                     Arc::clone(&filter),
                 ),
-                group: self.shared.latest.group(),
+                group: match groups.iter().position(|(old, _)| *old == name) {
+                    Some(at) => groups.swap_remove(at).1,
+                    None => self.shared.latest.group(),
+                },
             });
         };
         for wanted in &self.config.collectors {
@@ -216,6 +229,9 @@ impl Beater {
             self.started_ms,
         );
         add(Own::NAME, self.config.interval, Err(own));
+        for (_, gone) in groups {
+            self.shared.latest.retire(gone);
+        }
     }
 
     /// Reads what is due, one batch for each moment.

@@ -12,6 +12,7 @@ mod beat;
 mod burst;
 pub mod control;
 mod log;
+mod memory;
 mod own;
 mod run;
 mod schedule;

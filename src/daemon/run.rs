@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use serde_json::json;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 use super::beat::{Beat, Command, Rate, Shared};
 use super::control::{self, Request, Response};
-use super::log;
+use super::{log, memory};
 use crate::config::Config;
 use crate::http;
 use crate::model::{Clock, Interval, SystemClock, parse_duration};
@@ -20,6 +20,8 @@ use crate::store::{Orders, Store, Writer, WriterSettings};
 
 /// How long the last commit may take once somebody wants us gone.
 const FAREWELL: Duration = Duration::from_millis(900);
+/// When what only starting needed is given back.
+const SETTLED: Duration = Duration::from_secs(3);
 /// The beat thread answers in microseconds, unless a collector hangs in the kernel.
 const BEAT_PATIENCE: Duration = Duration::from_secs(4);
 
@@ -34,6 +36,15 @@ pub struct Options {
     pub verbose: bool,
 }
 
+/// Held by a thread; tells when it ends.
+struct Ending(Arc<Notify>);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.0.notify_one();
+    }
+}
+
 struct Daemon {
     options: Options,
     database: PathBuf,
@@ -42,6 +53,7 @@ struct Daemon {
     shared: Shared,
     beat: Beat,
     orders: Arc<Orders>,
+    ended: Arc<Notify>,
     config: Mutex<Arc<Config>>,
     http: Option<http::Hosts>,
     listening: Option<std::net::SocketAddr>,
@@ -68,6 +80,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         counters,
         clock,
     };
+    let ended = Arc::new(Notify::new());
     let orders = Arc::new(Orders::default());
     orders.keep(config.limits);
     let (store, full) = Store::open_or_wait(&database, &system, Arc::clone(&shared.registry))?;
@@ -80,13 +93,21 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
             counters: Arc::clone(&shared.counters),
             board: Arc::clone(&shared.board),
             clock: Arc::clone(&shared.clock),
+            rested: memory::give_back,
             orders: Arc::clone(&orders),
             inbox_every: inbox_every(config.interval),
         },
+        Ending(Arc::clone(&ended)),
     )
     .context("cannot start the store thread")?;
-    let (beat, thread) = Beat::spawn(shared.clone(), Arc::clone(&config), database.clone(), newest)
-        .context("cannot start the beat thread")?;
+    let (beat, thread) = Beat::spawn(
+        shared.clone(),
+        Arc::clone(&config),
+        database.clone(),
+        newest,
+        Ending(Arc::clone(&ended)),
+    )
+    .context("cannot start the beat thread")?;
 
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -100,6 +121,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         shared: shared.clone(),
         beat: beat.clone(),
         orders,
+        ended,
         config: Mutex::new(config),
         http: None,
         listening: None,
@@ -117,6 +139,10 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     anyhow::ensure!(
         writer.is_finished(),
         "the last samples could not be written within a second; what was committed before is safe"
+    );
+    anyhow::ensure!(
+        !thread.is_finished() || thread.join().is_ok(),
+        "the beat thread panicked; please report this"
     );
     match writer.join() {
         Ok(0) => {}
@@ -174,8 +200,16 @@ async fn serve(mut daemon: Daemon) -> anyhow::Result<()> {
     daemon.greet();
     let _unused = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     let mut watchdog = watchdog();
+    // By then everything has run once.
+    tokio::spawn(async {
+        tokio::time::sleep(SETTLED).await;
+        memory::give_back();
+    });
     loop {
         tokio::select! {
+            // Only a panic gets here: what is not collected or not stored any more is not to look
+            // alive, and whoever supervises us starts us again.
+            () = daemon.ended.notified() => break,
             _ = interrupt.recv() => break,
             _ = terminate.recv() => break,
             _ = hangup.recv() => {

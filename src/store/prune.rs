@@ -43,7 +43,12 @@ impl Limits {
 
     /// Commits wait while a reader keeps the write-ahead log from being emptied and it is this long.
     pub(super) fn log_limit(&self) -> u64 {
-        (self.max_size / 16).max(4 << 20)
+        (self.max_size / 8).clamp(1 << 20, 64 << 20)
+    }
+
+    /// What the file itself may take: the log beside it has its own share.
+    fn file_limit(&self) -> u64 {
+        self.max_size.saturating_sub(self.log_limit())
     }
 }
 
@@ -123,12 +128,7 @@ impl Pruner {
     }
 
     /// Deletes a little of what is too much. True: there may be more.
-    pub(super) fn by_size(
-        &mut self,
-        conn: &Connection,
-        limits: &Limits,
-        log_bytes: u64,
-    ) -> Result<bool, SqlError> {
+    pub(super) fn by_size(&mut self, conn: &Connection, limits: &Limits) -> Result<bool, SqlError> {
         if !self.counted(conn)? {
             return Ok(true);
         }
@@ -136,8 +136,8 @@ impl Pruner {
             return Ok(true);
         }
         let pages = Pages::of(conn)?;
-        let used = (pages.all - pages.free) * pages.size + log_bytes;
-        if used > limits.max_size
+        let used = (pages.all - pages.free) * pages.size;
+        if used > limits.file_limit()
             && (drop_blocks(conn, 0)?
                 || self.drop_rows(conn)?
                 || drop_blocks(conn, FIVE_MINUTES_MS)?)
@@ -145,7 +145,7 @@ impl Pruner {
             return Ok(true);
         }
         // Free pages are used again; they go back when they are many, or when the bound is near.
-        let near = pages.all * pages.size + log_bytes > limits.max_size;
+        let near = pages.all * pages.size > limits.file_limit();
         if pages.free > 0 && (near || pages.free > (pages.all / 4).max(1_024)) {
             let mut vacuum = conn.prepare(&format!("PRAGMA incremental_vacuum({STEP_PAGES})"))?;
             let mut rows = vacuum.query([])?;

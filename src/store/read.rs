@@ -242,6 +242,12 @@ impl Reader {
         Ok((column.ts, column.values))
     }
 
+    /// Holds the present picture of the database until this reader is dropped.
+    #[cfg(test)]
+    pub(super) fn hold(&self) -> Result<(), SqlError> {
+        self.conn.execute_batch("BEGIN; SELECT count(*) FROM state;")
+    }
+
     /// Rows that SQL clients inserted and no daemon has taken in yet.
     pub fn inbox(&self) -> Result<u64, SqlError> {
         self.conn

@@ -17,7 +17,8 @@ const MOST_ROWS: usize = 65_536;
 /// The longest column a block gets.
 pub(super) const LONGEST: usize = 8_192;
 /// Older rows are sealed even if they are few.
-const OLDEST_MS: i64 = 2 * 3_600_000;
+const OLDEST_MS: i64 = 2 * HOUR_MS;
+const HOUR_MS: i64 = 3_600_000;
 
 /// Level of blocks that came late: they are merged into those whose time they share.
 pub(super) const LATE: i64 = 8;
@@ -73,6 +74,9 @@ pub(super) fn seal(conn: &Connection, now: i64, scratch: &mut Scratch) -> Result
 }
 
 /// The rows after `sealed`, whole moments only, and the last moment taken.
+///
+/// When nothing is left before `now`, time itself is sealed up to an hour ago: a machine that was
+/// switched off must not keep its last rollups waiting. Who sends later than that is late.
 fn unsealed(conn: &Connection, sealed: i64, now: i64) -> Result<(Vec<Sample>, i64), SqlError> {
     let mut statement = conn.prepare_cached(
         "SELECT series_id, ts, value FROM samples WHERE ts > ?1 AND ts <= ?2 ORDER BY ts",
@@ -85,7 +89,7 @@ fn unsealed(conn: &Connection, sealed: i64, now: i64) -> Result<(Vec<Sample>, i6
     while let Some(row) = rows.next()? {
         let ts = row.get(1)?;
         if full && ts != until {
-            break;
+            return Ok((samples, until));
         }
         until = ts;
         let series = row.get(0)?;
@@ -96,7 +100,7 @@ fn unsealed(conn: &Connection, sealed: i64, now: i64) -> Result<(Vec<Sample>, i6
         *count += 1;
         full |= samples.len() >= MOST_ROWS || *count >= LONGEST;
     }
-    Ok((samples, until))
+    Ok((samples, until.max(now - HOUR_MS)))
 }
 
 /// Rows that came late, and the number of the last one seen.

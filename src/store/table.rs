@@ -228,7 +228,7 @@ unsafe impl VTabCursor for Cursor<'_> {
     fn column(&self, ctx: &mut Context, i: c_int) -> Result<(), SqlError> {
         let (ts, value) = (self.column.ts[self.at], self.column.values[self.at]);
         match i {
-            0 => ctx.set_result(&self.key),
+            0 => ctx.set_result(self.key.as_str()),
             1 => ctx.set_result(format_timestamp(ts)),
             2 if value.is_nan() => ctx.set_result(rusqlite::types::Null),
             2 => ctx.set_result(value),

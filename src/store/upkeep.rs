@@ -7,7 +7,7 @@ use super::chunk::Scratch;
 use super::open::wal_size;
 use super::prune::{Limits, Pruner};
 use super::seal::FINAL;
-use super::{SqlError, Store, merge, rollup, seal, sizes, state};
+use super::{SqlError, Store, merge, rollup, seal, state};
 
 /// How often age is looked at.
 const PRUNE_EVERY_MS: i64 = 600_000;
@@ -21,6 +21,7 @@ pub(super) struct Upkeep {
     /// Groups whose blocks may be worth merging, once somebody looked.
     groups: Option<Vec<(i64, i64)>>,
     pruned_at: Option<i64>,
+    worked: bool,
 }
 
 impl Upkeep {
@@ -44,11 +45,18 @@ impl Store {
     pub fn upkeep(&mut self, now: Times, budget: Duration) -> Result<bool, SqlError> {
         let start = Instant::now();
         while self.step(now, false)? {
+            self.upkeep.worked = true;
             if start.elapsed() >= budget {
                 return Ok(true);
             }
         }
         Ok(false)
+    }
+
+    /// Whether upkeep did anything since the last call; its working space is given back.
+    pub fn rest(&mut self) -> bool {
+        self.upkeep.scratch = Scratch::default();
+        std::mem::take(&mut self.upkeep.worked)
     }
 
     /// Does everything there is to do, also what is not worth it yet.
@@ -62,9 +70,12 @@ impl Store {
     }
 
     fn step(&mut self, now: Times, all: bool) -> Result<bool, SqlError> {
-        let log: u64 = sizes(self.path())[1..].iter().map(|(_, bytes)| bytes).sum();
+        // What upkeep writes goes through the log too.
+        if self.log_is_full()? {
+            return Ok(false);
+        }
         let Self { conn, upkeep, sealed_until, .. } = self;
-        let Upkeep { scratch, pruner, limits, groups, pruned_at } = upkeep;
+        let Upkeep { scratch, pruner, limits, groups, pruned_at, .. } = upkeep;
         if (all || seal::due(conn, now.wall)?) && seal::seal(conn, now.wall, scratch)? {
             *sealed_until = state::get(conn, state::SEALED_UNTIL)?.unwrap_or(i64::MIN);
             *groups = None;
@@ -96,7 +107,7 @@ impl Store {
             }
             *pruned_at = Some(now.boot);
         }
-        pruner.by_size(conn, limits, log)
+        pruner.by_size(conn, limits)
     }
 
     /// How much is kept from now on.
@@ -107,7 +118,13 @@ impl Store {
 
     /// Whether a reader keeps the write-ahead log from being emptied, and it has grown as long as
     /// the bound on the whole allows: then commits have to wait.
-    pub(super) fn log_is_full(&self) -> bool {
-        wal_size(self.path()) > self.upkeep.limits.log_limit()
+    pub(super) fn log_is_full(&self) -> Result<bool, SqlError> {
+        let full = |store: &Self| wal_size(store.path()) > store.upkeep.limits.log_limit();
+        if !full(self) {
+            return Ok(false);
+        }
+        // Waits for readers a little, then says that they are there, which the size says too.
+        self.conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+        Ok(full(self))
     }
 }

@@ -40,6 +40,8 @@ pub struct WriterSettings {
     pub board: Arc<Board>,
     /// For upkeep.
     pub clock: Arc<dyn Clock>,
+    /// Called after work that needed much memory.
+    pub rested: fn(),
     /// What it is told while it runs.
     pub orders: Arc<Orders>,
     /// How often the inbox of SQL clients is looked at when no beat comes.
@@ -73,16 +75,19 @@ pub struct Writer {
 
 impl Writer {
     /// Starts it. It ends when the queue is closed and empty. `full`: the store is yet to be opened,
-    /// because there was no room for it.
+    /// because there was no room for it. `held` is dropped when the thread ends, however it does.
     pub fn spawn(
         store: Store,
         full: Option<OpenError>,
         settings: WriterSettings,
+        held: impl Send + 'static,
     ) -> std::io::Result<Self> {
-        let thread = std::thread::Builder::new()
-            .name("store".into())
-            .stack_size(256 << 10)
-            .spawn(move || run(store, full, &settings))?;
+        let thread = std::thread::Builder::new().name("store".into()).stack_size(256 << 10).spawn(
+            move || {
+                let _held = held;
+                run(store, full, &settings)
+            },
+        )?;
         Ok(Self { thread })
     }
 
@@ -117,14 +122,11 @@ fn run(mut store: Store, full: Option<OpenError>, s: &WriterSettings) -> usize {
             s.queue.rest(SPACING - last.elapsed());
             s.queue.take(&mut batches, Instant::now());
         }
-        if store.log_is_full() && !s.queue.is_closed() {
-            checkpoint(&store, s);
-            if store.log_is_full() {
-                s.board.fail(LOG_HELD, LOG_FULL.to_owned());
-                s.queue.give_back(&mut batches);
-                s.queue.rest(Duration::from_millis(250));
-                continue;
-            }
+        if !s.queue.is_closed() && store.log_is_full().unwrap_or(false) {
+            s.board.fail(LOG_HELD, LOG_FULL.to_owned());
+            s.queue.give_back(&mut batches);
+            s.queue.rest(Duration::from_millis(250));
+            continue;
         }
         s.board.ok(LOG_HELD);
         if broken && !reopen(&mut store, s) {
@@ -144,7 +146,7 @@ fn run(mut store: Store, full: Option<OpenError>, s: &WriterSettings) -> usize {
                 }
                 s.queue.recycle(&mut batches);
                 s.board.ok(SUBJECT);
-                broken = while_more(&mut store, s, written.more);
+                broken = while_more(&mut store, s, written.more) || upkeep(&mut store, s);
             }
             Err(e) => {
                 broken = failed(&store, s, &e);
@@ -161,7 +163,6 @@ fn run(mut store: Store, full: Option<OpenError>, s: &WriterSettings) -> usize {
         checkpoint(&store, s);
         if !broken {
             obey(&mut store, s);
-            upkeep(&mut store, s);
         }
         look_at_file(&store, s);
     }
@@ -223,19 +224,22 @@ fn times(s: &WriterSettings) -> Times {
     Times { wall: s.clock.wall_ms(), boot: s.clock.boot_ms() }
 }
 
-/// Seals, rolls up, merges, prunes: a little now; a failure is found again at the next commit.
-fn upkeep(store: &mut Store, s: &WriterSettings) {
+/// Seals, rolls up, merges, prunes: a little now. Whether the connection is not to be used any more.
+fn upkeep(store: &mut Store, s: &WriterSettings) -> bool {
     let now = times(s);
     loop {
         match store.upkeep(now, UPKEEP) {
             Ok(true) if s.queue.is_empty() && !s.queue.is_closed() => checkpoint(store, s),
-            Ok(_) => {
+            Ok(more) => {
+                if !more && store.rest() {
+                    (s.rested)();
+                }
                 s.board.ok(UPKEEP_SUBJECT);
-                return;
+                return false;
             }
             Err(e) => {
                 s.board.fail(UPKEEP_SUBJECT, explain(&e, store.path()));
-                return;
+                return !is_busy(&e);
             }
         }
     }

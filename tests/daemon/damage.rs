@@ -1,1 +1,169 @@
-//! To come.
+//! Damaged files: no crash, no hang, a sentence; and a start that fails leaves the file as it was.
+
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use crate::support::*;
+
+/// A database of a few hundred pages.
+fn original() -> Vec<u8> {
+    let folder = Folder::new();
+    let db = folder.filled();
+    sqlite3(
+        &db,
+        "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)
+         INSERT INTO metrics (key, value, timestamp)
+         SELECT 'bulk_' || (i % 100), i / 3.0, 1500000000 + i FROM n",
+    );
+    let daemon = folder.start(FAST);
+    eventually("the inbox is empty", PATIENCE, || {
+        match sqlite3(&db, "select count(*) from inbox").as_str() {
+            "0" => Ok(()),
+            n => Err(n.to_owned()),
+        }
+    });
+    daemon.stop();
+    std::fs::read(db).expect("readable")
+}
+
+/// What became of a start.
+#[derive(Debug, PartialEq)]
+enum Outcome {
+    /// It runs, and ended well when told to.
+    Runs,
+    /// It ran, said what is wrong, and could not write its last samples.
+    RunsWithTrouble,
+    /// It refused, in a sentence.
+    Refused,
+}
+
+/// Starts on the bytes; holds the daemon to its promises whatever they are.
+fn start_on(bytes: &[u8], what: &str) -> Outcome {
+    let folder = Folder::new();
+    folder.configure(FAST);
+    std::fs::write(folder.db(), bytes).expect("writable");
+    let mut daemon = Daemon::spawn(folder.plimsoll(&["run"]), &folder.join("log"));
+    let up =
+        eventually(&format!("{what}: a start or a refusal"), Duration::from_secs(10), || {
+            match (daemon.runs(), daemon.logged(" listening ")) {
+                (false, _) => Ok(false),
+                (true, 1) => Ok(true),
+                _ => Err(daemon.log()),
+            }
+        });
+    if !up {
+        let (status, log) = (daemon.wait(), daemon.log());
+        assert_eq!(status.code(), Some(1), "{what}: {log}");
+        assert!(!log.contains("panicked"), "{what}: {log}");
+        let name = folder.db().display().to_string();
+        assert!(log.starts_with("error: ") && log.contains(&name), "{what}: {log}");
+        let now = std::fs::read(folder.db()).expect("it is still there");
+        assert!(now == bytes, "{what}: a failed start changed the file");
+        look_at(&folder, what);
+        return Outcome::Refused;
+    }
+    // It collects and answers, whatever the file is like.
+    let from = now_ms();
+    eventually(&format!("{what}: a commit, or a word about it"), PATIENCE, || {
+        let status = daemon.json("/api/status");
+        let commits = status["database"]["commits"].as_u64().expect("a number");
+        let said = !status["problems"].as_array().expect("a list").is_empty();
+        if said || commits > 0 { Ok(()) } else { Err(status.to_string()) }
+    });
+    assert!(now_ms() - from < 20_000);
+    look_at(&folder, what);
+    let troubled = daemon.logged(" warn database: ") > 0;
+    let (status, took) = daemon.end(Signal::TERM);
+    let log = daemon.log();
+    assert!(!log.contains("panicked"), "{what}: {log}");
+    assert!(took < Duration::from_secs(3), "{what}: {took:?}");
+    assert!(folder.db().exists(), "{what}: it is still there");
+    if status.success() {
+        Outcome::Runs
+    } else {
+        assert!(troubled && log.contains("could not be written"), "{what}: {status:?} {log}");
+        Outcome::RunsWithTrouble
+    }
+}
+
+/// Those who only read do not fall over it either.
+fn look_at(folder: &Folder, what: &str) {
+    for words in [["status"].as_slice(), &["sql", "select count(*), sum(value) from metrics"]] {
+        let said = folder.ask(words);
+        assert!(!said.err.contains("panicked"), "{what}: {words:?}: {said:?}");
+        assert!(matches!(said.status.code(), Some(0 | 1)), "{what}: {words:?}: {said:?}");
+        assert!(said.status.success() || !said.err.is_empty(), "{what}: {words:?}: {said:?}");
+    }
+}
+
+#[test]
+fn a_file_of_no_bytes_is_a_new_database() {
+    let folder = Folder::new();
+    std::fs::write(folder.db(), b"").expect("writable");
+    let daemon = folder.start(FAST);
+    daemon.rows_after(0);
+    daemon.stop();
+    assert_eq!(sqlite3(&folder.db(), "PRAGMA integrity_check"), "ok");
+}
+
+#[test]
+fn a_truncated_file_is_refused_or_lived_with() {
+    let bytes = original();
+    assert!(bytes.len() > 400_000, "{}", bytes.len());
+    let half = bytes.len() / 2;
+    for length in [16, 50, 100, 1000, 4095, 4096, 4097, 8192, half, half + 1, bytes.len() - 1] {
+        start_on(&bytes[..length], &format!("the first {length} bytes"));
+    }
+}
+
+#[test]
+fn flipped_bytes_never_bring_it_down() {
+    let bytes = original();
+    let mut dice = Dice::new(knob("PLIMSOLL_SEED", 2017));
+    let copies = knob("PLIMSOLL_DAMAGED_COPIES", 50);
+    let mut outcomes = [0; 3];
+    for copy in 0..copies {
+        let mut bytes = bytes.clone();
+        let flips = 1 + dice.roll(64);
+        // Every third where it hurts: in the header and the schema.
+        let span = if copy % 3 == 0 { 8192 } else { bytes.len() as u64 };
+        let mut what = format!("copy {copy}:");
+        for _ in 0..flips {
+            let at = dice.roll(span) as usize;
+            bytes[at] ^= 1 + dice.roll(255) as u8;
+            what.push_str(&format!(" {at}"));
+        }
+        outcomes[start_on(&bytes, &what) as usize] += 1;
+    }
+    let [well, trouble, refused] = outcomes;
+    println!(
+        "{copies} damaged copies: {well} ran, {trouble} ran and complained, {refused} refused"
+    );
+}
+
+#[test]
+fn a_write_ahead_log_that_is_not_one_is_passed_over() {
+    let folder = Folder::new();
+    let db = folder.filled();
+    let rows = sqlite3(&db, "select count(*) from metrics");
+    std::fs::write(folder.join("metrics.sqlite-wal"), vec![0xA5; 100_000]).expect("writable");
+    let daemon = folder.start(FAST);
+    daemon.rows_after(now_ms());
+    daemon.stop();
+    assert_eq!(sqlite3(&db, "PRAGMA integrity_check"), "ok");
+    let now = sqlite3(&db, "select count(*) from metrics");
+    assert!(now.parse::<u64>().expect("a number") > rows.parse().expect("a number"));
+}
+
+#[test]
+fn a_file_deleted_under_it_is_noticed() {
+    let folder = Folder::new();
+    let daemon = folder.start(FAST);
+    daemon.rows_after(0);
+    daemon.healthy();
+    std::fs::remove_file(folder.db()).expect("it is there");
+    daemon.says("metrics.sqlite was deleted or replaced");
+    assert_eq!(daemon.http("GET", "/health").status, 503);
+    daemon.stop();
+}

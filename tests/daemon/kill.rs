@@ -11,6 +11,10 @@ use crate::support::*;
 /// Promised: ready within two seconds of a restart. Here while other tests take both cores.
 const READY: Duration = Duration::from_secs(4);
 
+/// Few series: the oracle reads the whole file after every kill.
+const FEW: &str = "interval = \"100ms\"\n[http]\nlisten = \"127.0.0.1:0\"\n\
+                   [collect]\ncollectors = [\"loadavg\"]\n";
+
 #[test]
 fn killed_at_any_moment_it_keeps_what_it_promised() {
     let rounds = knob("PLIMSOLL_KILL_ROUNDS", 100);
@@ -18,7 +22,7 @@ fn killed_at_any_moment_it_keeps_what_it_promised() {
     let mut dice = Dice::new(seed);
     let mut ledger = Ledger::default();
     let folder = Folder::new();
-    folder.start(FAST).stop();
+    folder.start(FEW).stop();
     let (mut ready, mut waited, mut promised) = (Duration::ZERO, 0, 0);
     let begun = Instant::now();
     for round in 0..rounds {
@@ -65,7 +69,7 @@ fn killed_at_any_moment_it_keeps_what_it_promised() {
         assert_eq!(broken, Vec::<String>::new(), "round {round} of seed {seed}");
         promised = ledger.promised();
     }
-    let daemon = folder.start(FAST);
+    let daemon = folder.start(FEW);
     daemon.rows_after(now_ms());
     daemon.stop();
     assert_eq!(ledger.broken_by(&folder.db()), Vec::<String>::new(), "seed {seed}");

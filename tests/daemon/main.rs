@@ -2,8 +2,10 @@
 //! docs promise when things go wrong. Several need root, as ci/test has it: they mount a small disk
 //! or become another user, and say so when they cannot.
 
+mod damage;
 mod disk_full;
 mod http;
+mod io_errors;
 mod kill;
 mod oracle;
 mod refusals;

@@ -123,6 +123,32 @@ fn a_changed_configuration_is_put_to_use_by_reload_and_by_sighup() {
 }
 
 #[test]
+fn after_a_reload_nothing_is_missing_until_the_next_beat() {
+    let folder = Folder::new();
+    let hourly = "interval = \"1h\"\n[http]\nlisten = \"127.0.0.1:0\"\n";
+    let daemon = folder.start(hourly);
+    let count = |daemon: &Daemon| daemon.json("/api/status")["values"].as_array().map(Vec::len);
+    let names = |daemon: &Daemon| {
+        let text = daemon.http("GET", "/metrics").body;
+        let name = |l: &str| l.split(['{', ' ']).next().map(str::to_owned);
+        text.lines()
+            .filter(|l| !l.starts_with('#'))
+            .filter_map(name)
+            .collect::<std::collections::BTreeSet<_>>()
+    };
+    eventually("a reading", PATIENCE, || {
+        count(&daemon).filter(|n| *n > 20).ok_or_else(String::new)
+    });
+    let before = names(&daemon);
+    folder.ask(&["reload"]).well();
+    eventually("the same names again", PATIENCE, || {
+        let now = names(&daemon);
+        if now == before { Ok(()) } else { Err(format!("{now:?}")) }
+    });
+    daemon.stop();
+}
+
+#[test]
 fn what_only_a_new_start_can_change_is_said_on_reload() {
     let folder = Folder::new();
     let daemon = folder.start(SLOW);
@@ -187,7 +213,7 @@ fn a_rule_on_a_key_with_labels_that_always_holds_never_ends() {
 #[test]
 fn a_stopped_machine_s_missed_ticks_are_counted_and_not_made_up_for() {
     let folder = Folder::new();
-    let daemon = folder.start(FAST);
+    let daemon = folder.start(&format!("{FAST}[collect]\ncollectors = []\n"));
     daemon.rows_after(0);
     daemon.signal(Signal::STOP);
     let from = now_ms();

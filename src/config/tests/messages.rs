@@ -70,7 +70,7 @@ colour = "red""#;
      --> plimsoll.toml:2:1
       |
     2 | colour = "red"
-      | ^^^^^^ known here: queue
+      | ^^^^^^ known here: max_size, plain_rows, raw, five_minutes, hours, queue
     "###);
 }
 

@@ -163,7 +163,7 @@ impl Life {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
     #[test]
     fn a_database_keeps_what_it_was_given(deeds in deeds(), series in 1usize..40) {
         // In memory where there is such a place: what a disk does to all this is tested elsewhere.

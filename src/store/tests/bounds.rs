@@ -1,0 +1,206 @@
+//! store: what is kept and what goes: age, bytes, clocks that jump; and what hours amount to.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::model::{Identity, Labels, Registry, Series, SeriesRef};
+use crate::pipeline::{Batch, Source};
+use crate::store::{Cell, Limits, Reader, Store, Times, sizes};
+
+const START: i64 = 1_700_006_400_000; // a midnight
+const HOUR: i64 = 3_600_000;
+const DAY: i64 = 24 * HOUR;
+
+struct Rig {
+    _dir: tempfile::TempDir,
+    path: PathBuf,
+    store: Store,
+    series: Vec<SeriesRef>,
+}
+
+fn rig(names: &[String], limits: Limits) -> Rig {
+    let dir = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
+    let dir = dir.expect("a folder");
+    let path = dir.path().join("metrics.sqlite");
+    let registry = Arc::new(Registry::default());
+    let series = names
+        .iter()
+        .map(|n| {
+            let identity = Identity::local("node", n, Labels::default());
+            registry.intern(Series::undescribed(identity))
+        })
+        .collect();
+    let mut store = Store::open(&path, "here", registry).expect("opens");
+    store.set_limits(limits);
+    Rig { _dir: dir, path, store, series }
+}
+
+impl Rig {
+    fn write(&mut self, ts: i64, values: impl Fn(usize) -> f64) {
+        let samples = self.series.iter().enumerate().map(|(i, s)| (*s, values(i))).collect();
+        self.store.commit(&[Batch { source: Source::Collect, ts, samples }]).expect("commits");
+    }
+
+    fn upkeep(&mut self, now: i64) {
+        let now = Times { wall: now, boot: now - START };
+        while self.store.upkeep(now, Duration::ZERO).expect("upkeep") {
+            self.store.checkpoint().expect("checkpoint");
+        }
+    }
+
+    fn ask(&self, sql: &str) -> Vec<Vec<Cell>> {
+        let mut rows = Vec::new();
+        let each = |row| {
+            rows.push(row);
+            std::ops::ControlFlow::Continue(())
+        };
+        Reader::open(&self.path).expect("opens").query(sql, |_| {}, each).expect("answers");
+        rows
+    }
+
+    fn bytes(&self) -> u64 {
+        sizes(&self.path).iter().map(|(_, bytes)| bytes).sum()
+    }
+}
+
+fn names(n: usize) -> Vec<String> {
+    (0..n).map(|i| format!("s{i}")).collect()
+}
+
+#[test]
+fn hours_keep_peaks_and_a_counter_s_increase() {
+    let mut rig = rig(&["load".into(), "bytes_total".into()], Limits::default());
+    // Two days, one sample a minute; the counter grows by 10 and begins again at noon.
+    for minute in 0..2 * 1440i64 {
+        let peak = if minute == 95 { 99.0 } else { 1.0 };
+        let counter = (minute % 1440 - if minute % 1440 >= 720 { 720 } else { 0 }) * 10;
+        rig.write(START + minute * 60_000, |i| if i == 0 { peak } else { counter as f64 });
+        if minute % 60 == 0 {
+            rig.upkeep(START + minute * 60_000);
+        }
+    }
+    rig.upkeep(START + 3 * DAY);
+    let hour =
+        rig.ask("SELECT * FROM history WHERE key = 'load' AND timestamp = '2023-11-15 01:00:00'");
+    let mean = Cell::Real((59.0 + 99.0) / 60.0);
+    assert_eq!(
+        hour,
+        [[
+            Cell::Text("load".into()),
+            Cell::Text("2023-11-15 01:00:00".into()),
+            Cell::Integer(60),
+            Cell::Real(1.0),
+            Cell::Real(99.0),
+            mean,
+            Cell::Real(1.0),
+        ]]
+    );
+    // All increases but the first hour's first sample, and what lies between reset and zero.
+    let increase = rig.ask(
+        "SELECT sum(last - before + lost), sum(resets), count(*) FROM (
+           SELECT last, lost, resets, lag(last) OVER (ORDER BY ts) AS before
+           FROM rollup_1h h JOIN series s ON s._id = h.series_id WHERE s.name = 'bytes_total')",
+    );
+    let first_hour = 590.0;
+    let whole_day = 2.0 * 7190.0;
+    let all = 2.0 * whole_day - first_hour;
+    assert_eq!(increase, [[Cell::Real(all), Cell::Integer(3), Cell::Integer(48)]]);
+}
+
+#[test]
+fn a_late_peak_reaches_the_hours() {
+    let mut rig = rig(&names(3), Limits::default());
+    for minute in 0..1440 {
+        rig.write(START + minute * 60_000, |i| i as f64);
+    }
+    rig.upkeep(START + DAY + 3 * HOUR);
+    let peak = "SELECT max FROM history WHERE key = 's1' AND timestamp = '2023-11-15 05:00:00'";
+    assert_eq!(rig.ask(peak), [[Cell::Real(1.0)]]);
+    rig.write(START + 5 * HOUR + 30, |_| 50.0);
+    rig.store.compact(Times { wall: START + DAY + 3 * HOUR, boot: DAY }).expect("compacts");
+    assert_eq!(rig.ask(peak), [[Cell::Real(50.0)]]);
+    let count = "SELECT count FROM history WHERE key = 's1' AND timestamp = '2023-11-15 05:00:00'";
+    assert_eq!(rig.ask(count), [[Cell::Integer(61)]]);
+}
+
+#[test]
+fn age_takes_samples_and_leaves_the_hours() {
+    let limits = Limits { raw_ms: 2 * DAY, plain_rows: 0, ..Limits::default() };
+    let mut rig = rig(&names(4), limits);
+    for minute in 0..6 * 1440 {
+        rig.write(START + minute * 60_000, |i| (minute % (7 + i as i64)) as f64);
+        if minute % 300 == 0 {
+            rig.upkeep(START + minute * 60_000);
+        }
+    }
+    let end = START + 6 * DAY;
+    // Retention's clock follows slowly; in the end it has followed.
+    for hour in 0..200 {
+        rig.store
+            .upkeep(Times { wall: end, boot: 7 * DAY + hour * HOUR }, Duration::from_secs(5))
+            .expect("upkeep");
+    }
+    let reader = Reader::open(&rig.path).expect("opens");
+    let (ts, _) = reader.samples(1, i64::MIN, i64::MAX).expect("reads");
+    let oldest = ts[0];
+    assert!((end - 3 * DAY..=end - 2 * DAY).contains(&oldest), "{}", (end - oldest) / HOUR);
+    let hours = rig.ask("SELECT count(*) FROM history WHERE key = 's0'");
+    assert!(matches!(hours[0][0], Cell::Integer(n) if n >= 6 * 24 - 6), "{hours:?}");
+}
+
+#[test]
+fn a_clock_ten_years_ahead_deletes_nothing() {
+    let mut rig = rig(&names(2), Limits { plain_rows: 0, ..Limits::default() });
+    for minute in 0..3000 {
+        rig.write(START + minute * 60_000, |i| i as f64);
+    }
+    rig.upkeep(START + 3000 * 60_000);
+    let ahead = START + 3650 * DAY;
+    rig.write(ahead, |i| i as f64);
+    for beat in 0..100 {
+        let boot = 3000 * 60_000 + beat * 10_000;
+        rig.store.upkeep(Times { wall: ahead, boot }, Duration::from_secs(5)).expect("upkeep");
+    }
+    let reader = Reader::open(&rig.path).expect("opens");
+    assert_eq!(reader.samples(1, i64::MIN, i64::MAX).expect("reads").0.len(), 3001);
+}
+
+#[test]
+fn the_files_stay_within_their_bound_also_beside_a_reader() {
+    const SERIES: usize = 500;
+    let cap = 4 << 20;
+    let mut rig = rig(&names(SERIES), Limits { max_size: cap, ..Limits::default() });
+    let mut noise = 1u64;
+    let mut written = 0u64;
+    let mut held: Option<Reader> = None;
+    let mut stalls = 0;
+    for second in 0i64.. {
+        if written > 3 * cap {
+            break;
+        }
+        // A reader takes a picture and keeps it for a while, again and again.
+        match second % 100 {
+            20 => held = Some(Reader::open(&rig.path).expect("opens")),
+            21 => held.as_ref().expect("open").hold().expect("a picture"),
+            80 => held = None,
+            _ => {}
+        }
+        let now = START + second * 1_000;
+        if rig.store.log_is_full().expect("checkpoint") {
+            // The writer thread waits here; so do we, until the reader goes.
+            stalls += 1;
+            assert!(held.is_some(), "full without a reader");
+            held = None;
+            continue;
+        }
+        noise = noise.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        rig.write(now, |i| (noise.rotate_left(i as u32) >> 12) as f64);
+        written += SERIES as u64 * 16;
+        rig.upkeep(now);
+        assert!(rig.bytes() <= cap + cap / 10, "{} at {second}", rig.bytes());
+    }
+    assert!(stalls > 0, "the reader never held the log up: the test shows nothing");
+    let newest = rig.ask("SELECT count(*) FROM metrics");
+    assert!(matches!(newest[0][0], Cell::Integer(n) if n > 1000), "{newest:?}");
+}
