@@ -5,6 +5,7 @@ mod backup;
 pub mod check_config;
 mod collect;
 mod compact;
+mod doctor;
 mod estimate;
 mod export;
 mod import;
@@ -80,6 +81,8 @@ enum Verb {
     Estimate(estimate::Args),
     /// Seal, merge and prune the database at once, and show what that saves
     Compact(compact::Args),
+    /// Check the database, and repair it
+    Doctor(doctor::Args),
     /// Copy the database, consistently, while plimsoll runs
     Backup(backup::Args),
     /// Install plimsoll as a systemd service
@@ -127,6 +130,7 @@ pub fn main() -> ExitCode {
         Some(Verb::CheckConfig(args)) => check_config::run(args, global.config()),
         Some(Verb::Estimate(args)) => estimate::run(args, global),
         Some(Verb::Compact(args)) => compact::run(args, global),
+        Some(Verb::Doctor(args)) => doctor::run(args, global),
         Some(Verb::Backup(args)) => backup::run(args, global),
         Some(Verb::Install(args)) => install::run(args, global.config()),
         Some(Verb::Uninstall(args)) => uninstall::run(args, global.config()),

@@ -123,7 +123,7 @@ fn system_id(conn: &Connection, system: &str) -> Result<i64, SqlError> {
 }
 
 /// `{"device":"sda"}`, sorted by name: one text for one set of labels.
-fn labels_json(labels: &Labels) -> String {
+pub(super) fn labels_json(labels: &Labels) -> String {
     let map: serde_json::Map<String, serde_json::Value> =
         labels.iter().map(|(n, v)| (n.to_owned(), v.into())).collect();
     serde_json::Value::Object(map).to_string()

@@ -8,18 +8,25 @@
 //! ```
 
 pub mod block;
+mod carve;
 pub mod chunk;
 mod dictionary;
+mod doctor;
 mod error;
 mod inbox;
 mod join;
 mod locate;
 mod lock;
+mod mend;
 mod merge;
+mod names;
 mod open;
+mod pages;
 mod prune;
 mod read;
+mod repair;
 mod rollup;
+mod salvage;
 mod schema;
 mod seal;
 mod sender;
@@ -31,12 +38,14 @@ mod value;
 mod write;
 mod writer;
 
+pub use doctor::Finding;
 pub use error::OpenError;
 pub use locate::{to_read, to_write};
 pub use lock::{Lock, lock_path};
 pub use open::{Store, sizes};
 pub use prune::Limits;
 pub use read::{Cell, Known, Part, Reader, Row, Sizes};
+pub use salvage::Salvaged;
 pub use schema::{APPLICATION_ID, SCHEMA_VERSION};
 pub use sender::Sender;
 pub use upkeep::Times;

@@ -9,11 +9,11 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
 use super::dictionary::Dictionary;
 use super::read::read_only_uri;
+use super::salvage::{Salvage, Salvaged};
 use super::schema::{APPLICATION_ID, SCHEMA, SCHEMA_VERSION};
-use super::state;
 use super::upkeep::Upkeep;
-use super::{Lock, OpenError, SqlError};
-use crate::model::Registry;
+use super::{Lock, OpenError, SqlError, repair, state};
+use crate::model::{Clock, Registry, SystemClock};
 
 /// Older ones can corrupt a database when the write-ahead log is reset while it is read.
 const OLDEST_SQLITE: i32 = 3_051_003;
@@ -35,6 +35,12 @@ pub struct Store {
     system: String,
     /// Device and inode, once it is open.
     file: Option<(u64, u64)>,
+    /// A damaged database that was set aside, and whose names are not in the new one yet.
+    aside: Option<i64>,
+    /// The damaged database whose rows are being moved into this one.
+    pub(super) salvage: Option<Salvage>,
+    /// What SQLite said of the open file: [`Store::reopen`] begins a new one.
+    damaged: Option<String>,
     _lock: Lock,
 }
 
@@ -60,28 +66,30 @@ impl Store {
             rusqlite::version()
         );
         check_folder(path)?;
-        refuse_strangers(path)?;
-        let lock = Lock::take(path)?;
-        let (conn, full) = match connect(path, system) {
-            Ok(conn) => (conn, None),
-            Err(full @ OpenError::Full { .. }) => {
-                let nowhere = Connection::open_in_memory();
-                (nowhere.map_err(|e| OpenError::from_sqlite(path, e))?, Some(full))
-            }
-            Err(e) => return Err(e),
+        let suspect = match refuse_strangers(path) {
+            Err(e) if repair::is_ours_damaged(path, &e) => Some(e),
+            other => other.map(|()| None)?,
         };
-        let store = Self {
-            file: identity(path).filter(|_| full.is_none()),
+        let lock = Lock::take(path)?;
+        let nowhere = Connection::open_in_memory().map_err(|e| OpenError::from_sqlite(path, e))?;
+        let mut store = Self {
+            file: None,
             dictionary: Dictionary::new(registry),
             path: path.to_owned(),
             system: system.to_owned(),
             upkeep: Upkeep::default(),
-            // Without a schema yet, as in a database that could not be made, nothing is sealed.
-            sealed_until: sealed_until(&conn).unwrap_or(i64::MIN),
-            conn,
+            sealed_until: i64::MIN,
+            conn: nowhere,
+            aside: None,
+            salvage: None,
+            damaged: suspect.map(|e| e.to_string()),
             _lock: lock,
         };
-        Ok((store, full))
+        match store.reopen() {
+            Ok(()) => Ok((store, None)),
+            Err(full @ OpenError::Full { .. }) => Ok((store, Some(full))),
+            Err(e) => Err(e),
+        }
     }
 
     /// Where the database is.
@@ -102,15 +110,89 @@ impl Store {
     }
 
     /// Takes a new connection. After a failed write nothing that SQLite has cached can be trusted:
-    /// the kernel may have dropped the pages it could not write.
+    /// the kernel may have dropped the pages it could not write. A damaged database is set aside,
+    /// and a new one begun.
     pub fn reopen(&mut self) -> Result<(), OpenError> {
-        self.conn = connect(&self.path, &self.system)?;
+        let opened = match self.damaged.take() {
+            Some(why) => Err(why),
+            None => match self.attempt() {
+                Err(e) if repair::is_ours_damaged(&self.path, &e) => Err(e.to_string()),
+                other => Ok(other?),
+            },
+        };
+        if let Err(why) = opened {
+            self.set_aside(&why)?;
+            self.attempt()?;
+        }
         self.file = identity(&self.path);
         self.dictionary.forget();
         self.upkeep.forget();
-        self.sealed_until =
-            sealed_until(&self.conn).map_err(|e| OpenError::from_sqlite(&self.path, e))?;
         Ok(())
+    }
+
+    fn attempt(&mut self) -> Result<(), OpenError> {
+        let unclean = wal_size(&self.path) > 0;
+        let conn = connect(&self.path, &self.system)?;
+        if unclean {
+            look_at_newest(&conn, &self.path)?;
+        }
+        let salvage = match self.aside {
+            Some(stamp) => Some(Salvage::begin(&conn, &self.path, stamp)?),
+            None => Salvage::resume(&conn, &self.path)?,
+        };
+        self.sealed_until =
+            sealed_until(&conn).map_err(|e| OpenError::from_sqlite(&self.path, e))?;
+        self.conn = conn;
+        self.salvage = salvage;
+        self.aside = None;
+        Ok(())
+    }
+
+    /// The next [`Store::reopen`] sets the file aside and begins a new one. Not if another file has
+    /// taken its place: that one did nothing wrong.
+    pub fn damaged(&mut self, why: String) {
+        if self.file.is_some() && self.is_in_place() {
+            self.damaged = Some(why);
+        }
+    }
+
+    fn set_aside(&mut self, why: &str) -> Result<(), OpenError> {
+        // A connection that is the last one to close would move the log into the damaged file.
+        let nowhere =
+            Connection::open_in_memory().map_err(|e| OpenError::from_sqlite(&self.path, e))?;
+        let old = std::mem::replace(&mut self.conn, nowhere);
+        let _unused =
+            old.set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+        self.dictionary.forget();
+        drop(old);
+        self.file = None;
+        let stamp = repair::set_aside(&self.path, SystemClock.wall_ms()).inspect_err(|_| {
+            self.damaged = Some(why.to_owned());
+        })?;
+        self.aside = Some(stamp);
+        let aside = repair::aside_path(&self.path, stamp);
+        tracing::error!(
+            "{why}; it was set aside as {} and a new one begun; \
+             what can be read of the old one is moved into the new one",
+            aside.display()
+        );
+        Ok(())
+    }
+
+    /// What is being salvaged, for a person; `None`: nothing.
+    pub fn salvaging(&self) -> Option<String> {
+        let salvage = self.salvage.as_ref()?;
+        let from = salvage.from().display();
+        let rests = if salvage.rests() { "; it waits for room on the disk" } else { "" };
+        let percent = salvage.percent();
+        Some(format!(
+            "what can be read of the damaged {from} is being moved into the new one: {percent} % done{rests}"
+        ))
+    }
+
+    /// What was moved so far by this process.
+    pub fn salvaged(&self) -> Option<Salvaged> {
+        self.salvage.as_ref().map(Salvage::salvaged)
     }
 
     /// Moves the write-ahead log into the database file without waiting for readers.
@@ -219,16 +301,21 @@ fn connect(path: &Path, system: &str) -> Result<Connection, OpenError> {
          PRAGMA temp_store = MEMORY;",
     )
     .map_err(fail)?;
-    migrate(&mut conn, path)?;
+    migrate(&mut conn, path, &SCHEMA)?;
     name_system(&conn, system).map_err(fail)?;
     Ok(conn)
 }
 
 /// Brings the schema up to date. What an older plimsoll wrote is copied first.
-fn migrate(conn: &mut Connection, path: &Path) -> Result<(), OpenError> {
+pub(super) fn migrate(
+    conn: &mut Connection,
+    path: &Path,
+    schema: &[&str],
+) -> Result<(), OpenError> {
     let fail = |e| OpenError::from_sqlite(path, e);
     let version: i64 = conn.pragma_query_value(None, "user_version", |r| r.get(0)).map_err(fail)?;
-    if version == SCHEMA_VERSION {
+    let newest = schema.len() as i64;
+    if version == newest {
         return Ok(());
     }
     if version > 0 {
@@ -243,13 +330,37 @@ fn migrate(conn: &mut Connection, path: &Path) -> Result<(), OpenError> {
     let tx =
         conn.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).map_err(fail)?;
     let step = || -> Result<(), SqlError> {
-        for sql in &SCHEMA[version as usize..] {
+        for sql in schema.iter().skip(version as usize) {
             tx.execute_batch(sql)?;
         }
         tx.pragma_update(None, "application_id", APPLICATION_ID)?;
-        tx.pragma_update(None, "user_version", SCHEMA_VERSION)
+        tx.pragma_update(None, "user_version", newest)
     };
     step().and_then(|()| tx.commit()).map_err(fail)
+}
+
+/// After an unclean end: what was written last is what suffers most, and what is needed first.
+fn look_at_newest(conn: &Connection, path: &Path) -> Result<(), OpenError> {
+    for newest in [
+        "SELECT sum(value) FROM (SELECT value FROM samples ORDER BY ts DESC LIMIT 1000)",
+        "SELECT sum(length(hex(data))) FROM (SELECT data FROM blocks ORDER BY id DESC LIMIT 4)",
+        "SELECT max(length(key)) FROM (SELECT key FROM series_dict ORDER BY id DESC LIMIT 100)",
+        "SELECT max(value) FROM state",
+        "SELECT max(length(key)) FROM (SELECT key FROM inbox ORDER BY id DESC LIMIT 10)",
+    ] {
+        conn.query_row(newest, [], |_| Ok(())).map_err(|e| OpenError::from_sqlite(path, e))?;
+    }
+    Ok(())
+}
+
+/// Where the trees of a fresh database begin.
+pub(super) fn usual_roots() -> Result<Vec<(String, u32)>, SqlError> {
+    let conn = Connection::open_in_memory()?;
+    conn.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+    SCHEMA.iter().try_for_each(|sql| conn.execute_batch(sql))?;
+    conn.prepare("SELECT name, rootpage FROM sqlite_schema WHERE rootpage > 0")?
+        .query_map([], |r| Ok((r.get(0)?, r.get(1)?)))?
+        .collect()
 }
 
 /// Says whose machine the file is. Only a new name is written: a program that holds the write lock

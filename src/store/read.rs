@@ -153,6 +153,10 @@ impl Reader {
         &self.path
     }
 
+    pub(super) fn connection(&self) -> &Connection {
+        &self.conn
+    }
+
     /// Every series, in the order of their keys.
     pub fn series(&self) -> Result<Vec<Known>, SqlError> {
         self.conn

@@ -113,7 +113,7 @@ pub(super) fn mark_dirty(conn: &Connection, late: &[(i64, i64, f64)]) -> Result<
     Ok(())
 }
 
-fn mark(conn: &Connection, start: i64, group: i64) -> Result<(), SqlError> {
+pub(super) fn mark(conn: &Connection, start: i64, group: i64) -> Result<(), SqlError> {
     conn.prepare_cached("INSERT OR IGNORE INTO dirty (start, grp) VALUES (?1, ?2)")?
         .execute([start, group])
         .map(drop)
@@ -158,28 +158,7 @@ pub(super) fn roll_one(conn: &Connection, scratch: &mut Scratch) -> Result<bool,
         .query_row([], |r| Ok((r.get(0)?, r.get(1)?)))
         .optional()?;
     let Some((start, group)) = next else { return Ok(false) };
-    let mut fine: Vec<Column> = Vec::new();
-    let mut hours: Vec<(i64, i64, Bucket)> = Vec::new();
-    for (id, kind) in members(conn, group)? {
-        let mut column = Column { series: id, ..Column::default() };
-        series::sealed(conn, 0, id, 0, start, start + STRETCH_MS - 1, scratch, &mut column)?;
-        if column.ts.is_empty() {
-            continue;
-        }
-        let before = newest_before(conn, id, start)?;
-        let five = buckets(&column, FIVE_MINUTES_MS, kind, before);
-        if five.is_empty() {
-            continue;
-        }
-        fine.extend((0..PARTS.len()).map(|part| Column {
-            series: id,
-            part: part as u8,
-            ts: five.iter().map(|(at, _)| *at).collect(),
-            values: five.iter().map(|(_, b)| b.part(part)).collect(),
-        }));
-        let hourly = buckets(&column, HOUR_MS, kind, before);
-        hours.extend(hourly.into_iter().map(|(at, b)| (id, at, b)));
-    }
+    let (fine, hours) = make(conn, start, group, scratch)?;
     let packed = Packed::new(&fine, scratch);
     let tx = conn.unchecked_transaction()?;
     if let Some(packed) = packed {
@@ -213,6 +192,117 @@ pub(super) fn roll_one(conn: &Connection, scratch: &mut Scratch) -> Result<bool,
         .execute([start, group])?;
     tx.commit()?;
     Ok(true)
+}
+
+/// A series, the beginning of an hour, what it amounts to.
+type Hour = (i64, i64, Bucket);
+
+/// The rollups of one stretch of one group, from its samples: columns of five minutes, and hours.
+fn make(
+    conn: &Connection,
+    start: i64,
+    group: i64,
+    scratch: &mut Scratch,
+) -> Result<(Vec<Column>, Vec<Hour>), SqlError> {
+    let mut fine: Vec<Column> = Vec::new();
+    let mut hours: Vec<Hour> = Vec::new();
+    for (id, kind) in members(conn, group)? {
+        let mut column = Column { series: id, ..Column::default() };
+        series::sealed(conn, 0, id, 0, start, start + STRETCH_MS - 1, scratch, &mut column)?;
+        if column.ts.is_empty() {
+            continue;
+        }
+        let before = newest_before(conn, id, start)?;
+        let five = buckets(&column, FIVE_MINUTES_MS, kind, before);
+        if five.is_empty() {
+            continue;
+        }
+        fine.extend((0..PARTS.len()).map(|part| Column {
+            series: id,
+            part: part as u8,
+            ts: five.iter().map(|(at, _)| *at).collect(),
+            values: five.iter().map(|(_, b)| b.part(part)).collect(),
+        }));
+        let hourly = buckets(&column, HOUR_MS, kind, before);
+        hours.extend(hourly.into_iter().map(|(at, b)| (id, at, b)));
+    }
+    Ok((fine, hours))
+}
+
+/// How the rollups of a stretch stand against its samples.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Compared {
+    /// Buckets looked at.
+    pub(super) all: u64,
+    /// They are not there, or know of fewer samples.
+    pub(super) lacking: u64,
+    /// They know of as many, and say something else.
+    pub(super) wrong: u64,
+}
+
+impl Compared {
+    fn add(&mut self, stored: Option<(f64, bool)>, count: f64) {
+        self.all += 1;
+        match stored {
+            Some((stored, _)) if stored < count => self.lacking += 1,
+            Some((stored, same)) => self.wrong += u64::from(stored == count && !same),
+            None => self.lacking += 1,
+        }
+    }
+}
+
+/// Makes the rollups of a stretch again and compares. Buckets that know of more samples than there
+/// are now are right: what they were made of was lost since.
+pub(super) fn compare(
+    conn: &Connection,
+    start: i64,
+    group: i64,
+    scratch: &mut Scratch,
+) -> Result<Compared, SqlError> {
+    let (fine, hours) = make(conn, start, group, scratch)?;
+    let mut compared = Compared::default();
+    for parts in fine.chunk_by(|a, b| a.series == b.series) {
+        let mut stored = Vec::new();
+        for part in parts {
+            let mut column = Column::default();
+            let (id, end) = (part.series, start + STRETCH_MS - 1);
+            series::sealed(conn, FIVE_MINUTES_MS, id, part.part, start, end, scratch, &mut column)?;
+            stored.push(column);
+        }
+        let value = |part: usize, ts: i64| {
+            let at = stored[part].ts.binary_search(&ts).ok()?;
+            stored[part].values.get(at).copied()
+        };
+        for (i, ts) in parts[0].ts.iter().enumerate() {
+            let same = (0..parts.len()).all(|part| {
+                value(part, *ts).map(f64::to_bits) == Some(parts[part].values[i].to_bits())
+            });
+            compared.add(value(0, *ts).map(|count| (count, same)), parts[0].values[i]);
+        }
+    }
+    let mut stored = conn.prepare_cached(
+        "SELECT count, sum, min, max, last, resets, lost FROM rollup_1h
+         WHERE series_id = ?1 AND ts = ?2",
+    )?;
+    for (id, at, bucket) in hours {
+        let row: Option<Vec<Option<f64>>> = stored
+            .query_row([id, at], |r| {
+                (0..PARTS.len()).map(|i| Ok(super::from_column(r.get_ref(i)?))).collect()
+            })
+            .optional()?;
+        let stored = row.map(|row| {
+            let same = (0..PARTS.len())
+                .all(|i| row[i].map(f64::to_bits) == Some(bucket.part(i).to_bits()));
+            (row[0].unwrap_or(-1.0), same)
+        });
+        compared.add(stored, bucket.count as f64);
+    }
+    Ok(compared)
+}
+
+/// The first stretch that begins at this time or later.
+pub(super) fn after(ts: i64) -> i64 {
+    ts + (-ts).rem_euclid(STRETCH_MS)
 }
 
 /// The series of a group, and how they behave.

@@ -4,7 +4,7 @@
 use rusqlite::{Connection, blob::Blob, params};
 
 use super::block::{BlockError, Column, Directory, GROUP};
-use super::chunk::{Scratch, Timestamps};
+use super::chunk::Scratch;
 use super::join::{join, report};
 use super::{SqlError, from_column, state};
 
@@ -117,25 +117,11 @@ fn column_of(
             Ok(())
         };
         let (ts, values) = directory.column(entry, get, scratch)?;
-        let first = place(&ts, from);
-        let last = place(&ts, to.saturating_add(1));
+        let first = ts.partition(from);
+        let last = ts.partition(to.saturating_add(1));
         join(out, (first..last).filter_map(|i| ts.get(i)), &values[first..last]);
     }
     Ok(())
-}
-
-/// How many of them lie before `time`.
-fn place(ts: &Timestamps, time: i64) -> usize {
-    let (mut low, mut high) = (0, ts.len());
-    while low < high {
-        let middle = (low + high) / 2;
-        if ts.get(middle).is_some_and(|t| t < time) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    low
 }
 
 /// Plain rows that are not sealed.

@@ -12,6 +12,10 @@ pub(super) const ROLLED_UNTIL: &str = "rolled_until";
 pub(super) const SEQ: &str = "seq";
 /// The time that retention goes by; see `prune`.
 pub(super) const PRUNE_CLOCK: &str = "prune_clock";
+/// When the damaged database was set aside whose rows are being moved into this one, in seconds
+/// since 1970: its name follows from that. The page to go on with.
+pub(super) const SALVAGE_OF: &str = "salvage_of";
+pub(super) const SALVAGE_AT: &str = "salvage_at";
 
 pub(super) fn get(conn: &Connection, name: &str) -> Result<Option<i64>, SqlError> {
     conn.prepare_cached("SELECT value FROM state WHERE name = ?1")?

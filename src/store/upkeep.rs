@@ -43,6 +43,9 @@ pub struct Times {
 impl Store {
     /// Works for about this long. True: there is more to do.
     pub fn upkeep(&mut self, now: Times, budget: Duration) -> Result<bool, SqlError> {
+        if self.salvage.is_some() {
+            return self.move_on(budget);
+        }
         let start = Instant::now();
         while self.step(now, false)? {
             self.upkeep.worked = true;
@@ -59,8 +62,43 @@ impl Store {
         std::mem::take(&mut self.upkeep.worked)
     }
 
+    /// A little of what is to be salvaged. Nothing else is done meanwhile: what would be sealed or
+    /// rolled up may not be there yet.
+    fn move_on(&mut self, budget: Duration) -> Result<bool, SqlError> {
+        let Some(salvage) = &mut self.salvage else { return Ok(false) };
+        if salvage.step(&self.conn, budget, &mut self.upkeep.scratch)? {
+            return Ok(true);
+        }
+        if salvage.rests() {
+            return Ok(false);
+        }
+        let s = salvage.salvaged();
+        tracing::info!(
+            "salvaged from {}: {} plain rows, {} sealed samples, {} hourly rows; \
+             {} pages and {} rows or columns could not be read; the file was kept",
+            salvage.from().display(),
+            s.rows,
+            s.sealed,
+            s.hours,
+            s.pages_hurt,
+            s.lost
+        );
+        self.salvage = None;
+        // Rows have come that were not counted.
+        self.upkeep.forget();
+        Ok(true)
+    }
+
     /// Does everything there is to do, also what is not worth it yet.
     pub fn compact(&mut self, now: Times) -> Result<(), SqlError> {
+        while self.salvage.is_some() {
+            if !self.move_on(Duration::from_millis(250))? {
+                return Err(SqlError::ModuleError("salvage waits for room on the disk".into()));
+            }
+            if wal_size(self.path()) > super::writer::CHECKPOINT_BYTES {
+                self.checkpoint()?;
+            }
+        }
         while self.step(now, true)? {
             if wal_size(self.path()) > super::writer::CHECKPOINT_BYTES {
                 self.checkpoint()?;

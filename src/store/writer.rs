@@ -8,11 +8,12 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::open::wal_size;
-use super::{Limits, OpenError, Store, Times};
+use super::{Limits, OpenError, Store, Times, repair};
 use crate::model::Clock;
 use crate::pipeline::{Batch, Board, Counters, Queue, Source};
 
 const SUBJECT: &str = "database";
+const SALVAGE: &str = "salvage";
 const UPKEEP_SUBJECT: &str = "upkeep of the database";
 /// Of its own: commits may find room in the log while the file behind it has none.
 const LOG: &str = "write-ahead log";
@@ -137,6 +138,7 @@ fn run(mut store: Store, full: Option<OpenError>, s: &WriterSettings) -> usize {
             s.queue.rest(RETRY);
             continue;
         }
+        show_salvage(&store, s);
         let start = Instant::now();
         match store.commit(&batches) {
             Ok(written) => {
@@ -149,8 +151,12 @@ fn run(mut store: Store, full: Option<OpenError>, s: &WriterSettings) -> usize {
                 broken = while_more(&mut store, s, written.more) || upkeep(&mut store, s);
             }
             Err(e) => {
-                broken = failed(&store, s, &e);
+                broken = failed(&mut store, s, &e);
                 s.queue.give_back(&mut batches);
+                if repair::is_damage(&e) && !s.queue.is_closed() {
+                    // A new file is begun at once.
+                    continue;
+                }
                 if s.queue.is_closed() {
                     // One more try; whoever stops the daemon does not wait for a full disk.
                     if start.elapsed() > Duration::from_millis(500) || broken {
@@ -164,13 +170,24 @@ fn run(mut store: Store, full: Option<OpenError>, s: &WriterSettings) -> usize {
         if !broken {
             obey(&mut store, s);
         }
+        show_salvage(&store, s);
         look_at_file(&store, s);
     }
     s.queue.len()
 }
 
+fn show_salvage(store: &Store, s: &WriterSettings) {
+    match store.salvaging() {
+        Some(what) => s.board.fail(SALVAGE, what),
+        None => s.board.forget(SALVAGE),
+    }
+}
+
 /// Counts and reports it. Whether the connection is not to be used any more.
-fn failed(store: &Store, s: &WriterSettings, e: &rusqlite::Error) -> bool {
+fn failed(store: &mut Store, s: &WriterSettings, e: &rusqlite::Error) -> bool {
+    if repair::is_damage(e) {
+        store.damaged(format!("{}: {e}", store.path().display()));
+    }
     s.counters.commit_errors.fetch_add(1, Relaxed);
     s.board.fail(SUBJECT, explain(e, store.path()));
     !is_busy(e)
@@ -238,6 +255,9 @@ fn upkeep(store: &mut Store, s: &WriterSettings) -> bool {
                 return false;
             }
             Err(e) => {
+                if repair::is_damage(&e) {
+                    store.damaged(format!("{}: {e}", store.path().display()));
+                }
                 s.board.fail(UPKEEP_SUBJECT, explain(&e, store.path()));
                 return !is_busy(&e);
             }

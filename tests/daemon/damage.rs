@@ -1,4 +1,5 @@
-//! Damaged files: no crash, no hang, a sentence; and a start that fails leaves the file as it was.
+//! Damaged files: no crash, no hang; what was ours is set aside and kept, a new file begun at once
+//! and filled with what can still be read; what may be a stranger's is refused as it was.
 
 use std::time::Duration;
 
@@ -73,6 +74,11 @@ fn start_on(bytes: &[u8], what: &str) -> Outcome {
     });
     assert!(now_ms() - from < 20_000);
     look_at(&folder, what);
+    // What was damaged is kept, and was kept as it was unless it was taken for whole at first.
+    if daemon.logged("was set aside") > 0 && !log_before_aside(&daemon.log()) {
+        let aside = aside(&folder).unwrap_or_else(|| panic!("{what}: it was set aside"));
+        assert!(std::fs::read(aside).expect("readable") == bytes, "{what}: it was changed");
+    }
     let troubled = daemon.logged(" warn database: ") > 0;
     let (status, took) = daemon.end(Signal::TERM);
     let log = daemon.log();
@@ -85,6 +91,19 @@ fn start_on(bytes: &[u8], what: &str) -> Outcome {
         assert!(troubled && log.contains("could not be written"), "{what}: {status:?} {log}");
         Outcome::RunsWithTrouble
     }
+}
+
+/// The damaged file under its new name.
+fn aside(folder: &Folder) -> Option<std::path::PathBuf> {
+    let name = |e: std::io::Result<std::fs::DirEntry>| e.expect("an entry").path();
+    (std::fs::read_dir(folder.path()).expect("a folder").map(name))
+        .find(|p| p.to_string_lossy().contains(".corrupt-") && p.to_string_lossy().ends_with('Z'))
+}
+
+/// Whether it collected into the damaged file before it noticed.
+fn log_before_aside(log: &str) -> bool {
+    let line = |text: &str| log.lines().position(|l| l.contains(text));
+    line(" listening ").is_some_and(|l| line("was set aside").is_some_and(|aside| l < aside))
 }
 
 /// Those who only read do not fall over it either.
@@ -140,6 +159,84 @@ fn flipped_bytes_never_bring_it_down() {
     println!(
         "{copies} damaged copies: {well} ran, {trouble} ran and complained, {refused} refused"
     );
+}
+
+#[test]
+fn a_damaged_file_is_set_aside_and_what_it_held_comes_back() {
+    let mut bytes = original();
+    // All of the schema, and with it every way SQLite has into the file.
+    bytes[100..4096].fill(0xA5);
+    let folder = Folder::new();
+    std::fs::write(folder.db(), &bytes).expect("writable");
+    let daemon = folder.start(FAST);
+    daemon.says("was set aside as");
+    daemon.rows_after(now_ms());
+    daemon.says("salvaged from");
+    daemon.healthy();
+    let aside = aside(&folder).expect("it was set aside");
+    assert!(std::fs::read(aside).expect("readable") == bytes, "it was changed");
+    daemon.stop();
+    let count = "select count(*) from metrics where key glob 'bulk_*'";
+    assert_eq!(sqlite3(&folder.db(), count), "20000");
+    assert_eq!(sqlite3(&folder.db(), "PRAGMA integrity_check"), "ok");
+    let said = folder.ask(&["doctor"]).well();
+    assert!(said.lines().all(|l| l.ends_with(" ok")), "{said}");
+}
+
+#[test]
+fn a_file_damaged_under_it_is_set_aside_and_collection_goes_on() {
+    use std::os::unix::fs::FileExt;
+    let folder = Folder::new();
+    std::fs::write(folder.db(), original()).expect("writable");
+    let daemon = folder.start(FAST);
+    daemon.rows_after(now_ms());
+    // Another program, through a descriptor that SQLite knows nothing of, in another process: here
+    // closing it would drop no lock of the daemon's.
+    let file = std::fs::File::options().write(true).open(folder.db()).expect("writable");
+    let pages = file.metadata().expect("there").len() / 4096;
+    for page in (3..pages).filter(|p| p % 7 != 0) {
+        file.write_all_at(&[0xA5; 4096], page * 4096).expect("writable");
+    }
+    drop(file);
+    // What the daemon remembers of the file is stale once somebody else has written to it.
+    let other = rusqlite::Connection::open(folder.db()).expect("opens");
+    let wrote = other.execute_batch("PRAGMA busy_timeout = 5000; PRAGMA user_version = 2");
+    drop(other);
+    assert!(wrote.is_ok(), "{wrote:?}");
+    daemon.says("was set aside as");
+    daemon.says("salvaged from");
+    daemon.rows_after(now_ms());
+    daemon.healthy();
+    daemon.stop();
+    assert_eq!(sqlite3(&folder.db(), "PRAGMA integrity_check"), "ok");
+}
+
+#[test]
+fn the_doctor_finds_and_repairs() {
+    let folder = Folder::new();
+    let db = folder.filled();
+    let healthy = folder.ask(&["doctor"]).well();
+    assert!(
+        healthy.lines().count() > 6 && healthy.lines().all(|l| l.ends_with(" ok")),
+        "{healthy}"
+    );
+    sqlite3(&db, "INSERT INTO samples VALUES (1500000000000, 999999, 1.0)");
+    let said = folder.ask(&["doctor"]);
+    assert!(said.out.contains("1 plain rows belong to a series that has no name"), "{said:?}");
+    assert!(said.out.contains("--repair would: delete"), "{said:?}");
+    let err = said.refused();
+    assert!(err.contains("plimsoll doctor --repair"), "{err}");
+    let json: serde_json::Value =
+        serde_json::from_str(&folder.ask(&["doctor", "--json"]).out).expect("JSON");
+    assert_eq!(json["ok"], false);
+    // Not under a daemon.
+    let daemon = folder.start(FAST);
+    let err = folder.ask(&["doctor", "--repair"]).refused();
+    assert!(err.contains("in use by plimsoll process"), "{err}");
+    daemon.stop();
+    let said = folder.ask(&["doctor", "--repair"]).well();
+    assert!(said.lines().all(|l| l.ends_with(" ok")), "{said}");
+    assert_eq!(sqlite3(&db, "select count(*) from samples where series_id = 999999"), "0");
 }
 
 #[test]

@@ -9,6 +9,7 @@
 mod bins;
 mod bits;
 mod bytes;
+mod changes;
 mod error;
 mod estimate;
 mod form;
@@ -18,6 +19,9 @@ mod ratio;
 mod stream;
 mod timestamps;
 mod values;
+
+#[cfg(test)]
+mod tests;
 
 pub use error::Corrupt;
 pub use timestamps::{Timestamps, decode_timestamps, encode_timestamps};

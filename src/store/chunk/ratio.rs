@@ -1,5 +1,6 @@
-//! store: the common divisor of values that are integers over one constant, such as
-//! MemAvailable / MemTotal, found by continued fractions.
+//! store: the divisor of values that are integers over one constant, such as MemAvailable /
+//! MemTotal. One value tells it as long as numerator and divisor have fewer bits together than an
+//! f64; for larger ones (the blocks of a 1 TB disk) small differences between values do.
 
 use super::form::Form;
 
@@ -9,11 +10,95 @@ const FRACTION_BITS: f64 = (1u64 << 49) as f64;
 /// Divisors above this are not looked for: two samples would have no fraction in common.
 const MAX_FOUND: u64 = 1 << 40;
 
-/// The form, [`Form::Ratio`] or [`Form::Percent`], that all of these samples have, if there is one.
-pub(super) fn find(samples: &[f64]) -> Option<Form> {
-    common(samples, |x| x, |p, q| p / q)
-        .map(Form::Ratio)
-        .or_else(|| common(samples, |x| x / 100.0, |p, q| p / q * 100.0).map(Form::Percent))
+/// Differences looked at.
+const DIFFERENCES: usize = 64;
+/// The steps between the values may all be multiples of up to this.
+const MAX_MULTIPLE: u32 = 32;
+/// Divisors tried for each of these.
+const CANDIDATES: u64 = 256;
+/// Values each has to explain before it is tried on all.
+const PROBES: usize = 8;
+
+/// How a value comes of numerator and divisor, and what to divide it by to undo that nearly.
+type Scale = (f64, fn(f64, f64) -> f64, fn(u64) -> Form);
+const SCALES: [Scale; 2] =
+    [(1.0, |n, d| n / d, Form::Ratio), (100.0, |n, d| n / d * 100.0, Form::Percent)];
+
+/// The form that all of these samples have, if their divisor is a small one.
+pub(super) fn by_fractions(samples: &[f64]) -> Option<Form> {
+    SCALES.iter().find_map(|(scale, value, form)| common(samples, |x| x / scale, value).map(form))
+}
+
+/// The form that these values probably have, judged by how they change.
+pub(super) fn by_differences(values: &[f64]) -> Option<Form> {
+    let mut probes: Vec<f64> = values.iter().copied().filter(|x| x.is_finite()).collect();
+    probes.dedup();
+    probes.truncate(DIFFERENCES + 1);
+    SCALES.iter().find_map(|&(scale, value, form)| {
+        let scaled: Vec<f64> = probes.iter().map(|x| x / scale).collect();
+        let (step, precision) = common_step(&scaled)?;
+        // The numerators may all differ by a multiple of something.
+        (1..=MAX_MULTIPLE)
+            .find_map(|multiple| {
+                let about = f64::from(multiple) / step;
+                let (first, last) = (about * (1.0 - precision), about * (1.0 + precision));
+                if !(first > 1.0 && last < MAX_FOUND as f64) {
+                    return None;
+                }
+                let all = first.floor() as u64..=last.ceil() as u64;
+                all.take(CANDIDATES as usize).find(|&divisor| {
+                    let divisor = divisor as f64;
+                    probes.iter().take(PROBES).all(|&x| {
+                        value((x / scale * divisor).round(), divisor).to_bits() == x.to_bits()
+                    })
+                })
+            })
+            .map(form)
+    })
+}
+
+/// The greatest number that all differences between neighbours are nearly multiples of, and how
+/// precise it is (relative).
+fn common_step(values: &[f64]) -> Option<(f64, f64)> {
+    let largest = values.iter().fold(0.0, |most: f64, x| most.max(x.abs()));
+    // Each value is off by up to two halves of its last bit, for a percentage is rounded twice.
+    let error = largest * 4.0 * f64::EPSILON;
+    let mut steps: Vec<f64> = values.windows(2).map(|pair| (pair[1] - pair[0]).abs()).collect();
+    steps.retain(|&d| d > error);
+    steps.sort_unstable_by(f64::total_cmp);
+    let mut step = *steps.first()?;
+    // Euclid's algorithm on all of them at once; each round at least halves the step.
+    loop {
+        if step.is_nan() || step <= 256.0 * error {
+            return None;
+        }
+        let mut rests = steps.iter().map(|d| {
+            let times = (d / step).round();
+            (d - times * step).abs() - error * (times + 1.0)
+        });
+        match rests.find(|&rest| rest > 0.0) {
+            Some(_) => {
+                step = steps
+                    .iter()
+                    .map(|d| (d - (d / step).round() * step).abs())
+                    .filter(|&rest| rest > 8.0 * error)
+                    .fold(f64::INFINITY, f64::min);
+                if step == f64::INFINITY {
+                    return None;
+                }
+            }
+            None => break,
+        }
+    }
+    // The more steps a difference spans, the more precisely it tells their size.
+    let mut span = step;
+    for d in steps {
+        let times = (d / step).round();
+        if times * error < 0.25 * span {
+            (step, span) = (d / times, d);
+        }
+    }
+    Some((step, error / span))
 }
 
 fn common(

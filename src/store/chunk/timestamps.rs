@@ -88,7 +88,9 @@ pub fn encode_timestamps(timestamps: &[i64], scratch: &mut Scratch, out: &mut Ve
     let step = numbers.windows(2).fold(0, |step, pair| {
         if step == 1 { 1 } else { gcd(pair[1].wrapping_sub(pair[0]) as u64, step) }
     });
-    let step = if step > i64::MAX as u64 { 1 } else { step as i64 };
+    // What wraps around cannot be divided.
+    let wide = timestamps[timestamps.len() - 1].checked_sub(start).is_none();
+    let step = if wide { 1 } else { step as i64 };
 
     let gaps = numbers.windows(2).filter(|pair| pair[1].wrapping_sub(pair[0]) != step).count();
     if gaps == 0 {

@@ -3,6 +3,7 @@
 use pco::wrapped::{FileCompressor, FileDecompressor};
 use pco::{ChunkConfig, DeltaSpec};
 
+use super::bits::BitReader;
 use super::bytes::{Bytes, put_varint, unzigzag, zigzag};
 use super::form::{self, Form, id};
 use super::stream::{LEVEL, PCO_HEADER};
@@ -50,24 +51,24 @@ pub fn encode_values(values: &[f64], scratch: &mut Scratch, out: &mut Vec<u8>) -
 /// Leaves the numbers and the exceptions of the form it returns in `scratch`.
 fn guess(values: &[f64], scratch: &mut Scratch) -> Form {
     let Scratch { numbers, others, .. } = scratch;
-    // Each costs about 10 bytes; more than these, and another form may be worth it.
-    let allowed = values.len() / 32 + 1;
-    if Form::Integer.fit(values, allowed, numbers, others) {
+    if Form::Integer.fit(values, 0, numbers, others) {
         return Form::Integer;
     }
+    let ordinary = |x: f64| x.is_finite() && x.to_bits() != (-0.0f64).to_bits();
+    let specials = values.iter().filter(|&&x| !ordinary(x)).count();
     let apart = values.len().div_ceil(SAMPLES);
-    let mut samples: Vec<f64> = values.iter().step_by(apart).copied().collect();
-    samples.retain(|x| x.is_finite() && x.to_bits() != (-0.0f64).to_bits());
-    let specials = values.iter().filter(|x| !x.is_finite()).count();
+    let mut samples: Vec<f64> =
+        values.iter().step_by(apart).copied().filter(|&x| ordinary(x)).collect();
+    // Each value listed by itself costs about 10 bytes; with more of them than these another form
+    // is better.
+    let allowed = values.len() / 64 + specials;
+    let mut fits = |form: Form, allowed| form.fit(values, allowed, numbers, others).then_some(form);
 
-    if let Some(form) = decimal(values, &samples, specials, scratch) {
+    if let Some(form) = decimal(values, &samples, |form| fits(form, allowed)) {
         return form;
     }
-    let Scratch { numbers, others, .. } = scratch;
-    let allowed = values.len() / 32 + 1 + specials;
-    for places in 1..=9 {
-        let form = Form::Product(places);
-        if samples.iter().all(|&x| form.fits(x)) && form.fit(values, allowed, numbers, others) {
+    for form in (1..=9).map(Form::Product) {
+        if samples.iter().all(|&x| form.fits(x)) && fits(form, allowed).is_some() {
             return form;
         }
     }
@@ -76,45 +77,40 @@ fn guess(values: &[f64], scratch: &mut Scratch) -> Form {
     let few = samples.len().div_ceil(FRACTIONS).max(1);
     let mut fractions: Vec<f64> = samples.into_iter().step_by(few).collect();
     for _ in 0..GUESSES {
-        let Some(form) = ratio::find(&fractions) else { break };
-        if form.fit(values, specials, numbers, others) {
+        let Some(form) = ratio::by_fractions(&fractions) else { break };
+        if fits(form, specials).is_some() {
             return form;
         }
         // What stopped it knows a factor that the samples did not.
-        let odd = values.iter().copied().find(|&x| x.is_finite() && !form.fits(x));
-        fractions.extend(odd);
+        fractions.extend(values.iter().find(|&&x| x.is_finite() && !form.fits(x)));
+    }
+    if let Some(form) = ratio::by_differences(values).and_then(|form| fits(form, specials)) {
+        return form;
     }
     Form::Bits.fit(values, 0, numbers, others);
     Form::Bits
 }
 
+/// The integers or decimals that nearly all of the values are.
 fn decimal(
     values: &[f64],
     samples: &[f64],
-    specials: usize,
-    scratch: &mut Scratch,
+    mut fits: impl FnMut(Form) -> Option<Form>,
 ) -> Option<Form> {
-    let mut places = 0;
-    let mut without = 0;
-    for &sample in samples {
-        match form::places(sample) {
-            Some(n) => places = places.max(n),
-            None => without += 1,
-        }
-        if without * 8 > samples.len() {
-            return None;
-        }
+    let mut places: Vec<u8> = samples.iter().copied().filter_map(form::places).collect();
+    if places.len() * 8 < samples.len() * 7 {
+        return None;
     }
-    let allowed = values.len() / 32 + 1 + specials;
+    places.sort_unstable();
+    // One odd value is cheaper listed than all others with its many decimals.
+    let mut most = places.get(places.len() * 9 / 10).copied().unwrap_or(0);
     for _ in 0..GUESSES {
-        let form = if places == 0 { Form::Integer } else { Form::Decimal(places) };
-        let fits = form.fit(values, allowed, &mut scratch.numbers, &mut scratch.others);
-        // More decimals cost less than exceptions do.
-        let missed = values.iter().filter(|x| !form.fits(**x)).find_map(|&x| form::places(x));
-        match missed {
-            Some(more) if more > places => places = more,
-            _ => return fits.then_some(form),
+        let form = if most == 0 { Form::Integer } else { Form::Decimal(most) };
+        if let Some(form) = fits(form) {
+            return Some(form);
         }
+        let mut missed = values.iter().filter(|x| !form.fits(**x)).filter_map(|&x| form::places(x));
+        most = missed.find(|&places| places > most)?;
     }
     None
 }
@@ -174,7 +170,29 @@ fn write_floats(values: &[f64], out: &mut Vec<u8>) -> bool {
     let Ok(mut chunk) = FileCompressor::default().chunk_compressor(values, &config) else {
         return false;
     };
-    chunk.write_meta(&mut *out).is_ok() && chunk.write_page(0, &mut *out).is_ok()
+    let meta = out.len();
+    chunk.write_meta(&mut *out).is_ok()
+        && bounded(&out[meta..]).is_ok()
+        && chunk.write_page(0, &mut *out).is_ok()
+}
+
+/// Admits of pco's modes and delta encodings those that need no memory but for their bins: a
+/// dictionary or a lookback window may claim 256 MB in a few bytes.
+fn bounded(meta: &[u8]) -> Result<(), Corrupt> {
+    let mut bytes = Bytes(meta);
+    let mut bits = BitReader::new(&mut bytes);
+    // Classic; a float multiplier of 64 bits; a number of quantised bits.
+    match bits.get(4)? {
+        0 => {}
+        2 => drop(bits.get(64)?),
+        3 => drop(bits.get(8)?),
+        _ => return Err(Corrupt::Invalid("pco's mode is none of ours")),
+    }
+    // None; differences.
+    match bits.get(4)? {
+        0 | 1 => Ok(()),
+        _ => Err(Corrupt::Invalid("pco's delta encoding is none of ours")),
+    }
 }
 
 /// Replaces `out` by the `count` values of a column, which takes up all of `bytes`.
@@ -239,6 +257,7 @@ fn read_floats(
     scratch: &mut Scratch,
     out: &mut Vec<f64>,
 ) -> Result<(), Corrupt> {
+    bounded(bytes.0)?;
     let (file, _) = FileDecompressor::new(&PCO_HEADER[..]).map_err(Corrupt::pco)?;
     let (chunk, rest) = file.chunk_decompressor::<f64, _>(bytes.0).map_err(Corrupt::pco)?;
     let mut page = chunk

@@ -1,0 +1,156 @@
+//! cli: `plimsoll doctor`: checks the database and what lies around it, one line a check; puts
+//! right what it can when told to.
+
+use std::io::Write;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context;
+use serde_json::json;
+
+use super::{Global, show};
+use crate::config::Config;
+use crate::daemon::control::socket_path;
+use crate::model::{Clock, SystemClock};
+use crate::store::{Finding, Limits, Lock, OpenError, Reader, Store, Times, sizes};
+
+/// Less room than this is trouble soon.
+const LITTLE_ROOM: u64 = 64 << 20;
+
+/// `plimsoll doctor`
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Put right what is wrong; plimsoll must not be running
+    #[arg(long)]
+    repair: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
+    let path = global.database()?;
+    let limits = Config::find(global.config.as_deref())?.limits;
+    if args.repair {
+        repair(&path, limits)?;
+    }
+    let findings = examine(&path, limits)?;
+    let wrong = findings.iter().filter(|f| !f.wrong.is_empty()).count();
+    let mut out = super::stdout();
+    if args.json {
+        let one = |f: &Finding| json!({ "check": f.check, "wrong": f.wrong, "remedy": f.remedy });
+        let all: Vec<_> = findings.iter().map(one).collect();
+        serde_json::to_writer_pretty(&mut out, &json!({ "ok": wrong == 0, "checks": all }))?;
+        writeln!(out)?;
+    } else {
+        print(&mut out, &findings)?;
+    }
+    out.flush()?;
+    let hint =
+        if args.repair { "" } else { "\n  plimsoll doctor --repair does what is said above" };
+    anyhow::ensure!(
+        wrong == 0,
+        "{}: {wrong} of {} checks found something{hint}",
+        path.display(),
+        findings.len()
+    );
+    Ok(())
+}
+
+fn print(out: &mut impl Write, findings: &[Finding]) -> std::io::Result<()> {
+    for f in findings {
+        if f.wrong.is_empty() {
+            writeln!(out, "{:<20} ok", f.check)?;
+            continue;
+        }
+        for line in &f.wrong {
+            writeln!(out, "{:<20} {line}", f.check)?;
+        }
+        writeln!(out, "{:<20} --repair would: {}", "", f.remedy)?;
+    }
+    Ok(())
+}
+
+fn repair(path: &Path, limits: Limits) -> anyhow::Result<()> {
+    // Nothing is begun where nothing is.
+    anyhow::ensure!(path.exists(), OpenError::Missing { path: path.to_owned() });
+    let mut store = Store::open(path, &crate::daemon::host_name(), Arc::default())
+        .context("to repair, the database must be free")?;
+    store.set_limits(limits);
+    let clock = SystemClock;
+    store.mend(Times { wall: clock.wall_ms(), boot: clock.boot_ms() })?;
+    drop(store);
+    let socket = socket_path(path);
+    if socket.exists() && Lock::owner(path).is_none() {
+        std::fs::remove_file(&socket).with_context(|| socket.display().to_string())?;
+    }
+    for file in writable_by_others(path) {
+        let mode = std::fs::metadata(&file)?.mode() & 0o7775;
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode))
+            .with_context(|| file.display().to_string())?;
+    }
+    Ok(())
+}
+
+fn examine(path: &Path, limits: Limits) -> anyhow::Result<Vec<Finding>> {
+    let mut findings = match Reader::open(path) {
+        Ok(reader) => reader.examine(SystemClock.wall_ms()),
+        Err(e @ (OpenError::Damaged { .. } | OpenError::NotSqlite { .. })) => vec![Finding {
+            check: "SQLite's own check",
+            wrong: vec![e.to_string()],
+            remedy: "set the file aside and move what can be read into a new one",
+        }],
+        Err(e) => return Err(e.into()),
+    };
+    let mut leftovers = Vec::new();
+    if socket_path(path).exists() && Lock::owner(path).is_none() {
+        leftovers
+            .push(format!("{} was left by a plimsoll that is gone", socket_path(path).display()));
+    }
+    findings.push(Finding { check: "leftovers", wrong: leftovers, remedy: "remove them" });
+    findings.push(Finding {
+        check: "disk space",
+        wrong: room(path, limits),
+        remedy: "nothing: make room there, or lower max_size in [store]",
+    });
+    findings.push(Finding {
+        check: "permissions",
+        wrong: writable_by_others(path)
+            .iter()
+            .map(|file| format!("every user may write to {}", file.display()))
+            .collect(),
+        remedy: "take that right away",
+    });
+    Ok(findings)
+}
+
+/// Whether the database can still grow to its bound, or at least for a while.
+fn room(path: &Path, limits: Limits) -> Vec<String> {
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let Ok(disk) = rustix::fs::statvfs(folder) else { return Vec::new() };
+    let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+    let used: u64 = sizes(path).iter().map(|(_, bytes)| bytes).sum();
+    let grows = limits.max_size.saturating_sub(used);
+    if free >= grows.min(LITTLE_ROOM) {
+        return Vec::new();
+    }
+    vec![format!(
+        "{} are free, and the database may grow by {}",
+        show::bytes(free as f64),
+        show::bytes(grows as f64)
+    )]
+}
+
+fn writable_by_others(path: &Path) -> Vec<PathBuf> {
+    let named = |suffix: &str| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(suffix);
+        PathBuf::from(name)
+    };
+    ["", "-wal", "-shm"]
+        .into_iter()
+        .map(named)
+        .filter(|file| std::fs::metadata(file).is_ok_and(|meta| meta.mode() & 0o002 != 0))
+        .collect()
+}

@@ -1,0 +1,158 @@
+//! store: putting right what `doctor` finds. Nothing that can still be read is thrown away.
+
+use std::time::Duration;
+
+use rusqlite::{Connection, params};
+
+use super::block::{Column, GROUP, decode};
+use super::chunk::Scratch;
+use super::doctor::{LOST_LATE, hurt_blocks, integrity, numbers_wrong, wrong_rollups};
+use super::seal::{Packed, insert_as};
+use super::writer::CHECKPOINT_BYTES;
+use super::{OpenError, SqlError, Store, Times, rollup, series, state};
+
+impl Store {
+    /// Puts right everything that [`super::Reader::examine`] would find. Takes as long as it takes.
+    pub fn mend(&mut self, now: Times) -> Result<(), OpenError> {
+        self.salvage_all(now)?;
+        let sound = |conn: &Connection| integrity(conn).is_ok_and(|wrong| wrong.is_empty());
+        if !sound(&self.conn) {
+            // A failure of it is seen by the check that follows.
+            let _unused = self.conn.execute_batch("REINDEX");
+            if !sound(&self.conn) {
+                self.damaged(format!("{} is damaged", self.path().display()));
+                self.reopen()?;
+                self.salvage_all(now)?;
+            }
+        }
+        let mended = self.mend_rows(now);
+        self.upkeep.forget();
+        mended.map_err(|e| OpenError::from_sqlite(self.path(), e))?;
+        self.reopen()
+    }
+
+    fn salvage_all(&mut self, now: Times) -> Result<(), OpenError> {
+        while self.salvaging().is_some() {
+            let more = self.upkeep(now, Duration::from_millis(250));
+            if !more.map_err(|e| OpenError::from_sqlite(self.path(), e))? {
+                return Err(OpenError::Full { path: self.path().to_owned() });
+            }
+            self.empty_log().map_err(|e| OpenError::from_sqlite(self.path(), e))?;
+        }
+        Ok(())
+    }
+
+    fn empty_log(&self) -> Result<(), SqlError> {
+        if super::open::wal_size(self.path()) > CHECKPOINT_BYTES {
+            self.checkpoint()
+        } else {
+            Ok(())
+        }
+    }
+
+    fn mend_rows(&mut self, now: Times) -> Result<(), SqlError> {
+        let mut scratch = Scratch::default();
+        let conn = &self.conn;
+        conn.execute(
+            "INSERT INTO system_dict (id, name)
+             SELECT DISTINCT system_id, 'system ' || system_id FROM series_dict
+             WHERE system_id NOT IN (SELECT id FROM system_dict)",
+            [],
+        )?;
+        for (name, _, should) in numbers_wrong(conn, now.wall)? {
+            state::set(conn, name, should)?;
+        }
+        let mut hurt = Vec::new();
+        hurt_blocks(conn, &mut scratch, |h| {
+            hurt.push(h.id);
+            Ok(())
+        })?;
+        for id in hurt {
+            mend_block(conn, id, &mut scratch)?;
+            self.empty_log()?;
+        }
+        conn.execute(&format!("DELETE {LOST_LATE}"), [])?;
+        for table in ["samples", "rollup_1h"] {
+            let nameless =
+                format!("DELETE FROM {table} WHERE series_id NOT IN (SELECT id FROM series_dict)");
+            conn.execute(&nameless, [])?;
+        }
+        let mut wrong = Vec::new();
+        wrong_rollups(conn, &mut scratch, |start, group, _| {
+            wrong.push((start, group));
+            Ok(())
+        })?;
+        for (start, group) in wrong {
+            rollup::mark(conn, start, group)?;
+        }
+        while rollup::roll_one(conn, &mut scratch)? {
+            self.empty_log()?;
+        }
+        Ok(())
+    }
+}
+
+/// Puts the columns that are whole, and have a name, in the place of the block. Samples of the
+/// others that are still there as plain rows are listed to be sealed again.
+fn mend_block(conn: &Connection, id: i64, scratch: &mut Scratch) -> Result<(), SqlError> {
+    let (resolution, group, level, seq, start, end, data): (i64, i64, i64, i64, i64, i64, Vec<u8>) =
+        conn.query_row(
+            "SELECT resolution, grp, level, seq, start, end, data FROM blocks WHERE id = ?1",
+            [id],
+            |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?, r.get(4)?, r.get(5)?, r.get(6)?)),
+        )?;
+    let named: Vec<i64> = conn
+        .prepare_cached("SELECT id FROM series_dict WHERE id BETWEEN ?1 AND ?2")?
+        .query_map([group * GROUP, group * GROUP + GROUP - 1], |r| r.get(0))?
+        .collect::<Result<_, _>>()?;
+    let (mut good, mut lost) = (Vec::new(), Vec::new());
+    match decode(group, &data, scratch) {
+        Err(_) => lost.clone_from(&named),
+        Ok(columns) => {
+            for (series, part, column) in columns {
+                match column {
+                    Ok((ts, values)) if named.contains(&series) => {
+                        good.push(Column { series, part, ts: ts.iter().collect(), values });
+                    }
+                    Ok(_) => {}
+                    Err(_) => lost.push(series),
+                }
+            }
+        }
+    }
+    let tx = conn.unchecked_transaction()?;
+    tx.execute("DELETE FROM blocks WHERE id = ?1", [id])?;
+    if let Some(packed) = Packed::new(&good, scratch) {
+        insert_as(&tx, resolution, level, seq, &packed)?;
+    }
+    for series in lost {
+        if resolution == 0 {
+            list_again(&tx, series, start, end, scratch)?;
+        }
+    }
+    tx.commit()
+}
+
+/// Lists the plain rows that no block has any more.
+fn list_again(
+    conn: &Connection,
+    id: i64,
+    start: i64,
+    end: i64,
+    scratch: &mut Scratch,
+) -> Result<(), SqlError> {
+    let mut sealed = Column::default();
+    series::sealed(conn, 0, id, 0, start, end, scratch, &mut sealed)?;
+    let plain: Vec<i64> = conn
+        .prepare_cached(
+            "SELECT ts FROM samples s WHERE ts BETWEEN ?1 AND ?2 AND series_id = ?3
+             AND NOT EXISTS (SELECT 1 FROM late l WHERE l.ts = s.ts AND l.series_id = s.series_id)",
+        )?
+        .query_map(params![start, end, id], |r| r.get(0))?
+        .collect::<Result<_, _>>()?;
+    let mut put = conn.prepare_cached("INSERT INTO late (ts, series_id) VALUES (?1, ?2)")?;
+    for ts in plain.into_iter().filter(|ts| sealed.ts.binary_search(ts).is_err()) {
+        put.execute([ts, id])?;
+    }
+    Ok(())
+}

@@ -1,0 +1,105 @@
+//! store: a damaged database: telling it from a stranger's file, and setting it aside. What then
+//! becomes of its rows is told in `salvage`.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use super::carve::Carver;
+use super::pages::header_of;
+use super::schema::{APPLICATION_ID, SCHEMA_VERSION};
+use super::{OpenError, SqlError};
+use crate::wire::time::format_timestamp;
+
+/// Whether SQLite says that the file is not what it wrote.
+pub(super) fn is_damage(e: &SqlError) -> bool {
+    use rusqlite::ErrorCode as E;
+    matches!(e.sqlite_error_code(), Some(E::DatabaseCorrupt | E::NotADatabase))
+}
+
+/// Whether a file that cannot be opened is a database of ours that was damaged. In doubt it is not:
+/// then it is left alone.
+pub(super) fn is_ours_damaged(path: &Path, e: &OpenError) -> bool {
+    let suspect = match e {
+        OpenError::Damaged { .. } | OpenError::NotSqlite { .. } => true,
+        // A schema whose text was hit: `no such table`, `unsupported file format`.
+        OpenError::Sqlite { source, .. } => {
+            source.sqlite_error().is_some_and(|e| e.extended_code == rusqlite::ffi::SQLITE_ERROR)
+        }
+        _ => false,
+    };
+    suspect && was_ours(path)
+}
+
+/// By its header, or, where that was hit, by a schema that only our files have.
+fn was_ours(path: &Path) -> bool {
+    match header_of(path) {
+        Some((APPLICATION_ID, version)) => version <= SCHEMA_VERSION,
+        _ => Carver::is_ours(path).unwrap_or(false),
+    }
+}
+
+/// `metrics.sqlite.corrupt-20260131T235959Z`, for seconds since 1970.
+pub(super) fn aside_path(path: &Path, stamp: i64) -> PathBuf {
+    let text = format_timestamp(stamp.saturating_mul(1000));
+    let digits: String = text.chars().filter(char::is_ascii_digit).take(14).collect();
+    let (day, time) = digits.split_at(digits.len().min(8));
+    with(path, &format!(".corrupt-{day}T{time}Z"))
+}
+
+fn with(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(suffix);
+    name.into()
+}
+
+/// Gives the database and what belongs to it another name; nobody in this process may have it open.
+/// The stamp of that name comes back.
+pub(super) fn set_aside(path: &Path, now_ms: i64) -> Result<i64, OpenError> {
+    let mut stamp = now_ms.div_euclid(1000);
+    while aside_path(path, stamp).exists() || with(&aside_path(path, stamp), "-wal").exists() {
+        stamp += 1;
+    }
+    let aside = aside_path(path, stamp);
+    // The log first: without its database SQLite would throw it away.
+    for suffix in ["-wal", "-shm", ""] {
+        match std::fs::rename(with(path, suffix), with(&aside, suffix)) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                return Err(OpenError::Unwritable {
+                    path: path.to_owned(),
+                    reason: format!("it is damaged and cannot be set aside: {e}"),
+                    hint: "rename it, or give another file: --db FILE",
+                });
+            }
+            _ => {}
+        }
+    }
+    Ok(stamp)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_tells_when() {
+        let name = aside_path(Path::new("/a/metrics.sqlite"), 1_700_000_000);
+        assert_eq!(name, Path::new("/a/metrics.sqlite.corrupt-20231114T221320Z"));
+    }
+
+    #[test]
+    fn everything_that_belongs_to_it_goes_along() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("m.sqlite");
+        for round in 0..2 {
+            for suffix in ["", "-wal", "-shm"] {
+                std::fs::write(with(&path, suffix), suffix).expect("writable");
+            }
+            // Twice in one second: neither overwrites the other.
+            let stamp = set_aside(&path, 1_700_000_000_000).expect("set aside");
+            assert_eq!(stamp, 1_700_000_000 + round);
+            let aside = aside_path(&path, stamp);
+            let wal = std::fs::read(with(&aside, "-wal")).expect("there");
+            assert!(aside.exists() && wal == b"-wal" && !path.exists());
+        }
+    }
+}
