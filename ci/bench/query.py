@@ -30,16 +30,15 @@ def year(number):
     return (f"s{number}", range(START, END, 60), values)
 
 
-def median(ask, check):
-    """Milliseconds, and whether the answer was what it has to be."""
+def median(ask):
+    """Milliseconds, and how many points came."""
     ask()
     times, begin = [], time.monotonic()
     while len(times) < 5 or (time.monotonic() - begin < 3 and len(times) < 200):
         at = time.perf_counter()
         answer = ask()
         times.append((time.perf_counter() - at) * 1000)
-    points = check(answer)
-    return statistics.median(times), points
+    return statistics.median(times), len(answer)
 
 
 class Rrd:
@@ -74,8 +73,7 @@ def sql(path, table, extension=None):
     unit = 1000 if extension else 1
     return {
         "day": lambda: db.execute(f"select ts, value {table(DAY, END)}").fetchall(),
-        "year": lambda: db.execute(
-            f"select count(*), min(value), max(value), sum(value) {table(START, END)}").fetchall(),
+        "year": lambda: db.execute(f"select ts, value {table(START, END)}").fetchall(),
         "chart": lambda: db.execute(
             f"select ts / {STEP * unit}, avg(value) {table(START, END)} group by 1").fetchall(),
     }
@@ -102,10 +100,10 @@ def main():
     total = count * COUNT
     rows = []
 
-    def row(name, questions, size, whole=len):
+    def row(name, questions, size):
         cells = []
-        for kind, check in (("day", len), ("year", whole), ("chart", len)):
-            ms, points = median(questions[kind], check)
+        for kind in ("day", "year", "chart"):
+            ms, points = median(questions[kind])
             cells += [f"{ms:.2f}", f"{points:,}"]
         rows.append([name, *cells, f"{size / 1e6:.1f} MB", f"{size / total:.2f}"])
         print("| " + " | ".join(rows[-1]) + " |", flush=True)
@@ -118,11 +116,11 @@ def main():
         row("plimsoll, samples_all in SQLite",
             sql(db, lambda a, b: f"from samples_all('s0', {a}, {b - 1})",
                 os.path.join(target, "release/libplimsoll_sql")),
-            parts["sealed samples"]["bytes"], lambda found: found[0][0])
+            parts["sealed samples"]["bytes"])
         path = peers.sqlite_rows(work, series)
         row("SQLite rows, WITHOUT ROWID",
             sql(path, lambda a, b: f"from m where series_id = 0 and ts between {a} and {b - 1}"),
-            peers.size(path), lambda found: found[0][0])
+            peers.size(path))
         os.remove(path)
         if not peers.missing("rrdtool"):
             folder = peers.rrd_files(work, series)
