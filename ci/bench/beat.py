@@ -2,8 +2,8 @@
 """Cost of one beat at a 1 s interval: plimsoll (all collectors; the origin's three) beside the floor
 in C and node_exporter scraped by Prometheus, all at once on the same machine.
 
-Usage: ci/bench/beat.py [SECONDS]        (default 120; needs gcc, libsqlite3-dev, prometheus,
-prometheus-node-exporter; builds the release binary first)
+Usage: ci/bench/beat.py [SECONDS [BINARY]]   (default 120, the release build; needs gcc, libsqlite3-dev, prometheus,
+prometheus-node-exporter)
 
 CPU is the scheduler's own account (/proc/PID/task/*/schedstat, nanoseconds) over the measured
 seconds, after a warm-up of 10; memory is PSS at the end. Loopback only.
@@ -65,9 +65,12 @@ def first_sample(plimsoll, work):
 
 
 def main():
-    subprocess.run(["cargo", "build", "--release", "--quiet"], cwd=ROOT, check=True)
-    target = os.environ.get("CARGO_TARGET_DIR", os.path.join(ROOT, "target"))
-    plimsoll = os.path.join(target, "release", "plimsoll")
+    if len(sys.argv) > 2:
+        plimsoll = os.path.abspath(sys.argv[2])
+    else:
+        subprocess.run(["cargo", "build", "--release", "--quiet"], cwd=ROOT, check=True)
+        target = os.environ.get("CARGO_TARGET_DIR", os.path.join(ROOT, "target"))
+        plimsoll = os.path.join(target, "release", "plimsoll")
     work = tempfile.mkdtemp(prefix="plimsoll-bench-")
     running = []
 

@@ -23,6 +23,10 @@ const LOG_FULL: &str = "one holds an old picture of the database, so the write-a
 const FILE: &str = "database file";
 /// What upkeep may take after a commit, so that the next one is on time.
 const UPKEEP: Duration = Duration::from_millis(25);
+/// To look whether any is due costs as much as a commit: not after each, but after so long, or so
+/// many rows.
+const UPKEEP_EVERY: Duration = Duration::from_secs(30);
+const UPKEEP_ROWS: u64 = 8_192;
 /// At most one commit a second; a beat that comes a little early is not made to wait.
 const SPACING: Duration = Duration::from_millis(900);
 /// The write-ahead log is moved into the file past this size.
@@ -106,6 +110,7 @@ impl Writer {
 
 fn run(mut store: Store, full: Option<OpenError>, s: &WriterSettings) -> usize {
     let mut batches: Vec<Batch> = Vec::new();
+    let (mut rows, mut look) = (0, Instant::now());
     let mut last: Option<Instant> = None;
     let mut broken = full.is_some();
     if let Some(full) = full {
@@ -139,6 +144,10 @@ fn run(mut store: Store, full: Option<OpenError>, s: &WriterSettings) -> usize {
             continue;
         }
         show_salvage(&store, s);
+        if broken {
+            // What was found damaged is salvaged from now on.
+            look = Instant::now();
+        }
         let start = Instant::now();
         match store.commit(&batches) {
             Ok(written) => {
@@ -148,7 +157,16 @@ fn run(mut store: Store, full: Option<OpenError>, s: &WriterSettings) -> usize {
                 }
                 s.queue.recycle(&mut batches);
                 s.board.ok(SUBJECT);
-                broken = while_more(&mut store, s, written.more) || upkeep(&mut store, s);
+                broken = while_more(&mut store, s, written.more);
+                rows += written.samples.iter().sum::<u64>();
+                if !broken && (rows >= UPKEEP_ROWS || Instant::now() >= look) {
+                    (rows, look) = (0, Instant::now() + UPKEEP_EVERY);
+                    match upkeep(&mut store, s) {
+                        Ok(true) => look = Instant::now(),
+                        Ok(false) => {}
+                        Err(Unusable) => broken = true,
+                    }
+                }
             }
             Err(e) => {
                 broken = failed(&mut store, s, &e);
@@ -241,8 +259,11 @@ fn times(s: &WriterSettings) -> Times {
     Times { wall: s.clock.wall_ms(), boot: s.clock.boot_ms() }
 }
 
-/// Seals, rolls up, merges, prunes: a little now. Whether the connection is not to be used any more.
-fn upkeep(store: &mut Store, s: &WriterSettings) -> bool {
+/// The connection is not to be used any more.
+struct Unusable;
+
+/// Seals, rolls up, merges, prunes: a little now. Whether there is more to do.
+fn upkeep(store: &mut Store, s: &WriterSettings) -> Result<bool, Unusable> {
     let now = times(s);
     loop {
         match store.upkeep(now, UPKEEP) {
@@ -252,14 +273,14 @@ fn upkeep(store: &mut Store, s: &WriterSettings) -> bool {
                     (s.rested)();
                 }
                 s.board.ok(UPKEEP_SUBJECT);
-                return false;
+                return Ok(more);
             }
             Err(e) => {
                 if repair::is_damage(&e) {
                     store.damaged(format!("{}: {e}", store.path().display()));
                 }
                 s.board.fail(UPKEEP_SUBJECT, explain(&e, store.path()));
-                return !is_busy(&e);
+                return if is_busy(&e) { Ok(true) } else { Err(Unusable) };
             }
         }
     }
