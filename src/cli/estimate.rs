@@ -8,8 +8,8 @@ use serde_json::json;
 use super::{Global, show};
 use crate::collect::COLLECTORS;
 use crate::config::Config;
-use crate::model::{Interval, Recorder, Registry};
-use crate::store::{OpenError, Reader, Sizes};
+use crate::model::{Interval, Recorder, Registry, format_size};
+use crate::store::{OpenError, PLAIN, Part, Reader, SEALED};
 
 /// `plimsoll estimate`
 #[derive(Debug, clap::Args)]
@@ -28,11 +28,35 @@ pub struct Args {
 
 /// A row of the text schema `metrics(key, value, timestamp)`, as estimated for the first design.
 const NAIVE_BYTES: f64 = 45.0;
-/// Measured in databases of a day and more; used until this one has enough rows to be measured.
-const USUAL_BYTES: f64 = 15.0;
-/// Fewer rows say nothing: half-filled pages weigh too much.
-const ENOUGH_ROWS: u64 = 10_000;
+/// What is usual, until this database has enough samples to be measured.
+const USUAL_PLAIN: f64 = 15.0;
+const USUAL_SEALED: f64 = 0.5;
+/// Fewer say nothing: half-filled pages weigh too much.
+const ENOUGH: u64 = 10_000;
 const YEAR_MS: f64 = 365.0 * 86_400_000.0;
+
+/// Bytes a sample of one kind, and where that is known from.
+struct Each {
+    bytes: f64,
+    measured_on: Option<u64>,
+}
+
+impl Each {
+    fn of(parts: &[Part], name: &str, usual: f64) -> Self {
+        let part = parts.iter().find(|p| p.name == name && p.samples >= ENOUGH);
+        match part.and_then(|p| Some((p.bytes_a_sample()?, p.samples))) {
+            Some((bytes, samples)) => Self { bytes, measured_on: Some(samples) },
+            None => Self { bytes: usual, measured_on: None },
+        }
+    }
+
+    fn source(&self) -> String {
+        match self.measured_on {
+            Some(n) => format!("measured on {} samples in this database", show::count(n)),
+            None => "usual; this database has too few samples to measure".to_owned(),
+        }
+    }
+}
 
 pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     let config = Config::find(global.config.as_deref())?;
@@ -42,56 +66,56 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
         }
         None => of_this_machine(&config, args.interval),
     };
-    let path = global.database()?;
-    let measured = match Reader::open(&path) {
-        Ok(reader) => Some(reader.measure()?),
-        Err(OpenError::Missing { .. }) => None,
+    let parts = match Reader::open(&global.database()?) {
+        Ok(reader) => reader.parts()?,
+        Err(OpenError::Missing { .. }) => Vec::new(),
         Err(e) => return Err(e.into()),
     };
-    let enough = |s: &&Sizes| s.samples >= ENOUGH_ROWS;
-    let bytes = measured
-        .as_ref()
-        .filter(enough)
-        .map_or(USUAL_BYTES, |s| s.sample_bytes as f64 / s.samples as f64);
-    let year = samples * bytes;
-    let naive = samples * NAIVE_BYTES;
+    let sealed = Each::of(&parts, SEALED, USUAL_SEALED);
+    let plain = Each::of(&parts, PLAIN, USUAL_PLAIN);
+    let file: u64 = parts.iter().map(|p| p.bytes).sum();
     let mut out = super::stdout();
     if args.json {
+        let one = |e: &Each| {
+            json!({
+                "bytes_per_sample": e.bytes,
+                "measured": e.measured_on.is_some(),
+                "bytes_per_year": samples * e.bytes,
+            })
+        };
         let answer = json!({
             "series": series,
             "samples_per_year": samples,
-            "bytes_per_sample": bytes,
-            "measured": measured.as_ref().filter(enough).is_some(),
-            "bytes_per_year": year,
-            "text_schema_bytes_per_year": naive,
-            "database": measured.map(|s| json!({ "samples": s.samples, "bytes": s.file_bytes })),
+            "sealed": one(&sealed),
+            "plain_rows": one(&plain),
+            "text_schema": { "bytes_per_sample": NAIVE_BYTES, "bytes_per_year": samples * NAIVE_BYTES },
+            "max_size": config.limits.max_size,
+            "database_bytes": file,
         });
         writeln!(out, "{answer}")?;
     } else {
-        let source = match measured.as_ref().filter(enough) {
-            Some(s) => {
-                format!("measured on {} samples in {}", show::count(s.samples), path.display())
-            }
-            None => "usual; this database has too few samples to measure".to_owned(),
+        let mut line = |name: &str, value: String, text: &str| {
+            writeln!(out, "{}", format!("{name:<18}{value:>16}   {text}").trim_end())
         };
-        let series_word = show::count(series);
-        let samples_word = show::count(samples.round() as u64);
-        writeln!(out, "series            {series_word:>16}")?;
-        writeln!(out, "samples a year    {samples_word:>16}")?;
-        writeln!(out, "bytes a sample    {:>16}   {source}", format!("{bytes:.1}"))?;
-        writeln!(out, "a year            {:>16}   as plain rows", show::bytes(year))?;
-        writeln!(
-            out,
-            "                  {:>16}   in a text schema, at {NAIVE_BYTES:.0} bytes a row",
-            show::bytes(naive)
+        line("series", show::count(series), "")?;
+        line("samples a year", show::count(samples.round() as u64), "")?;
+        line("a sample, sealed", format!("{:.2} B", sealed.bytes), &sealed.source())?;
+        line("a sample, plain", format!("{:.1} B", plain.bytes), &plain.source())?;
+        line("a year, sealed", show::bytes(samples * sealed.bytes), "")?;
+        line(
+            "a year, plain",
+            show::bytes(samples * plain.bytes),
+            "if the budget of plain rows allowed it",
         )?;
-        if let Some(s) = &measured {
-            writeln!(
-                out,
-                "the file now      {:>16}   {} samples",
-                show::bytes(s.file_bytes as f64),
-                show::count(s.samples)
-            )?;
+        let naive = format!("in a text schema, at {NAIVE_BYTES:.0} bytes a row");
+        line("", show::bytes(samples * NAIVE_BYTES), &naive)?;
+        line(
+            "never more than",
+            format_size(config.limits.max_size),
+            "max_size in the configuration",
+        )?;
+        if file > 0 {
+            line("the file now", show::bytes(file as f64), "")?;
         }
     }
     out.flush()?;

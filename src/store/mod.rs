@@ -44,7 +44,7 @@ pub use locate::{to_read, to_write};
 pub use lock::{Lock, lock_path};
 pub use open::{Store, sizes};
 pub use prune::Limits;
-pub use read::{Cell, Known, Part, Reader, Row, Sizes};
+pub use read::{Cell, Known, PLAIN, Part, Reader, Row, SEALED};
 pub use salvage::Salvaged;
 pub use schema::{APPLICATION_ID, SCHEMA_VERSION};
 pub use sender::Sender;

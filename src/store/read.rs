@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
+use rusqlite::{Connection, OpenFlags};
 
 use super::block::Column;
 use super::chunk::Scratch;
@@ -71,18 +71,10 @@ pub enum Cell {
     Blob(Vec<u8>),
 }
 
-/// What the database holds, counted.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sizes {
-    /// Rows in `samples`.
-    pub samples: u64,
-    /// Pages of `samples`, in bytes.
-    pub sample_bytes: u64,
-    /// The whole file in bytes, without the write-ahead log.
-    pub file_bytes: u64,
-    /// Oldest and newest sample, ms since 1970 UTC.
-    pub range: Option<(i64, i64)>,
-}
+/// The name of the plain rows among the parts.
+pub const PLAIN: &str = "plain rows";
+/// The name of the sealed samples among the parts.
+pub const SEALED: &str = "sealed samples";
 
 /// What a kind of data takes in the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -181,36 +173,7 @@ impl Reader {
             .collect()
     }
 
-    /// Oldest and newest sample, ms since 1970 UTC.
-    pub fn range(&self) -> Result<Option<(i64, i64)>, SqlError> {
-        let edge = |sql: &str| self.conn.query_row(sql, [], |r| r.get::<_, i64>(0)).optional();
-        let oldest = edge("SELECT ts FROM samples ORDER BY ts LIMIT 1")?;
-        let newest = edge("SELECT ts FROM samples ORDER BY ts DESC LIMIT 1")?;
-        Ok(oldest.zip(newest))
-    }
-
-    /// Every plain row from `from` to `to` inclusive, in order of time.
-    pub fn rows(
-        &self,
-        from: i64,
-        to: i64,
-        mut each: impl FnMut(Row) -> std::ops::ControlFlow<()>,
-    ) -> Result<(), SqlError> {
-        let mut statement = self.conn.prepare(
-            "SELECT ts, series_id, value FROM samples WHERE ts BETWEEN ?1 AND ?2 ORDER BY ts",
-        )?;
-        let mut rows = statement.query(params![from, to])?;
-        while let Some(row) = rows.next()? {
-            let Some(value) = from_column(row.get_ref(2)?) else { continue };
-            let row = Row { ts: row.get(0)?, series_id: row.get(1)?, value };
-            if each(row).is_break() {
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    /// The same from the newest back.
+    /// Every plain row from `from` on, from the newest back.
     pub fn rows_back(
         &self,
         from: i64,
@@ -259,25 +222,6 @@ impl Reader {
             .map(|n| n as u64)
     }
 
-    /// Counts rows and pages; reads the whole table of pages, so it takes a moment on a large file.
-    pub fn measure(&self) -> Result<Sizes, SqlError> {
-        let number = |sql: &str| {
-            self.conn
-                .query_row(sql, [], |r| r.get::<_, Option<i64>>(0))
-                .map(|n| n.unwrap_or(0) as u64)
-        };
-        Ok(Sizes {
-            samples: number("SELECT count(*) FROM samples")?,
-            sample_bytes: number(
-                "SELECT sum(pgsize) FROM dbstat WHERE name = 'samples' AND aggregate = TRUE",
-            )?,
-            file_bytes: number(
-                "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size",
-            )?,
-            range: self.range()?,
-        })
-    }
-
     /// The file by kinds of data. Reads every page's header, so it takes a moment.
     pub fn parts(&self) -> Result<Vec<Part>, SqlError> {
         let number = |sql: &str| {
@@ -301,12 +245,12 @@ impl Reader {
         let list = named.map(|n| format!("'{n}'")).join(", ");
         Ok(vec![
             Part {
-                name: "plain rows",
+                name: PLAIN,
                 bytes: pages("name = 'samples'")?,
                 samples: number("SELECT count(*) FROM samples")?,
             },
             Part {
-                name: "sealed samples",
+                name: SEALED,
                 bytes: share(raw),
                 samples: number("SELECT sum(samples) FROM blocks WHERE resolution = 0")?,
             },

@@ -80,7 +80,7 @@ impl Contents {
             std::ops::ControlFlow::Continue(())
         };
         reader.query(sql, |_| {}, each).expect("reads");
-        Self { samples, plain: reader.measure().expect("counts").samples, hours }
+        Self { samples, plain: reader.parts().expect("counts")[0].samples, hours }
     }
 
     fn all(&self) -> usize {
