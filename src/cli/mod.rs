@@ -114,6 +114,10 @@ impl Global {
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let global = &cli.global;
+    if !matches!(cli.verb, None | Some(Verb::Run)) {
+        // What a reader finds damaged is told, too.
+        daemon::log::start(tracing::Level::WARN);
+    }
     let result = match &cli.verb {
         None | Some(Verb::Run) => daemon::run(&daemon::Options {
             config: global.config.clone(),

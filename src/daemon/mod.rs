@@ -11,7 +11,7 @@ mod alarm;
 mod beat;
 mod burst;
 pub mod control;
-mod log;
+pub mod log;
 mod memory;
 mod own;
 mod run;

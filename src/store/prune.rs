@@ -108,13 +108,16 @@ impl Pruner {
         now: i64,
     ) -> Result<bool, SqlError> {
         for (resolution, age) in [(0, limits.raw_ms), (FIVE_MINUTES_MS, limits.five_minutes_ms)] {
-            let gone = conn
+            let old = conn
                 .prepare_cached(
-                    "DELETE FROM blocks WHERE id IN
-                     (SELECT id FROM blocks WHERE resolution = ?1 AND end < ?2 LIMIT ?3)",
+                    "SELECT id, end FROM blocks WHERE resolution = ?1 AND end < ?2 LIMIT ?3",
                 )?
-                .execute(params![resolution, now - age, STEP_BLOCKS])?;
-            if gone > 0 {
+                .query_map(params![resolution, now - age, STEP_BLOCKS], |r| {
+                    Ok((r.get(0)?, r.get(1)?))
+                })?
+                .collect::<Result<Vec<_>, _>>()?;
+            let gone = drop_these(conn, resolution, &old)?;
+            if gone {
                 return Ok(true);
             }
         }
@@ -199,13 +202,30 @@ impl Pruner {
 }
 
 fn drop_blocks(conn: &Connection, resolution: i64) -> Result<bool, SqlError> {
-    let gone = conn
-        .prepare_cached(
-            "DELETE FROM blocks WHERE id IN
-             (SELECT id FROM blocks WHERE resolution = ?1 ORDER BY end LIMIT ?2)",
-        )?
-        .execute([resolution, STEP_BLOCKS])?;
-    Ok(gone > 0)
+    let oldest = conn
+        .prepare_cached("SELECT id, end FROM blocks WHERE resolution = ?1 ORDER BY end LIMIT ?2")?
+        .query_map([resolution, STEP_BLOCKS], |r| Ok((r.get(0)?, r.get(1)?)))?
+        .collect::<Result<Vec<_>, _>>()?;
+    drop_these(conn, resolution, &oldest)
+}
+
+/// Drops blocks, given by row and end, and remembers how far samples are gone.
+fn drop_these(
+    conn: &Connection,
+    resolution: i64,
+    blocks: &[(i64, i64)],
+) -> Result<bool, SqlError> {
+    let Some(until) = blocks.iter().map(|(_, end)| *end).max() else { return Ok(false) };
+    let tx = conn.unchecked_transaction()?;
+    for (id, _) in blocks {
+        tx.prepare_cached("DELETE FROM blocks WHERE id = ?1")?.execute([id])?;
+    }
+    if resolution == 0 {
+        let before = state::get(&tx, state::PRUNED_UNTIL)?.unwrap_or(i64::MIN);
+        state::set(&tx, state::PRUNED_UNTIL, before.max(until))?;
+    }
+    tx.commit()?;
+    Ok(true)
 }
 
 /// The database file in pages.

@@ -39,6 +39,10 @@ pub(super) fn raw(
     scratch: &mut Scratch,
     out: &mut Column,
 ) -> Result<(), SqlError> {
+    let pruned = state::get(conn, state::PRUNED_UNTIL)?.unwrap_or(i64::MIN);
+    if from <= pruned {
+        outlived(conn, series, from, to.min(pruned), out)?;
+    }
     sealed(conn, 0, series, 0, from, to, scratch, out)?;
     plain(conn, series, from, to, out)
 }
@@ -122,6 +126,20 @@ fn column_of(
         join(out, (first..last).filter_map(|i| ts.get(i)), &values[first..last]);
     }
     Ok(())
+}
+
+/// Plain rows that outlived the blocks they were sealed into.
+fn outlived(
+    conn: &Connection,
+    series: i64,
+    from: i64,
+    to: i64,
+    out: &mut Column,
+) -> Result<(), SqlError> {
+    let mut rows = conn.prepare_cached(
+        "SELECT ts, value FROM samples WHERE ts BETWEEN ?1 AND ?2 AND series_id = ?3 ORDER BY ts",
+    )?;
+    fill(rows.query(params![from, to, series])?, out)
 }
 
 /// Plain rows that are not sealed.

@@ -8,6 +8,9 @@ use super::SqlError;
 pub(super) const SEALED_UNTIL: &str = "sealed_until";
 /// Rollups are made, or listed in `dirty`, up to this time.
 pub(super) const ROLLED_UNTIL: &str = "rolled_until";
+/// Blocks of samples up to this time may have been dropped: what plain rows still hold of it is not
+/// in any block.
+pub(super) const PRUNED_UNTIL: &str = "pruned_until";
 /// The last number given to a block.
 pub(super) const SEQ: &str = "seq";
 /// The time that retention goes by; see `prune`.

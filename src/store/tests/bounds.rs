@@ -150,6 +150,22 @@ fn age_takes_samples_and_leaves_the_hours() {
 }
 
 #[test]
+fn plain_rows_that_outlive_their_blocks_are_still_found() {
+    let mut rig = rig(&names(2), Limits { raw_ms: DAY, ..Limits::default() });
+    for minute in 0..600 {
+        rig.write(START + minute * 60_000, |i| i as f64);
+    }
+    rig.store.compact(Times { wall: START + DAY, boot: DAY }).expect("compacts");
+    for day in 2..40 {
+        let now = Times { wall: START + 9 * DAY, boot: day * DAY };
+        rig.store.upkeep(now, Duration::from_secs(5)).expect("upkeep");
+    }
+    assert_eq!(rig.ask("SELECT count(*) FROM blocks WHERE resolution = 0"), [[Cell::Integer(0)]]);
+    let reader = Reader::open(&rig.path).expect("opens");
+    assert_eq!(reader.samples(1, i64::MIN, i64::MAX).expect("reads").0.len(), 600);
+}
+
+#[test]
 fn a_clock_ten_years_ahead_deletes_nothing() {
     let mut rig = rig(&names(2), Limits { plain_rows: 0, ..Limits::default() });
     for minute in 0..3000 {
