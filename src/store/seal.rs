@@ -10,10 +10,13 @@ use super::block::{Column, GROUP, encode};
 use super::chunk::Scratch;
 use super::{SqlError, from_column, state};
 
-/// Plain rows that make a seal worth its while: about 140 samples of each series of one machine.
+/// Plain rows that make a seal worth its while: about 200 samples of each series of one machine.
 const ENOUGH_ROWS: i64 = 32_768;
-/// What one seal takes at the most, so that it stays short.
-const MOST_ROWS: usize = 65_536;
+/// With many series there are to be so many samples of each, or sealing and merging them costs more
+/// than all else.
+const ENOUGH_EACH: i64 = 64;
+/// What a seal takes is held in memory: 24 bytes a row.
+const MOST_ROWS: i64 = 1_000_000;
 /// The longest column a block gets.
 pub(super) const LONGEST: usize = 8_192;
 /// Older rows are sealed even if they are few.
@@ -41,7 +44,14 @@ pub(super) fn due(conn: &Connection, now: i64) -> Result<bool, SqlError> {
     conn.prepare_cached(
         "SELECT EXISTS (SELECT 1 FROM samples WHERE ts > ?1 AND ts <= ?2 LIMIT 1 OFFSET ?3)",
     )?
-    .query_row(params![sealed, now, ENOUGH_ROWS], |r| r.get(0))
+    .query_row(params![sealed, now, enough(conn)?], |r| r.get(0))
+}
+
+fn enough(conn: &Connection) -> Result<i64, SqlError> {
+    let series: Option<i64> = conn
+        .prepare_cached("SELECT max(id) FROM series_dict")?
+        .query_row([], |r| r.get(0))?;
+    Ok((series.unwrap_or(0) * ENOUGH_EACH).clamp(ENOUGH_ROWS, MOST_ROWS))
 }
 
 /// Late rows wait for company, or for the next seal.
@@ -50,7 +60,7 @@ fn late_waits(conn: &Connection) -> Result<bool, SqlError> {
         .query_row([], |r| r.get(0))
 }
 
-/// Seals what there is up to `now`, about [`MOST_ROWS`] at the most. False: there was nothing.
+/// Seals what there is up to `now`, twice [`enough`] at the most. False: there was nothing.
 pub(super) fn seal(conn: &Connection, now: i64, scratch: &mut Scratch) -> Result<bool, SqlError> {
     let sealed = state::get(conn, state::SEALED_UNTIL)?.unwrap_or(i64::MIN);
     let (mut samples, until) = unsealed(conn, sealed, now)?;
@@ -81,6 +91,7 @@ fn unsealed(conn: &Connection, sealed: i64, now: i64) -> Result<(Vec<Sample>, i6
     let mut statement = conn.prepare_cached(
         "SELECT series_id, ts, value FROM samples WHERE ts > ?1 AND ts <= ?2 ORDER BY ts",
     )?;
+    let most = enough(conn)? as usize * 2;
     let mut rows = statement.query([sealed, now])?;
     let mut samples: Vec<Sample> = Vec::new();
     let mut counts: hashbrown::HashMap<i64, usize, foldhash::fast::RandomState> =
@@ -98,7 +109,7 @@ fn unsealed(conn: &Connection, sealed: i64, now: i64) -> Result<(Vec<Sample>, i6
         }
         let count = counts.entry(series).or_insert(0);
         *count += 1;
-        full |= samples.len() >= MOST_ROWS || *count >= LONGEST;
+        full |= samples.len() >= most || *count >= LONGEST;
     }
     Ok((samples, until.max(now - HOUR_MS)))
 }
@@ -110,7 +121,7 @@ fn late(conn: &Connection) -> Result<(Vec<Sample>, i64), SqlError> {
          FROM late l JOIN samples s ON s.ts = l.ts AND s.series_id = l.series_id
          ORDER BY l.id LIMIT ?1",
     )?;
-    let mut rows = statement.query([MOST_ROWS as i64])?;
+    let mut rows = statement.query([ENOUGH_ROWS * 2])?;
     let (mut samples, mut last) = (Vec::new(), 0);
     while let Some(row) = rows.next()? {
         if let Some(value) = from_column(row.get_ref(2)?) {
