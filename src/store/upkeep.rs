@@ -59,6 +59,8 @@ impl Store {
     /// Whether upkeep did anything since the last call; its working space is given back.
     pub fn rest(&mut self) -> bool {
         self.upkeep.scratch = Scratch::default();
+        // The page cache is full of blocks that nobody reads again soon.
+        let _unused = self.conn.release_memory();
         std::mem::take(&mut self.upkeep.worked)
     }
 
