@@ -56,7 +56,7 @@ impl Model {
     }
 }
 
-/// Bits that [`write`] would take, without doing it.
+/// Bits that [`write()`] would take, without doing it.
 pub(super) fn estimate(numbers: &[i64]) -> f32 {
     let mut counts = [[0u32; 2]; HISTORY];
     let mut history = 0;
