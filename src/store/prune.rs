@@ -210,11 +210,7 @@ fn drop_blocks(conn: &Connection, resolution: i64) -> Result<bool, SqlError> {
 }
 
 /// Drops blocks, given by row and end, and remembers how far samples are gone.
-fn drop_these(
-    conn: &Connection,
-    resolution: i64,
-    blocks: &[(i64, i64)],
-) -> Result<bool, SqlError> {
+fn drop_these(conn: &Connection, resolution: i64, blocks: &[(i64, i64)]) -> Result<bool, SqlError> {
     let Some(until) = blocks.iter().map(|(_, end)| *end).max() else { return Ok(false) };
     let tx = conn.unchecked_transaction()?;
     for (id, _) in blocks {

@@ -48,9 +48,8 @@ pub(super) fn due(conn: &Connection, now: i64) -> Result<bool, SqlError> {
 }
 
 fn enough(conn: &Connection) -> Result<i64, SqlError> {
-    let series: Option<i64> = conn
-        .prepare_cached("SELECT max(id) FROM series_dict")?
-        .query_row([], |r| r.get(0))?;
+    let series: Option<i64> =
+        conn.prepare_cached("SELECT max(id) FROM series_dict")?.query_row([], |r| r.get(0))?;
     Ok((series.unwrap_or(0) * ENOUGH_EACH).clamp(ENOUGH_ROWS, MOST_ROWS))
 }
 
