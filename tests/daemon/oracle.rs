@@ -167,6 +167,13 @@ fn kept() -> (Folder, Ledger) {
         ledger.note(&daemon.json("/api/status"));
         if ledger.promised() > 0 { Ok(()) } else { Err(format!("{ledger:?}")) }
     });
+    // The harm below is done to rows that have been taken in.
+    eventually("an empty inbox", PATIENCE, || {
+        match sqlite3(&folder.db(), "select count(*) from inbox").as_str() {
+            "0" => Ok(()),
+            rows => Err(format!("{rows} rows")),
+        }
+    });
     daemon.stop();
     (folder, ledger)
 }
