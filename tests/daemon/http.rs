@@ -93,6 +93,31 @@ fn health_and_status_are_what_they_say() {
     daemon.stop();
 }
 
+/// promtool of Debian's prometheus has nothing to say but of names that are node_exporter's.
+#[test]
+fn the_metrics_page_is_clean() {
+    let folder = Folder::new();
+    let daemon = folder.start(FAST);
+    let page = daemon.http("GET", "/metrics").body;
+    assert!(page.contains("\nmemory ") && page.contains("\nplimsoll_commits_total "), "{page}");
+    let mut promtool = std::process::Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("promtool (apt-get install prometheus)");
+    let mut input = promtool.stdin.take().expect("piped");
+    input.write_all(page.as_bytes()).expect("it reads");
+    drop(input);
+    let said = promtool.wait_with_output().expect("it ends");
+    let lines =
+        String::from_utf8_lossy(&said.stderr).into_owned() + &String::from_utf8_lossy(&said.stdout);
+    let ours: Vec<&str> = lines.lines().filter(|l| !l.starts_with("node_")).collect();
+    assert_eq!(ours, Vec::<&str>::new());
+    assert!(lines.contains("node_memory_"), "promtool did not look: {lines}");
+}
+
 #[test]
 fn too_much_of_a_request_is_refused() {
     let folder = Folder::new();
