@@ -1,5 +1,5 @@
-//! store: the work behind the samples: sealing, rolling up, merging, pruning; a little after each
-//! commit, on the thread that writes.
+//! store: the work behind the samples: sealing, rolling up, merging, pruning; a little after a
+//! commit, on the thread that writes, which decides how often.
 
 use std::time::{Duration, Instant};
 
