@@ -5,7 +5,7 @@ use rusqlite::{Connection, params};
 
 use super::block::{Column, decode};
 use super::chunk::Scratch;
-use super::join::{join, report};
+use super::join::{join, join_packed, report};
 use super::seal::{FINAL, LATE, LONGEST, Packed, insert_as};
 use super::{SqlError, block};
 
@@ -114,7 +114,7 @@ fn load(
                 columns.insert(at, Column { series, part, ..Column::default() });
                 at
             });
-            join(&mut columns[at], ts.iter(), &values);
+            join_packed(&mut columns[at], &ts, 0..ts.len(), &values);
         }
     }
     Ok(columns)
@@ -203,7 +203,7 @@ fn merge_late(
         let rest_values = column.values.split_off(at);
         let (series, part) = (column.series, column.part);
         match columns.binary_search_by_key(&(series, part), |c| (c.series, c.part)) {
-            Ok(place) => join(&mut columns[place], column.ts.iter().copied(), &column.values),
+            Ok(place) => join(&mut columns[place], &column.ts, &column.values),
             Err(place) if !column.ts.is_empty() => columns.insert(place, column),
             Err(_) => {}
         }

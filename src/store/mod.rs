@@ -51,7 +51,7 @@ pub use read::{Cell, Known, PLAIN, Part, Reader, Row, SEALED};
 pub use salvage::Salvaged;
 pub use schema::{APPLICATION_ID, SCHEMA_VERSION};
 pub use sender::Sender;
-pub use summary::Summary;
+pub use summary::{Summary, Want};
 pub use upkeep::Times;
 pub use value::{from_column, to_sql};
 pub use write::Written;

@@ -111,6 +111,12 @@ impl Store {
         self.conn.execute_batch("PRAGMA incremental_vacuum; PRAGMA wal_checkpoint(TRUNCATE);")
     }
 
+    /// One step of [`Store::compact`].
+    #[cfg(test)]
+    pub(super) fn compact_step(&mut self, now: Times) -> Result<bool, SqlError> {
+        self.step(now, true)
+    }
+
     fn step(&mut self, now: Times, all: bool) -> Result<bool, SqlError> {
         // What upkeep writes goes through the log too.
         if self.log_is_full()? {
