@@ -15,14 +15,14 @@ const PRUNE_EVERY_MS: i64 = 600_000;
 /// What upkeep remembers between steps; all of it can be found again.
 #[derive(Debug, Default)]
 pub(super) struct Upkeep {
-    scratch: Scratch,
+    pub(super) scratch: Scratch,
     pub(super) pruner: Pruner,
     pub(super) limits: Limits,
     /// Groups whose blocks may be worth merging, once somebody looked.
-    groups: Option<Vec<(i64, i64)>>,
+    pub(super) groups: Option<Vec<(i64, i64)>>,
     pruned_at: Option<i64>,
     worked: bool,
-    sealing: Option<Sealing>,
+    pub(super) sealing: Option<Sealing>,
 }
 
 impl Upkeep {
