@@ -18,7 +18,8 @@ use crate::wire::{Format, Record, is_gzip};
 #[command(
     after_help = "CSV has a header: key,timestamp,value in any order (unix_ts also names the time).\n\
     A time is RFC 3339, YYYY-MM-DD HH:MM:SS in UTC, or seconds or milliseconds since 1970.\n\
-    Rows that cannot be read are told with their line and counted; the others are taken."
+    Rows that cannot be read are told with their line and counted; the others are taken.\n\
+    More than a million samples are sealed at once: samples_all() in SQL has them, metrics has not."
 )]
 pub struct Args {
     /// Files, packed with gzip or not; - is standard input
