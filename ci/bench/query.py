@@ -4,11 +4,12 @@ wave, two decimals): plimsoll's samples_all in an SQLite process beside SQLite r
 VictoriaMetrics and Prometheus, on the same samples in the same run.
 
 Usage: ci/bench/query.py [SERIES]        (default 20; takes minutes and 2 GB of disk)
-Builds plimsoll and its extension first. Debian's own python3, whose sqlite3 loads extensions.
-Medians of warm reads in ms, the answer taken in by Python. SQLite and plimsoll answer inside the
-process, rrdtool through a pipe that stays open, the other two over HTTP on loopback.
+Builds plimsoll, its extension and the bench `read` first. Debian's own python3, whose sqlite3 loads
+extensions. Medians of warm reads in ms, the answer taken in by Python: SQLite answers inside the
+process, rrdtool through a pipe that stays open, VictoriaMetrics and Prometheus over HTTP on loopback.
+The first row is the reader that plimsoll's own pages use, timed inside its process by that bench.
 """
-import array, json, math, os, random, sqlite3, statistics, subprocess, sys, tempfile, time
+import array, json, math, os, random, re, sqlite3, statistics, subprocess, sys, tempfile, time
 
 import peers
 
@@ -90,6 +91,18 @@ def over_http(server):
     }
 
 
+def in_process(folder):
+    """What the bench `read` says of this database: kind -> (ms, points), and the last row of all."""
+    said = subprocess.run(["cargo", "bench", "--quiet", "--locked", "--bench", "read", "--", "1", folder],
+                          cwd=peers.ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
+    found = dict(re.findall(r"^(.*): ([0-9.]+ ms, [0-9]+) points$", said, re.M))
+    read = lambda what: tuple(float(w) for w in found[what].split(" ms, "))
+    return ({"day": read("a series, the last 24 h, every sample"),
+             "year": read("a series, a year, every sample"),
+             "chart": read("a series, a year, 1,000 averages")},
+            found["all series, a year, 1,000 averages each"])
+
+
 def main():
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 20
     program = peers.binary()
@@ -103,7 +116,8 @@ def main():
     def row(name, questions, size):
         cells = []
         for kind in ("day", "year", "chart"):
-            ms, points = median(questions[kind])
+            ms, points = questions[kind] if isinstance(questions[kind], tuple) else median(questions[kind])
+            points = int(points)
             cells += [f"{ms:.2f}", f"{points:,}"]
         rows.append([name, *cells, f"{size / 1e6:.1f} MB", f"{size / total:.2f}"])
         print("| " + " | ".join(rows[-1]) + " |", flush=True)
@@ -113,6 +127,8 @@ def main():
     print("|---" * 9 + "|", flush=True)
     with tempfile.TemporaryDirectory(prefix="plimsoll-query-") as work:
         db, parts = peers.plimsoll(program, work, series)
+        times, all_charts = in_process(work)
+        row("plimsoll, in its own process", times, parts["sealed samples"]["bytes"])
         row("plimsoll, samples_all in SQLite",
             sql(db, lambda a, b: f"from samples_all('s0', {a}, {b - 1})",
                 os.path.join(target, "release/libplimsoll_sql")),
@@ -147,6 +163,7 @@ def main():
                     "--web.listen-address=127.0.0.1:PORT", "--storage.tsdb.retention.time=100y"]) as server:
                 row("Prometheus, HTTP", over_http(server), size)
     print()
+    print(f"plimsoll, such a chart of every series at once: {all_charts} points")
     print(peers.versions())
     for name in ("rrdtool", "victoria-metrics", "prometheus"):
         if peers.missing(name):
