@@ -126,7 +126,9 @@ impl Book {
             wrong.push(format!("pruned up to {pruned}, younger than a day"));
         }
         let mut waiting: HashMap<(String, i64), (u32, f64)> = HashMap::new();
-        let mut inbox = conn.prepare("SELECT key, ts, value FROM inbox").expect("a table");
+        let mut inbox = conn
+            .prepare("SELECT key, ts, value FROM inbox WHERE key GLOB 'numbered_*'")
+            .expect("a table");
         let mut rows = inbox.query([]).expect("runs");
         while let Some(row) = rows.next().expect("readable") {
             let (key, ts) = (row.get(0).expect("a text"), row.get(1).expect("a number"));
