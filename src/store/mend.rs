@@ -141,8 +141,8 @@ fn list_again(
     end: i64,
     scratch: &mut Scratch,
 ) -> Result<(), SqlError> {
-    let mut sealed = Column::default();
-    series::sealed(conn, 0, id, 0, start, end, scratch, &mut sealed)?;
+    let mut sealed = Column { series: id, ..Column::default() };
+    series::sealed(conn, 0, start, end, scratch, std::slice::from_mut(&mut sealed))?;
     let plain: Vec<i64> = conn
         .prepare_cached(
             "SELECT ts FROM samples s WHERE ts BETWEEN ?1 AND ?2 AND series_id = ?3

@@ -8,11 +8,12 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
 use super::dictionary::Dictionary;
+use super::head::{Head, Sample};
 use super::read::read_only_uri;
 use super::salvage::{Salvage, Salvaged};
 use super::schema::{APPLICATION_ID, SCHEMA, SCHEMA_VERSION};
 use super::upkeep::Upkeep;
-use super::{Lock, OpenError, SqlError, repair, state};
+use super::{Lock, OpenError, SqlError, repair, seal, state};
 use crate::model::{Clock, Registry, SystemClock};
 
 /// Older ones can corrupt a database when the write-ahead log is reset while it is read.
@@ -35,6 +36,9 @@ pub struct Store {
     path: PathBuf,
     pub(super) upkeep: Upkeep,
     pub(super) sealed_until: i64,
+    pub(super) head: Arc<Head>,
+    /// Of the present transaction, for the head.
+    pub(super) fresh: Vec<Sample>,
     system: String,
     /// Device and inode, once it is open.
     file: Option<(u64, u64)>,
@@ -84,6 +88,8 @@ impl Store {
             system: system.to_owned(),
             upkeep: Upkeep::default(),
             sealed_until: i64::MIN,
+            head: Arc::default(),
+            fresh: Vec::new(),
             conn: nowhere,
             aside: None,
             aside_at: None,
@@ -101,6 +107,11 @@ impl Store {
     /// Where the database is.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The newest samples, for readers in this process.
+    pub fn head(&self) -> Arc<Head> {
+        Arc::clone(&self.head)
     }
 
     /// Whether the file that is written to is the one that others find under its name: after `rm` or
@@ -146,8 +157,10 @@ impl Store {
             Some(stamp) => Some(Salvage::begin(&conn, &self.path, stamp)?),
             None => Salvage::resume(&conn, &self.path)?,
         };
-        self.sealed_until =
-            sealed_until(&conn).map_err(|e| OpenError::from_sqlite(&self.path, e))?;
+        let fail = |e| OpenError::from_sqlite(&self.path, e);
+        seal::drop_unfinished(&conn).map_err(fail)?;
+        self.sealed_until = sealed_until(&conn).map_err(fail)?;
+        self.head.load(&conn).map_err(fail)?;
         self.conn = conn;
         self.salvage = salvage;
         self.aside = None;
@@ -312,7 +325,7 @@ fn connect(path: &Path, system: &str) -> Result<Connection, OpenError> {
          PRAGMA synchronous = FULL;
          PRAGMA wal_autocheckpoint = 0;
          PRAGMA journal_size_limit = 1048576;
-         PRAGMA cache_size = -512;
+         PRAGMA cache_size = -256;
          PRAGMA temp_store = MEMORY;",
     )
     .map_err(fail)?;

@@ -206,9 +206,11 @@ fn make(
 ) -> Result<(Vec<Column>, Vec<Hour>), SqlError> {
     let mut fine: Vec<Column> = Vec::new();
     let mut hours: Vec<Hour> = Vec::new();
-    for (id, kind) in members(conn, group)? {
-        let mut column = Column { series: id, ..Column::default() };
-        series::sealed(conn, 0, id, 0, start, start + STRETCH_MS - 1, scratch, &mut column)?;
+    let members = members(conn, group)?;
+    let mut columns: Vec<Column> =
+        members.iter().map(|(id, _)| Column { series: *id, ..Column::default() }).collect();
+    series::sealed(conn, 0, start, start + STRETCH_MS - 1, scratch, &mut columns)?;
+    for ((id, kind), column) in members.into_iter().zip(columns) {
         if column.ts.is_empty() {
             continue;
         }
@@ -262,13 +264,12 @@ pub(super) fn compare(
     let (fine, hours) = make(conn, start, group, scratch)?;
     let mut compared = Compared::default();
     for parts in fine.chunk_by(|a, b| a.series == b.series) {
-        let mut stored = Vec::new();
-        for part in parts {
-            let mut column = Column::default();
-            let (id, end) = (part.series, start + STRETCH_MS - 1);
-            series::sealed(conn, FIVE_MINUTES_MS, id, part.part, start, end, scratch, &mut column)?;
-            stored.push(column);
-        }
+        let mut stored: Vec<Column> = parts
+            .iter()
+            .map(|p| Column { series: p.series, part: p.part, ..Column::default() })
+            .collect();
+        let end = start + STRETCH_MS - 1;
+        series::sealed(conn, FIVE_MINUTES_MS, start, end, scratch, &mut stored)?;
         let value = |part: usize, ts: i64| {
             let at = stored[part].ts.binary_search(&ts).ok()?;
             stored[part].values.get(at).copied()

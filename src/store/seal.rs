@@ -1,22 +1,27 @@
 //! store: sealing: plain rows that nobody will change any more become compressed blocks. The plain
 //! rows stay, as the window that any SQL client reads, until `prune` makes room.
 //!
+//! The samples come from the head, which has them by series.
+//!
 //! What is sealed is told by one number, `sealed_until`: every plain row up to it is in a block,
 //! except those listed in `late`, which came after their time had been sealed.
+
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, params};
 
 use super::block::{Column, GROUP, encode};
 use super::chunk::Scratch;
+use super::head::{Head, Sample};
 use super::{SqlError, from_column, state};
 
 /// Plain rows that make a seal worth its while: about 200 samples of each series of one machine.
-const ENOUGH_ROWS: i64 = 32_768;
+const ENOUGH_ROWS: usize = 32_768;
 /// With many series there are to be so many samples of each, or sealing and merging them costs more
 /// than all else.
-const ENOUGH_EACH: i64 = 64;
-/// What a seal takes is held in memory: 24 bytes a row.
-const MOST_ROWS: i64 = 1_000_000;
+const ENOUGH_EACH: usize = 64;
+/// What waits to be sealed is held in memory, about 3 bytes a row.
+const MOST_ROWS: usize = 1_000_000;
 /// The longest column a block gets.
 pub(super) const LONGEST: usize = 8_192;
 /// Older rows are sealed even if they are few.
@@ -28,29 +33,27 @@ pub(super) const LATE: i64 = 8;
 /// Level of blocks that are never merged again.
 pub(super) const FINAL: i64 = 9;
 
-/// A row on its way into a block.
-type Sample = (i64, i64, f64);
+/// What one step may take, so that the next commit is on time.
+const STEP: Duration = Duration::from_millis(20);
 
-/// Whether a seal is due at `now` (ms since 1970 UTC).
-pub(super) fn due(conn: &Connection, now: i64) -> Result<bool, SqlError> {
-    let sealed = state::get(conn, state::SEALED_UNTIL)?.unwrap_or(i64::MIN);
-    let mut oldest =
-        conn.prepare_cached("SELECT ts FROM samples WHERE ts > ?1 ORDER BY ts LIMIT 1")?;
-    let mut rows = oldest.query([sealed])?;
-    let Some(first) = rows.next()? else { return late_waits(conn) };
-    if first.get::<_, i64>(0)? < now - OLDEST_MS {
-        return Ok(true);
-    }
-    conn.prepare_cached(
-        "SELECT EXISTS (SELECT 1 FROM samples WHERE ts > ?1 AND ts <= ?2 LIMIT 1 OFFSET ?3)",
-    )?
-    .query_row(params![sealed, now, enough(conn)?], |r| r.get(0))
+/// A seal on its way. One of many series takes several steps, each its own transaction: what is
+/// sealed counts once the last is done, and until then is read twice, with the same values.
+#[derive(Debug)]
+pub(super) struct Sealing {
+    /// Everything up to this time is taken.
+    pub(super) until: i64,
+    next: i64,
+    groups: i64,
 }
 
-fn enough(conn: &Connection) -> Result<i64, SqlError> {
-    let series: Option<i64> =
-        conn.prepare_cached("SELECT max(id) FROM series_dict")?.query_row([], |r| r.get(0))?;
-    Ok((series.unwrap_or(0) * ENOUGH_EACH).clamp(ENOUGH_ROWS, MOST_ROWS))
+/// Whether a seal is due at `now` (ms since 1970 UTC).
+pub(super) fn due(conn: &Connection, head: &Head, now: i64) -> Result<bool, SqlError> {
+    let Some(waiting) = head.waiting(now, LONGEST) else { return late_waits(conn) };
+    Ok(waiting.oldest < now - OLDEST_MS || waiting.samples > enough(head))
+}
+
+fn enough(head: &Head) -> usize {
+    (head.groups() as usize * GROUP as usize * ENOUGH_EACH).clamp(ENOUGH_ROWS, MOST_ROWS)
 }
 
 /// Late rows wait for company, or for the next seal.
@@ -59,58 +62,82 @@ fn late_waits(conn: &Connection) -> Result<bool, SqlError> {
         .query_row([], |r| r.get(0))
 }
 
-/// Seals what there is up to `now`, twice [`enough`] at the most. False: there was nothing.
-pub(super) fn seal(conn: &Connection, now: i64, scratch: &mut Scratch) -> Result<bool, SqlError> {
-    let sealed = state::get(conn, state::SEALED_UNTIL)?.unwrap_or(i64::MIN);
-    let (mut samples, until) = unsealed(conn, sealed, now)?;
-    let (mut late, last_late) = late(conn)?;
-    if samples.is_empty() && late.is_empty() {
-        return Ok(false);
-    }
-    let fresh = pack(&mut samples, scratch);
-    let behind = pack(&mut late, scratch);
-    let tx = conn.unchecked_transaction()?;
-    for (blocks, level) in [(&fresh, 0), (&behind, LATE)] {
-        for block in blocks {
-            insert(&tx, 0, level, block)?;
+impl Sealing {
+    /// Of what there is up to `now`; `None`: nothing. `sealed`: how far it has come.
+    ///
+    /// When nothing is left before `now`, time itself is sealed up to an hour ago: a machine that
+    /// was switched off must not keep its last rollups waiting. Who sends later than that is late.
+    pub(super) fn begin(
+        conn: &Connection,
+        head: &Head,
+        sealed: i64,
+        now: i64,
+    ) -> Result<Option<Self>, SqlError> {
+        let mut sealing = Self { until: sealed, next: 0, groups: 0 };
+        match head.waiting(now, LONGEST) {
+            Some(w) => {
+                sealing.groups = head.groups();
+                sealing.until = if w.all { w.until.max(now - HOUR_MS) } else { w.until };
+            }
+            None => {
+                let late = "SELECT EXISTS (SELECT 1 FROM late)";
+                if !conn.prepare_cached(late)?.query_row([], |r| r.get(0))? {
+                    return Ok(None);
+                }
+            }
         }
+        Ok(Some(sealing))
     }
-    super::rollup::mark_dirty(&tx, &late)?;
-    state::set(&tx, state::SEALED_UNTIL, until)?;
-    tx.prepare_cached("DELETE FROM late WHERE id <= ?1")?.execute([last_late])?;
-    tx.commit()?;
-    Ok(true)
+
+    /// A few groups more. True: that was the last step.
+    pub(super) fn step(
+        &mut self,
+        conn: &Connection,
+        head: &Head,
+        scratch: &mut Scratch,
+    ) -> Result<bool, SqlError> {
+        let start = Instant::now();
+        let (mut blocks, mut next) = (Vec::new(), self.next);
+        while next < self.groups && (next == self.next || start.elapsed() < STEP) {
+            blocks.extend(Packed::new(&head.group(next, self.until), scratch));
+            next += 1;
+        }
+        if next < self.groups {
+            let tx = conn.unchecked_transaction()?;
+            insert_all(&tx, 0, &blocks)?;
+            state::set(&tx, state::SEALING, self.until)?;
+            tx.commit()?;
+            self.next = next;
+            return Ok(false);
+        }
+        let (mut late, last_late) = late(conn)?;
+        let behind = pack(&mut late, scratch);
+        let tx = conn.unchecked_transaction()?;
+        insert_all(&tx, 0, &blocks)?;
+        insert_all(&tx, LATE, &behind)?;
+        super::rollup::mark_dirty(&tx, &late)?;
+        state::set(&tx, state::SEALED_UNTIL, self.until)?;
+        state::unset(&tx, state::SEALING)?;
+        tx.prepare_cached("DELETE FROM late WHERE id <= ?1")?.execute([last_late])?;
+        tx.commit()?;
+        Ok(true)
+    }
 }
 
-/// The rows after `sealed`, whole moments only, and the last moment taken.
-///
-/// When nothing is left before `now`, time itself is sealed up to an hour ago: a machine that was
-/// switched off must not keep its last rollups waiting. Who sends later than that is late.
-fn unsealed(conn: &Connection, sealed: i64, now: i64) -> Result<(Vec<Sample>, i64), SqlError> {
-    let mut statement = conn.prepare_cached(
-        "SELECT series_id, ts, value FROM samples WHERE ts > ?1 AND ts <= ?2 ORDER BY ts",
-    )?;
-    let most = enough(conn)? as usize * 2;
-    let mut rows = statement.query([sealed, now])?;
-    let mut samples: Vec<Sample> = Vec::new();
-    let mut counts: hashbrown::HashMap<i64, usize, foldhash::fast::RandomState> =
-        hashbrown::HashMap::default();
-    let (mut until, mut full) = (sealed, false);
-    while let Some(row) = rows.next()? {
-        let ts = row.get(1)?;
-        if full && ts != until {
-            return Ok((samples, until));
-        }
-        until = ts;
-        let series = row.get(0)?;
-        if let Some(value) = from_column(row.get_ref(2)?) {
-            samples.push((series, ts, value));
-        }
-        let count = counts.entry(series).or_insert(0);
-        *count += 1;
-        full |= samples.len() >= most || *count >= LONGEST;
+/// Drops the blocks of a seal that was cut off: their rows are still there and not sealed.
+pub(super) fn drop_unfinished(conn: &Connection) -> Result<(), SqlError> {
+    if state::get(conn, state::SEALING)?.is_none() {
+        return Ok(());
     }
-    Ok((samples, until.max(now - HOUR_MS)))
+    let sealed = state::get(conn, state::SEALED_UNTIL)?.unwrap_or(i64::MIN);
+    let tx = conn.unchecked_transaction()?;
+    tx.execute("DELETE FROM blocks WHERE resolution = 0 AND level = 0 AND start > ?1", [sealed])?;
+    state::unset(&tx, state::SEALING)?;
+    tx.commit()
+}
+
+fn insert_all(conn: &Connection, level: i64, blocks: &[Packed]) -> Result<(), SqlError> {
+    blocks.iter().try_for_each(|block| insert(conn, 0, level, block))
 }
 
 /// Rows that came late, and the number of the last one seen.
@@ -120,7 +147,7 @@ fn late(conn: &Connection) -> Result<(Vec<Sample>, i64), SqlError> {
          FROM late l JOIN samples s ON s.ts = l.ts AND s.series_id = l.series_id
          ORDER BY l.id LIMIT ?1",
     )?;
-    let mut rows = statement.query([ENOUGH_ROWS * 2])?;
+    let mut rows = statement.query([ENOUGH_ROWS as i64 * 2])?;
     let (mut samples, mut last) = (Vec::new(), 0);
     while let Some(row) = rows.next()? {
         if let Some(value) = from_column(row.get_ref(2)?) {

@@ -5,6 +5,7 @@ use rusqlite::{Connection, blob::Blob, params};
 
 use super::block::{BlockError, Column, Directory, GROUP};
 use super::chunk::Scratch;
+use super::head::Head;
 use super::join::{join, report};
 use super::{SqlError, from_column, state};
 
@@ -29,71 +30,91 @@ impl From<BlockError> for Failed {
     }
 }
 
-/// Appends to `out` the samples from `from` to `to` inclusive (ms since 1970 UTC) in the order of
-/// time, each time once. A damaged block is reported in the log and leaves a gap.
+/// The samples of each column's series from `from` to `to` inclusive (ms since 1970 UTC) in the
+/// order of time, each time once. `columns` come empty, in the order of their series. With a head
+/// the newest come from there; it must have been the head of this database when the transaction
+/// that `conn` is in began, or before. A damaged block is reported in the log and leaves a gap.
 pub(super) fn raw(
     conn: &Connection,
-    series: i64,
+    head: Option<&Head>,
     from: i64,
     to: i64,
     scratch: &mut Scratch,
-    out: &mut Column,
+    columns: &mut [Column],
 ) -> Result<(), SqlError> {
+    let empty = |c: &Column| Column { series: c.series, ..Column::default() };
+    // Before anything is read from the file: what is sealed meanwhile is then found twice, and not
+    // missed.
+    let mut newest: Vec<Column> = columns.iter().map(empty).collect();
+    let covers = head.map(|head| head.read(from, to, &mut newest));
     let pruned = state::get(conn, state::PRUNED_UNTIL)?.unwrap_or(i64::MIN);
     if from <= pruned {
-        outlived(conn, series, from, to.min(pruned), out)?;
+        plain(conn, from, to.min(pruned), columns)?;
     }
-    sealed(conn, 0, series, 0, from, to, scratch, out)?;
-    plain(conn, series, from, to, out)
+    sealed(conn, 0, from, to, scratch, columns)?;
+    let rows = covers.or(state::get(conn, state::SEALED_UNTIL)?).unwrap_or(i64::MIN);
+    if to > rows {
+        plain(conn, from.max(rows.saturating_add(1)), to, &mut newest)?;
+    }
+    late(conn, from, to, &mut newest)?;
+    for (column, newest) in columns.iter_mut().zip(newest) {
+        join(column, newest.ts.into_iter(), &newest.values);
+    }
+    Ok(())
 }
 
-/// The same from blocks of one resolution alone.
-#[allow(clippy::too_many_arguments, reason = "what identifies a column of a block")]
+/// The same from blocks of one resolution alone; `part` of each column says which part of it.
 pub(super) fn sealed(
     conn: &Connection,
     resolution: i64,
-    series: i64,
-    part: u8,
     from: i64,
     to: i64,
     scratch: &mut Scratch,
-    out: &mut Column,
+    columns: &mut [Column],
 ) -> Result<(), SqlError> {
-    let group = series.div_euclid(GROUP);
     // In the order of sealing: where two blocks have the same time, the later one wins.
     let mut statement = conn.prepare_cached(
         "SELECT id, start, end FROM blocks
          WHERE resolution = ?1 AND grp = ?2 AND level >= 0 AND end >= ?3 AND start <= ?4
          ORDER BY seq",
     )?;
-    let mut rows = statement.query(params![resolution, group, from, to])?;
     let mut blob: Option<Blob<'_>> = None;
-    while let Some(row) = rows.next()? {
-        let (id, start, end): (i64, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
-        let blob = match &mut blob {
-            Some(open) => {
-                open.reopen(id)?;
-                open
+    for group in columns.chunk_by_mut(|a, b| group_of(a) == group_of(b)) {
+        let Some(first) = group.first() else { continue };
+        let mut rows = statement.query(params![resolution, group_of(first), from, to])?;
+        while let Some(row) = rows.next()? {
+            let (id, start, end): (i64, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            let blob = match &mut blob {
+                Some(open) => {
+                    open.reopen(id)?;
+                    open
+                }
+                None => blob.insert(conn.blob_open("main", "blocks", "data", id, true)?),
+            };
+            match take(blob, from, to, scratch, group, &mut |id, e| report(id, start, end, e)) {
+                Ok(()) => {}
+                Err(Failed::Sql(e)) => return Err(e),
+                Err(Failed::Block(e)) => {
+                    group.iter().for_each(|c| report(c.series, start, end, &e));
+                }
             }
-            None => blob.insert(conn.blob_open("main", "blocks", "data", id, true)?),
-        };
-        match column_of(blob, series, part, from, to, scratch, out) {
-            Ok(()) => {}
-            Err(Failed::Sql(e)) => return Err(e),
-            Err(Failed::Block(e)) => report(series, start, end, &e),
         }
     }
     Ok(())
 }
 
-fn column_of(
+fn group_of(column: &Column) -> i64 {
+    column.series.div_euclid(GROUP)
+}
+
+/// The wanted columns of one block. `lost` is told of those that are damaged.
+fn take(
     blob: &Blob<'_>,
-    series: i64,
-    part: u8,
     from: i64,
     to: i64,
     scratch: &mut Scratch,
-    out: &mut Column,
+    wanted: &mut [Column],
+    lost: &mut dyn FnMut(i64, &BlockError),
 ) -> Result<(), Failed> {
     let mut length = HEAD.min(blob.size() as usize);
     let mut head = vec![0; length];
@@ -108,74 +129,77 @@ fn column_of(
             }
         }
     };
-    let offset = series.rem_euclid(GROUP) as u8;
-    for entry in directory.entries().iter().filter(|e| e.offset == offset && e.part == part) {
-        let get = |at: usize, bytes: usize, into: &mut Vec<u8>| -> Result<(), Failed> {
-            let before = into.len();
-            // What a damaged directory asks for is not allocated.
-            if at.checked_add(bytes).is_none_or(|end| end > blob.size() as usize) {
-                return Err(BlockError::Directory.into());
-            }
-            into.resize(before + bytes, 0);
-            blob.read_at_exact(&mut into[before..], at)?;
-            Ok(())
+    let get = |at: usize, bytes: usize, into: &mut Vec<u8>| -> Result<(), Failed> {
+        let before = into.len();
+        // What a damaged directory asks for is not allocated.
+        if at.checked_add(bytes).is_none_or(|end| end > blob.size() as usize) {
+            return Err(BlockError::Directory.into());
+        }
+        into.resize(before + bytes, 0);
+        blob.read_at_exact(&mut into[before..], at)?;
+        Ok(())
+    };
+    for entry in directory.entries() {
+        let fits = |c: &&mut Column| {
+            c.series.rem_euclid(GROUP) as u8 == entry.offset && c.part == entry.part
         };
-        let (ts, values) = directory.column(entry, get, scratch)?;
-        let first = ts.partition(from);
-        let last = ts.partition(to.saturating_add(1));
-        join(out, (first..last).filter_map(|i| ts.get(i)), &values[first..last]);
+        let Some(out) = wanted.iter_mut().find(fits) else { continue };
+        match directory.column(entry, get, scratch) {
+            Ok((ts, values)) => {
+                let first = ts.partition(from);
+                let last = ts.partition(to.saturating_add(1));
+                join(out, (first..last).filter_map(|i| ts.get(i)), &values[first..last]);
+            }
+            Err(Failed::Sql(e)) => return Err(e.into()),
+            Err(Failed::Block(e)) => lost(out.series, &e),
+        }
     }
     Ok(())
 }
 
-/// Plain rows that outlived the blocks they were sealed into.
-fn outlived(
-    conn: &Connection,
-    series: i64,
-    from: i64,
-    to: i64,
-    out: &mut Column,
-) -> Result<(), SqlError> {
+/// Plain rows. One walk over all of them serves every column.
+fn plain(conn: &Connection, from: i64, to: i64, columns: &mut [Column]) -> Result<(), SqlError> {
+    if let [one] = columns {
+        let mut rows = conn.prepare_cached(
+            "SELECT series_id, ts, value FROM samples
+             WHERE ts BETWEEN ?1 AND ?2 AND series_id = ?3 ORDER BY ts",
+        )?;
+        let rows = rows.query(params![from, to, one.series])?;
+        return fill(rows, std::slice::from_mut(one));
+    }
     let mut rows = conn.prepare_cached(
-        "SELECT ts, value FROM samples WHERE ts BETWEEN ?1 AND ?2 AND series_id = ?3 ORDER BY ts",
+        "SELECT series_id, ts, value FROM samples WHERE ts BETWEEN ?1 AND ?2 ORDER BY ts",
     )?;
-    fill(rows.query(params![from, to, series])?, out)
+    fill(rows.query([from, to])?, columns)
 }
 
-/// Plain rows that are not sealed.
-fn plain(
-    conn: &Connection,
-    series: i64,
-    from: i64,
-    to: i64,
-    out: &mut Column,
-) -> Result<(), SqlError> {
-    let sealed = state::get(conn, state::SEALED_UNTIL)?.unwrap_or(i64::MIN);
-    let mut newer = Column::default();
-    {
-        let mut late = conn.prepare_cached(
-            "SELECT DISTINCT s.ts, s.value
-             FROM late l CROSS JOIN samples s ON s.ts = l.ts AND s.series_id = l.series_id
-             WHERE l.series_id = ?1 AND l.ts BETWEEN ?2 AND ?3 ORDER BY s.ts",
-        )?;
-        fill(late.query(params![series, from, to])?, &mut newer)?;
+/// Rows that came too late to be sealed in order, and are not sealed yet.
+fn late(conn: &Connection, from: i64, to: i64, columns: &mut [Column]) -> Result<(), SqlError> {
+    let mut rows = conn.prepare_cached(
+        "SELECT l.series_id, l.ts, s.value
+         FROM late l CROSS JOIN samples s ON s.ts = l.ts AND s.series_id = l.series_id
+         WHERE l.ts BETWEEN ?1 AND ?2 ORDER BY l.ts",
+    )?;
+    let mut found: Vec<Column> =
+        columns.iter().map(|c| Column { series: c.series, ..Column::default() }).collect();
+    fill(rows.query([from, to])?, &mut found)?;
+    for (column, late) in columns.iter_mut().zip(found) {
+        join(column, late.ts.into_iter(), &late.values);
     }
-    if to > sealed {
-        let mut open = conn.prepare_cached(
-            "SELECT ts, value FROM samples WHERE ts > ?1 AND ts BETWEEN ?2 AND ?3
-             AND series_id = ?4 ORDER BY ts",
-        )?;
-        fill(open.query(params![sealed, from, to, series])?, &mut newer)?;
-    }
-    join(out, newer.ts.into_iter(), &newer.values);
     Ok(())
 }
 
-fn fill(mut rows: rusqlite::Rows<'_>, into: &mut Column) -> Result<(), SqlError> {
+/// Appends rows in the order of time to the columns of their series; a time that comes twice is
+/// the same row.
+fn fill(mut rows: rusqlite::Rows<'_>, columns: &mut [Column]) -> Result<(), SqlError> {
     while let Some(row) = rows.next()? {
-        if let Some(value) = from_column(row.get_ref(1)?) {
-            into.ts.push(row.get(0)?);
-            into.values.push(value);
+        let Ok(at) = columns.binary_search_by_key(&row.get(0)?, |c| c.series) else { continue };
+        let (column, ts) = (&mut columns[at], row.get(1)?);
+        if column.ts.last() != Some(&ts)
+            && let Some(value) = from_column(row.get_ref(2)?)
+        {
+            column.ts.push(ts);
+            column.values.push(value);
         }
     }
     Ok(())

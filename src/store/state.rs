@@ -6,6 +6,9 @@ use super::SqlError;
 
 /// Every plain row up to this time is in a block, but those in `late`.
 pub(super) const SEALED_UNTIL: &str = "sealed_until";
+/// There while a seal is between two of its steps: blocks without a gap in time after
+/// [`SEALED_UNTIL`] are not finished.
+pub(super) const SEALING: &str = "sealing";
 /// Rollups are made, or listed in `dirty`, up to this time.
 pub(super) const ROLLED_UNTIL: &str = "rolled_until";
 /// Blocks of samples up to this time may have been dropped: what plain rows still hold of it is not
@@ -30,4 +33,8 @@ pub(super) fn set(conn: &Connection, name: &str, value: i64) -> Result<(), SqlEr
     conn.prepare_cached("INSERT OR REPLACE INTO state (name, value) VALUES (?1, ?2)")?
         .execute((name, value))
         .map(drop)
+}
+
+pub(super) fn unset(conn: &Connection, name: &str) -> Result<(), SqlError> {
+    conn.prepare_cached("DELETE FROM state WHERE name = ?1")?.execute([name]).map(drop)
 }

@@ -131,10 +131,10 @@ impl Cursor<'_> {
     fn advance(&mut self) -> Result<(), SqlError> {
         let conn = self.connection()?;
         while let Some((id, key)) = self.pending.pop() {
-            self.column.ts.clear();
-            self.column.values.clear();
+            self.column = Column { series: id, ..Column::default() };
             let (from, to) = self.range;
-            series::raw(&conn, id, from, to, &mut self.scratch, &mut self.column)?;
+            let wanted = std::slice::from_mut(&mut self.column);
+            series::raw(&conn, None, from, to, &mut self.scratch, wanted)?;
             if !self.column.ts.is_empty() {
                 self.key = key;
                 self.at = 0;

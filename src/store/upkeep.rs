@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use super::chunk::Scratch;
 use super::open::wal_size;
 use super::prune::{Limits, Pruner};
-use super::seal::FINAL;
-use super::{SqlError, Store, merge, rollup, seal, state};
+use super::seal::{FINAL, Sealing};
+use super::{SqlError, Store, merge, rollup, seal};
 
 /// How often age is looked at.
 const PRUNE_EVERY_MS: i64 = 600_000;
@@ -22,6 +22,7 @@ pub(super) struct Upkeep {
     groups: Option<Vec<(i64, i64)>>,
     pruned_at: Option<i64>,
     worked: bool,
+    sealing: Option<Sealing>,
 }
 
 impl Upkeep {
@@ -86,8 +87,9 @@ impl Store {
             s.lost
         );
         self.salvage = None;
-        // Rows have come that were not counted.
+        // Rows have come that were not counted, and that the head does not know.
         self.upkeep.forget();
+        self.head.load(&self.conn)?;
         Ok(true)
     }
 
@@ -114,11 +116,22 @@ impl Store {
         if self.log_is_full()? {
             return Ok(false);
         }
-        let Self { conn, upkeep, sealed_until, .. } = self;
-        let Upkeep { scratch, pruner, limits, groups, pruned_at, .. } = upkeep;
-        if (all || seal::due(conn, now.wall)?) && seal::seal(conn, now.wall, scratch)? {
-            *sealed_until = state::get(conn, state::SEALED_UNTIL)?.unwrap_or(i64::MIN);
-            *groups = None;
+        let Self { conn, upkeep, sealed_until, head, .. } = self;
+        let Upkeep { scratch, pruner, limits, groups, pruned_at, sealing, .. } = upkeep;
+        if sealing.is_none() && (all || seal::due(conn, head, now.wall)?) {
+            *sealing = Sealing::begin(conn, head, *sealed_until, now.wall)?;
+        }
+        if let Some(job) = sealing {
+            // What comes from now on for a time before that is late.
+            *sealed_until = job.until;
+            if job.step(conn, head, scratch)? {
+                head.forget(job.until);
+                if head.is_partial() {
+                    head.load(conn)?;
+                }
+                *sealing = None;
+                *groups = None;
+            }
             return Ok(true);
         }
         if rollup::roll_one(conn, scratch)? || rollup::advance(conn)? {

@@ -2,6 +2,7 @@
 
 use rusqlite::{CachedStatement, Connection};
 
+use super::head::Sample;
 use super::inbox::{self, Taken};
 use super::{SqlError, Store, to_sql};
 use crate::pipeline::{Batch, Source};
@@ -20,15 +21,22 @@ pub(super) struct Inserter<'c> {
     row: CachedStatement<'c>,
     late: CachedStatement<'c>,
     sealed_until: i64,
+    fresh: &'c mut Vec<Sample>,
     pub(super) rows: u64,
 }
 
 impl<'c> Inserter<'c> {
-    fn new(conn: &'c Connection, sealed_until: i64) -> Result<Self, SqlError> {
+    fn new(
+        conn: &'c Connection,
+        sealed_until: i64,
+        fresh: &'c mut Vec<Sample>,
+    ) -> Result<Self, SqlError> {
+        fresh.clear();
         Ok(Self {
             row: conn.prepare_cached(INSERT)?,
             late: conn.prepare_cached("INSERT INTO late (ts, series_id) VALUES (?1, ?2)")?,
             sealed_until,
+            fresh,
             rows: 0,
         })
     }
@@ -39,6 +47,8 @@ impl<'c> Inserter<'c> {
         self.rows += 1;
         if ts <= self.sealed_until {
             self.late.execute((ts, id))?;
+        } else {
+            self.fresh.push((id, ts, value));
         }
         Ok(())
     }
@@ -73,14 +83,14 @@ impl Store {
     }
 
     fn write(&mut self, batches: &[Batch]) -> Result<Written, SqlError> {
-        let Self { conn, dictionary, sealed_until, upkeep, .. } = self;
+        let Self { conn, dictionary, sealed_until, upkeep, head, fresh, .. } = self;
         if batches.is_empty() && !inbox::waiting(conn)? {
             return Ok(Written::default());
         }
         let mut written = Written::default();
         conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         {
-            let mut insert = Inserter::new(conn, *sealed_until)?;
+            let mut insert = Inserter::new(conn, *sealed_until, fresh)?;
             for batch in batches {
                 for &(series, value) in &batch.samples {
                     let id = dictionary.id(conn, series)?;
@@ -96,6 +106,7 @@ impl Store {
             upkeep.pruner.written(insert.rows);
         }
         conn.prepare_cached("COMMIT")?.execute([])?;
+        head.append(fresh);
         Ok(written)
     }
 
@@ -105,11 +116,11 @@ impl Store {
         &mut self,
         rows: impl Iterator<Item = (&'a str, i64, f64)>,
     ) -> Result<u64, SqlError> {
-        let Self { conn, dictionary, sealed_until, upkeep, .. } = self;
+        let Self { conn, dictionary, sealed_until, upkeep, head, fresh, .. } = self;
         let mut refused = 0;
         let tx = conn.unchecked_transaction()?;
         {
-            let mut insert = Inserter::new(&tx, *sealed_until)?;
+            let mut insert = Inserter::new(&tx, *sealed_until, fresh)?;
             for (key, ts, value) in rows {
                 match dictionary.id_of_key(&tx, key, IMPORT_JOB, MAX_IMPORTED_NAMES)? {
                     Some(id) => insert.put(ts, id, value)?,
@@ -119,7 +130,10 @@ impl Store {
             upkeep.pruner.written(insert.rows);
         }
         match tx.commit() {
-            Ok(()) => Ok(refused),
+            Ok(()) => {
+                head.append(fresh);
+                Ok(refused)
+            }
             Err(e) => {
                 dictionary.forget();
                 Err(e)

@@ -292,8 +292,7 @@ fn salvage_goes_on_after_a_restart_while_samples_come() {
     damaged[(hit - 1) * 4096..hit * 4096].fill(0xFF);
     std::fs::write(&path, &damaged).expect("writable");
     let mut store = open(&path).expect("opens");
-    store.damaged("the test says so".into());
-    store.reopen().expect("begins anew");
+    assert!(store.salvaging().is_some(), "reading the newest rows met the damage");
     let after = START + BEATS * STEP;
     for i in 0..200 {
         // Both a series that was there and one that was not.

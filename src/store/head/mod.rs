@@ -1,0 +1,184 @@
+//! store: the head: samples that are committed as plain rows but not sealed yet, by series, in
+//! memory, so that a query need not walk over every row of the last minutes and a seal need not
+//! sort them. It is only ever a copy: it is read back from the plain rows when the file is opened.
+
+mod tail;
+
+use std::sync::RwLock;
+
+use rusqlite::Connection;
+
+use self::tail::Tail;
+use super::block::{Column, GROUP};
+use super::{SqlError, from_column, state};
+
+/// So many samples are held at most; a longer backlog (a file from elsewhere) is taken in piece by
+/// piece as it is sealed. Bounds the memory: about 3 bytes each.
+const MOST: usize = 4_000_000;
+
+/// A committed sample: series, ms since 1970 UTC, value.
+pub(super) type Sample = (i64, i64, f64);
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct Head(RwLock<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    /// By the series' row.
+    tails: Vec<Tail>,
+    samples: usize,
+    /// Newer samples than this are not held.
+    covers: i64,
+}
+
+impl Default for Inner {
+    fn default() -> Self {
+        Self { tails: Vec::new(), samples: 0, covers: i64::MAX }
+    }
+}
+
+/// What a seal would take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Waiting {
+    /// Samples.
+    pub(super) samples: usize,
+    /// The first of them.
+    pub(super) oldest: i64,
+    /// The last moment that can be sealed together with all before it.
+    pub(super) until: i64,
+    /// Whether that is everything there is.
+    pub(super) all: bool,
+}
+
+impl Head {
+    fn inner(&self) -> std::sync::RwLockReadGuard<'_, Inner> {
+        self.0.read().unwrap_or_else(|e| e.into_inner())
+    }
+
+    fn inner_mut(&self) -> std::sync::RwLockWriteGuard<'_, Inner> {
+        self.0.write().unwrap_or_else(|e| e.into_inner())
+    }
+
+    /// Begins anew with what the file holds.
+    pub(super) fn load(&self, conn: &Connection) -> Result<(), SqlError> {
+        self.load_most(conn, MOST)
+    }
+
+    fn load_most(&self, conn: &Connection, most: usize) -> Result<(), SqlError> {
+        let sealed = state::get(conn, state::SEALED_UNTIL)?.unwrap_or(i64::MIN);
+        let mut inner = Inner::default();
+        let mut statement =
+            conn.prepare("SELECT series_id, ts, value FROM samples WHERE ts > ?1 ORDER BY ts")?;
+        let mut rows = statement.query([sealed])?;
+        let mut at = sealed;
+        while let Some(row) = rows.next()? {
+            let ts = row.get(1)?;
+            // Whole moments only.
+            if inner.samples >= most && ts != at {
+                inner.covers = at;
+                break;
+            }
+            at = ts;
+            if let Some(value) = from_column(row.get_ref(2)?) {
+                inner.push((row.get(0)?, ts, value));
+            }
+        }
+        *self.inner_mut() = inner;
+        Ok(())
+    }
+
+    /// Adds what has been committed.
+    pub(super) fn append(&self, samples: &[Sample]) {
+        let mut inner = self.inner_mut();
+        for sample in samples {
+            if sample.1 <= inner.covers {
+                inner.push(*sample);
+            }
+        }
+        if inner.samples > MOST && inner.covers == i64::MAX {
+            // What comes from now on is left to the rows until some of this is sealed.
+            inner.covers =
+                inner.tails.iter().filter(|t| !t.is_empty()).map(Tail::max).max().unwrap_or(0);
+        }
+    }
+
+    /// Whether rows newer than what is held wait in the file.
+    pub(super) fn is_partial(&self) -> bool {
+        self.inner().covers != i64::MAX
+    }
+
+    /// Forgets what has been sealed.
+    pub(super) fn forget(&self, until: i64) {
+        let mut inner = self.inner_mut();
+        inner.tails.iter_mut().for_each(|t| t.forget(until));
+        inner.samples = inner.tails.iter().map(Tail::len).sum();
+    }
+
+    /// Appends to each column the samples of its series from `from` to `to` inclusive. Newer ones
+    /// than the time that comes back are in the file only.
+    pub(super) fn read(&self, from: i64, to: i64, columns: &mut [Column]) -> i64 {
+        let inner = self.inner();
+        for column in columns {
+            if let Some(tail) = usize::try_from(column.series).ok().and_then(|i| inner.tails.get(i))
+            {
+                tail.read(from, to, &mut column.ts, &mut column.values);
+            }
+        }
+        inner.covers
+    }
+
+    /// What could be sealed at `now` (ms since 1970 UTC) in columns of at most `longest` samples;
+    /// `None`: nothing.
+    pub(super) fn waiting(&self, now: i64, longest: usize) -> Option<Waiting> {
+        let inner = self.inner();
+        let mut found = Waiting { samples: 0, oldest: i64::MAX, until: i64::MIN, all: true };
+        let mut bound = inner.covers.min(now);
+        let mut late_ones = Column::default();
+        for tail in inner.tails.iter().filter(|t| !t.is_empty() && t.min() <= now) {
+            found.oldest = found.oldest.min(tail.min());
+            if tail.max() <= now && tail.len() <= longest {
+                found.samples += tail.len();
+                found.until = found.until.max(tail.max());
+                continue;
+            }
+            late_ones.ts.clear();
+            late_ones.values.clear();
+            tail.read(i64::MIN, now, &mut late_ones.ts, &mut late_ones.values);
+            found.samples += late_ones.ts.len();
+            found.until = found.until.max(late_ones.ts.last().copied().unwrap_or(i64::MIN));
+            if let Some(too_far) = late_ones.ts.get(longest) {
+                bound = bound.min(too_far - 1);
+            }
+        }
+        found.all = bound >= found.until && inner.covers == i64::MAX;
+        found.until = found.until.min(bound);
+        (found.samples > 0).then_some(found)
+    }
+
+    /// Groups of series that may have samples.
+    pub(super) fn groups(&self) -> i64 {
+        (self.inner().tails.len() as i64 + GROUP - 1).div_euclid(GROUP)
+    }
+
+    /// The samples of one group up to `until`, ready to be sealed.
+    pub(super) fn group(&self, group: i64, until: i64) -> Vec<Column> {
+        let mut columns: Vec<Column> = (group * GROUP..(group + 1) * GROUP)
+            .map(|series| Column { series, ..Column::default() })
+            .collect();
+        self.read(i64::MIN, until, &mut columns);
+        columns.retain(|c| !c.ts.is_empty());
+        columns
+    }
+}
+
+impl Inner {
+    fn push(&mut self, (series, ts, value): Sample) {
+        let Ok(at) = usize::try_from(series) else { return };
+        if at >= self.tails.len() {
+            self.tails.resize_with(at + 1, Tail::default);
+        }
+        self.tails[at].push(ts, value);
+        self.samples += 1;
+    }
+}
