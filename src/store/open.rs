@@ -80,6 +80,7 @@ impl Store {
             other => other.map(|()| None)?,
         };
         let lock = Lock::take(path)?;
+        let aside = repair::unfinished(path)?;
         let nowhere = Connection::open_in_memory().map_err(|e| OpenError::from_sqlite(path, e))?;
         let mut store = Self {
             file: None,
@@ -91,10 +92,11 @@ impl Store {
             head: Arc::default(),
             fresh: Vec::new(),
             conn: nowhere,
-            aside: None,
+            aside,
             aside_at: None,
             salvage: None,
-            damaged: suspect.map(|e| e.to_string()),
+            // What was suspect may just have gone out of the way.
+            damaged: suspect.filter(|_| aside.is_none()).map(|e| e.to_string()),
             _lock: lock,
         };
         match store.reopen() {
@@ -153,11 +155,15 @@ impl Store {
         if unclean {
             look_at_newest(&conn, &self.path)?;
         }
-        let salvage = match self.aside {
-            Some(stamp) => Some(Salvage::begin(&conn, &self.path, stamp)?),
-            None => Salvage::resume(&conn, &self.path)?,
-        };
         let fail = |e| OpenError::from_sqlite(&self.path, e);
+        let known = state::get(&conn, state::SALVAGE_OF).map_err(fail)?;
+        let salvage = match self.aside {
+            Some(stamp) if known != Some(stamp) => Some(Salvage::begin(&conn, &self.path, stamp)?),
+            _ => Salvage::resume(&conn, &self.path)?,
+        };
+        if self.aside.is_some() {
+            repair::finished(&self.path)?;
+        }
         seal::drop_unfinished(&conn).map_err(fail)?;
         self.sealed_until = sealed_until(&conn).map_err(fail)?;
         self.head.load(&conn).map_err(fail)?;
