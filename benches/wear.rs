@@ -1,7 +1,8 @@
 //! benches: days of beats in minutes, for the bytes that they write: what the store does with one
 //! machine's series, beat by beat, with commits, upkeep and checkpoints where the daemon has them.
 //!
-//! `cargo bench --bench wear -- FOLDER [SERIES [DAYS [SECONDS]]]` prints a line a simulated day;
+//! `cargo bench --bench wear -- FOLDER [SERIES [DAYS [SECONDS [BEATS]]]]` prints a line a simulated day, with so many
+//! beats in one commit;
 //! `ci/bench/wear.py` runs it on a disk of its own and reads that disk's counters at each line.
 
 use std::io::Write;
@@ -33,7 +34,8 @@ fn main() {
     let words: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with("--")).collect();
     let folder = words.first().map_or_else(|| PathBuf::from("."), PathBuf::from);
     let number = |i: usize, usual: i64| words.get(i).and_then(|w| w.parse().ok()).unwrap_or(usual);
-    let (series, days, every) = (number(1, 170) as usize, number(2, 4), number(3, 10) * 1_000);
+    let (series, days, every) = (number(1, 220) as usize, number(2, 4), number(3, 10) * 1_000);
+    let together = number(4, 1) as usize;
     let dir = tempfile::tempdir_in(folder).unwrap();
     let path = dir.path().join("metrics.sqlite");
     let registry = Arc::new(Registry::default());
@@ -53,6 +55,7 @@ fn main() {
     };
     let start_ms = 1_700_000_000_000;
     let mut looked = 0;
+    let mut waiting = Vec::new();
     for day in 1..=days {
         for beat in (day - 1) * 86_400_000 / every..day * 86_400_000 / every {
             let ts = start_ms + beat * every;
@@ -61,7 +64,12 @@ fn main() {
                 *value = next(i, *value, &mut dice);
                 samples.push((*of, *value));
             }
-            store.commit(&[Batch { source: Source::Collect, ts, samples }]).unwrap();
+            waiting.push(Batch { source: Source::Collect, ts, samples });
+            if waiting.len() < together {
+                continue;
+            }
+            store.commit(&waiting).unwrap();
+            waiting.clear();
             if ts - looked >= UPKEEP_MS {
                 looked = ts;
                 let now = Times { wall: ts, boot: ts };

@@ -7,9 +7,9 @@ Usage: ci/bench/wear.py [MINUTES [DAYS [BINARY]]]    (default 10, 4, target/rele
 Two parts, both on such a disk, in a mount namespace of their own (needs root):
 1. The daemon for MINUTES: sectors, and beside them what strace saw it write, and what the journal
    of ext4 says of itself (/proc/fs/jbd2). Ten minutes hold no seal.
-2. DAYS simulated beat by beat (`cargo bench --bench wear`, the store alone), with everything that
-   comes less often: seals, merges, rollups, checkpoints, and, from the third day on, the plain rows
-   that make room. A second run without it tells what upkeep costs: the same with few days' worth.
+2. DAYS simulated beat by beat (`cargo bench --bench wear`, the store alone, 220 series), with all
+   that comes less often: seals, merges, rollups, checkpoints, and, from the third day on, the plain
+   rows that make room. WEAR_BEATS=6 asks what it would be with six beats in one commit.
 """
 import os, re, shutil, signal, subprocess, sys, tempfile, time
 
@@ -120,7 +120,8 @@ def days(work, count):
     before = disk.written()[0]
     child = subprocess.Popen(
         ["cargo", "bench", "--locked", "--quiet", "--profile", os.environ.get("WEAR_PROFILE", "bench"),
-         "--bench", "wear", "--", disk.point, "170", str(count)],
+         "--bench", "wear", "--", disk.point, "220", str(count), "10",
+         os.environ.get("WEAR_BEATS", "1")],
         cwd=ROOT, stdout=subprocess.PIPE, text=True)
     last = 0
     for line in child.stdout:
