@@ -383,3 +383,67 @@ fn killed_in_the_middle_of_upkeep_it_keeps_every_sample_and_its_rollups() {
     );
     assert!(blocks > rounds && hours > 0, "it tested something");
 }
+
+#[test]
+fn the_book_sees_what_is_lost_doubled_or_wrong() {
+    let folder = Folder::new();
+    folder.start(&Bound::Age.config()).stop();
+    let mut book = Book::new(Bound::Age);
+    let mut client = Connection::open(folder.db()).expect("opens");
+    // Young enough to be kept, over several hours.
+    book.past = now_ms() - 20 * HOUR_MS;
+    for of_now in [false, true, false] {
+        book.send(&mut client, 40, of_now);
+    }
+    drop(client);
+    let daemon = folder.start(&Bound::Age.config());
+    eventually("all is taken in", PATIENCE, || {
+        match sqlite3(&folder.db(), "SELECT count(*) FROM inbox").as_str() {
+            "0" => Ok(()),
+            rows => Err(format!("{rows} rows wait")),
+        }
+    });
+    daemon.stop();
+    folder.ask(&["compact"]).well();
+    assert_eq!(book.broken_by(&folder.db()), Vec::<String>::new());
+    let (checked, wrong) = book.wrong_hours(&folder.db());
+    assert!(checked > 100 && wrong.is_empty(), "{checked}: {wrong:?}");
+    let row = "(SELECT ts FROM samples JOIN series_dict ON id = series_id WHERE key = 'numbered_3' \
+               ORDER BY ts DESC LIMIT 1)";
+    for (harm, complaint) in [
+        // Plain rows go too, or they would stand in for it.
+        (
+            "DELETE FROM samples; DELETE FROM blocks WHERE id = (SELECT max(id) FROM blocks WHERE \
+             resolution = 0)"
+                .to_owned(),
+            " is lost",
+        ),
+        (
+            format!("INSERT INTO inbox (key, value, ts) VALUES ('numbered_3', 0.5, {row})"),
+            " is there twice",
+        ),
+        (
+            "INSERT INTO inbox (key, value, ts) VALUES ('numbered_3', 0.5, 7), \
+             ('numbered_3', 0.5, 7)"
+                .to_owned(),
+            " waits twice",
+        ),
+        (
+            "UPDATE blocks SET data = substr(data, 1, length(data) - 9) || zeroblob(9) WHERE \
+             resolution = 0; DELETE FROM samples"
+                .to_owned(),
+            " is lost",
+        ),
+        ("UPDATE rollup_1h SET max = max + 1".to_owned(), "rollups: "),
+    ] {
+        let copied = Folder::new();
+        let file = copy(&folder.db(), &copied);
+        sqlite3(&file, &harm);
+        let broken = book.broken_by(&file);
+        assert!(broken.iter().any(|b| b.contains(complaint)), "{harm}: {broken:?}");
+    }
+    let copied = Folder::new();
+    let file = copy(&folder.db(), &copied);
+    sqlite3(&file, "UPDATE rollup_1h SET count = count - 1");
+    assert!(!book.wrong_hours(&file).1.is_empty());
+}
