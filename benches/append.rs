@@ -2,7 +2,7 @@
 //! each a second, through the same queue, transaction and upkeep as the daemon's.
 //!
 //! `cargo bench --bench append [-- SERIES [SECONDS]]`: CPU of the committing thread as a share of
-//! the second that each commit stands for. The folder is the current one, so that fsync is real.
+//! the second that each commit stands for; then the same samples as an import. The folder is the current one, so that fsync is real.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -48,17 +48,60 @@ fn main() {
         if second > 0 {
             commit += between - before;
         }
-        let from = Instant::now();
-        while store.upkeep(Times { wall: ts, boot: ts }, Duration::from_millis(25)).unwrap() {
+        let mut more = true;
+        while more {
+            // What the next commit may have to wait for.
+            let from = Instant::now();
+            more = store.upkeep(Times { wall: ts, boot: ts }, Duration::from_millis(25)).unwrap();
+            longest = longest.max(from.elapsed());
             store.checkpoint().unwrap();
         }
-        longest = longest.max(from.elapsed());
         upkeep += cpu() - between;
     }
     let share = |d: Duration, n: i64| d.as_secs_f64() / n as f64 * 100.0;
     println!("{series} series, {seconds} commits");
     println!("commit   {:6.2} % of a core at one a second", share(commit, seconds - 1));
     println!("upkeep   {:6.2} %", share(upkeep, seconds));
-    println!("longest upkeep after one commit {longest:.0?}");
+    println!("longest piece of upkeep {longest:.0?}");
     println!("file     {} bytes", std::fs::metadata(path).unwrap().len());
+    drop(store);
+    let from = Instant::now();
+    let store = Store::open(path, "bench", Arc::default()).unwrap();
+    println!("opened   in {:.0?}; peak memory {} MB", from.elapsed(), peak_mb());
+    drop(store);
+    import(&dir.path().join("import.sqlite"), series, seconds);
+}
+
+/// The same number of samples through the way that `plimsoll import` takes.
+fn import(path: &Path, series: usize, seconds: i64) {
+    let keys: Vec<String> = (0..series).map(|i| format!("synthetic{{n=\"{i}\"}}")).collect();
+    let mut store = Store::open(path, "bench", Arc::default()).unwrap();
+    let (from, before) = (Instant::now(), process_cpu());
+    let mut import = store.begin_import();
+    for second in 0..seconds {
+        let ts = 1_700_000_000_000 + second * 1_000;
+        let value = |i: usize| (second * 7 % 100 + i as i64) as f64;
+        import.put(keys.iter().enumerate().map(|(i, k)| (k.as_str(), ts, value(i)))).unwrap();
+    }
+    import.finish().unwrap();
+    let (wall, cpu) = (from.elapsed().as_secs_f64(), (process_cpu() - before).as_secs_f64());
+    let samples = series as f64 * seconds as f64;
+    println!("import   {:.0} samples/s, {:.0} per CPU second", samples / wall, samples / cpu);
+    println!(
+        "file     {} bytes; peak memory {} MB",
+        std::fs::metadata(path).unwrap().len(),
+        peak_mb()
+    );
+}
+
+fn process_cpu() -> Duration {
+    let t = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Duration::new(t.tv_sec as u64, t.tv_nsec as u32)
+}
+
+/// The most memory this process had so far (proc_pid_status(5)).
+fn peak_mb() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1000
 }

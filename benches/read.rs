@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use plimsoll::model::Registry;
 use plimsoll::store::block::Column;
-use plimsoll::store::{Limits, Reader, Store, Times};
+use plimsoll::store::{Limits, Reader, Store, Times, Want};
 
 const START: i64 = 1_735_689_600_000;
 const MINUTE: i64 = 60_000;
@@ -41,8 +41,9 @@ fn main() {
     );
     show("a series, the last 24 h, every sample", || read(&reader, one, END - DAY, END));
     show("a series, a year, every sample", || read(&reader, one, START, END));
-    show("a series, a year, 1,000 averages", || chart(&reader, one));
-    show("all series, a year, 1,000 averages each", || chart(&reader, &ids));
+    show("a series, a year, 1,000 averages", || chart(&reader, one, Want::Mean));
+    show("a series, a year, 1,000 averages with their band", || chart(&reader, one, Want::All));
+    show("all series, a year, 1,000 averages each", || chart(&reader, &ids, Want::Mean));
 }
 
 fn fill(path: &Path, series: i64) {
@@ -80,8 +81,8 @@ fn read(reader: &Reader, ids: &[i64], from: i64, to: i64) -> usize {
     columns.iter().map(|c| c.ts.len()).sum()
 }
 
-fn chart(reader: &Reader, ids: &[i64]) -> usize {
-    ids.iter().map(|id| reader.summary(*id, START, END, 1_000).unwrap().len()).sum()
+fn chart(reader: &Reader, ids: &[i64], want: Want) -> usize {
+    ids.iter().map(|id| reader.summary(*id, START, END, 1_000, want).unwrap().len()).sum()
 }
 
 fn show(what: &str, mut ask: impl FnMut() -> usize) {

@@ -10,7 +10,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{Global, show};
 use crate::model::{Clock, SystemClock};
-use crate::store::{OpenError, Sender, Store};
+use crate::store::{Import, OpenError, Sender, Store};
 use crate::wire::{Format, Record, is_gzip};
 
 /// `plimsoll import`
@@ -18,7 +18,8 @@ use crate::wire::{Format, Record, is_gzip};
 #[command(
     after_help = "CSV has a header: key,timestamp,value in any order (unix_ts also names the time).\n\
     A time is RFC 3339, YYYY-MM-DD HH:MM:SS in UTC, or seconds or milliseconds since 1970.\n\
-    Rows that cannot be read are told with their line and counted; the others are taken."
+    Rows that cannot be read are told with their line and counted; the others are taken.\n\
+    More than a million samples are sealed at once: samples_all() in SQL has them, metrics has not."
 )]
 pub struct Args {
     /// Files, packed with gzip or not; - is standard input
@@ -29,42 +30,28 @@ pub struct Args {
     format: Option<Format>,
 }
 
-/// Rows a transaction.
+/// Rows handed over at once.
 const BATCH: usize = 20_000;
 /// Bad rows told by line; the others are only counted.
 const TOLD: u64 = 10;
 const SNIFF: usize = 4096;
 
 /// Where the rows go.
-enum Target {
+enum Target<'s> {
     /// Nobody else collects into the file.
-    Store(Box<Store>),
+    Store(Import<'s>),
     /// Its daemon takes them in.
     Daemon(Sender),
 }
 
-impl Target {
-    fn open(path: &Path) -> anyhow::Result<Self> {
-        match Store::open(path, &crate::daemon::host_name(), Arc::default()) {
-            Ok(store) => Ok(Self::Store(Box::new(store))),
-            Err(OpenError::InUse { .. }) => Ok(Self::Daemon(Sender::open(path)?)),
-            Err(e) => Err(e.into()),
-        }
-    }
-
-    fn write(&mut self, rows: &[Record]) -> anyhow::Result<u64> {
+impl Target<'_> {
+    fn write(&mut self, rows: &[Record]) -> anyhow::Result<()> {
         let rows = rows.iter().map(|r| (r.key.as_str(), r.ts, r.value));
-        Ok(match self {
-            Self::Store(store) => {
-                let refused = store.import(rows)?;
-                store.checkpoint()?;
-                refused
-            }
-            Self::Daemon(sender) => {
-                sender.send(rows)?;
-                0
-            }
-        })
+        match self {
+            Self::Store(import) => import.put(rows)?,
+            Self::Daemon(sender) => sender.send(rows)?,
+        }
+        Ok(())
     }
 }
 
@@ -72,7 +59,6 @@ impl Target {
 struct Tally {
     taken: u64,
     bad: u64,
-    refused: u64,
 }
 
 pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
@@ -80,24 +66,31 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
         Some(db) => db.clone(),
         None => global.database()?,
     };
-    let mut target = Target::open(&path)?;
+    let mut store;
+    let mut target = match Store::open(&path, &crate::daemon::host_name(), Arc::default()) {
+        Ok(opened) => {
+            store = opened;
+            Target::Store(store.begin_import())
+        }
+        Err(OpenError::InUse { .. }) => Target::Daemon(Sender::open(&path)?),
+        Err(e) => return Err(e.into()),
+    };
     let mut all = Tally::default();
     for file in &args.file {
         let tally =
             one(file, args.format, &mut target).with_context(|| format!("{}", file.display()))?;
         all.taken += tally.taken;
         all.bad += tally.bad;
-        all.refused += tally.refused;
     }
     let mut out = super::stdout();
-    let goes = match target {
-        Target::Store(_) => "imported into",
-        Target::Daemon(_) => "handed to the running plimsoll of",
+    let (goes, refused) = match target {
+        Target::Store(import) => ("imported into", import.finish()?),
+        Target::Daemon(_) => ("handed to the running plimsoll of", 0),
     };
-    let taken = show::count(all.taken - all.refused);
+    let taken = show::count(all.taken - refused);
     writeln!(out, "{taken} samples {goes} {}", path.display())?;
-    if all.refused > 0 {
-        writeln!(out, "{} refused: more names than one database takes", show::count(all.refused))?;
+    if refused > 0 {
+        writeln!(out, "{} refused: more names than one database takes", show::count(refused))?;
     }
     if all.bad > 0 {
         writeln!(out, "{} bad rows were left out", show::count(all.bad))?;
@@ -107,7 +100,7 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn one(path: &Path, format: Option<Format>, target: &mut Target) -> anyhow::Result<Tally> {
+fn one(path: &Path, format: Option<Format>, target: &mut Target<'_>) -> anyhow::Result<Tally> {
     let (input, length): (Box<dyn Read>, u64) = if path == Path::new("-") {
         (Box::new(io::stdin().lock()), 0)
     } else {
@@ -139,7 +132,7 @@ fn one(path: &Path, format: Option<Format>, target: &mut Target) -> anyhow::Resu
             Ok(()) => {
                 filled += 1;
                 if filled == BATCH {
-                    tally.refused += target.write(&batch)?;
+                    target.write(&batch)?;
                     tally.taken += filled as u64;
                     filled = 0;
                 }
@@ -152,7 +145,7 @@ fn one(path: &Path, format: Option<Format>, target: &mut Target) -> anyhow::Resu
             }
         }
     }
-    tally.refused += target.write(&batch[..filled])?;
+    target.write(&batch[..filled])?;
     tally.taken += filled as u64;
     bar.finish_and_clear();
     Ok(tally)

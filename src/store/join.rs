@@ -1,6 +1,9 @@
 //! store: putting columns together, in memory. No SQLite here.
 
+use std::ops::Range;
+
 use super::block::{BlockError, Column};
+use super::chunk::Timestamps;
 use crate::wire::time::format_timestamp;
 
 /// A column that cannot be read loses itself and nothing else.
@@ -9,16 +12,34 @@ pub(super) fn report(series: i64, start: i64, end: i64, e: &BlockError) {
     tracing::error!("sealed samples of series {series} from {from} to {to} are lost: {e}");
 }
 
+/// Puts newer samples into a column, those of a range of places.
+pub(super) fn join_packed(
+    column: &mut Column,
+    ts: &Timestamps,
+    range: Range<usize>,
+    values: &[f64],
+) {
+    let Some(first) = ts.get(range.start).filter(|_| !range.is_empty()) else { return };
+    let values = &values[range.clone()];
+    if column.ts.last().is_none_or(|last| *last < first) {
+        ts.extend(range, &mut column.ts);
+        column.values.extend_from_slice(values);
+    } else {
+        let mut list = Vec::with_capacity(range.len());
+        ts.extend(range, &mut list);
+        join(column, &list, values);
+    }
+}
+
 /// Puts newer samples into a column.
-pub(super) fn join(column: &mut Column, ts: impl Iterator<Item = i64>, values: &[f64]) {
-    let mut ts = ts.peekable();
-    let behind = |first: i64| column.ts.last().is_some_and(|last| *last >= first);
-    if !ts.peek().is_some_and(|first| behind(*first)) {
-        column.ts.extend(ts);
+pub(super) fn join(column: &mut Column, ts: &[i64], values: &[f64]) {
+    let Some(first) = ts.first() else { return };
+    if column.ts.last().is_none_or(|last| last < first) {
+        column.ts.extend_from_slice(ts);
         column.values.extend_from_slice(values);
         return;
     }
-    let mut newer = ts.zip(values.iter().copied()).peekable();
+    let mut newer = ts.iter().copied().zip(values.iter().copied()).peekable();
     let (old_ts, old_values) = (std::mem::take(&mut column.ts), std::mem::take(&mut column.values));
     let mut push = |t, v| {
         column.ts.push(t);

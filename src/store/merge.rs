@@ -5,8 +5,8 @@ use rusqlite::{Connection, params};
 
 use super::block::{Column, decode};
 use super::chunk::Scratch;
-use super::join::{join, report};
-use super::seal::{FINAL, LATE, LONGEST, Packed, insert_as};
+use super::join::{join, join_packed, report};
+use super::seal::{FINAL, LATE, LONGEST, Packed, cut, insert_as};
 use super::{SqlError, block};
 
 /// Blocks of one level that make a merge worth its while.
@@ -114,7 +114,7 @@ fn load(
                 columns.insert(at, Column { series, part, ..Column::default() });
                 at
             });
-            join(&mut columns[at], ts.iter(), &values);
+            join_packed(&mut columns[at], &ts, 0..ts.len(), &values);
         }
     }
     Ok(columns)
@@ -140,34 +140,6 @@ fn replace(
         insert_as(&tx, resolution, level, seq, piece)?;
     }
     tx.commit()
-}
-
-/// Cuts by time, so that no column is longer than [`LONGEST`].
-fn cut(mut columns: Vec<Column>) -> Vec<Vec<Column>> {
-    let mut pieces = Vec::new();
-    loop {
-        let ends = columns.iter().filter_map(|c| c.ts.get(LONGEST)).min().copied();
-        let Some(end) = ends else {
-            pieces.push(columns);
-            return pieces;
-        };
-        let mut head = Vec::new();
-        for column in &mut columns {
-            let at = column.ts.partition_point(|t| *t < end);
-            if at > 0 {
-                let rest_ts = column.ts.split_off(at);
-                let rest_values = column.values.split_off(at);
-                head.push(Column {
-                    series: column.series,
-                    part: column.part,
-                    ts: std::mem::replace(&mut column.ts, rest_ts),
-                    values: std::mem::replace(&mut column.values, rest_values),
-                });
-            }
-        }
-        columns.retain(|c| !c.ts.is_empty());
-        pieces.push(head);
-    }
 }
 
 /// Merges a late block into the oldest block whose time it shares, or into the gap where it
@@ -203,7 +175,7 @@ fn merge_late(
         let rest_values = column.values.split_off(at);
         let (series, part) = (column.series, column.part);
         match columns.binary_search_by_key(&(series, part), |c| (c.series, c.part)) {
-            Ok(place) => join(&mut columns[place], column.ts.iter().copied(), &column.values),
+            Ok(place) => join(&mut columns[place], &column.ts, &column.values),
             Err(place) if !column.ts.is_empty() => columns.insert(place, column),
             Err(_) => {}
         }

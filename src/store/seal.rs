@@ -184,25 +184,63 @@ impl Packed {
     }
 }
 
-fn pack(samples: &mut Vec<Sample>, scratch: &mut Scratch) -> Vec<Packed> {
-    samples.sort_unstable_by_key(|(series, ts, _)| (*series, *ts));
-    // What came late twice is listed twice, with the same row behind it.
-    samples.dedup_by_key(|(series, ts, _)| (*series, *ts));
+/// Samples in any order as blocks; of two of one series and time the later stays.
+pub(super) fn pack(samples: &mut Vec<Sample>, scratch: &mut Scratch) -> Vec<Packed> {
+    samples.sort_by_key(|(series, ts, _)| (*series, *ts));
+    samples.dedup_by(|later, kept| {
+        let same = (later.0, later.1) == (kept.0, kept.1);
+        if same {
+            *kept = *later;
+        }
+        same
+    });
     let mut blocks = Vec::new();
     for group in samples.chunk_by(|a, b| a.0.div_euclid(GROUP) == b.0.div_euclid(GROUP)) {
         let columns: Vec<Column> = group
             .chunk_by(|a, b| a.0 == b.0)
-            .flat_map(|series| series.chunks(LONGEST))
-            .map(|piece| Column {
-                series: piece[0].0,
+            .map(|series| Column {
+                series: series[0].0,
                 part: 0,
-                ts: piece.iter().map(|s| s.1).collect(),
-                values: piece.iter().map(|s| s.2).collect(),
+                ts: series.iter().map(|s| s.1).collect(),
+                values: series.iter().map(|s| s.2).collect(),
             })
             .collect();
-        blocks.extend(Packed::new(&columns, scratch));
+        blocks.extend(cut(columns).iter().filter_map(|c| Packed::new(c, scratch)));
     }
     blocks
+}
+
+/// Cuts the columns of a group by time, so that none is longer than [`LONGEST`].
+pub(super) fn cut(columns: Vec<Column>) -> Vec<Vec<Column>> {
+    if columns.iter().all(|c| c.ts.len() <= LONGEST) {
+        return vec![columns];
+    }
+    let mut places = vec![0; columns.len()];
+    let mut pieces = Vec::new();
+    loop {
+        let too_far = columns.iter().zip(&places).filter_map(|(c, at)| c.ts.get(at + LONGEST));
+        let end = too_far.min().copied();
+        let mut piece = Vec::new();
+        for (column, at) in columns.iter().zip(&mut places) {
+            let to = match end {
+                Some(end) => *at + column.ts[*at..].partition_point(|t| *t < end),
+                None => column.ts.len(),
+            };
+            if *at < to {
+                piece.push(Column {
+                    series: column.series,
+                    part: column.part,
+                    ts: column.ts[*at..to].to_vec(),
+                    values: column.values[*at..to].to_vec(),
+                });
+            }
+            *at = to;
+        }
+        pieces.push(piece);
+        if end.is_none() {
+            return pieces;
+        }
+    }
 }
 
 /// Stores a block as the newest of its group.

@@ -1,12 +1,14 @@
 //! store: the samples of one series over a stretch of time, wherever they are: sealed blocks first,
 //! then plain rows that are not sealed yet.
 
+use std::ops::Range;
+
 use rusqlite::{Connection, blob::Blob, params};
 
 use super::block::{BlockError, Column, Directory, GROUP};
-use super::chunk::Scratch;
+use super::chunk::{MAX_COUNT, Scratch, Timestamps};
 use super::head::Head;
-use super::join::{join, report};
+use super::join::{join, join_packed, report};
 use super::{SqlError, from_column, state};
 
 /// Enough of a block to hold its directory, nearly always.
@@ -58,7 +60,7 @@ pub(super) fn raw(
     }
     late(conn, from, to, &mut newest)?;
     for (column, newest) in columns.iter_mut().zip(newest) {
-        join(column, newest.ts.into_iter(), &newest.values);
+        join(column, &newest.ts, &newest.values);
     }
     Ok(())
 }
@@ -72,35 +74,141 @@ pub(super) fn sealed(
     scratch: &mut Scratch,
     columns: &mut [Column],
 ) -> Result<(), SqlError> {
-    // In the order of sealing: where two blocks have the same time, the later one wins.
-    let mut statement = conn.prepare_cached(
-        "SELECT id, start, end FROM blocks
-         WHERE resolution = ?1 AND grp = ?2 AND level >= 0 AND end >= ?3 AND start <= ?4
-         ORDER BY seq",
-    )?;
-    let mut blob: Option<Blob<'_>> = None;
+    let mut blocks = Blocks::new(conn);
     for group in columns.chunk_by_mut(|a, b| group_of(a) == group_of(b)) {
-        let Some(first) = group.first() else { continue };
-        let mut rows = statement.query(params![resolution, group_of(first), from, to])?;
-        while let Some(row) = rows.next()? {
-            let (id, start, end): (i64, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
-            let blob = match &mut blob {
-                Some(open) => {
-                    open.reopen(id)?;
-                    open
-                }
-                None => blob.insert(conn.blob_open("main", "blocks", "data", id, true)?),
-            };
-            match take(blob, from, to, scratch, group, &mut |id, e| report(id, start, end, e)) {
-                Ok(()) => {}
-                Err(Failed::Sql(e)) => return Err(e),
-                Err(Failed::Block(e)) => {
-                    group.iter().for_each(|c| report(c.series, start, end, &e));
-                }
-            }
+        let found = blocks.list(resolution, group_of(&group[0]), from, to)?;
+        let room = found.iter().map(|b| b.within(from, to)).sum();
+        for column in &mut *group {
+            column.ts.reserve(room);
+            column.values.reserve(room);
+        }
+        for block in &found {
+            blocks.read(block, group, scratch, |out, ts, values| {
+                let range = ts.partition(from)..ts.partition(to.saturating_add(1));
+                join_packed(out, &ts, range, &values);
+            })?;
         }
     }
     Ok(())
+}
+
+/// Hands over some parts of one series block by block, in the order of time: the times, the places
+/// in them that lie from `from` to `to` inclusive, and the values of each part. False: blocks
+/// overlap, so that they have to be joined first; nothing was handed over.
+#[allow(clippy::too_many_arguments, reason = "what identifies the columns of a block")]
+pub(super) fn visit_sealed(
+    conn: &Connection,
+    resolution: i64,
+    series: i64,
+    parts: &[u8],
+    from: i64,
+    to: i64,
+    scratch: &mut Scratch,
+    mut each: impl FnMut(&Timestamps, Range<usize>, &[Vec<f64>]),
+) -> Result<bool, SqlError> {
+    let mut blocks = Blocks::new(conn);
+    let mut found = blocks.list(resolution, series.div_euclid(GROUP), from, to)?;
+    found.sort_by_key(|b| b.start);
+    if found.windows(2).any(|pair| pair[1].start <= pair[0].end) {
+        return Ok(false);
+    }
+    let mut wanted: Vec<Column> =
+        parts.iter().map(|part| Column { series, part: *part, ..Column::default() }).collect();
+    for block in &found {
+        let mut times: Option<Timestamps> = None;
+        let mut values = vec![Vec::new(); parts.len()];
+        blocks.read(block, &mut wanted, scratch, |column, ts, decoded| {
+            if let Some(at) = parts.iter().position(|part| *part == column.part) {
+                values[at] = decoded;
+                times = Some(ts);
+            }
+        })?;
+        let Some(times) = times else { continue };
+        // A damaged part takes the others with it: half a bucket says nothing.
+        if values.iter().all(|v| v.len() == times.len()) {
+            let range = times.partition(from)..times.partition(to.saturating_add(1));
+            each(&times, range, &values);
+        }
+    }
+    Ok(true)
+}
+
+/// A block, without what is in it.
+#[derive(Debug)]
+struct Found {
+    id: i64,
+    start: i64,
+    end: i64,
+    longest: usize,
+}
+
+impl Found {
+    /// About how many samples of a column lie in this stretch.
+    fn within(&self, from: i64, to: i64) -> usize {
+        let all = (self.end.saturating_sub(self.start)).max(1) as f64;
+        let some = self.end.min(to).saturating_sub(self.start.max(from)).max(0) as f64;
+        (self.longest as f64 * some / all) as usize + 1
+    }
+}
+
+/// Reads blocks, one after the other.
+struct Blocks<'c> {
+    conn: &'c Connection,
+    open: Option<Blob<'c>>,
+}
+
+impl<'c> Blocks<'c> {
+    fn new(conn: &'c Connection) -> Self {
+        Self { conn, open: None }
+    }
+
+    /// Those of a group that share this time, in the order of sealing: where two have the same
+    /// time, the later one wins.
+    fn list(
+        &self,
+        resolution: i64,
+        group: i64,
+        from: i64,
+        to: i64,
+    ) -> Result<Vec<Found>, SqlError> {
+        self.conn
+            .prepare_cached(
+                "SELECT id, start, end, longest FROM blocks
+                 WHERE resolution = ?1 AND grp = ?2 AND level >= 0 AND end >= ?3 AND start <= ?4
+                 ORDER BY seq",
+            )?
+            .query_map(params![resolution, group, from, to], |r| {
+                let longest = usize::try_from(r.get::<_, i64>(3)?).unwrap_or(0).min(MAX_COUNT);
+                Ok(Found { id: r.get(0)?, start: r.get(1)?, end: r.get(2)?, longest })
+            })?
+            .collect()
+    }
+
+    /// Unpacks the wanted columns of a block. What is damaged is reported and left out.
+    fn read(
+        &mut self,
+        block: &Found,
+        wanted: &mut [Column],
+        scratch: &mut Scratch,
+        each: impl FnMut(&mut Column, Timestamps, Vec<f64>),
+    ) -> Result<(), SqlError> {
+        let blob = match &mut self.open {
+            Some(open) => {
+                open.reopen(block.id)?;
+                open
+            }
+            none => none.insert(self.conn.blob_open("main", "blocks", "data", block.id, true)?),
+        };
+        let lost = |series, e: &BlockError| report(series, block.start, block.end, e);
+        match take(blob, scratch, wanted, each, lost) {
+            Ok(()) => Ok(()),
+            Err(Failed::Sql(e)) => Err(e),
+            Err(Failed::Block(e)) => {
+                wanted.iter().for_each(|c| lost(c.series, &e));
+                Ok(())
+            }
+        }
+    }
 }
 
 fn group_of(column: &Column) -> i64 {
@@ -110,11 +218,10 @@ fn group_of(column: &Column) -> i64 {
 /// The wanted columns of one block. `lost` is told of those that are damaged.
 fn take(
     blob: &Blob<'_>,
-    from: i64,
-    to: i64,
     scratch: &mut Scratch,
     wanted: &mut [Column],
-    lost: &mut dyn FnMut(i64, &BlockError),
+    mut each: impl FnMut(&mut Column, Timestamps, Vec<f64>),
+    lost: impl Fn(i64, &BlockError),
 ) -> Result<(), Failed> {
     let mut length = HEAD.min(blob.size() as usize);
     let mut head = vec![0; length];
@@ -145,11 +252,7 @@ fn take(
         };
         let Some(out) = wanted.iter_mut().find(fits) else { continue };
         match directory.column(entry, get, scratch) {
-            Ok((ts, values)) => {
-                let first = ts.partition(from);
-                let last = ts.partition(to.saturating_add(1));
-                join(out, (first..last).filter_map(|i| ts.get(i)), &values[first..last]);
-            }
+            Ok((ts, values)) => each(out, ts, values),
             Err(Failed::Sql(e)) => return Err(e.into()),
             Err(Failed::Block(e)) => lost(out.series, &e),
         }
@@ -184,7 +287,7 @@ fn late(conn: &Connection, from: i64, to: i64, columns: &mut [Column]) -> Result
         columns.iter().map(|c| Column { series: c.series, ..Column::default() }).collect();
     fill(rows.query([from, to])?, &mut found)?;
     for (column, late) in columns.iter_mut().zip(found) {
-        join(column, late.ts.into_iter(), &late.values);
+        join(column, &late.ts, &late.values);
     }
     Ok(())
 }

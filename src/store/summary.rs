@@ -1,12 +1,23 @@
 //! store: what a chart is drawn from: a stretch of one series as a given number of buckets, from
 //! five-minute rollups where they serve as well as the samples themselves.
 
-use rusqlite::params;
+use std::ops::Range;
+
+use rusqlite::{Connection, params};
 
 use super::block::{Column, GROUP};
-use super::chunk::Scratch;
+use super::chunk::{Scratch, Timestamps};
 use super::rollup::{FIVE_MINUTES_MS, STRETCH_MS};
 use super::{Reader, SqlError, series, state};
+
+/// What is wanted of a chart's buckets; what is not asked for is not read where it costs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Want {
+    /// The average alone.
+    Mean,
+    /// The average, smallest, largest and newest.
+    All,
+}
 
 /// What the samples of one bucket amount to.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -17,11 +28,11 @@ pub struct Summary {
     pub count: u64,
     /// Their sum.
     pub sum: f64,
-    /// The smallest.
+    /// The smallest; infinite if it was not asked for, and the next too.
     pub min: f64,
     /// The largest.
     pub max: f64,
-    /// The newest.
+    /// The newest; NaN if it was not asked for.
     pub last: f64,
 }
 
@@ -32,8 +43,15 @@ impl Summary {
     }
 }
 
-/// Parts of a rollup, in the order of `rollup::PARTS`: count, sum, min, max, last.
-const PARTS: u8 = 5;
+impl Want {
+    /// Parts of a rollup by their place in `rollup::PARTS`: count, sum, min, max, last.
+    fn parts(self) -> &'static [u8] {
+        match self {
+            Want::Mean => &[0, 1],
+            Want::All => &[0, 1, 2, 3, 4],
+        }
+    }
+}
 
 /// Buckets of one width, some still empty.
 struct Buckets {
@@ -78,18 +96,31 @@ impl Buckets {
         }
     }
 
-    /// Rollups: columns of the parts, of one length.
-    fn rollups(&mut self, parts: &[Column]) {
-        let [count, sum, min, max, last] = parts else { return };
-        for (i, ts) in count.ts.iter().enumerate() {
-            let number = (ts - self.from).div_euclid(self.width);
-            let bucket = usize::try_from(number).ok().and_then(|n| self.all.get_mut(n));
-            let (Some(bucket), Some(last)) = (bucket, last.values.get(i)) else { continue };
-            bucket.count += count.values[i] as u64;
-            bucket.sum += sum.values[i];
-            bucket.min = bucket.min.min(min.values[i]);
-            bucket.max = bucket.max.max(max.values[i]);
-            bucket.last = *last;
+    /// Rollups: their parts as [`Want::parts`] has them, all of one length.
+    fn rollups(&mut self, ts: &Timestamps, range: Range<usize>, parts: &[impl AsRef<[f64]>]) {
+        let [count, sum, rest @ ..] = parts else { return };
+        let (count, sum) = (count.as_ref(), sum.as_ref());
+        let mut at = range.start;
+        while at < range.end {
+            let Some(first) = ts.get(at) else { return };
+            let number = usize::try_from((first - self.from).div_euclid(self.width));
+            let Some(bucket) = number.ok().and_then(|n| self.all.get_mut(n)) else {
+                at += 1;
+                continue;
+            };
+            let end = ts.partition(bucket.start + self.width).min(range.end);
+            let here = at..end.max(at + 1);
+            for i in here.clone() {
+                bucket.count += count[i] as u64;
+                bucket.sum += sum[i];
+            }
+            if let [min, max, last] = rest {
+                let (min, max) = (&min.as_ref()[here.clone()], &max.as_ref()[here.clone()]);
+                bucket.min = min.iter().fold(bucket.min, |a, b| a.min(*b));
+                bucket.max = max.iter().fold(bucket.max, |a, b| a.max(*b));
+                bucket.last = last.as_ref()[here.end - 1];
+            }
+            at = here.end;
         }
     }
 }
@@ -98,20 +129,26 @@ impl Reader {
     /// One series from `from` to `to` (ms since 1970 UTC, `to` exclusive) as about `points` buckets
     /// of one width; those without a sample are left out. A bucket is at least a millisecond wide,
     /// and begins where a multiple of its width lies; one of five minutes or more is a whole number
-    /// of five-minute rollups.
+    /// of five-minute rollups, and `from` and `to` are then taken as far apart as whole ones reach.
     pub fn summary(
         &self,
         series_id: i64,
         from: i64,
         to: i64,
         points: u32,
+        want: Want,
     ) -> Result<Vec<Summary>, SqlError> {
         if to <= from {
             return Ok(Vec::new());
         }
         let width = (to.saturating_sub(from) / i64::from(points.max(1))).max(1);
         let coarse = width >= FIVE_MINUTES_MS;
-        let width = if coarse { width - width % FIVE_MINUTES_MS } else { width };
+        let (from, to, width) = if coarse {
+            let (five, end) = (FIVE_MINUTES_MS, to.saturating_add(FIVE_MINUTES_MS - 1));
+            (from - from.rem_euclid(five), end - end.rem_euclid(five), width - width % five)
+        } else {
+            (from, to, width)
+        };
         let mut buckets = Buckets::new(from - from.rem_euclid(width), to - 1, width);
         let tx = self.connection().unchecked_transaction()?;
         let mut scratch = Scratch::default();
@@ -136,12 +173,7 @@ impl Reader {
         for stretch in dirty.into_iter().chain([rolled]) {
             let end = stretch.clamp(at, rolled);
             if at < end {
-                let mut parts: Vec<Column> = (0..PARTS)
-                    .map(|part| Column { series: series_id, part, ..Column::default() })
-                    .collect();
-                let resolution = FIVE_MINUTES_MS;
-                series::sealed(&tx, resolution, at, end - 1, &mut Scratch::default(), &mut parts)?;
-                buckets.rollups(&parts);
+                rolled_up(&tx, series_id, at, end - 1, want, &mut buckets)?;
             }
             at = (stretch + STRETCH_MS).clamp(end, rolled.max(end));
             if end < at {
@@ -153,6 +185,40 @@ impl Reader {
         }
         Ok(buckets.filled())
     }
+}
+
+/// Takes the five-minute rollups of a stretch.
+fn rolled_up(
+    conn: &Connection,
+    series: i64,
+    from: i64,
+    to: i64,
+    want: Want,
+    buckets: &mut Buckets,
+) -> Result<(), SqlError> {
+    let (parts, mut scratch) = (want.parts(), Scratch::default());
+    let resolution = FIVE_MINUTES_MS;
+    let in_order = series::visit_sealed(
+        conn,
+        resolution,
+        series,
+        parts,
+        from,
+        to,
+        &mut scratch,
+        |ts, range, values| buckets.rollups(ts, range, values),
+    )?;
+    if !in_order {
+        let mut columns: Vec<Column> =
+            parts.iter().map(|part| Column { series, part: *part, ..Column::default() }).collect();
+        series::sealed(conn, resolution, from, to, &mut scratch, &mut columns)?;
+        let times = Timestamps::List(std::mem::take(&mut columns[0].ts));
+        let values: Vec<Vec<f64>> = columns.into_iter().map(|c| c.values).collect();
+        if values.iter().all(|v| v.len() == times.len()) {
+            buckets.rollups(&times, 0..times.len(), &values);
+        }
+    }
+    Ok(())
 }
 
 impl Buckets {

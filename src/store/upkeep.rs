@@ -15,14 +15,14 @@ const PRUNE_EVERY_MS: i64 = 600_000;
 /// What upkeep remembers between steps; all of it can be found again.
 #[derive(Debug, Default)]
 pub(super) struct Upkeep {
-    scratch: Scratch,
+    pub(super) scratch: Scratch,
     pub(super) pruner: Pruner,
     pub(super) limits: Limits,
     /// Groups whose blocks may be worth merging, once somebody looked.
-    groups: Option<Vec<(i64, i64)>>,
+    pub(super) groups: Option<Vec<(i64, i64)>>,
     pruned_at: Option<i64>,
     worked: bool,
-    sealing: Option<Sealing>,
+    pub(super) sealing: Option<Sealing>,
 }
 
 impl Upkeep {
@@ -109,6 +109,12 @@ impl Store {
             }
         }
         self.conn.execute_batch("PRAGMA incremental_vacuum; PRAGMA wal_checkpoint(TRUNCATE);")
+    }
+
+    /// One step of [`Store::compact`].
+    #[cfg(test)]
+    pub(super) fn compact_step(&mut self, now: Times) -> Result<bool, SqlError> {
+        self.step(now, true)
     }
 
     fn step(&mut self, now: Times, all: bool) -> Result<bool, SqlError> {

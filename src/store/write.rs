@@ -11,11 +11,6 @@ use crate::pipeline::{Batch, Source};
 const INSERT: &str = "INSERT INTO samples (ts, series_id, value) VALUES (?1, ?2, ?3)
      ON CONFLICT (ts, series_id) DO UPDATE SET value = excluded.value";
 
-/// Where series come from that `plimsoll import` brought and nobody knew before.
-const IMPORT_JOB: &str = "import";
-/// Somebody stands beside it: only a file that is all names is stopped.
-const MAX_IMPORTED_NAMES: usize = 1_000_000;
-
 /// Puts plain rows into the database, within the caller's transaction.
 pub(super) struct Inserter<'c> {
     row: CachedStatement<'c>,
@@ -26,7 +21,7 @@ pub(super) struct Inserter<'c> {
 }
 
 impl<'c> Inserter<'c> {
-    fn new(
+    pub(super) fn new(
         conn: &'c Connection,
         sealed_until: i64,
         fresh: &'c mut Vec<Sample>,
@@ -108,36 +103,5 @@ impl Store {
         conn.prepare_cached("COMMIT")?.execute([])?;
         head.append(fresh);
         Ok(written)
-    }
-
-    /// Bulk import: samples of this machine by key, in one transaction. A sample whose key is one
-    /// name too many is refused; their number comes back.
-    pub fn import<'a>(
-        &mut self,
-        rows: impl Iterator<Item = (&'a str, i64, f64)>,
-    ) -> Result<u64, SqlError> {
-        let Self { conn, dictionary, sealed_until, upkeep, head, fresh, .. } = self;
-        let mut refused = 0;
-        let tx = conn.unchecked_transaction()?;
-        {
-            let mut insert = Inserter::new(&tx, *sealed_until, fresh)?;
-            for (key, ts, value) in rows {
-                match dictionary.id_of_key(&tx, key, IMPORT_JOB, MAX_IMPORTED_NAMES)? {
-                    Some(id) => insert.put(ts, id, value)?,
-                    None => refused += 1,
-                }
-            }
-            upkeep.pruner.written(insert.rows);
-        }
-        match tx.commit() {
-            Ok(()) => {
-                head.append(fresh);
-                Ok(refused)
-            }
-            Err(e) => {
-                dictionary.forget();
-                Err(e)
-            }
-        }
     }
 }

@@ -59,6 +59,17 @@ impl Timestamps {
         (0..self.len()).filter_map(|index| self.get(index))
     }
 
+    /// Appends those of a range of places; what of it lies past the end is left out.
+    pub fn extend(&self, range: std::ops::Range<usize>, out: &mut Vec<i64>) {
+        let (from, to) = (range.start.min(self.len()), range.end.min(self.len()));
+        match self {
+            Timestamps::Regular { start, step, .. } => {
+                out.extend((from..to).map(|i| start + step * i as i64));
+            }
+            Timestamps::List(list) => out.extend_from_slice(list.get(from..to).unwrap_or(&[])),
+        }
+    }
+
     /// The place of the first that is not before `ts`; their number if there is none.
     pub fn partition(&self, ts: i64) -> usize {
         match self {

@@ -5,3 +5,4 @@ mod damage;
 mod mend;
 mod model;
 mod schema;
+mod summary;

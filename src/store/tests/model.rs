@@ -22,6 +22,8 @@ enum Deed {
     Late { series: u8, back: u16, samples: u8 },
     /// As much upkeep as is due.
     Upkeep,
+    /// So many steps of it: what follows meets it half done.
+    Steps(u8),
     /// All of it, due or not.
     Compact,
     /// The process ends and starts again.
@@ -37,7 +39,8 @@ fn deeds() -> impl Strategy<Value = Vec<Deed>> {
         4 => (1u16..600).prop_map(Deed::Beats),
         3 => (any::<u8>(), 1u16..3000, 1u8..50)
             .prop_map(|(series, back, samples)| Deed::Late { series, back, samples }),
-        3 => Just(Deed::Upkeep),
+        2 => Just(Deed::Upkeep),
+        3 => (1u8..6).prop_map(Deed::Steps),
         1 => Just(Deed::Compact),
         1 => Just(Deed::Reopen),
         1 => Just(Deed::Future),
@@ -129,6 +132,12 @@ impl Life {
                 let now = Times { wall: self.now, boot: self.now - START };
                 while self.store().upkeep(now, Duration::ZERO).expect("upkeep") {}
             }
+            Deed::Steps(n) => {
+                let now = Times { wall: self.now, boot: self.now - START };
+                for _ in 0..*n {
+                    self.store().upkeep(now, Duration::ZERO).expect("upkeep");
+                }
+            }
             Deed::Compact => {
                 let now = Times { wall: self.now, boot: self.now - START };
                 self.store().compact(now).expect("compacts");
@@ -141,7 +150,14 @@ impl Life {
 
     /// Every sample is there once with its value, and nothing else.
     fn check(&self) {
-        let reader = Reader::open(&self.path).expect("opens");
+        let reader = || Reader::open(&self.path).expect("opens");
+        self.check_with(&reader());
+        // The same as the process that writes reads it.
+        let head = self.store.as_ref().expect("open").head();
+        self.check_with(&reader().with_head(head));
+    }
+
+    fn check_with(&self, reader: &Reader) {
         for known in reader.series().expect("series") {
             let i: usize = known.name[1..known.name.len() - 6].parse().expect("our name");
             let (ts, values) = reader.samples(known.id, i64::MIN, i64::MAX).expect("reads");
@@ -174,6 +190,9 @@ proptest! {
         life.store().set_limits(Limits { plain_rows: 0, raw_ms: i64::MAX / 4, ..Limits::default() });
         for deed in &deeds {
             life.live(deed);
+            if matches!(deed, Deed::Steps(_)) {
+                life.check();
+            }
         }
         life.check();
         life.live(&Deed::Compact);

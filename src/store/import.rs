@@ -1,0 +1,210 @@
+//! store: taking in history: few samples become plain rows like any others; many go straight into
+//! blocks, which is several times as fast and writes each of them once.
+
+use rusqlite::Connection;
+
+use super::head::Sample;
+use super::open::wal_size;
+use super::rollup::{self, STRETCH_MS};
+use super::seal::{LATE, Packed, insert, pack};
+use super::write::Inserter;
+use super::writer::CHECKPOINT_BYTES;
+use super::{SqlError, Store, state};
+
+/// Where series come from that an import brought and nobody knew before.
+const JOB: &str = "import";
+/// Somebody stands beside it: only a file that is all names is stopped.
+const MAX_NAMES: usize = 1_000_000;
+/// More than so many are sealed as they come.
+const MANY: usize = 1_000_000;
+/// Plain rows a transaction.
+const ROWS: usize = 20_000;
+
+/// An import on its way: samples are held in memory, 24 bytes each, until there are many or
+/// [`Import::finish`] is called. What has not been written by then is lost with it; to import the
+/// same again does no harm.
+#[derive(Debug)]
+pub struct Import<'s> {
+    store: &'s mut Store,
+    waiting: Vec<Sample>,
+    /// So many are many.
+    many: usize,
+    sealed: bool,
+    refused: u64,
+}
+
+impl Store {
+    /// Begins an import of samples of this machine.
+    pub fn begin_import(&mut self) -> Import<'_> {
+        Import { store: self, waiting: Vec::new(), many: MANY, sealed: false, refused: 0 }
+    }
+
+    /// A whole import of a few. How many samples were refused.
+    pub fn import<'a>(
+        &mut self,
+        rows: impl Iterator<Item = (&'a str, i64, f64)>,
+    ) -> Result<u64, SqlError> {
+        let mut import = self.begin_import();
+        import.put(rows)?;
+        import.finish()
+    }
+
+    fn insert_rows(&mut self, rows: &[Sample]) -> Result<(), SqlError> {
+        let Self { conn, sealed_until, upkeep, head, fresh, .. } = self;
+        let tx = conn.unchecked_transaction()?;
+        let mut insert = Inserter::new(&tx, *sealed_until, fresh)?;
+        for (id, ts, value) in rows {
+            insert.put(*ts, *id, *value)?;
+        }
+        upkeep.pruner.written(insert.rows);
+        drop(insert);
+        tx.commit()?;
+        head.append(fresh);
+        Ok(())
+    }
+}
+
+impl Import<'_> {
+    /// Takes samples: key, ms since 1970 UTC, value. One whose key is one name too many is refused.
+    pub fn put<'a>(
+        &mut self,
+        rows: impl Iterator<Item = (&'a str, i64, f64)>,
+    ) -> Result<(), SqlError> {
+        let Store { conn, dictionary, .. } = &mut *self.store;
+        let tx = conn.unchecked_transaction()?;
+        for (key, ts, value) in rows {
+            match dictionary.id_of_key(&tx, key, JOB, MAX_NAMES)? {
+                Some(id) => self.waiting.push((id, ts, value)),
+                None => self.refused += 1,
+            }
+        }
+        // The names of what waits.
+        if let Err(e) = tx.commit() {
+            dictionary.forget();
+            return Err(e);
+        }
+        if self.waiting.len() >= self.many {
+            self.seal()?;
+        }
+        Ok(())
+    }
+
+    /// Writes what is left. How many samples were refused.
+    pub fn finish(mut self) -> Result<u64, SqlError> {
+        if self.sealed {
+            self.seal()?;
+        } else {
+            for rows in self.waiting.chunks(ROWS) {
+                self.store.insert_rows(rows)?;
+                self.checkpoint()?;
+            }
+        }
+        Ok(self.refused)
+    }
+
+    fn seal(&mut self) -> Result<(), SqlError> {
+        self.sealed = true;
+        let Store { conn, upkeep, sealed_until, .. } = &mut *self.store;
+        let blocks = pack(&mut self.waiting, &mut upkeep.scratch);
+        self.waiting.clear();
+        // New blocks of the lowest level would be taken for those of a seal that was cut off.
+        let busy = upkeep.sealing.is_some();
+        let tx = conn.unchecked_transaction()?;
+        for block in &blocks {
+            // What shares time with what is there already is merged into it.
+            let level = if block.start > *sealed_until && !busy { 0 } else { LATE };
+            insert(&tx, 0, level, block)?;
+            mark_dirty(&tx, block)?;
+        }
+        tx.commit()?;
+        upkeep.groups = None;
+        self.checkpoint()
+    }
+
+    fn checkpoint(&self) -> Result<(), SqlError> {
+        if wal_size(self.store.path()) > CHECKPOINT_BYTES {
+            self.store.checkpoint()
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// The rollups of what is rolled up already are made again.
+fn mark_dirty(conn: &Connection, block: &Packed) -> Result<(), SqlError> {
+    let rolled = state::get(conn, state::ROLLED_UNTIL)?.unwrap_or(i64::MIN);
+    let mut start = block.start - block.start.rem_euclid(STRETCH_MS);
+    // One further: the first reset of the next stretch may change.
+    while start < rolled && start <= block.end.saturating_add(STRETCH_MS) {
+        rollup::mark(conn, start, block.group)?;
+        start += STRETCH_MS;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::store::Reader;
+    use crate::store::upkeep::Times;
+
+    const START: i64 = 1_700_000_000_000;
+    const HOUR: i64 = 3_600_000;
+
+    /// Many samples, in pieces, in no order, some twice, before and among and after what is there.
+    #[test]
+    fn many_samples_go_straight_into_blocks_and_none_is_lost() {
+        let dir = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
+        let path = dir.as_ref().expect("a folder").path().join("m.sqlite");
+        let mut store = Store::open(&path, "here", Arc::default()).expect("opens");
+        let now = Times { wall: START + 60 * HOUR, boot: 60 * HOUR };
+        let keys: Vec<String> = (0..5).map(|i| format!("k{i}")).collect();
+        let mut truth: BTreeMap<(String, i64), f64> = BTreeMap::new();
+        let mut put = |store: &mut Store, from: i64, step: i64, count: i64, many: usize| {
+            let mut import = store.begin_import();
+            import.many = many;
+            for piece in 0..4 {
+                let rows: Vec<(&str, i64, f64)> = (0..count)
+                    .map(|i| {
+                        let n = (i * 7919 + piece) % count;
+                        let key = &keys[(n % 5) as usize];
+                        (key.as_str(), from + n / 5 * step, (piece * count + i) as f64)
+                    })
+                    .collect();
+                for (key, ts, value) in &rows {
+                    truth.insert(((*key).to_owned(), *ts), *value);
+                }
+                import.put(rows.into_iter()).expect("taken");
+            }
+            assert_eq!(import.finish().expect("written"), 0);
+        };
+        // What a daemon has: some of it sealed and rolled up, some not.
+        put(&mut store, START + 20 * HOUR, 20_000, 12_000, usize::MAX);
+        while store.upkeep(now, Duration::from_secs(1)).expect("upkeep") {}
+        // Before it, across it, after it; once longer than a block's columns may be.
+        put(&mut store, START, 30_000, 9_000, 7_000);
+        put(&mut store, START + 19 * HOUR, 45_678, 2_000, 1);
+        put(&mut store, START + 40 * HOUR, 1_000, 50_000, 60_000);
+        let check = |what: &str| {
+            let reader = Reader::open(&path).expect("opens");
+            for known in reader.series().expect("series") {
+                let (ts, values) = reader.samples(known.id, i64::MIN, i64::MAX).expect("reads");
+                let want =
+                    truth.range((known.key.clone(), i64::MIN)..=(known.key.clone(), i64::MAX));
+                let want: Vec<(i64, f64)> = want.map(|((_, ts), v)| (*ts, *v)).collect();
+                let got: Vec<(i64, f64)> = ts.into_iter().zip(values).collect();
+                assert!(got == want, "{what}: {} has {} of {}", known.key, got.len(), want.len());
+            }
+        };
+        check("imported");
+        store.compact(now).expect("compacts");
+        check("compacted");
+        for finding in Reader::open(&path).expect("opens").examine(now.wall) {
+            assert_eq!(finding.wrong, Vec::<String>::new(), "{}", finding.check);
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! store: what charts are drawn from against the samples themselves.
+
+use std::sync::Arc;
+
+use crate::model::Registry;
+use crate::store::rollup::FIVE_MINUTES_MS;
+use crate::store::{Reader, Store, Summary, Times, Want};
+
+const START: i64 = 1_700_000_100_000;
+const HOUR: i64 = 3_600_000;
+const LENGTH: i64 = 60 * HOUR;
+
+/// Two and a half days of one sample every 7 s, with a gap, of which the newest hours are not
+/// rolled up and some older ones have to be rolled up again.
+fn store(dir: &std::path::Path) -> Store {
+    let registry = Arc::new(Registry::default());
+    let mut store = Store::open(&dir.join("m.sqlite"), "here", registry).expect("opens");
+    let gap = START + 20 * HOUR..START + 23 * HOUR;
+    let rows = (START..START + LENGTH).step_by(7_000).enumerate().map(|(i, ts)| {
+        let value = if i % 50 == 7 { f64::NAN } else { ((i * 7919) % 1009) as f64 };
+        ("s", ts, value)
+    });
+    store.import(rows.filter(|(_, ts, _)| !gap.contains(ts))).expect("commits");
+    let now = Times { wall: START + LENGTH, boot: LENGTH };
+    store.compact(now).expect("compacts");
+    let late = (0..20).map(|i| ("s", START + 30 * HOUR + i * 1_234, 5_000.0));
+    store.import(late).expect("commits");
+    // Sealed and listed to be rolled up again, which is as far as it comes.
+    while store.conn.query_row("SELECT count(*) FROM late", [], |r| r.get::<_, i64>(0)) != Ok(0) {
+        store.compact_step(now).expect("a step");
+    }
+    store
+}
+
+#[test]
+fn a_chart_of_rollups_says_what_the_samples_say() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let store = store(dir.path());
+    let dirty = "SELECT count(*) FROM dirty";
+    let dirty: i64 = store.conn.query_row(dirty, [], |r| r.get(0)).expect("a number");
+    assert!(dirty > 0, "nothing to be made again: the test shows less than it should");
+    let path = dir.path().join("m.sqlite");
+    for reader in [
+        Reader::open(&path).expect("opens"),
+        Reader::open(&path).expect("opens").with_head(store.head()),
+    ] {
+        for (from, to, points) in [
+            (START, START + LENGTH, 100),
+            (START - HOUR, START + LENGTH + HOUR, 30),
+            (START + 29 * HOUR + 77, START + 59 * HOUR + 12_345, 200),
+            (START + 50 * HOUR, START + 51 * HOUR, 500),
+            (START, START + LENGTH, 0),
+            (START, START, 10),
+        ] {
+            check(&reader, from, to, points);
+        }
+    }
+}
+
+fn check(reader: &Reader, from: i64, to: i64, points: u32) {
+    let got = reader.summary(1, from, to, points, Want::All).expect("reads");
+    let mean = reader.summary(1, from, to, points, Want::Mean).expect("reads");
+    assert_eq!(
+        got.iter().map(|b| (b.start, b.count, b.sum)).collect::<Vec<_>>(),
+        mean.iter().map(|b| (b.start, b.count, b.sum)).collect::<Vec<_>>()
+    );
+    if to <= from {
+        assert_eq!(got, []);
+        return;
+    }
+    let width = (to - from) / i64::from(points.max(1));
+    let coarse = width >= FIVE_MINUTES_MS;
+    let (from, to, width) = if coarse {
+        let (five, end) = (FIVE_MINUTES_MS, to + FIVE_MINUTES_MS - 1);
+        (from - from % five, end - end % five, width - width % five)
+    } else {
+        (from, to, width)
+    };
+    let (ts, values) = reader.samples(1, from, to - 1).expect("reads");
+    let mut want: Vec<Summary> = Vec::new();
+    for (ts, v) in ts.into_iter().zip(values).filter(|(_, v)| !v.is_nan()) {
+        let start = ts - ts % width;
+        match want.last_mut().filter(|b| b.start == start) {
+            Some(b) => {
+                b.count += 1;
+                b.sum += v;
+                b.min = b.min.min(v);
+                b.max = b.max.max(v);
+                b.last = v;
+            }
+            None => want.push(Summary { start, count: 1, sum: v, min: v, max: v, last: v }),
+        }
+    }
+    assert!(!want.is_empty());
+    assert_eq!(got, want, "{from} to {to} in {points}");
+    assert!(got.len() <= points.max(1) as usize * 2 + 1);
+}
