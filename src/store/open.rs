@@ -80,6 +80,7 @@ impl Store {
             other => other.map(|()| None)?,
         };
         let lock = Lock::take(path)?;
+        let aside = repair::unfinished(path)?;
         let nowhere = Connection::open_in_memory().map_err(|e| OpenError::from_sqlite(path, e))?;
         let mut store = Self {
             file: None,
@@ -91,10 +92,11 @@ impl Store {
             head: Arc::default(),
             fresh: Vec::new(),
             conn: nowhere,
-            aside: None,
+            aside,
             aside_at: None,
             salvage: None,
-            damaged: suspect.map(|e| e.to_string()),
+            // What was suspect may just have gone out of the way.
+            damaged: suspect.filter(|_| aside.is_none()).map(|e| e.to_string()),
             _lock: lock,
         };
         match store.reopen() {
@@ -153,11 +155,15 @@ impl Store {
         if unclean {
             look_at_newest(&conn, &self.path)?;
         }
-        let salvage = match self.aside {
-            Some(stamp) => Some(Salvage::begin(&conn, &self.path, stamp)?),
-            None => Salvage::resume(&conn, &self.path)?,
-        };
         let fail = |e| OpenError::from_sqlite(&self.path, e);
+        let known = state::get(&conn, state::SALVAGE_OF).map_err(fail)?;
+        let salvage = match self.aside {
+            Some(stamp) if known != Some(stamp) => Some(Salvage::begin(&conn, &self.path, stamp)?),
+            _ => Salvage::resume(&conn, &self.path)?,
+        };
+        if self.aside.is_some() {
+            repair::finished(&self.path)?;
+        }
         seal::drop_unfinished(&conn).map_err(fail)?;
         self.sealed_until = sealed_until(&conn).map_err(fail)?;
         self.head.load(&conn).map_err(fail)?;
@@ -351,7 +357,7 @@ pub(super) fn migrate(
         copy.push(format!(".v{version}-backup"));
         let copy = PathBuf::from(copy);
         if !copy.exists() {
-            super::read::copy_into(conn, &copy).map_err(fail)?;
+            copy_whole(conn, path, &copy)?;
             tracing::info!("the database as it was before the update is in {}", copy.display());
         }
     }
@@ -365,6 +371,30 @@ pub(super) fn migrate(
         tx.pragma_update(None, "user_version", newest)
     };
     step().and_then(|()| tx.commit()).map_err(fail)
+}
+
+/// A copy under its name only once all of it is on disk: half a one, left by a kill or a power cut,
+/// would be taken for the copy by the next start, and be all that is left of the old version.
+fn copy_whole(conn: &Connection, path: &Path, to: &Path) -> Result<(), OpenError> {
+    let mut part = to.as_os_str().to_owned();
+    part.push("-part");
+    let part = PathBuf::from(part);
+    let unwritable = |e: std::io::Error| OpenError::Unwritable {
+        path: to.to_owned(),
+        reason: format!("the database cannot be copied before it is updated: {e}"),
+        hint: "make room for the copy, then start again",
+    };
+    match std::fs::remove_file(&part) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(unwritable(e)),
+        _ => {}
+    }
+    super::read::copy_into(conn, &part).map_err(|e| OpenError::from_sqlite(path, e))?;
+    let on_disk = |file: &Path| std::fs::File::open(file).and_then(|f| f.sync_all());
+    let folder = to.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    on_disk(&part)
+        .and_then(|()| std::fs::rename(&part, to))
+        .and_then(|()| on_disk(folder))
+        .map_err(unwritable)
 }
 
 /// After an unclean end: what was written last is what suffers most, and what is needed first.

@@ -2,6 +2,9 @@
 //! becomes of its rows is told in `salvage`.
 
 use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::carve::Carver;
@@ -52,6 +55,13 @@ fn with(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
+/// Says which file is being set aside, from before the first rename until the new database says
+/// itself what it is to be filled from. Without it a kill in between would leave the old file
+/// lying: one that was set aside long ago must not be moved into every new database.
+fn note_path(path: &Path) -> PathBuf {
+    with(path, ".aside")
+}
+
 /// Gives the database and what belongs to it another name; nobody in this process may have it open.
 /// The stamp of that name comes back.
 pub(super) fn set_aside(path: &Path, now_ms: i64) -> Result<i64, OpenError> {
@@ -59,21 +69,73 @@ pub(super) fn set_aside(path: &Path, now_ms: i64) -> Result<i64, OpenError> {
     while aside_path(path, stamp).exists() || with(&aside_path(path, stamp), "-wal").exists() {
         stamp += 1;
     }
+    match fs::metadata(path).and_then(|meta| note(path, stamp, meta.ino())) {
+        // On a full disk renaming still works. Then only a kill before there is room again leaves
+        // the rows where they are.
+        Err(e) if !matches!(e.kind(), ErrorKind::NotFound | ErrorKind::StorageFull) => {
+            return Err(cannot(path, &e));
+        }
+        _ => {}
+    }
+    rename_all(path, stamp)?;
+    Ok(stamp)
+}
+
+fn note(path: &Path, stamp: i64, inode: u64) -> io::Result<()> {
+    let mut file = File::create(note_path(path))?;
+    writeln!(file, "{stamp} {inode}")?;
+    file.sync_all()
+}
+
+fn rename_all(path: &Path, stamp: i64) -> Result<(), OpenError> {
     let aside = aside_path(path, stamp);
     // The log first: without its database SQLite would throw it away.
     for suffix in ["-wal", "-shm", ""] {
-        match std::fs::rename(with(path, suffix), with(&aside, suffix)) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-                return Err(OpenError::Unwritable {
-                    path: path.to_owned(),
-                    reason: format!("it is damaged and cannot be set aside: {e}"),
-                    hint: "rename it, or give another file: --db FILE",
-                });
-            }
+        match fs::rename(with(path, suffix), with(&aside, suffix)) {
+            Err(e) if e.kind() != ErrorKind::NotFound => return Err(cannot(path, &e)),
             _ => {}
         }
     }
-    Ok(stamp)
+    Ok(())
+}
+
+fn cannot(path: &Path, e: &io::Error) -> OpenError {
+    OpenError::Unwritable {
+        path: path.to_owned(),
+        reason: format!("it is damaged and cannot be set aside: {e}"),
+        hint: "rename it, or give another file: --db FILE",
+    }
+}
+
+/// What a process that was killed had begun to set aside, with the rest of that done; `None`:
+/// nothing, or somebody has put another file in its place since.
+pub(super) fn unfinished(path: &Path) -> Result<Option<i64>, OpenError> {
+    let Ok(text) = fs::read_to_string(note_path(path)) else { return Ok(None) };
+    let mut words = text.split_whitespace();
+    let (stamp, inode) = (words.next().map(str::parse), words.next().map(str::parse::<u64>));
+    if let (Some(Ok(stamp)), Some(Ok(inode))) = (stamp, inode) {
+        let is = |file: &Path| fs::metadata(file).is_ok_and(|meta| meta.ino() == inode);
+        if is(path) {
+            rename_all(path, stamp)?;
+        }
+        if is(&aside_path(path, stamp)) {
+            return Ok(Some(stamp));
+        }
+    }
+    finished(path)?;
+    Ok(None)
+}
+
+/// The new database knows what it is filled from, or there is nothing to fill it from.
+pub(super) fn finished(path: &Path) -> Result<(), OpenError> {
+    match fs::remove_file(note_path(path)) {
+        Err(e) if e.kind() != ErrorKind::NotFound => Err(OpenError::Unwritable {
+            path: note_path(path),
+            reason: format!("it cannot be removed: {e}"),
+            hint: "remove it, then start again",
+        }),
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]
@@ -100,6 +162,7 @@ mod tests {
             let aside = aside_path(&path, stamp);
             let wal = std::fs::read(with(&aside, "-wal")).expect("there");
             assert!(aside.exists() && wal == b"-wal" && !path.exists());
+            assert_eq!(unfinished(&path).expect("readable"), Some(stamp));
         }
     }
 }

@@ -2,7 +2,7 @@
 //! INSERT was committed is there once with its value; a reading up to the moment that the daemon
 //! called durable is there with its value. Everything that loses or doubles data is held to it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -18,6 +18,8 @@ const BASE_MS: i64 = 1_501_474_167_000;
 pub struct Ledger {
     /// Numbered rows whose commit was confirmed to the client.
     sent: i64,
+    /// Those among them that were sent without an answer: they may be there or not.
+    unanswered: BTreeSet<i64>,
     /// Readings the daemon has shown: series and time, and the value.
     shown: BTreeMap<(i64, String), f64>,
     /// Up to when the daemon said that all is on disk.
@@ -33,6 +35,22 @@ impl Ledger {
             .and_then(|mut s| s.execute((format!("numbered_{}", n % 7), n, BASE_MS + n)))
             .expect("the row is taken");
         self.sent = n;
+    }
+
+    /// The next numbered rows as one transaction in SQL, for a client that is another process.
+    pub fn next(&self, count: i64) -> String {
+        let rows: Vec<String> = (self.sent + 1..=self.sent + count)
+            .map(|n| format!("('numbered_{}', {n}, {})", n % 7, BASE_MS + n))
+            .collect();
+        format!("INSERT INTO metrics (key, value, timestamp) VALUES {};", rows.join(", "))
+    }
+
+    /// What came of those rows: their commit was confirmed, or nothing was heard.
+    pub fn heard(&mut self, count: i64, confirmed: bool) {
+        if !confirmed {
+            self.unanswered.extend(self.sent + 1..=self.sent + count);
+        }
+        self.sent += count;
     }
 
     /// How many rows were sent.
@@ -109,6 +127,7 @@ impl Ledger {
         }
         for n in 1..=self.sent {
             match numbered.remove(&n).as_deref() {
+                None if self.unanswered.contains(&n) => {}
                 None => complaints.push(format!("row {n} is lost")),
                 Some([value]) if *value == n as f64 => {}
                 Some([value]) => complaints.push(format!("row {n} has the value {value}")),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use hashbrown::HashMap;
 use proptest::prelude::*;
 
-use crate::store::{Limits, OpenError, Reader, Store, Times};
+use crate::store::{Limits, OpenError, Reader, Store, Times, repair};
 
 const START: i64 = 1_700_000_000_000;
 const STEP: i64 = 20_000;
@@ -427,4 +427,62 @@ fn small() -> &'static Vec<u8> {
         drop(store);
         std::fs::read(&path).expect("readable")
     })
+}
+
+#[test]
+fn a_kill_while_it_is_set_aside_leaves_nothing_behind() {
+    let (bytes, was) = original();
+    // What the kill left: all of it in its old place; the log gone ahead; everything moved; a new
+    // file without a table, or with them, or one that salvage has begun with.
+    for stage in 0..6 {
+        let dir = folder();
+        let path = dir.path().join("m.sqlite");
+        let named = |suffix: &str| PathBuf::from(format!("{}{suffix}", path.display()));
+        std::fs::write(&path, bytes).expect("writable");
+        std::fs::write(named("-shm"), b"").expect("writable");
+        let stamp = repair::set_aside(&path, 1_700_000_000_000).expect("set aside");
+        let aside = repair::aside_path(&path, stamp);
+        let note = std::fs::read(named(".aside")).expect("it is written down");
+        match stage {
+            0 | 1 => std::fs::rename(&aside, &path).expect("back"),
+            2 => {}
+            3 => std::fs::write(&path, b"").expect("writable"),
+            4 => {
+                let fresh = folder();
+                drop(open(&fresh.path().join("m.sqlite")).expect("opens"));
+                std::fs::copy(fresh.path().join("m.sqlite"), &path).expect("copied");
+            }
+            _ => {
+                drop(open(&path).expect("opens"));
+                std::fs::write(named(".aside"), &note).expect("writable");
+            }
+        }
+        if stage == 0 {
+            std::fs::rename(format!("{}-shm", aside.display()), named("-shm")).expect("back");
+        }
+        let mut store = open(&path).expect("opens");
+        assert!(store.salvaging().is_some(), "stage {stage}: salvage has begun");
+        assert!(!named(".aside").exists() && aside.exists(), "stage {stage}");
+        finish(&mut store);
+        drop(store);
+        let is = Contents::of(&path);
+        assert_eq!((is.kept(was), is.all()), (was.all(), was.all()), "stage {stage}");
+    }
+}
+
+#[test]
+fn a_file_that_took_the_place_of_the_damaged_one_is_left_alone() {
+    let (bytes, was) = original();
+    let dir = folder();
+    let path = dir.path().join("m.sqlite");
+    std::fs::write(&path, b"damaged").expect("writable");
+    let stamp = repair::set_aside(&path, 1_700_000_000_000).expect("set aside");
+    // Not moved yet when it was killed; then somebody brought the backup.
+    std::fs::rename(repair::aside_path(&path, stamp), dir.path().join("hold")).expect("renamed");
+    std::fs::write(&path, bytes).expect("writable");
+    let store = open(&path).expect("opens");
+    assert_eq!(store.salvaging(), None);
+    drop(store);
+    assert!(!repair::aside_path(&path, stamp).exists());
+    assert_eq!(Contents::of(&path), *was);
 }
