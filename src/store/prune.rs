@@ -64,6 +64,17 @@ const STEP_PAGES: i64 = 256;
 /// How much faster than time the clock of retention may run; see [`Pruner::clock`].
 const CATCH_UP: i64 = 24;
 
+/// Gives some free pages back to the file system. False: there are none.
+pub(super) fn give_back_pages(conn: &Connection) -> Result<bool, SqlError> {
+    if Pages::of(conn)?.free == 0 {
+        return Ok(false);
+    }
+    let mut vacuum = conn.prepare(&format!("PRAGMA incremental_vacuum({STEP_PAGES})"))?;
+    let mut rows = vacuum.query([])?;
+    while rows.next()?.is_some() {}
+    Ok(true)
+}
+
 /// What pruning remembers between steps.
 #[derive(Debug, Default)]
 pub(super) struct Pruner {
@@ -150,10 +161,7 @@ impl Pruner {
         // Free pages are used again; they go back when they are many, or when the bound is near.
         let near = pages.all * pages.size > limits.file_limit();
         if pages.free > 0 && (near || pages.free > (pages.all / 4).max(1_024)) {
-            let mut vacuum = conn.prepare(&format!("PRAGMA incremental_vacuum({STEP_PAGES})"))?;
-            let mut rows = vacuum.query([])?;
-            while rows.next()?.is_some() {}
-            return Ok(true);
+            return give_back_pages(conn);
         }
         Ok(false)
     }

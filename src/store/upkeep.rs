@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::chunk::Scratch;
 use super::open::wal_size;
-use super::prune::{Limits, Pruner};
+use super::prune::{self, Limits, Pruner};
 use super::seal::{FINAL, Sealing};
 use super::{SqlError, Store, merge, rollup, seal};
 
@@ -95,20 +95,30 @@ impl Store {
 
     /// Does everything there is to do, also what is not worth it yet.
     pub fn compact(&mut self, now: Times) -> Result<(), SqlError> {
-        while self.salvage.is_some() {
-            if !self.move_on(Duration::from_millis(250))? {
-                return Err(SqlError::ModuleError("salvage waits for room on the disk".into()));
-            }
+        while self.compact_some(now, Duration::from_millis(250))? {}
+        Ok(())
+    }
+
+    /// Works on that for about this long. True: there is more to do; ask again with the same `now`,
+    /// so that what comes meanwhile is not part of it.
+    pub fn compact_some(&mut self, now: Times, budget: Duration) -> Result<bool, SqlError> {
+        let start = Instant::now();
+        self.upkeep.worked = true;
+        while start.elapsed() < budget {
             if wal_size(self.path()) > super::writer::CHECKPOINT_BYTES {
                 self.checkpoint()?;
             }
-        }
-        while self.step(now, true)? {
-            if wal_size(self.path()) > super::writer::CHECKPOINT_BYTES {
-                self.checkpoint()?;
+            if self.salvage.is_some() {
+                if !self.move_on(budget)? {
+                    let why = "salvage waits for room on the disk";
+                    return Err(SqlError::ModuleError(why.into()));
+                }
+            } else if !self.step(now, true)? && !prune::give_back_pages(&self.conn)? {
+                self.conn.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")?;
+                return Ok(false);
             }
         }
-        self.conn.execute_batch("PRAGMA incremental_vacuum; PRAGMA wal_checkpoint(TRUNCATE);")
+        Ok(true)
     }
 
     /// One step of [`Store::compact`].

@@ -113,11 +113,13 @@ fn run(mut store: Store, full: Option<OpenError>, s: &WriterSettings) -> usize {
     let (mut rows, mut look) = (0, Instant::now());
     let mut last: Option<Instant> = None;
     let mut broken = full.is_some();
+    let mut compaction: Option<Compaction> = None;
     if let Some(full) = full {
         s.board.fail(SUBJECT, full.to_string());
     }
     loop {
-        let open = s.queue.take(&mut batches, Instant::now() + s.inbox_every);
+        let wait = if compaction.is_some() { Duration::ZERO } else { s.inbox_every };
+        let open = s.queue.take(&mut batches, Instant::now() + wait);
         if !open {
             break;
         }
@@ -186,7 +188,7 @@ fn run(mut store: Store, full: Option<OpenError>, s: &WriterSettings) -> usize {
         }
         checkpoint(&store, s);
         if !broken {
-            obey(&mut store, s);
+            obey(&mut store, s, &mut compaction);
         }
         show_salvage(&store, s);
         look_at_file(&store, s);
@@ -240,18 +242,41 @@ fn while_more(store: &mut Store, s: &WriterSettings, mut more: bool) -> bool {
     false
 }
 
-fn obey(store: &mut Store, s: &WriterSettings) {
+/// Who asked for a compaction, and when: what came since then is not part of it.
+struct Compaction {
+    now: Times,
+    asked: Vec<SyncSender<Result<(), String>>>,
+}
+
+fn obey(store: &mut Store, s: &WriterSettings, compaction: &mut Option<Compaction>) {
     if let Some(limits) = s.orders.limits.lock().unwrap_or_else(|e| e.into_inner()).take() {
         store.set_limits(limits);
     }
     let asked = std::mem::take(&mut *s.orders.compact.lock().unwrap_or_else(|e| e.into_inner()));
-    if asked.is_empty() {
-        return;
+    if !asked.is_empty() {
+        compaction
+            .get_or_insert(Compaction { now: times(s), asked: Vec::new() })
+            .asked
+            .extend(asked);
     }
-    let done = store.compact(times(s)).map_err(|e| explain(&e, store.path()));
+    let Some(Compaction { now, asked }) = compaction else { return };
+    let done = loop {
+        match store.compact_some(*now, UPKEEP) {
+            Ok(true) if s.queue.is_empty() && !s.queue.is_closed() => {}
+            // Samples wait: it goes on after them.
+            Ok(true) if !s.queue.is_closed() => return,
+            Ok(true) => break Err("plimsoll is being stopped; the rest is done later".to_owned()),
+            Ok(false) => break Ok(()),
+            Err(e) => break Err(explain(&e, store.path())),
+        }
+    };
     for reply in asked {
         // Whoever asked may have gone.
         let _unused = reply.try_send(done.clone());
+    }
+    *compaction = None;
+    if store.rest() {
+        (s.rested)();
     }
 }
 
