@@ -34,6 +34,7 @@ mod wire {
 mod store {
     mod block;
     mod chunk;
+    mod head;
     mod join;
     mod schema;
     mod series;
