@@ -21,7 +21,7 @@ const ENOUGH_ROWS: usize = 32_768;
 /// than all else.
 const ENOUGH_EACH: usize = 64;
 /// What waits to be sealed is held in memory, about 3 bytes a row.
-const MOST_ROWS: usize = 1_000_000;
+const MOST_ROWS: usize = 6_400_000;
 /// The longest column a block gets.
 pub(super) const LONGEST: usize = 8_192;
 /// Older rows are sealed even if they are few.

@@ -14,7 +14,7 @@ use super::{SqlError, from_column, state};
 
 /// So many samples are held at most; a longer backlog (a file from elsewhere) is taken in piece by
 /// piece as it is sealed. Bounds the memory: about 3 bytes each.
-const MOST: usize = 4_000_000;
+const MOST: usize = 8_000_000;
 
 /// A committed sample: series, ms since 1970 UTC, value.
 pub(super) type Sample = (i64, i64, f64);
