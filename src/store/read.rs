@@ -1,6 +1,7 @@
 //! store: reading, beside the writer and without it. Read-only connections; nothing here can
 //! change the file.
 
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +21,7 @@ pub struct Reader {
     conn: Connection,
     path: PathBuf,
     head: Option<Arc<Head>>,
+    scratch: RefCell<Scratch>,
 }
 
 /// A series as the database knows it.
@@ -131,7 +133,8 @@ impl Reader {
                 return Err(OpenError::Missing { path: path.to_owned() });
             }
             super::table::register(&conn).map_err(|e| OpenError::from_sqlite(path, e))?;
-            Ok(Self { conn, path: path.to_owned(), head: None })
+            let path = path.to_owned();
+            Ok(Self { conn, path, head: None, scratch: RefCell::default() })
         };
         match attempt(None) {
             // A write-ahead database on read-only media: no log beside it, so it cannot change.
@@ -218,7 +221,15 @@ impl Reader {
     pub fn columns(&self, from: i64, to: i64, columns: &mut [Column]) -> Result<(), SqlError> {
         // One picture for all: what is sealed between two statements would be missed or doubled.
         let tx = self.conn.unchecked_transaction()?;
-        series::raw(&tx, self.head(), from, to, &mut Scratch::default(), columns)
+        series::raw(&tx, self.head(), from, to, &mut self.scratch.borrow_mut(), columns)
+    }
+
+    /// Reads what is not sealed into memory, which is worth it for somebody who then asks for many
+    /// series. What comes later is not seen.
+    pub fn load_head(self) -> Result<Self, SqlError> {
+        let head = Head::default();
+        head.load(&self.conn)?;
+        Ok(self.with_head(Arc::new(head)))
     }
 
     /// Takes the newest samples from the memory of the process that writes them from now on.

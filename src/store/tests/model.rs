@@ -155,6 +155,7 @@ impl Life {
         // The same as the process that writes reads it.
         let head = self.store.as_ref().expect("open").head();
         self.check_with(&reader().with_head(head));
+        self.check_with(&reader().load_head().expect("reads"));
     }
 
     fn check_with(&self, reader: &Reader) {
