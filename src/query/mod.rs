@@ -5,8 +5,25 @@
 //!   functions    the table of functions: names, arguments, results
 //!   matcher      label matchers, mostly without the regex engine
 //!   ast          an expression as a tree; every node knows its place in the text
+//!   error        what is wrong with an expression, with a caret under the place
+//!   quote        texts in quotes            (number: numbers and durations)
+//!   lexer        text -> tokens
+//!   parser       tokens -> tree             (check: whether its parts fit together)
+//!   print        tree -> text, pretty or on one line (tree: as JSON)
 //! ```
 
 pub mod ast;
+mod check;
+pub mod error;
 pub mod functions;
+mod lexer;
 pub mod matcher;
+pub mod number;
+pub mod parser;
+pub mod print;
+pub mod quote;
+pub mod tree;
+
+pub use error::ParseError;
+pub use parser::{parse, parse_selector};
+#[cfg(test)]
