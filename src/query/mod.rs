@@ -26,4 +26,3 @@ pub mod tree;
 
 pub use error::ParseError;
 pub use parser::{parse, parse_selector};
-#[cfg(test)]
