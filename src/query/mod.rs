@@ -28,3 +28,6 @@ pub mod tree;
 
 pub use error::ParseError;
 pub use parser::{parse, parse_selector};
+
+#[cfg(test)]
+mod tests;
