@@ -194,6 +194,78 @@ pub fn bound(text: &str) -> Option<f64> {
     (!overflown).then_some(value)
 }
 
+/// `a` to the power of `b`. Whole exponents are multiplied out as Go does it, by squares of a number
+/// between one half and one; libraries round otherwise.
+pub fn pow(a: f64, b: f64) -> f64 {
+    if b == 0.5 && a.is_finite() {
+        return a.sqrt();
+    }
+    if b == -0.5 && a.is_finite() {
+        return 1.0 / a.sqrt();
+    }
+    let whole = b.abs();
+    if b == 0.0
+        || a == 0.0
+        || !a.is_finite()
+        || !b.is_finite()
+        || whole.fract() != 0.0
+        || whole >= 9_223_372_036_854_775_808.0
+    {
+        return a.powf(b);
+    }
+    let (mut product, mut exponent) = (1.0, 0_i64);
+    let (mut square, mut square_exponent) = split(a);
+    let mut left = whole as u64;
+    while left != 0 {
+        if !(-4096..=4096).contains(&square_exponent) {
+            // Too large or too small for any further digit to matter.
+            exponent += square_exponent;
+            break;
+        }
+        if left & 1 == 1 {
+            product *= square;
+            exponent += square_exponent;
+        }
+        square *= square;
+        square_exponent *= 2;
+        if square < 0.5 {
+            square += square;
+            square_exponent -= 1;
+        }
+        left >>= 1;
+    }
+    if b < 0.0 {
+        product = 1.0 / product;
+        exponent = -exponent;
+    }
+    scale(product, exponent)
+}
+
+/// A finite number other than 0 as one between a half and one, and a power of two.
+fn split(value: f64) -> (f64, i64) {
+    let (value, shift) =
+        if value.abs() < f64::MIN_POSITIVE { (value * 2_f64.powi(52), 52) } else { (value, 0) };
+    let bits = value.to_bits();
+    let exponent = (bits >> 52 & 0x7ff) as i64 - 1022 - shift;
+    (f64::from_bits(bits & !(0x7ff << 52) | 1022 << 52), exponent)
+}
+
+/// A number times a power of two, rounded once.
+fn scale(value: f64, exponent: i64) -> f64 {
+    let (part, own) = split(value);
+    let exponent = exponent.saturating_add(own);
+    if exponent > 1024 {
+        return f64::INFINITY.copysign(value);
+    }
+    if exponent < -1080 {
+        return 0.0_f64.copysign(value);
+    }
+    // Both factors are normal powers of two; only the last product can round.
+    let half = exponent.max(-1000);
+    let power = |e: i64| f64::from_bits(((e + 1023) as u64) << 52);
+    part * 2.0 * power(half - 1) * power(exponent - half)
+}
+
 /// A number of seconds or the like as whole milliseconds or units: toward zero, and the smallest
 /// number where it does not fit (what Go does on this processor).
 pub fn whole(value: f64) -> i64 {
@@ -277,6 +349,34 @@ mod tests {
         assert_eq!(bound("0.1"), Some(0.1));
         for bad in ["", "x", "1e999", "1 "] {
             assert_eq!(bound(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn powers_are_powers() {
+        for (a, b, power) in [
+            (2.0, 10.0, 1024.0),
+            (-3.0, 3.0, -27.0),
+            (10.0, -2.0, 0.01),
+            (2.0, -1074.0, 5e-324),
+            (5e-324, 1.0, 5e-324),
+            (5e-324, 2.0, 0.0),
+            (2.0, 1023.0, 2_f64.powi(1023)),
+            (2.0, 1024.0, f64::INFINITY),
+            (-2.0, 1025.0, f64::NEG_INFINITY),
+            (0.0, 0.0, 1.0),
+            (1.0, f64::NAN, 1.0),
+            (0.0, -1.0, f64::INFINITY),
+            (f64::INFINITY, -1.0, 0.0),
+            (4.0, 0.5, 2.0),
+            (-1.0, f64::INFINITY, 1.0),
+        ] {
+            assert_eq!(pow(a, b), power, "{a} ^ {b}");
+        }
+        assert!(pow(-8.0, 1.0 / 3.0).is_nan());
+        for i in 1..40 {
+            let (mine, theirs) = (pow(1.1, f64::from(i)), 1.1_f64.powi(i));
+            assert!((mine / theirs - 1.0).abs() < 1e-14, "{i}: {mine} {theirs}");
         }
     }
 

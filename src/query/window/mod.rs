@@ -2,12 +2,14 @@
 //! step out. Windows are left-open, as in Prometheus 3: a sample exactly at the left edge is out.
 //! No labels, no expressions in here.
 
+mod extended;
 mod extremes;
 mod order;
 mod rate;
 mod regress;
 mod sums;
 
+pub use extended::extended;
 pub use extremes::{extreme, extreme_time};
 pub use order::{mad, quantiles};
 pub use rate::{Slope, extrapolated, instant};
