@@ -2,7 +2,9 @@
 //! once. No evaluation in here.
 
 use super::ast::Span;
+use super::error::line_and_column;
 use super::float::{shortest, two_digits};
+use super::quote::quoted;
 
 /// Whether the answer may be wrong, or only unexpected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,7 +66,7 @@ impl Annotation {
     /// A series among a histogram's whose label `le` is missing or no number.
     pub fn bad_bucket(le: &str, span: Span) -> Self {
         let text =
-            format!("bucket label \"le\" is missing or has a malformed value of {}", quote(le));
+            format!("bucket label \"le\" is missing or has a malformed value of {}", quoted(le));
         Self::new(Level::Warning, text, span)
     }
 
@@ -79,7 +81,7 @@ impl Annotation {
     pub fn possible_non_counter(name: &str, span: Span) -> Self {
         let text = format!(
             "metric might not be a counter, name does not end in _total/_sum/_count/_bucket: {}",
-            quote(name)
+            quoted(name)
         );
         Self::new(Level::Info, text, span)
     }
@@ -88,7 +90,7 @@ impl Annotation {
     pub fn incompatible_types(op: &str, span: Span) -> Self {
         let text = format!(
             "incompatible sample types encountered for binary operator {}: float {op} float",
-            quote(op)
+            quoted(op)
         );
         Self::new(Level::Info, text, span)
     }
@@ -149,39 +151,10 @@ impl Annotation {
     }
 }
 
-/// Line and column of a byte, both from 1.
-fn line_and_column(text: &str, at: usize) -> (usize, usize) {
-    let before = &text.as_bytes()[..at.min(text.len())];
-    let line = 1 + before.iter().filter(|b| **b == b'\n').count();
-    let start = before.iter().rposition(|b| *b == b'\n').map_or(0, |b| b + 1);
-    (line, before.len() - start + 1)
-}
-
 /// A moment in whole seconds, `2026-01-02T03:04:05Z`.
 fn second(ms: i64) -> String {
     jiff::Timestamp::from_second(ms.div_euclid(1000))
         .map_or_else(|_| ms.to_string(), |t| t.to_string())
-}
-
-/// A text in quotes, as Go's `%q` writes it.
-pub fn quote(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 2);
-    out.push('"');
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            c if c.is_control() && (c as u32) < 0x80 => {
-                out.push_str(&format!("\\x{:02x}", c as u32));
-            }
-            c => out.push(c),
-        }
-    }
-    out.push('"');
-    out
 }
 
 /// The remarks about one query, each once, in the order in which they first came up.

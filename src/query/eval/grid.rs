@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use hashbrown::HashTable;
 
-use super::super::annotation::quote;
 use super::super::float::{ABSENT, is_absent};
 use super::super::matcher::NAME;
+use super::super::quote::quoted;
 use super::error::{EvalError, Outcome};
 use crate::model::Labels;
 
@@ -83,9 +83,9 @@ impl Metric {
             }
             let bare = name.bytes().all(|b| b == b'_' || b.is_ascii_alphanumeric())
                 && !name.starts_with(|c: char| c.is_ascii_digit());
-            out.push_str(&if bare { name.to_owned() } else { quote(name) });
+            out.push_str(&if bare { name.to_owned() } else { quoted(name) });
             out.push('=');
-            out.push_str(&quote(value));
+            out.push_str(&quoted(value));
         }
         out.push('}');
         out

@@ -27,8 +27,8 @@ impl Evaluator<'_> {
                 let histograms = self.histograms(call, 2, &grid);
                 let mut out = Collector::new(frame.count);
                 for histogram in &histograms {
-                    let row = histogram
-                        .row(&grid, |i, b| buckets::fraction(lower.at(i), upper.at(i), b));
+                    let row =
+                        histogram.row(&grid, |i, b| buckets::fraction(lower.at(i), upper.at(i), b));
                     out.add(histogram.metric.clone(), &row)?;
                 }
                 Ok(out.grid)

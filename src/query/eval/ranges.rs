@@ -240,9 +240,8 @@ impl Over<'_> {
             for ((what, short), arg) in names.iter().zip(&self.args) {
                 let value = arg.at(w.step);
                 if wrong.is_none() && !inside(value) {
-                    wrong = Some(format!(
-                        "invalid {what}. Expected: 0 < {short} < 1, got: {value:.6}"
-                    ));
+                    wrong =
+                        Some(format!("invalid {what}. Expected: 0 < {short} < 1, got: {value:.6}"));
                 }
             }
         });

@@ -36,17 +36,11 @@ fn round(state: u64, word: u64) -> u64 {
 }
 
 fn xxh64(bytes: &[u8]) -> u64 {
-    let word = |at: &[u8]| {
-        at.iter().take(8).rev().fold(0_u64, |word, byte| word << 8 | u64::from(*byte))
-    };
+    let word =
+        |at: &[u8]| at.iter().take(8).rev().fold(0_u64, |word, byte| word << 8 | u64::from(*byte));
     let mut rest = bytes;
     let mut hash = if bytes.len() >= 32 {
-        let mut lanes = [
-            PRIMES[0].wrapping_add(PRIMES[1]),
-            PRIMES[1],
-            0,
-            PRIMES[0].wrapping_neg(),
-        ];
+        let mut lanes = [PRIMES[0].wrapping_add(PRIMES[1]), PRIMES[1], 0, PRIMES[0].wrapping_neg()];
         while rest.len() >= 32 {
             for (lane, part) in lanes.iter_mut().zip(rest.chunks_exact(8)) {
                 *lane = round(*lane, word(part));

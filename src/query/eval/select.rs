@@ -23,7 +23,8 @@ pub(super) enum Wanted {
 }
 
 /// Sees a series with its samples (no staleness markers among them) and where its windows end.
-pub(super) type SeriesSink<'s> = dyn FnMut(&mut Reader<'_>, &Metric, Samples<'_>) -> Outcome<()> + 's;
+pub(super) type SeriesSink<'s> =
+    dyn FnMut(&mut Reader<'_>, &Metric, Samples<'_>) -> Outcome<()> + 's;
 
 /// What is left of an evaluator while its room for samples is lent out.
 pub(super) struct Reader<'r> {
@@ -68,7 +69,9 @@ impl Evaluator<'_> {
             Wanted::Value => "",
             Wanted::Time => "timestamp",
         };
-        if wanted == Wanted::Time && let Some(at) = self.moment(selector.at) {
+        if wanted == Wanted::Time
+            && let Some(at) = self.moment(selector.at)
+        {
             // With `@`, Prometheus' timestamp() looks at that moment whatever the offset.
             ends.first = at;
         }

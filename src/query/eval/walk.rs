@@ -58,10 +58,6 @@ impl Frame {
         self.start.saturating_add(self.step.saturating_mul(step as i64))
     }
 
-    pub(super) fn last(&self) -> i64 {
-        self.time(self.count - 1)
-    }
-
     pub(super) fn once(&self) -> Frame {
         Frame { count: 1, ..*self }
     }

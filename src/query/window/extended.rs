@@ -16,11 +16,11 @@ pub fn extended(
     out: &mut [f64],
 ) {
     let after = if edges == Edges::Smoothed { lookback } else { 0 };
-    let wide =
-        Ends { first: ends.first + after, range: ends.range + lookback + after, ..ends };
+    let wide = Ends { first: ends.first + after, range: ends.range + lookback + after, ..ends };
     each(samples.times, wide, |w| {
         let end = w.end - after;
-        let inside = Samples { times: &samples.times[w.lo..w.hi], values: &samples.values[w.lo..w.hi] };
+        let inside =
+            Samples { times: &samples.times[w.lo..w.hi], values: &samples.values[w.lo..w.hi] };
         let w = Window { end, ..w };
         let found = match function {
             FunctionId::Resets => differing(inside, end - ends.range, is_reset),
@@ -38,11 +38,7 @@ pub fn extended(
 }
 
 /// How many neighbours differ, from the last sample at or before the start on.
-fn differing(
-    samples: Samples<'_>,
-    start: i64,
-    differ: impl Fn(f64, f64) -> bool,
-) -> Option<f64> {
+fn differing(samples: Samples<'_>, start: i64, differ: impl Fn(f64, f64) -> bool) -> Option<f64> {
     let past = samples.times.partition_point(|t| *t <= start);
     if past == samples.times.len() {
         return None;
@@ -52,13 +48,7 @@ fn differing(
 }
 
 /// What was gained between the edges; those between samples are on the line between them.
-fn gain(
-    edges: Edges,
-    counter: bool,
-    samples: Samples<'_>,
-    start: i64,
-    end: i64,
-) -> Option<f64> {
+fn gain(edges: Edges, counter: bool, samples: Samples<'_>, start: i64, end: i64) -> Option<f64> {
     let Samples { times, values } = samples;
     let smooth = edges == Edges::Smoothed;
     let mut last = times.len().checked_sub(1)?;
@@ -74,13 +64,9 @@ fn gain(
         let part = (values[at + 1] - from) * (moment - times[at]) as f64;
         from + part / (times[at + 1] - times[at]) as f64
     };
-    let left =
-        if smooth && times[first] < start { between(first, start) } else { values[first] };
-    let right = if smooth && last > 0 && times[last] > end {
-        between(last - 1, end)
-    } else {
-        values[last]
-    };
+    let left = if smooth && times[first] < start { between(first, start) } else { values[first] };
+    let right =
+        if smooth && last > 0 && times[last] > end { between(last - 1, end) } else { values[last] };
     let mut result = right - left;
     if counter {
         if times[first] <= start {
