@@ -194,8 +194,8 @@ pub fn bound(text: &str) -> Option<f64> {
     (!overflown).then_some(value)
 }
 
-/// `a` to the power of `b`. Whole exponents are multiplied out as Go does it, by squares of a number
-/// between one half and one; libraries round otherwise.
+/// `a` to the power of `b` as Go computes it: the whole part of the exponent by squares of a number
+/// between one half and one, the rest by exp and ln. Libraries round otherwise.
 pub fn pow(a: f64, b: f64) -> f64 {
     if b == 0.5 && a.is_finite() {
         return a.sqrt();
@@ -203,17 +203,17 @@ pub fn pow(a: f64, b: f64) -> f64 {
     if b == -0.5 && a.is_finite() {
         return 1.0 / a.sqrt();
     }
-    let whole = b.abs();
-    if b == 0.0
-        || a == 0.0
-        || !a.is_finite()
-        || !b.is_finite()
-        || whole.fract() != 0.0
-        || whole >= 9_223_372_036_854_775_808.0
-    {
+    let (mut whole, mut rest) = (b.abs().trunc(), b.abs().fract());
+    let settled = b == 0.0 || a == 0.0 || !a.is_finite() || !b.is_finite();
+    if settled || rest != 0.0 && a < 0.0 || whole >= 9_223_372_036_854_775_808.0 {
         return a.powf(b);
     }
-    let (mut product, mut exponent) = (1.0, 0_i64);
+    if rest > 0.5 {
+        rest -= 1.0;
+        whole += 1.0;
+    }
+    let (mut product, mut exponent) =
+        (if rest == 0.0 { 1.0 } else { (rest * a.ln()).exp() }, 0_i64);
     let (mut square, mut square_exponent) = split(a);
     let mut left = whole as u64;
     while left != 0 {

@@ -9,8 +9,8 @@ use super::super::float::{self, ABSENT, is_absent};
 use super::aggregate::{choice, group_metric, param};
 use super::error::{EvalError, Outcome};
 use super::grid::{Choice, Classes, Grid};
-use super::sampling;
 use super::walk::{Evaluator, Frame, Scalars};
+use super::{sampling, sorting};
 
 /// The rows of each group, in order.
 fn members(grid: &Grid, choice: Choice<'_>) -> Vec<Vec<usize>> {
@@ -199,8 +199,8 @@ fn instant(op: AggregateOp, grid: &Grid, groups: &[Vec<usize>], many: f64) -> Gr
     for rows in groups {
         choose(op, grid, rows, 0, many, &mut heap);
         match op {
-            AggregateOp::Topk => heap.sort_by(|a, b| super::sorting::nan_last(a.0, b.0, true)),
-            AggregateOp::Bottomk => heap.sort_by(|a, b| super::sorting::nan_last(a.0, b.0, false)),
+            AggregateOp::Topk => sorting::by_value(&mut heap, |(value, _)| *value, true),
+            AggregateOp::Bottomk => sorting::by_value(&mut heap, |(value, _)| *value, false),
             _ => {}
         }
         for (value, row) in &heap {
