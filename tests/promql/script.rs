@@ -161,7 +161,7 @@ fn expect(question: &mut Question, line: &str) -> Result<(), String> {
         return Ok(());
     }
     if let Some(text) = wanted.strip_prefix("string ") {
-        question.string = Some(text.trim_matches(['"', '`', '\'']).to_owned());
+        question.string = Some(text[1..text.len() - 1].to_owned());
         return Ok(());
     }
     let (what, how) = wanted.split_once(' ').unwrap_or((wanted, ""));
