@@ -10,21 +10,35 @@
 //!   lexer        text -> tokens            (token: what there is)
 //!   parser       tokens -> tree             (check: whether its parts fit together)
 //!   print        tree -> text, pretty or on one line (tree: as JSON)
+//!   float        sums, means, quantiles and texts of numbers, by Go's rules
+//!   natural      texts in the order of the numbers in them
+//!   window       functions over the windows of one series
+//!   buckets      quantiles and fractions out of a classic histogram
+//!   annotation   warnings and infos beside an answer
+//!   source       what is asked of a store; a store in memory
+//!   eval         tree and source -> answer
 //! ```
 
+pub mod annotation;
 pub mod ast;
+pub mod buckets;
 mod check;
 pub mod error;
+pub mod eval;
+pub mod float;
 pub mod functions;
 mod lexer;
 pub mod matcher;
+pub mod natural;
 pub mod number;
 pub mod parser;
 mod pattern;
 pub mod print;
 pub mod quote;
 mod token;
+pub mod source;
 pub mod tree;
+pub mod window;
 
 pub use error::ParseError;
 pub use parser::{parse, parse_selector};
