@@ -4,7 +4,7 @@
 //! ```text
 //!   queue -> writer (one thread) -> Store::commit -> samples     one transaction a beat
 //!   SQL clients -> metrics (view) -> inbox -> Store::take_inbox -> samples
-//!   samples -> Reader -> status, export, sql
+//!   samples -> Reader -> status, export, sql, query
 //! ```
 
 pub mod block;

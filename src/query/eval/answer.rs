@@ -1,0 +1,120 @@
+//! query: what an evaluation hands out: a scalar, a string, a vector or a matrix, in Prometheus'
+//! order.
+
+use std::sync::Arc;
+
+use super::super::annotation::Annotations;
+use super::super::float::is_absent;
+use super::super::source::Columns;
+use super::grid::Grid;
+use super::walk::Frame;
+use crate::model::Labels;
+
+/// A query's result and what came with it.
+#[derive(Debug)]
+pub struct Answer {
+    /// The result.
+    pub value: Value,
+    /// Warnings and infos.
+    pub annotations: Annotations,
+    /// What it took.
+    pub stats: Stats,
+}
+
+/// What a query took.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Series read; one that two selectors select counts twice.
+    pub series: u64,
+    /// Samples read of them.
+    pub samples: u64,
+    /// Values made on the way.
+    pub cells: u64,
+}
+
+/// The result of a query.
+#[derive(Debug)]
+pub enum Value {
+    /// A number at a moment (ms).
+    Scalar(i64, f64),
+    /// A text at a moment (ms).
+    String(i64, Box<str>),
+    /// A value of each series at one moment.
+    Vector(Vec<VectorSample>),
+    /// Many values of each series.
+    Matrix(Matrix),
+}
+
+/// The value of a series at a moment.
+#[derive(Debug, Clone)]
+pub struct VectorSample {
+    /// The series' labels, the name among them where it has one.
+    pub labels: Arc<Labels>,
+    /// Milliseconds since 1970 UTC.
+    pub time: i64,
+    /// The value.
+    pub value: f64,
+}
+
+/// Series with many values each, in the order of their labels.
+#[derive(Debug)]
+pub struct Matrix {
+    /// The labels of each series and its row in the body.
+    series: Vec<(Arc<Labels>, usize)>,
+    body: Body,
+}
+
+#[derive(Debug)]
+enum Body {
+    Steps { frame: Frame, grid: Grid },
+    Samples(Vec<Columns>),
+}
+
+impl Matrix {
+    pub(super) fn of_steps(frame: Frame, grid: Grid) -> Self {
+        let series = grid.metrics.iter().enumerate().map(|(i, m)| (m.labels(), i)).collect();
+        Self::sorted(series, Body::Steps { frame, grid })
+    }
+
+    pub(super) fn of_samples(list: Vec<(Arc<Labels>, Columns)>) -> Self {
+        let (labels, columns): (Vec<_>, Vec<_>) = list.into_iter().unzip();
+        let series = labels.into_iter().enumerate().map(|(i, l)| (l, i)).collect();
+        Self::sorted(series, Body::Samples(columns))
+    }
+
+    fn sorted(mut series: Vec<(Arc<Labels>, usize)>, body: Body) -> Self {
+        series.sort_by(|(a, _), (b, _)| a.cmp(b));
+        Self { series, body }
+    }
+
+    /// How many series there are.
+    pub fn len(&self) -> usize {
+        self.series.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.series.is_empty()
+    }
+
+    /// The labels of each series, in order.
+    pub fn labels(&self) -> impl Iterator<Item = &Arc<Labels>> {
+        self.series.iter().map(|(labels, _)| labels)
+    }
+
+    /// Time (ms) and value of each sample of a series; nothing for a series that is none.
+    pub fn points(&self, series: usize) -> impl Iterator<Item = (i64, f64)> + '_ {
+        let (steps, samples) = match (self.series.get(series), &self.body) {
+            (Some((_, row)), Body::Steps { frame, grid }) => {
+                let points = grid.row(*row).iter().enumerate().filter(|(_, v)| !is_absent(**v));
+                (Some(points.map(|(i, v)| (frame.time(i), *v))), None)
+            }
+            (Some((_, row)), Body::Samples(columns)) => {
+                let c = &columns[*row];
+                (None, Some(c.times.iter().copied().zip(c.values.iter().copied())))
+            }
+            (None, _) => (None, None),
+        };
+        steps.into_iter().flatten().chain(samples.into_iter().flatten())
+    }
+}

@@ -1,0 +1,39 @@
+//! query: the evaluator: an expression and a source of samples in, an answer out. It thinks in
+//! columns: a selector is fetched once for all steps, series by series, and what comes of it are
+//! rows of numbers, one a step. Knows nothing of text, HTTP or files.
+//!
+//! ```text
+//!   guard      deadline, cancelling, how much may be read and held
+//!   grid       rows of values and their labels
+//!   walk       expressions -> scalars and grids; what is the same at all steps is computed once
+//!   select     selectors and subqueries -> series, one at a time
+//!   ranges     functions over windows
+//!   instants   functions over values at a step; dates, histograms, relabel, sorting beside it
+//!   aggregate  values of many series into one; ranked: topk and its like
+//!   binary     operators with scalars; matching: between vectors
+//!   answer     what is handed out, in Prometheus' order
+//! ```
+
+mod aggregate;
+mod answer;
+mod binary;
+mod dates;
+mod error;
+mod grid;
+mod guard;
+mod histograms;
+mod instants;
+mod lengths;
+mod matching;
+mod ranges;
+mod ranked;
+mod relabel;
+mod sampling;
+mod select;
+mod sorting;
+mod walk;
+
+pub use answer::{Answer, Matrix, Stats, Value, VectorSample};
+pub use error::EvalError;
+pub use guard::Limits;
+pub use walk::{Options, When, evaluate};

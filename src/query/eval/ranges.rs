@@ -1,0 +1,253 @@
+//! query: functions over windows: which window function a name means, with which arguments.
+
+use super::super::annotation::Annotation;
+use super::super::ast::{Call, Edges, Expr};
+use super::super::float::{ABSENT, is_absent};
+use super::super::functions::FunctionId;
+use super::super::window::{self, Ends, Samples, Slope};
+use super::error::{EvalError, Outcome};
+use super::grid::{Classes, Grid, Metric};
+use super::guard::Guard;
+use super::select::Reader;
+use super::walk::{Evaluator, Frame, Scalars, Sink, absence, mark, ranged};
+
+/// About so many samples are looked at between two looks at the clock.
+const BLOCK: usize = 1 << 20;
+
+/// A function over windows with its other arguments.
+struct Over<'c> {
+    call: &'c Call,
+    frame: Frame,
+    args: Vec<Scalars>,
+}
+
+impl Evaluator<'_> {
+    /// A function over windows, one series at a time; those without a result are left out.
+    pub(super) fn over_ranges(
+        &mut self,
+        call: &Call,
+        frame: Frame,
+        sink: &mut Sink<'_>,
+    ) -> Outcome<()> {
+        use FunctionId::*;
+        let id = call.function.id;
+        let Some(at) = ranged(call) else { return Ok(()) };
+        let mut args = Vec::new();
+        for (_, arg) in call.args.iter().enumerate().filter(|(i, _)| *i != at) {
+            args.push(self.scalar(arg, frame)?);
+        }
+        let range = call.args[at].unwrap_parens();
+        check_edges(call, range)?;
+        let lookback = self.options.lookback;
+        let over = Over { call, frame, args };
+        let keeps_name = matches!(id, LastOverTime | FirstOverTime);
+        let counter = matches!(id, Rate | Increase);
+        let mut row = vec![ABSENT; frame.count];
+        // Without their names, series of different names may be the same.
+        let mut name: Option<String> = None;
+        let mut outputs: Vec<Metric> = Vec::new();
+        let mut mixed = false;
+        let edges = edges_of(range);
+        self.each_range(range, frame, call.function.name, &mut |r, metric, samples| {
+            row.fill(ABSENT);
+            match edges {
+                Edges::Plain => over.run(r, samples, &mut row)?,
+                edges => window::extended(edges, id, samples, r.ends, lookback, &mut row),
+            }
+            if row.iter().all(|v| is_absent(*v)) {
+                return Ok(());
+            }
+            if counter {
+                let name = metric.get(super::super::matcher::NAME);
+                let ending = ["_total", "_sum", "_count", "_bucket"];
+                if !name.is_empty() && !ending.iter().any(|e| name.ends_with(e)) {
+                    r.notes.add(Annotation::possible_non_counter(name, range.span()));
+                }
+            }
+            let mut metric = metric.clone();
+            if !keeps_name {
+                let this = metric.get(super::super::matcher::NAME);
+                mixed |= name.as_deref().is_some_and(|n| n != this);
+                if name.is_none() {
+                    name = Some(this.to_owned());
+                }
+                metric.drop_name();
+                outputs.push(metric.clone());
+            }
+            sink(metric, &mut row)
+        })?;
+        if mixed {
+            let mut classes = Classes::new(None);
+            for (i, metric) in outputs.iter().enumerate() {
+                if classes.class(metric) != i {
+                    return Err(EvalError::same_labelset());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// `absent_over_time`: 1 where no series has a sample.
+    pub(super) fn absent_over_time(&mut self, call: &Call, frame: Frame) -> Outcome<Grid> {
+        let mut seen = vec![false; frame.count];
+        let mut row = vec![ABSENT; frame.count];
+        check_edges(call, call.args[0].unwrap_parens())?;
+        self.each_range(&call.args[0], frame, call.function.name, &mut |reader, _, samples| {
+            row.fill(ABSENT);
+            window::present(samples, reader.ends, &mut row);
+            mark(&mut seen, &row);
+            Ok(())
+        })?;
+        Ok(absence(&call.args[0], &seen))
+    }
+}
+
+fn edges_of(range: &Expr) -> Edges {
+    match range {
+        Expr::Matrix(matrix) => matrix.selector.edges,
+        _ => Edges::Plain,
+    }
+}
+
+/// `anchored` and `smoothed` change what a window holds; few functions can live with that.
+fn check_edges(call: &Call, range: &Expr) -> Outcome<()> {
+    use FunctionId::*;
+    let id = call.function.id;
+    let (word, able, names) = match edges_of(range) {
+        Edges::Plain => return Ok(()),
+        Edges::Anchored => (
+            "anchored",
+            matches!(id, Changes | Delta | Increase | Rate | Resets),
+            "changes, delta, increase, rate, resets",
+        ),
+        Edges::Smoothed => {
+            ("smoothed", matches!(id, Delta | Increase | Rate), "delta, increase, rate")
+        }
+    };
+    if able {
+        return Ok(());
+    }
+    let name = call.function.name;
+    Err(EvalError::at(
+        range.span(),
+        format!("{word} modifier can only be used with: {names} - not with {name}"),
+    ))
+}
+
+impl Over<'_> {
+    fn run(&self, reader: &mut Reader<'_>, samples: Samples<'_>, row: &mut [f64]) -> Outcome<()> {
+        use FunctionId::*;
+        let ends = reader.ends;
+        match self.call.function.id {
+            // These look at a sample once, or at no value at all.
+            Rate => window::extrapolated(Slope::Rate, samples, ends, row),
+            Increase => window::extrapolated(Slope::Increase, samples, ends, row),
+            Delta => window::extrapolated(Slope::Delta, samples, ends, row),
+            Irate => window::instant(true, samples, ends, row),
+            Idelta => window::instant(false, samples, ends, row),
+            CountOverTime => window::count(samples, ends, row),
+            PresentOverTime => window::present(samples, ends, row),
+            FirstOverTime => window::first(samples, ends, row),
+            LastOverTime => window::last(samples, ends, row),
+            TsOfFirstOverTime => window::first_time(samples, ends, row),
+            TsOfLastOverTime => window::last_time(samples, ends, row),
+            Resets => window::neighbours(samples, ends, row, window::is_reset),
+            Changes => window::neighbours(samples, ends, row, window::is_change),
+            MaxOverTime => window::extreme(true, samples, ends, row),
+            MinOverTime => window::extreme(false, samples, ends, row),
+            TsOfMaxOverTime => window::extreme_time(true, samples, ends, row),
+            TsOfMinOverTime => window::extreme_time(false, samples, ends, row),
+            DoubleExponentialSmoothing => {
+                self.check_factors(samples, ends)?;
+                self.blocks(reader, samples, row, |from, s, e, out| {
+                    let factors = |i| (self.args[0].at(from + i), self.args[1].at(from + i));
+                    window::smoothed(factors, s, e, out);
+                })?;
+            }
+            QuantileOverTime => {
+                self.blocks(reader, samples, row, |from, s, e, out| {
+                    window::quantiles(|i| self.args[0].at(from + i), s, e, out);
+                })?;
+                for (i, _) in row.iter().enumerate().filter(|(_, v)| !is_absent(**v)) {
+                    let q = self.args[0].at(i);
+                    if !(0.0..=1.0).contains(&q) {
+                        let span = self.call.args[0].unwrap_parens().span();
+                        reader.notes.add(Annotation::invalid_quantile(q, span));
+                    }
+                }
+            }
+            PredictLinear => self.blocks(reader, samples, row, |from, s, e, out| {
+                let now = |i: usize| self.frame.time(from + i);
+                window::predict(now, |i| self.args[0].at(from + i), s, e, out);
+            })?,
+            SumOverTime => self.blocks(reader, samples, row, |_, s, e, o| window::sum(s, e, o))?,
+            AvgOverTime => self.blocks(reader, samples, row, |_, s, e, o| window::mean(s, e, o))?,
+            StddevOverTime => {
+                self.blocks(reader, samples, row, |_, s, e, o| window::variance(true, s, e, o))?;
+            }
+            StdvarOverTime => {
+                self.blocks(reader, samples, row, |_, s, e, o| window::variance(false, s, e, o))?;
+            }
+            MadOverTime => self.blocks(reader, samples, row, |_, s, e, o| window::mad(s, e, o))?,
+            Deriv => self.blocks(reader, samples, row, |_, s, e, o| window::deriv(s, e, o))?,
+            _ => {
+                let name = self.call.function.name;
+                return Err(EvalError::at(
+                    self.call.span,
+                    format!("{name}() is not a function over ranges that plimsoll knows"),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs a function that looks at every sample of every window in blocks of steps, with a look
+    /// at the clock between them. What it is given besides: the first step of the block.
+    fn blocks(
+        &self,
+        reader: &Reader<'_>,
+        samples: Samples<'_>,
+        row: &mut [f64],
+        run: impl Fn(usize, Samples<'_>, Ends, &mut [f64]),
+    ) -> Outcome<()> {
+        let guard: &Guard<'_> = reader.guard;
+        let ends = reader.ends;
+        let all = samples.times.len().max(1);
+        let span = match samples.times {
+            [first, .., last] => (last - first).max(1) as f64,
+            _ => 1.0,
+        };
+        let window = (all as f64 * (ends.range as f64 / span)).min(all as f64).max(1.0);
+        let steps = (BLOCK / window as usize).max(1);
+        let mut from = 0;
+        let mut rest = samples;
+        for out in row.chunks_mut(steps) {
+            let first = ends.first.saturating_add(ends.step.saturating_mul(from as i64));
+            let lo = window::forward(rest.times, 0, first.saturating_sub(ends.range));
+            rest = Samples { times: &rest.times[lo..], values: &rest.values[lo..] };
+            run(from, rest, Ends { first, count: out.len(), ..ends }, out);
+            from += out.len();
+            guard.check()?;
+        }
+        Ok(())
+    }
+
+    fn check_factors(&self, samples: Samples<'_>, ends: Ends) -> Outcome<()> {
+        let inside = |v: f64| !(v <= 0.0 || v >= 1.0);
+        let mut wrong = None;
+        window::each(samples.times, ends, |w| {
+            let names = [("smoothing factor", "sf"), ("trend factor", "tf")];
+            for ((what, short), arg) in names.iter().zip(&self.args) {
+                let value = arg.at(w.step);
+                if wrong.is_none() && !inside(value) {
+                    wrong =
+                        Some(format!("invalid {what}. Expected: 0 < {short} < 1, got: {value:.6}"));
+                }
+            }
+        });
+        match wrong {
+            Some(message) => Err(EvalError::at(self.call.span, message)),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,294 @@
+//! query: aggregations that look at all series of a group together: topk, bottomk, limitk,
+//! limit_ratio, quantile, count_values.
+
+use hashbrown::HashMap;
+
+use super::super::annotation::Annotation;
+use super::super::ast::{Aggregate, AggregateOp, Expr};
+use super::super::float::{self, ABSENT, is_absent};
+use super::aggregate::{choice, group_metric, param};
+use super::error::{EvalError, Outcome};
+use super::grid::{Choice, Classes, Grid};
+use super::walk::{Evaluator, Frame, Scalars};
+use super::{sampling, sorting};
+
+/// The rows of each group, in order.
+fn members(grid: &Grid, choice: Choice<'_>) -> Vec<Vec<usize>> {
+    let mut classes = Classes::new(Some(choice));
+    let mut groups: Vec<Vec<usize>> = Vec::new();
+    for (row, metric) in grid.metrics.iter().enumerate() {
+        let group = classes.class(metric);
+        if group == groups.len() {
+            groups.push(Vec::new());
+        }
+        groups[group].push(row);
+    }
+    groups
+}
+
+/// The smallest and largest value of a parameter at all steps, and whether one is NaN.
+struct Extent {
+    least: f64,
+    most: f64,
+    nan: bool,
+}
+
+impl Extent {
+    fn of(values: &Scalars, steps: usize) -> Self {
+        let steps = if matches!(values, Scalars::Same(_)) { 1 } else { steps };
+        let mut extent = Self { least: f64::INFINITY, most: f64::NEG_INFINITY, nan: false };
+        for value in (0..steps).map(|i| values.at(i)) {
+            extent.least = float::min(extent.least, value);
+            extent.most = float::max(extent.most, value);
+            extent.nan |= value.is_nan();
+        }
+        extent
+    }
+}
+
+impl Evaluator<'_> {
+    /// The parameter of an aggregation at all steps.
+    fn param(&mut self, e: &Aggregate, frame: Frame) -> Outcome<Scalars> {
+        match &e.param {
+            Some(param) => self.scalar(param, frame),
+            None => Err(EvalError::at(e.span, format!("{} needs a parameter", e.op.word()))),
+        }
+    }
+
+    /// `quantile(q, v)`
+    pub(super) fn quantile(&mut self, e: &Aggregate, frame: Frame) -> Outcome<Grid> {
+        let q = self.param(e, frame)?;
+        let grid = self.vector(&e.expr, frame)?;
+        let extent = Extent::of(&q, frame.count);
+        let span = param(e).map_or(e.span, Expr::span);
+        if extent.nan {
+            self.notes.add(Annotation::invalid_quantile(f64::NAN, span));
+        }
+        if extent.most > 1.0 {
+            self.notes.add(Annotation::invalid_quantile(extent.most, span));
+        }
+        if extent.least < 0.0 {
+            self.notes.add(Annotation::invalid_quantile(extent.least, span));
+        }
+        let mut out = Grid::new(frame.count);
+        let mut scratch = Vec::new();
+        for rows in members(&grid, choice(e)) {
+            self.guard.make(frame.count)?;
+            let result = out.add(group_metric(&grid.metrics[rows[0]], e.without, &e.grouping));
+            for (i, result) in result.iter_mut().enumerate() {
+                scratch.clear();
+                scratch.extend(
+                    rows.iter().map(|r| grid.values[r * grid.steps + i]).filter(|v| !is_absent(*v)),
+                );
+                if !scratch.is_empty() {
+                    *result = float::quantile(q.at(i), &mut scratch);
+                }
+            }
+            self.guard.check()?;
+        }
+        Ok(out.drop_empty())
+    }
+
+    /// `count_values("label", v)`
+    pub(super) fn count_values(&mut self, e: &Aggregate, frame: Frame) -> Outcome<Grid> {
+        let label = match param(e) {
+            Some(Expr::String(s)) => &*s.value,
+            _ => return Err(EvalError::at(e.span, "count_values needs the name of a label")),
+        };
+        if label.is_empty() {
+            return Err(EvalError::at(e.span, format!("invalid label name \"{label}\"")));
+        }
+        let grid = self.vector(&e.expr, frame)?;
+        let mut grouping = e.grouping.clone();
+        if !e.without {
+            grouping.push(label.into());
+        }
+        let mut groups = Classes::new(None);
+        let mut out = Grid::new(frame.count);
+        for (metric, row) in grid.rows() {
+            self.guard.check()?;
+            // The same value goes to the same group again.
+            let mut known: HashMap<u64, usize> = HashMap::new();
+            for (i, value) in row.iter().enumerate().filter(|(_, v)| !is_absent(**v)) {
+                let group = match known.get(&value.to_bits()) {
+                    Some(group) => *group,
+                    None => {
+                        let text = float::plain(*value);
+                        let valued = metric.with(&[(label, &text)]);
+                        let valued = group_metric(&valued, e.without, &grouping);
+                        let group = groups.class(&valued);
+                        if group == out.len() {
+                            self.guard.make(frame.count)?;
+                            out.add(valued);
+                        }
+                        known.insert(value.to_bits(), group);
+                        group
+                    }
+                };
+                let cell = &mut out.row_mut(group)[i];
+                *cell = if is_absent(*cell) { 1.0 } else { *cell + 1.0 };
+            }
+        }
+        Ok(out)
+    }
+
+    /// `topk`, `bottomk`, `limitk` and `limit_ratio`: some of the series as they are.
+    pub(super) fn ranked(&mut self, e: &Aggregate, frame: Frame) -> Outcome<Grid> {
+        let many = self.param(e, frame)?;
+        let grid = self.vector(&e.expr, frame)?;
+        let extent = Extent::of(&many, frame.count);
+        let span = param(e).map_or(e.span, Expr::span);
+        if e.op == AggregateOp::LimitRatio {
+            if extent.most == 0.0 && extent.least == 0.0 {
+                return Ok(Grid::new(frame.count));
+            }
+            if extent.nan {
+                return Err(EvalError::at(span, "Ratio value is NaN"));
+            }
+            if extent.most > 1.0 {
+                self.notes.add(Annotation::invalid_ratio(extent.most, 1.0, span));
+            }
+            if extent.least < -1.0 {
+                self.notes.add(Annotation::invalid_ratio(extent.least, -1.0, span));
+            }
+            return Ok(by_ratio(grid, &many));
+        }
+        if extent.most < 1.0 {
+            return Ok(Grid::new(frame.count));
+        }
+        if extent.nan {
+            return Err(EvalError::at(span, "Parameter value is NaN"));
+        }
+        let limit = 9_223_372_036_854_775_808.0;
+        for (value, wrong, verb) in [
+            (extent.least, extent.least <= -limit, "underflows"),
+            (extent.most, extent.most >= limit, "overflows"),
+        ] {
+            if wrong {
+                let value = float::shortest(value);
+                return Err(EvalError::at(span, format!("Scalar value {value} {verb} int64")));
+            }
+        }
+        let groups = members(&grid, choice(e));
+        if frame.count == 1 {
+            return Ok(instant(e.op, &grid, &groups, many.at(0)));
+        }
+        self.guard.make(grid.values.len())?;
+        let mut out = Grid { steps: grid.steps, metrics: grid.metrics.clone(), values: Vec::new() };
+        out.values.resize(grid.values.len(), ABSENT);
+        let mut heap = Vec::new();
+        for rows in &groups {
+            for i in 0..frame.count {
+                if i % 64 == 0 {
+                    self.guard.check()?;
+                }
+                choose(e.op, &grid, rows, i, many.at(i), &mut heap);
+                for (value, row) in &heap {
+                    out.values[row * grid.steps + i] = *value;
+                }
+            }
+        }
+        Ok(out.drop_empty())
+    }
+}
+
+/// The series of one step in the order in which they are chosen.
+fn instant(op: AggregateOp, grid: &Grid, groups: &[Vec<usize>], many: f64) -> Grid {
+    let mut out = Grid::new(1);
+    let mut heap = Vec::new();
+    for rows in groups {
+        choose(op, grid, rows, 0, many, &mut heap);
+        match op {
+            AggregateOp::Topk => sorting::by_value(&mut heap, |(value, _)| *value, true),
+            AggregateOp::Bottomk => sorting::by_value(&mut heap, |(value, _)| *value, false),
+            _ => {}
+        }
+        for (value, row) in &heap {
+            out.push(grid.metrics[*row].clone(), &[*value]);
+        }
+    }
+    out
+}
+
+/// Fills `heap` with the chosen values of a group at a step and their rows.
+fn choose(
+    op: AggregateOp,
+    grid: &Grid,
+    rows: &[usize],
+    step: usize,
+    many: f64,
+    heap: &mut Vec<(f64, usize)>,
+) {
+    heap.clear();
+    let k = (many as i64).min(grid.len() as i64);
+    if k < 1 {
+        return;
+    }
+    let k = k as usize;
+    let present = rows
+        .iter()
+        .map(|row| (grid.values[row * grid.steps + step], *row))
+        .filter(|(value, _)| !is_absent(*value));
+    match op {
+        AggregateOp::Topk => keep_best(present, k, heap, |a, b| a < b),
+        AggregateOp::Bottomk => keep_best(present, k, heap, |a, b| a > b),
+        _ => heap.extend(present.take(k)),
+    }
+}
+
+/// Keeps the `k` best, the worst of them in front. Which of equal ones stay follows from the moves
+/// of the heap, so these are those of Go's container/heap.
+fn keep_best(
+    all: impl Iterator<Item = (f64, usize)>,
+    k: usize,
+    heap: &mut Vec<(f64, usize)>,
+    worse: impl Fn(f64, f64) -> bool,
+) {
+    // NaN is the worst, even of NaN.
+    let before = |a: &(f64, usize), b: &(f64, usize)| a.0.is_nan() || worse(a.0, b.0);
+    for new in all {
+        if heap.len() < k {
+            heap.push(new);
+            let mut at = heap.len() - 1;
+            while at > 0 {
+                let parent = (at - 1) / 2;
+                if !before(&heap[at], &heap[parent]) {
+                    break;
+                }
+                heap.swap(at, parent);
+                at = parent;
+            }
+        } else if worse(heap[0].0, new.0) || heap[0].0.is_nan() && !new.0.is_nan() {
+            heap[0] = new;
+            let mut at = 0;
+            loop {
+                let mut child = 2 * at + 1;
+                if child >= k {
+                    break;
+                }
+                if child + 1 < k && before(&heap[child + 1], &heap[child]) {
+                    child += 1;
+                }
+                if !before(&heap[child], &heap[at]) {
+                    break;
+                }
+                heap.swap(at, child);
+                at = child;
+            }
+        }
+    }
+}
+
+/// Keeps the series whose labels fall into the ratio.
+fn by_ratio(mut grid: Grid, ratio: &Scalars) -> Grid {
+    let steps = grid.steps;
+    for (metric, row) in grid.metrics.iter().zip(grid.values.chunks_exact_mut(steps)) {
+        let place = sampling::place(metric);
+        for (i, value) in row.iter_mut().enumerate() {
+            if !sampling::is_in(place, ratio.at(i).clamp(-1.0, 1.0)) {
+                *value = ABSENT;
+            }
+        }
+    }
+    grid.drop_empty()
+}

@@ -1,0 +1,143 @@
+//! query: label_replace and label_join: functions over labels, not values.
+
+use regex::{Regex, RegexBuilder};
+
+use super::super::ast::{Call, Expr};
+use super::error::{EvalError, Outcome};
+use super::grid::Grid;
+use super::walk::{Evaluator, Frame};
+
+/// The most memory that a compiled pattern may take, in bytes.
+const PATTERN_SIZE: usize = 1 << 20;
+
+impl Evaluator<'_> {
+    /// `label_replace(v, "to", "replacement", "from", "pattern")`
+    pub(super) fn label_replace(&mut self, call: &Call, frame: Frame) -> Outcome<Grid> {
+        let (to, replacement) = (text(call, 1)?, text(call, 2)?);
+        let (from, pattern) = (text(call, 3)?, text(call, 4)?);
+        let regex: Regex = RegexBuilder::new(&format!("^(?s:{pattern})$"))
+            .size_limit(PATTERN_SIZE)
+            .build()
+            .map_err(|_| {
+                EvalError::at(
+                    call.args[4].span(),
+                    format!("invalid regular expression in label_replace(): {pattern}"),
+                )
+            })?;
+        if to.is_empty() {
+            return Err(EvalError::at(
+                call.args[1].span(),
+                format!("invalid destination label name in label_replace(): {to}"),
+            ));
+        }
+        let mut grid = self.vector(&call.args[0], frame)?;
+        for metric in &mut grid.metrics {
+            let Some(found) = regex.captures(metric.get(from)) else { continue };
+            let mut value = String::new();
+            expand(replacement, &found, &mut value);
+            *metric = metric.with(&[(to, &value)]);
+        }
+        grid.join_same()
+    }
+
+    /// `label_join(v, "to", "separator", "from", …)`
+    pub(super) fn label_join(&mut self, call: &Call, frame: Frame) -> Outcome<Grid> {
+        let (to, separator) = (text(call, 1)?, text(call, 2)?);
+        let mut from = Vec::new();
+        for i in 3..call.args.len() {
+            let name = text(call, i)?;
+            if name.is_empty() {
+                return Err(EvalError::at(
+                    call.args[i].span(),
+                    format!("invalid source label name in label_join(): {name}"),
+                ));
+            }
+            from.push(name);
+        }
+        if to.is_empty() {
+            return Err(EvalError::at(
+                call.args[1].span(),
+                format!("invalid destination label name in label_join(): {to}"),
+            ));
+        }
+        let mut grid = self.vector(&call.args[0], frame)?;
+        for metric in &mut grid.metrics {
+            let values: Vec<&str> = from.iter().map(|name| metric.get(name)).collect();
+            let value = values.join(separator);
+            *metric = metric.with(&[(to, &value)]);
+        }
+        grid.join_same()
+    }
+}
+
+/// An argument that is a text.
+pub(super) fn text(call: &Call, at: usize) -> Outcome<&str> {
+    match call.args.get(at).map(Expr::unwrap_parens) {
+        Some(Expr::String(s)) => Ok(&s.value),
+        other => Err(EvalError::at(
+            other.map_or(call.span, Expr::span),
+            format!("{}() needs a string here", call.function.name),
+        )),
+    }
+}
+
+/// Writes a replacement with its `$1`, `${1}`, `$name` and `$$` resolved, as Go's regexp does: a
+/// bare name is as long as it can be, and one that is not in the pattern is empty.
+fn expand(replacement: &str, found: &regex::Captures<'_>, out: &mut String) {
+    let mut rest = replacement;
+    while let Some((before, after)) = rest.split_once('$') {
+        out.push_str(before);
+        if let Some(after) = after.strip_prefix('$') {
+            out.push('$');
+            rest = after;
+            continue;
+        }
+        let word = |c: char| c == '_' || c.is_alphanumeric();
+        let (name, next) = match after.strip_prefix('{') {
+            Some(braced) => match braced.split_once('}') {
+                Some((name, next)) if !name.is_empty() && name.chars().all(word) => (name, next),
+                _ => ("", after),
+            },
+            None => after.split_at(after.find(|c| !word(c)).unwrap_or(after.len())),
+        };
+        if name.is_empty() {
+            out.push('$');
+            rest = after;
+            continue;
+        }
+        let number = name.bytes().all(|b| b.is_ascii_digit()).then(|| name.parse::<usize>());
+        let value = match number {
+            Some(number) => number.ok().and_then(|n| found.get(n)),
+            None => found.name(name),
+        };
+        out.push_str(value.map_or("", |m| m.as_str()));
+        rest = next;
+    }
+    out.push_str(rest);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn replacements_are_resolved_as_go_does() {
+        let regex = Regex::new("(?P<first>[a-z]+)-([0-9]+)").unwrap();
+        let found = regex.captures("abc-12").unwrap();
+        for (replacement, expected) in [
+            ("$1", "abc"),
+            ("${2}x", "12x"),
+            ("$2x", ""),
+            ("$first!", "abc!"),
+            ("$$1", "$1"),
+            ("a$", "a$"),
+            ("$3", ""),
+            ("${", "${"),
+            ("${-}", "${-}"),
+        ] {
+            let mut out = String::new();
+            expand(replacement, &found, &mut out);
+            assert_eq!(out, expected, "{replacement}");
+        }
+    }
+}

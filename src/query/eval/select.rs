@@ -1,0 +1,328 @@
+//! query: selectors and subqueries as series, one at a time: each selector is one question to the
+//! store, and one series' samples are held at once.
+
+use std::sync::Arc;
+
+use super::super::ast::{Edges, Expr, MatrixSelector, Subquery, VectorSelector};
+use super::super::float::is_absent;
+use super::super::matcher::Matcher;
+use super::super::source::{Columns, Hints, Selection};
+use super::super::window::{Ends, Samples, forward};
+use super::answer::Matrix;
+use super::error::{EvalError, Outcome};
+use super::grid::{Grid, Metric};
+use super::walk::{Evaluator, Frame, Sink};
+
+/// What is wanted of a series' newest sample.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// Its value.
+    Value,
+    /// Its time, in seconds.
+    Time,
+}
+
+/// Sees a series with its samples (no staleness markers among them) and where its windows end.
+pub(super) type SeriesSink<'s> =
+    dyn FnMut(&mut Reader<'_>, &Metric, Samples<'_>) -> Outcome<()> + 's;
+
+/// What is left of an evaluator while its room for samples is lent out.
+pub(super) struct Reader<'r> {
+    /// Where the windows end.
+    pub(super) ends: Ends,
+    /// For remarks.
+    pub(super) notes: &'r mut super::super::annotation::Annotations,
+    /// For long work within one series.
+    pub(super) guard: &'r super::guard::Guard<'r>,
+}
+
+impl Evaluator<'_> {
+    /// The newest sample of each series at each step.
+    pub(super) fn newest(
+        &mut self,
+        selector: &VectorSelector,
+        frame: Frame,
+        wanted: Wanted,
+    ) -> Outcome<Grid> {
+        let mut grid = Grid::new(frame.count);
+        self.each_newest(selector, frame, wanted, &mut |metric, row| {
+            grid.push(metric, row);
+            Ok(())
+        })?;
+        self.guard.make(grid.values.len())?;
+        Ok(grid)
+    }
+
+    /// The same, one series at a time; those without a sample are left out.
+    pub(super) fn each_newest(
+        &mut self,
+        selector: &VectorSelector,
+        frame: Frame,
+        wanted: Wanted,
+        sink: &mut Sink<'_>,
+    ) -> Outcome<()> {
+        if selector.edges != Edges::Plain {
+            return Err(edges_need_a_range(selector));
+        }
+        let mut ends = self.ends(selector, frame, self.options.lookback)?;
+        let function = match wanted {
+            Wanted::Value => "",
+            Wanted::Time => "timestamp",
+        };
+        if wanted == Wanted::Time
+            && let Some(at) = self.moment(selector.at)
+        {
+            // With `@`, Prometheus' timestamp() looks at that moment whatever the offset.
+            ends.first = at;
+        }
+        let hints = self.hints(frame, 0, function);
+        let mut row = vec![super::super::float::ABSENT; frame.count];
+        self.each_series(&selector.matchers, ends, (0, 0), hints, &mut |_, metric, samples| {
+            if newest(samples, ends, wanted, &mut row) {
+                sink(metric.clone(), &mut row)
+            } else {
+                Ok(())
+            }
+        })
+    }
+
+    /// Where the windows of a selector end, each `range` long.
+    fn ends(&self, selector: &VectorSelector, frame: Frame, range: i64) -> Outcome<Ends> {
+        let offset = self.offset(&selector.offset)?;
+        Ok(match self.moment(selector.at) {
+            Some(at) => {
+                Ends { first: at.saturating_sub(offset), step: 0, count: frame.count, range }
+            }
+            None => Ends {
+                first: frame.start.saturating_sub(offset),
+                step: frame.step,
+                count: frame.count,
+                range,
+            },
+        })
+    }
+
+    /// The series of a range: of a selector's samples or of a subquery's steps.
+    pub(super) fn each_range(
+        &mut self,
+        expr: &Expr,
+        frame: Frame,
+        function: &'static str,
+        see: &mut SeriesSink<'_>,
+    ) -> Outcome<()> {
+        match expr.unwrap_parens() {
+            Expr::Matrix(matrix) => {
+                let range = self.length(&matrix.range)?;
+                let ends = self.ends(&matrix.selector, frame, range)?;
+                let hints = self.hints(frame, range, function);
+                let around = match matrix.selector.edges {
+                    Edges::Plain => (0, 0),
+                    Edges::Anchored => (self.options.lookback, 0),
+                    Edges::Smoothed => (self.options.lookback, self.options.lookback),
+                };
+                self.each_series(&matrix.selector.matchers, ends, around, hints, see)
+            }
+            Expr::Subquery(subquery) => self.each_of_subquery(subquery, frame, see),
+            other => Err(EvalError::at(other.span(), "a range vector is needed here")),
+        }
+    }
+
+    fn each_series(
+        &mut self,
+        matchers: &[Matcher],
+        ends: Ends,
+        (before, after): (i64, i64),
+        hints: Hints,
+        see: &mut SeriesSink<'_>,
+    ) -> Outcome<()> {
+        let last = ends.first.saturating_add(ends.step.saturating_mul(ends.count as i64 - 1));
+        let start = ends.first.saturating_sub(ends.range.saturating_add(before)).saturating_add(1);
+        let end = last.saturating_add(after);
+        let selection = Selection { matchers, start, end, hints };
+        let source = self.source;
+        let mut set = source.select(&selection)?;
+        let labels: Vec<Arc<_>> = set.labels().to_vec();
+        let mut columns = std::mem::take(&mut self.columns);
+        for (i, labels) in labels.into_iter().enumerate() {
+            set.read(i, &mut columns)?;
+            self.guard.read(columns.times.len())?;
+            if hints.range > 0 {
+                drop_markers(&mut columns);
+            }
+            let samples = Samples { times: &columns.times, values: &columns.values };
+            let mut reader = Reader { ends, notes: &mut self.notes, guard: &self.guard };
+            see(&mut reader, &Metric::new(labels), samples)?;
+        }
+        columns.clear();
+        self.columns = columns;
+        Ok(())
+    }
+
+    /// The steps of a subquery within the frame, and where its windows end.
+    fn subframe(&self, subquery: &Subquery, frame: Frame) -> Outcome<(Option<Frame>, Ends)> {
+        let offset = self.offset(&subquery.offset)?;
+        let range = self.length(&subquery.range)?;
+        let step = match &subquery.step {
+            Some(step) => self.length(step)?,
+            None => self.options.subquery_step,
+        }
+        .max(1);
+        let ends = match self.moment(subquery.at) {
+            Some(at) => {
+                Ends { first: at.saturating_sub(offset), step: 0, count: frame.count, range }
+            }
+            None => Ends {
+                first: frame.start.saturating_sub(offset),
+                step: frame.step,
+                count: frame.count,
+                range,
+            },
+        };
+        let before = ends.first.saturating_sub(range);
+        // Steps are whole multiples of their length; the first one lies past the left edge.
+        let mut start = step * (before / step);
+        if start <= before {
+            start += step;
+        }
+        let end = ends.first.saturating_add(ends.step.saturating_mul(ends.count as i64 - 1));
+        if end < start {
+            return Ok((None, ends));
+        }
+        let count = usize::try_from((end - start) / step).unwrap_or(usize::MAX - 1) + 1;
+        Ok((Some(Frame { start, step, count }), ends))
+    }
+
+    /// A subquery's inner values at all its steps.
+    fn inner(&mut self, subquery: &Subquery, frame: Frame) -> Outcome<(Option<Frame>, Ends, Grid)> {
+        let (inner, ends) = self.subframe(subquery, frame)?;
+        let Some(inner) = inner else { return Ok((None, ends, Grid::new(1))) };
+        self.guard.make(inner.count)?;
+        let grid = match self.eval(&subquery.expr, inner)? {
+            super::walk::Part::Vector(grid) => grid,
+            super::walk::Part::Scalar(value) => {
+                let mut grid = Grid::new(inner.count);
+                grid.push(Metric::empty(), &value.row(inner.count));
+                grid
+            }
+            super::walk::Part::Text(_) => {
+                return Err(EvalError::at(subquery.span, "a subquery needs an instant vector"));
+            }
+        };
+        Ok((Some(inner), ends, grid))
+    }
+
+    fn each_of_subquery(
+        &mut self,
+        subquery: &Subquery,
+        frame: Frame,
+        see: &mut SeriesSink<'_>,
+    ) -> Outcome<()> {
+        let (Some(inner), ends, grid) = self.inner(subquery, frame)? else { return Ok(()) };
+        let mut columns = Columns::default();
+        for (metric, row) in grid.rows() {
+            self.guard.check()?;
+            present(inner, row, &mut columns);
+            let samples = Samples { times: &columns.times, values: &columns.values };
+            let mut reader = Reader { ends, notes: &mut self.notes, guard: &self.guard };
+            see(&mut reader, metric, samples)?;
+        }
+        Ok(())
+    }
+
+    /// A range as the answer itself, at one moment.
+    pub(super) fn matrix(&mut self, expr: &Expr, frame: Frame) -> Outcome<Matrix> {
+        let mut list = Vec::new();
+        match expr {
+            Expr::Matrix(MatrixSelector { selector, .. }) => {
+                if selector.edges != Edges::Plain {
+                    return Err(edges_need_a_function(selector));
+                }
+                self.each_range(expr, frame, "", &mut |reader, metric, samples| {
+                    let end = reader.ends.first;
+                    let lo = forward(samples.times, 0, end.saturating_sub(reader.ends.range));
+                    let hi = forward(samples.times, lo, end);
+                    if lo < hi {
+                        let times = samples.times[lo..hi].to_vec();
+                        let values = samples.values[lo..hi].to_vec();
+                        list.push((metric.labels(), Columns { times, values }));
+                    }
+                    Ok(())
+                })?;
+            }
+            Expr::Subquery(subquery) => {
+                let (Some(inner), _, grid) = self.inner(subquery, frame)? else {
+                    return Ok(Matrix::of_samples(list));
+                };
+                for (metric, row) in grid.rows() {
+                    let mut columns = Columns::default();
+                    present(inner, row, &mut columns);
+                    if !columns.times.is_empty() {
+                        list.push((metric.labels(), columns));
+                    }
+                }
+            }
+            other => return Err(EvalError::at(other.span(), "a range vector is needed here")),
+        }
+        Ok(Matrix::of_samples(list))
+    }
+}
+
+fn edges_need_a_range(selector: &VectorSelector) -> EvalError {
+    EvalError::at(
+        selector.span,
+        "anchored and smoothed work on ranges only, as in rate(name[5m] anchored)",
+    )
+}
+
+fn edges_need_a_function(selector: &VectorSelector) -> EvalError {
+    EvalError::at(
+        selector.span,
+        "anchored and smoothed need a function around the range: rate, increase or delta",
+    )
+}
+
+/// The newest sample at each step that is not older than the range; whether there is any.
+fn newest(samples: Samples<'_>, ends: Ends, wanted: Wanted, out: &mut [f64]) -> bool {
+    let Samples { times, values } = samples;
+    let (mut hi, mut any) = (0, false);
+    let mut end = ends.first;
+    for out in out.iter_mut() {
+        hi = forward(times, hi, end);
+        *out = super::super::float::ABSENT;
+        if hi > 0 && times[hi - 1] > end.saturating_sub(ends.range) && !is_absent(values[hi - 1]) {
+            any = true;
+            *out = match wanted {
+                Wanted::Value => values[hi - 1],
+                Wanted::Time => times[hi - 1] as f64 / 1000.0,
+            };
+        }
+        end = end.saturating_add(ends.step);
+    }
+    any
+}
+
+/// Takes the staleness markers out.
+fn drop_markers(columns: &mut Columns) {
+    if !columns.values.iter().any(|v| is_absent(*v)) {
+        return;
+    }
+    let mut kept = 0;
+    for at in 0..columns.values.len() {
+        if !is_absent(columns.values[at]) {
+            columns.values[kept] = columns.values[at];
+            columns.times[kept] = columns.times[at];
+            kept += 1;
+        }
+    }
+    columns.values.truncate(kept);
+    columns.times.truncate(kept);
+}
+
+/// The steps at which a row has a value, as samples.
+fn present(frame: Frame, row: &[f64], into: &mut Columns) {
+    into.clear();
+    for (i, value) in row.iter().enumerate().filter(|(_, v)| !is_absent(**v)) {
+        into.times.push(frame.time(i));
+        into.values.push(*value);
+    }
+}

@@ -1,0 +1,50 @@
+//! query: PromQL over samples: what an expression is, and how one is read, checked, printed and
+//! answered. Knows nothing of HTTP, of files and of the command line.
+//!
+//! ```text
+//!   functions    the table of functions: names, arguments, results
+//!   matcher      label matchers             (pattern: mostly without the regex engine)
+//!   ast          an expression as a tree; every node knows its place in the text
+//!   error        what is wrong with an expression, with a caret under the place
+//!   quote        texts in quotes            (number: numbers and durations)
+//!   lexer        text -> tokens            (token: what there is)
+//!   parser       tokens -> tree             (check: whether its parts fit together)
+//!   print        tree -> text, pretty or on one line (tree: as JSON)
+//!   float        sums, means, quantiles and texts of numbers, by Go's rules
+//!   natural      texts in the order of the numbers in them
+//!   window       functions over the windows of one series
+//!   buckets      quantiles and fractions out of a classic histogram
+//!   annotation   warnings and infos beside an answer
+//!   source       what is asked of a store; a store in memory
+//!   store_source the file as a source
+//!   eval         tree and source -> answer
+//! ```
+
+pub mod annotation;
+pub mod ast;
+pub mod buckets;
+mod check;
+pub mod error;
+pub mod eval;
+pub mod float;
+pub mod functions;
+mod lexer;
+pub mod matcher;
+pub mod natural;
+pub mod number;
+pub mod parser;
+mod pattern;
+pub mod print;
+pub mod quote;
+pub mod source;
+mod store_source;
+mod token;
+pub mod tree;
+pub mod window;
+
+pub use error::ParseError;
+pub use parser::{parse, parse_selector};
+pub use store_source::{Catalog, StoreSource};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,147 @@
+//! query: where samples come from: the one thing the evaluator asks of a store, and a store in
+//! memory that answers it for tests. No expressions in here.
+
+use std::sync::Arc;
+
+use super::matcher::Matcher;
+#[doc(no_inline)]
+pub use super::matcher::NAME;
+use crate::model::Labels;
+
+/// What a selector needs of a store.
+#[derive(Debug, Clone, Copy)]
+pub struct Selection<'a> {
+    /// All of them have to hold; the name is the label [`NAME`].
+    pub matchers: &'a [Matcher],
+    /// The oldest time that can matter, ms, itself included.
+    pub start: i64,
+    /// The newest time that can matter, ms, itself included.
+    pub end: i64,
+    /// What it is for, so that a store can choose a resolution.
+    pub hints: Hints,
+}
+
+/// What a selector's samples are for.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Hints {
+    /// From one evaluation to the next, ms; 0 for a single one.
+    pub step: i64,
+    /// The length of the windows, ms; 0 where only the newest sample counts.
+    pub range: i64,
+    /// The function over the windows or over the vector; empty where there is none.
+    pub function: &'static str,
+}
+
+/// The samples of one series; reused from series to series.
+#[derive(Debug, Clone, Default)]
+pub struct Columns {
+    /// Milliseconds since 1970 UTC, strictly ascending.
+    pub times: Vec<i64>,
+    /// The value at each time; a staleness marker says that the series ended.
+    pub values: Vec<f64>,
+}
+
+impl Columns {
+    /// Forgets all samples and keeps the room.
+    pub fn clear(&mut self) {
+        self.times.clear();
+        self.values.clear();
+    }
+}
+
+/// A store could not answer.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct SourceError(pub String);
+
+/// Something that holds samples.
+pub trait Source {
+    /// The series that match, without their samples. Fails where the store cannot be read.
+    fn select(&self, selection: &Selection<'_>) -> Result<Box<dyn SeriesSet + '_>, SourceError>;
+}
+
+/// The series that matched a selection.
+pub trait SeriesSet {
+    /// Their labels with [`NAME`] among them, each series once, in the order of the labels.
+    fn labels(&self) -> &[Arc<Labels>];
+
+    /// Replaces what is in `into` by the samples of one series in the time asked for; more around
+    /// it does no harm. Fails where the store cannot be read.
+    fn read(&mut self, series: usize, into: &mut Columns) -> Result<(), SourceError>;
+}
+
+/// A store in memory.
+#[derive(Debug, Clone, Default)]
+pub struct MemorySource {
+    series: Vec<(Arc<Labels>, Columns)>,
+}
+
+impl MemorySource {
+    /// Adds samples of a series; of two at the same time the later added one counts.
+    pub fn add(&mut self, labels: Labels, samples: impl IntoIterator<Item = (i64, f64)>) {
+        let at = match self.series.binary_search_by(|(known, _)| (**known).cmp(&labels)) {
+            Ok(at) => at,
+            Err(at) => {
+                self.series.insert(at, (Arc::new(labels), Columns::default()));
+                at
+            }
+        };
+        let columns = &mut self.series[at].1;
+        for (time, value) in samples {
+            match columns.times.binary_search(&time) {
+                Ok(at) => columns.values[at] = value,
+                Err(at) => {
+                    columns.times.insert(at, time);
+                    columns.values.insert(at, value);
+                }
+            }
+        }
+    }
+
+    /// All series and their samples.
+    pub fn iter(&self) -> impl Iterator<Item = (&Labels, &Columns)> {
+        self.series.iter().map(|(labels, columns)| (&**labels, columns))
+    }
+}
+
+impl Source for MemorySource {
+    fn select(&self, selection: &Selection<'_>) -> Result<Box<dyn SeriesSet + '_>, SourceError> {
+        let matching = |labels: &Labels| {
+            selection.matchers.iter().all(|m| m.matches(labels.get(m.name()).unwrap_or_default()))
+        };
+        let mut set = MemorySet {
+            labels: Vec::new(),
+            columns: Vec::new(),
+            start: selection.start,
+            end: selection.end,
+        };
+        for (labels, columns) in self.series.iter().filter(|(labels, _)| matching(labels)) {
+            set.labels.push(Arc::clone(labels));
+            set.columns.push(columns);
+        }
+        Ok(Box::new(set))
+    }
+}
+
+struct MemorySet<'a> {
+    labels: Vec<Arc<Labels>>,
+    columns: Vec<&'a Columns>,
+    start: i64,
+    end: i64,
+}
+
+impl SeriesSet for MemorySet<'_> {
+    fn labels(&self) -> &[Arc<Labels>] {
+        &self.labels
+    }
+
+    fn read(&mut self, series: usize, into: &mut Columns) -> Result<(), SourceError> {
+        into.clear();
+        let Some(columns) = self.columns.get(series) else { return Ok(()) };
+        let from = columns.times.partition_point(|t| *t < self.start);
+        let to = columns.times.partition_point(|t| *t <= self.end).max(from);
+        into.times.extend_from_slice(&columns.times[from..to]);
+        into.values.extend_from_slice(&columns.values[from..to]);
+        Ok(())
+    }
+}
