@@ -61,9 +61,9 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     let now = SystemClock.wall_ms();
     let at = args.at.as_deref().map_or(Ok(now), |t| time::parse_when(t, now))?;
     let when = when(args, at)?;
-    let reader = Reader::open(&global.database()?)?;
+    let reader = Reader::open(&global.database()?)?.load_head()?;
     let catalog = Catalog::read(&reader)?;
-    let source = StoreSource::new(&reader, &catalog)?;
+    let source = StoreSource::new(&reader, &catalog);
     let answer = evaluate(&source, &expr, when, &Options::default(), Limits::default())
         .map_err(|e| failed(&e, text))?;
     let mut errors = std::io::stderr();

@@ -16,7 +16,7 @@ use crate::config::Config;
 use crate::http;
 use crate::model::{Clock, Interval, SystemClock, parse_duration};
 use crate::pipeline::{Board, MAX_SAMPLES, Queue};
-use crate::store::{Orders, Store, Writer, WriterSettings};
+use crate::store::{Head, Orders, Store, Writer, WriterSettings};
 
 /// How long the last commit may take once somebody wants us gone.
 const FAREWELL: Duration = Duration::from_millis(900);
@@ -48,6 +48,7 @@ impl Drop for Ending {
 struct Daemon {
     options: Options,
     database: PathBuf,
+    head: Arc<Head>,
     system: String,
     started: i64,
     shared: Shared,
@@ -85,6 +86,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     orders.keep(config.limits);
     let (store, full) = Store::open_or_wait(&database, &system, Arc::clone(&shared.registry))?;
     let newest = store.newest_ts();
+    let head = store.head();
     let writer = Writer::spawn(
         store,
         full,
@@ -116,6 +118,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     let outcome = runtime.block_on(serve(Daemon {
         options: options.clone(),
         database: database.clone(),
+        head,
         system,
         started: shared.clock.wall_ms(),
         shared: shared.clone(),
@@ -266,6 +269,7 @@ async fn start_http(daemon: &mut Daemon) {
         queue: Arc::clone(&daemon.shared.queue),
         clock: Arc::clone(&daemon.shared.clock),
         database: daemon.database.clone(),
+        head: Arc::clone(&daemon.head),
         system: daemon.system.clone(),
         started: daemon.started,
         hosts: hosts.clone(),

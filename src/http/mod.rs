@@ -18,6 +18,7 @@ use axum::routing::get;
 
 use crate::model::{Clock, Registry};
 use crate::pipeline::{Board, Counters, Latest, Queue};
+use crate::store::Head;
 
 pub use connections::serve_on as serve_router;
 pub use guard::Hosts;
@@ -39,6 +40,8 @@ pub struct State {
     pub clock: Arc<dyn Clock>,
     /// Where the database is.
     pub database: PathBuf,
+    /// Its newest samples.
+    pub head: Arc<Head>,
     /// This machine's name.
     pub system: String,
     /// When the daemon was started, ms since 1970 UTC.

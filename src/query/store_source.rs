@@ -145,8 +145,10 @@ impl SeriesSet for StoreSet<'_> {
                 if !ids.contains(id) {
                     ids = vec![*id];
                 }
-                let mut columns: Vec<Column> =
-                    ids.iter().map(|series| Column { series: *series, ..Column::default() }).collect();
+                let mut columns: Vec<Column> = ids
+                    .iter()
+                    .map(|series| Column { series: *series, ..Column::default() })
+                    .collect();
                 self.reader.columns(self.start, self.end, &mut columns)?;
                 self.read.extend(columns.into_iter().map(|c| (c.series, c)));
                 self.read.remove(id).unwrap_or_default()

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use super::AT_ONCE;
 use super::error::{ApiError, Kind};
 use crate::query::{Catalog, StoreSource};
-use crate::store::Reader;
+use crate::store::{Head, Reader};
 
 /// Device and number of a file.
 type Inode = (u64, u64);
@@ -17,6 +17,7 @@ type Inode = (u64, u64);
 #[derive(Debug)]
 pub(super) struct Files {
     path: PathBuf,
+    head: Arc<Head>,
     /// As many as there are questions at once, no more.
     idle: Mutex<Vec<(Inode, Reader)>>,
     catalog: Mutex<(Inode, Arc<Catalog>)>,
@@ -31,8 +32,8 @@ fn failed(e: impl std::fmt::Display) -> ApiError {
 }
 
 impl Files {
-    pub(super) fn new(path: PathBuf) -> Self {
-        Self { path, idle: Mutex::default(), catalog: Mutex::default() }
+    pub(super) fn new(path: PathBuf, head: Arc<Head>) -> Self {
+        Self { path, head, idle: Mutex::default(), catalog: Mutex::default() }
     }
 
     /// Lends a reader.
@@ -50,7 +51,10 @@ impl Files {
         };
         let reader = match known {
             Some((_, reader)) => reader,
-            None => Reader::open(&self.path).map_err(failed)?,
+            None => {
+                let reader = Reader::open(&self.path).map_err(failed)?;
+                reader.with_head(Arc::clone(&self.head))
+            }
         };
         let answer = ask(&reader, inode);
         let mut idle = locked(&self.idle);
@@ -80,9 +84,6 @@ impl Files {
         &self,
         ask: impl FnOnce(&StoreSource<'_>) -> Result<T, ApiError>,
     ) -> Result<T, ApiError> {
-        self.with_catalog(|reader, catalog| {
-            let source = StoreSource::new(reader, catalog).map_err(failed)?;
-            ask(&source)
-        })
+        self.with_catalog(|reader, catalog| ask(&StoreSource::new(reader, catalog)))
     }
 }

@@ -70,7 +70,7 @@ type Endpoint = fn(&Ask<'_>, &mut String) -> Result<Notes, ApiError>;
 
 /// Every route below `/api/v1`.
 pub(super) fn routes(state: Arc<State>) -> Router {
-    let files = Files::new(state.database.clone());
+    let files = Files::new(state.database.clone(), Arc::clone(&state.head));
     let api = Arc::new(Api { state, files, places: tokio::sync::Semaphore::new(AT_ONCE) });
     Router::new()
         .route("/query", both(query::instant))
