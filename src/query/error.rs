@@ -61,7 +61,7 @@ pub fn write_place(out: &mut String, text: &str, span: Span) {
     let to = text[start..].find('\n').map_or(text.len(), |at| start + at);
     let before = text[from..start].chars().count();
     let marked = text[start..end.min(to)].chars().count().max(1);
-    let skipped = if before > WIDEST / 2 { before - WIDEST / 2 } else { 0 };
+    let skipped = before.saturating_sub(WIDEST / 2);
     let line = text[from..to].chars().skip(skipped).take(WIDEST);
     out.push_str("  ");
     // Whatever is wider or narrower than one column would move the caret.

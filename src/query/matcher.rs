@@ -1,7 +1,7 @@
 //! query: label matchers. What a matcher asks of a label's value is known when it is made; asking
 //! costs no allocation, and mostly no regex engine.
 
-use regex::bytes::{Regex, RegexBuilder};
+use super::pattern::Pattern;
 
 /// How a matcher compares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -31,9 +31,6 @@ impl MatchOp {
 /// The label that holds a series' name.
 pub const NAME: &str = "__name__";
 
-/// The most memory that a compiled pattern may take, in bytes.
-const PATTERN_SIZE: usize = 1 << 20;
-
 /// Something that has to hold for a label. A label that a series does not have is an empty one.
 #[derive(Debug, Clone)]
 pub struct Matcher {
@@ -47,7 +44,7 @@ pub struct Matcher {
 #[derive(Debug, Clone)]
 enum Test {
     Same,
-    Engine(Regex),
+    Pattern(Pattern),
 }
 
 impl Matcher {
@@ -56,7 +53,7 @@ impl Matcher {
     pub fn new(op: MatchOp, name: &str, value: &str) -> Result<Self, String> {
         let test = match op {
             MatchOp::Equal | MatchOp::NotEqual => Test::Same,
-            MatchOp::Regex | MatchOp::NotRegex => Test::Engine(compile(value)?),
+            MatchOp::Regex | MatchOp::NotRegex => Test::Pattern(Pattern::new(value)?),
         };
         Ok(Self { name: name.into(), op, value: value.into(), test })
     }
@@ -85,9 +82,30 @@ impl Matcher {
     pub fn matches(&self, value: &str) -> bool {
         let fits = match &self.test {
             Test::Same => *self.value == *value,
-            Test::Engine(regex) => regex.is_match(value.as_bytes()),
+            Test::Pattern(pattern) => pattern.matches(value),
         };
         fits != matches!(self.op, MatchOp::NotEqual | MatchOp::NotRegex)
+    }
+
+    /// The values that fit, in order, where they can be listed: one for `=`, those of `a|b` for
+    /// `=~`. `None` for everything else.
+    pub fn listed(&self) -> Option<Vec<&str>> {
+        match (self.op, &self.test) {
+            (MatchOp::Equal, _) => Some(vec![&self.value]),
+            (MatchOp::Regex, Test::Pattern(pattern)) => {
+                pattern.texts().map(|texts| texts.iter().map(|t| &**t).collect())
+            }
+            _ => None,
+        }
+    }
+
+    /// How every value begins that fits; empty where nothing is known.
+    pub fn prefix(&self) -> &str {
+        match (self.op, &self.test) {
+            (MatchOp::Equal, _) => &self.value,
+            (MatchOp::Regex, Test::Pattern(pattern)) => pattern.prefix(),
+            _ => "",
+        }
     }
 
     /// Whether series without the label fit.
@@ -104,13 +122,6 @@ impl PartialEq for Matcher {
 }
 
 impl Eq for Matcher {}
-
-fn compile(pattern: &str) -> Result<Regex, String> {
-    RegexBuilder::new(&format!("^(?s:{pattern})$"))
-        .size_limit(PATTERN_SIZE)
-        .build()
-        .map_err(|e| format!("error parsing regexp: {e}"))
-}
 
 #[cfg(test)]
 mod tests {
@@ -132,5 +143,16 @@ mod tests {
                 assert_eq!(fits(op, "b", value), fitting.contains(&value), "{op:?} {value}");
             }
         }
+    }
+
+    #[test]
+    fn what_an_index_can_use() {
+        let matcher = |op, value| Matcher::new(op, "a", value).unwrap();
+        assert_eq!(matcher(MatchOp::Equal, "b").listed(), Some(vec!["b"]));
+        assert_eq!(matcher(MatchOp::Regex, "c|b").listed(), Some(vec!["b", "c"]));
+        assert_eq!(matcher(MatchOp::Regex, "b.*").listed(), None);
+        assert_eq!(matcher(MatchOp::Regex, "b.*").prefix(), "b");
+        assert_eq!(matcher(MatchOp::NotRegex, "c|b").listed(), None);
+        assert_eq!(matcher(MatchOp::NotEqual, "b").prefix(), "");
     }
 }

@@ -3,11 +3,11 @@
 //!
 //! ```text
 //!   functions    the table of functions: names, arguments, results
-//!   matcher      label matchers, mostly without the regex engine
+//!   matcher      label matchers             (pattern: mostly without the regex engine)
 //!   ast          an expression as a tree; every node knows its place in the text
 //!   error        what is wrong with an expression, with a caret under the place
 //!   quote        texts in quotes            (number: numbers and durations)
-//!   lexer        text -> tokens
+//!   lexer        text -> tokens            (token: what there is)
 //!   parser       tokens -> tree             (check: whether its parts fit together)
 //!   print        tree -> text, pretty or on one line (tree: as JSON)
 //!   float        sums, means, quantiles and texts of numbers, by Go's rules
@@ -32,9 +32,11 @@ pub mod matcher;
 pub mod natural;
 pub mod number;
 pub mod parser;
+mod pattern;
 pub mod print;
 pub mod quote;
 pub mod source;
+mod token;
 pub mod tree;
 pub mod window;
 

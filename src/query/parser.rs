@@ -4,10 +4,11 @@
 use super::ast::*;
 use super::error::ParseError;
 use super::functions::Function;
-use super::lexer::{Lexer, Tok, Token};
+use super::lexer::Lexer;
 use super::matcher::{MatchOp, Matcher, NAME};
 use super::number::{parse_duration, parse_number};
 use super::quote::{quoted, unquoted};
+use super::token::{Tok, Token};
 
 /// The longest text that is read, in bytes.
 pub const MAX_LENGTH: usize = 128 << 10;

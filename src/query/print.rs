@@ -45,15 +45,12 @@ impl Pretty {
         let line = out.len();
         write_expr(out, expr);
         let fits = out.len() - line <= self.width;
-        let breaks = matches!(
-            expr,
-            Expr::Aggregate(_)
-                | Expr::Binary(_)
-                | Expr::Call(_)
-                | Expr::Paren(_)
-                | Expr::Subquery(_)
-        );
-        if fits && !matches!(expr, Expr::Unary(_)) || !breaks && !matches!(expr, Expr::Unary(_)) {
+        let whole = match expr {
+            Expr::Number(_) | Expr::String(_) | Expr::Vector(_) | Expr::Matrix(_) => true,
+            Expr::Unary(_) => false,
+            _ => fits,
+        };
+        if whole {
             return;
         }
         out.truncate(start);

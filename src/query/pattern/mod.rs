@@ -1,0 +1,157 @@
+//! query: the patterns of `=~`. They are Go's (RE2): here they are read, turned into what the regex
+//! engine here takes for the same, and, where a pattern only lists texts or says how values begin
+//! and end, into something that needs no engine. Pure; bounded in time and memory.
+
+mod forms;
+mod read;
+
+use regex::bytes::{Regex, RegexBuilder};
+
+use forms::{Form, Forms, Gap};
+use read::{DEEPEST, Reader};
+
+/// The most memory that a compiled pattern may take, in bytes.
+const ENGINE_SIZE: usize = 1 << 20;
+
+/// The most memory of the engine's cache while it matches, in bytes.
+const CACHE_SIZE: usize = 1 << 20;
+
+/// The longest pattern, in bytes.
+const LONGEST: usize = 64 << 10;
+
+/// A pattern that a whole value fits or not.
+#[derive(Debug, Clone)]
+pub(super) enum Pattern {
+    /// One of these, in order.
+    Texts(Vec<Box<str>>),
+    /// Begins, ends and contains as one of these says.
+    Shapes(Vec<Shape>),
+    /// Begins so, and the engine says the rest.
+    Engine(Box<str>, Regex),
+}
+
+/// Texts with anything between them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Shape {
+    /// How it begins.
+    first: Box<str>,
+    /// What follows, each after a gap.
+    rest: Vec<(Gap, Box<str>)>,
+}
+
+/// The engine for a whole value, with the pattern's groups: what `label_replace` takes apart.
+pub(super) fn groups(pattern: &str) -> Result<Regex, String> {
+    if pattern.len() > LONGEST {
+        return Err(format!("longer than {LONGEST} bytes"));
+    }
+    engine(&Reader::read(pattern)?.1)
+}
+
+fn engine(ours: &str) -> Result<Regex, String> {
+    RegexBuilder::new(&format!("^(?s:{ours})$"))
+        .size_limit(ENGINE_SIZE)
+        .dfa_size_limit(CACHE_SIZE)
+        .nest_limit(2 * DEEPEST as u32)
+        .build()
+        .map_err(|e| last_line(&e))
+}
+
+impl Pattern {
+    /// Reads a pattern. The error says what is wrong with it.
+    pub fn new(pattern: &str) -> Result<Self, String> {
+        let wrong = |why: String| format!("error parsing regexp: {why}");
+        if pattern.len() > LONGEST {
+            return Err(wrong(format!("longer than {LONGEST} bytes")));
+        }
+        let (forms, ours) = Reader::read(pattern).map_err(wrong)?;
+        match forms {
+            Forms::Some(forms) => Ok(Self::without_engine(forms)),
+            Forms::Engine(prefix) => Ok(Self::Engine(prefix.into(), engine(&ours).map_err(wrong)?)),
+        }
+    }
+
+    fn without_engine(forms: Vec<Form>) -> Self {
+        if forms.iter().all(|f| f.rest.is_empty()) {
+            let mut texts: Vec<Box<str>> = forms.into_iter().map(|f| f.first.into()).collect();
+            texts.sort_unstable();
+            texts.dedup();
+            return Self::Texts(texts);
+        }
+        let shape = |form: Form| Shape {
+            first: form.first.into(),
+            rest: form.rest.into_iter().map(|(gap, text)| (gap, text.into())).collect(),
+        };
+        Self::Shapes(forms.into_iter().map(shape).collect())
+    }
+
+    /// Whether the whole value fits.
+    pub fn matches(&self, value: &str) -> bool {
+        match self {
+            Self::Texts(texts) => match &texts[..] {
+                [one] => **one == *value,
+                many => many.binary_search_by(|t| (**t).cmp(value)).is_ok(),
+            },
+            Self::Shapes(shapes) => shapes.iter().any(|shape| shape.matches(value)),
+            Self::Engine(prefix, regex) => {
+                value.starts_with(&**prefix) && regex.is_match(value.as_bytes())
+            }
+        }
+    }
+
+    /// The values that fit, in order, where they can be listed.
+    pub fn texts(&self) -> Option<&[Box<str>]> {
+        match self {
+            Self::Texts(texts) => Some(texts),
+            _ => None,
+        }
+    }
+
+    /// How every value begins that fits.
+    pub fn prefix(&self) -> &str {
+        match self {
+            Self::Texts(texts) => match &texts[..] {
+                [one] => one,
+                _ => "",
+            },
+            Self::Shapes(shapes) => match &shapes[..] {
+                [one] => &one.first,
+                _ => "",
+            },
+            Self::Engine(prefix, _) => prefix,
+        }
+    }
+}
+
+impl Shape {
+    fn matches(&self, value: &str) -> bool {
+        let Some(mut left) = value.as_bytes().strip_prefix(self.first.as_bytes()) else {
+            return false;
+        };
+        let Some(((last_gap, last), middle)) = self.rest.split_last() else {
+            return left.is_empty();
+        };
+        // The first place where a text fits leaves the most room for those after it.
+        for (gap, text) in middle {
+            let skipped = usize::from(*gap == Gap::Some);
+            let Some(after) = left.get(skipped..) else { return false };
+            let Some(at) = memchr::memmem::find(after, text.as_bytes()) else { return false };
+            left = &after[at + text.len()..];
+        }
+        let skipped = usize::from(*last_gap == Gap::Some);
+        left.len() >= last.len() + skipped && left.ends_with(last.as_bytes())
+    }
+}
+
+fn last_line(error: &regex::Error) -> String {
+    let text = error.to_string();
+    match error {
+        regex::Error::CompiledTooBig(_) => format!("takes more than {ENGINE_SIZE} bytes of memory"),
+        _ => {
+            let last = text.lines().last().unwrap_or_default();
+            last.strip_prefix("error: ").unwrap_or(last).to_owned()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

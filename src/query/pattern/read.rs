@@ -1,0 +1,430 @@
+//! query: reads the syntax of Go's patterns, and writes the same in that of the engine here.
+
+use std::fmt::Write;
+
+use super::forms::{Form, Forms, Gap};
+
+/// The deepest nesting of groups.
+pub(super) const DEEPEST: usize = 50;
+
+/// Reads Go's syntax; writes that of the engine here.
+pub(super) struct Reader<'a> {
+    text: &'a str,
+    at: usize,
+    out: String,
+    depth: usize,
+}
+
+impl Reader<'_> {
+    /// Reads a whole pattern: what it stands for, and how it is written for the engine here.
+    pub fn read(pattern: &str) -> Result<(Forms, String), String> {
+        let mut reader = Reader { text: pattern, at: 0, out: String::new(), depth: 0 };
+        let forms = reader.alternatives()?;
+        if reader.at < pattern.len() {
+            return Err("unexpected )".to_owned());
+        }
+        Ok((forms, reader.out))
+    }
+
+    fn peek(&self) -> Option<char> {
+        self.text[self.at..].chars().next()
+    }
+
+    fn take(&mut self, text: &str) -> bool {
+        let found = self.text[self.at..].starts_with(text);
+        if found {
+            self.at += text.len();
+        }
+        found
+    }
+
+    fn next(&mut self) -> Option<char> {
+        let c = self.peek()?;
+        self.at += c.len_utf8();
+        Some(c)
+    }
+
+    fn alternatives(&mut self) -> Result<Forms, String> {
+        self.depth += 1;
+        if self.depth > DEEPEST {
+            return Err(format!("groups are nested deeper than {DEEPEST}"));
+        }
+        let mut all = self.sequence()?;
+        while self.take("|") {
+            self.out.push('|');
+            let next = self.sequence()?;
+            all = all.or(next);
+        }
+        self.depth -= 1;
+        Ok(all)
+    }
+
+    fn sequence(&mut self) -> Result<Forms, String> {
+        let mut all = Forms::one("");
+        while let Some(c) = self.peek() {
+            if matches!(c, '|' | ')') {
+                break;
+            }
+            let start = self.out.len();
+            let piece = self.piece()?;
+            let piece = self.repeated(piece, start)?;
+            all = all.then(piece);
+        }
+        Ok(all)
+    }
+
+    fn piece(&mut self) -> Result<Forms, String> {
+        let Some(c) = self.next() else { return Ok(Forms::one("")) };
+        match c {
+            '.' => {
+                self.out.push('.');
+                Ok(Forms::Engine(String::new()))
+            }
+            '^' | '$' => {
+                self.out.push(c);
+                Ok(Forms::Engine(String::new()))
+            }
+            '(' => self.group(),
+            '[' => self.class(),
+            '\\' => self.escape(),
+            '*' | '+' | '?' => Err(format!("missing argument to repetition operator: `{c}`")),
+            '{' if self.count_follows().is_some() => {
+                Err("missing argument to repetition operator: `{`".to_owned())
+            }
+            c => Ok(self.literal(c)),
+        }
+    }
+
+    fn literal(&mut self, c: char) -> Forms {
+        write_literal(&mut self.out, c);
+        Forms::one(c.encode_utf8(&mut [0; 4]))
+    }
+
+    fn group(&mut self) -> Result<Forms, String> {
+        let mut flags = "";
+        if self.take("?") {
+            let rest = &self.text[self.at..];
+            if rest.starts_with("P<") || rest.starts_with('<') {
+                let Some(end) = rest.find('>') else {
+                    return Err("invalid named capture".to_owned());
+                };
+                let name = rest[..end].trim_start_matches('P').trim_start_matches('<');
+                let good = |c: char| c.is_ascii_alphanumeric() || c == '_';
+                if name.is_empty() || !name.chars().all(good) {
+                    return Err("invalid named capture".to_owned());
+                }
+                self.at += end + 1;
+            } else {
+                let len = rest.find([':', ')']).unwrap_or(rest.len());
+                flags = &rest[..len];
+                let known = |c: char| matches!(c, 'i' | 'm' | 's' | 'U' | '-');
+                if !flags.chars().all(known) {
+                    return Err("invalid or unsupported Perl syntax: `(?`".to_owned());
+                }
+                self.at += len;
+                if self.take(")") {
+                    let _ = write!(self.out, "(?{flags})");
+                    return Ok(Forms::Engine(String::new()));
+                }
+                self.take(":");
+            }
+        }
+        let _ = write!(self.out, "(?{flags}:");
+        let inside = self.alternatives()?;
+        if !self.take(")") {
+            return Err("missing closing )".to_owned());
+        }
+        self.out.push(')');
+        // Under other flags a text is not only that text.
+        Ok(if flags.is_empty() { inside } else { Forms::Engine(String::new()) })
+    }
+
+    /// `{2}`, `{2,}`, `{2,5}` at the place behind `{`; anything else there is a plain brace.
+    fn count_follows(&self) -> Option<(usize, u32, Option<u32>)> {
+        let rest = &self.text[self.at..];
+        let end = rest.find('}')?;
+        let (low, high) = match rest[..end].split_once(',') {
+            Some((low, high)) => (low, Some(high)),
+            None => (&rest[..end], None),
+        };
+        let number = |text: &str| {
+            let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+            digits.then(|| text.parse::<u32>().unwrap_or(u32::MAX))
+        };
+        let low = number(low)?;
+        let high = match high {
+            None => Some(low),
+            Some("") => None,
+            Some(high) => Some(number(high)?),
+        };
+        Some((end + 1, low, high))
+    }
+
+    /// What is said of how often the piece before may stand.
+    fn repeated(&mut self, piece: Forms, start: usize) -> Result<Forms, String> {
+        let mut forms = piece;
+        let mut repeats = 0;
+        loop {
+            let operator = self.at;
+            let gap = match self.peek() {
+                Some(c @ ('*' | '+' | '?')) => {
+                    self.next();
+                    self.out.push(c);
+                    let any = &self.out[start..self.out.len() - 1] == ".";
+                    match c {
+                        '*' if any => Some(Gap::Any),
+                        '+' if any => Some(Gap::Some),
+                        _ => None,
+                    }
+                }
+                Some('{') => {
+                    self.next();
+                    let Some((len, low, high)) = self.count_follows() else {
+                        self.at = operator;
+                        return Ok(forms);
+                    };
+                    if low > 1000 || high.is_some_and(|high| high > 1000 || high < low) {
+                        return Err("invalid repeat count".to_owned());
+                    }
+                    self.at += len;
+                    self.out.push_str(&self.text[operator..self.at]);
+                    None
+                }
+                _ => return Ok(forms),
+            };
+            // `a*?` takes as little as it can; whether a whole value fits is the same.
+            if self.take("?") {
+                self.out.push('?');
+            }
+            repeats += 1;
+            if repeats > 1 {
+                return Err("invalid nested repetition operator".to_owned());
+            }
+            forms = match gap {
+                Some(gap) => {
+                    let rest = vec![(gap, String::new())];
+                    Forms::Some(vec![Form { first: String::new(), rest }])
+                }
+                None => Forms::Engine(String::new()),
+            };
+        }
+    }
+
+    fn escape(&mut self) -> Result<Forms, String> {
+        if self.take("Q") {
+            let rest = &self.text[self.at..];
+            let len = rest.find("\\E").unwrap_or(rest.len());
+            let literal = rest[..len].to_owned();
+            self.at += len + if len < rest.len() { 2 } else { 0 };
+            // A repetition behind it is of the last character only.
+            let mut chars: Vec<char> = literal.chars().collect();
+            let last = chars.pop();
+            chars.iter().for_each(|c| write_literal(&mut self.out, *c));
+            let Some(last) = last else { return Ok(Forms::one("")) };
+            let repeats = matches!(self.peek(), Some('*' | '+' | '?' | '{'));
+            write_literal(&mut self.out, last);
+            return Ok(if repeats { Forms::Engine(String::new()) } else { Forms::one(&literal) });
+        }
+        let Some(c) = self.next() else {
+            return Err("trailing backslash at end of expression".to_owned());
+        };
+        let engine = Ok(Forms::Engine(String::new()));
+        match c {
+            'A' | 'z' => {
+                let _ = write!(self.out, "\\{c}");
+                engine
+            }
+            'b' | 'B' => {
+                let _ = write!(self.out, "(?-u:\\{c})");
+                engine
+            }
+            'd' | 'D' | 'w' | 'W' | 's' | 'S' => {
+                let _ = write!(self.out, "[{}]", perl_class(c));
+                engine
+            }
+            'p' | 'P' => {
+                let class = self.property(c)?;
+                self.out.push_str(&class);
+                engine
+            }
+            c => {
+                let c = self.escaped_char(c)?;
+                Ok(self.literal(c))
+            }
+        }
+    }
+
+    /// `\pL`, `\p{Greek}`; the letter before has been read.
+    fn property(&mut self, letter: char) -> Result<String, String> {
+        let rest = &self.text[self.at..];
+        let len = match rest.chars().next() {
+            Some('{') => rest.find('}').map(|end| end + 1),
+            Some(c) => Some(c.len_utf8()),
+            None => None,
+        };
+        let Some(len) = len else { return Err("invalid character class range".to_owned()) };
+        let name = &rest[..len];
+        let inside = name.trim_start_matches('{').trim_end_matches('}');
+        let name_of_class = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '^');
+        if inside.is_empty() || !inside.chars().all(name_of_class) {
+            return Err(format!("invalid character class range: `\\{letter}{name}`"));
+        }
+        self.at += len;
+        Ok(format!("\\{letter}{name}"))
+    }
+
+    /// The character behind a backslash.
+    fn escaped_char(&mut self, c: char) -> Result<char, String> {
+        let wrong = || Err(format!("invalid escape sequence: `\\{c}`"));
+        Ok(match c {
+            'a' => '\u{7}',
+            'f' => '\u{c}',
+            'n' => '\n',
+            'r' => '\r',
+            't' => '\t',
+            'v' => '\u{b}',
+            'x' => {
+                let rest = &self.text[self.at..];
+                let (digits, len) = match rest.strip_prefix('{') {
+                    Some(inside) => match inside.find('}') {
+                        Some(end) => (&inside[..end], end + 2),
+                        None => return wrong(),
+                    },
+                    None => match rest.get(..2) {
+                        Some(two) => (two, 2),
+                        None => return wrong(),
+                    },
+                };
+                let hex = digits.bytes().all(|b| b.is_ascii_hexdigit());
+                let code = u32::from_str_radix(digits, 16).ok().filter(|_| hex);
+                let Some(c) = code.and_then(char::from_u32) else { return wrong() };
+                self.at += len;
+                c
+            }
+            // Up to three octal digits; one digit that is not 0 would be a back reference.
+            '0'..='7' => {
+                let more = self.text[self.at..].bytes().take(2);
+                let more = more.take_while(|b| (b'0'..=b'7').contains(b)).count();
+                if c != '0' && more == 0 {
+                    return wrong();
+                }
+                let digits = &self.text[self.at - 1..self.at + more];
+                self.at += more;
+                let code = u32::from_str_radix(digits, 8).unwrap_or(0);
+                char::from_u32(code).unwrap_or('\0')
+            }
+            c if c.is_ascii() && !c.is_ascii_alphanumeric() => c,
+            _ => return wrong(),
+        })
+    }
+
+    /// What stands in brackets; the opening one has been read.
+    fn class(&mut self) -> Result<Forms, String> {
+        let missing = || "missing closing ]".to_owned();
+        self.out.push('[');
+        let negated = self.take("^");
+        if negated {
+            self.out.push('^');
+        }
+        // Single characters are also listed: `[ab]` is `a|b`.
+        let mut listed = Some(String::new());
+        let mut first = true;
+        loop {
+            if !first && self.take("]") {
+                break;
+            }
+            first = false;
+            if self.text[self.at..].starts_with("[:") {
+                let rest = &self.text[self.at..];
+                let Some(end) = rest.find(":]") else { return Err(missing()) };
+                let name = &rest[..end + 2];
+                if !name[2..end].trim_start_matches('^').bytes().all(|b| b.is_ascii_lowercase()) {
+                    return Err(format!("invalid character class range: `{name}`"));
+                }
+                self.out.push_str(name);
+                self.at += end + 2;
+                listed = None;
+                continue;
+            }
+            let low = match self.class_item()? {
+                Some(c) => c,
+                None => {
+                    listed = None;
+                    continue;
+                }
+            };
+            let rest = &self.text[self.at..];
+            let range = rest.starts_with('-') && !rest[1..].starts_with(']') && rest.len() > 1;
+            if !range {
+                write_literal(&mut self.out, low);
+                if let Some(list) = &mut listed {
+                    list.push(low);
+                }
+                continue;
+            }
+            self.at += 1;
+            let high = self.class_item()?.filter(|high| *high >= low);
+            let Some(high) = high else { return Err("invalid character class range".to_owned()) };
+            write_literal(&mut self.out, low);
+            self.out.push('-');
+            write_literal(&mut self.out, high);
+            const MOST: u32 = 64;
+            listed = listed.filter(|_| u32::from(high) - u32::from(low) < MOST);
+            if let Some(list) = &mut listed {
+                list.extend(low..=high);
+            }
+        }
+        self.out.push(']');
+        match listed {
+            Some(list) if !negated && !list.is_empty() => {
+                let forms = list.chars().map(|c| Form::text(c.encode_utf8(&mut [0; 4])));
+                Ok(Forms::Some(forms.collect()))
+            }
+            _ => Ok(Forms::Engine(String::new())),
+        }
+    }
+
+    /// One character in brackets; `None` for an escape that is a class and has been written.
+    fn class_item(&mut self) -> Result<Option<char>, String> {
+        let Some(c) = self.next() else { return Err("missing closing ]".to_owned()) };
+        if c != '\\' {
+            return Ok(Some(c));
+        }
+        let Some(c) = self.next() else {
+            return Err("trailing backslash at end of expression".to_owned());
+        };
+        match c {
+            'd' | 'D' | 'w' | 'W' | 's' | 'S' => {
+                let _ = write!(self.out, "[{}]", perl_class(c));
+                Ok(None)
+            }
+            'p' | 'P' => {
+                let class = self.property(c)?;
+                self.out.push_str(&class);
+                Ok(None)
+            }
+            c => self.escaped_char(c).map(Some),
+        }
+    }
+}
+
+/// What `\d` and its like mean there: ASCII only.
+fn perl_class(letter: char) -> &'static str {
+    match letter {
+        'd' => "0-9",
+        'D' => "^0-9",
+        'w' => "0-9A-Za-z_",
+        'W' => "^0-9A-Za-z_",
+        's' => "\\t\\n\\f\\r ",
+        _ => "^\\t\\n\\f\\r ",
+    }
+}
+
+/// A character that means itself, inside and outside of brackets.
+fn write_literal(out: &mut String, c: char) {
+    if c.is_ascii_punctuation() && c != '_' || c.is_ascii_control() {
+        let _ = write!(out, "\\x{:02x}", u32::from(c));
+    } else {
+        out.push(c);
+    }
+}

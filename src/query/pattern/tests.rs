@@ -1,0 +1,135 @@
+//! query: patterns against what Go says of them, and against the engine.
+
+use super::*;
+use proptest::prelude::*;
+
+fn pattern(text: &str) -> Pattern {
+    Pattern::new(text).unwrap_or_else(|e| panic!("{text}: {e}"))
+}
+
+#[test]
+fn lists_and_shapes_need_no_engine() {
+    for (text, listed) in [
+        ("", vec![""]),
+        ("a", vec!["a"]),
+        ("a|b|", vec!["", "a", "b"]),
+        ("(?:a|b)c", vec!["ac", "bc"]),
+        ("(a(b|c)|d)e", vec!["abe", "ace", "de"]),
+        ("cpu[0-2]", vec!["cpu0", "cpu1", "cpu2"]),
+        ("a\\.b\\|c", vec!["a.b|c"]),
+        ("\\Qa.b*\\E", vec!["a.b*"]),
+        ("a{b", vec!["a{b"]),
+        ("é|ß", vec!["ß", "é"]),
+    ] {
+        let pattern = pattern(text);
+        let found: Vec<&str> = pattern.texts().unwrap_or(&[]).iter().map(|t| &**t).collect();
+        assert_eq!(found, listed, "{text}");
+    }
+    for text in [".*", ".+", "a.*", ".*a", "a.*b.+c", "(a|b).*", "node_.*_total|up", ".*.+"] {
+        assert!(matches!(pattern(text), Pattern::Shapes(_)), "{text}");
+    }
+    for (text, prefix) in [
+        ("a.", "a"),
+        ("ab*", "a"),
+        ("abc[^d]", "abc"),
+        ("(?i:a)", ""),
+        ("ab(c|d.)", "ab"),
+        (".+.+", ""),
+        ("a(b|c)*", "a"),
+    ] {
+        let pattern = pattern(text);
+        assert!(matches!(pattern, Pattern::Engine(..)), "{text}");
+        assert_eq!(pattern.prefix(), prefix, "{text}");
+    }
+}
+
+#[test]
+fn patterns_mean_what_they_mean_in_go() {
+    for (text, fitting, others) in [
+        ("a.c", vec!["abc", "a\nc", "aéc"], vec!["ac", "abcd", "xabc"]),
+        ("a|bc", vec!["a", "bc"], vec!["ac", "abc", ""]),
+        ("\\d+", vec!["12"], vec!["٣", ""]),
+        ("\\w", vec!["a", "_"], vec!["é"]),
+        ("[\\w.]+", vec!["a.b"], vec!["a-b"]),
+        ("[^\\d]", vec!["a"], vec!["1"]),
+        ("\\bab\\b", vec!["ab"], vec!["abc"]),
+        ("[a&&b]+", vec!["a&b"], vec!["ac"]),
+        ("[[]", vec!["["], vec!["]"]),
+        ("[]a]+", vec!["]a"], vec!["b"]),
+        ("[a-]+", vec!["a-"], vec!["b"]),
+        ("[[:digit:]x]+", vec!["1x"], vec!["a"]),
+        ("a{2}", vec!["aa"], vec!["a", "aaa"]),
+        ("a{,2}", vec!["a{,2}"], vec!["a"]),
+        ("x{", vec!["x{"], vec!["x"]),
+        ("(?i)AB", vec!["ab", "Ab"], vec!["b"]),
+        ("(?i:a)b", vec!["Ab"], vec!["aB"]),
+        ("(?P<n>a)(?<m>b)", vec!["ab"], vec!["a"]),
+        ("\\x41\\x{42}\\103", vec!["ABC"], vec![""]),
+        ("\\pL+", vec!["éa"], vec!["1"]),
+        ("^a$", vec!["a"], vec!["a\n"]),
+        ("\\Qa.\\E+", vec!["a..", "a."], vec!["aa."]),
+        ("a\\/b\\-c\\<", vec!["a/b-c<"], vec!["ab"]),
+        (".+a.+", vec!["bab", "xaay", "éaé"], vec!["a", "ab", "ba"]),
+        ("a.*a", vec!["aa", "aba"], vec!["a"]),
+        ("a.+b.*c|d", vec!["axbc", "abbbc", "d"], vec!["abc", "abdc "]),
+    ] {
+        let pattern = pattern(text);
+        for value in fitting {
+            assert!(pattern.matches(value), "{text} fits {value:?}");
+        }
+        for value in others {
+            assert!(!pattern.matches(value), "{text} does not fit {value:?}");
+        }
+    }
+}
+
+#[test]
+fn what_is_no_pattern_says_why() {
+    for (text, why) in [
+        ("(a", "missing closing )"),
+        ("a)", "unexpected )"),
+        ("[a", "missing closing ]"),
+        ("*", "missing argument to repetition operator"),
+        ("a**", "invalid nested repetition"),
+        ("a{1001}", "invalid repeat count"),
+        ("a{2,1}", "invalid repeat count"),
+        ("a\\", "trailing backslash"),
+        ("\\1", "invalid escape"),
+        ("\\y", "invalid escape"),
+        ("\\<a\\y", "invalid escape"),
+        ("[b-a]", "invalid character class range"),
+        ("(?x)a", "Perl syntax"),
+        ("(?=a)", "Perl syntax"),
+        ("((a{900}){900}){900}", "memory"),
+    ] {
+        let error = Pattern::new(text).unwrap_err();
+        assert!(error.starts_with("error parsing regexp: "), "{error}");
+        assert!(error.contains(why), "{text}: {error}");
+    }
+    let deep = format!("{}{}", "(".repeat(100_000), ")".repeat(100_000));
+    assert!(Pattern::new(&deep).is_err());
+    assert!(Pattern::new(&"(".repeat(60)).unwrap_err().contains("nested"));
+    let wide = "(a|b)".repeat(40);
+    assert!(pattern(&wide).matches(&"ab".repeat(20)), "too many texts are left to the engine");
+}
+
+proptest! {
+    /// With and without the engine the answer is the same.
+    #[test]
+    fn shortcuts_answer_as_the_engine_does(
+        text in "([ab.]|\\.\\*|\\.\\+|\\(a\\|b\\)|\\[ab\\]|\\||\\(\\.\\*a\\)){0,6}",
+        value in "[ab\n]{0,6}",
+    ) {
+        let engine = Regex::new(&format!("^(?s:{text})$")).unwrap();
+        prop_assert_eq!(
+            pattern(&text).matches(&value), engine.is_match(value.as_bytes()), "{}", text
+        );
+    }
+
+    #[test]
+    fn anything_ends_in_a_pattern_or_an_error(text in "\\PC{0,20}|[a\\\\(){}|\\[\\]*+?^$:0-9,-]{0,20}") {
+        if let Ok(pattern) = Pattern::new(&text) {
+            pattern.matches("aaa");
+        }
+    }
+}
