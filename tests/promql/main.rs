@@ -45,6 +45,7 @@ scripts! {
     durations
     edges
     histograms
+    info
     instants
     labels
     literals
