@@ -2,6 +2,7 @@
 //! Debian's Prometheus.
 
 mod differential;
+mod limits;
 mod script;
 
 use std::path::Path;

@@ -187,13 +187,13 @@ impl Evaluator<'_> {
         // Steps are whole multiples of their length; the first one lies past the left edge.
         let mut start = step * (before / step);
         if start <= before {
-            start += step;
+            start = start.saturating_add(step);
         }
         let end = ends.first.saturating_add(ends.step.saturating_mul(ends.count as i64 - 1));
         if end < start {
             return Ok((None, ends));
         }
-        let count = usize::try_from((end - start) / step).unwrap_or(usize::MAX - 1) + 1;
+        let count = usize::try_from(end.saturating_sub(start) / step).unwrap_or(usize::MAX - 1) + 1;
         Ok((Some(Frame { start, step, count }), ends))
     }
 
