@@ -44,7 +44,7 @@ pub(super) fn groups(pattern: &str) -> Result<Regex, String> {
     if pattern.len() > LONGEST {
         return Err(format!("longer than {LONGEST} bytes"));
     }
-    engine(&Reader::read(pattern)?.1)
+    engine(&Reader::read_groups(pattern)?)
 }
 
 fn engine(ours: &str) -> Result<Regex, String> {
