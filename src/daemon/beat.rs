@@ -247,11 +247,7 @@ impl Beater {
                 self.spare = samples;
                 continue;
             }
-            self.spare = self.shared.queue.push(Batch {
-                source: Source::Collect,
-                ts: moment[0].ts,
-                samples,
-            });
+            self.spare = self.shared.queue.push(Batch::of(Source::Collect, moment[0].ts, samples));
         }
         if !due.is_empty() {
             self.look_at_rules();

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use crate::model::{Metric, Recorder};
-use crate::pipeline::{Counters, Queue, Source};
+use crate::pipeline::{Counters, Queue, Reason, Source};
 
 pub static SUCCESS: Metric = Metric::gauge(
     "plimsoll_collect_success",
@@ -42,6 +42,11 @@ static SAMPLES: Metric =
 static DROPPED: Metric =
     Metric::counter("plimsoll_samples_dropped_total", "", "Samples that were lost, and why.")
         .by(&["source", "reason"]);
+static PUT_OFF: Metric = Metric::counter(
+    "plimsoll_pushes_put_off_total",
+    "",
+    "Pushes that were told to come again later, because too much waited to be written.",
+);
 static COMMITS: Metric =
     Metric::counter("plimsoll_commits_total", "", "Transactions committed to the database.");
 static COMMIT_ERRORS: Metric = Metric::counter(
@@ -108,13 +113,26 @@ impl Own {
         let c = &*self.counters;
         out.put_with(&BUILD, &[env!("CARGO_PKG_VERSION")], 1.0);
         out.put(&SKIPPED, c.ticks_skipped.load(Relaxed) as f64);
+        // A sender that never came is not worth a series.
+        let local = |source| matches!(source, Source::Collect | Source::Sql);
         for source in Source::ALL {
-            out.put_with(&SAMPLES, &[source.name()], c.stored_by(source) as f64);
+            let stored = c.stored_by(source);
+            if local(source) || stored > 0 {
+                out.put_with(&SAMPLES, &[source.name()], stored as f64);
+            }
         }
         for source in Source::ALL {
-            for (reason, lost) in c.lost_by(source) {
-                out.put_with(&DROPPED, &[source.name(), reason], lost as f64);
+            for reason in Reason::ALL {
+                let lost = c.lost_by(source, reason);
+                let usual = matches!(reason, Reason::QueueFull | Reason::SeriesLimit);
+                if local(source) && usual || lost > 0 {
+                    out.put_with(&DROPPED, &[source.name(), reason.name()], lost as f64);
+                }
             }
+        }
+        let put_off = c.pushes_put_off.load(Relaxed);
+        if put_off > 0 {
+            out.put(&PUT_OFF, put_off as f64);
         }
         out.put(&COMMITS, c.commits.load(Relaxed) as f64);
         out.put(&COMMIT_ERRORS, c.commit_errors.load(Relaxed) as f64);

@@ -2,28 +2,45 @@
 //!
 //! Bound: age (what the config says, 15 minutes by default) and [`MAX_SAMPLES`]. Policy: the oldest
 //! batch goes first, because the newest is what an operator with a full disk looks at. Counter:
-//! `plimsoll_samples_dropped_total{reason="queue_full"}`.
+//! `plimsoll_samples_dropped_total{reason="queue_full"}`. Who can be asked to come again later
+//! ([`Queue::offer`]) is, long before that: what this machine measured is never pushed out by
+//! senders.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use super::{Counters, Source};
+use super::{Counters, Reason, Source};
 use crate::model::SeriesRef;
 
 /// 64 MB: what a machine with a full disk may spend on waiting samples, whatever the config says.
 pub const MAX_SAMPLES: usize = 4_000_000;
 
-/// The readings of one moment.
+/// What senders may have waiting, of [`MAX_SAMPLES`].
+const MAX_PUSHED: usize = MAX_SAMPLES / 4;
+
+/// The readings of one moment, or what a sender brought at one moment.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Batch {
     /// Who brought them.
     pub source: Source,
-    /// Milliseconds since 1970 UTC.
+    /// When they came, in milliseconds since 1970 UTC; their age in the queue counts from here.
     pub ts: i64,
     /// Series and value.
     pub samples: Vec<(SeriesRef, f64)>,
+    /// The time of each sample, in the same order; empty: all are of `ts`.
+    pub times: Vec<i64>,
 }
+
+impl Batch {
+    /// Samples that are all of one moment.
+    pub fn of(source: Source, ts: i64, samples: Vec<(SeriesRef, f64)>) -> Self {
+        Self { source, ts, samples, times: Vec::new() }
+    }
+}
+
+/// Larger buffers than this are not kept for the next sender.
+const SPARE_SAMPLES: usize = 16_384;
 
 /// See the module's text.
 #[derive(Debug)]
@@ -68,6 +85,22 @@ impl Queue {
         spare
     }
 
+    /// Queues a batch of a sender who can be told to come again later, unless too much waits
+    /// already: then the batch comes back untouched.
+    pub fn offer(&self, batch: Batch) -> Result<(), Batch> {
+        let mut state = self.lock();
+        let behind = state.batches.front().is_some_and(|b| batch.ts - b.ts > self.max_age_ms / 2);
+        let full = state.samples + batch.samples.len() > self.max_samples.min(MAX_PUSHED);
+        if state.closed || !state.batches.is_empty() && (behind || full) {
+            return Err(batch);
+        }
+        state.samples += batch.samples.len();
+        state.batches.push_back(batch);
+        drop(state);
+        self.wake.notify_one();
+        Ok(())
+    }
+
     fn trim(&self, state: &mut State, newest: i64) {
         while state.batches.len() > 1
             && (state.samples > self.max_samples
@@ -75,7 +108,8 @@ impl Queue {
         {
             if let Some(old) = state.batches.pop_front() {
                 state.samples -= old.samples.len();
-                self.counters.dropped(old.source, old.samples.len() as u64);
+                let lost = old.samples.len() as u64;
+                self.counters.lost(old.source, Reason::QueueFull, lost);
             }
         }
     }
@@ -114,7 +148,7 @@ impl Queue {
     pub fn recycle(&self, batches: &mut Vec<Batch>) {
         let mut state = self.lock();
         for mut batch in batches.drain(..) {
-            if state.spare.len() < 4 {
+            if state.spare.len() < 4 && batch.samples.capacity() <= SPARE_SAMPLES {
                 batch.samples.clear();
                 state.spare.push(batch.samples);
             }
@@ -162,7 +196,7 @@ mod tests {
     use super::*;
 
     fn batch(ts: i64, samples: usize) -> Batch {
-        Batch { source: Source::Collect, ts, samples: vec![(SeriesRef(0), 1.0); samples] }
+        Batch::of(Source::Collect, ts, vec![(SeriesRef(0), 1.0); samples])
     }
 
     fn drain(queue: &Queue) -> Vec<i64> {
@@ -179,11 +213,27 @@ mod tests {
             queue.push(batch(ts, 2));
         }
         assert_eq!(drain(&queue), [5, 10, 11]);
-        assert_eq!(counters.lost_by(Source::Collect)[0], ("queue_full", 2));
+        assert_eq!(counters.lost_by(Source::Collect, Reason::QueueFull), 2);
         queue.push(batch(20, 60));
         queue.push(batch(21, 60));
         assert_eq!(drain(&queue), [21]);
-        assert_eq!(counters.lost_by(Source::Collect)[0], ("queue_full", 62));
+        assert_eq!(counters.lost_by(Source::Collect, Reason::QueueFull), 62);
+    }
+
+    #[test]
+    fn senders_come_again_before_anything_is_lost() {
+        let counters = Arc::new(Counters::default());
+        let queue = Queue::new(100, 100, Arc::clone(&counters));
+        assert_eq!(queue.offer(batch(0, 200)), Ok(()), "what is larger than the bound, alone");
+        assert_eq!(queue.offer(batch(1, 1)), Err(batch(1, 1)), "full");
+        drain(&queue);
+        queue.push(batch(2, 1));
+        assert_eq!(queue.offer(batch(52, 1)), Ok(()));
+        assert_eq!(queue.offer(batch(53, 1)), Err(batch(53, 1)), "nothing was written for long");
+        assert_eq!(drain(&queue), [2, 52]);
+        queue.close();
+        assert!(queue.offer(batch(54, 1)).is_err(), "nobody would write it");
+        assert_eq!(counters.lost_by(Source::Collect, Reason::QueueFull), 0);
     }
 
     #[test]

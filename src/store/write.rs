@@ -53,7 +53,9 @@ pub struct Written {
     pub refused: u64,
     /// Whether the inbox held more than one step takes.
     pub more: bool,
-    /// The newest moment among the batches, ms since 1970 UTC; 0 without one.
+    /// Whether there were batches, and not the inbox alone.
+    pub batches: bool,
+    /// The newest beat among the batches, ms since 1970 UTC; 0 without one.
     pub newest_ts: i64,
 }
 
@@ -82,12 +84,15 @@ impl Store {
         {
             let mut insert = Inserter::new(conn, *sealed_until)?;
             for batch in batches {
-                for &(series, value) in &batch.samples {
+                for (at, &(series, value)) in batch.samples.iter().enumerate() {
                     let id = dictionary.id(conn, series)?;
-                    insert.put(batch.ts, id, value)?;
+                    insert.put(batch.times.get(at).copied().unwrap_or(batch.ts), id, value)?;
                 }
+                written.batches = true;
                 written.samples[batch.source as usize] += batch.samples.len() as u64;
-                written.newest_ts = written.newest_ts.max(batch.ts);
+                if batch.source == Source::Collect {
+                    written.newest_ts = written.newest_ts.max(batch.ts);
+                }
             }
             let Taken { rows, refused, more } = inbox::take(conn, dictionary, &mut insert)?;
             written.samples[Source::Sql as usize] += rows;

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::open::wal_size;
 use super::{Limits, OpenError, Store, Times, repair};
 use crate::model::Clock;
-use crate::pipeline::{Batch, Board, Counters, Queue, Source};
+use crate::pipeline::{Batch, Board, Counters, Queue, Reason, Source};
 
 const SUBJECT: &str = "database";
 const SALVAGE: &str = "salvage";
@@ -215,8 +215,8 @@ fn count(s: &WriterSettings, written: &super::Written, start: Instant) {
     for source in Source::ALL {
         s.counters.stored(source, written.samples[source as usize]);
     }
-    s.counters.refused(Source::Sql, written.refused);
-    if written.newest_ts > 0 {
+    s.counters.lost(Source::Sql, Reason::SeriesLimit, written.refused);
+    if written.batches {
         s.counters.durable_ts.fetch_max(written.newest_ts, Relaxed);
         s.counters.commits.fetch_add(1, Relaxed);
         s.counters.commit_nanos.store(start.elapsed().as_nanos() as u64, Relaxed);

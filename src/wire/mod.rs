@@ -9,13 +9,19 @@
 //!   csv          key,timestamp,value
 //!   json         {"key": …, "timestamp": …, "value": …}, one a line or in an array
 //!   exposition   Prometheus text 0.0.4 and OpenMetrics 1.0
+//!   influx       measurement,tag=v field=1.5 time
+//!   graphite     path value time
+//!   remote_write the messages of Prometheus remote write
 //!   export       series and samples -> any of the three
 //! ```
 
 pub mod csv;
 mod export;
 pub mod exposition;
+pub mod graphite;
+pub mod influx;
 pub mod json;
+pub mod remote_write;
 mod shown;
 pub mod time;
 pub mod value;
