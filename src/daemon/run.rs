@@ -15,7 +15,7 @@ use super::{log, memory};
 use crate::config::Config;
 use crate::http;
 use crate::model::{Clock, Interval, SystemClock, parse_duration};
-use crate::pipeline::{Board, MAX_SAMPLES, Queue};
+use crate::pipeline::{Board, Intake, MAX_SAMPLES, Names, Queue};
 use crate::store::{Orders, Store, Writer, WriterSettings};
 
 /// How long the last commit may take once somebody wants us gone.
@@ -264,6 +264,14 @@ async fn start_http(daemon: &mut Daemon) {
         board: Arc::clone(&daemon.shared.board),
         counters: Arc::clone(&daemon.shared.counters),
         queue: Arc::clone(&daemon.shared.queue),
+        intake: Arc::new(Intake::new(
+            Arc::clone(&daemon.shared.registry),
+            Arc::clone(&daemon.shared.queue),
+            Arc::clone(&daemon.shared.counters),
+            Arc::new(Names::default()),
+            &daemon.system,
+        )),
+        desk: Arc::default(),
         clock: Arc::clone(&daemon.shared.clock),
         database: daemon.database.clone(),
         system: daemon.system.clone(),

@@ -1,10 +1,11 @@
-//! http: what the daemon serves: /metrics, /health, /api/status. A view: it reads what pipeline and
-//! store offer and changes nothing.
+//! http: what the daemon serves: /metrics, /health, /api/status; and what senders may bring. A view:
+//! it reads what pipeline and store offer, and hands what is pushed to the intake.
 
 mod connections;
 mod guard;
 mod health;
 mod metrics;
+mod push;
 mod status;
 
 use std::path::PathBuf;
@@ -16,10 +17,11 @@ use axum::response::IntoResponse;
 use axum::routing::get;
 
 use crate::model::{Clock, Registry};
-use crate::pipeline::{Board, Counters, Latest, Queue};
+use crate::pipeline::{Board, Counters, Intake, Latest, Queue};
 
 pub use connections::serve_on as serve_router;
 pub use guard::Hosts;
+pub use push::Desk;
 
 /// What the handlers look at.
 #[derive(Clone)]
@@ -34,6 +36,10 @@ pub struct State {
     pub counters: Arc<Counters>,
     /// What waits to be written.
     pub queue: Arc<Queue>,
+    /// Where what is pushed goes.
+    pub intake: Arc<Intake>,
+    /// What pushes share.
+    pub desk: Arc<Desk>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Where the database is.
@@ -59,6 +65,7 @@ pub fn router(state: State) -> Router {
         .route("/metrics", get(metrics::metrics))
         .route("/health", get(health::health))
         .route("/api/status", get(status::status))
+        .merge(push::routes())
         .fallback(not_found)
         .with_state(Arc::new(state))
         .layer(axum::middleware::from_fn(move |request, next| {
@@ -71,7 +78,9 @@ async fn index() -> impl IntoResponse {
     "plimsoll is collecting.\n\n\
      /metrics      every current value, for Prometheus and OpenMetrics scrapers\n\
      /health       is anything wrong?\n\
-     /api/status   the same values and more as JSON\n"
+     /api/status   the same values and more as JSON\n\n\
+     To send values in, POST to /api/push (JSON), /write (Influx), /api/v1/write\n\
+     (Prometheus remote write) or /metrics/job/NAME (Prometheus text).\n"
 }
 
 async fn not_found() -> impl IntoResponse {

@@ -8,6 +8,7 @@ mod http;
 mod io_errors;
 mod kill;
 mod oracle;
+mod push;
 mod refusals;
 mod sql;
 mod start;
