@@ -61,13 +61,15 @@ fn canonical(labels: &str) -> String {
 fn a_real_prometheus_hands_over_every_sample() {
     let folder = Folder::new();
     let daemon = folder.start(QUIET);
-    let own = port();
+    let (own, targets) = (port(), folder.join("targets.json"));
     let config = format!(
         "global:\n  scrape_interval: 250ms\n  scrape_timeout: 250ms\n\
-         scrape_configs:\n- job_name: self\n  static_configs:\n  - targets: ['127.0.0.1:{own}']\n\
+         scrape_configs:\n- job_name: self\n  file_sd_configs:\n  - files: ['{}']\n\
          remote_write:\n- url: http://{}/api/v1/write\n  queue_config:\n    batch_send_deadline: 200ms\n",
+        targets.display(),
         daemon.address()
     );
+    std::fs::write(&targets, format!("[{{\"targets\": [\"127.0.0.1:{own}\"]}}]")).expect("written");
     let path = folder.join("prometheus.yml");
     std::fs::write(&path, config).expect("written");
     let address = format!("127.0.0.1:{own}");
@@ -120,10 +122,7 @@ fn a_real_prometheus_hands_over_every_sample() {
     assert!(!said().contains("non-recoverable"), "{}", said());
     assert!(!said().contains("Failed to send batch"), "{}", said());
     // A target that goes away ends with stale markers, which have to survive.
-    std::fs::write(&path, std::fs::read_to_string(&path).expect("read").replace("self", "other"))
-        .expect("written");
-    let pid = rustix::process::Pid::from_raw(prometheus.0.id() as i32).expect("a pid");
-    rustix::process::kill_process(pid, rustix::process::Signal::HUP).expect("it runs");
+    std::fs::write(&targets, "[]").expect("written");
     eventually("stale markers", Duration::from_secs(30), || {
         let stale = samples(&daemon);
         let stale = stale
