@@ -8,6 +8,7 @@
 //!   window       any reader -> a bounded piece of its bytes (private)
 //!   csv          key,timestamp,value
 //!   json         {"key": …, "timestamp": …, "value": …}, one a line or in an array
+//!   statsd       name:1|c, DogStatsD, events, checks    -> values in place
 //!   exposition   Prometheus text 0.0.4 and OpenMetrics 1.0
 //!   export       series and samples -> any of the three
 //! ```
@@ -17,6 +18,7 @@ mod export;
 pub mod exposition;
 pub mod json;
 mod shown;
+pub mod statsd;
 pub mod time;
 pub mod value;
 mod window;
