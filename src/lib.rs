@@ -6,6 +6,7 @@
 //!   model      what a sample, a series, a key and a clock are; no I/O
 //!   wire       CSV, JSON, OpenMetrics, times <-> records; bytes in, values out
 //!   collect    /proc, /sys, statvfs -> readings            (one file a collector)
+//!   receive    sockets of senders -> lines; framing only
 //!   pipeline   the bounded queue between sources and store, the latest value of each series
 //!   store      the one SQLite file: schema, writer, readers
 //!   config     plimsoll.toml -> settings of the rooms
@@ -30,5 +31,6 @@ pub mod daemon;
 pub mod http;
 pub mod model;
 pub mod pipeline;
+pub mod receive;
 pub mod store;
 pub mod wire;
