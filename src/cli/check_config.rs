@@ -78,8 +78,12 @@ pub fn plan(config: &Config) -> String {
         row("burst", format!("when {}: every {interval} for {lasts}, {who}", burst.text));
     }
     match config.http.listen {
+        Some(address) if config.http.tls.is_some() => row("http", format!("https://{address}/")),
         Some(address) => row("http", format!("http://{address}/")),
         None => row("http", "off".into()),
+    }
+    if let Some(socket) = &config.http.socket {
+        row("", format!("and {}", socket.display()));
     }
     if !config.http.hosts.is_empty() {
         row("", format!("also as {}", config.http.hosts.join(", ")));

@@ -19,6 +19,7 @@ mod sql;
 mod status;
 mod status_text;
 mod table;
+mod token;
 pub mod uninstall;
 
 use std::io::{IsTerminal, Write};
@@ -75,6 +76,8 @@ enum Verb {
     Interval(interval::Args),
     /// Have a running plimsoll read its configuration again
     Reload(reload::Args),
+    /// Make, show and revoke tokens for senders and readers on other machines
+    Token(token::Args),
     /// Check a configuration file and show what it means
     CheckConfig(check_config::Args),
     /// Say how large the database will get
@@ -131,6 +134,7 @@ pub fn main() -> ExitCode {
         Some(Verb::Import(args)) => import::run(args, global),
         Some(Verb::Interval(args)) => interval::run(args, global),
         Some(Verb::Reload(args)) => reload::run(args, global),
+        Some(Verb::Token(args)) => token::run(args, global),
         Some(Verb::CheckConfig(args)) => check_config::run(args, global.config()),
         Some(Verb::Estimate(args)) => estimate::run(args, global),
         Some(Verb::Compact(args)) => compact::run(args, global),

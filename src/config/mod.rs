@@ -16,6 +16,7 @@ pub use condition::{Condition, Op};
 pub use error::{ConfigError, Content, Mistake};
 
 use crate::collect::{self, COLLECTORS};
+use crate::http::TlsSettings;
 use crate::model::{Interval, KeyFilter};
 use crate::store::Limits;
 
@@ -82,8 +83,14 @@ pub struct Burst {
 /// The page and the API.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Http {
-    /// Where it listens, always a loopback address; nothing: not at all.
+    /// Where it listens; nothing: not at all. Beyond the loopback only with TLS, or behind a proxy.
     pub listen: Option<SocketAddr>,
+    /// A unix socket where it listens too.
+    pub socket: Option<PathBuf>,
+    /// The certificate with which `listen` speaks TLS.
+    pub tls: Option<TlsSettings>,
+    /// Whether somebody else's TLS stands before it: everybody needs a token then.
+    pub behind_proxy: bool,
     /// Names by which a browser may ask for it beside the address itself; lower case, no port.
     pub hosts: Vec<String>,
 }

@@ -82,6 +82,10 @@ pub static DEVICES: &[Key] =
 pub static HTTP: &[Key] = &[
     key("listen", Shape::Text, r#""127.0.0.1:1876""#),
     key("hosts", Shape::Texts, r#"["monitor.example.org"]"#),
+    key("socket", Shape::Text, r#""/run/plimsoll/http.sock""#),
+    key("tls_cert", Shape::Text, r#""/etc/plimsoll/cert.pem""#),
+    key("tls_key", Shape::Text, r#""/etc/plimsoll/key.pem""#),
+    key("behind_proxy", Shape::Flag, "true"),
 ];
 
 /// In `[store]`.

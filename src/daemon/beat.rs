@@ -15,7 +15,7 @@ use super::schedule::{Due, Now, Schedule};
 use crate::collect::{CollectError, Collector, Entry};
 use crate::config::Config;
 use crate::model::{Clock, Interval, Recorder, Registry, SeriesRef};
-use crate::pipeline::{Batch, Board, Counters, Group, Latest, Queue, Source};
+use crate::pipeline::{Batch, Board, Counters, Group, Intake, Latest, Queue, Source};
 
 /// The job label of everything this machine measures of itself.
 pub const JOB: &str = "node";
@@ -27,6 +27,8 @@ pub struct Shared {
     pub registry: Arc<Registry>,
     /// Where readings go.
     pub queue: Arc<Queue>,
+    /// Where what senders bring goes.
+    pub intake: Arc<Intake>,
     /// Where they can be seen at once.
     pub latest: Arc<Latest>,
     /// Where it says what is wrong.

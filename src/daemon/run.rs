@@ -56,6 +56,7 @@ struct Daemon {
     ended: Arc<Notify>,
     config: Mutex<Arc<Config>>,
     http: Option<http::Hosts>,
+    secure: bool,
     listening: Option<std::net::SocketAddr>,
 }
 
@@ -71,10 +72,19 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
 
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let counters = Arc::default();
+    let registry = Arc::default();
     let queue = Arc::new(Queue::new(config.queue_ms, MAX_SAMPLES, Arc::clone(&counters)));
+    let intake = Intake::new(
+        Arc::clone(&registry),
+        Arc::clone(&queue),
+        Arc::clone(&counters),
+        Arc::new(Names::default()),
+        &system,
+    );
     let shared = Shared {
-        registry: Arc::default(),
+        registry,
         queue,
+        intake: Arc::new(intake),
         latest: Arc::default(),
         board: Arc::new(Board::new(Arc::clone(&clock))),
         counters,
@@ -124,6 +134,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         ended,
         config: Mutex::new(config),
         http: None,
+        secure: false,
         listening: None,
     }));
 
@@ -256,39 +267,99 @@ fn bind(address: std::net::SocketAddr) -> std::io::Result<tokio::net::TcpListene
 /// Without the page the main job still goes on; the board says so.
 async fn start_http(daemon: &mut Daemon) {
     let config = daemon.config.lock().unwrap_or_else(|e| e.into_inner()).http.clone();
-    let Some(address) = config.listen else { return };
+    if config.listen.is_none() && config.socket.is_none() {
+        return;
+    }
     let hosts = http::Hosts::new(config.hosts);
-    let state = http::State {
-        registry: Arc::clone(&daemon.shared.registry),
-        latest: Arc::clone(&daemon.shared.latest),
-        board: Arc::clone(&daemon.shared.board),
-        counters: Arc::clone(&daemon.shared.counters),
-        queue: Arc::clone(&daemon.shared.queue),
-        intake: Arc::new(Intake::new(
-            Arc::clone(&daemon.shared.registry),
-            Arc::clone(&daemon.shared.queue),
-            Arc::clone(&daemon.shared.counters),
-            Arc::new(Names::default()),
-            &daemon.system,
-        )),
+    let shared = &daemon.shared;
+    let tokens = Arc::new(http::tokens::Tokens::new(&daemon.database));
+    let router = http::router(http::State {
+        registry: Arc::clone(&shared.registry),
+        latest: Arc::clone(&shared.latest),
+        board: Arc::clone(&shared.board),
+        counters: Arc::clone(&shared.counters),
+        queue: Arc::clone(&shared.queue),
+        intake: Arc::clone(&shared.intake),
         desk: Arc::default(),
-        clock: Arc::clone(&daemon.shared.clock),
+        clock: Arc::clone(&shared.clock),
         database: daemon.database.clone(),
         system: daemon.system.clone(),
         started: daemon.started,
         hosts: hosts.clone(),
+        access: http::Access::new(
+            Arc::clone(&tokens),
+            config.behind_proxy,
+            Arc::clone(&shared.board),
+        ),
+    });
+    let fail = |what: String| shared.board.fail(HTTP, what);
+    if let Some(path) = &config.socket {
+        match bind_unix(path) {
+            Ok(listener) => {
+                let listener = http::Listener::Unix(listener);
+                tokio::spawn(http::serve(listener, router.clone()));
+                daemon.http = Some(hosts.clone());
+            }
+            Err(e) => fail(format!("cannot listen on {}: {e}", path.display())),
+        }
+    }
+    let Some(address) = config.listen else { return };
+    let tls = match config.tls.map(|t| http::Tls::load(&t, Arc::clone(&shared.board))).transpose() {
+        Ok(tls) => tls,
+        Err(e) => return fail(format!("cannot speak TLS: {e}; nothing listens on {address}")),
     };
+    daemon.secure = tls.is_some();
     match bind(address) {
         Ok(listener) => {
             daemon.listening = listener.local_addr().ok();
             daemon.http = Some(hosts);
-            tokio::spawn(http::serve(listener, state));
+            let board = Arc::clone(&shared.board);
+            tokio::spawn(async move {
+                // The place is taken, but nobody is let in whom no token could tell apart.
+                if !address.ip().to_canonical().is_loopback() {
+                    wait_for_token(&tokens, &board, address).await;
+                }
+                http::serve(http::Listener::Tcp(listener, tls), router).await;
+            });
         }
-        Err(e) => daemon.shared.board.fail(
-            "http",
-            format!("cannot listen on {address}: {e}; collecting goes on without (set [http] listen to another address)"),
-        ),
+        Err(e) => fail(format!(
+            "cannot listen on {address}: {e}; collecting goes on without (set [http] listen to another address)"
+        )),
     }
+}
+
+const HTTP: &str = "http";
+
+/// Until there is a token, and as long as it cannot be read.
+async fn wait_for_token(
+    tokens: &http::tokens::Tokens,
+    board: &Board,
+    address: std::net::SocketAddr,
+) {
+    loop {
+        match tokens.any() {
+            Ok(true) => return board.ok(HTTP),
+            Ok(false) => board.fail(
+                HTTP,
+                format!("{address} is not served before there is a token: plimsoll token add NAME --scope read"),
+            ),
+            Err(e) => board.fail(HTTP, e.to_string()),
+        }
+        tokio::time::sleep(Duration::from_secs(2)).await;
+    }
+}
+
+fn bind_unix(path: &Path) -> std::io::Result<tokio::net::UnixListener> {
+    use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+    match std::fs::symlink_metadata(path) {
+        // A leftover: whoever still listens there would hold the database's lock, too.
+        Ok(m) if m.file_type().is_socket() => std::fs::remove_file(path)?,
+        Ok(_) => return Err(std::io::Error::other("this is something else than a socket")),
+        Err(_) => {}
+    }
+    let listener = tokio::net::UnixListener::bind(path)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))?;
+    Ok(listener)
 }
 
 impl Daemon {
@@ -302,7 +373,8 @@ impl Daemon {
         tracing::info!("collecting {}", describe_collectors(&config));
         match self.listening {
             Some(address) => {
-                tracing::info!("listening  http://{address}  (/metrics, /health, /api/status)")
+                let scheme = if self.secure { "https" } else { "http" };
+                tracing::info!("listening  {scheme}://{address}  (/metrics, /health, /api/status)")
             }
             None => tracing::info!("listening  nowhere (no HTTP)"),
         }
@@ -393,6 +465,9 @@ impl Daemon {
             ("db", old.db == new.db),
             ("system", old.system == new.system),
             ("http.listen", old.http.listen == new.http.listen),
+            ("http.socket", old.http.socket == new.http.socket),
+            ("http.tls_cert", old.http.tls == new.http.tls),
+            ("http.behind_proxy", old.http.behind_proxy == new.http.behind_proxy),
             ("store.queue", old.queue_ms == new.queue_ms),
         ] {
             if !same {

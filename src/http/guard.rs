@@ -9,6 +9,12 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
+use super::access::Access;
+
+/// Marks what came by the unix socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Unix;
+
 /// The names that are answered to, beside the loopback's own.
 #[derive(Debug, Clone, Default)]
 pub struct Hosts(Arc<RwLock<Vec<String>>>);
@@ -42,10 +48,17 @@ impl Hosts {
     }
 }
 
-/// Refuses strangers' names, and puts the security headers on every answer.
-pub(super) async fn check(hosts: &Hosts, request: Request, next: Next) -> Response {
+/// Refuses strangers' names, and strangers, and puts the security headers on every answer.
+pub(super) async fn check(
+    hosts: &Hosts,
+    access: &Access,
+    request: Request,
+    next: Next,
+) -> Response {
     let mut names = request.headers().get_all(header::HOST).iter();
     let known = match (names.next(), names.next()) {
+        // No page is brought to a unix socket, and clients put there whatever they like.
+        (Some(_), None) if request.extensions().get() == Some(&Unix) => true,
         (Some(host), None) => host.to_str().is_ok_and(|h| hosts.answer_to(h)),
         _ => false,
     };
@@ -56,7 +69,10 @@ pub(super) async fn check(hosts: &Hosts, request: Request, next: Next) -> Respon
         let why = "pages of other sites may not send anything here\n";
         (StatusCode::FORBIDDEN, why).into_response()
     } else {
-        next.run(request).await
+        match access.check(&request) {
+            Ok(()) => next.run(request).await,
+            Err(refusal) => refusal,
+        }
     };
     let headers = response.headers_mut();
     for (name, value) in [

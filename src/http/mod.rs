@@ -1,12 +1,16 @@
 //! http: what the daemon serves: /metrics, /health, /api/status; and what senders may bring. A view:
 //! it reads what pipeline and store offer, and hands what is pushed to the intake.
 
+mod access;
+mod base64;
 mod connections;
 mod guard;
 mod health;
 mod metrics;
 mod push;
 mod status;
+mod tls;
+pub mod tokens;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -19,9 +23,11 @@ use axum::routing::get;
 use crate::model::{Clock, Registry};
 use crate::pipeline::{Board, Counters, Intake, Latest, Queue};
 
-pub use connections::serve_on as serve_router;
+pub use access::Access;
+pub use connections::Listener;
 pub use guard::Hosts;
 pub use push::Desk;
+pub use tls::{Tls, TlsSettings};
 
 /// What the handlers look at.
 #[derive(Clone)]
@@ -50,16 +56,18 @@ pub struct State {
     pub started: i64,
     /// Which Host headers are answered.
     pub hosts: Hosts,
+    /// Who may do what.
+    pub access: Access,
 }
 
 /// Answers on the socket until the runtime ends.
-pub async fn serve(listener: tokio::net::TcpListener, state: State) {
-    connections::serve_on(listener, router(state)).await;
+pub async fn serve(listener: Listener, router: Router) {
+    connections::serve_on(listener, router).await;
 }
 
 /// Every route, behind the guard.
 pub fn router(state: State) -> Router {
-    let hosts = state.hosts.clone();
+    let (hosts, access) = (state.hosts.clone(), state.access.clone());
     Router::new()
         .route("/", get(index))
         .route("/metrics", get(metrics::metrics))
@@ -69,8 +77,8 @@ pub fn router(state: State) -> Router {
         .fallback(not_found)
         .with_state(Arc::new(state))
         .layer(axum::middleware::from_fn(move |request, next| {
-            let hosts = hosts.clone();
-            async move { guard::check(&hosts, request, next).await }
+            let (hosts, access) = (hosts.clone(), access.clone());
+            async move { guard::check(&hosts, &access, request, next).await }
         }))
 }
 

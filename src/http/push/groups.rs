@@ -14,7 +14,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::MethodRouter;
 
 use super::{Failure, Unpacked, receive, take};
-use crate::http::State;
+use crate::http::{State, base64};
 use crate::model::{Kind, SeriesRef};
 use crate::pipeline::{Origin, Source};
 use crate::wire::About;
@@ -130,7 +130,7 @@ fn labels(path: &str) -> Result<Labels, Failure> {
     while let Some(name) = parts.next() {
         let value = parts.next().ok_or_else(not_found)?;
         let (name, value) = match name.strip_suffix("@base64") {
-            Some(name) => (name, base64(value)),
+            Some(name) => (name, base64::decode(value)),
             None => (name, percent(value)),
         };
         let value = value.and_then(|bytes| String::from_utf8(bytes).ok()).ok_or_else(|| {
@@ -171,29 +171,6 @@ fn percent(text: &str) -> Option<Vec<u8>> {
         });
     }
     Some(out)
-}
-
-/// With the alphabet for URLs or the other one, padded or not; `=` alone is nothing.
-fn base64(text: &str) -> Option<Vec<u8>> {
-    let mut out = Vec::with_capacity(text.len() * 3 / 4);
-    let (mut bits, mut held) = (0u32, 0);
-    for byte in text.trim_end_matches('=').bytes() {
-        let six = match byte {
-            b'A'..=b'Z' => byte - b'A',
-            b'a'..=b'z' => byte - b'a' + 26,
-            b'0'..=b'9' => byte - b'0' + 52,
-            b'-' | b'+' => 62,
-            b'_' | b'/' => 63,
-            _ => return None,
-        };
-        bits = bits << 6 | u32::from(six);
-        held += 6;
-        if held >= 8 {
-            held -= 8;
-            out.push((bits >> held) as u8);
-        }
-    }
-    (held < 6).then_some(out)
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! What senders bring over HTTP ends in the file, or in an answer that says why not.
 
+mod access;
 mod prometheus;
 
 use std::io::Write;
