@@ -13,6 +13,7 @@ pub mod install;
 mod interval;
 mod manual;
 mod reload;
+mod send;
 pub mod service;
 mod show;
 mod sql;
@@ -72,6 +73,8 @@ enum Verb {
     Export(export::Args),
     /// Read samples in from CSV, JSON or OpenMetrics files
     Import(import::Args),
+    /// Send a value in, or lines of values from standard input
+    Send(send::Args),
     /// Show or change how often a running plimsoll reads
     Interval(interval::Args),
     /// Have a running plimsoll read its configuration again
@@ -132,6 +135,7 @@ pub fn main() -> ExitCode {
         Some(Verb::Sql(args)) => sql::run(args, global),
         Some(Verb::Export(args)) => export::run(args, global),
         Some(Verb::Import(args)) => import::run(args, global),
+        Some(Verb::Send(args)) => send::run(args, global),
         Some(Verb::Interval(args)) => interval::run(args, global),
         Some(Verb::Reload(args)) => reload::run(args, global),
         Some(Verb::Token(args)) => token::run(args, global),

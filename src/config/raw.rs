@@ -78,6 +78,10 @@ pub static FILESYSTEM: &[Key] = &[
 pub static DEVICES: &[Key] =
     &[INTERVAL, ENABLED, key("exclude_devices", Shape::Texts, r#"["veth*"]"#)];
 
+/// In `[collect.textfile]`.
+pub static TEXTFILE: &[Key] =
+    &[INTERVAL, ENABLED, key("dir", Shape::Text, r#""/var/lib/plimsoll/textfile""#)];
+
 /// In `[http]`.
 pub static HTTP: &[Key] = &[
     key("listen", Shape::Text, r#""127.0.0.1:1876""#),
@@ -113,6 +117,7 @@ pub static SECTIONS: &[(&str, &[Key])] = &[
     ("collect.filesystem", FILESYSTEM),
     ("collect.diskstats", DEVICES),
     ("collect.netdev", DEVICES),
+    ("collect.textfile", TEXTFILE),
     ("http", HTTP),
     ("store", STORE),
     ("burst", BURST),
@@ -123,6 +128,7 @@ pub fn collector_keys(name: &str) -> &'static [Key] {
     match name {
         "filesystem" => FILESYSTEM,
         "diskstats" | "netdev" => DEVICES,
+        "textfile" => TEXTFILE,
         _ => COLLECTOR,
     }
 }

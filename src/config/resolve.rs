@@ -266,6 +266,7 @@ impl Resolver<'_> {
                     }
                     "diskstats" => settings.exclude_disks = self.globs(&own, "exclude_devices"),
                     "netdev" => settings.exclude_interfaces = self.globs(&own, "exclude_devices"),
+                    "textfile" => settings.textfiles = self.path(&own, "dir"),
                     _ => {}
                 }
             }

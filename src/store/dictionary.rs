@@ -78,7 +78,8 @@ impl Dictionary {
     }
 }
 
-fn find_or_make(conn: &Connection, series: &Series) -> Result<i64, SqlError> {
+/// The row of a series; made if it is new.
+pub(super) fn find_or_make(conn: &Connection, series: &Series) -> Result<i64, SqlError> {
     let Identity { system, job, name, labels } = &series.identity;
     let system_id = match system {
         None => 1,

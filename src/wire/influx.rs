@@ -70,7 +70,7 @@ pub struct Reader<R> {
 
 /// A line taken apart; its buffers stay for the next one.
 #[derive(Default)]
-struct Point {
+pub(super) struct Point {
     name: String,
     /// `{tag="v",…}`, or nothing.
     labels: String,
@@ -82,7 +82,7 @@ struct Point {
 }
 
 /// Why a line was not understood.
-enum Odd {
+pub(super) enum Odd {
     /// A string goes on, maybe on the next line.
     Open,
     Because(String),
@@ -155,43 +155,56 @@ impl<R: Read> Reader<R> {
 impl<R: Read> Records for Reader<R> {
     fn next(&mut self, record: &mut Record) -> Option<Result<(), LineError>> {
         loop {
-            let from = match self.next.checked_sub(1) {
-                Some(before) => self.point.fields.get(before).map_or(0, |(end, _)| *end),
-                None => 0,
-            };
-            let Some((end, value)) = self.point.fields.get(self.next).copied() else {
-                self.next = 0;
-                match self.line() {
-                    Some(Ok(())) => continue,
-                    other => {
-                        self.point.fields.clear();
-                        return other;
+            match self.point.field(self.next, record) {
+                Some(is_number) => {
+                    self.next += 1;
+                    if is_number {
+                        return Some(Ok(()));
+                    }
+                    self.texts += 1;
+                }
+                None => {
+                    self.next = 0;
+                    match self.line() {
+                        Some(Ok(())) => {}
+                        other => {
+                            self.point.fields.clear();
+                            return other;
+                        }
                     }
                 }
-            };
-            self.next += 1;
-            let Some(value) = value else {
-                self.texts += 1;
-                continue;
-            };
-            let field = self.point.names.get(from..end).unwrap_or_default();
-            record.key.clear();
-            record.key.push_str(&self.point.name);
-            if field != "value" {
-                record.key.push('_');
-                record.key.push_str(field);
             }
-            record.key.push_str(&self.point.labels);
-            record.ts = self.point.ts;
-            record.value = value;
-            return Some(Ok(()));
         }
     }
 }
 
 impl Point {
+    /// Puts a field, counted from 0, into a record. False: it is text; `None`: there are no more.
+    pub(super) fn field(&self, number: usize, record: &mut Record) -> Option<bool> {
+        let (end, value) = self.fields.get(number).copied()?;
+        let Some(value) = value else { return Some(false) };
+        let before = number.checked_sub(1).and_then(|before| self.fields.get(before));
+        let from = before.map_or(0, |(end, _)| *end);
+        let field = self.names.get(from..end).unwrap_or_default();
+        record.key.clear();
+        record.key.push_str(&self.name);
+        if field != "value" {
+            record.key.push('_');
+            record.key.push_str(field);
+        }
+        record.key.push_str(&self.labels);
+        record.ts = self.ts;
+        record.value = value;
+        Some(true)
+    }
+
     /// Whether the line is a point; a blank one and a comment are not.
-    fn parse(&mut self, line: &str, precision: Precision, now_ms: i64) -> Result<bool, Odd> {
+    pub(super) fn parse(
+        &mut self,
+        line: &str,
+        precision: Precision,
+        now_ms: i64,
+    ) -> Result<bool, Odd> {
         let Self { name, labels, names, fields, ts } = self;
         for text in [&mut *name, labels, names] {
             text.clear();

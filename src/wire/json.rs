@@ -31,7 +31,7 @@ pub struct Reader<R> {
 }
 
 /// What the last object said about its series.
-struct Said {
+pub(super) struct Said {
     anything: bool,
     kind: Kind,
     unit: String,
@@ -39,8 +39,13 @@ struct Said {
 }
 
 impl Said {
-    fn nothing() -> Self {
+    pub(super) fn nothing() -> Self {
         Self { anything: false, kind: Kind::Gauge, unit: String::new(), help: String::new() }
+    }
+
+    pub(super) fn about(&self) -> Option<About<'_>> {
+        let Self { anything, kind, unit, help } = self;
+        anything.then(|| About { kind: *kind, unit, help })
     }
 }
 
@@ -156,8 +161,7 @@ impl<R: Read> Records for Reader<R> {
     }
 
     fn about(&self) -> Option<About<'_>> {
-        let Said { anything, kind, unit, help } = &self.said;
-        anything.then(|| About { kind: *kind, unit, help })
+        self.said.about()
     }
 }
 
@@ -181,7 +185,8 @@ fn take(object: &[u8], record: &mut Record) -> Result<(), String> {
     Ok(())
 }
 
-fn take_pushed(
+/// Reads one object that was pushed.
+pub(super) fn take_pushed(
     object: &[u8],
     now_ms: i64,
     record: &mut Record,
@@ -525,8 +530,8 @@ mod tests {
             (r#"{"key":"a","value":1}"#, "a 7000 1 None"),
             (r#"{"key":"a","value":1,"timestamp":null}"#, "a 7000 1 None"),
             (
-                r#"{"key":"a","value":1,"timestamp":5,"labels":{"b":"c\"},"instance":"web1","job":"x"}"#,
-                r#"a{b="c\",instance="web1",job="x"} 5000 1 None"#,
+                r#"{"key":"a","value":1,"timestamp":5,"labels":{"b":"c\\"},"instance":"web1","job":"x"}"#,
+                r#"a{b="c\\",instance="web1",job="x"} 5000 1 None"#,
             ),
             (r#"{"key":"a{b=\"c\"}","value":1,"job":"x"}"#, r#"a{b="c",job="x"} 7000 1 None"#),
             (

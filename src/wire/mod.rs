@@ -13,6 +13,7 @@
 //!   influx       measurement,tag=v field=1.5 time
 //!   graphite     path value time
 //!   remote_write the messages of Prometheus remote write
+//!   mixed        lines of any of these, each recognised by its look
 //!   export       series and samples -> any of the three
 //! ```
 
@@ -22,6 +23,7 @@ pub mod exposition;
 pub mod graphite;
 pub mod influx;
 pub mod json;
+pub mod mixed;
 pub mod remote_write;
 mod shown;
 pub mod statsd;

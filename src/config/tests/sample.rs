@@ -33,6 +33,7 @@ fn what_it_shows_are_the_defaults() {
     assert_eq!(shown.db.take(), Some("/var/lib/plimsoll/metrics.sqlite".into()));
     assert_eq!(shown.system.take().as_deref(), Some("web1"));
     assert!(shown.http.socket.take().is_some() && shown.http.tls.take().is_some());
+    assert!(shown.collect.textfiles.take().is_some());
     assert_eq!(shown.bursts.len(), 1);
     shown.bursts.clear();
     assert_eq!(format!("{shown:?}"), format!("{:?}", defaults(&KNOWN)));

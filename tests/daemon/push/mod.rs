@@ -2,6 +2,7 @@
 
 mod access;
 mod prometheus;
+mod send;
 
 use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
