@@ -250,6 +250,7 @@ impl Beater {
             self.spare = self.shared.queue.push(Batch {
                 source: Source::Collect,
                 ts: moment[0].ts,
+                arrived: moment[0].ts,
                 samples,
             });
         }

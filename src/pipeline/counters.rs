@@ -9,17 +9,20 @@ pub enum Source {
     Collect,
     /// `INSERT INTO metrics`, and everything else that comes by the inbox.
     Sql,
+    /// Senders of statsd and DogStatsD.
+    Statsd,
 }
 
 impl Source {
     /// Every source, in the order of their counters.
-    pub const ALL: [Source; 2] = [Source::Collect, Source::Sql];
+    pub const ALL: [Source; 3] = [Source::Collect, Source::Sql, Source::Statsd];
 
     /// The label's value.
     pub fn name(self) -> &'static str {
         match self {
             Source::Collect => "collect",
             Source::Sql => "sql",
+            Source::Statsd => "statsd",
         }
     }
 }
@@ -30,6 +33,8 @@ pub struct Counters {
     stored: [AtomicU64; Source::ALL.len()],
     queue_full: [AtomicU64; Source::ALL.len()],
     series_limit: [AtomicU64; Source::ALL.len()],
+    /// Events pushed out of a full queue.
+    pub events_dropped: AtomicU64,
     /// Ticks that were due while another was still running or the machine was asleep.
     pub ticks_skipped: AtomicU64,
     /// Transactions committed.

@@ -1,18 +1,22 @@
 //! pipeline: the one queue in front of the store.
 //!
-//! Bound: age (what the config says, 15 minutes by default) and [`MAX_SAMPLES`]. Policy: the oldest
-//! batch goes first, because the newest is what an operator with a full disk looks at. Counter:
-//! `plimsoll_samples_dropped_total{reason="queue_full"}`.
+//! Bound: age (what the config says, 15 minutes by default) and [`MAX_SAMPLES`]. Policy: what came
+//! first goes first, because the newest is what an operator with a full disk looks at. Counter:
+//! `plimsoll_samples_dropped_total{reason="queue_full"}`. Events wait beside the samples, up to
+//! [`MAX_EVENTS`]; beyond it new ones are refused, and whoever brought them counts.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use super::{Counters, Source};
-use crate::model::SeriesRef;
+use crate::model::{Event, SeriesRef};
 
 /// 64 MB: what a machine with a full disk may spend on waiting samples, whatever the config says.
 pub const MAX_SAMPLES: usize = 4_000_000;
+
+/// Events that wait for the disk.
+pub const MAX_EVENTS: usize = 1_000;
 
 /// The readings of one moment.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,6 +25,9 @@ pub struct Batch {
     pub source: Source,
     /// Milliseconds since 1970 UTC.
     pub ts: i64,
+    /// When it came, by plimsoll's own clock, in the same unit: by that it ages. A sender may name
+    /// any moment.
+    pub arrived: i64,
     /// Series and value.
     pub samples: Vec<(SeriesRef, f64)>,
 }
@@ -38,6 +45,7 @@ pub struct Queue {
 #[derive(Debug, Default)]
 struct State {
     batches: VecDeque<Batch>,
+    events: Vec<Event>,
     samples: usize,
     closed: bool,
     nudged: bool,
@@ -58,7 +66,7 @@ impl Queue {
     /// Queues a batch; never waits. The buffer to fill for the next one comes back.
     pub fn push(&self, batch: Batch) -> Vec<(SeriesRef, f64)> {
         let mut state = self.lock();
-        let newest = batch.ts;
+        let newest = batch.arrived;
         state.samples += batch.samples.len();
         state.batches.push_back(batch);
         self.trim(&mut state, newest);
@@ -68,10 +76,38 @@ impl Queue {
         spare
     }
 
+    /// Queues an event; never waits. False: there are too many, and it is lost.
+    #[must_use]
+    pub fn push_event(&self, event: Event) -> bool {
+        let mut state = self.lock();
+        let room = state.events.len() < MAX_EVENTS;
+        if room {
+            state.events.push(event);
+            drop(state);
+            self.wake.notify_one();
+        }
+        room
+    }
+
+    /// The events that wait.
+    pub fn take_events(&self) -> Vec<Event> {
+        std::mem::take(&mut self.lock().events)
+    }
+
+    /// Puts events back that could not be written, in front.
+    pub fn give_back_events(&self, mut events: Vec<Event>) {
+        let mut state = self.lock();
+        events.append(&mut state.events);
+        let lost = events.len().saturating_sub(MAX_EVENTS);
+        self.counters.events_dropped.fetch_add(lost as u64, std::sync::atomic::Ordering::Relaxed);
+        events.drain(..lost);
+        state.events = events;
+    }
+
     fn trim(&self, state: &mut State, newest: i64) {
         while state.batches.len() > 1
             && (state.samples > self.max_samples
-                || state.batches.front().is_some_and(|b| newest - b.ts > self.max_age_ms))
+                || state.batches.front().is_some_and(|b| newest - b.arrived > self.max_age_ms))
         {
             if let Some(old) = state.batches.pop_front() {
                 state.samples -= old.samples.len();
@@ -84,7 +120,11 @@ impl Queue {
     /// nudges, or the time has come. False: closed and empty.
     pub fn take(&self, into: &mut Vec<Batch>, until: Instant) -> bool {
         let mut state = self.lock();
-        while state.batches.is_empty() && !state.closed && !std::mem::take(&mut state.nudged) {
+        while state.batches.is_empty()
+            && state.events.is_empty()
+            && !state.closed
+            && !std::mem::take(&mut state.nudged)
+        {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return true;
@@ -96,7 +136,7 @@ impl Queue {
         }
         state.samples = 0;
         into.extend(state.batches.drain(..));
-        !(into.is_empty() && state.closed)
+        !(into.is_empty() && state.events.is_empty() && state.closed)
     }
 
     /// Puts batches that could not be written back in front, oldest first, within the bounds.
@@ -106,7 +146,7 @@ impl Queue {
             state.samples += batch.samples.len();
             state.batches.push_front(batch);
         }
-        let newest = state.batches.back().map_or(0, |b| b.ts);
+        let newest = state.batches.back().map_or(0, |b| b.arrived);
         self.trim(&mut state, newest);
     }
 
@@ -162,7 +202,12 @@ mod tests {
     use super::*;
 
     fn batch(ts: i64, samples: usize) -> Batch {
-        Batch { source: Source::Collect, ts, samples: vec![(SeriesRef(0), 1.0); samples] }
+        Batch {
+            source: Source::Collect,
+            ts,
+            arrived: ts,
+            samples: vec![(SeriesRef(0), 1.0); samples],
+        }
     }
 
     fn drain(queue: &Queue) -> Vec<i64> {

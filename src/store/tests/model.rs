@@ -104,7 +104,7 @@ impl Life {
             self.truth.insert((*i, ts), value);
             samples.push((self.series[*i], value));
         }
-        let batch = Batch { source: Source::Collect, ts, samples };
+        let batch = Batch { source: Source::Collect, ts, arrived: ts, samples };
         self.store().commit(&[batch]).expect("commits");
     }
 
