@@ -5,6 +5,7 @@ mod condition;
 mod error;
 mod raw;
 mod resolve;
+mod statsd;
 #[cfg(test)]
 mod tests;
 
@@ -17,6 +18,8 @@ pub use error::{ConfigError, Content, Mistake};
 
 use crate::collect::{self, COLLECTORS};
 use crate::model::{Interval, KeyFilter};
+use crate::pipeline;
+use crate::receive;
 use crate::store::Limits;
 
 /// Every key with its default and what it means; what `plimsoll install` writes.
@@ -49,6 +52,8 @@ pub struct Config {
     pub bursts: Vec<Burst>,
     /// The page and the API.
     pub http: Http,
+    /// What statsd senders send.
+    pub statsd: Statsd,
     /// For how long beats wait in memory when the disk takes no more, in milliseconds.
     pub queue_ms: i64,
     /// How much the database keeps.
@@ -86,6 +91,15 @@ pub struct Http {
     pub listen: Option<SocketAddr>,
     /// Names by which a browser may ask for it beside the address itself; lower case, no port.
     pub hosts: Vec<String>,
+}
+
+/// What statsd senders send.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Statsd {
+    /// Where they send it.
+    pub receive: receive::Settings,
+    /// What becomes of it.
+    pub gather: pipeline::statsd::Settings,
 }
 
 impl Default for Config {

@@ -4,6 +4,7 @@
 //! ```text
 //!   beat thread    sleeps, reads collectors -> queue, latest
 //!   store thread   queue -> SQLite
+//!   statsd thread  sockets -> queue, latest
 //!   main thread    signals, control socket, HTTP, watchdog (one single-threaded runtime)
 //! ```
 
@@ -16,6 +17,7 @@ mod memory;
 mod own;
 mod run;
 mod schedule;
+mod statsd;
 
 pub use beat::Rate;
 pub use run::{Options, host_name, run};

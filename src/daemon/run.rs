@@ -11,10 +11,10 @@ use tokio::sync::{Notify, oneshot};
 
 use super::beat::{Beat, Command, Rate, Shared};
 use super::control::{self, Request, Response};
-use super::{log, memory};
+use super::{log, memory, statsd};
 use crate::config::Config;
 use crate::http;
-use crate::model::{Clock, Interval, SystemClock, parse_duration};
+use crate::model::{Clock, Interval, SystemClock, format_duration, parse_duration};
 use crate::pipeline::{Board, MAX_SAMPLES, Queue};
 use crate::store::{Orders, Store, Writer, WriterSettings};
 
@@ -72,12 +72,13 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let counters = Arc::default();
     let queue = Arc::new(Queue::new(config.queue_ms, MAX_SAMPLES, Arc::clone(&counters)));
-    let shared = Shared {
+    let mut shared = Shared {
         registry: Arc::default(),
         queue,
         latest: Arc::default(),
         board: Arc::new(Board::new(Arc::clone(&clock))),
         counters,
+        statsd: statsd::Watch::default(),
         clock,
     };
     let ended = Arc::new(Notify::new());
@@ -85,6 +86,8 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     orders.keep(config.limits);
     let (store, full) = Store::open_or_wait(&database, &system, Arc::clone(&shared.registry))?;
     let newest = store.newest_ts();
+    let (watch, receiver) = statsd::open(&config.statsd, &shared, &store);
+    shared.statsd = watch;
     let writer = Writer::spawn(
         store,
         full,
@@ -109,6 +112,11 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     )
     .context("cannot start the beat thread")?;
 
+    let reader = receiver
+        .map(|receiver| receiver.start(Ending(Arc::clone(&ended))))
+        .transpose()
+        .context("cannot start the statsd thread")?;
+
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -130,7 +138,12 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     let _unused = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     beat.tell(Command::Stop);
     let deadline = Instant::now() + FAREWELL;
-    wait_until(deadline - FAREWELL / 2, || thread.is_finished());
+    if let Some(reader) = &reader {
+        reader.stop();
+    }
+    wait_until(deadline - FAREWELL / 2, || {
+        thread.is_finished() && reader.as_ref().is_none_or(|r| r.is_finished())
+    });
     shared.queue.close();
     wait_until(deadline, || writer.is_finished());
     let _unused = std::fs::remove_file(control::socket_path(&database));
@@ -143,6 +156,10 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     anyhow::ensure!(
         !thread.is_finished() || thread.join().is_ok(),
         "the beat thread panicked; please report this"
+    );
+    anyhow::ensure!(
+        reader.is_none_or(|r| !r.is_finished() || r.join().is_ok()),
+        "the statsd thread panicked; please report this"
     );
     match writer.join() {
         Ok(0) => {}
@@ -298,6 +315,11 @@ impl Daemon {
             }
             None => tracing::info!("listening  nowhere (no HTTP)"),
         }
+        let statsd = &self.shared.statsd;
+        if !statsd.places.is_empty() {
+            let every = format_duration(config.statsd.gather.flush_ms);
+            tracing::info!("statsd     {}, written every {every}", statsd.places.join(", "));
+        }
     }
 
     async fn answer(&self, request: Request) -> Response {
@@ -386,6 +408,7 @@ impl Daemon {
             ("system", old.system == new.system),
             ("http.listen", old.http.listen == new.http.listen),
             ("store.queue", old.queue_ms == new.queue_ms),
+            ("statsd", old.statsd == new.statsd),
         ] {
             if !same {
                 said.push_str(&format!("\nthe new `{what}` takes effect at the next start"));

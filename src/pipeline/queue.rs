@@ -89,6 +89,11 @@ impl Queue {
         room
     }
 
+    /// Whether events wait.
+    pub fn has_events(&self) -> bool {
+        !self.lock().events.is_empty()
+    }
+
     /// The events that wait.
     pub fn take_events(&self) -> Vec<Event> {
         std::mem::take(&mut self.lock().events)

@@ -2,8 +2,10 @@
 
 use rusqlite::{CachedStatement, Connection};
 
+use super::events;
 use super::inbox::{self, Taken};
 use super::{SqlError, Store, to_sql};
+use crate::model::Event;
 use crate::pipeline::{Batch, Source};
 
 /// Of two samples of one series in one millisecond the later write wins.
@@ -53,14 +55,19 @@ pub struct Written {
     pub refused: u64,
     /// Whether the inbox held more than one step takes.
     pub more: bool,
-    /// The newest moment among the batches, ms since 1970 UTC; 0 without one.
+    /// When the newest of the batches came, ms since 1970 UTC; 0 without one.
     pub newest_ts: i64,
 }
 
 impl Store {
     /// Writes everything in one transaction; after an error nothing of it is in the database.
     pub fn commit(&mut self, batches: &[Batch]) -> Result<Written, SqlError> {
-        let written = self.write(batches);
+        self.commit_all(batches, &[])
+    }
+
+    /// The same with what happened meanwhile.
+    pub fn commit_all(&mut self, batches: &[Batch], events: &[Event]) -> Result<Written, SqlError> {
+        let written = self.write(batches, events);
         if written.is_err() {
             self.dictionary.forget();
             if !self.conn.is_autocommit() {
@@ -72,9 +79,9 @@ impl Store {
         written
     }
 
-    fn write(&mut self, batches: &[Batch]) -> Result<Written, SqlError> {
+    fn write(&mut self, batches: &[Batch], events: &[Event]) -> Result<Written, SqlError> {
         let Self { conn, dictionary, sealed_until, upkeep, .. } = self;
-        if batches.is_empty() && !inbox::waiting(conn)? {
+        if batches.is_empty() && events.is_empty() && !inbox::waiting(conn)? {
             return Ok(Written::default());
         }
         let mut written = Written::default();
@@ -87,8 +94,9 @@ impl Store {
                     insert.put(batch.ts, id, value)?;
                 }
                 written.samples[batch.source as usize] += batch.samples.len() as u64;
-                written.newest_ts = written.newest_ts.max(batch.ts);
+                written.newest_ts = written.newest_ts.max(batch.arrived);
             }
+            events::write(conn, events)?;
             let Taken { rows, refused, more } = inbox::take(conn, dictionary, &mut insert)?;
             written.samples[Source::Sql as usize] += rows;
             written.refused = refused;

@@ -170,9 +170,14 @@ impl Folder {
         self.join("metrics.sqlite")
     }
 
-    /// Writes the configuration.
+    /// Writes the configuration. Only one daemon of a machine can have statsd's port, so these go
+    /// without it, unless a test is about it.
     pub fn configure(&self, text: &str) -> PathBuf {
         let path = self.join("plimsoll.toml");
+        let mut text = text.to_owned();
+        if !text.contains("[statsd]") {
+            text.push_str("\n[statsd]\nlisten = \"off\"\n");
+        }
         std::fs::write(&path, text).expect("the folder can be written");
         path
     }
