@@ -11,6 +11,7 @@ mod oracle;
 mod refusals;
 mod sql;
 mod start;
+mod statsd;
 mod support;
 mod systemd;
 mod timers;

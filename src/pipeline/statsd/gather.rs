@@ -260,7 +260,8 @@ impl Gather {
                 gauge.idle = 0;
             }
             (Type::Set, Value::Member(bytes)) => {
-                let hash = self.index.member(bytes);
+                // The reference takes nothing for a zero.
+                let hash = self.index.member(if bytes.is_empty() { b"0" } else { bytes });
                 let set = &mut self.sets[at];
                 set.members.insert(hash);
                 set.idle = 0;
