@@ -20,7 +20,7 @@ use crate::store::Limits;
 
 const MINUTE: i64 = 60_000;
 const DAY: i64 = 1_440 * MINUTE;
-const YEAR: i64 = 365 * DAY;
+pub(super) const YEAR: i64 = 365 * DAY;
 
 /// How long beats wait in memory for a disk that takes no more.
 const QUEUE: i64 = 15 * MINUTE;
@@ -105,18 +105,21 @@ fn settings(
         collect,
         filter,
         http: r.http(&top),
+        statsd: r.statsd(&top),
+        graphite: r.graphite(&top),
+        max_names: r.push(&top),
         queue_ms,
         limits,
     }
 }
 
-struct Resolver<'a> {
-    known: &'a [&'static str],
-    mistakes: &'a mut Vec<Mistake>,
+pub(super) struct Resolver<'a> {
+    pub(super) known: &'a [&'static str],
+    pub(super) mistakes: &'a mut Vec<Mistake>,
 }
 
 impl Resolver<'_> {
-    fn tell(
+    pub(super) fn tell(
         &mut self,
         section: &Section<'_>,
         name: &str,
@@ -129,7 +132,7 @@ impl Resolver<'_> {
         self.mistakes.push(Mistake { key, message, hint: hint.into(), span });
     }
 
-    fn understood<T>(
+    pub(super) fn understood<T>(
         &mut self,
         section: &Section<'_>,
         name: &str,
@@ -145,13 +148,13 @@ impl Resolver<'_> {
         }
     }
 
-    fn interval(&mut self, section: &Section<'_>, name: &str) -> Option<Interval> {
+    pub(super) fn interval(&mut self, section: &Section<'_>, name: &str) -> Option<Interval> {
         self.understood(section, name, |text| {
             text.parse().map_err(|e: DurationError| (e.message, e.hint))
         })
     }
 
-    fn duration(
+    pub(super) fn duration(
         &mut self,
         section: &Section<'_>,
         name: &str,
@@ -225,7 +228,7 @@ impl Resolver<'_> {
         (self.duration(&s, "queue", 1_000, DAY).unwrap_or(QUEUE), limits)
     }
 
-    fn size(&mut self, section: &Section<'_>, name: &str, least: u64) -> Option<u64> {
+    pub(super) fn size(&mut self, section: &Section<'_>, name: &str, least: u64) -> Option<u64> {
         self.understood(section, name, |text| {
             let bytes = parse_size(text)
                 .map_err(|e| (e, "write a number and a unit: `500MB`, `2GiB`".into()))?;

@@ -12,6 +12,7 @@ use super::alarm::{Alarm, Bell};
 use super::burst::Bursts;
 use super::own::{self, Own};
 use super::schedule::{Due, Now, Schedule};
+use super::statsd::Watch;
 use crate::collect::{CollectError, Collector, Entry};
 use crate::config::Config;
 use crate::model::{Clock, Interval, Recorder, Registry, SeriesRef};
@@ -35,6 +36,8 @@ pub struct Shared {
     pub board: Arc<Board>,
     /// What is counted.
     pub counters: Arc<Counters>,
+    /// What senders of statsd send.
+    pub statsd: Watch,
     /// The time.
     pub clock: Arc<dyn Clock>,
 }
@@ -229,6 +232,7 @@ impl Beater {
             Arc::clone(&self.shared.queue),
             self.database.clone(),
             self.started_ms,
+            self.shared.statsd.clone(),
         );
         add(Own::NAME, self.config.interval, Err(own));
         for (_, gone) in groups {

@@ -11,10 +11,10 @@ use tokio::sync::{Notify, oneshot};
 
 use super::beat::{Beat, Command, Rate, Shared};
 use super::control::{self, Request, Response};
-use super::{log, memory};
+use super::{graphite, log, memory, statsd};
 use crate::config::Config;
 use crate::http;
-use crate::model::{Clock, Interval, SystemClock, parse_duration};
+use crate::model::{Clock, Interval, SystemClock, format_duration, parse_duration};
 use crate::pipeline::{Board, Intake, MAX_SAMPLES, Names, Queue};
 use crate::store::{Orders, Store, Writer, WriterSettings};
 
@@ -58,6 +58,8 @@ struct Daemon {
     http: Option<http::Hosts>,
     secure: bool,
     listening: Option<std::net::SocketAddr>,
+    graphite: Vec<String>,
+    names: Arc<Names>,
 }
 
 /// Collects until SIGINT or SIGTERM. An error here is one of starting, or of a last commit that did
@@ -74,20 +76,22 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     let counters = Arc::default();
     let registry = Arc::default();
     let queue = Arc::new(Queue::new(config.queue_ms, MAX_SAMPLES, Arc::clone(&counters)));
+    let names = Arc::new(Names::new(config.max_names));
     let intake = Intake::new(
         Arc::clone(&registry),
         Arc::clone(&queue),
         Arc::clone(&counters),
-        Arc::new(Names::default()),
+        Arc::clone(&names),
         &system,
     );
-    let shared = Shared {
+    let mut shared = Shared {
         registry,
         queue,
         intake: Arc::new(intake),
         latest: Arc::default(),
         board: Arc::new(Board::new(Arc::clone(&clock))),
         counters,
+        statsd: statsd::Watch::default(),
         clock,
     };
     let ended = Arc::new(Notify::new());
@@ -95,6 +99,8 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     orders.keep(config.limits);
     let (store, full) = Store::open_or_wait(&database, &system, Arc::clone(&shared.registry))?;
     let newest = store.newest_ts();
+    let (watch, receiver) = statsd::open(&config.statsd, &shared, &store);
+    shared.statsd = watch;
     let writer = Writer::spawn(
         store,
         full,
@@ -119,6 +125,15 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     )
     .context("cannot start the beat thread")?;
 
+    let reader = receiver
+        .map(|receiver| receiver.start(Ending(Arc::clone(&ended))))
+        .transpose()
+        .context("cannot start the statsd thread")?;
+    let lines = graphite::start(&config.graphite, &shared, || Ending(Arc::clone(&ended)))
+        .context("cannot start the Graphite thread")?;
+    let (graphite, lines) = lines.map_or((Vec::new(), None), |(p, reader)| (p, Some(reader)));
+    let readers: Vec<_> = reader.into_iter().chain(lines).collect();
+
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -136,12 +151,19 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         http: None,
         secure: false,
         listening: None,
+        graphite,
+        names,
     }));
 
     let _unused = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     beat.tell(Command::Stop);
     let deadline = Instant::now() + FAREWELL;
-    wait_until(deadline - FAREWELL / 2, || thread.is_finished());
+    for reader in &readers {
+        reader.stop();
+    }
+    wait_until(deadline - FAREWELL / 2, || {
+        thread.is_finished() && readers.iter().all(|r| r.is_finished())
+    });
     shared.queue.close();
     wait_until(deadline, || writer.is_finished());
     let _unused = std::fs::remove_file(control::socket_path(&database));
@@ -154,6 +176,10 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     anyhow::ensure!(
         !thread.is_finished() || thread.join().is_ok(),
         "the beat thread panicked; please report this"
+    );
+    anyhow::ensure!(
+        readers.into_iter().all(|r| !r.is_finished() || r.join().is_ok()),
+        "a thread that receives panicked; please report this"
     );
     match writer.join() {
         Ok(0) => {}
@@ -378,6 +404,14 @@ impl Daemon {
             }
             None => tracing::info!("listening  nowhere (no HTTP)"),
         }
+        if !self.graphite.is_empty() {
+            tracing::info!("graphite   {}", self.graphite.join(", "));
+        }
+        let statsd = &self.shared.statsd;
+        if !statsd.places.is_empty() {
+            let every = format_duration(config.statsd.gather.flush_ms);
+            tracing::info!("statsd     {}, written every {every}", statsd.places.join(", "));
+        }
     }
 
     async fn answer(&self, request: Request) -> Response {
@@ -469,6 +503,8 @@ impl Daemon {
             ("http.tls_cert", old.http.tls == new.http.tls),
             ("http.behind_proxy", old.http.behind_proxy == new.http.behind_proxy),
             ("store.queue", old.queue_ms == new.queue_ms),
+            ("statsd", old.statsd == new.statsd),
+            ("graphite", old.graphite == new.graphite),
         ] {
             if !same {
                 said.push_str(&format!("\nthe new `{what}` takes effect at the next start"));
@@ -478,6 +514,7 @@ impl Daemon {
             hosts.set(new.http.hosts.clone());
         }
         self.orders.keep(new.limits);
+        self.names.set_most(new.max_names);
         let new = Arc::new(new);
         let (reply, answer) = oneshot::channel();
         self.beat.tell(Command::Configure(Arc::clone(&new), reply));

@@ -19,11 +19,13 @@ pub enum Source {
     Text,
     /// Graphite plaintext.
     Graphite,
+    /// Senders of statsd and DogStatsD.
+    Statsd,
 }
 
 impl Source {
     /// Every source, in the order of their counters.
-    pub const ALL: [Source; 7] = [
+    pub const ALL: [Source; 8] = [
         Source::Collect,
         Source::Sql,
         Source::Influx,
@@ -31,6 +33,7 @@ impl Source {
         Source::Json,
         Source::Text,
         Source::Graphite,
+        Source::Statsd,
     ];
 
     /// The label's value.
@@ -43,6 +46,7 @@ impl Source {
             Source::Json => "json",
             Source::Text => "text",
             Source::Graphite => "graphite",
+            Source::Statsd => "statsd",
         }
     }
 }
@@ -83,6 +87,8 @@ pub struct Counters {
     lost: [[AtomicU64; Reason::ALL.len()]; Source::ALL.len()],
     /// Pushes that were told to come again later, because too much waited to be written.
     pub pushes_put_off: AtomicU64,
+    /// Events pushed out of a full queue.
+    pub events_dropped: AtomicU64,
     /// Ticks that were due while another was still running or the machine was asleep.
     pub ticks_skipped: AtomicU64,
     /// Transactions committed.

@@ -51,7 +51,7 @@ impl<'a> Origin<'a> {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
     /// Its name is new, and there are as many as may be.
-    #[error("one name too many: {0} are known; known ones go on (see `names` under [push])")]
+    #[error("one name too many: {0} are known; known ones go on (see `max_names` under [push])")]
     TooMany(u64),
     /// Its name or time is nothing plimsoll can keep.
     #[error("{0}")]
@@ -244,7 +244,7 @@ impl Push<'_> {
         if taken == 0 {
             return Ok(0);
         }
-        let batch = Batch { source: origin.source, ts: now_ms, samples, times };
+        let batch = Batch { times, ..Batch::of(origin.source, now_ms, samples) };
         if intake.queue.offer(batch).is_err() {
             intake.counters.pushes_put_off.fetch_add(1, Relaxed);
             return Err(Busy);

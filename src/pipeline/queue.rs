@@ -1,17 +1,18 @@
 //! pipeline: the one queue in front of the store.
 //!
-//! Bound: age (what the config says, 15 minutes by default) and [`MAX_SAMPLES`]. Policy: the oldest
-//! batch goes first, because the newest is what an operator with a full disk looks at. Counter:
+//! Bound: age (what the config says, 15 minutes by default) and [`MAX_SAMPLES`]. Policy: what came
+//! first goes first, because the newest is what an operator with a full disk looks at. Counter:
 //! `plimsoll_samples_dropped_total{reason="queue_full"}`. Who can be asked to come again later
 //! ([`Queue::offer`]) is, long before that: what this machine measured is never pushed out by
-//! senders.
+//! senders. Events wait beside the samples, up to [`MAX_EVENTS`]; beyond it new ones are refused,
+//! and whoever brought them counts.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use super::{Counters, Reason, Source};
-use crate::model::SeriesRef;
+use crate::model::{Event, SeriesRef};
 
 /// 64 MB: what a machine with a full disk may spend on waiting samples, whatever the config says.
 pub const MAX_SAMPLES: usize = 4_000_000;
@@ -19,13 +20,19 @@ pub const MAX_SAMPLES: usize = 4_000_000;
 /// What senders may have waiting, of [`MAX_SAMPLES`].
 const MAX_PUSHED: usize = MAX_SAMPLES / 4;
 
+/// Events that wait for the disk.
+pub const MAX_EVENTS: usize = 1_000;
+
 /// The readings of one moment, or what a sender brought at one moment.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Batch {
     /// Who brought them.
     pub source: Source,
-    /// When they came, in milliseconds since 1970 UTC; their age in the queue counts from here.
+    /// Milliseconds since 1970 UTC.
     pub ts: i64,
+    /// When it came, by plimsoll's own clock, in the same unit: by that it ages. A sender may name
+    /// any moment.
+    pub arrived: i64,
     /// Series and value.
     pub samples: Vec<(SeriesRef, f64)>,
     /// The time of each sample, in the same order; empty: all are of `ts`.
@@ -35,7 +42,7 @@ pub struct Batch {
 impl Batch {
     /// Samples that are all of one moment.
     pub fn of(source: Source, ts: i64, samples: Vec<(SeriesRef, f64)>) -> Self {
-        Self { source, ts, samples, times: Vec::new() }
+        Self { source, ts, arrived: ts, samples, times: Vec::new() }
     }
 }
 
@@ -55,6 +62,7 @@ pub struct Queue {
 #[derive(Debug, Default)]
 struct State {
     batches: VecDeque<Batch>,
+    events: Vec<Event>,
     samples: usize,
     closed: bool,
     nudged: bool,
@@ -75,7 +83,7 @@ impl Queue {
     /// Queues a batch; never waits. The buffer to fill for the next one comes back.
     pub fn push(&self, batch: Batch) -> Vec<(SeriesRef, f64)> {
         let mut state = self.lock();
-        let newest = batch.ts;
+        let newest = batch.arrived;
         state.samples += batch.samples.len();
         state.batches.push_back(batch);
         self.trim(&mut state, newest);
@@ -89,7 +97,8 @@ impl Queue {
     /// already: then the batch comes back untouched.
     pub fn offer(&self, batch: Batch) -> Result<(), Batch> {
         let mut state = self.lock();
-        let behind = state.batches.front().is_some_and(|b| batch.ts - b.ts > self.max_age_ms / 2);
+        let behind =
+            state.batches.front().is_some_and(|b| batch.arrived - b.arrived > self.max_age_ms / 2);
         let full = state.samples + batch.samples.len() > self.max_samples.min(MAX_PUSHED);
         if state.closed || !state.batches.is_empty() && (behind || full) {
             return Err(batch);
@@ -101,10 +110,43 @@ impl Queue {
         Ok(())
     }
 
+    /// Queues an event; never waits. False: there are too many, and it is lost.
+    #[must_use]
+    pub fn push_event(&self, event: Event) -> bool {
+        let mut state = self.lock();
+        let room = state.events.len() < MAX_EVENTS;
+        if room {
+            state.events.push(event);
+            drop(state);
+            self.wake.notify_one();
+        }
+        room
+    }
+
+    /// Whether events wait.
+    pub fn has_events(&self) -> bool {
+        !self.lock().events.is_empty()
+    }
+
+    /// The events that wait.
+    pub fn take_events(&self) -> Vec<Event> {
+        std::mem::take(&mut self.lock().events)
+    }
+
+    /// Puts events back that could not be written, in front.
+    pub fn give_back_events(&self, mut events: Vec<Event>) {
+        let mut state = self.lock();
+        events.append(&mut state.events);
+        let lost = events.len().saturating_sub(MAX_EVENTS);
+        self.counters.events_dropped.fetch_add(lost as u64, std::sync::atomic::Ordering::Relaxed);
+        events.drain(..lost);
+        state.events = events;
+    }
+
     fn trim(&self, state: &mut State, newest: i64) {
         while state.batches.len() > 1
             && (state.samples > self.max_samples
-                || state.batches.front().is_some_and(|b| newest - b.ts > self.max_age_ms))
+                || state.batches.front().is_some_and(|b| newest - b.arrived > self.max_age_ms))
         {
             if let Some(old) = state.batches.pop_front() {
                 state.samples -= old.samples.len();
@@ -118,7 +160,11 @@ impl Queue {
     /// nudges, or the time has come. False: closed and empty.
     pub fn take(&self, into: &mut Vec<Batch>, until: Instant) -> bool {
         let mut state = self.lock();
-        while state.batches.is_empty() && !state.closed && !std::mem::take(&mut state.nudged) {
+        while state.batches.is_empty()
+            && state.events.is_empty()
+            && !state.closed
+            && !std::mem::take(&mut state.nudged)
+        {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return true;
@@ -130,7 +176,7 @@ impl Queue {
         }
         state.samples = 0;
         into.extend(state.batches.drain(..));
-        !(into.is_empty() && state.closed)
+        !(into.is_empty() && state.events.is_empty() && state.closed)
     }
 
     /// Puts batches that could not be written back in front, oldest first, within the bounds.
@@ -140,7 +186,7 @@ impl Queue {
             state.samples += batch.samples.len();
             state.batches.push_front(batch);
         }
-        let newest = state.batches.back().map_or(0, |b| b.ts);
+        let newest = state.batches.back().map_or(0, |b| b.arrived);
         self.trim(&mut state, newest);
     }
 

@@ -112,7 +112,7 @@ pub(super) fn find_or_make(conn: &Connection, series: &Series) -> Result<i64, Sq
     ])
 }
 
-fn system_id(conn: &Connection, system: &str) -> Result<i64, SqlError> {
+pub(super) fn system_id(conn: &Connection, system: &str) -> Result<i64, SqlError> {
     let known = conn
         .prepare_cached("SELECT id FROM system_dict WHERE name = ?1")?
         .query_row([system], |row| row.get(0))

@@ -2,8 +2,10 @@
 
 use rusqlite::{CachedStatement, Connection};
 
+use super::events;
 use super::inbox::{self, Taken};
 use super::{SqlError, Store, to_sql};
+use crate::model::Event;
 use crate::pipeline::{Batch, Source};
 
 /// Of two samples of one series in one millisecond the later write wins.
@@ -62,7 +64,12 @@ pub struct Written {
 impl Store {
     /// Writes everything in one transaction; after an error nothing of it is in the database.
     pub fn commit(&mut self, batches: &[Batch]) -> Result<Written, SqlError> {
-        let written = self.write(batches);
+        self.commit_all(batches, &[])
+    }
+
+    /// The same with what happened meanwhile.
+    pub fn commit_all(&mut self, batches: &[Batch], events: &[Event]) -> Result<Written, SqlError> {
+        let written = self.write(batches, events);
         if written.is_err() {
             self.dictionary.forget();
             if !self.conn.is_autocommit() {
@@ -74,9 +81,9 @@ impl Store {
         written
     }
 
-    fn write(&mut self, batches: &[Batch]) -> Result<Written, SqlError> {
+    fn write(&mut self, batches: &[Batch], events: &[Event]) -> Result<Written, SqlError> {
         let Self { conn, dictionary, sealed_until, upkeep, .. } = self;
-        if batches.is_empty() && !inbox::waiting(conn)? {
+        if batches.is_empty() && events.is_empty() && !inbox::waiting(conn)? {
             return Ok(Written::default());
         }
         let mut written = Written::default();
@@ -94,6 +101,7 @@ impl Store {
                     written.newest_ts = written.newest_ts.max(batch.ts);
                 }
             }
+            events::write(conn, events)?;
             let Taken { rows, refused, more } = inbox::take(conn, dictionary, &mut insert)?;
             written.samples[Source::Sql as usize] += rows;
             written.refused = refused;

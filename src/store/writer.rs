@@ -123,7 +123,7 @@ fn run(mut store: Store, full: Option<OpenError>, s: &WriterSettings) -> usize {
         }
         if let Some(last) = last
             && last.elapsed() < SPACING
-            && !batches.is_empty()
+            && (!batches.is_empty() || s.queue.has_events())
         {
             s.queue.rest(SPACING - last.elapsed());
             s.queue.take(&mut batches, Instant::now());
@@ -149,10 +149,11 @@ fn run(mut store: Store, full: Option<OpenError>, s: &WriterSettings) -> usize {
             look = Instant::now();
         }
         let start = Instant::now();
-        match store.commit(&batches) {
+        let events = s.queue.take_events();
+        match store.commit_all(&batches, &events) {
             Ok(written) => {
                 count(s, &written, start);
-                if !batches.is_empty() {
+                if !batches.is_empty() || !events.is_empty() {
                     last = Some(start);
                 }
                 s.queue.recycle(&mut batches);
@@ -171,6 +172,7 @@ fn run(mut store: Store, full: Option<OpenError>, s: &WriterSettings) -> usize {
             Err(e) => {
                 broken = failed(&mut store, s, &e);
                 s.queue.give_back(&mut batches);
+                s.queue.give_back_events(events);
                 if repair::is_damage(&e) {
                     // A new file is begun at once, also for what is left at the end.
                     continue;

@@ -12,6 +12,7 @@ mod push;
 mod refusals;
 mod sql;
 mod start;
+mod statsd;
 mod support;
 mod systemd;
 mod timers;

@@ -1,6 +1,7 @@
 //! What senders bring over HTTP ends in the file, or in an answer that says why not.
 
 mod access;
+mod clients;
 mod prometheus;
 mod send;
 
@@ -10,7 +11,8 @@ use std::net::{SocketAddr, TcpStream};
 use crate::support::*;
 
 /// A beat that does not get in the way.
-pub const QUIET: &str = "interval = \"1m\"\n[http]\nlisten = \"127.0.0.1:0\"\n";
+pub const QUIET: &str =
+    "interval = \"1m\"\n[statsd]\nlisten = \"off\"\n[http]\nlisten = \"127.0.0.1:0\"\n";
 
 /// A request with a body.
 pub fn send(
