@@ -37,35 +37,35 @@ impl Access {
         Self { tokens, behind_proxy, board }
     }
 
-    /// Lets it pass, or says why not.
-    pub(super) fn check(&self, request: &Request) -> Result<(), Response> {
+    /// Why it may not pass; nothing: it may.
+    pub(super) fn refuse(&self, request: &Request) -> Option<Response> {
         let headers = request.headers();
         let wanted = wanted(request.uri().path());
         let peer = request.extensions().get::<Peer>().copied().unwrap_or(Peer::Remote);
         let forwarded =
             wanted == Scope::Push && FORWARDED.iter().any(|name| headers.contains_key(*name));
         if peer == Peer::Local && !self.behind_proxy && !forwarded {
-            return Ok(());
+            return None;
         }
         let Some(secret) = secret(headers) else {
             let what =
                 format!("this takes a token: plimsoll token add NAME --scope {}", wanted.name());
-            return Err(refusal(StatusCode::UNAUTHORIZED, &what));
+            return Some(refusal(StatusCode::UNAUTHORIZED, &what));
         };
         match self.tokens.scope_of(&secret) {
             Ok(Some(scope)) if scope.opens(wanted) => {
                 self.board.ok(SUBJECT);
-                Ok(())
+                None
             }
             Ok(Some(scope)) => {
                 let (has, wanted) = (scope.name(), wanted.name());
                 let what = format!("this token has the scope `{has}`; this takes `{wanted}`");
-                Err(refusal(StatusCode::FORBIDDEN, &what))
+                Some(refusal(StatusCode::FORBIDDEN, &what))
             }
-            Ok(None) => Err(refusal(StatusCode::UNAUTHORIZED, "this token is not known here")),
+            Ok(None) => Some(refusal(StatusCode::UNAUTHORIZED, "this token is not known here")),
             Err(e) => {
                 self.board.fail(SUBJECT, e.to_string());
-                Err(refusal(StatusCode::UNAUTHORIZED, "the tokens cannot be read; see /health"))
+                Some(refusal(StatusCode::UNAUTHORIZED, "the tokens cannot be read; see /health"))
             }
         }
     }
@@ -127,7 +127,7 @@ mod tests {
             if let Some(peer) = peer {
                 request.extensions_mut().insert(peer);
             }
-            access(proxy).check(&request).map_or_else(|r| r.status().as_u16(), |()| 200)
+            access(proxy).refuse(&request).map_or(200, |r| r.status().as_u16())
         };
         let bearer = |token: &str| format!("Bearer {token}");
         let local = Some(Peer::Local);

@@ -69,9 +69,9 @@ pub(super) async fn check(
         let why = "pages of other sites may not send anything here\n";
         (StatusCode::FORBIDDEN, why).into_response()
     } else {
-        match access.check(&request) {
-            Ok(()) => next.run(request).await,
-            Err(refusal) => refusal,
+        match access.refuse(&request) {
+            None => next.run(request).await,
+            Some(refusal) => refusal,
         }
     };
     let headers = response.headers_mut();

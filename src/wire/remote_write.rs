@@ -205,7 +205,6 @@ impl<'a> TimeSeries<'a, '_> {
     }
 
     /// The metric's name, and its labels as sent.
-    #[expect(clippy::type_complexity, reason = "a name and pairs, nothing to give a name to")]
     pub fn labels(&self) -> Result<(String, Vec<(String, String)>), String> {
         let mut metric = None;
         let mut labels: Vec<(String, String)> = Vec::new();

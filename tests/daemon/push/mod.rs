@@ -2,6 +2,7 @@
 
 mod access;
 mod clients;
+mod document;
 mod prometheus;
 mod send;
 
