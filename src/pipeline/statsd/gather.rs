@@ -74,10 +74,10 @@ pub(super) struct Gauge {
 #[derive(Debug)]
 pub(super) struct Timer {
     pub(super) values: Values,
-    /// How often the values stand for more than themselves, since the last flush.
-    pub(super) extra: f64,
-    /// The sum of that.
-    pub(super) extra_sum: f64,
+    /// How many values those that were sent stand for, since the last flush.
+    pub(super) weight: f64,
+    /// The sum of those that were not sent.
+    pub(super) unsent: f64,
     pub(super) idle: u32,
     pub(super) series: u32,
 }
@@ -241,10 +241,12 @@ impl Gather {
                 let timer = &mut self.timers[at];
                 timer.values.add(v);
                 timer.idle = 0;
-                if metric.rate != 1.0 {
-                    let extra = 1.0 / metric.rate - 1.0;
-                    timer.extra += extra;
-                    timer.extra_sum += v * extra;
+                if metric.rate == 1.0 {
+                    timer.weight += 1.0;
+                } else {
+                    let weight = 1.0 / metric.rate;
+                    timer.weight += weight;
+                    timer.unsent += v * (weight - 1.0);
                 }
             }
             (Type::Gauge, Value::Number(v)) => {
@@ -359,7 +361,7 @@ impl Gather {
             }
             Type::Timer => {
                 let values = Values::default();
-                self.timers.push(Timer { values, extra: 0.0, extra_sum: 0.0, idle: NEVER, series });
+                self.timers.push(Timer { values, weight: 0.0, unsent: 0.0, idle: NEVER, series });
                 self.totals.push(TimerTotals { first: Some(first), ..TimerTotals::default() });
                 self.timers.len()
             }

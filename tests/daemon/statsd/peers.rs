@@ -281,7 +281,7 @@ fn node_s_hot_shots() {
     let log = sqlite3(&folder.db(), "select level, title, text, tags from event_log order by kind");
     assert_eq!(
         log,
-        "warning|app.up: WARNING|slow|{\"env\":\"test\"}\nsuccess|Deployed|all of it|{\"env\":\"test\"}"
+        "warning|app.up: WARNING|slow|{\"env\":\"test\"}\nsuccess|app.Deployed|all of it|{\"env\":\"test\"}"
     );
 }
 
