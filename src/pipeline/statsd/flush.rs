@@ -253,7 +253,6 @@ impl Gather {
         self.spare = if samples.is_empty() { samples } else { queue.push(batch(ts, samples)) };
         self.begin_period(ts);
         let tally = &self.outlet.tally;
-        tally.names.store(self.names, Relaxed);
         tally.flush_nanos.store(took.as_nanos() as u64, Relaxed);
     }
 }

@@ -503,17 +503,21 @@ impl Sink for Gather {
     }
 
     fn turn(&mut self) -> Turn {
-        self.counts.publish(&self.outlet.tally);
+        self.publish();
         self.turn_at(self.outlet.clock.wall_ms())
     }
 
     fn end(&mut self) {
         self.finish();
-        self.counts.publish(&self.outlet.tally);
+        self.publish();
     }
 }
 
 impl Gather {
+    fn publish(&self) {
+        self.counts.publish(&self.outlet.tally, self.names);
+    }
+
     /// Forgets what was only needed for the period that has just been flushed.
     pub(super) fn begin_period(&mut self, ts: i64) {
         self.since = ts;
