@@ -95,9 +95,10 @@ def plimsoll(folder, binary, args, rate, seconds):
     time.sleep(0.5)
     used = cpu(child.pid) - before
     time.sleep(1.5)
+    # Before the page is asked for, which is as long as there are series.
+    pss, rss = memory(child.pid)
     page = urlopen(f"http://127.0.0.1:{http}/api/status").read()
     values = {v["key"]: v["value"] for v in json.loads(page)["values"]}
-    pss, rss = memory(child.pid)
     threads = {}
     for task in os.listdir(f"/proc/{child.pid}/task"):
         name = open(f"/proc/{child.pid}/task/{task}/comm").read().strip()

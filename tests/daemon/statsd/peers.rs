@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, sync_channel};
 
 use serde_json::Value;
 
@@ -107,7 +107,7 @@ impl Reference {
             .spawn()
             .expect("it starts");
         let out = child.stdout.take().expect("piped");
-        let (to, flushes) = channel();
+        let (to, flushes) = sync_channel(100);
         std::thread::spawn(move || {
             for line in BufReader::new(out).lines().map_while(Result::ok) {
                 if let Some(json) = line.strip_prefix("FLUSH ") {
