@@ -200,7 +200,7 @@ impl<S: Sink> Running<S> {
                 _ if !drained => Duration::ZERO,
                 Turn::Again => Duration::ZERO,
                 Turn::In(_) if busy => {
-                    std::thread::sleep(NAP);
+                    rest(&self.bell, NAP);
                     Duration::ZERO
                 }
                 Turn::In(time) => time,
@@ -216,16 +216,11 @@ impl<S: Sink> Running<S> {
         fds.extend(self.sockets.listeners.iter().map(|l| PollFd::new(l, PollFlags::IN)));
         let connections = fds.len();
         fds.extend(self.connections.iter().map(|c| PollFd::new(&c.stream, PollFlags::IN)));
-        // A fraction of a millisecond too early would make it look twice.
-        let time = Timespec {
-            tv_sec: time.as_secs().min(i32::MAX as u64) as i64,
-            tv_nsec: i64::from(time.subsec_nanos()),
-        };
-        match poll(&mut fds, Some(&time)) {
+        match poll(&mut fds, Some(&timespec(time))) {
             Ok(_) => {}
             Err(rustix::io::Errno::INTR) => return Ready::default(),
             Err(_) => {
-                std::thread::sleep(ERROR_PAUSE);
+                rest(&self.bell, ERROR_PAUSE);
                 return Ready::default();
             }
         }
@@ -249,7 +244,7 @@ impl<S: Sink> Running<S> {
                     Ok(n) => n,
                     // An ICMP error of something that was sent, or no memory: the next call tells.
                     Err(_) => {
-                        std::thread::sleep(ERROR_PAUSE);
+                        rest(&self.bell, ERROR_PAUSE);
                         break;
                     }
                 };
@@ -315,6 +310,19 @@ impl<S: Sink> Running<S> {
         }
         drained
     }
+}
+
+fn timespec(time: Duration) -> Timespec {
+    Timespec {
+        tv_sec: time.as_secs().min(i32::MAX as u64) as i64,
+        tv_nsec: i64::from(time.subsec_nanos()),
+    }
+}
+
+/// A pause that ends when somebody rings.
+fn rest(bell: &OwnedFd, time: Duration) {
+    // An error would come again at once, and only shortens the pause.
+    let _unused = poll(&mut [PollFd::new(bell, PollFlags::IN)], Some(&timespec(time)));
 }
 
 #[cfg(test)]

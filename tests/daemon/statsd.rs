@@ -196,7 +196,7 @@ fn events_and_service_checks_are_in_the_file() {
     let folder = Folder::new();
     let daemon = folder.start(STATSD);
     let udp = place(&daemon, "udp");
-    send(udp, "_e{6,11}:Deploy|one\\ntwo 2|t:warning|s:jenkins|#env:prod\n_sc|db|2|m:no answer");
+    send(udp, "_e{6,10}:Deploy|one\\ntwo 2|t:warning|s:jenkins|#env:prod\n_sc|db|2|m:no answer");
     becomes(&daemon, "db", 2.0);
     send(udp, "_sc|db|2|m:no answer\n_sc|db|0|h:other|m:fine");
     becomes(&daemon, "db", 0.0);

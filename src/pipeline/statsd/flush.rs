@@ -196,12 +196,11 @@ impl Gather {
             }
         }
         let closed = timer.values.close();
-        let extra = std::mem::take(&mut timer.extra);
-        let extra_sum = std::mem::take(&mut timer.extra_sum);
+        let weight = std::mem::take(&mut timer.weight);
+        let unsent = std::mem::take(&mut timer.unsent);
         let mut series = self.series[timer.series as usize..].iter();
         let summary = closed.summary();
         if legacy {
-            let weight = summary.map_or(0.0, |s| s.count as f64) + extra;
             legacy::summary(&closed, weight, &self.settings.percentiles, seconds, |value| {
                 if let (Some(series), Some(value)) = (series.next(), value) {
                     out.push((*series, value));
@@ -209,10 +208,8 @@ impl Gather {
             });
             return;
         }
-        if let Some(Summary { count, sum, .. }) = summary {
-            totals.count += count as f64 + extra;
-            totals.sum += sum + extra_sum;
-        }
+        totals.count += weight;
+        totals.sum += summary.map_or(0.0, |s| s.sum) + unsent;
         out.extend(series.by_ref().copied().take(TIMER_TOTALS).zip([totals.count, totals.sum]));
         if let Some(summary) = summary {
             let Summary { min, max, mean, std, .. } = summary;
@@ -256,7 +253,6 @@ impl Gather {
         self.spare = if samples.is_empty() { samples } else { queue.push(batch(ts, samples)) };
         self.begin_period(ts);
         let tally = &self.outlet.tally;
-        tally.names.store(self.names, Relaxed);
         tally.flush_nanos.store(took.as_nanos() as u64, Relaxed);
     }
 }

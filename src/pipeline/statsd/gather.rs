@@ -29,6 +29,17 @@ pub(super) const NEVER: u32 = u32::MAX;
 /// A series that has no number yet.
 pub(super) const UNNAMED: u32 = u32::MAX;
 
+/// So many lines are read before the first of them is looked up.
+const AHEAD: usize = 16;
+const NOTHING: Metric<'static> = Metric {
+    name: b"",
+    tags: b"",
+    kind: Type::Counter,
+    value: Value::Number(0.0),
+    rate: 1.0,
+    time: None,
+};
+
 /// One in so many bad lines is shown in the log at debug level.
 const SAMPLED: u64 = 1_000;
 
@@ -74,10 +85,10 @@ pub(super) struct Gauge {
 #[derive(Debug)]
 pub(super) struct Timer {
     pub(super) values: Values,
-    /// How often the values stand for more than themselves, since the last flush.
-    pub(super) extra: f64,
-    /// The sum of that.
-    pub(super) extra_sum: f64,
+    /// How many values those that were sent stand for, since the last flush.
+    pub(super) weight: f64,
+    /// The sum of those that were not sent.
+    pub(super) unsent: f64,
     pub(super) idle: u32,
     pub(super) series: u32,
 }
@@ -217,9 +228,9 @@ impl Gather {
         }
     }
 
-    #[inline]
-    fn metric(&mut self, metric: &Metric<'_>) {
-        let place = match self.index.find(metric.kind, metric.name, metric.tags) {
+    #[inline(always)]
+    fn metric(&mut self, hash: u64, metric: &Metric<'_>) {
+        let place = match self.index.find(hash, metric.kind, metric.name, metric.tags) {
             Some(place) => place,
             None => match self.learn(metric.kind, metric.name, metric.tags) {
                 Some(place) => place,
@@ -241,10 +252,12 @@ impl Gather {
                 let timer = &mut self.timers[at];
                 timer.values.add(v);
                 timer.idle = 0;
-                if metric.rate != 1.0 {
-                    let extra = 1.0 / metric.rate - 1.0;
-                    timer.extra += extra;
-                    timer.extra_sum += v * extra;
+                if metric.rate == 1.0 {
+                    timer.weight += 1.0;
+                } else {
+                    let weight = 1.0 / metric.rate;
+                    timer.weight += weight;
+                    timer.unsent += v * (weight - 1.0);
                 }
             }
             (Type::Gauge, Value::Number(v)) => {
@@ -359,7 +372,7 @@ impl Gather {
             }
             Type::Timer => {
                 let values = Values::default();
-                self.timers.push(Timer { values, extra: 0.0, extra_sum: 0.0, idle: NEVER, series });
+                self.timers.push(Timer { values, weight: 0.0, unsent: 0.0, idle: NEVER, series });
                 self.totals.push(TimerTotals { first: Some(first), ..TimerTotals::default() });
                 self.timers.len()
             }
@@ -431,7 +444,8 @@ impl Gather {
     /// A gauge of 0 to 3, and an event when what is said of the service has changed.
     #[cold]
     fn check(&mut self, check: &wire::Check<'_>) {
-        let Some(place) = (self.index.find(Type::Gauge, check.name, check.tags))
+        let hash = self.index.hash(Type::Gauge, check.name, check.tags);
+        let Some(place) = (self.index.find(hash, Type::Gauge, check.name, check.tags))
             .or_else(|| self.learn(Type::Gauge, check.name, check.tags))
         else {
             return;
@@ -479,12 +493,26 @@ impl Sink for Gather {
     fn take(&mut self, _from: Carrier, text: &[u8]) {
         self.counts.packets += 1;
         let mut items = Items::new(text);
-        while let Some(item) = items.next() {
-            match item {
-                Ok(Item::Metric(metric)) => self.metric(&metric),
-                Ok(Item::Event(event)) => self.event(&event),
-                Ok(Item::Check(check)) => self.check(&check),
-                Err(bad) => self.bad(bad as usize, text),
+        let mut ahead = [(0, NOTHING); AHEAD];
+        loop {
+            // Lines are read some way ahead of the look-ups, which then wait for memory together
+            // and not one after the other.
+            let mut read = 0;
+            for (hash, place) in &mut ahead {
+                let Some(metric) = items.usual() else { break };
+                *hash = self.index.hash(metric.kind, metric.name, metric.tags);
+                *place = metric;
+                read += 1;
+            }
+            for (hash, metric) in &ahead[..read] {
+                self.metric(*hash, metric);
+            }
+            if read == AHEAD {
+                continue;
+            }
+            match items.next() {
+                Some(item) => self.unusual(item, text),
+                None => break,
             }
         }
         self.counts.lines += items.lines();
@@ -501,17 +529,34 @@ impl Sink for Gather {
     }
 
     fn turn(&mut self) -> Turn {
-        self.counts.publish(&self.outlet.tally);
+        self.publish();
         self.turn_at(self.outlet.clock.wall_ms())
     }
 
     fn end(&mut self) {
         self.finish();
-        self.counts.publish(&self.outlet.tally);
+        self.publish();
     }
 }
 
 impl Gather {
+    /// What is not read the short way.
+    fn unusual(&mut self, item: Result<Item<'_>, Bad>, text: &[u8]) {
+        match item {
+            Ok(Item::Metric(metric)) => {
+                let hash = self.index.hash(metric.kind, metric.name, metric.tags);
+                self.metric(hash, &metric);
+            }
+            Ok(Item::Event(event)) => self.event(&event),
+            Ok(Item::Check(check)) => self.check(&check),
+            Err(bad) => self.bad(bad as usize, text),
+        }
+    }
+
+    fn publish(&self) {
+        self.counts.publish(&self.outlet.tally, self.names);
+    }
+
     /// Forgets what was only needed for the period that has just been flushed.
     pub(super) fn begin_period(&mut self, ts: i64) {
         self.since = ts;

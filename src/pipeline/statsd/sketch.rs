@@ -26,7 +26,7 @@ const SCALE: f64 = 34.998_833_302_220_75;
 const MANTISSA: u64 = (1 << 52) - 1;
 const ONE: u64 = 1023 << 52;
 
-#[inline]
+#[inline(always)]
 fn bin(value: f64) -> i32 {
     let bits = value.to_bits();
     let exponent = ((bits >> 52) & 0x7ff) as f64 - 1023.0;
@@ -64,7 +64,7 @@ struct Bins {
 }
 
 impl Bins {
-    #[inline]
+    #[inline(always)]
     fn add(&mut self, bin: i32) {
         let at = bin.wrapping_sub(self.first) as usize;
         if let Some(count) = self.counts.get_mut(at) {
@@ -93,7 +93,7 @@ impl Bins {
             }
             // A little ahead: a range is mostly reached in steps.
             let len = (bin - self.first) as usize + 1;
-            self.counts.reserve_exact((len + 15) / 16 * 16 - self.counts.len());
+            self.counts.reserve_exact(len.next_multiple_of(16) - self.counts.len());
             self.counts.resize(len, 0);
         } else {
             let room = MOST_BINS - self.counts.len();
@@ -131,7 +131,7 @@ pub struct Sketch {
 
 impl Sketch {
     /// Takes a finite value.
-    #[inline]
+    #[inline(always)]
     pub fn add(&mut self, value: f64) {
         if value >= LEAST {
             self.above.add(bin(value));

@@ -83,7 +83,8 @@ pub(super) struct Counts {
 }
 
 impl Counts {
-    pub(super) fn publish(&self, tally: &Tally) {
+    pub(super) fn publish(&self, tally: &Tally, names: u64) {
+        tally.names.store(names, Relaxed);
         tally.packets.store(self.packets, Relaxed);
         tally.lines.store(self.lines, Relaxed);
         tally.values.store(self.values, Relaxed);

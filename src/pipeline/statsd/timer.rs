@@ -39,7 +39,7 @@ struct Many {
 }
 
 impl Many {
-    #[inline]
+    #[inline(always)]
     fn add(&mut self, value: f64) {
         self.sketch.add(value);
         self.count += 1;
@@ -74,7 +74,7 @@ pub struct Summary {
 
 impl Values {
     /// Takes a finite value.
-    #[inline]
+    #[inline(always)]
     pub fn add(&mut self, value: f64) {
         match &mut self.0 {
             Kept::Many(many) => many.add(value),

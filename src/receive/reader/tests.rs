@@ -4,7 +4,7 @@ use std::io::Write;
 use std::net::{TcpStream, UdpSocket};
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::sync::Mutex;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use super::*;
 use crate::receive::Settings;
@@ -12,11 +12,11 @@ use crate::receive::Settings;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Hands everything on; wants no turns.
-struct Pipe(Mutex<Sender<String>>);
+struct Pipe(Mutex<SyncSender<String>>);
 
 impl Pipe {
     fn new() -> (Self, Receiver<String>) {
-        let (to, from) = channel();
+        let (to, from) = sync_channel(10_000);
         (Self(Mutex::new(to)), from)
     }
 

@@ -158,9 +158,16 @@ impl<'a> Items<'a> {
         self.lines
     }
 
+    /// The next item, if it is of the kind that is read the short way; else [`Iterator::next`] has
+    /// it, or knows that there is none.
+    #[inline(always)]
+    pub fn usual(&mut self) -> Option<Metric<'a>> {
+        if matches!(self.more, More::Nothing) { self.short() } else { None }
+    }
+
     /// The lines most senders write most of the time: a plain number, at most tags behind it.
     /// `None`: it takes the long way, from the same place.
-    #[inline]
+    #[inline(always)]
     fn short(&mut self) -> Option<Metric<'a>> {
         let text = self.rest;
         let colon = memchr::memchr2(b':', b'\n', text)?;
@@ -317,7 +324,7 @@ fn number(text: &[u8], kind: Type, below_zero: bool) -> Option<Value<'static>> {
 impl<'a> Iterator for Items<'a> {
     type Item = Result<Item<'a>, Bad>;
 
-    #[inline]
+    #[inline(always)]
     fn next(&mut self) -> Option<Self::Item> {
         match self.more {
             More::Nothing => {}

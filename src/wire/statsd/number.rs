@@ -10,7 +10,7 @@ const TENS: [f64; 16] =
 ///
 /// The digits are a whole number below 2^53 and the divisor is exact, so one rounding, that of the
 /// division, makes it the f64 nearest to the decimal.
-#[inline]
+#[inline(always)]
 pub(super) fn leading_decimal(text: &[u8]) -> Option<(f64, usize)> {
     let (minus, start) = match text.first()? {
         b'-' => (true, 1),

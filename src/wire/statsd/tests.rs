@@ -170,8 +170,7 @@ fn names_and_labels() {
 proptest! {
     #[test]
     fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-        let mut items = Items::new(&bytes);
-        while let Some(item) = items.next() {
+        for item in Items::new(&bytes) {
             if let Ok(Item::Metric(m)) = item {
                 let _ = labels(m.name, m.tags);
                 prop_assert!(!m.name.is_empty() && m.rate > 0.0);

@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, sync_channel};
 
 use serde_json::Value;
 
@@ -86,7 +86,7 @@ impl Reference {
             .spawn()
             .expect("it starts");
         let out = child.stdout.take().expect("piped");
-        let (to, flushes) = channel();
+        let (to, flushes) = sync_channel(100);
         std::thread::spawn(move || {
             for line in BufReader::new(out).lines().map_while(Result::ok) {
                 if let Some(json) = line.strip_prefix("FLUSH ") {
@@ -260,7 +260,7 @@ fn node_s_hot_shots() {
     let log = sqlite3(&folder.db(), "select level, title, text, tags from event_log order by kind");
     assert_eq!(
         log,
-        "warning|app.up: WARNING|slow|{\"env\":\"test\"}\nsuccess|Deployed|all of it|{\"env\":\"test\"}"
+        "warning|app.up: WARNING|slow|{\"env\":\"test\"}\nsuccess|app.Deployed|all of it|{\"env\":\"test\"}"
     );
 }
 
