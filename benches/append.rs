@@ -40,7 +40,7 @@ fn main() {
             .enumerate()
             .map(|(i, s)| (*s, (second * 7 % 100 + i as i64) as f64))
             .collect();
-        let batch = Batch { source: Source::Collect, ts, samples };
+        let batch = Batch::of(Source::Collect, ts, samples);
         let before = cpu();
         store.commit(&[batch]).unwrap();
         let between = cpu();

@@ -4,13 +4,15 @@
 //!
 //! ```text
 //!   model      what a sample, a series, a key and a clock are; no I/O
-//!   wire       CSV, JSON, OpenMetrics, times <-> records; bytes in, values out
+//!   wire       the formats of files and senders <-> records; bytes in, values out
 //!   collect    /proc, /sys, statvfs -> readings            (one file a collector)
-//!   pipeline   the bounded queue between sources and store, the latest value of each series
+//!   receive    sockets of senders -> lines; framing only
+//!   pipeline   the bounded queue between sources and store, the latest value of each series,
+//!              and the way in for what is pushed
 //!   store      the one SQLite file: schema, writer, readers
 //!   query      PromQL: an expression -> a tree -> values, over any source of samples
 //!   config     plimsoll.toml -> settings of the rooms
-//!   http       /metrics, /health, /api/status              (view)
+//!   http       /metrics, /health, /api/status, pushes      (view)
 //!   daemon     timers, threads, control socket, shutdown; knows all of the above
 //!   cli        one file a verb                             (view)
 //! ```
@@ -32,5 +34,6 @@ pub mod http;
 pub mod model;
 pub mod pipeline;
 pub mod query;
+pub mod receive;
 pub mod store;
 pub mod wire;

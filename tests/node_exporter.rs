@@ -11,6 +11,8 @@ use std::process::{Child, Command, Stdio};
 
 use plimsoll::collect::{COLLECTORS, Settings};
 use plimsoll::model::{Glob, Kind, Labels, Metric, write_key};
+use plimsoll::wire::exposition::Reader as TextReader;
+use plimsoll::wire::{Record, Records};
 use reading::{MACHINES, Reader, machine, settings};
 
 const BINARY: &str = "/usr/bin/prometheus-node-exporter";
@@ -152,7 +154,8 @@ fn on_the_fixtures_every_series_has_the_same_value() {
             // Otherwise it asks the kernel for this machine's devices.
             "--no-collector.netdev.netlink".into(),
         ];
-        let exporter = NodeExporter::start(&asking_the_kernel, &flags);
+        let exporter =
+            NodeExporter::start(&[&asking_the_kernel[..], &["textfile"]].concat(), &flags);
         let mut reader = Reader::new(&settings(&root)).without(&asking_the_kernel);
         let (ours, theirs) = (ours(&mut reader), exporter.scrape());
         assert_eq!(differences(&ours, &theirs), [""; 0], "{name}");
@@ -202,7 +205,8 @@ fn faults(before: &Values, theirs: &Values, after: &Values) -> Vec<String> {
 
 #[test]
 fn on_this_machine_the_same_series_and_values_at_the_same_moment() {
-    let exporter = NodeExporter::start(&[], &[]);
+    // Without a folder it has no say here, and theirs says that all is well.
+    let exporter = NodeExporter::start(&["textfile"], &[]);
     exporter.scrape();
     let mut reader = Reader::new(&Settings::default());
     ours(&mut reader);
@@ -219,4 +223,70 @@ fn on_this_machine_the_same_series_and_values_at_the_same_moment() {
         }
     }
     panic!("{}", found.join("\n"));
+}
+
+/// Every sample they serve, whatever it is called; their own self and ours left out.
+fn everything(exporter: &NodeExporter) -> Values {
+    let mut stream = TcpStream::connect(&exporter.address).unwrap();
+    write!(stream, "GET /metrics HTTP/1.0\r\nHost: {}\r\n\r\n", exporter.address).unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    let body = text.split_once("\r\n\r\n").unwrap().1.to_owned();
+    let mut reader = TextReader::new(body.as_bytes(), 0);
+    let mut record = Record::default();
+    let mut values = Values::new();
+    while let Some(result) = reader.next(&mut record) {
+        result.unwrap();
+        let own = ["go_", "process_", "promhttp_", "node_exporter_", "node_scrape_"];
+        if !own.iter().any(|prefix| record.key.starts_with(prefix)) {
+            values.insert(record.key.clone(), record.value);
+        }
+    }
+    values
+}
+
+#[test]
+fn text_files_are_read_as_they_read_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    write(
+        "good.prom",
+        "# HELP backup_bytes How \\n large.\n# TYPE backup_bytes gauge\n\
+         backup_bytes{disk=\"a \\\"b\\\" \\\\\",z=\"\"} 1.5e9\nbackup_bytes{disk=\"c\"} +Inf\n\
+         # TYPE runs_total counter\nruns_total 17\nuntyped_thing -0.25\n",
+    );
+    write(
+        "histogram.prom",
+        "# TYPE took_seconds histogram\ntook_seconds_bucket{le=\"0.5\"} 1\n\
+         took_seconds_bucket{le=\"+Inf\"} 2\ntook_seconds_sum 1.5\ntook_seconds_count 2\n\
+         # TYPE q summary\nq{quantile=\"0.5\"} 3\nq_sum 4\nq_count 5\n",
+    );
+    write("timed.prom", "late 1 1700000000000\n");
+    write("broken.prom", "fine 1\nbroken{ 2\n");
+    write("ignored.txt", "ignored 1\n");
+    let mut without: Vec<&str> = COLLECTORS.iter().map(|e| e.name).collect();
+    without.retain(|name| *name != "textfile");
+    let flag = format!("--collector.textfile.directory={}", folder.path().display());
+    let exporter = NodeExporter::start(&without, &[flag]);
+    let textfiles = Some(folder.path().to_owned());
+    let mut reader = Reader::new(&Settings { textfiles, ..Settings::default() }).without(&without);
+    let ours = |reader: &mut Reader| -> Values {
+        reader.beat().into_iter().flat_map(|(_, samples, _)| samples).collect()
+    };
+    let compare = |reader: &mut Reader| {
+        let (ours, theirs) = (ours(reader), everything(&exporter));
+        assert_eq!(differences(&ours, &theirs), [""; 0]);
+        for (key, ours) in &ours {
+            assert!(*ours == theirs[key] || same(*ours, theirs[key]), "{key}: {ours}");
+        }
+        ours
+    };
+    let bad = compare(&mut reader);
+    assert_eq!(bad["node_textfile_scrape_error"], 1.0);
+    assert_eq!(bad.len(), 14, "{bad:?}");
+    std::fs::remove_file(folder.path().join("timed.prom")).unwrap();
+    write("broken.prom", "mended 1\n");
+    let good = compare(&mut reader);
+    assert_eq!(good["node_textfile_scrape_error"], 0.0);
+    assert!(good.contains_key("mended") && !good.contains_key("late"));
 }

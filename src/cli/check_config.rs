@@ -78,11 +78,21 @@ pub fn plan(config: &Config) -> String {
         row("burst", format!("when {}: every {interval} for {lasts}, {who}", burst.text));
     }
     match config.http.listen {
+        Some(address) if config.http.tls.is_some() => row("http", format!("https://{address}/")),
         Some(address) => row("http", format!("http://{address}/")),
         None => row("http", "off".into()),
     }
+    if let Some(socket) = &config.http.socket {
+        row("", format!("and {}", socket.display()));
+    }
     if !config.http.hosts.is_empty() {
         row("", format!("also as {}", config.http.hosts.join(", ")));
+    }
+    let statsd = statsd_places(config);
+    row("statsd", if statsd.is_empty() { "off".into() } else { statsd.join(", ") });
+    if !statsd.is_empty() {
+        let every = format_duration(config.statsd.gather.flush_ms);
+        row("", format!("written every {every}"));
     }
     if let Some(db) = &config.db {
         row("db", db.display().to_string());
@@ -104,6 +114,16 @@ pub fn plan(config: &Config) -> String {
     );
     row("queue", format!("{} in memory when the disk is full", format_duration(config.queue_ms)));
     out
+}
+
+/// `udp 127.0.0.1:8125`, …
+fn statsd_places(config: &Config) -> Vec<String> {
+    let receive = &config.statsd.receive;
+    let udp = receive.udp.map(|a| format!("udp {a}"));
+    let tcp = receive.tcp.map(|a| format!("tcp {a}"));
+    let unix = [&receive.unix_datagram, &receive.unix_stream].into_iter().flatten();
+    let unix = unix.map(|path| format!("unix {}", path.display()));
+    udp.into_iter().chain(tcp).chain(unix).collect()
 }
 
 /// The same for machines; times in milliseconds, lines and columns counted from 1.
@@ -167,6 +187,14 @@ pub fn as_json(checked: &Result<Config, ConfigError>) -> Value {
             "listen": config.http.listen.map(|a| a.to_string()),
             "hosts": config.http.hosts,
         },
+        "statsd": {
+            "listen": statsd_places(config),
+            "flush_ms": config.statsd.gather.flush_ms,
+            "percentiles": config.statsd.gather.percentiles,
+            "gauge_ttl_ms": config.statsd.gather.ttl_ms,
+            "max_names": config.statsd.gather.max_names,
+            "legacy_names": config.statsd.gather.legacy_names,
+        },
         "queue_ms": config.queue_ms,
         "max_size": config.limits.max_size,
         "plain_rows": config.limits.plain_rows,
@@ -214,6 +242,8 @@ mod tests {
         burst    when cpu > 8: every 250ms for 5m, loadavg, cpu
         http     http://127.0.0.1:1876/
                  also as a.example
+        statsd   udp 127.0.0.1:8125
+                 written every 10s
         system   web1
         keep     samples 30d, 5 min 400d, hours 10y; 64MB as plain rows, 1GiB in all
         queue    15m in memory when the disk is full
@@ -229,6 +259,8 @@ mod tests {
 
         collect  nothing
         http     off
+        statsd   udp 127.0.0.1:8125
+                 written every 10s
         keep     samples 30d, 5 min 400d, hours 10y; 64MB as plain rows, 1GiB in all
         queue    15m in memory when the disk is full
         ");

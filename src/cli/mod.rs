@@ -14,12 +14,14 @@ mod interval;
 mod manual;
 mod query;
 mod reload;
+mod send;
 pub mod service;
 mod show;
 mod sql;
 mod status;
 mod status_text;
 mod table;
+mod token;
 pub mod uninstall;
 
 use std::io::{IsTerminal, Write};
@@ -74,10 +76,14 @@ enum Verb {
     Export(export::Args),
     /// Read samples in from CSV, JSON or OpenMetrics files
     Import(import::Args),
+    /// Send a value in, or lines of values from standard input
+    Send(send::Args),
     /// Show or change how often a running plimsoll reads
     Interval(interval::Args),
     /// Have a running plimsoll read its configuration again
     Reload(reload::Args),
+    /// Make, show and revoke tokens for senders and readers on other machines
+    Token(token::Args),
     /// Check a configuration file and show what it means
     CheckConfig(check_config::Args),
     /// Say how large the database will get
@@ -133,8 +139,10 @@ pub fn main() -> ExitCode {
         Some(Verb::Query(args)) => query::run(args, global),
         Some(Verb::Export(args)) => export::run(args, global),
         Some(Verb::Import(args)) => import::run(args, global),
+        Some(Verb::Send(args)) => send::run(args, global),
         Some(Verb::Interval(args)) => interval::run(args, global),
         Some(Verb::Reload(args)) => reload::run(args, global),
+        Some(Verb::Token(args)) => token::run(args, global),
         Some(Verb::CheckConfig(args)) => check_config::run(args, global.config()),
         Some(Verb::Estimate(args)) => estimate::run(args, global),
         Some(Verb::Compact(args)) => compact::run(args, global),

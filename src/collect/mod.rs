@@ -21,6 +21,7 @@ mod pressure;
 mod scan;
 mod sockstat;
 mod stat;
+mod textfile;
 mod time;
 mod uname;
 mod vmstat;
@@ -45,6 +46,8 @@ pub struct Settings {
     pub exclude_disks: Vec<Glob>,
     /// Network devices to leave out.
     pub exclude_interfaces: Vec<Glob>,
+    /// The folder in which others leave `*.prom` files; nothing: there is none.
+    pub textfiles: Option<PathBuf>,
 }
 
 impl Default for Settings {
@@ -58,6 +61,7 @@ impl Default for Settings {
             exclude_types: Vec::new(),
             exclude_disks: Vec::new(),
             exclude_interfaces: Vec::new(),
+            textfiles: None,
         }
     }
 }
@@ -145,6 +149,12 @@ pub static COLLECTORS: &[Entry] = &[
     row("hwmon", "temperatures", &hwmon::METRICS, hwmon::make),
     row("uname", "kernel and machine", &uname::METRICS, uname::make),
     row("os", "distribution", &os::METRICS, os::make),
+    row(
+        "textfile",
+        "what other programs leave in a folder as *.prom files",
+        &textfile::METRICS,
+        textfile::make,
+    ),
 ];
 
 const fn row(

@@ -3,8 +3,10 @@
 
 mod condition;
 mod error;
+mod push;
 mod raw;
 mod resolve;
+mod statsd;
 #[cfg(test)]
 mod tests;
 
@@ -16,7 +18,10 @@ pub use condition::{Condition, Op};
 pub use error::{ConfigError, Content, Mistake};
 
 use crate::collect::{self, COLLECTORS};
+use crate::http::TlsSettings;
 use crate::model::{Interval, KeyFilter};
+use crate::pipeline;
+use crate::receive;
 use crate::store::Limits;
 
 /// Every key with its default and what it means; what `plimsoll install` writes.
@@ -49,6 +54,12 @@ pub struct Config {
     pub bursts: Vec<Burst>,
     /// The page and the API.
     pub http: Http,
+    /// What statsd senders send.
+    pub statsd: Statsd,
+    /// Where Graphite's lines are taken; nowhere by default.
+    pub graphite: receive::Settings,
+    /// How many names other senders may bring.
+    pub max_names: u64,
     /// For how long beats wait in memory when the disk takes no more, in milliseconds.
     pub queue_ms: i64,
     /// How much the database keeps.
@@ -82,10 +93,25 @@ pub struct Burst {
 /// The page and the API.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Http {
-    /// Where it listens, always a loopback address; nothing: not at all.
+    /// Where it listens; nothing: not at all. Beyond the loopback only with TLS, or behind a proxy.
     pub listen: Option<SocketAddr>,
+    /// A unix socket where it listens too.
+    pub socket: Option<PathBuf>,
+    /// The certificate with which `listen` speaks TLS.
+    pub tls: Option<TlsSettings>,
+    /// Whether somebody else's TLS stands before it: everybody needs a token then.
+    pub behind_proxy: bool,
     /// Names by which a browser may ask for it beside the address itself; lower case, no port.
     pub hosts: Vec<String>,
+}
+
+/// What statsd senders send.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Statsd {
+    /// Where they send it.
+    pub receive: receive::Settings,
+    /// What becomes of it.
+    pub gather: pipeline::statsd::Settings,
 }
 
 impl Default for Config {

@@ -20,6 +20,10 @@ pub enum Shape {
     Texts,
     /// true or false.
     Flag,
+    /// A number.
+    Number,
+    /// A list of numbers.
+    Numbers,
     /// `[name]`
     Section,
     /// `[[name]]`
@@ -49,6 +53,9 @@ pub static TOP: &[Key] = &[
     key("collect", Shape::Section, ""),
     key("http", Shape::Section, ""),
     key("store", Shape::Section, ""),
+    key("statsd", Shape::Section, ""),
+    key("graphite", Shape::Section, ""),
+    key("push", Shape::Section, ""),
     key("burst", Shape::Sections, ""),
 ];
 
@@ -78,10 +85,18 @@ pub static FILESYSTEM: &[Key] = &[
 pub static DEVICES: &[Key] =
     &[INTERVAL, ENABLED, key("exclude_devices", Shape::Texts, r#"["veth*"]"#)];
 
+/// In `[collect.textfile]`.
+pub static TEXTFILE: &[Key] =
+    &[INTERVAL, ENABLED, key("dir", Shape::Text, r#""/var/lib/plimsoll/textfile""#)];
+
 /// In `[http]`.
 pub static HTTP: &[Key] = &[
     key("listen", Shape::Text, r#""127.0.0.1:1876""#),
     key("hosts", Shape::Texts, r#"["monitor.example.org"]"#),
+    key("socket", Shape::Text, r#""/run/plimsoll/http.sock""#),
+    key("tls_cert", Shape::Text, r#""/etc/plimsoll/cert.pem""#),
+    key("tls_key", Shape::Text, r#""/etc/plimsoll/key.pem""#),
+    key("behind_proxy", Shape::Flag, "true"),
 ];
 
 /// In `[store]`.
@@ -92,6 +107,28 @@ pub static STORE: &[Key] = &[
     key("five_minutes", Shape::Text, r#""400d""#),
     key("hours", Shape::Text, r#""10y""#),
     key("queue", Shape::Text, r#""15m""#),
+];
+
+/// In `[graphite]`.
+pub static GRAPHITE: &[Key] =
+    &[key("listen", Shape::Text, r#""127.0.0.1:2003""#), key("remote", Shape::Flag, "true")];
+
+/// In `[push]`.
+pub static PUSH: &[Key] = &[key("max_names", Shape::Number, "20000")];
+
+/// In `[statsd]`.
+pub static STATSD: &[Key] = &[
+    key("listen", Shape::Text, r#""127.0.0.1:8125""#),
+    key("tcp", Shape::Text, r#""127.0.0.1:8125""#),
+    key("unix", Shape::Text, r#""/run/plimsoll/statsd.sock""#),
+    key("unix_stream", Shape::Text, r#""/run/plimsoll/statsd-stream.sock""#),
+    key("remote", Shape::Flag, "true"),
+    key("flush", Shape::Text, r#""10s""#),
+    key("percentiles", Shape::Numbers, "[50, 90, 99]"),
+    key("gauge_ttl", Shape::Text, r#""1h""#),
+    key("max_names", Shape::Number, "20000"),
+    key("legacy_names", Shape::Flag, "true"),
+    key("receive_buffer", Shape::Text, r#""4MiB""#),
 ];
 
 /// In each `[[burst]]`.
@@ -109,8 +146,12 @@ pub static SECTIONS: &[(&str, &[Key])] = &[
     ("collect.filesystem", FILESYSTEM),
     ("collect.diskstats", DEVICES),
     ("collect.netdev", DEVICES),
+    ("collect.textfile", TEXTFILE),
     ("http", HTTP),
     ("store", STORE),
+    ("statsd", STATSD),
+    ("graphite", GRAPHITE),
+    ("push", PUSH),
     ("burst", BURST),
 ];
 
@@ -119,6 +160,7 @@ pub fn collector_keys(name: &str) -> &'static [Key] {
     match name {
         "filesystem" => FILESYSTEM,
         "diskstats" | "netdev" => DEVICES,
+        "textfile" => TEXTFILE,
         _ => COLLECTOR,
     }
 }
@@ -219,6 +261,20 @@ impl<'t> Section<'t> {
         self.get(name, Shape::Flag)?.get_ref().as_bool()
     }
 
+    /// A whole number or one with decimals, as written.
+    pub fn number(&self, name: &str) -> Option<At<f64>> {
+        let value = self.get(name, Shape::Number)?;
+        Some(At { value: number(value.get_ref())?, span: value.span() })
+    }
+
+    /// Nothing if the key is absent: an empty list can be meant.
+    pub fn numbers(&self, name: &str) -> Option<Vec<At<f64>>> {
+        let list = self.get(name, Shape::Numbers)?.get_ref().as_array()?;
+        let item =
+            |v: &Spanned<DeValue<'t>>| Some(At { value: number(v.get_ref())?, span: v.span() });
+        Some(list.iter().filter_map(item).collect())
+    }
+
     /// A section in this one. `names` as in [`Section::read`].
     pub fn section(
         &self,
@@ -310,6 +366,8 @@ impl<'t> Section<'t> {
             Shape::Text => ("text in quotes", format!("for example `{name} = {example}`")),
             Shape::Texts => ("a list of texts", format!("for example `{name} = {example}`")),
             Shape::Flag => ("true or false", format!("for example `{name} = {example}`")),
+            Shape::Number => ("a number", format!("for example `{name} = {example}`")),
+            Shape::Numbers => ("a list of numbers", format!("for example `{name} = {example}`")),
             Shape::Section => ("a section", format!("write `[{full}]` and its keys below")),
             Shape::Sections => {
                 ("a list of sections", format!("write `[[{full}]]` and its keys below"))
@@ -317,6 +375,17 @@ impl<'t> Section<'t> {
         };
         let message = format!("`{full}` must be {wanted}, {found}");
         Mistake { key: full, message, hint, span }
+    }
+}
+
+fn number(value: &DeValue<'_>) -> Option<f64> {
+    match value {
+        // Hexadecimal and underscores are toml's affair; it has checked the digits.
+        DeValue::Integer(i) => {
+            i64::from_str_radix(i.as_str(), i.radix()).ok().map(|whole| whole as f64)
+        }
+        DeValue::Float(f) => f.as_str().parse().ok(),
+        _ => None,
     }
 }
 
@@ -329,8 +398,10 @@ fn misfit(shape: Shape, value: &Spanned<DeValue<'_>>) -> Option<(Range<usize>, S
     match (shape, value.get_ref()) {
         (Shape::Text, DeValue::String(_))
         | (Shape::Flag, DeValue::Boolean(_))
+        | (Shape::Number, DeValue::Integer(_) | DeValue::Float(_))
         | (Shape::Section, DeValue::Table(_)) => None,
         (Shape::Texts, DeValue::Array(list)) => odd(list, |v| v.is_str()),
+        (Shape::Numbers, DeValue::Array(list)) => odd(list, |v| number(v).is_some()),
         (Shape::Sections, DeValue::Array(list)) => odd(list, |v| v.is_table()),
         (_, other) => Some((value.span(), format!("this is {}", called(other)))),
     }

@@ -11,6 +11,7 @@ use super::error::{ConfigError, Mistake, nearest};
 use super::raw::{self, At, Section};
 use super::{Burst, CollectorConfig, Condition, Config, Http};
 use crate::collect;
+use crate::http::TlsSettings;
 use crate::model::{
     DurationError, Glob, Interval, KeyFilter, format_duration, format_size, parse_duration,
     parse_size,
@@ -19,7 +20,7 @@ use crate::store::Limits;
 
 const MINUTE: i64 = 60_000;
 const DAY: i64 = 1_440 * MINUTE;
-const YEAR: i64 = 365 * DAY;
+pub(super) const YEAR: i64 = 365 * DAY;
 
 /// How long beats wait in memory for a disk that takes no more.
 const QUEUE: i64 = 15 * MINUTE;
@@ -104,18 +105,21 @@ fn settings(
         collect,
         filter,
         http: r.http(&top),
+        statsd: r.statsd(&top),
+        graphite: r.graphite(&top),
+        max_names: r.push(&top),
         queue_ms,
         limits,
     }
 }
 
-struct Resolver<'a> {
-    known: &'a [&'static str],
-    mistakes: &'a mut Vec<Mistake>,
+pub(super) struct Resolver<'a> {
+    pub(super) known: &'a [&'static str],
+    pub(super) mistakes: &'a mut Vec<Mistake>,
 }
 
 impl Resolver<'_> {
-    fn tell(
+    pub(super) fn tell(
         &mut self,
         section: &Section<'_>,
         name: &str,
@@ -128,7 +132,7 @@ impl Resolver<'_> {
         self.mistakes.push(Mistake { key, message, hint: hint.into(), span });
     }
 
-    fn understood<T>(
+    pub(super) fn understood<T>(
         &mut self,
         section: &Section<'_>,
         name: &str,
@@ -144,13 +148,13 @@ impl Resolver<'_> {
         }
     }
 
-    fn interval(&mut self, section: &Section<'_>, name: &str) -> Option<Interval> {
+    pub(super) fn interval(&mut self, section: &Section<'_>, name: &str) -> Option<Interval> {
         self.understood(section, name, |text| {
             text.parse().map_err(|e: DurationError| (e.message, e.hint))
         })
     }
 
-    fn duration(
+    pub(super) fn duration(
         &mut self,
         section: &Section<'_>,
         name: &str,
@@ -175,6 +179,18 @@ impl Resolver<'_> {
             path if path.ends_with('/') => Err((
                 "this is a directory".into(),
                 format!("name the file too: `{path}metrics.sqlite`"),
+            )),
+            path => Ok(path.into()),
+        })
+    }
+
+    /// A path that names a file from the root on: the daemon's own folder is nobody's concern.
+    fn path(&mut self, section: &Section<'_>, name: &str) -> Option<std::path::PathBuf> {
+        self.understood(section, name, |text| match text {
+            "" => Err(("there is no path".into(), "remove the line to do without".into())),
+            path if !path.starts_with('/') => Err((
+                format!("`{path}` depends on the folder in which plimsoll is started"),
+                "write the whole path, beginning with /".into(),
             )),
             path => Ok(path.into()),
         })
@@ -212,7 +228,7 @@ impl Resolver<'_> {
         (self.duration(&s, "queue", 1_000, DAY).unwrap_or(QUEUE), limits)
     }
 
-    fn size(&mut self, section: &Section<'_>, name: &str, least: u64) -> Option<u64> {
+    pub(super) fn size(&mut self, section: &Section<'_>, name: &str, least: u64) -> Option<u64> {
         self.understood(section, name, |text| {
             let bytes = parse_size(text)
                 .map_err(|e| (e, "write a number and a unit: `500MB`, `2GiB`".into()))?;
@@ -253,6 +269,7 @@ impl Resolver<'_> {
                     }
                     "diskstats" => settings.exclude_disks = self.globs(&own, "exclude_devices"),
                     "netdev" => settings.exclude_interfaces = self.globs(&own, "exclude_devices"),
+                    "textfile" => settings.textfiles = self.path(&own, "dir"),
                     _ => {}
                 }
             }
@@ -303,11 +320,32 @@ impl Resolver<'_> {
     }
 
     fn http(&mut self, top: &Section<'_>) -> Http {
-        let mut http = Http { listen: Some(LISTEN), hosts: Vec::new() };
+        let mut http = Http {
+            listen: Some(LISTEN),
+            socket: None,
+            tls: None,
+            behind_proxy: false,
+            hosts: Vec::new(),
+        };
         let Some(section) = top.section("http", raw::HTTP, &[], self.mistakes) else {
             return http;
         };
-        if let Some(listen) = self.understood(&section, "listen", listen) {
+        http.socket = self.path(&section, "socket");
+        http.behind_proxy = section.flag("behind_proxy").unwrap_or(false);
+        let files = (self.path(&section, "tls_cert"), self.path(&section, "tls_key"));
+        let pair = [("tls_cert", "tls_key"), ("tls_key", "tls_cert")];
+        for (one, other) in pair.into_iter().filter(|(one, _)| section.has(one)) {
+            if !section.has(other) {
+                let hint = format!("add `{other} = \"/etc/plimsoll/{}.pem\"`", &other[4..]);
+                self.tell(&section, one, section.span(), &format!("`{other}` is missing"), hint);
+            }
+        }
+        if let (Some(cert), Some(key)) = files {
+            http.tls = Some(TlsSettings { cert, key });
+        }
+        // A mistake in these keys is told once, not here again.
+        let safe = http.behind_proxy || section.has("tls_cert") || section.has("tls_key");
+        if let Some(listen) = self.understood(&section, "listen", |text| listen(text, safe)) {
             http.listen = listen;
         }
         for host in section.texts("hosts").unwrap_or_default() {
@@ -349,7 +387,7 @@ impl Resolver<'_> {
     }
 }
 
-fn listen(text: &str) -> Result<Option<SocketAddr>, (String, String)> {
+fn listen(text: &str, safe: bool) -> Result<Option<SocketAddr>, (String, String)> {
     if text == "off" {
         return Ok(None);
     }
@@ -364,14 +402,12 @@ fn listen(text: &str) -> Result<Option<SocketAddr>, (String, String)> {
             format!("for example `{better}`, or `off`"),
         ));
     };
-    if !address.ip().to_canonical().is_loopback() {
+    if !safe && !address.ip().to_canonical().is_loopback() {
         return Err((
+            format!("`{address}` can be reached from other machines, and nothing protects it"),
             format!(
-                "`{address}` can be reached from other machines, and this version has neither \
-                 tokens nor TLS to protect it"
-            ),
-            format!(
-                "listen on `{}:{}` and reach it through an SSH tunnel or a reverse proxy",
+                "set `tls_cert` and `tls_key`, or `behind_proxy = true` if a proxy does TLS; or \
+                 listen on `{}:{}`",
                 LISTEN.ip(),
                 address.port()
             ),

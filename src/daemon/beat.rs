@@ -12,10 +12,11 @@ use super::alarm::{Alarm, Bell};
 use super::burst::Bursts;
 use super::own::{self, Own};
 use super::schedule::{Due, Now, Schedule};
+use super::statsd::Watch;
 use crate::collect::{CollectError, Collector, Entry};
 use crate::config::Config;
 use crate::model::{Clock, Interval, Recorder, Registry, SeriesRef};
-use crate::pipeline::{Batch, Board, Counters, Group, Latest, Queue, Source};
+use crate::pipeline::{Batch, Board, Counters, Group, Intake, Latest, Queue, Source};
 
 /// The job label of everything this machine measures of itself.
 pub const JOB: &str = "node";
@@ -27,12 +28,16 @@ pub struct Shared {
     pub registry: Arc<Registry>,
     /// Where readings go.
     pub queue: Arc<Queue>,
+    /// Where what senders bring goes.
+    pub intake: Arc<Intake>,
     /// Where they can be seen at once.
     pub latest: Arc<Latest>,
     /// Where it says what is wrong.
     pub board: Arc<Board>,
     /// What is counted.
     pub counters: Arc<Counters>,
+    /// What senders of statsd send.
+    pub statsd: Watch,
     /// The time.
     pub clock: Arc<dyn Clock>,
 }
@@ -227,6 +232,7 @@ impl Beater {
             Arc::clone(&self.shared.queue),
             self.database.clone(),
             self.started_ms,
+            self.shared.statsd.clone(),
         );
         add(Own::NAME, self.config.interval, Err(own));
         for (_, gone) in groups {
@@ -247,11 +253,7 @@ impl Beater {
                 self.spare = samples;
                 continue;
             }
-            self.spare = self.shared.queue.push(Batch {
-                source: Source::Collect,
-                ts: moment[0].ts,
-                samples,
-            });
+            self.spare = self.shared.queue.push(Batch::of(Source::Collect, moment[0].ts, samples));
         }
         if !due.is_empty() {
             self.look_at_rules();

@@ -4,6 +4,8 @@
 //! ```text
 //!   beat thread    sleeps, reads collectors -> queue, latest
 //!   store thread   queue -> SQLite
+//!   statsd thread  sockets -> queue, latest
+//!   graphite thread  sockets -> intake, if it is configured
 //!   main thread    signals, control socket, HTTP, watchdog (one single-threaded runtime)
 //! ```
 
@@ -11,11 +13,13 @@ mod alarm;
 mod beat;
 mod burst;
 pub mod control;
+mod graphite;
 pub mod log;
 mod memory;
 mod own;
 mod run;
 mod schedule;
+mod statsd;
 
 pub use beat::Rate;
 pub use run::{Options, host_name, run};

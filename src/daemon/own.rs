@@ -7,8 +7,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
+use super::statsd::Watch;
 use crate::model::{Metric, Recorder};
-use crate::pipeline::{Counters, Queue, Source};
+use crate::pipeline::{Counters, Queue, Reason, Source};
 
 pub static SUCCESS: Metric = Metric::gauge(
     "plimsoll_collect_success",
@@ -42,6 +43,11 @@ static SAMPLES: Metric =
 static DROPPED: Metric =
     Metric::counter("plimsoll_samples_dropped_total", "", "Samples that were lost, and why.")
         .by(&["source", "reason"]);
+static PUT_OFF: Metric = Metric::counter(
+    "plimsoll_pushes_put_off_total",
+    "",
+    "Pushes that were told to come again later, because too much waited to be written.",
+);
 static COMMITS: Metric =
     Metric::counter("plimsoll_commits_total", "", "Transactions committed to the database.");
 static COMMIT_ERRORS: Metric = Metric::counter(
@@ -79,6 +85,53 @@ static STARTED: Metric = Metric::gauge(
     "When plimsoll was started, in seconds since 1970.",
 );
 
+static STATSD_PACKETS: Metric = Metric::counter(
+    "plimsoll_statsd_packets_total",
+    "",
+    "Datagrams, and pieces of streams, that the statsd receiver got.",
+);
+static STATSD_LINES: Metric = Metric::counter(
+    "plimsoll_statsd_lines_total",
+    "",
+    "Lines that the statsd receiver got, empty ones left out.",
+);
+static STATSD_VALUES: Metric = Metric::counter(
+    "plimsoll_statsd_values_total",
+    "",
+    "Values, events and service checks that the statsd receiver took.",
+);
+static STATSD_BAD: Metric = Metric::counter(
+    "plimsoll_statsd_bad_lines_total",
+    "",
+    "What the statsd receiver got and did not understand, and why.",
+)
+.by(&["reason"]);
+static STATSD_REFUSED: Metric = Metric::counter(
+    "plimsoll_statsd_refused_total",
+    "",
+    "Values that the statsd receiver understood and did not take, and why.",
+)
+.by(&["reason"]);
+static STATSD_NAMES: Metric =
+    Metric::gauge("plimsoll_statsd_names", "", "Names that the statsd receiver knows.");
+static STATSD_FLUSH: Metric = Metric::gauge(
+    "plimsoll_statsd_flush_duration_seconds",
+    "seconds",
+    "How long the statsd receiver worked on its last flush.",
+);
+static UDP_DROPS: Metric = Metric::counter(
+    "plimsoll_udp_drops_total",
+    "",
+    "Datagrams that the kernel dropped because the receiver was too slow for its buffer.",
+)
+.by(&["receiver"]);
+static UDP_BUFFER: Metric = Metric::gauge(
+    "plimsoll_udp_buffer_bytes",
+    "bytes",
+    "What the kernel keeps for the receiver while it is busy.",
+)
+.by(&["receiver"]);
+
 /// Reads plimsoll itself.
 #[derive(Debug)]
 pub struct Own {
@@ -87,6 +140,7 @@ pub struct Own {
     database: PathBuf,
     started_ms: i64,
     statm: Option<File>,
+    statsd: Watch,
 }
 
 impl Own {
@@ -99,8 +153,10 @@ impl Own {
         queue: Arc<Queue>,
         database: PathBuf,
         started_ms: i64,
+        statsd: Watch,
     ) -> Self {
-        Self { counters, queue, database, started_ms, statm: File::open("/proc/self/statm").ok() }
+        let statm = File::open("/proc/self/statm").ok();
+        Self { counters, queue, database, started_ms, statm, statsd }
     }
 
     /// One reading.
@@ -108,13 +164,26 @@ impl Own {
         let c = &*self.counters;
         out.put_with(&BUILD, &[env!("CARGO_PKG_VERSION")], 1.0);
         out.put(&SKIPPED, c.ticks_skipped.load(Relaxed) as f64);
+        // A sender that never came is not worth a series.
+        let local = |source| matches!(source, Source::Collect | Source::Sql | Source::Statsd);
         for source in Source::ALL {
-            out.put_with(&SAMPLES, &[source.name()], c.stored_by(source) as f64);
+            let stored = c.stored_by(source);
+            if local(source) || stored > 0 {
+                out.put_with(&SAMPLES, &[source.name()], stored as f64);
+            }
         }
         for source in Source::ALL {
-            for (reason, lost) in c.lost_by(source) {
-                out.put_with(&DROPPED, &[source.name(), reason], lost as f64);
+            for reason in Reason::ALL {
+                let lost = c.lost_by(source, reason);
+                let usual = matches!(reason, Reason::QueueFull | Reason::SeriesLimit);
+                if local(source) && usual || lost > 0 {
+                    out.put_with(&DROPPED, &[source.name(), reason.name()], lost as f64);
+                }
             }
+        }
+        let put_off = c.pushes_put_off.load(Relaxed);
+        if put_off > 0 {
+            out.put(&PUT_OFF, put_off as f64);
         }
         out.put(&COMMITS, c.commits.load(Relaxed) as f64);
         out.put(&COMMIT_ERRORS, c.commit_errors.load(Relaxed) as f64);
@@ -130,6 +199,28 @@ impl Own {
             out.put(&RESIDENT, resident);
         }
         out.put(&STARTED, self.started_ms as f64 / 1e3);
+        if !self.statsd.places.is_empty() {
+            self.statsd(out);
+        }
+    }
+
+    fn statsd(&self, out: &mut Recorder) {
+        let tally = &*self.statsd.tally;
+        out.put(&STATSD_PACKETS, tally.packets() as f64);
+        out.put(&STATSD_LINES, tally.lines() as f64);
+        out.put(&STATSD_VALUES, tally.values() as f64);
+        for (reason, bad) in tally.bad() {
+            out.put_with(&STATSD_BAD, &[reason], bad as f64);
+        }
+        for (reason, refused) in tally.refused() {
+            out.put_with(&STATSD_REFUSED, &[reason], refused as f64);
+        }
+        out.put(&STATSD_NAMES, tally.names() as f64);
+        out.put(&STATSD_FLUSH, tally.flush_seconds());
+        if let Some(buffer) = self.statsd.buffer {
+            out.put_with(&UDP_DROPS, &["statsd"], self.statsd.drops.total() as f64);
+            out.put_with(&UDP_BUFFER, &["statsd"], buffer as f64);
+        }
     }
 
     /// The second field of /proc/self/statm, in bytes.

@@ -11,11 +11,11 @@ use tokio::sync::{Notify, oneshot};
 
 use super::beat::{Beat, Command, Rate, Shared};
 use super::control::{self, Request, Response};
-use super::{log, memory};
+use super::{graphite, log, memory, statsd};
 use crate::config::Config;
 use crate::http;
-use crate::model::{Clock, Interval, SystemClock, parse_duration};
-use crate::pipeline::{Board, MAX_SAMPLES, Queue};
+use crate::model::{Clock, Interval, SystemClock, format_duration, parse_duration};
+use crate::pipeline::{Board, Intake, MAX_SAMPLES, Names, Queue};
 use crate::store::{Head, Orders, Store, Writer, WriterSettings};
 
 /// How long the last commit may take once somebody wants us gone.
@@ -57,7 +57,10 @@ struct Daemon {
     ended: Arc<Notify>,
     config: Mutex<Arc<Config>>,
     http: Option<http::Hosts>,
+    secure: bool,
     listening: Option<std::net::SocketAddr>,
+    graphite: Vec<String>,
+    names: Arc<Names>,
 }
 
 /// Collects until SIGINT or SIGTERM. An error here is one of starting, or of a last commit that did
@@ -72,13 +75,24 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
 
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let counters = Arc::default();
+    let registry = Arc::default();
     let queue = Arc::new(Queue::new(config.queue_ms, MAX_SAMPLES, Arc::clone(&counters)));
-    let shared = Shared {
-        registry: Arc::default(),
+    let names = Arc::new(Names::new(config.max_names));
+    let intake = Intake::new(
+        Arc::clone(&registry),
+        Arc::clone(&queue),
+        Arc::clone(&counters),
+        Arc::clone(&names),
+        &system,
+    );
+    let mut shared = Shared {
+        registry,
         queue,
+        intake: Arc::new(intake),
         latest: Arc::default(),
         board: Arc::new(Board::new(Arc::clone(&clock))),
         counters,
+        statsd: statsd::Watch::default(),
         clock,
     };
     let ended = Arc::new(Notify::new());
@@ -87,6 +101,8 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     let (store, full) = Store::open_or_wait(&database, &system, Arc::clone(&shared.registry))?;
     let newest = store.newest_ts();
     let head = store.head();
+    let (watch, receiver) = statsd::open(&config.statsd, &shared, &store);
+    shared.statsd = watch;
     let writer = Writer::spawn(
         store,
         full,
@@ -111,6 +127,15 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     )
     .context("cannot start the beat thread")?;
 
+    let reader = receiver
+        .map(|receiver| receiver.start(Ending(Arc::clone(&ended))))
+        .transpose()
+        .context("cannot start the statsd thread")?;
+    let lines = graphite::start(&config.graphite, &shared, || Ending(Arc::clone(&ended)))
+        .context("cannot start the Graphite thread")?;
+    let (graphite, lines) = lines.map_or((Vec::new(), None), |(p, reader)| (p, Some(reader)));
+    let readers: Vec<_> = reader.into_iter().chain(lines).collect();
+
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -127,13 +152,21 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         ended,
         config: Mutex::new(config),
         http: None,
+        secure: false,
         listening: None,
+        graphite,
+        names,
     }));
 
     let _unused = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     beat.tell(Command::Stop);
     let deadline = Instant::now() + FAREWELL;
-    wait_until(deadline - FAREWELL / 2, || thread.is_finished());
+    for reader in &readers {
+        reader.stop();
+    }
+    wait_until(deadline - FAREWELL / 2, || {
+        thread.is_finished() && readers.iter().all(|r| r.is_finished())
+    });
     shared.queue.close();
     wait_until(deadline, || writer.is_finished());
     let _unused = std::fs::remove_file(control::socket_path(&database));
@@ -146,6 +179,10 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     anyhow::ensure!(
         !thread.is_finished() || thread.join().is_ok(),
         "the beat thread panicked; please report this"
+    );
+    anyhow::ensure!(
+        readers.into_iter().all(|r| !r.is_finished() || r.join().is_ok()),
+        "a thread that receives panicked; please report this"
     );
     match writer.join() {
         Ok(0) => {}
@@ -259,32 +296,100 @@ fn bind(address: std::net::SocketAddr) -> std::io::Result<tokio::net::TcpListene
 /// Without the page the main job still goes on; the board says so.
 async fn start_http(daemon: &mut Daemon) {
     let config = daemon.config.lock().unwrap_or_else(|e| e.into_inner()).http.clone();
-    let Some(address) = config.listen else { return };
+    if config.listen.is_none() && config.socket.is_none() {
+        return;
+    }
     let hosts = http::Hosts::new(config.hosts);
-    let state = http::State {
-        registry: Arc::clone(&daemon.shared.registry),
-        latest: Arc::clone(&daemon.shared.latest),
-        board: Arc::clone(&daemon.shared.board),
-        counters: Arc::clone(&daemon.shared.counters),
-        queue: Arc::clone(&daemon.shared.queue),
-        clock: Arc::clone(&daemon.shared.clock),
+    let shared = &daemon.shared;
+    let tokens = Arc::new(http::tokens::Tokens::new(&daemon.database));
+    let router = http::router(http::State {
+        registry: Arc::clone(&shared.registry),
+        latest: Arc::clone(&shared.latest),
+        board: Arc::clone(&shared.board),
+        counters: Arc::clone(&shared.counters),
+        queue: Arc::clone(&shared.queue),
+        intake: Arc::clone(&shared.intake),
+        desk: Arc::default(),
+        clock: Arc::clone(&shared.clock),
         database: daemon.database.clone(),
         head: Arc::clone(&daemon.head),
         system: daemon.system.clone(),
         started: daemon.started,
         hosts: hosts.clone(),
+        access: http::Access::new(
+            Arc::clone(&tokens),
+            config.behind_proxy,
+            Arc::clone(&shared.board),
+        ),
+    });
+    let fail = |what: String| shared.board.fail(HTTP, what);
+    if let Some(path) = &config.socket {
+        match bind_unix(path) {
+            Ok(listener) => {
+                let listener = http::Listener::Unix(listener);
+                tokio::spawn(http::serve(listener, router.clone()));
+                daemon.http = Some(hosts.clone());
+            }
+            Err(e) => fail(format!("cannot listen on {}: {e}", path.display())),
+        }
+    }
+    let Some(address) = config.listen else { return };
+    let tls = match config.tls.map(|t| http::Tls::load(&t, Arc::clone(&shared.board))).transpose() {
+        Ok(tls) => tls,
+        Err(e) => return fail(format!("cannot speak TLS: {e}; nothing listens on {address}")),
     };
+    daemon.secure = tls.is_some();
     match bind(address) {
         Ok(listener) => {
             daemon.listening = listener.local_addr().ok();
             daemon.http = Some(hosts);
-            tokio::spawn(http::serve(listener, state));
+            let board = Arc::clone(&shared.board);
+            tokio::spawn(async move {
+                // The place is taken, but nobody is let in whom no token could tell apart.
+                if !address.ip().to_canonical().is_loopback() {
+                    wait_for_token(&tokens, &board, address).await;
+                }
+                http::serve(http::Listener::Tcp(listener, tls), router).await;
+            });
         }
-        Err(e) => daemon.shared.board.fail(
-            "http",
-            format!("cannot listen on {address}: {e}; collecting goes on without (set [http] listen to another address)"),
-        ),
+        Err(e) => fail(format!(
+            "cannot listen on {address}: {e}; collecting goes on without (set [http] listen to another address)"
+        )),
     }
+}
+
+const HTTP: &str = "http";
+
+/// Until there is a token, and as long as it cannot be read.
+async fn wait_for_token(
+    tokens: &http::tokens::Tokens,
+    board: &Board,
+    address: std::net::SocketAddr,
+) {
+    loop {
+        match tokens.any() {
+            Ok(true) => return board.ok(HTTP),
+            Ok(false) => board.fail(
+                HTTP,
+                format!("{address} is not served before there is a token: plimsoll token add NAME --scope read"),
+            ),
+            Err(e) => board.fail(HTTP, e.to_string()),
+        }
+        tokio::time::sleep(Duration::from_secs(2)).await;
+    }
+}
+
+fn bind_unix(path: &Path) -> std::io::Result<tokio::net::UnixListener> {
+    use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+    match std::fs::symlink_metadata(path) {
+        // A leftover: whoever still listens there would hold the database's lock, too.
+        Ok(m) if m.file_type().is_socket() => std::fs::remove_file(path)?,
+        Ok(_) => return Err(std::io::Error::other("this is something else than a socket")),
+        Err(_) => {}
+    }
+    let listener = tokio::net::UnixListener::bind(path)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))?;
+    Ok(listener)
 }
 
 impl Daemon {
@@ -298,9 +403,18 @@ impl Daemon {
         tracing::info!("collecting {}", describe_collectors(&config));
         match self.listening {
             Some(address) => {
-                tracing::info!("listening  http://{address}  (/metrics, /health, /api/status)")
+                let scheme = if self.secure { "https" } else { "http" };
+                tracing::info!("listening  {scheme}://{address}  (/metrics, /health, /api/status)")
             }
             None => tracing::info!("listening  nowhere (no HTTP)"),
+        }
+        if !self.graphite.is_empty() {
+            tracing::info!("graphite   {}", self.graphite.join(", "));
+        }
+        let statsd = &self.shared.statsd;
+        if !statsd.places.is_empty() {
+            let every = format_duration(config.statsd.gather.flush_ms);
+            tracing::info!("statsd     {}, written every {every}", statsd.places.join(", "));
         }
     }
 
@@ -389,7 +503,12 @@ impl Daemon {
             ("db", old.db == new.db),
             ("system", old.system == new.system),
             ("http.listen", old.http.listen == new.http.listen),
+            ("http.socket", old.http.socket == new.http.socket),
+            ("http.tls_cert", old.http.tls == new.http.tls),
+            ("http.behind_proxy", old.http.behind_proxy == new.http.behind_proxy),
             ("store.queue", old.queue_ms == new.queue_ms),
+            ("statsd", old.statsd == new.statsd),
+            ("graphite", old.graphite == new.graphite),
         ] {
             if !same {
                 said.push_str(&format!("\nthe new `{what}` takes effect at the next start"));
@@ -399,6 +518,7 @@ impl Daemon {
             hosts.set(new.http.hosts.clone());
         }
         self.orders.keep(new.limits);
+        self.names.set_most(new.max_names);
         let new = Arc::new(new);
         let (reply, answer) = oneshot::channel();
         self.beat.tell(Command::Configure(Arc::clone(&new), reply));

@@ -7,11 +7,18 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use axum::Router;
+use hyper::body::Incoming;
 use hyper::service::Service;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::net::TcpListener;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::task::AbortHandle;
+use tokio_rustls::TlsAcceptor;
+
+use super::access::Peer;
+use super::guard::Unix;
+use super::tls::Tls;
 
 /// Beyond it the connection that has been idle longest goes, so that a newcomer is always served.
 const MAX_CONNECTIONS: usize = 256;
@@ -24,12 +31,44 @@ struct Connection {
     task: AbortHandle,
 }
 
+/// Longest handshake of TLS.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+
+/// Where connections come from.
+pub enum Listener {
+    /// TCP, with TLS or without.
+    Tcp(TcpListener, Option<Tls>),
+    /// A socket in the file system: whoever may open it is local.
+    Unix(UnixListener),
+}
+
+enum Stream {
+    Tcp(TcpStream, Peer, Option<TlsAcceptor>),
+    Unix(UnixStream),
+}
+
+impl Listener {
+    async fn accept(&self) -> std::io::Result<Stream> {
+        match self {
+            Listener::Tcp(listener, tls) => {
+                let (stream, from) = listener.accept().await?;
+                // Answers are small and whole: nothing is gained by waiting for more to send.
+                let _unused = stream.set_nodelay(true);
+                let local = from.ip().to_canonical().is_loopback();
+                let peer = if local { Peer::Local } else { Peer::Remote };
+                Ok(Stream::Tcp(stream, peer, tls.as_ref().map(Tls::acceptor)))
+            }
+            Listener::Unix(listener) => Ok(Stream::Unix(listener.accept().await?.0)),
+        }
+    }
+}
+
 /// Serves the router until the runtime ends.
-pub async fn serve_on(listener: TcpListener, router: Router) {
+pub async fn serve_on(listener: Listener, router: Router) {
     let mut open: VecDeque<Connection> = VecDeque::new();
     loop {
         let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
+            Ok(stream) => stream,
             Err(e) => {
                 // Out of descriptors, most likely: give connections time to end.
                 tracing::debug!("http: {e}");
@@ -40,10 +79,21 @@ pub async fn serve_on(listener: TcpListener, router: Router) {
         if open.len() >= MAX_CONNECTIONS {
             make_room(&mut open);
         }
-        // Answers are small and whole: nothing is gained by waiting for more to send.
-        let _unused = stream.set_nodelay(true);
         let busy = Arc::new(AtomicBool::new(false));
-        let task = tokio::spawn(one(stream, router.clone(), Arc::clone(&busy)));
+        let (router, mark) = (router.clone(), Arc::clone(&busy));
+        let task = tokio::spawn(async move {
+            match stream {
+                Stream::Unix(stream) => one(stream, Peer::Local, true, router, mark).await,
+                Stream::Tcp(stream, peer, None) => one(stream, peer, false, router, mark).await,
+                Stream::Tcp(stream, peer, Some(tls)) => {
+                    match tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await {
+                        Ok(Ok(stream)) => one(stream, peer, false, router, mark).await,
+                        Ok(Err(e)) => tracing::debug!("http: TLS: {e}"),
+                        Err(_) => tracing::debug!("http: TLS: no handshake"),
+                    }
+                }
+            }
+        });
         open.push_back(Connection { busy, task: task.abort_handle() });
     }
 }
@@ -60,10 +110,20 @@ fn make_room(open: &mut VecDeque<Connection>) {
     }
 }
 
-async fn one(stream: tokio::net::TcpStream, router: Router, busy: Arc<AtomicBool>) {
+async fn one(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    peer: Peer,
+    unix: bool,
+    router: Router,
+    busy: Arc<AtomicBool>,
+) {
     let inner = TowerToHyperService::new(router);
-    let service = hyper::service::service_fn(move |request| {
+    let service = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
         busy.store(true, Relaxed);
+        request.extensions_mut().insert(peer);
+        if unix {
+            request.extensions_mut().insert(Unix);
+        }
         let answer = inner.call(request);
         let busy = Arc::clone(&busy);
         async move {

@@ -1,12 +1,19 @@
 //! http: who may ask: requests that name a host this daemon goes by. A page elsewhere whose name is
-//! made to point at 127.0.0.1 (DNS rebinding) names another.
+//! made to point at 127.0.0.1 (DNS rebinding) names another. And what changes something may not come
+//! from a page that is not ours: browsers say in `Origin` whose it is.
 
 use std::sync::{Arc, RwLock};
 
 use axum::extract::Request;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+
+use super::access::Access;
+
+/// Marks what came by the unix socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Unix;
 
 /// The names that are answered to, beside the loopback's own.
 #[derive(Debug, Clone, Default)]
@@ -41,18 +48,31 @@ impl Hosts {
     }
 }
 
-/// Refuses strangers' names, and puts the security headers on every answer.
-pub(super) async fn check(hosts: &Hosts, request: Request, next: Next) -> Response {
+/// Refuses strangers' names, and strangers, and puts the security headers on every answer.
+pub(super) async fn check(
+    hosts: &Hosts,
+    access: &Access,
+    request: Request,
+    next: Next,
+) -> Response {
     let mut names = request.headers().get_all(header::HOST).iter();
     let known = match (names.next(), names.next()) {
+        // No page is brought to a unix socket, and clients put there whatever they like.
+        (Some(_), None) if request.extensions().get() == Some(&Unix) => true,
         (Some(host), None) => host.to_str().is_ok_and(|h| hosts.answer_to(h)),
         _ => false,
     };
-    let mut response = if known {
-        next.run(request).await
-    } else {
+    let mut response = if !known {
         let why = "this name is not one of mine; add it to `hosts` under [http] in plimsoll.toml\n";
         (StatusCode::MISDIRECTED_REQUEST, why).into_response()
+    } else if !request.method().is_safe() && !from_our_page(hosts, request.headers()) {
+        let why = "pages of other sites may not send anything here\n";
+        (StatusCode::FORBIDDEN, why).into_response()
+    } else {
+        match access.refuse(&request) {
+            None => next.run(request).await,
+            Some(refusal) => refusal,
+        }
     };
     let headers = response.headers_mut();
     for (name, value) in [
@@ -67,6 +87,16 @@ pub(super) async fn check(hosts: &Hosts, request: Request, next: Next) -> Respon
         headers.insert(name, HeaderValue::from_static(value));
     }
     response
+}
+
+/// Programs send no `Origin`; pages cannot help it.
+fn from_our_page(hosts: &Hosts, headers: &HeaderMap) -> bool {
+    let elsewhere = headers.get("sec-fetch-site").is_some_and(|s| s == "cross-site");
+    let ours = |origin: &HeaderValue| {
+        let host = origin.to_str().ok().and_then(|o| o.split_once("://"));
+        host.is_some_and(|(_, host)| hosts.answer_to(host))
+    };
+    !elsewhere && headers.get_all(header::ORIGIN).iter().all(ours)
 }
 
 #[cfg(test)]

@@ -1,12 +1,17 @@
-//! http: what the daemon serves: /metrics, /health, /api/status, and Prometheus' API. A view: it reads what pipeline and
-//! store offer and changes nothing.
+//! http: what the daemon serves: /metrics, /health, /api/status and Prometheus' API; and what senders
+//! may bring. A view: it reads what pipeline and store offer, and hands what is pushed to the intake.
 
+mod access;
+mod base64;
 mod connections;
 mod guard;
 mod health;
 mod metrics;
 mod prometheus;
+mod push;
 mod status;
+mod tls;
+pub mod tokens;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,11 +22,14 @@ use axum::response::IntoResponse;
 use axum::routing::get;
 
 use crate::model::{Clock, Registry};
-use crate::pipeline::{Board, Counters, Latest, Queue};
+use crate::pipeline::{Board, Counters, Intake, Latest, Queue};
 use crate::store::Head;
 
-pub use connections::serve_on as serve_router;
+pub use access::Access;
+pub use connections::Listener;
 pub use guard::Hosts;
+pub use push::Desk;
+pub use tls::{Tls, TlsSettings};
 
 /// What the handlers look at.
 #[derive(Clone)]
@@ -36,6 +44,10 @@ pub struct State {
     pub counters: Arc<Counters>,
     /// What waits to be written.
     pub queue: Arc<Queue>,
+    /// Where what is pushed goes.
+    pub intake: Arc<Intake>,
+    /// What pushes share.
+    pub desk: Arc<Desk>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Where the database is.
@@ -48,28 +60,31 @@ pub struct State {
     pub started: i64,
     /// Which Host headers are answered.
     pub hosts: Hosts,
+    /// Who may do what.
+    pub access: Access,
 }
 
 /// Answers on the socket until the runtime ends.
-pub async fn serve(listener: tokio::net::TcpListener, state: State) {
-    connections::serve_on(listener, router(state)).await;
+pub async fn serve(listener: Listener, router: Router) {
+    connections::serve_on(listener, router).await;
 }
 
 /// Every route, behind the guard.
 pub fn router(state: State) -> Router {
-    let hosts = state.hosts.clone();
+    let (hosts, access) = (state.hosts.clone(), state.access.clone());
     let state = Arc::new(state);
     Router::new()
         .route("/", get(index))
         .route("/metrics", get(metrics::metrics))
         .route("/health", get(health::health))
         .route("/api/status", get(status::status))
+        .merge(push::routes())
         .fallback(not_found)
         .with_state(Arc::clone(&state))
         .nest("/api/v1", prometheus::routes(state))
         .layer(axum::middleware::from_fn(move |request, next| {
-            let hosts = hosts.clone();
-            async move { guard::check(&hosts, request, next).await }
+            let (hosts, access) = (hosts.clone(), access.clone());
+            async move { guard::check(&hosts, &access, request, next).await }
         }))
 }
 
@@ -78,7 +93,9 @@ async fn index() -> impl IntoResponse {
      /metrics      every current value, for Prometheus and OpenMetrics scrapers\n\
      /health       is anything wrong?\n\
      /api/status   the same values and more as JSON\n\
-     /api/v1/…     PromQL: the HTTP API of Prometheus, for Grafana, promtool and others\n"
+     /api/v1/…     PromQL: the HTTP API of Prometheus, for Grafana, promtool and others\n\n\
+     To send values in, POST to /api/push (JSON), /write (Influx), /api/v1/write\n\
+     (Prometheus remote write) or /metrics/job/NAME (Prometheus text).\n"
 }
 
 async fn not_found() -> impl IntoResponse {

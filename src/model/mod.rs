@@ -1,6 +1,7 @@
 //! model: what a sample, a series and a clock are. No I/O enters here but reading the clock.
 
 mod clock;
+mod event;
 mod glob;
 mod interval;
 mod key;
@@ -10,6 +11,7 @@ mod series;
 mod size;
 
 pub use clock::{Clock, ManualClock, SystemClock};
+pub use event::Event;
 pub use glob::{Glob, KeyFilter};
 pub use interval::{DurationError, Interval, format_duration, parse_duration};
 pub use key::{parse_key, write_key};

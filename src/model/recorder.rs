@@ -112,6 +112,23 @@ impl Recorder {
         }
     }
 
+    /// The number of a series that is in no table, under this recorder's job; nothing if it is not
+    /// wanted. It costs a look-up, and is to be kept for [`Recorder::put_series`].
+    pub fn series(&self, mut series: Series) -> Option<SeriesRef> {
+        series.identity.job = self.job.clone();
+        self.filter.wants(&series.identity.key()).then(|| self.registry.intern(series))
+    }
+
+    /// One reading of such a series.
+    pub fn put_series(&mut self, series: SeriesRef, value: f64) {
+        self.samples.push((series, value));
+    }
+
+    /// What a series is called.
+    pub fn key(&self, series: SeriesRef) -> String {
+        self.registry.get(series).identity.key()
+    }
+
     /// The readings since [`Recorder::begin`].
     pub fn samples(&self) -> &[(SeriesRef, f64)] {
         &self.samples

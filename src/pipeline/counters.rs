@@ -9,17 +9,73 @@ pub enum Source {
     Collect,
     /// `INSERT INTO metrics`, and everything else that comes by the inbox.
     Sql,
+    /// Influx line protocol.
+    Influx,
+    /// Prometheus remote write.
+    RemoteWrite,
+    /// JSON.
+    Json,
+    /// The Prometheus text format, pushed.
+    Text,
+    /// Graphite plaintext.
+    Graphite,
+    /// Senders of statsd and DogStatsD.
+    Statsd,
 }
 
 impl Source {
     /// Every source, in the order of their counters.
-    pub const ALL: [Source; 2] = [Source::Collect, Source::Sql];
+    pub const ALL: [Source; 8] = [
+        Source::Collect,
+        Source::Sql,
+        Source::Influx,
+        Source::RemoteWrite,
+        Source::Json,
+        Source::Text,
+        Source::Graphite,
+        Source::Statsd,
+    ];
 
     /// The label's value.
     pub fn name(self) -> &'static str {
         match self {
             Source::Collect => "collect",
             Source::Sql => "sql",
+            Source::Influx => "influx",
+            Source::RemoteWrite => "remote_write",
+            Source::Json => "json",
+            Source::Text => "text",
+            Source::Graphite => "graphite",
+            Source::Statsd => "statsd",
+        }
+    }
+}
+
+/// Why a sample was not kept; the label `reason` of `plimsoll_samples_dropped_total`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// The queue was full, and the sender had gone or could not be told.
+    QueueFull,
+    /// Its name would have been one too many.
+    SeriesLimit,
+    /// It could not be read: a bad line, a bad name, a time outside the calendar.
+    Invalid,
+    /// It is no number: a text field of Influx, a native histogram.
+    NoNumber,
+}
+
+impl Reason {
+    /// Every reason, in the order of their counters.
+    pub const ALL: [Reason; 4] =
+        [Reason::QueueFull, Reason::SeriesLimit, Reason::Invalid, Reason::NoNumber];
+
+    /// The label's value.
+    pub fn name(self) -> &'static str {
+        match self {
+            Reason::QueueFull => "queue_full",
+            Reason::SeriesLimit => "series_limit",
+            Reason::Invalid => "invalid",
+            Reason::NoNumber => "no_number",
         }
     }
 }
@@ -28,8 +84,11 @@ impl Source {
 #[derive(Debug, Default)]
 pub struct Counters {
     stored: [AtomicU64; Source::ALL.len()],
-    queue_full: [AtomicU64; Source::ALL.len()],
-    series_limit: [AtomicU64; Source::ALL.len()],
+    lost: [[AtomicU64; Reason::ALL.len()]; Source::ALL.len()],
+    /// Pushes that were told to come again later, because too much waited to be written.
+    pub pushes_put_off: AtomicU64,
+    /// Events pushed out of a full queue.
+    pub events_dropped: AtomicU64,
     /// Ticks that were due while another was still running or the machine was asleep.
     pub ticks_skipped: AtomicU64,
     /// Transactions committed.
@@ -48,14 +107,9 @@ impl Counters {
         self.stored[source as usize].fetch_add(samples, Relaxed);
     }
 
-    /// Samples pushed out of a full queue.
-    pub fn dropped(&self, source: Source, samples: u64) {
-        self.queue_full[source as usize].fetch_add(samples, Relaxed);
-    }
-
-    /// Samples of a name beyond the limit on names.
-    pub fn refused(&self, source: Source, samples: u64) {
-        self.series_limit[source as usize].fetch_add(samples, Relaxed);
+    /// Samples that were not kept.
+    pub fn lost(&self, source: Source, reason: Reason, samples: u64) {
+        self.lost[source as usize][reason as usize].fetch_add(samples, Relaxed);
     }
 
     /// What a source brought to disk.
@@ -63,11 +117,8 @@ impl Counters {
         self.stored[source as usize].load(Relaxed)
     }
 
-    /// What a source lost, by reason.
-    pub fn lost_by(&self, source: Source) -> [(&'static str, u64); 2] {
-        [
-            ("queue_full", self.queue_full[source as usize].load(Relaxed)),
-            ("series_limit", self.series_limit[source as usize].load(Relaxed)),
-        ]
+    /// What a source lost for one reason.
+    pub fn lost_by(&self, source: Source, reason: Reason) -> u64 {
+        self.lost[source as usize][reason as usize].load(Relaxed)
     }
 }

@@ -1,12 +1,18 @@
 //! pipeline: what lies between sources and store: a bounded queue, the latest value of each series,
-//! the counters of both, and the board of what is wrong. No files, no sockets, no SQL.
+//! the counters of both, the board of what is wrong, the gathering of what statsd senders send, and
+//! the way in for what others bring. No files, no sockets, no SQL.
 
 mod board;
 mod counters;
+mod intake;
 mod latest;
+mod names;
 mod queue;
+pub mod statsd;
 
 pub use board::{Board, Problem};
-pub use counters::{Counters, Source};
+pub use counters::{Counters, Reason, Source};
+pub use intake::{Busy, Intake, Origin, Push, Refused};
 pub use latest::{Group, Latest};
-pub use queue::{Batch, MAX_SAMPLES, Queue};
+pub use names::{MAX_PUSHED_NAMES, Names};
+pub use queue::{Batch, MAX_EVENTS, MAX_SAMPLES, Queue};

@@ -1,29 +1,53 @@
 //! pipeline: the one queue in front of the store.
 //!
-//! Bound: age (what the config says, 15 minutes by default) and [`MAX_SAMPLES`]. Policy: the oldest
-//! batch goes first, because the newest is what an operator with a full disk looks at. Counter:
-//! `plimsoll_samples_dropped_total{reason="queue_full"}`.
+//! Bound: age (what the config says, 15 minutes by default) and [`MAX_SAMPLES`]. Policy: what came
+//! first goes first, because the newest is what an operator with a full disk looks at. Counter:
+//! `plimsoll_samples_dropped_total{reason="queue_full"}`. Who can be asked to come again later
+//! ([`Queue::offer`]) is, long before that: what this machine measured is never pushed out by
+//! senders. Events wait beside the samples, up to [`MAX_EVENTS`]; beyond it new ones are refused,
+//! and whoever brought them counts.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use super::{Counters, Source};
-use crate::model::SeriesRef;
+use super::{Counters, Reason, Source};
+use crate::model::{Event, SeriesRef};
 
 /// 64 MB: what a machine with a full disk may spend on waiting samples, whatever the config says.
 pub const MAX_SAMPLES: usize = 4_000_000;
 
-/// The readings of one moment.
+/// What senders may have waiting, of [`MAX_SAMPLES`].
+const MAX_PUSHED: usize = MAX_SAMPLES / 4;
+
+/// Events that wait for the disk.
+pub const MAX_EVENTS: usize = 1_000;
+
+/// The readings of one moment, or what a sender brought at one moment.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Batch {
     /// Who brought them.
     pub source: Source,
     /// Milliseconds since 1970 UTC.
     pub ts: i64,
+    /// When it came, by plimsoll's own clock, in the same unit: by that it ages. A sender may name
+    /// any moment.
+    pub arrived: i64,
     /// Series and value.
     pub samples: Vec<(SeriesRef, f64)>,
+    /// The time of each sample, in the same order; empty: all are of `ts`.
+    pub times: Vec<i64>,
 }
+
+impl Batch {
+    /// Samples that are all of one moment.
+    pub fn of(source: Source, ts: i64, samples: Vec<(SeriesRef, f64)>) -> Self {
+        Self { source, ts, arrived: ts, samples, times: Vec::new() }
+    }
+}
+
+/// Larger buffers than this are not kept for the next sender.
+const SPARE_SAMPLES: usize = 16_384;
 
 /// See the module's text.
 #[derive(Debug)]
@@ -38,6 +62,7 @@ pub struct Queue {
 #[derive(Debug, Default)]
 struct State {
     batches: VecDeque<Batch>,
+    events: Vec<Event>,
     samples: usize,
     closed: bool,
     nudged: bool,
@@ -58,7 +83,7 @@ impl Queue {
     /// Queues a batch; never waits. The buffer to fill for the next one comes back.
     pub fn push(&self, batch: Batch) -> Vec<(SeriesRef, f64)> {
         let mut state = self.lock();
-        let newest = batch.ts;
+        let newest = batch.arrived;
         state.samples += batch.samples.len();
         state.batches.push_back(batch);
         self.trim(&mut state, newest);
@@ -68,14 +93,65 @@ impl Queue {
         spare
     }
 
+    /// Queues a batch of a sender who can be told to come again later, unless too much waits
+    /// already: then the batch comes back untouched.
+    pub fn offer(&self, batch: Batch) -> Result<(), Batch> {
+        let mut state = self.lock();
+        let behind =
+            state.batches.front().is_some_and(|b| batch.arrived - b.arrived > self.max_age_ms / 2);
+        let full = state.samples + batch.samples.len() > self.max_samples.min(MAX_PUSHED);
+        if state.closed || !state.batches.is_empty() && (behind || full) {
+            return Err(batch);
+        }
+        state.samples += batch.samples.len();
+        state.batches.push_back(batch);
+        drop(state);
+        self.wake.notify_one();
+        Ok(())
+    }
+
+    /// Queues an event; never waits. False: there are too many, and it is lost.
+    #[must_use]
+    pub fn push_event(&self, event: Event) -> bool {
+        let mut state = self.lock();
+        let room = state.events.len() < MAX_EVENTS;
+        if room {
+            state.events.push(event);
+            drop(state);
+            self.wake.notify_one();
+        }
+        room
+    }
+
+    /// Whether events wait.
+    pub fn has_events(&self) -> bool {
+        !self.lock().events.is_empty()
+    }
+
+    /// The events that wait.
+    pub fn take_events(&self) -> Vec<Event> {
+        std::mem::take(&mut self.lock().events)
+    }
+
+    /// Puts events back that could not be written, in front.
+    pub fn give_back_events(&self, mut events: Vec<Event>) {
+        let mut state = self.lock();
+        events.append(&mut state.events);
+        let lost = events.len().saturating_sub(MAX_EVENTS);
+        self.counters.events_dropped.fetch_add(lost as u64, std::sync::atomic::Ordering::Relaxed);
+        events.drain(..lost);
+        state.events = events;
+    }
+
     fn trim(&self, state: &mut State, newest: i64) {
         while state.batches.len() > 1
             && (state.samples > self.max_samples
-                || state.batches.front().is_some_and(|b| newest - b.ts > self.max_age_ms))
+                || state.batches.front().is_some_and(|b| newest - b.arrived > self.max_age_ms))
         {
             if let Some(old) = state.batches.pop_front() {
                 state.samples -= old.samples.len();
-                self.counters.dropped(old.source, old.samples.len() as u64);
+                let lost = old.samples.len() as u64;
+                self.counters.lost(old.source, Reason::QueueFull, lost);
             }
         }
     }
@@ -84,7 +160,11 @@ impl Queue {
     /// nudges, or the time has come. False: closed and empty.
     pub fn take(&self, into: &mut Vec<Batch>, until: Instant) -> bool {
         let mut state = self.lock();
-        while state.batches.is_empty() && !state.closed && !std::mem::take(&mut state.nudged) {
+        while state.batches.is_empty()
+            && state.events.is_empty()
+            && !state.closed
+            && !std::mem::take(&mut state.nudged)
+        {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return true;
@@ -96,7 +176,7 @@ impl Queue {
         }
         state.samples = 0;
         into.extend(state.batches.drain(..));
-        !(into.is_empty() && state.closed)
+        !(into.is_empty() && state.events.is_empty() && state.closed)
     }
 
     /// Puts batches that could not be written back in front, oldest first, within the bounds.
@@ -106,7 +186,7 @@ impl Queue {
             state.samples += batch.samples.len();
             state.batches.push_front(batch);
         }
-        let newest = state.batches.back().map_or(0, |b| b.ts);
+        let newest = state.batches.back().map_or(0, |b| b.arrived);
         self.trim(&mut state, newest);
     }
 
@@ -114,7 +194,7 @@ impl Queue {
     pub fn recycle(&self, batches: &mut Vec<Batch>) {
         let mut state = self.lock();
         for mut batch in batches.drain(..) {
-            if state.spare.len() < 4 {
+            if state.spare.len() < 4 && batch.samples.capacity() <= SPARE_SAMPLES {
                 batch.samples.clear();
                 state.spare.push(batch.samples);
             }
@@ -162,7 +242,7 @@ mod tests {
     use super::*;
 
     fn batch(ts: i64, samples: usize) -> Batch {
-        Batch { source: Source::Collect, ts, samples: vec![(SeriesRef(0), 1.0); samples] }
+        Batch::of(Source::Collect, ts, vec![(SeriesRef(0), 1.0); samples])
     }
 
     fn drain(queue: &Queue) -> Vec<i64> {
@@ -179,11 +259,27 @@ mod tests {
             queue.push(batch(ts, 2));
         }
         assert_eq!(drain(&queue), [5, 10, 11]);
-        assert_eq!(counters.lost_by(Source::Collect)[0], ("queue_full", 2));
+        assert_eq!(counters.lost_by(Source::Collect, Reason::QueueFull), 2);
         queue.push(batch(20, 60));
         queue.push(batch(21, 60));
         assert_eq!(drain(&queue), [21]);
-        assert_eq!(counters.lost_by(Source::Collect)[0], ("queue_full", 62));
+        assert_eq!(counters.lost_by(Source::Collect, Reason::QueueFull), 62);
+    }
+
+    #[test]
+    fn senders_come_again_before_anything_is_lost() {
+        let counters = Arc::new(Counters::default());
+        let queue = Queue::new(100, 100, Arc::clone(&counters));
+        assert_eq!(queue.offer(batch(0, 200)), Ok(()), "what is larger than the bound, alone");
+        assert_eq!(queue.offer(batch(1, 1)), Err(batch(1, 1)), "full");
+        drain(&queue);
+        queue.push(batch(2, 1));
+        assert_eq!(queue.offer(batch(52, 1)), Ok(()));
+        assert_eq!(queue.offer(batch(53, 1)), Err(batch(53, 1)), "nothing was written for long");
+        assert_eq!(drain(&queue), [2, 52]);
+        queue.close();
+        assert!(queue.offer(batch(54, 1)).is_err(), "nobody would write it");
+        assert_eq!(counters.lost_by(Source::Collect, Reason::QueueFull), 0);
     }
 
     #[test]

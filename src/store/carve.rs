@@ -28,10 +28,11 @@ pub(super) enum Table {
     Dirty,
     State,
     Hours,
+    Events,
 }
 
 impl Table {
-    const ALL: [(Self, &'static str); 13] = [
+    const ALL: [(Self, &'static str); 14] = [
         (Self::Schema, "sqlite_schema"),
         (Self::Systems, "system_dict"),
         (Self::Series, "series_dict"),
@@ -45,13 +46,20 @@ impl Table {
         (Self::Dirty, "dirty"),
         (Self::State, "state"),
         (Self::Hours, "rollup_1h"),
+        (Self::Events, "events"),
     ];
 
     /// Tables with a row id lie in another kind of tree than those without, and than indexes.
     fn has_rowid(self) -> bool {
         matches!(
             self,
-            Self::Schema | Self::Systems | Self::Series | Self::Inbox | Self::Blocks | Self::Late
+            Self::Schema
+                | Self::Systems
+                | Self::Series
+                | Self::Inbox
+                | Self::Blocks
+                | Self::Late
+                | Self::Events
         )
     }
 }

@@ -78,7 +78,8 @@ impl Dictionary {
     }
 }
 
-fn find_or_make(conn: &Connection, series: &Series) -> Result<i64, SqlError> {
+/// The row of a series; made if it is new.
+pub(super) fn find_or_make(conn: &Connection, series: &Series) -> Result<i64, SqlError> {
     let Identity { system, job, name, labels } = &series.identity;
     let system_id = match system {
         None => 1,
@@ -111,7 +112,7 @@ fn find_or_make(conn: &Connection, series: &Series) -> Result<i64, SqlError> {
     ])
 }
 
-fn system_id(conn: &Connection, system: &str) -> Result<i64, SqlError> {
+pub(super) fn system_id(conn: &Connection, system: &str) -> Result<i64, SqlError> {
     let known = conn
         .prepare_cached("SELECT id FROM system_dict WHERE name = ?1")?
         .query_row([system], |row| row.get(0))

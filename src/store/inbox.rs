@@ -5,10 +5,10 @@ use rusqlite::Connection;
 use super::SqlError;
 use super::dictionary::Dictionary;
 use super::write::Inserter;
-use crate::pipeline::Source;
+use crate::pipeline::{MAX_PUSHED_NAMES, Source};
 
 /// Names that SQL clients may bring; beyond it new ones are refused and counted, known ones go on.
-const MAX_NAMES: usize = 20_000;
+const MAX_NAMES: usize = MAX_PUSHED_NAMES as usize;
 
 /// Rows a transaction takes, so that the write lock is never held for long.
 const STEP: i64 = 5_000;

@@ -405,6 +405,7 @@ fn look_at_newest(conn: &Connection, path: &Path) -> Result<(), OpenError> {
         "SELECT max(length(key)) FROM (SELECT key FROM series_dict ORDER BY id DESC LIMIT 100)",
         "SELECT max(value) FROM state",
         "SELECT max(length(key)) FROM (SELECT key FROM inbox ORDER BY id DESC LIMIT 10)",
+        "SELECT max(length(text)) FROM (SELECT text FROM events ORDER BY id DESC LIMIT 100)",
     ] {
         conn.query_row(newest, [], |_| Ok(())).map_err(|e| OpenError::from_sqlite(path, e))?;
     }

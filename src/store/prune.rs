@@ -4,7 +4,7 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::rollup::FIVE_MINUTES_MS;
-use super::{SqlError, state};
+use super::{SqlError, events, state};
 
 /// How much is kept; may be changed at any time, in both directions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -138,7 +138,8 @@ impl Pruner {
                  (SELECT series_id, ts FROM rollup_1h WHERE ts < ?1 LIMIT ?2)",
             )?
             .execute(params![now - limits.hours_ms, STEP_ROWS])?;
-        Ok(hours > 0)
+        // Who looks at a day of last year wants to know what happened on it.
+        Ok(events::prune(conn, now - limits.five_minutes_ms)? || hours > 0)
     }
 
     /// Deletes a little of what is too much. True: there may be more.
@@ -154,7 +155,8 @@ impl Pruner {
         if used > limits.file_limit()
             && (drop_blocks(conn, 0)?
                 || self.drop_rows(conn)?
-                || drop_blocks(conn, FIVE_MINUTES_MS)?)
+                || drop_blocks(conn, FIVE_MINUTES_MS)?
+                || events::drop_oldest(conn)?)
         {
             return Ok(true);
         }

@@ -17,7 +17,7 @@ use super::open::usual_roots;
 use super::repair::aside_path;
 use super::rollup::{self, STRETCH_MS};
 use super::seal::{Packed, insert_as};
-use super::{OpenError, SqlError, state};
+use super::{OpenError, SqlError, events, state};
 
 /// Less room than this on the disk, and moving rests: commits need it more.
 const RESERVE: u64 = 16 << 20;
@@ -339,6 +339,7 @@ impl Salvage {
             | Table::Hours
             | Table::Inbox
             | Table::Late
+            | Table::Events
             | Table::Dirty => self.carver.rows(page, &mut rows),
             _ => return Ok(()),
         };
@@ -368,6 +369,7 @@ impl Salvage {
                     .execute([ts, series])
                     .map(drop)
             }),
+            Table::Events => rows.iter().try_for_each(|row| events::salvage(conn, row)),
             Table::Dirty => rows.iter().try_for_each(|row| match row.values.as_slice() {
                 [Value::Integer(start), Value::Integer(group)] if start % STRETCH_MS == 0 => {
                     rollup::mark(conn, *start, *group)

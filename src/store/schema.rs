@@ -2,7 +2,8 @@
 
 /// What each version adds to the one before. A fresh database goes the same way as an old one, so
 /// that they cannot differ.
-pub(super) const SCHEMA: [&str; 2] = [include_str!("sql/v1.sql"), include_str!("sql/v2.sql")];
+pub(super) const SCHEMA: [&str; 3] =
+    [include_str!("sql/v1.sql"), include_str!("sql/v2.sql"), include_str!("sql/v3.sql")];
 
 /// `PLIM`: marks the file as ours (`file metrics.sqlite` shows it).
 pub const APPLICATION_ID: i64 = 0x504C_494D;

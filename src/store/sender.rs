@@ -3,10 +3,13 @@
 use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, params};
 
+use super::dictionary::find_or_make;
 use super::open::check_ours;
 use super::{OpenError, SqlError};
+use crate::model::{Identity, Kind, Series, parse_key};
+use crate::pipeline::{MAX_PUSHED_NAMES, Source};
 
 /// A connection that only fills the inbox.
 #[derive(Debug)]
@@ -18,6 +21,9 @@ impl Sender {
     /// Opens a database that exists.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
         let fail = |e| OpenError::from_sqlite(path, e);
+        if !path.exists() {
+            return Err(OpenError::Missing { path: path.to_owned() });
+        }
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let conn = Connection::open_with_flags(path, flags).map_err(fail)?;
         conn.busy_timeout(Duration::from_secs(10)).map_err(fail)?;
@@ -25,6 +31,34 @@ impl Sender {
             return Err(OpenError::Missing { path: path.to_owned() });
         }
         Ok(Self { conn })
+    }
+
+    /// Says what a series is that nobody knows yet; what is known stays as it is. Past as many as
+    /// the daemon would take in by itself, nothing is said.
+    pub fn describe(
+        &mut self,
+        key: &str,
+        kind: Kind,
+        unit: &str,
+        help: &str,
+    ) -> Result<(), SqlError> {
+        let known = "SELECT EXISTS (SELECT 1 FROM series_dict WHERE key = ?1 AND system_id = 1)
+             OR (SELECT count(*) FROM series_dict WHERE job = ?2) >= ?3";
+        let job = Source::Sql.name();
+        // Nearly always it is known, and a look does not wait for whoever writes.
+        if self
+            .conn
+            .prepare_cached(known)?
+            .query_row(params![key, job, MAX_PUSHED_NAMES as i64], |r| r.get(0))?
+        {
+            return Ok(());
+        }
+        let (name, labels) = parse_key(key);
+        let identity = Identity::local(job, &name, labels);
+        let series = Series { identity, kind, unit: unit.into(), help: help.into() };
+        let tx = self.conn.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+        find_or_make(&tx, &series)?;
+        tx.commit()
     }
 
     /// Puts samples into the inbox in one transaction; on disk when this returns.

@@ -2,9 +2,11 @@
 
 use rusqlite::{CachedStatement, Connection};
 
+use super::events;
 use super::head::Sample;
 use super::inbox::{self, Taken};
 use super::{SqlError, Store, to_sql};
+use crate::model::Event;
 use crate::pipeline::{Batch, Source};
 
 /// Of two samples of one series in one millisecond the later write wins.
@@ -58,14 +60,21 @@ pub struct Written {
     pub refused: u64,
     /// Whether the inbox held more than one step takes.
     pub more: bool,
-    /// The newest moment among the batches, ms since 1970 UTC; 0 without one.
+    /// Whether there were batches, and not the inbox alone.
+    pub batches: bool,
+    /// The newest beat among the batches, ms since 1970 UTC; 0 without one.
     pub newest_ts: i64,
 }
 
 impl Store {
     /// Writes everything in one transaction; after an error nothing of it is in the database.
     pub fn commit(&mut self, batches: &[Batch]) -> Result<Written, SqlError> {
-        let written = self.write(batches);
+        self.commit_all(batches, &[])
+    }
+
+    /// The same with what happened meanwhile.
+    pub fn commit_all(&mut self, batches: &[Batch], events: &[Event]) -> Result<Written, SqlError> {
+        let written = self.write(batches, events);
         if written.is_err() {
             self.dictionary.forget();
             if !self.conn.is_autocommit() {
@@ -77,9 +86,9 @@ impl Store {
         written
     }
 
-    fn write(&mut self, batches: &[Batch]) -> Result<Written, SqlError> {
+    fn write(&mut self, batches: &[Batch], events: &[Event]) -> Result<Written, SqlError> {
         let Self { conn, dictionary, sealed_until, upkeep, head, fresh, .. } = self;
-        if batches.is_empty() && !inbox::waiting(conn)? {
+        if batches.is_empty() && events.is_empty() && !inbox::waiting(conn)? {
             return Ok(Written::default());
         }
         let mut written = Written::default();
@@ -87,13 +96,17 @@ impl Store {
         {
             let mut insert = Inserter::new(conn, *sealed_until, fresh)?;
             for batch in batches {
-                for &(series, value) in &batch.samples {
+                for (at, &(series, value)) in batch.samples.iter().enumerate() {
                     let id = dictionary.id(conn, series)?;
-                    insert.put(batch.ts, id, value)?;
+                    insert.put(batch.times.get(at).copied().unwrap_or(batch.ts), id, value)?;
                 }
+                written.batches = true;
                 written.samples[batch.source as usize] += batch.samples.len() as u64;
-                written.newest_ts = written.newest_ts.max(batch.ts);
+                if batch.source == Source::Collect {
+                    written.newest_ts = written.newest_ts.max(batch.ts);
+                }
             }
+            events::write(conn, events)?;
             let Taken { rows, refused, more } = inbox::take(conn, dictionary, &mut insert)?;
             written.samples[Source::Sql as usize] += rows;
             written.refused = refused;

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::open::wal_size;
 use super::{Limits, OpenError, Store, Times, repair};
 use crate::model::Clock;
-use crate::pipeline::{Batch, Board, Counters, Queue, Source};
+use crate::pipeline::{Batch, Board, Counters, Queue, Reason, Source};
 
 const SUBJECT: &str = "database";
 const SALVAGE: &str = "salvage";
@@ -125,7 +125,7 @@ fn run(mut store: Store, full: Option<OpenError>, s: &WriterSettings) -> usize {
         }
         if let Some(last) = last
             && last.elapsed() < SPACING
-            && !batches.is_empty()
+            && (!batches.is_empty() || s.queue.has_events())
         {
             s.queue.rest(SPACING - last.elapsed());
             s.queue.take(&mut batches, Instant::now());
@@ -151,10 +151,11 @@ fn run(mut store: Store, full: Option<OpenError>, s: &WriterSettings) -> usize {
             look = Instant::now();
         }
         let start = Instant::now();
-        match store.commit(&batches) {
+        let events = s.queue.take_events();
+        match store.commit_all(&batches, &events) {
             Ok(written) => {
                 count(s, &written, start);
-                if !batches.is_empty() {
+                if !batches.is_empty() || !events.is_empty() {
                     last = Some(start);
                 }
                 s.queue.recycle(&mut batches);
@@ -173,6 +174,7 @@ fn run(mut store: Store, full: Option<OpenError>, s: &WriterSettings) -> usize {
             Err(e) => {
                 broken = failed(&mut store, s, &e);
                 s.queue.give_back(&mut batches);
+                s.queue.give_back_events(events);
                 if repair::is_damage(&e) {
                     // A new file is begun at once, also for what is left at the end.
                     continue;
@@ -217,8 +219,8 @@ fn count(s: &WriterSettings, written: &super::Written, start: Instant) {
     for source in Source::ALL {
         s.counters.stored(source, written.samples[source as usize]);
     }
-    s.counters.refused(Source::Sql, written.refused);
-    if written.newest_ts > 0 {
+    s.counters.lost(Source::Sql, Reason::SeriesLimit, written.refused);
+    if written.batches {
         s.counters.durable_ts.fetch_max(written.newest_ts, Relaxed);
         s.counters.commits.fetch_add(1, Relaxed);
         s.counters.commit_nanos.store(start.elapsed().as_nanos() as u64, Relaxed);

@@ -1,17 +1,23 @@
 //! wire: JSON: objects `{"key": "cpu", "timestamp": "2024-05-01T12:00:00Z", "value": 1.5}`, one a
 //! line or in an array. A time is anything [`parse_timestamp`] takes, as number or string; values
 //! that JSON lacks are the strings `"NaN"`, `"+Inf"` and `"-Inf"`. Other members are ignored.
+//!
+//! What is pushed ([`Reader::pushed`]) needs no time, and may say more: `labels` (an object of
+//! texts), `instance`, `job`, `type` (`gauge` or `counter`), `unit`, `help`.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt::{self, Write};
 use std::io::Read;
 
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
 
+use super::shown;
 use super::time::{from_number, from_whole, parse_timestamp, write_rfc3339};
 use super::value::{parse_value, write_value};
 use super::window::{LONGEST_ROW, Window};
-use super::{LineError, Record, Records};
+use super::{About, LineError, Record, Records};
+use crate::model::{Kind, parse_key, write_key};
 
 const UNCLOSED: &str = "an object that is not closed";
 
@@ -19,6 +25,50 @@ const UNCLOSED: &str = "an object that is not closed";
 /// length is read in the memory of one object, and a broken object costs that one only.
 pub struct Reader<R> {
     window: Window<R>,
+    /// The time of objects that name none; nothing: each has to name one, and says no more.
+    pushed_at: Option<i64>,
+    said: Said,
+}
+
+/// What the last object said about its series.
+pub(super) struct Said {
+    anything: bool,
+    kind: Kind,
+    unit: String,
+    help: String,
+}
+
+impl Said {
+    pub(super) fn nothing() -> Self {
+        Self { anything: false, kind: Kind::Gauge, unit: String::new(), help: String::new() }
+    }
+
+    pub(super) fn about(&self) -> Option<About<'_>> {
+        let Self { anything, kind, unit, help } = self;
+        anything.then(|| About { kind: *kind, unit, help })
+    }
+}
+
+/// An object that was pushed.
+#[derive(serde::Deserialize)]
+struct Pushed<'a> {
+    #[serde(borrow)]
+    key: Cow<'a, str>,
+    #[serde(default, alias = "unix_ts")]
+    timestamp: Option<Time>,
+    value: Value,
+    #[serde(default)]
+    labels: BTreeMap<String, String>,
+    #[serde(default, borrow)]
+    instance: Option<Cow<'a, str>>,
+    #[serde(default, borrow)]
+    job: Option<Cow<'a, str>>,
+    #[serde(default, borrow, rename = "type")]
+    kind: Option<Cow<'a, str>>,
+    #[serde(default, borrow)]
+    unit: Option<Cow<'a, str>>,
+    #[serde(default, borrow)]
+    help: Option<Cow<'a, str>>,
 }
 
 #[derive(serde::Deserialize)]
@@ -37,7 +87,12 @@ struct Value(f64);
 impl<R: Read> Reader<R> {
     /// A reader.
     pub fn new(input: R) -> Self {
-        Self { window: Window::new(input) }
+        Self { window: Window::new(input), pushed_at: None, said: Said::nothing() }
+    }
+
+    /// A reader of what is pushed; objects without a time are of `now_ms`.
+    pub fn pushed(input: R, now_ms: i64) -> Self {
+        Self { pushed_at: Some(now_ms), ..Self::new(input) }
     }
 
     /// The length of the object with which the window begins.
@@ -95,25 +150,80 @@ impl<R: Read> Records for Reader<R> {
                 return Some(Err(error));
             }
         };
-        let result = take(&self.window.bytes()[..length], record);
+        let object = &self.window.bytes()[..length];
+        let result = match self.pushed_at {
+            Some(now) => take_pushed(object, now, record, &mut self.said),
+            None => take(object, record),
+        };
         let result = result.map_err(|reason| self.window.error(reason));
         self.window.consume(length);
         Some(result)
     }
+
+    fn about(&self) -> Option<About<'_>> {
+        self.said.about()
+    }
 }
 
-fn take(object: &[u8], record: &mut Record) -> Result<(), String> {
-    let row: Row<'_> = serde_json::from_slice(object).map_err(|e| {
+fn parse<'a, T: Deserialize<'a>>(object: &'a [u8]) -> Result<T, String> {
+    serde_json::from_slice(object).map_err(|e| {
         let reason = e.to_string();
         // The place inside the object; the reader knows the line.
         reason.split(" at line ").next().unwrap_or_default().to_owned()
-    })?;
+    })
+}
+
+fn take(object: &[u8], record: &mut Record) -> Result<(), String> {
+    let row: Row<'_> = parse(object)?;
     if row.key.is_empty() {
         return Err("no key".to_owned());
     }
     record.key.clear();
     record.key.push_str(&row.key);
     record.ts = row.timestamp.0;
+    record.value = row.value.0;
+    Ok(())
+}
+
+/// Reads one object that was pushed.
+pub(super) fn take_pushed(
+    object: &[u8],
+    now_ms: i64,
+    record: &mut Record,
+    said: &mut Said,
+) -> Result<(), String> {
+    let row: Pushed<'_> = parse(object)?;
+    if row.key.is_empty() {
+        return Err("no key".to_owned());
+    }
+    said.kind = match row.kind.as_deref() {
+        None => Kind::guess(row.key.split('{').next().unwrap_or_default()),
+        Some("gauge") => Kind::Gauge,
+        Some("counter") => Kind::Counter,
+        Some(other) => {
+            return Err(format!("`{}` is no type: `gauge` or `counter`", shown(other)));
+        }
+    };
+    said.anything = row.kind.is_some() || row.unit.is_some() || row.help.is_some();
+    for (text, given) in [(&mut said.unit, &row.unit), (&mut said.help, &row.help)] {
+        text.clear();
+        text.push_str(given.as_deref().unwrap_or_default());
+    }
+    record.key.clear();
+    if row.labels.is_empty() && row.instance.is_none() && row.job.is_none() {
+        record.key.push_str(&row.key);
+    } else {
+        let (name, own) = parse_key(&row.key);
+        let more = [("instance", row.instance.as_deref()), ("job", row.job.as_deref())];
+        let mut labels: Vec<(&str, &str)> = own.iter().collect();
+        labels.extend(row.labels.iter().map(|(n, v)| (n.as_str(), v.as_str())));
+        labels.extend(more.into_iter().filter_map(|(n, v)| v.map(|v| (n, v))));
+        if let Some((odd, _)) = labels.iter().find(|(n, _)| n.contains(['{', '}', '"', ',', '='])) {
+            return Err(format!("`{}` cannot be a label's name", shown(odd)));
+        }
+        write_key(&mut record.key, &name, labels.into_iter());
+    }
+    record.ts = row.timestamp.map_or(now_ms, |time| time.0);
     record.value = row.value.0;
     Ok(())
 }
@@ -404,6 +514,47 @@ mod tests {
     }
 
     #[test]
+    fn what_is_pushed_says_more() {
+        let read = |text: &str| {
+            let mut reader = Reader::pushed(text.as_bytes(), 7_000);
+            let mut record = Record::default();
+            match reader.next(&mut record).expect("something") {
+                Ok(()) => {
+                    let about = reader.about().map(|a| (a.kind.as_str(), a.unit, a.help));
+                    format!("{} {} {} {about:?}", record.key, record.ts, record.value)
+                }
+                Err(e) => e.reason,
+            }
+        };
+        for (text, expected) in [
+            (r#"{"key":"a","value":1}"#, "a 7000 1 None"),
+            (r#"{"key":"a","value":1,"timestamp":null}"#, "a 7000 1 None"),
+            (
+                r#"{"key":"a","value":1,"timestamp":5,"labels":{"b":"c\\"},"instance":"web1","job":"x"}"#,
+                r#"a{b="c\\",instance="web1",job="x"} 5000 1 None"#,
+            ),
+            (r#"{"key":"a{b=\"c\"}","value":1,"job":"x"}"#, r#"a{b="c",job="x"} 7000 1 None"#),
+            (
+                r#"{"key":"a","value":1,"type":"counter","help":"How."}"#,
+                r#"a 7000 1 Some(("counter", "", "How."))"#,
+            ),
+            (r#"{"key":"a","value":1,"type":"set"}"#, "`set` is no type: `gauge` or `counter`"),
+            (
+                r#"{"key":"a","value":1,"labels":{"b":1}}"#,
+                "invalid type: integer `1`, expected a string",
+            ),
+            (r#"{"key":"a","value":1,"labels":{"b=":"1"}}"#, "`b=` cannot be a label's name"),
+            (r#"{"key":"","value":1}"#, "no key"),
+            (r#"{"key":"a"}"#, "missing field `value`"),
+        ] {
+            assert_eq!(read(text), expected, "{text}");
+        }
+        // A file that is imported means nothing by these.
+        let row = r#"{"key":"a","timestamp":1,"value":1,"labels":"{}","type":7}"#;
+        assert_eq!(keys(row), ["a"]);
+    }
+
+    #[test]
     fn what_json_lacks_is_a_string() {
         for (value, expected) in [(f64::NAN, "\"NaN\""), (f64::INFINITY, "\"+Inf\""), (2.0, "2")] {
             let text = written(&[Record { key: "a".into(), ts: 0, value }], Layout::Lines);
@@ -439,6 +590,9 @@ mod tests {
         ) {
             let _ = read(&bytes);
             let _ = read(text.as_bytes());
+            let mut reader = Reader::pushed(text.as_bytes(), 0);
+            let mut record = Record::default();
+            while reader.next(&mut record).is_some() {}
         }
     }
 }

@@ -8,15 +8,25 @@
 //!   window       any reader -> a bounded piece of its bytes (private)
 //!   csv          key,timestamp,value
 //!   json         {"key": …, "timestamp": …, "value": …}, one a line or in an array
+//!   statsd       name:1|c, DogStatsD, events, checks    -> values in place
 //!   exposition   Prometheus text 0.0.4 and OpenMetrics 1.0
+//!   influx       measurement,tag=v field=1.5 time
+//!   graphite     path value time
+//!   remote_write the messages of Prometheus remote write
+//!   mixed        lines of any of these, each recognised by its look
 //!   export       series and samples -> any of the three
 //! ```
 
 pub mod csv;
 mod export;
 pub mod exposition;
+pub mod graphite;
+pub mod influx;
 pub mod json;
+pub mod mixed;
+pub mod remote_write;
 mod shown;
+pub mod statsd;
 pub mod time;
 pub mod value;
 mod window;

@@ -137,7 +137,8 @@ pub fn write_rfc3339(out: &mut String, ms: i64) {
     }
 }
 
-fn in_range(ms: i64) -> Option<i64> {
+/// A time in milliseconds since 1970, if it lies in the calendar: the years 0 to 9999.
+pub fn in_range(ms: i64) -> Option<i64> {
     (MIN_MS..=MAX_MS).contains(&ms).then_some(ms)
 }
 

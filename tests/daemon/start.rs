@@ -27,11 +27,12 @@ fn with_no_arguments_in_an_empty_folder_it_collects() {
     daemon.ready(PATIENCE);
     let log = daemon.log();
     let lines: Vec<&str> = log.lines().collect();
-    assert_eq!(lines.len(), 3, "one line each, and nothing else: {log}");
+    assert_eq!(lines.len(), 4, "one line each, and nothing else: {log}");
     let database = format!(" database   {}", folder.db().display());
     assert!(lines[0].ends_with(&database), "{log}");
     assert!(lines[1].contains(" collecting "), "{log}");
     assert!(lines[2].contains(" listening  http://127.0.0.1:1876"), "{log}");
+    assert!(lines[3].ends_with(" statsd     udp 127.0.0.1:8125, written every 10s"), "{log}");
     daemon.rows_after(0);
     assert!(daemon.since.elapsed() < Duration::from_secs(5), "the first rows come at once");
     let row = sqlite3(&folder.db(), "select * from metrics where key = 'plimsoll_commits_total'");

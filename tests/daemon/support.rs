@@ -170,9 +170,14 @@ impl Folder {
         self.join("metrics.sqlite")
     }
 
-    /// Writes the configuration.
+    /// Writes the configuration. Only one daemon of a machine can have statsd's port, so these go
+    /// without it, unless a test is about it.
     pub fn configure(&self, text: &str) -> PathBuf {
         let path = self.join("plimsoll.toml");
+        let mut text = text.to_owned();
+        if !text.contains("[statsd]") {
+            text.push_str("\n[statsd]\nlisten = \"off\"\n");
+        }
         std::fs::write(&path, text).expect("the folder can be written");
         path
     }
@@ -424,6 +429,33 @@ pub fn answer(stream: &mut TcpStream) -> Answer {
         .map(|(n, v)| (n.to_ascii_lowercase(), v.to_owned()))
         .collect();
     Answer { status: status.expect("a status line"), headers, body: body.to_owned() }
+}
+
+/// Installs into a folder unless it was done before; tests run side by side.
+pub fn once(name: &str, install: impl FnOnce(&Path)) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    std::fs::create_dir_all(&folder).expect("cargo's folder can be written");
+    let lock = std::fs::File::create(folder.join("lock")).expect("writable");
+    lock.lock().expect("a lock");
+    if !folder.join("done").exists() {
+        install(&folder);
+        std::fs::write(folder.join("done"), "").expect("writable");
+    }
+    folder
+}
+
+/// Runs an installer to its end.
+pub fn installs(command: &mut Command) {
+    let output = command.stdin(Stdio::null()).output().expect("it runs");
+    assert!(output.status.success(), "{command:?}: {output:?}");
+}
+
+/// Clients from PyPI at fixed versions, by the machine's own pip: the folder for `PYTHONPATH`.
+pub fn pip_installed(name: &str, packages: &[&str]) -> PathBuf {
+    once(name, |folder| {
+        let words = ["-m", "pip", "install", "--quiet", "--no-input", "--root-user-action=ignore"];
+        installs(tool("python3", "python3").args(words).arg("--target").arg(folder).args(packages));
+    })
 }
 
 /// Numbers that look random and come again.

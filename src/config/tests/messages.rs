@@ -280,11 +280,11 @@ fn an_address_others_can_reach() {
     let text = r#"[http]
 listen = "0.0.0.0:8080""#;
     assert_snapshot!(error(text), @r###"
-    error: `http.listen`: `0.0.0.0:8080` can be reached from other machines, and this version has neither tokens nor TLS to protect it
+    error: `http.listen`: `0.0.0.0:8080` can be reached from other machines, and nothing protects it
      --> plimsoll.toml:2:10
       |
     2 | listen = "0.0.0.0:8080"
-      |          ^^^^^^^^^^^^^^ listen on `127.0.0.1:8080` and reach it through an SSH tunnel or a reverse proxy
+      |          ^^^^^^^^^^^^^^ set `tls_cert` and `tls_key`, or `behind_proxy = true` if a proxy does TLS; or listen on `127.0.0.1:8080`
     "###);
 }
 

@@ -6,7 +6,7 @@ mod sample;
 mod values;
 
 /// So that these tests do not change with the collectors.
-const KNOWN: [&str; 16] = [
+const KNOWN: [&str; 17] = [
     "loadavg",
     "meminfo",
     "filesystem",
@@ -23,4 +23,5 @@ const KNOWN: [&str; 16] = [
     "hwmon",
     "uname",
     "os",
+    "textfile",
 ];

@@ -29,9 +29,11 @@ fn as_it_is_it_changes_nothing() {
 #[test]
 fn what_it_shows_are_the_defaults() {
     let mut shown = read(&uncommented());
-    // These three have no default that could be written; an example stands there.
+    // These have no default that could be written; an example stands there.
     assert_eq!(shown.db.take(), Some("/var/lib/plimsoll/metrics.sqlite".into()));
     assert_eq!(shown.system.take().as_deref(), Some("web1"));
+    assert!(shown.http.socket.take().is_some() && shown.http.tls.take().is_some());
+    assert!(shown.collect.textfiles.take().is_some());
     assert_eq!(shown.bursts.len(), 1);
     shown.bursts.clear();
     assert_eq!(format!("{shown:?}"), format!("{:?}", defaults(&KNOWN)));
@@ -79,6 +81,10 @@ fn the_examples_in_messages_are_right() {
         for Key { name, example, .. } in keys.iter().filter(|k| !k.example.is_empty()) {
             let header = match *path {
                 "" => String::new(),
+                "http" if name.starts_with("tls_") => {
+                    let other = if *name == "tls_key" { "tls_cert" } else { "tls_key" };
+                    format!("[http]\n{other} = \"/x\"\n")
+                }
                 "burst" => "[[burst]]\nwhen = \"a > 1\"\ninterval = \"2s\"\n".into(),
                 path => format!("[{path}]\n"),
             };

@@ -134,6 +134,20 @@ fn where_it_listens() {
     }
     let config = read("[http]\nhosts = [\"Monitor.Example.org\", \"192.0.2.7\", \"fe80::1\"]");
     assert_eq!(config.http.hosts, ["monitor.example.org", "192.0.2.7", "fe80::1"]);
+    let open = |more: &str| read(&format!("[http]\nlisten = \"0.0.0.0:1876\"\n{more}")).http;
+    assert!(open("behind_proxy = true").behind_proxy);
+    let tls = open("tls_cert = \"/a\"\ntls_key = \"/b\"").tls.expect("both files");
+    assert_eq!((tls.cert.to_str(), tls.key.to_str()), (Some("/a"), Some("/b")));
+    for (text, why) in [
+        ("tls_cert = \"/a\"", "`tls_key` is missing"),
+        ("tls_key = \"/a\"", "`tls_cert` is missing"),
+        ("tls_cert = \"a\"\ntls_key = \"/b\"", "depends on the folder"),
+        ("socket = \"\"", "there is no path"),
+    ] {
+        let text = format!("[http]\n{text}");
+        let error = resolve(&text, "t", &KNOWN).expect_err(&text).to_string();
+        assert!(error.contains(why), "{error}");
+    }
 }
 
 /// What begins every colour.

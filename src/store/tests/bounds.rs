@@ -39,7 +39,7 @@ fn rig(names: &[String], limits: Limits) -> Rig {
 impl Rig {
     fn write(&mut self, ts: i64, values: impl Fn(usize) -> f64) {
         let samples = self.series.iter().enumerate().map(|(i, s)| (*s, values(i))).collect();
-        self.store.commit(&[Batch { source: Source::Collect, ts, samples }]).expect("commits");
+        self.store.commit(&[Batch::of(Source::Collect, ts, samples)]).expect("commits");
     }
 
     fn upkeep(&mut self, now: i64) {

@@ -107,7 +107,7 @@ impl Life {
             self.truth.insert((*i, ts), value);
             samples.push((self.series[*i], value));
         }
-        let batch = Batch { source: Source::Collect, ts, samples };
+        let batch = Batch::of(Source::Collect, ts, samples);
         self.store().commit(&[batch]).expect("commits");
     }
 

@@ -1,0 +1,187 @@
+//! cli: `plimsoll send`: values from a shell, straight into the file: the daemon takes them in at its
+//! next beat, and need not run.
+
+use std::io::{self, Read, Write};
+
+use anyhow::Context;
+
+use super::{Global, show};
+use crate::model::{Clock, Kind, Labels, SystemClock, parse_key, write_key};
+use crate::receive::lines::Lines;
+use crate::store::Sender;
+use crate::wire::mixed::{Look, Reader};
+use crate::wire::time::parse_when;
+use crate::wire::value::parse_value;
+use crate::wire::{Record, Records};
+
+/// `plimsoll send`
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    plimsoll send room_temperature 21.5 --tag floor=1\n  \
+    plimsoll send backup_done_total 17 --type counter --at '5m ago'\n  \
+    vmstat 1 | awk '{ print \"running\", $1; fflush() }' | plimsoll send -\n\n\
+    Lines are recognised by their look: key value [time], Graphite, Influx, JSON, Prometheus text.")]
+pub struct Args {
+    /// The key, as views show it; - reads lines from standard input
+    key: String,
+    /// A number, NaN, +Inf or -Inf
+    #[arg(allow_negative_numbers = true)]
+    value: Option<String>,
+    /// gauge (goes up and down) or counter (only grows), if nobody knows it yet
+    #[arg(long = "type", value_parser = parse_kind)]
+    kind: Option<Kind>,
+    /// A label of the series; can be given several times
+    #[arg(long = "tag", value_name = "NAME=VALUE", value_parser = parse_tag)]
+    tags: Vec<(String, String)>,
+    /// When it was measured: a date, seconds since 1970, '5m ago' [default: now]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    at: Option<String>,
+    /// Every line of standard input is of this format: graphite (also key value), influx, json or
+    /// prometheus
+    #[arg(long, value_parser = parse_look)]
+    format: Option<Look>,
+}
+
+/// Bad lines told; the others are only counted.
+const TOLD: u64 = 10;
+
+fn parse_kind(text: &str) -> Result<Kind, String> {
+    match text {
+        "gauge" => Ok(Kind::Gauge),
+        "counter" => Ok(Kind::Counter),
+        _ => Err("gauge or counter".to_owned()),
+    }
+}
+
+fn parse_tag(text: &str) -> Result<(String, String), String> {
+    let odd = ['{', '}', '"', ',', '='];
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() && !value.is_empty() && !name.contains(odd) => {
+            Ok((name.to_owned(), value.to_owned()))
+        }
+        _ => Err("NAME=VALUE".to_owned()),
+    }
+}
+
+fn parse_look(text: &str) -> Result<Look, String> {
+    Look::from_name(text)
+        .ok_or_else(|| format!("it is one of {}", Look::ALL.map(Look::name).join(", ")))
+}
+
+pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
+    let now = SystemClock.wall_ms();
+    let at = args.at.as_deref().map(|at| parse_when(at, now)).transpose()?;
+    let db = global.database()?;
+    if args.key == "-" {
+        anyhow::ensure!(args.value.is_none(), "there is nothing to follow `send -` but its input");
+        let mut sender = Sender::open(&db)?;
+        return lines(args, at, &mut sender, io::stdin().lock());
+    }
+    let text = args.value.as_deref().context("no value: plimsoll send KEY VALUE")?;
+    let value = parse_value(text).map_err(anyhow::Error::msg)?;
+    let mut record = Record { key: args.key.clone(), ts: at.unwrap_or(now), value };
+    tag(&mut record, &args.tags);
+    let mut sender = Sender::open(&db)?;
+    if let Some(kind) = args.kind {
+        sender.describe(&record.key, kind, "", "")?;
+    }
+    sender.send(std::iter::once((record.key.as_str(), record.ts, record.value)))?;
+    Ok(())
+}
+
+/// Adds what the command line says of every series.
+fn tag(record: &mut Record, tags: &[(String, String)]) {
+    if tags.is_empty() {
+        return;
+    }
+    let (name, labels) = parse_key(&record.key);
+    let own = labels.iter().chain(tags.iter().map(|(n, v)| (n.as_str(), v.as_str())));
+    let labels = Labels::new(own.map(|(n, v)| (n.to_owned(), v.to_owned())));
+    record.key.clear();
+    write_key(&mut record.key, &name, labels.iter());
+}
+
+/// What has been sent so far.
+#[derive(Default)]
+struct Tally {
+    sent: u64,
+    bad: u64,
+    /// Lines before the piece at hand.
+    lines: u64,
+}
+
+/// Whoever watches a pipe wants to see each line now, and with the time at which it came: so what
+/// there is to be read is sent, and then the next read may wait.
+fn lines(
+    args: &Args,
+    at: Option<i64>,
+    sender: &mut Sender,
+    mut input: impl Read,
+) -> anyhow::Result<()> {
+    let mut tally = Tally::default();
+    let mut framing = Lines::default();
+    let mut piece = vec![0; 64 << 10];
+    loop {
+        let read = match input.read(&mut piece) {
+            Ok(read) => read,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+            Err(e) => return Err(e).context("standard input"),
+        };
+        let mut done = Ok(());
+        let whole = |text: &[u8]| {
+            if done.is_ok() {
+                done = send(args, at, sender, &mut tally, text);
+            }
+        };
+        if read == 0 {
+            framing.finish(whole);
+            done?;
+            break;
+        }
+        let too_long = framing.feed(piece.get(..read).unwrap_or_default(), whole);
+        done?;
+        tally.bad += too_long;
+    }
+    anyhow::ensure!(
+        tally.bad == 0,
+        "{} lines could not be read; {} values were sent",
+        show::count(tally.bad),
+        show::count(tally.sent)
+    );
+    Ok(())
+}
+
+/// Whole lines, in one transaction.
+fn send(
+    args: &Args,
+    at: Option<i64>,
+    sender: &mut Sender,
+    tally: &mut Tally,
+    text: &[u8],
+) -> anyhow::Result<()> {
+    let now = SystemClock.wall_ms();
+    let mut reader = Reader::new(text, args.format, now);
+    let mut record = Record::default();
+    let mut batch: Vec<Record> = Vec::new();
+    while let Some(result) = reader.next(&mut record) {
+        if let Err(e) = result {
+            tally.bad += 1;
+            if tally.bad <= TOLD {
+                writeln!(io::stderr(), "line {}: {}", tally.lines + e.line, e.reason)?;
+            }
+            continue;
+        }
+        tag(&mut record, &args.tags);
+        let said = reader.about();
+        if let Some(kind) = args.kind.or(said.as_ref().map(|a| a.kind)) {
+            let (unit, help) = said.map_or(("", ""), |a| (a.unit, a.help));
+            sender.describe(&record.key, kind, unit, help)?;
+        }
+        record.ts = at.unwrap_or(record.ts);
+        batch.push(record.clone());
+    }
+    sender.send(batch.iter().map(|r| (r.key.as_str(), r.ts, r.value)))?;
+    tally.sent += batch.len() as u64;
+    tally.lines += text.iter().filter(|b| **b == b'\n').count() as u64;
+    Ok(())
+}

@@ -1,0 +1,80 @@
+//! cli: `plimsoll token`: who else may ask and send, over HTTP.
+
+use std::io::Write;
+
+use super::{Global, table};
+use crate::http::tokens::{self, Scope};
+use crate::model::{Clock, SystemClock};
+use crate::wire::time::format_timestamp;
+
+/// `plimsoll token`
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Programs on this machine need no token (unless `behind_proxy` is set).\n\
+    A running plimsoll knows of a change at once. Examples:\n  \
+    plimsoll token add web1 --scope push\n  \
+    curl -H \"Authorization: Bearer $TOKEN\" -d '{\"key\": \"a\", \"value\": 1}' \
+    https://monitor.example.org:1876/api/push")]
+pub struct Args {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum What {
+    /// Make a token and print it, this once
+    Add {
+        /// What to call it: who is going to use it
+        name: String,
+        /// read (look), push (send values in) or admin (both)
+        #[arg(long, value_parser = parse_scope)]
+        scope: Scope,
+    },
+    /// Show the tokens there are; not what they say
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Make a token useless
+    Revoke {
+        /// Which
+        name: String,
+    },
+}
+
+fn parse_scope(text: &str) -> Result<Scope, String> {
+    Scope::from_name(text).ok_or_else(|| "read, push or admin".to_owned())
+}
+
+pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
+    let db = global.database()?;
+    let mut out = super::stdout();
+    match &args.what {
+        What::Add { name, scope } => {
+            let secret = tokens::add(&db, name, *scope, SystemClock.wall_ms())?;
+            writeln!(out, "{secret}")?;
+        }
+        What::List { json } => {
+            let tokens = tokens::load(&db)?;
+            if *json {
+                let one = |t: &tokens::Token| serde_json::json!({"name": t.name, "scope": t.scope.name(), "created": t.created});
+                let all: Vec<_> = tokens.iter().map(one).collect();
+                writeln!(out, "{}", serde_json::Value::from(all))?;
+            } else if tokens.is_empty() {
+                writeln!(out, "no tokens; make one with: plimsoll token add NAME --scope push")?;
+            } else {
+                let row = |t: &tokens::Token| {
+                    vec![t.name.clone(), t.scope.name().to_owned(), format_timestamp(t.created)]
+                };
+                let rows: Vec<_> = tokens.iter().map(row).collect();
+                table::print(&mut out, &["name", "scope", "made (UTC)"], &rows)?;
+            }
+        }
+        What::Revoke { name } => {
+            tokens::revoke(&db, name)?;
+            writeln!(out, "`{name}` opens nothing any more")?;
+        }
+    }
+    out.flush()?;
+    Ok(())
+}

@@ -1,0 +1,297 @@
+//! collect: what other programs leave in a folder: `*.prom` files in the Prometheus text format, as
+//! node_exporter's textfile collector reads them. A file that cannot be read harms no other.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use super::{CollectError, Collector, Settings};
+use crate::model::{Glob, Identity, Kind, Metric, Recorder, Series, SeriesRef, parse_key};
+use crate::wire::exposition::Reader;
+use crate::wire::{Record, Records};
+
+/// What it reports beside what stands in the files.
+pub static METRICS: [Metric; 2] = [
+    Metric::gauge(
+        "node_textfile_mtime_seconds",
+        "seconds",
+        "When the file was last written, in seconds since 1970.",
+    )
+    .by(&["file"]),
+    Metric::gauge(
+        "node_textfile_scrape_error",
+        "",
+        "Whether a file could not be read (1), or all could (0).",
+    ),
+];
+
+/// Of one file. What is larger is no list of metrics.
+const MAX_BYTES: u64 = 4 << 20;
+/// In all files together: they are made by programs, and programs go wrong.
+const MAX_SERIES: usize = 20_000;
+
+struct TextFiles {
+    folder: Option<PathBuf>,
+    /// By path.
+    files: Vec<Kept>,
+}
+
+/// A file as it was when it was last read; while it stays the same, only its stamp is looked at.
+struct Kept {
+    path: PathBuf,
+    name: String,
+    stamp: Stamp,
+    seen: bool,
+    samples: Result<Vec<(SeriesRef, f64)>, String>,
+    /// A series of it stands in a file before it.
+    double: Option<String>,
+}
+
+/// Replaced as a whole or written in place, one of these changes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Stamp {
+    mtime: (i64, i64),
+    ctime: (i64, i64),
+    ino: u64,
+    size: u64,
+}
+
+impl Stamp {
+    fn of(path: &Path) -> std::io::Result<Self> {
+        let m = std::fs::metadata(path)?;
+        Ok(Self {
+            mtime: (m.mtime(), m.mtime_nsec()),
+            ctime: (m.ctime(), m.ctime_nsec()),
+            ino: m.ino(),
+            size: m.size(),
+        })
+    }
+}
+
+/// Makes the collector.
+pub fn make(settings: &Settings) -> Box<dyn Collector> {
+    Box::new(TextFiles { folder: settings.textfiles.clone(), files: Vec::new() })
+}
+
+impl TextFiles {
+    /// Looks into the folder, and reads what is new in it.
+    fn look(&mut self, folder: &Path, out: &Recorder) -> std::io::Result<()> {
+        let mut changed = false;
+        for file in &mut self.files {
+            file.seen = false;
+        }
+        for entry in std::fs::read_dir(folder)? {
+            let path = entry?.path();
+            if path.extension().is_none_or(|e| e != "prom") {
+                continue;
+            }
+            let at = self.files.binary_search_by(|f| f.path.cmp(&path));
+            // It may have gone since the folder was read.
+            let Ok(stamp) = Stamp::of(&path) else { continue };
+            match at {
+                Ok(at) if self.files.get(at).is_some_and(|f| f.stamp == stamp) => {
+                    if let Some(file) = self.files.get_mut(at) {
+                        file.seen = true;
+                    }
+                    continue;
+                }
+                Ok(at) => drop(self.files.remove(at)),
+                Err(_) => {}
+            }
+            changed = true;
+            let samples = read(&path, out);
+            let name = path.to_string_lossy().into_owned();
+            let kept = Kept { path, name, stamp, seen: true, samples, double: None };
+            self.files.insert(at.unwrap_or_else(|at| at), kept);
+        }
+        let before = self.files.len();
+        self.files.retain(|f| f.seen);
+        if changed || before != self.files.len() {
+            self.compare(out);
+        }
+        Ok(())
+    }
+
+    /// A series stands in one file only: of two values neither could be trusted.
+    fn compare(&mut self, out: &Recorder) {
+        let mut known = HashSet::new();
+        for file in &mut self.files {
+            file.double = None;
+            let Ok(samples) = &file.samples else { continue };
+            let double = samples.iter().find(|(series, _)| known.contains(series));
+            if let Some((series, _)) = double {
+                file.double = Some(format!("`{}` stands in another file, too", out.key(*series)));
+            } else if known.len() + samples.len() > MAX_SERIES {
+                file.double = Some(format!("more than {MAX_SERIES} series in all files"));
+            } else {
+                known.extend(samples.iter().map(|(series, _)| *series));
+            }
+        }
+    }
+}
+
+/// The samples of a file, or why none of it counts.
+fn read(path: &Path, out: &Recorder) -> Result<Vec<(SeriesRef, f64)>, String> {
+    let file = File::open(path).map_err(|e| e.to_string())?;
+    if file.metadata().is_ok_and(|m| m.len() > MAX_BYTES) {
+        return Err(format!("larger than {} MiB", MAX_BYTES >> 20));
+    }
+    parse(file.take(MAX_BYTES), out)
+}
+
+fn parse(text: impl Read, out: &Recorder) -> Result<Vec<(SeriesRef, f64)>, String> {
+    // No time that anybody writes.
+    const NOW: i64 = i64::MIN;
+    let mut reader = Reader::new(text, NOW);
+    let mut record = Record::default();
+    let mut samples = Vec::new();
+    let mut known = HashSet::new();
+    while let Some(result) = reader.next(&mut record) {
+        result.map_err(|e| e.to_string())?;
+        if record.ts != NOW {
+            return Err(format!("`{}` has a time; values are of now here", record.key));
+        }
+        if samples.len() == MAX_SERIES {
+            return Err(format!("more than {MAX_SERIES} series"));
+        }
+        let (name, labels) = parse_key(&record.key);
+        let own = |m: &Metric| {
+            Glob::new(m.name).matches(&name)
+                && m.labels.len() == labels.len()
+                && m.labels.iter().all(|l| labels.get(l).is_some())
+        };
+        if super::COLLECTORS.iter().flat_map(|e| e.metrics).any(own) {
+            return Err(format!("`{}` is measured by plimsoll itself", record.key));
+        }
+        let about = reader.about();
+        let series = Series {
+            identity: Identity::local("", &name, labels),
+            kind: about.as_ref().map_or(Kind::Gauge, |a| a.kind),
+            unit: about.as_ref().map_or("", |a| a.unit).into(),
+            help: about.map_or("", |a| a.help).into(),
+        };
+        let Some(series) = out.series(series) else { continue };
+        if !known.insert(series) {
+            return Err(format!("`{}` twice", record.key));
+        }
+        samples.push((series, record.value));
+    }
+    Ok(samples)
+}
+
+impl Collector for TextFiles {
+    fn collect(&mut self, out: &mut Recorder) -> Result<(), CollectError> {
+        let [mtime, scrape_error] = &METRICS;
+        let Some(folder) = self.folder.clone() else { return Err(CollectError::Absent) };
+        if let Err(source) = self.look(&folder, out) {
+            out.put(scrape_error, 1.0);
+            return Err(CollectError::Read { path: folder, source });
+        }
+        let mut odd = None;
+        for file in &self.files {
+            match (&file.samples, &file.double) {
+                (Ok(samples), None) => {
+                    for (series, value) in samples {
+                        out.put_series(*series, *value);
+                    }
+                    // Whole seconds, as node_exporter's.
+                    out.put_with(mtime, &[&file.name], file.stamp.mtime.0 as f64);
+                }
+                (Err(what), _) | (Ok(_), Some(what)) => {
+                    odd.get_or_insert_with(|| CollectError::Parse {
+                        path: file.path.clone(),
+                        what: what.clone(),
+                    });
+                }
+            }
+        }
+        out.put(scrape_error, if odd.is_some() { 1.0 } else { 0.0 });
+        odd.map_or(Ok(()), Err)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::model::Registry;
+
+    struct Rig {
+        folder: tempfile::TempDir,
+        collector: Box<dyn Collector>,
+        recorder: Recorder,
+    }
+
+    impl Rig {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let textfiles = Some(folder.path().to_owned());
+            let collector = make(&Settings { textfiles, ..Settings::default() });
+            let recorder = Recorder::new(Arc::new(Registry::default()), "node", Arc::default());
+            Self { folder, collector, recorder }
+        }
+
+        fn write(&self, name: &str, text: &str) {
+            // As programs should: a file that is seen is whole.
+            let (new, path) = (self.folder.path().join("new"), self.folder.path().join(name));
+            std::fs::write(&new, text).unwrap();
+            std::fs::rename(new, path).unwrap();
+        }
+
+        /// Everything but the times of the files; what went wrong comes last.
+        fn beat(&mut self) -> Vec<String> {
+            self.recorder.begin();
+            let result = self.collector.collect(&mut self.recorder);
+            let shown = |(s, v): &(SeriesRef, f64)| format!("{} {v}", self.recorder.key(*s));
+            let mut all: Vec<_> = self.recorder.samples().iter().map(shown).collect();
+            all.retain(|line| !line.starts_with("node_textfile_mtime"));
+            let what = |e: CollectError| e.to_string().rsplit_once('/').unwrap().1.to_owned();
+            all.extend(result.err().map(what));
+            all
+        }
+    }
+
+    #[test]
+    fn files_come_change_and_go() {
+        let mut rig = Rig::new();
+        rig.write("a.prom", "a 1\nb{c=\"d\"} 2\n");
+        rig.write("b.txt", "not 1\n");
+        let fine = "node_textfile_scrape_error 0";
+        assert_eq!(rig.beat(), ["a 1", "b{c=\"d\"} 2", fine]);
+        assert_eq!(rig.beat(), ["a 1", "b{c=\"d\"} 2", fine]);
+        rig.write("a.prom", "a 3\n");
+        rig.write("0.prom", "z 4\n");
+        assert_eq!(rig.beat(), ["z 4", "a 3", fine]);
+        std::fs::remove_file(rig.folder.path().join("a.prom")).unwrap();
+        assert_eq!(rig.beat(), ["z 4", fine]);
+        std::fs::remove_dir_all(rig.folder.path()).unwrap();
+        let gone = rig.beat();
+        assert_eq!((gone.len(), &*gone[0]), (2, "node_textfile_scrape_error 1"));
+    }
+
+    #[test]
+    fn a_bad_file_harms_no_other() {
+        for (text, what) in [
+            ("good 1\nbad{ 2\n", "line 2: `2` where a label was expected"),
+            ("a 1 1700000000\n", "`a` has a time; values are of now here"),
+            ("a 1\na 1\n", "`a` twice"),
+            ("fine 9\n", "`fine` stands in another file, too"),
+            ("node_load1 9\n", "`node_load1` is measured by plimsoll itself"),
+        ] {
+            let mut rig = Rig::new();
+            rig.write("a.prom", "fine 1\n");
+            rig.write("bad.prom", text);
+            let expected = ["fine 1", "node_textfile_scrape_error 1", &format!("bad.prom: {what}")];
+            assert_eq!(rig.beat(), expected, "{text}");
+            assert_eq!(rig.beat(), expected, "{text}");
+            rig.write("bad.prom", "better 1\n");
+            assert_eq!(rig.beat(), ["fine 1", "better 1", "node_textfile_scrape_error 0"]);
+        }
+        let mut rig = Rig::new();
+        rig.write("big.prom", &"a 1\n".repeat(1 << 20 | 1));
+        assert!(rig.beat()[1].contains("larger than 4 MiB"));
+    }
+}

@@ -1,0 +1,317 @@
+//! http: tokens, and the file that keeps them: `metrics.sqlite.tokens`, beside the database.
+//!
+//! Not a table in it: whoever is handed a backup of the database gets no credentials with it, a
+//! damaged or full database locks no sender out, and a look at one file's times tells the daemon
+//! whether anything has changed. Only hashes are kept. A token is 256 random bits, so one round of
+//! SHA-256 is as good as many: there is nothing to guess.
+
+use std::fmt;
+use std::io::Write;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+/// What a token opens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// Looking.
+    Read,
+    /// Sending values in.
+    Push,
+    /// Both, and what else there will be.
+    Admin,
+}
+
+impl Scope {
+    /// All of them, for help texts.
+    pub const ALL: [Scope; 3] = [Scope::Read, Scope::Push, Scope::Admin];
+
+    /// As on the command line and in the file.
+    pub fn name(self) -> &'static str {
+        match self {
+            Scope::Read => "read",
+            Scope::Push => "push",
+            Scope::Admin => "admin",
+        }
+    }
+
+    /// The reverse of [`Scope::name`].
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|s| s.name() == name)
+    }
+
+    /// Whether a token of this scope opens what wants that one.
+    pub fn opens(self, wanted: Scope) -> bool {
+        self == Scope::Admin || self == wanted
+    }
+}
+
+/// What is known of a token; not the token itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Token {
+    /// Chosen by whoever made it.
+    pub name: String,
+    /// What it opens.
+    pub scope: Scope,
+    /// When it was made, ms since 1970 UTC.
+    pub created: i64,
+    hash: [u8; 32],
+}
+
+/// Why the tokens could not be read or changed.
+#[derive(Debug, thiserror::Error)]
+pub enum TokenError {
+    /// The file could not be read or written.
+    #[error("{0}: {1}")]
+    File(PathBuf, std::io::Error),
+    /// The file holds something else.
+    #[error("{0}, line {1}: this is no token; remove the line, and make the token anew")]
+    Line(PathBuf, usize),
+    /// There is one of that name.
+    #[error("there is a token `{0}` already; revoke it first, or choose another name")]
+    Taken(String),
+    /// There is none of that name.
+    #[error("there is no token `{0}`; `plimsoll token list` shows those that there are")]
+    Unknown(String),
+    /// Not a name.
+    #[error("`{0}` cannot be a token's name: 1 to 64 letters, digits, `.`, `_` or `-`")]
+    Name(String),
+    /// The kernel gave no random bits.
+    #[error("no random bits: {0}")]
+    Random(getrandom::Error),
+}
+
+/// `metrics.sqlite.tokens` for `metrics.sqlite`.
+pub fn tokens_path(database: &Path) -> PathBuf {
+    let mut name = database.as_os_str().to_owned();
+    name.push(".tokens");
+    name.into()
+}
+
+fn hash(secret: &str) -> [u8; 32] {
+    Sha256::digest(secret.as_bytes()).into()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+fn unhex(text: &str) -> Option<[u8; 32]> {
+    let mut out = [0; 32];
+    if text.len() != 64 || !text.is_ascii() {
+        return None;
+    }
+    for (at, byte) in out.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(text.get(2 * at..2 * at + 2)?, 16).ok()?;
+    }
+    Some(out)
+}
+
+fn parse(path: &Path, text: &str) -> Result<Vec<Token>, TokenError> {
+    let mut tokens = Vec::new();
+    for (number, line) in text.lines().enumerate() {
+        if line.trim().is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let token = match words.as_slice() {
+            [name, scope, created, hash] => Scope::from_name(scope).and_then(|scope| {
+                let (created, hash) = (created.parse().ok()?, unhex(hash)?);
+                Some(Token { name: (*name).to_owned(), scope, created, hash })
+            }),
+            _ => None,
+        };
+        tokens.push(token.ok_or_else(|| TokenError::Line(path.to_owned(), number + 1))?);
+    }
+    Ok(tokens)
+}
+
+/// All tokens of a database; none without a file.
+pub fn load(database: &Path) -> Result<Vec<Token>, TokenError> {
+    let path = tokens_path(database);
+    match std::fs::read_to_string(&path) {
+        Ok(text) => parse(&path, &text),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(e) => Err(TokenError::File(path, e)),
+    }
+}
+
+/// Makes a token; what comes back is shown once and kept nowhere. `now`: ms since 1970 UTC.
+pub fn add(database: &Path, name: &str, scope: Scope, now: i64) -> Result<String, TokenError> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    if name.is_empty() || name.len() > 64 || !name.chars().all(plain) {
+        return Err(TokenError::Name(name.to_owned()));
+    }
+    let mut bits = [0; 32];
+    getrandom::getrandom(&mut bits).map_err(TokenError::Random)?;
+    // What leaks into a log or a repository is found by its first letters.
+    let secret = format!("plimsoll_{}", hex(&bits));
+    change(database, |tokens| {
+        if tokens.iter().any(|t| t.name == name) {
+            return Err(TokenError::Taken(name.to_owned()));
+        }
+        let hash = hash(&secret);
+        tokens.push(Token { name: name.to_owned(), scope, created: now, hash });
+        Ok(())
+    })?;
+    Ok(secret)
+}
+
+/// From now on the token opens nothing.
+pub fn revoke(database: &Path, name: &str) -> Result<(), TokenError> {
+    change(database, |tokens| {
+        let before = tokens.len();
+        tokens.retain(|t| t.name != name);
+        if tokens.len() == before { Err(TokenError::Unknown(name.to_owned())) } else { Ok(()) }
+    })
+}
+
+/// Replaces the file as a whole, one at a time.
+fn change(
+    database: &Path,
+    how: impl FnOnce(&mut Vec<Token>) -> Result<(), TokenError>,
+) -> Result<(), TokenError> {
+    let path = tokens_path(database);
+    let failed = |e: std::io::Error| TokenError::File(path.clone(), e);
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let lock = std::fs::File::open(folder).map_err(failed)?;
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive)
+        .map_err(|e| failed(e.into()))?;
+    let mut tokens = load(database)?;
+    how(&mut tokens)?;
+    let mut text = String::from(
+        "# Tokens of plimsoll: name, scope, made when (ms), SHA-256. See `plimsoll token`.\n",
+    );
+    for Token { name, scope, created, hash } in &tokens {
+        text.push_str(&format!("{name} {} {created} {}\n", scope.name(), hex(hash)));
+    }
+    let mut fresh = path.as_os_str().to_owned();
+    fresh.push(".new");
+    let fresh = PathBuf::from(fresh);
+    let write = || -> std::io::Result<()> {
+        // A leftover of somebody who was killed; the lock says that nobody is at it.
+        let _unused = std::fs::remove_file(&fresh);
+        let mut file =
+            std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh)?;
+        file.write_all(text.as_bytes())?;
+        // root makes tokens for a daemon that is not root.
+        let owner = std::fs::metadata(database).or_else(|_| std::fs::metadata(folder))?;
+        if rustix::process::geteuid().is_root() {
+            std::os::unix::fs::fchown(&file, Some(owner.uid()), Some(owner.gid()))?;
+        }
+        file.sync_all()?;
+        std::fs::rename(&fresh, &path)?;
+        lock.sync_all()
+    };
+    write().map_err(failed)
+}
+
+/// The tokens of a running daemon: read again when the file has changed.
+pub struct Tokens {
+    database: PathBuf,
+    kept: Mutex<Kept>,
+}
+
+#[derive(Default)]
+struct Kept {
+    stamp: Option<(i64, i64, u64, u64)>,
+    tokens: Vec<Token>,
+}
+
+impl Tokens {
+    /// Of this database.
+    pub fn new(database: &Path) -> Self {
+        Self { database: database.to_owned(), kept: Mutex::default() }
+    }
+
+    fn with<T>(&self, look: impl FnOnce(&[Token]) -> T) -> Result<T, TokenError> {
+        let mut kept = self.kept.lock().unwrap_or_else(|e| e.into_inner());
+        let stamp = std::fs::metadata(tokens_path(&self.database))
+            .map(|m| (m.mtime(), m.mtime_nsec(), m.ino(), m.len()))
+            .ok();
+        if stamp != kept.stamp || stamp.is_none() {
+            // Until it can be read, no token opens anything.
+            *kept = Kept::default();
+            *kept = Kept { tokens: load(&self.database)?, stamp };
+        }
+        Ok(look(&kept.tokens))
+    }
+
+    /// What a secret opens; nothing: it is none of ours. All hashes are compared, in full, so that
+    /// the time it takes tells nothing.
+    pub fn scope_of(&self, secret: &str) -> Result<Option<Scope>, TokenError> {
+        let hash = hash(secret);
+        self.with(|tokens| {
+            let mut found = None;
+            for token in tokens {
+                if bool::from(token.hash.ct_eq(&hash)) {
+                    found = Some(token.scope);
+                }
+            }
+            found
+        })
+    }
+
+    /// Whether there is any.
+    pub fn any(&self) -> Result<bool, TokenError> {
+        self.with(|tokens| !tokens.is_empty())
+    }
+}
+
+impl fmt::Debug for Tokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tokens").field("database", &self.database).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn made_shown_once_and_revoked() {
+        let dir = tempfile::tempdir().unwrap();
+        let db = dir.path().join("metrics.sqlite");
+        let daemon = Tokens::new(&db);
+        assert!(!daemon.any().unwrap());
+        let web = add(&db, "web", Scope::Push, 5).unwrap();
+        let second = add(&db, "second", Scope::Read, 6).unwrap();
+        assert_eq!(web.len(), "plimsoll_".len() + 64);
+        assert_ne!(web, second);
+        assert_eq!(daemon.scope_of(&web).unwrap(), Some(Scope::Push));
+        assert_eq!(daemon.scope_of(&second).unwrap(), Some(Scope::Read));
+        for wrong in ["", "plimsoll_", &web[1..], &web.to_uppercase()] {
+            assert_eq!(daemon.scope_of(wrong).unwrap(), None, "{wrong}");
+        }
+        let text = std::fs::read_to_string(tokens_path(&db)).unwrap();
+        assert!(!text.contains(&web["plimsoll_".len()..]), "only its hash is kept");
+        let mode = std::fs::metadata(tokens_path(&db)).unwrap().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        assert!(matches!(add(&db, "web", Scope::Push, 7), Err(TokenError::Taken(_))));
+        assert!(matches!(add(&db, "a b", Scope::Push, 7), Err(TokenError::Name(_))));
+        revoke(&db, "web").unwrap();
+        assert!(matches!(revoke(&db, "web"), Err(TokenError::Unknown(_))));
+        assert_eq!(daemon.scope_of(&web).unwrap(), None);
+        assert_eq!(load(&db).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_opens_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let db = dir.path().join("metrics.sqlite");
+        let daemon = Tokens::new(&db);
+        let secret = add(&db, "a", Scope::Admin, 0).unwrap();
+        assert!(daemon.scope_of(&secret).unwrap().unwrap().opens(Scope::Push));
+        let path = tokens_path(&db);
+        let text = std::fs::read_to_string(&path).unwrap() + "b admin 0 12\n";
+        std::fs::write(&path, text).unwrap();
+        let error = daemon.scope_of(&secret).unwrap_err().to_string();
+        assert!(error.contains("line 3"), "{error}");
+    }
+}

@@ -1,0 +1,114 @@
+//! pipeline: what becomes of what senders bring.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::*;
+use crate::pipeline::MAX_SAMPLES;
+
+struct Rig {
+    intake: Intake,
+    registry: Arc<Registry>,
+    queue: Arc<Queue>,
+    counters: Arc<Counters>,
+}
+
+fn rig(names: u64, max_samples: usize) -> Rig {
+    let counters = Arc::new(Counters::default());
+    let registry = Arc::new(Registry::default());
+    let queue = Arc::new(Queue::new(900_000, max_samples, Arc::clone(&counters)));
+    let intake = Intake::new(
+        Arc::clone(&registry),
+        Arc::clone(&queue),
+        Arc::clone(&counters),
+        Arc::new(Names::new(names)),
+        "here",
+    );
+    Rig { intake, registry, queue, counters }
+}
+
+const INFLUX: fn() -> Origin<'static> = || Origin::new(Source::Influx, "influx", true);
+
+impl Rig {
+    /// `system/job/key` of each series that was taken.
+    fn put(&self, origin: Origin<'_>, keys: &[&str]) -> Vec<String> {
+        let mut push = self.intake.begin(origin, 5_000);
+        for key in keys {
+            let _counted = push.put(key, 1_000, 1.0, None);
+        }
+        let series: Vec<_> = push.taken().map(|s| self.registry.get(s)).collect();
+        push.finish().expect("there is room");
+        let shown = |s: &Arc<Series>| {
+            let system = s.identity.system.as_deref().unwrap_or("-");
+            format!("{system}/{}/{}", s.identity.job, s.identity.key())
+        };
+        series.iter().map(shown).collect()
+    }
+}
+
+#[test]
+fn instance_and_job_are_no_labels() {
+    let rig = rig(100, MAX_SAMPLES);
+    let keys = [
+        "a{host=\"web2\",instance=\"web1\",job=\"x\",b=\"c\"}",
+        "a{host=\"web2\"}",
+        "a{host=\"here\"}",
+        "a{instance=\"here\",job=\"\"}",
+    ];
+    let taken = rig.put(INFLUX(), &keys);
+    let expected = ["web1/x/a{b=\"c\",host=\"web2\"}", "web2/influx/a", "-/influx/a", "-/influx/a"];
+    assert_eq!(taken, expected);
+    let remote = Origin::new(Source::RemoteWrite, "remote_write", false);
+    assert_eq!(rig.put(remote, &keys[1..2]), ["-/remote_write/a{host=\"web2\"}"]);
+    let labels = [("job".to_owned(), "backup".to_owned()), ("b".to_owned(), "own".to_owned())];
+    let group = Origin { labels: &labels, ..Origin::new(Source::Text, "none", false) };
+    assert_eq!(rig.put(group, &["a{b=\"c\",job=\"x\"}"]), ["-/backup/a{b=\"own\"}"]);
+    // The same text from another origin is another series.
+    assert_eq!(rig.put(INFLUX(), &["a{b=\"c\",job=\"x\"}"]), ["-/x/a{b=\"c\"}"]);
+}
+
+#[test]
+fn known_names_go_on_when_new_ones_are_refused() {
+    let rig = rig(2, MAX_SAMPLES);
+    let taken = rig.put(INFLUX(), &["a", "b", "c", "a", "a{job=\"influx\"}", "d"]);
+    assert_eq!(taken, ["-/influx/a", "-/influx/b", "-/influx/a", "-/influx/a"]);
+    assert_eq!(rig.counters.lost_by(Source::Influx, Reason::SeriesLimit), 2);
+    // What this machine measures itself costs no place.
+    rig.registry.intern(Series::undescribed(Identity::local("node", "load", Labels::default())));
+    assert_eq!(rig.put(INFLUX(), &["load{job=\"node\"}"]), ["-/node/load"]);
+}
+
+#[test]
+fn names_that_cannot_be_kept_say_why() {
+    let rig = rig(100, MAX_SAMPLES);
+    let many: Vec<String> = (0..65).map(|i| format!("l{i}=\"1\"")).collect();
+    let mut push = rig.intake.begin(INFLUX(), 0);
+    for (key, why) in [
+        (format!("a{{{}}}", many.join(",")), "65 labels"),
+        ("x".repeat(201), "a metric's name of 201 bytes"),
+        (String::new(), "no metric's name"),
+        ("a\nb".to_owned(), "a control character in a metric's name"),
+        (format!("a{{b=\"{}\"}}", "x".repeat(1_001)), "label `b` has 1001 bytes"),
+        (format!("a{{host=\"{}\"}}", "x".repeat(201)), "a system's name of 201 bytes"),
+    ] {
+        let refused = push.put(&key, 0, 1.0, None).unwrap_err();
+        assert!(refused.to_string().starts_with(why), "{refused}");
+    }
+    assert!(push.put("a", i64::MAX, 1.0, None).is_err());
+    assert_eq!(rig.counters.lost_by(Source::Influx, Reason::Invalid), 7);
+}
+
+#[test]
+fn a_full_queue_takes_nothing_and_says_so() {
+    let rig = rig(100, 3);
+    rig.put(INFLUX(), &["a", "b"]);
+    let mut push = rig.intake.begin(INFLUX(), 5_000);
+    push.put("a", 1, 1.0, None).unwrap();
+    push.put("b", 2, 1.0, None).unwrap();
+    assert_eq!(push.finish(), Err(Busy));
+    assert_eq!(rig.counters.pushes_put_off.load(Relaxed), 1);
+    let mut batches = Vec::new();
+    rig.queue.take(&mut batches, Instant::now());
+    assert_eq!(batches.iter().map(|b| b.samples.len()).sum::<usize>(), 2);
+    assert_eq!((batches[0].ts, &*batches[0].times), (5_000, &[1_000, 1_000][..]));
+}

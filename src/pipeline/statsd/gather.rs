@@ -1,0 +1,565 @@
+//! pipeline: where statsd's values are gathered between two flushes. It lives on the thread that
+//! reads the sockets, so nothing here is locked.
+
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+
+use super::distinct::Distinct;
+use super::flush::Flush;
+use super::index::{Index, Place};
+use super::naming::Naming;
+use super::tally::{Counts, Refused, Tally};
+use super::timer::Values;
+use super::{Settings, legacy};
+use crate::model::{Clock, Event, Labels, Registry, SeriesRef};
+use crate::pipeline::{Counters, Group, Latest, Queue, Reason, Source};
+use crate::receive::{Carrier, Lost, Sink, Turn};
+use crate::wire::statsd::{self as wire, Bad, Item, Items, Metric, Type, Value};
+
+/// Values with a time of their own between two flushes; they are not gathered but kept one by one.
+pub const MAX_TIMED: usize = 100_000;
+
+/// A name may be written in as many ways, on average, before one costs more than a look-up.
+const SPELLINGS: usize = 4;
+
+/// Never heard of.
+pub(super) const NEVER: u32 = u32::MAX;
+
+/// A series that has no number yet.
+pub(super) const UNNAMED: u32 = u32::MAX;
+
+/// So many lines are read before the first of them is looked up.
+const AHEAD: usize = 16;
+const NOTHING: Metric<'static> = Metric {
+    name: b"",
+    tags: b"",
+    kind: Type::Counter,
+    value: Value::Number(0.0),
+    rate: 1.0,
+    time: None,
+};
+
+/// One in so many bad lines is shown in the log at debug level.
+const SAMPLED: u64 = 1_000;
+
+/// Where the samples go.
+#[derive(Clone)]
+pub struct Outlet {
+    /// All series of this process.
+    pub registry: Arc<Registry>,
+    /// To be stored.
+    pub queue: Arc<Queue>,
+    /// To be seen at once.
+    pub latest: Arc<Latest>,
+    /// What is counted for all sources alike.
+    pub counters: Arc<Counters>,
+    /// What is counted for statsd.
+    pub tally: Arc<Tally>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// What is added up.
+#[derive(Debug)]
+pub(super) struct Counter {
+    /// Since the last flush.
+    pub(super) sum: f64,
+    /// Since the start, up to the last flush.
+    pub(super) total: f64,
+    /// Flushes since it was last sent.
+    pub(super) idle: u32,
+    /// Where its numbers are in [`Gather::series`].
+    pub(super) series: u32,
+}
+
+/// What is set.
+#[derive(Debug)]
+pub(super) struct Gauge {
+    pub(super) value: f64,
+    pub(super) idle: u32,
+    pub(super) series: u32,
+}
+
+/// What is spread.
+#[derive(Debug)]
+pub(super) struct Timer {
+    pub(super) values: Values,
+    /// How many values those that were sent stand for, since the last flush.
+    pub(super) weight: f64,
+    /// The sum of those that were not sent.
+    pub(super) unsent: f64,
+    pub(super) idle: u32,
+    pub(super) series: u32,
+}
+
+/// What a timer was since the start; looked at once a flush.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct TimerTotals {
+    pub(super) count: f64,
+    pub(super) sum: f64,
+    /// Until the other series are named.
+    pub(super) first: Option<SeriesRef>,
+}
+
+/// What is told apart.
+#[derive(Debug)]
+pub(super) struct Set {
+    pub(super) members: Distinct,
+    pub(super) idle: u32,
+    pub(super) series: u32,
+}
+
+/// A value with a time of its own.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Timed {
+    pub(super) ts: i64,
+    pub(super) series: SeriesRef,
+    pub(super) value: f64,
+    /// Of a counter: it must not come to lie behind the flush.
+    pub(super) total: bool,
+}
+
+/// The sink of statsd's sockets. See the module's text.
+pub struct Gather {
+    pub(super) settings: Settings,
+    pub(super) outlet: Outlet,
+    pub(super) group: Group,
+    pub(super) naming: Naming,
+    index: Index,
+    /// Which name has a series: two spellings of a name meet here.
+    owners: HashMap<SeriesRef, Place, foldhash::quality::RandomState>,
+    pub(super) counters: Vec<Counter>,
+    pub(super) gauges: Vec<Gauge>,
+    pub(super) timers: Vec<Timer>,
+    pub(super) totals: Vec<TimerTotals>,
+    pub(super) sets: Vec<Set>,
+    pub(super) series: Vec<SeriesRef>,
+    /// Series of counters that have not been written yet.
+    pub(super) fresh: Vec<SeriesRef>,
+    pub(super) timed: Vec<Timed>,
+    /// The newest time of a counter's timed value, since the last flush.
+    timed_totals: HashMap<u32, i64, foldhash::quality::RandomState>,
+    /// What was last said of a service, as a hash.
+    checks: HashMap<u32, u64, foldhash::quality::RandomState>,
+    pub(super) counts: Counts,
+    pub(super) names: u64,
+    pub(super) flush: Option<Flush>,
+    /// When the next flush is due, and when the period at hand began; ms since 1970.
+    pub(super) next: i64,
+    pub(super) since: i64,
+    /// The legacy counters of the receiver: where they are, and what they stood at.
+    pub(super) own: Vec<(usize, u64)>,
+    pub(super) lag: Option<usize>,
+    /// Used again and again.
+    pub(super) spare: Vec<(SeriesRef, f64)>,
+    pub(super) ranks: Vec<u64>,
+    scratch: String,
+}
+
+impl std::fmt::Debug for Gather {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Gather").field("names", &self.names).finish_non_exhaustive()
+    }
+}
+
+impl Gather {
+    /// Nothing gathered yet.
+    pub fn new(mut settings: Settings, outlet: Outlet) -> Self {
+        if !settings.legacy_names {
+            // Ranks are looked up in one walk.
+            settings.percentiles.sort_by(f64::total_cmp);
+        }
+        let now = outlet.clock.wall_ms();
+        let mut gather = Self {
+            group: outlet.latest.group(),
+            naming: Naming::new(&settings.percentiles, settings.legacy_names),
+            index: Index::new(settings.max_names.saturating_mul(SPELLINGS)),
+            owners: HashMap::default(),
+            counters: Vec::new(),
+            gauges: Vec::new(),
+            timers: Vec::new(),
+            totals: Vec::new(),
+            sets: Vec::new(),
+            series: Vec::new(),
+            fresh: Vec::new(),
+            timed: Vec::new(),
+            timed_totals: HashMap::default(),
+            checks: HashMap::default(),
+            counts: Counts::default(),
+            names: 0,
+            flush: None,
+            next: next_on_grid(now, settings.flush_ms),
+            since: now,
+            own: Vec::new(),
+            lag: None,
+            spare: Vec::new(),
+            ranks: Vec::new(),
+            scratch: String::new(),
+            settings,
+            outlet,
+        };
+        if gather.settings.legacy_names {
+            for name in legacy::OWN {
+                if let Some(place) = gather.new_place(Type::Counter, name, Labels::default(), true)
+                {
+                    gather.own.push((place.number(), 0));
+                }
+            }
+            let lag = gather.new_place(Type::Gauge, legacy::LAG, Labels::default(), true);
+            gather.lag = lag.map(Place::number);
+        }
+        gather
+    }
+
+    /// Gauges as they were before a restart: name of the series, labels, value. `age_ms`: how long
+    /// ago that was.
+    pub fn restore(&mut self, gauges: impl Iterator<Item = (String, Labels, f64)>, age_ms: i64) {
+        let idle = u32::try_from(age_ms / self.settings.flush_ms).unwrap_or(NEVER - 1);
+        for (series, labels, value) in gauges {
+            let Some(name) = self.naming.gauge_name(&series) else { continue };
+            if let Some(place) = self.new_place(Type::Gauge, name, labels, false)
+                && let Some(gauge) = self.gauges.get_mut(place.number())
+                && value.is_finite()
+            {
+                gauge.value = value;
+                gauge.idle = idle;
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn metric(&mut self, hash: u64, metric: &Metric<'_>) {
+        let place = match self.index.find(hash, metric.kind, metric.name, metric.tags) {
+            Some(place) => place,
+            None => match self.learn(metric.kind, metric.name, metric.tags) {
+                Some(place) => place,
+                None => return,
+            },
+        };
+        self.counts.values += 1;
+        let at = place.number();
+        if let Some(seconds) = metric.time {
+            return self.timed(metric, at, seconds);
+        }
+        match (metric.kind, metric.value) {
+            (Type::Counter, Value::Number(v)) => {
+                let counter = &mut self.counters[at];
+                counter.sum += if metric.rate == 1.0 { v } else { v * (1.0 / metric.rate) };
+                counter.idle = 0;
+            }
+            (Type::Timer, Value::Number(v)) => {
+                let timer = &mut self.timers[at];
+                timer.values.add(v);
+                timer.idle = 0;
+                if metric.rate == 1.0 {
+                    timer.weight += 1.0;
+                } else {
+                    let weight = 1.0 / metric.rate;
+                    timer.weight += weight;
+                    timer.unsent += v * (weight - 1.0);
+                }
+            }
+            (Type::Gauge, Value::Number(v)) => {
+                let gauge = &mut self.gauges[at];
+                gauge.value = v;
+                gauge.idle = 0;
+            }
+            (Type::Gauge, Value::Delta(v)) => {
+                let gauge = &mut self.gauges[at];
+                // One that is no longer written is no longer known.
+                let known = self.settings.ttl_ms / self.settings.flush_ms > i64::from(gauge.idle);
+                gauge.value = if known { gauge.value + v } else { v };
+                gauge.idle = 0;
+            }
+            (Type::Set, Value::Member(bytes)) => {
+                // The reference takes nothing for a zero.
+                let hash = self.index.member(if bytes.is_empty() { b"0" } else { bytes });
+                let set = &mut self.sets[at];
+                set.members.insert(hash);
+                set.idle = 0;
+            }
+            // The parser makes no other pairs.
+            _ => {}
+        }
+    }
+
+    /// A value with a time is written as it is, not gathered. A counter's also goes into its total:
+    /// then its time counts only if that leaves the total growing with time.
+    #[cold]
+    fn timed(&mut self, metric: &Metric<'_>, at: usize, seconds: i64) {
+        let now = self.outlet.clock.wall_ms();
+        let ts = seconds.saturating_mul(1_000);
+        match (metric.kind, metric.value) {
+            (Type::Gauge, Value::Number(value) | Value::Delta(value)) => {
+                if self.timed.len() >= MAX_TIMED || ts > now + 60_000 || ts < 0 {
+                    self.counts.values -= 1;
+                    return self.refuse(Refused::Full);
+                }
+                let series = self.series[self.gauges[at].series as usize];
+                self.timed.push(Timed { ts, series, value, total: false });
+            }
+            (Type::Counter, Value::Number(v)) => {
+                let value = v * (1.0 / metric.rate);
+                let counter = &mut self.counters[at];
+                counter.idle = 0;
+                let newest = self.timed_totals.get(&(at as u32)).copied().unwrap_or(self.since);
+                let in_order = ts > newest && ts <= now && self.timed.len() < MAX_TIMED;
+                if !in_order || self.settings.legacy_names {
+                    counter.sum += value;
+                    return;
+                }
+                counter.total += value;
+                let series = self.series[counter.series as usize];
+                self.timed.push(Timed { ts, series, value: counter.total, total: true });
+                self.timed_totals.insert(at as u32, ts);
+            }
+            _ => {}
+        }
+    }
+
+    /// A name that the index does not know: new, or written in a new way.
+    #[cold]
+    fn learn(&mut self, kind: Type, name: &[u8], tags: &[u8]) -> Option<Place> {
+        let mut clean = std::mem::take(&mut self.scratch);
+        let understood = wire::clean_name(name, &mut clean).and_then(|()| wire::labels(name, tags));
+        let place = match understood {
+            Ok(labels) => self.new_place(kind, &clean, labels, false),
+            Err(bad) => {
+                self.bad(bad as usize, name);
+                None
+            }
+        };
+        self.scratch = clean;
+        if let Some(place) = place {
+            self.index.remember(kind, name, tags, place);
+        }
+        place
+    }
+
+    /// The place of a name, made if there is none. The receiver's own are always taken.
+    fn new_place(&mut self, kind: Type, name: &str, labels: Labels, own: bool) -> Option<Place> {
+        let first = self.naming.first(kind, name, labels);
+        let known = self.outlet.registry.find(&first.identity);
+        if let Some(place) = known.and_then(|series| self.owners.get(&series)) {
+            if place.is(kind) {
+                return Some(*place);
+            }
+            self.refuse(Refused::Type);
+            return None;
+        }
+        if self.names >= self.settings.max_names as u64 && !own {
+            self.refuse(Refused::Names);
+            return None;
+        }
+        self.names += u64::from(!own);
+        let counts = first.kind == crate::model::Kind::Counter;
+        let first = self.outlet.registry.intern(first);
+        let mut series = self.series.len() as u32;
+        if kind == Type::Timer {
+            series = UNNAMED;
+        } else {
+            self.naming.all(kind, first, &self.outlet.registry, &mut self.series);
+        }
+        let number = match kind {
+            Type::Counter => {
+                self.counters.push(Counter { sum: 0.0, total: 0.0, idle: NEVER, series });
+                self.counters.len()
+            }
+            Type::Gauge => {
+                self.gauges.push(Gauge { value: 0.0, idle: NEVER, series });
+                self.gauges.len()
+            }
+            Type::Timer => {
+                let values = Values::default();
+                self.timers.push(Timer { values, weight: 0.0, unsent: 0.0, idle: NEVER, series });
+                self.totals.push(TimerTotals { first: Some(first), ..TimerTotals::default() });
+                self.timers.len()
+            }
+            Type::Set => {
+                self.sets.push(Set { members: Distinct::default(), idle: NEVER, series });
+                self.sets.len()
+            }
+        };
+        if counts {
+            self.fresh.push(first);
+        }
+        let place = Place::new(kind, number - 1);
+        self.owners.insert(first, place);
+        Some(place)
+    }
+
+    fn refuse(&mut self, why: Refused) {
+        self.counts.refused[why as usize] += 1;
+        if why == Refused::Names {
+            self.outlet.counters.lost(Source::Statsd, Reason::SeriesLimit, 1);
+        }
+    }
+
+    #[cold]
+    fn bad(&mut self, reason: usize, line: &[u8]) {
+        let before = self.counts.all_bad();
+        self.counts.bad[reason] += 1;
+        if before.is_multiple_of(SAMPLED) {
+            let shown = String::from_utf8_lossy(&line[..line.len().min(200)]);
+            tracing::debug!("statsd: a line that was not understood (1 in {SAMPLED}): {shown:?}");
+        }
+    }
+
+    #[cold]
+    fn event(&mut self, event: &wire::Event<'_>) {
+        let now = self.outlet.clock.wall_ms();
+        let labels = match wire::labels(b"", event.tags) {
+            Ok(labels) => labels,
+            Err(bad) => return self.bad(bad as usize, event.title),
+        };
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let mut tags: Vec<(String, String)> =
+            labels.iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
+        if !event.key.is_empty() {
+            tags.push(("aggregation_key".into(), text(event.key)));
+        }
+        let source = if event.source.is_empty() { super::JOB.into() } else { text(event.source) };
+        self.tell(Event {
+            ts: event.time.map_or(now, |s| s.saturating_mul(1_000)),
+            system: host(event.host),
+            kind: "event",
+            level: event.alert.word(),
+            title: wire::unescape(event.title).into(),
+            text: wire::unescape(event.text).into(),
+            tags: Labels::new(tags),
+            priority: event.priority.word(),
+            source: source.into(),
+        });
+    }
+
+    fn tell(&mut self, event: Event) {
+        if self.outlet.queue.push_event(event) {
+            self.counts.values += 1;
+        } else {
+            self.refuse(Refused::Full);
+        }
+    }
+
+    /// A gauge of 0 to 3, and an event when what is said of the service has changed.
+    #[cold]
+    fn check(&mut self, check: &wire::Check<'_>) {
+        let hash = self.index.hash(Type::Gauge, check.name, check.tags);
+        let Some(place) = (self.index.find(hash, Type::Gauge, check.name, check.tags))
+            .or_else(|| self.learn(Type::Gauge, check.name, check.tags))
+        else {
+            return;
+        };
+        let gauge = &mut self.gauges[place.number()];
+        gauge.value = f64::from(check.status);
+        gauge.idle = 0;
+        let said = self.index.member(check.message) ^ u64::from(check.status);
+        if self.checks.insert(place.number() as u32, said) == Some(said) {
+            self.counts.values += 1;
+            return;
+        }
+        let (level, word) = [
+            ("success", "OK"),
+            ("warning", "WARNING"),
+            ("error", "CRITICAL"),
+            ("warning", "UNKNOWN"),
+        ][usize::from(check.status.min(3))];
+        let now = self.outlet.clock.wall_ms();
+        let name = String::from_utf8_lossy(check.name);
+        self.tell(Event {
+            ts: check.time.map_or(now, |s| s.saturating_mul(1_000)),
+            system: host(check.host),
+            kind: "check",
+            level,
+            title: format!("{name}: {word}").into(),
+            text: wire::unescape(check.message).into(),
+            tags: wire::labels(b"", check.tags).unwrap_or_default(),
+            priority: "normal",
+            source: super::JOB.into(),
+        });
+    }
+}
+
+fn host(bytes: &[u8]) -> Option<Box<str>> {
+    (!bytes.is_empty()).then(|| String::from_utf8_lossy(bytes).into())
+}
+
+/// The first point of the grid after a moment.
+pub(super) fn next_on_grid(now: i64, step: i64) -> i64 {
+    (now.div_euclid(step) + 1) * step
+}
+
+impl Sink for Gather {
+    fn take(&mut self, _from: Carrier, text: &[u8]) {
+        self.counts.packets += 1;
+        let mut items = Items::new(text);
+        let mut ahead = [(0, NOTHING); AHEAD];
+        loop {
+            // Lines are read some way ahead of the look-ups, which then wait for memory together
+            // and not one after the other.
+            let mut read = 0;
+            for (hash, place) in &mut ahead {
+                let Some(metric) = items.usual() else { break };
+                *hash = self.index.hash(metric.kind, metric.name, metric.tags);
+                *place = metric;
+                read += 1;
+            }
+            for (hash, metric) in &ahead[..read] {
+                self.metric(*hash, metric);
+            }
+            if read == AHEAD {
+                continue;
+            }
+            match items.next() {
+                Some(item) => self.unusual(item, text),
+                None => break,
+            }
+        }
+        self.counts.lines += items.lines();
+    }
+
+    fn lost(&mut self, what: Lost) {
+        let reason = Bad::ALL.len()
+            + match what {
+                Lost::Line => 0,
+                Lost::Datagram => 1,
+                Lost::Connection => 2,
+            };
+        self.bad(reason, b"");
+    }
+
+    fn turn(&mut self) -> Turn {
+        self.publish();
+        self.turn_at(self.outlet.clock.wall_ms())
+    }
+
+    fn end(&mut self) {
+        self.finish();
+        self.publish();
+    }
+}
+
+impl Gather {
+    /// What is not read the short way.
+    fn unusual(&mut self, item: Result<Item<'_>, Bad>, text: &[u8]) {
+        match item {
+            Ok(Item::Metric(metric)) => {
+                let hash = self.index.hash(metric.kind, metric.name, metric.tags);
+                self.metric(hash, &metric);
+            }
+            Ok(Item::Event(event)) => self.event(&event),
+            Ok(Item::Check(check)) => self.check(&check),
+            Err(bad) => self.bad(bad as usize, text),
+        }
+    }
+
+    fn publish(&self) {
+        self.counts.publish(&self.outlet.tally, self.names);
+    }
+
+    /// Forgets what was only needed for the period that has just been flushed.
+    pub(super) fn begin_period(&mut self, ts: i64) {
+        self.since = ts;
+        self.timed_totals.clear();
+    }
+}

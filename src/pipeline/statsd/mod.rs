@@ -1,0 +1,64 @@
+//! pipeline: what statsd senders send, gathered from flush to flush and turned into samples.
+//!
+//! ```text
+//!   wire/statsd    a packet -> values
+//!   index          name as sent -> place                 one look-up, no allocation
+//!   gather         place -> counter, gauge, timer, set   plain structs, owned by the reader's thread
+//!   flush          all of them -> one batch, on the grid, in slices between packets
+//!   naming         which series a name makes; `legacy` has the reference's
+//!   timer, sketch  the values of a timer; distinct       the members of a set
+//! ```
+//!
+//! Bounds: names (`max_names`; new ones beyond are refused and counted, known ones go on), values of
+//! a timer ([`timer::EXACT`], then a sketch), members of a set ([`distinct::EXACT`], then an
+//! estimate), values with a time of their own ([`gather::MAX_TIMED`]). docs/adr/0003-statsd-series.md
+//! has the reasons.
+
+pub mod distinct;
+mod flush;
+pub mod gather;
+mod index;
+mod legacy;
+mod naming;
+pub mod sketch;
+mod tally;
+#[cfg(test)]
+mod tests;
+pub mod timer;
+
+pub use gather::{Gather, Outlet};
+pub use tally::Tally;
+
+/// The job label of everything that comes in by statsd.
+pub const JOB: &str = "statsd";
+
+/// What marks a gauge in the store, so that it is found again after a restart.
+pub const GAUGE_HELP: &str = "Gauge sent to statsd.";
+
+/// How statsd's values are gathered.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    /// From flush to flush, ms; flushes lie on its grid.
+    pub flush_ms: i64,
+    /// Of a timer's values, in percent: above 0, up to 100; below zero only with legacy names.
+    pub percentiles: Vec<f64>,
+    /// How long a gauge, or anything else that is idle, goes on being written after it was last
+    /// sent, in ms.
+    pub ttl_ms: i64,
+    /// Names that are taken; a timer is one.
+    pub max_names: usize,
+    /// Name and compute everything as the reference statsd does.
+    pub legacy_names: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            flush_ms: 10_000,
+            percentiles: vec![50.0, 90.0, 99.0],
+            ttl_ms: 3_600_000,
+            max_names: super::MAX_PUSHED_NAMES as usize,
+            legacy_names: false,
+        }
+    }
+}

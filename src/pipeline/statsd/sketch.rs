@@ -1,0 +1,234 @@
+//! pipeline: how many values lie where, in bins that grow with the value: any quantile within one
+//! part in a hundred, whatever was sent, in a kilobyte or two.
+//!
+//! It is a DDSketch (Masson, Rim, Lee 2019): a value's bin is its logarithm, scaled. Taken here
+//! from the bits of the f64: the exponent is the whole part, a cubic in the mantissa stands for the
+//! rest; where it is flattest, bins are one per cent narrower than they had to be.
+
+/// Relative error of a quantile.
+pub const ERROR: f64 = 0.01;
+
+/// Bins of one sign. With this error 2,048 of them span seventeen powers of ten; of values that lie
+/// farther apart, those nearest to zero share one.
+const MOST_BINS: usize = 2_048;
+
+/// Nothing below this in size is told from zero; it is far below any clock or scale.
+const LEAST: f64 = 1e-9;
+
+/// The cubic: 0 at 0, 1 at 1, and as steep at both ends.
+const A: f64 = 6.0 / 35.0;
+const B: f64 = -3.0 / 5.0;
+const C: f64 = 10.0 / 7.0;
+
+/// Bins for each doubling of the value: 7 / (10 ln γ), γ = (1 + error) / (1 - error).
+const SCALE: f64 = 34.998_833_302_220_75;
+
+const MANTISSA: u64 = (1 << 52) - 1;
+const ONE: u64 = 1023 << 52;
+
+#[inline(always)]
+fn bin(value: f64) -> i32 {
+    let bits = value.to_bits();
+    let exponent = ((bits >> 52) & 0x7ff) as f64 - 1023.0;
+    let m = f64::from_bits((bits & MANTISSA) | ONE) - 1.0;
+    let log = ((A * m + B) * m + C) * m + exponent;
+    (log * SCALE).floor() as i32
+}
+
+/// The lower bound of a bin.
+fn lower(bin: f64) -> f64 {
+    let log = bin / SCALE;
+    let exponent = log.floor();
+    let part = log - exponent;
+    // The cubic's slope lies between 0.74 and 1.43, so Newton's steps cannot go astray.
+    let mut m = part;
+    for _ in 0..6 {
+        let at = ((A * m + B) * m + C) * m - part;
+        m -= at / ((3.0 * A * m + 2.0 * B) * m + C);
+    }
+    (1.0 + m) * exponent.exp2()
+}
+
+/// The value that stands for all in a bin: as far, in proportion, from both of its ends.
+fn middle(bin: i32) -> f64 {
+    let (low, high) = (lower(f64::from(bin)), lower(f64::from(bin) + 1.0));
+    2.0 * low / (1.0 + low / high)
+}
+
+/// Counts by bin, of one sign.
+#[derive(Debug, Clone, Default, PartialEq)]
+struct Bins {
+    /// The bin of the first count.
+    first: i32,
+    counts: Vec<u32>,
+}
+
+impl Bins {
+    #[inline(always)]
+    fn add(&mut self, bin: i32) {
+        let at = bin.wrapping_sub(self.first) as usize;
+        if let Some(count) = self.counts.get_mut(at) {
+            *count = count.saturating_add(1);
+            return;
+        }
+        self.add_outside(bin);
+    }
+
+    fn by_bin(&self) -> impl DoubleEndedIterator<Item = (i32, u32)> {
+        self.counts.iter().enumerate().map(|(at, n)| (self.first + at as i32, *n))
+    }
+
+    #[cold]
+    fn add_outside(&mut self, bin: i32) {
+        if self.counts.is_empty() {
+            self.first = bin;
+            self.counts.push(1);
+            return;
+        }
+        let last = self.first + self.counts.len() as i32 - 1;
+        if bin > last {
+            let len = (bin - self.first) as usize + 1;
+            if len > MOST_BINS {
+                self.fold(bin + 1 - MOST_BINS as i32);
+            }
+            // A little ahead: a range is mostly reached in steps.
+            let len = (bin - self.first) as usize + 1;
+            self.counts.reserve_exact(len.next_multiple_of(16) - self.counts.len());
+            self.counts.resize(len, 0);
+        } else {
+            let room = MOST_BINS - self.counts.len();
+            let wanted = (self.first - bin) as usize;
+            let wanted = wanted.min(room);
+            self.counts.splice(0..0, std::iter::repeat_n(0, wanted));
+            self.first -= wanted as i32;
+        }
+        let at = (bin - self.first).max(0) as usize;
+        if let Some(count) = self.counts.get_mut(at) {
+            *count = count.saturating_add(1);
+        }
+    }
+
+    /// Gives up the bins below one: what was in them goes into it.
+    fn fold(&mut self, first: i32) {
+        let gone = ((first - self.first) as usize).min(self.counts.len());
+        let folded = self.counts.drain(..gone).fold(0u32, u32::saturating_add);
+        self.first = first;
+        match self.counts.first_mut() {
+            Some(lowest) => *lowest = lowest.saturating_add(folded),
+            None => self.counts.push(folded),
+        }
+    }
+}
+
+/// See the module's text.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Sketch {
+    above: Bins,
+    /// Values below zero, by their size.
+    below: Bins,
+    zeros: u32,
+}
+
+impl Sketch {
+    /// Takes a finite value.
+    #[inline(always)]
+    pub fn add(&mut self, value: f64) {
+        if value >= LEAST {
+            self.above.add(bin(value));
+        } else if value <= -LEAST {
+            self.below.add(bin(-value));
+        } else {
+            self.zeros = self.zeros.saturating_add(1);
+        }
+    }
+
+    /// What it holds, in ascending order: a value, and how many lie there.
+    pub fn bins(&self) -> impl Iterator<Item = (f64, u64)> {
+        let below = self.below.by_bin().rev().map(|(b, n)| (-middle(b), n));
+        let zero = std::iter::once((0.0, self.zeros));
+        let above = self.above.by_bin().map(|(b, n)| (middle(b), n));
+        below.chain(zero).chain(above).filter(|(_, n)| *n > 0).map(|(v, n)| (v, u64::from(n)))
+    }
+
+    /// The values at these ranks, counted from 0, which must ascend; NaN past the last. One walk
+    /// for all of them, and only the bins that are asked for are turned into values.
+    pub fn at_ranks(&self, ranks: &[u64], mut found: impl FnMut(usize, f64)) {
+        let mut wanted = ranks.iter().enumerate().peekable();
+        let mut seen = 0u64;
+        let mut pass = |n: u32, value: &dyn Fn() -> f64, found: &mut dyn FnMut(usize, f64)| {
+            seen += u64::from(n);
+            while let Some((i, _)) = wanted.next_if(|(_, rank)| **rank < seen) {
+                found(i, value());
+            }
+        };
+        for (bin, n) in self.below.by_bin().rev() {
+            pass(n, &|| -middle(bin), &mut found);
+        }
+        pass(self.zeros, &|| 0.0, &mut found);
+        for (bin, n) in self.above.by_bin() {
+            pass(n, &|| middle(bin), &mut found);
+        }
+        for (i, _) in wanted {
+            found(i, f64::NAN);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn quantiles(values: &[f64], ranks: &[u64]) -> Vec<f64> {
+        let mut sketch = Sketch::default();
+        values.iter().for_each(|v| sketch.add(*v));
+        let mut out = vec![0.0; ranks.len()];
+        sketch.at_ranks(ranks, |i, v| out[i] = v);
+        out
+    }
+
+    #[test]
+    fn bins_are_as_narrow_as_they_must_be() {
+        let gamma: f64 = (1.0 + ERROR) / (1.0 - ERROR);
+        assert!((SCALE - 7.0 / (10.0 * gamma.ln())).abs() < 1e-9, "{}", 7.0 / (10.0 * gamma.ln()));
+        let mut widest: f64 = 0.0;
+        for b in -2_000..2_000 {
+            let (low, high) = (lower(f64::from(b)), lower(f64::from(b) + 1.0));
+            assert_eq!((bin(low * 1.000_001), bin(high * 0.999_999)), (b, b), "{low} {high}");
+            widest = widest.max(high / low);
+        }
+        assert!(widest <= gamma * 1.000_001 && widest > gamma * 0.999, "{widest} {gamma}");
+    }
+
+    #[test]
+    fn what_lies_too_far_apart_keeps_its_upper_end() {
+        let values: Vec<f64> = (-8..300).map(|e| 10f64.powi(e)).collect();
+        for order in [values.clone(), values.iter().rev().copied().collect()] {
+            let found = quantiles(&order, &[300, 307]);
+            for (found, rank) in found.iter().zip([300, 307]) {
+                assert!((found / values[rank] - 1.0).abs() <= ERROR, "{found} {}", values[rank]);
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_rank_is_within_the_error(
+            values in prop::collection::vec(prop_oneof![
+                -1e6f64..1e6, 0.0f64..1.0, Just(0.0), 1e-4f64..1e-3, 1e9f64..1e12,
+            ], 1..400),
+        ) {
+            let mut sorted = values.clone();
+            sorted.sort_by(f64::total_cmp);
+            let ranks: Vec<u64> = (0..values.len() as u64).collect();
+            for (found, right) in quantiles(&values, &ranks).iter().zip(&sorted) {
+                prop_assert!((found - right).abs() <= ERROR * 1.000_001 * right.abs() + LEAST, "{found} {right}");
+            }
+            let mut sketch = Sketch::default();
+            values.iter().for_each(|v| sketch.add(*v));
+            let bins: Vec<_> = sketch.bins().collect();
+            prop_assert_eq!(bins.iter().map(|(_, n)| n).sum::<u64>(), values.len() as u64);
+            prop_assert!(bins.is_sorted_by(|a, b| a.0 < b.0));
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! receive: sockets and framing of what others send, and nothing of what it means: bytes go to a
+//! [`Sink`]. No parsing, no store, no configuration file.
+//!
+//! ```text
+//!   socket     opens what was asked for; what cannot be opened is told, not fatal
+//!   datagrams  recvmmsg into buffers that are used again; what the kernel dropped
+//!   lines      the pieces of a stream -> whole lines
+//!   reader     one thread: waits for all of them, hands over, gives the sink its turns
+//! ```
+//!
+//! Bounds: [`lines::LONGEST`] bytes a line, [`reader::CONNECTIONS`] connections a reader, and the
+//! kernel's receive buffer. What does not fit is lost and told to [`Sink::lost`], or counted by the
+//! kernel ([`Drops`]).
+
+mod datagrams;
+pub mod lines;
+pub mod reader;
+mod socket;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub use datagrams::Drops;
+pub use reader::Reader;
+pub use socket::{Sockets, Trouble};
+
+/// Where to listen; nothing: not there.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// Datagrams.
+    pub udp: Option<SocketAddr>,
+    /// Lines.
+    pub tcp: Option<SocketAddr>,
+    /// Datagrams at a path.
+    pub unix_datagram: Option<PathBuf>,
+    /// Lines at a path.
+    pub unix_stream: Option<PathBuf>,
+    /// Bytes that the kernel keeps for each datagram socket while the reader is busy.
+    pub buffer: u64,
+}
+
+/// How a piece of text came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Carrier {
+    /// One whole datagram.
+    Datagram,
+    /// One or more whole lines of a connection.
+    Stream,
+}
+
+/// What was lost before it could be handed over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lost {
+    /// A line longer than [`lines::LONGEST`].
+    Line,
+    /// The end of a datagram that was longer than any buffer.
+    Datagram,
+    /// A connection beyond [`reader::CONNECTIONS`].
+    Connection,
+}
+
+/// When a sink wants its next turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    /// As soon as what has come in has been handed over.
+    Again,
+    /// When this has passed, or something came in.
+    In(Duration),
+}
+
+/// Takes what comes in. It lives on the reader's thread: nothing in it needs a lock, and while it
+/// works the kernel's buffer fills.
+pub trait Sink: Send {
+    /// Text with whole lines, `\n` between them; the last one may lack it. The text is gone when
+    /// this returns.
+    fn take(&mut self, from: Carrier, text: &[u8]);
+
+    /// Something was lost by framing.
+    fn lost(&mut self, what: Lost);
+
+    /// Called after each round of reading, and when the time has come that it asked for.
+    fn turn(&mut self) -> Turn;
+
+    /// Nothing more will come.
+    fn end(&mut self);
+}

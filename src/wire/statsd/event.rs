@@ -1,0 +1,174 @@
+//! wire: DogStatsD's events and service checks, in place.
+
+/// How much an event matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Priority {
+    /// Unless something else was said.
+    Normal,
+    /// Good to know.
+    Low,
+}
+
+/// What sort of news an event is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Alert {
+    /// Unless something else was said.
+    Info,
+    /// Something failed.
+    Error,
+    /// Something is about to.
+    Warning,
+    /// Something works (again).
+    Success,
+}
+
+impl Alert {
+    /// The word in the protocol and in the database.
+    pub fn word(self) -> &'static str {
+        match self {
+            Alert::Info => "info",
+            Alert::Error => "error",
+            Alert::Warning => "warning",
+            Alert::Success => "success",
+        }
+    }
+}
+
+impl Priority {
+    /// The word in the protocol and in the database.
+    pub fn word(self) -> &'static str {
+        match self {
+            Priority::Normal => "normal",
+            Priority::Low => "low",
+        }
+    }
+}
+
+/// Something that happened. Texts are as sent; [`unescape`] makes them what was meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Event<'a> {
+    /// One line.
+    pub title: &'a [u8],
+    /// Any number of lines.
+    pub text: &'a [u8],
+    /// Seconds since 1970, if it was said.
+    pub time: Option<i64>,
+    /// The host, or nothing.
+    pub host: &'a [u8],
+    /// What belongs together has one key; or nothing.
+    pub key: &'a [u8],
+    /// How much it matters.
+    pub priority: Priority,
+    /// What sort of news it is.
+    pub alert: Alert,
+    /// What sent it, or nothing.
+    pub source: &'a [u8],
+    /// What follows `#`.
+    pub tags: &'a [u8],
+}
+
+/// How a service is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Check<'a> {
+    /// Which service.
+    pub name: &'a [u8],
+    /// 0 well, 1 warning, 2 critical, 3 unknown.
+    pub status: u8,
+    /// Seconds since 1970, if it was said.
+    pub time: Option<i64>,
+    /// The host, or nothing.
+    pub host: &'a [u8],
+    /// What follows `#`.
+    pub tags: &'a [u8],
+    /// Why it is so, or nothing; as sent.
+    pub message: &'a [u8],
+}
+
+fn seconds(text: &[u8]) -> Option<i64> {
+    std::str::from_utf8(text).ok()?.parse().ok()
+}
+
+fn length(text: &[u8]) -> Option<usize> {
+    std::str::from_utf8(text).ok()?.parse().ok()
+}
+
+/// `_e{5,4}:title|text|d:…|h:…|k:…|p:…|s:…|t:…|#…`
+pub(super) fn event(line: &[u8]) -> Option<Event<'_>> {
+    let line = line.strip_prefix(b"_e{")?;
+    let close = memchr::memchr(b'}', line)?;
+    let comma = memchr::memchr(b',', &line[..close])?;
+    let title_length = length(&line[..comma])?;
+    let text_length = length(&line[comma + 1..close])?;
+    let rest = line[close + 1..].strip_prefix(b":")?;
+    let (title, rest) = rest.split_at_checked(title_length)?;
+    let (text, mut rest) = rest.strip_prefix(b"|")?.split_at_checked(text_length)?;
+    if title.is_empty() {
+        return None;
+    }
+    let mut event = Event {
+        title,
+        text,
+        time: None,
+        host: b"",
+        key: b"",
+        priority: Priority::Normal,
+        alert: Alert::Info,
+        source: b"",
+        tags: b"",
+    };
+    while !rest.is_empty() {
+        // A length that is wrong leaves something behind that is no field.
+        let fields = rest.strip_prefix(b"|")?;
+        let end = memchr::memchr(b'|', fields).unwrap_or(fields.len());
+        let (field, behind) = fields.split_at(end);
+        rest = behind;
+        match field {
+            [b'd', b':', time @ ..] => event.time = Some(seconds(time)?),
+            [b'h', b':', host @ ..] => event.host = host,
+            [b'k', b':', key @ ..] => event.key = key,
+            b"p:low" => event.priority = Priority::Low,
+            [b's', b':', source @ ..] => event.source = source,
+            b"t:error" => event.alert = Alert::Error,
+            b"t:warning" => event.alert = Alert::Warning,
+            b"t:success" => event.alert = Alert::Success,
+            [b'#', tags @ ..] => event.tags = tags,
+            _ => {}
+        }
+    }
+    Some(event)
+}
+
+/// `name|0|d:…|h:…|#…|m:…`, without the `_sc|` in front. The message comes last and takes the rest.
+pub(super) fn check(line: &[u8]) -> Option<Check<'_>> {
+    let bar = memchr::memchr(b'|', line)?;
+    let (name, line) = (&line[..bar], &line[bar + 1..]);
+    let [status @ b'0'..=b'3', rest @ ..] = line else { return None };
+    if name.is_empty() {
+        return None;
+    }
+    let mut check =
+        Check { name, status: status - b'0', time: None, host: b"", tags: b"", message: b"" };
+    let mut rest = rest;
+    while !rest.is_empty() {
+        let fields = rest.strip_prefix(b"|")?;
+        if let Some(message) = fields.strip_prefix(b"m:") {
+            check.message = message;
+            break;
+        }
+        let end = memchr::memchr(b'|', fields).unwrap_or(fields.len());
+        let (field, behind) = fields.split_at(end);
+        rest = behind;
+        match field {
+            [b'd', b':', time @ ..] => check.time = Some(seconds(time)?),
+            [b'h', b':', host @ ..] => check.host = host,
+            [b'#', tags @ ..] => check.tags = tags,
+            _ => {}
+        }
+    }
+    Some(check)
+}
+
+/// What a title, text or message means: `\n` is a new line, and `m\:` a colon's `m:`.
+pub fn unescape(text: &[u8]) -> String {
+    String::from_utf8_lossy(text).replace("\\n", "\n").replace("m\\:", "m:")
+}
