@@ -64,7 +64,7 @@ fn main() {
                 *value = next(i, *value, &mut dice);
                 samples.push((*of, *value));
             }
-            waiting.push(Batch::new(Source::Collect, ts, samples));
+            waiting.push(Batch::of(Source::Collect, ts, samples));
             if waiting.len() < together {
                 continue;
             }

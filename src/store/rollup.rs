@@ -158,7 +158,8 @@ pub(super) fn roll_one(conn: &Connection, scratch: &mut Scratch) -> Result<bool,
         .query_row([], |r| Ok((r.get(0)?, r.get(1)?)))
         .optional()?;
     let Some((start, group)) = next else { return Ok(false) };
-    let (fine, hours) = make(conn, start, group, scratch)?;
+    let (mut fine, hours) = make(conn, start, group, scratch)?;
+    leave_fuller(conn, start, &mut fine, scratch)?;
     let packed = Packed::new(&fine, scratch);
     let tx = conn.unchecked_transaction()?;
     if let Some(packed) = packed {
@@ -172,9 +173,12 @@ pub(super) fn roll_one(conn: &Connection, scratch: &mut Scratch) -> Result<bool,
     }
     for (id, at, b) in hours {
         tx.prepare_cached(
-            "INSERT OR REPLACE INTO rollup_1h
-             (series_id, ts, count, sum, min, max, last, resets, lost)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            // Not over what was made of more samples: see `leave_fuller`.
+            "INSERT INTO rollup_1h (series_id, ts, count, sum, min, max, last, resets, lost)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+             ON CONFLICT (series_id, ts) DO UPDATE SET count = excluded.count, sum = excluded.sum,
+             min = excluded.min, max = excluded.max, last = excluded.last,
+             resets = excluded.resets, lost = excluded.lost WHERE excluded.count >= count",
         )?
         .execute(params![
             id,
@@ -192,6 +196,44 @@ pub(super) fn roll_one(conn: &Connection, scratch: &mut Scratch) -> Result<bool,
         .execute([start, group])?;
     tx.commit()?;
     Ok(true)
+}
+
+/// Takes out the buckets that are stored already and were made of more samples than there are now:
+/// what they were made of is gone by age, and a sample that comes late for that time must not wipe
+/// out years of rollups.
+fn leave_fuller(
+    conn: &Connection,
+    start: i64,
+    fine: &mut Vec<Column>,
+    scratch: &mut Scratch,
+) -> Result<(), SqlError> {
+    let mut counts: Vec<Column> = fine
+        .iter()
+        .filter(|c| c.part == 0)
+        .map(|c| Column { series: c.series, ..Column::default() })
+        .collect();
+    let end = start + STRETCH_MS - 1;
+    series::sealed(conn, FIVE_MINUTES_MS, start, end, scratch, &mut counts)?;
+    let stored = |series: i64, ts: i64| {
+        let column = counts.get(counts.binary_search_by_key(&series, |c| c.series).ok()?)?;
+        column.values.get(column.ts.binary_search(&ts).ok()?).copied()
+    };
+    let mut fuller: Vec<(i64, i64)> = Vec::new();
+    for column in fine.iter().filter(|c| c.part == 0) {
+        let of = column.ts.iter().zip(&column.values);
+        let of = of.filter(|(ts, count)| stored(column.series, **ts).is_some_and(|s| s > **count));
+        fuller.extend(of.map(|(ts, _)| (column.series, *ts)));
+    }
+    if fuller.is_empty() {
+        return Ok(());
+    }
+    for column in fine.iter_mut() {
+        let stays = |ts: i64| fuller.binary_search(&(column.series, ts)).is_err();
+        let of = column.ts.iter().zip(&column.values).filter(|(ts, _)| stays(**ts));
+        (column.ts, column.values) = of.map(|(ts, value)| (*ts, *value)).unzip();
+    }
+    fine.retain(|c| !c.ts.is_empty());
+    Ok(())
 }
 
 /// A series, the beginning of an hour, what it amounts to.

@@ -150,6 +150,31 @@ fn age_takes_samples_and_leaves_the_hours() {
 }
 
 #[test]
+fn a_sample_for_a_time_that_is_gone_by_age_leaves_the_hours_as_they_are() {
+    let limits = Limits { raw_ms: DAY, plain_rows: 0, ..Limits::default() };
+    let mut rig = rig(&names(3), limits);
+    for minute in 0..1440 {
+        rig.write(START + minute * 60_000, |i| i as f64);
+    }
+    let now = Times { wall: START + 9 * DAY, boot: 9 * DAY };
+    rig.store.compact(now).expect("compacts");
+    rig.store.compact(now).expect("compacts");
+    let raw = "SELECT count(*) FROM blocks WHERE resolution = 0";
+    assert_eq!(rig.ask(raw), [[Cell::Integer(0)]], "the samples are gone");
+    let hours = rig.ask("SELECT * FROM rollup_1h ORDER BY series_id, ts");
+    let fine =
+        |rig: &Rig| rig.ask("SELECT hex(data) FROM blocks WHERE resolution = 300000 ORDER BY id");
+    let before = fine(&rig);
+    rig.write(START + 5 * HOUR + 30, |_| 50.0);
+    rig.store.compact(now).expect("compacts");
+    assert_eq!(rig.ask("SELECT * FROM rollup_1h ORDER BY series_id, ts"), hours);
+    assert_eq!(fine(&rig), before);
+    let reader = Reader::open(&rig.path).expect("opens");
+    let wrong: Vec<_> = reader.examine(now.wall).into_iter().flat_map(|f| f.wrong).collect();
+    assert_eq!(wrong, Vec::<String>::new());
+}
+
+#[test]
 fn plain_rows_that_outlive_their_blocks_are_still_found() {
     let mut rig = rig(&names(2), Limits { raw_ms: DAY, ..Limits::default() });
     for minute in 0..600 {
