@@ -8,6 +8,7 @@ mod http;
 mod io_errors;
 mod kill;
 mod oracle;
+mod promql;
 mod refusals;
 mod sql;
 mod start;
