@@ -8,9 +8,9 @@
 //!   collect    /proc, /sys, statvfs -> readings            (one file a collector)
 //!   pipeline   the bounded queue between sources and store, the latest value of each series
 //!   store      the one SQLite file: schema, writer, readers
-//!   query      PromQL: an expression -> a tree -> values
+//!   query      PromQL: an expression -> a tree -> values, over any source of samples
 //!   config     plimsoll.toml -> settings of the rooms
-//!   http       /metrics, /health, /api/status              (view)
+//!   http       /metrics, /health, /api/status, /api/v1     (view)
 //!   daemon     timers, threads, control socket, shutdown; knows all of the above
 //!   cli        one file a verb                             (view)
 //! ```

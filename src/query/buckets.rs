@@ -117,7 +117,11 @@ pub fn fraction(lower: f64, upper: f64, buckets: &mut Vec<Bucket>) -> f64 {
         rank = bucket.count;
         from = bucket.bound;
     }
-    let within = |rank: Option<f64>| rank.filter(|r| !(*r > count)).unwrap_or(count);
+    let within = |rank: Option<f64>| match rank {
+        Some(rank) if rank > count => count,
+        Some(rank) => rank,
+        None => count,
+    };
     (within(above) - within(below)) / count
 }
 

@@ -269,7 +269,7 @@ fn scale(value: f64, exponent: i64) -> f64 {
 /// A number of seconds or the like as whole milliseconds or units: toward zero, and the smallest
 /// number where it does not fit (what Go does on this processor).
 pub fn whole(value: f64) -> i64 {
-    let fits = value >= -9_223_372_036_854_775_808.0 && value < 9_223_372_036_854_775_808.0;
+    let fits = (-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0).contains(&value);
     if fits { value as i64 } else { i64::MIN }
 }
 

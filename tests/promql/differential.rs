@@ -6,7 +6,7 @@
 //! milliseconds, questions odd seconds); `sum` and `avg` add more exactly now, and logarithms and
 //! angles are the platform's, so those stand outermost and may differ by [`LOOSE`].
 //!
-//! `PLIMSOLL_DIFFERENTIAL=20000 cargo nextest run -E 'test(differential)'` asks more.
+//! `ci/torture/promql` asks more questions, and others.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -597,10 +597,12 @@ fn difference(
 
 #[test]
 fn answers_are_those_of_prometheus() {
-    let mut random = Random(0x9E37_79B9_7F4A_7C15);
+    let number = |name: &str| std::env::var(name).ok().and_then(|n| n.parse::<u64>().ok());
+    let seed = number("PLIMSOLL_DIFFERENTIAL_SEED").unwrap_or(0);
+    let mut random = Random(0x9E37_79B9_7F4A_7C15 ^ seed);
     let source = samples(&mut random);
     let prometheus = Prometheus::start(&source);
-    let count = std::env::var("PLIMSOLL_DIFFERENTIAL").ok().and_then(|n| n.parse().ok());
+    let count = number("PLIMSOLL_DIFFERENTIAL").map(|n| n as usize);
     let (mut compared, mut empty, mut failed, mut wrong) = (0, 0, 0, Vec::new());
     for _ in 0..count.unwrap_or(SHORT) {
         let question = question(&mut random);

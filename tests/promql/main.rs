@@ -2,6 +2,7 @@
 //! Debian's Prometheus.
 
 mod differential;
+mod limits;
 mod script;
 
 use std::path::Path;
@@ -45,6 +46,7 @@ scripts! {
     durations
     edges
     histograms
+    info
     instants
     labels
     literals

@@ -67,8 +67,10 @@ impl Evaluator<'_> {
     }
 
     fn check_quantile(&mut self, call: &Call, arg: usize, frame: Frame, q: &Scalars) {
+        let mut told = None;
         for i in 0..frame.count {
-            if !(0.0..=1.0).contains(&q.at(i)) {
+            let bits = q.at(i).to_bits();
+            if !(0.0..=1.0).contains(&q.at(i)) && told.replace(bits) != Some(bits) {
                 let span = call.args[arg].unwrap_parens().span();
                 self.notes.add(Annotation::invalid_quantile(q.at(i), span));
             }

@@ -64,6 +64,7 @@ impl Evaluator<'_> {
             HistogramQuantile | HistogramQuantiles | HistogramFraction => {
                 self.histogram(call, frame)
             }
+            Info => self.info(call, frame),
             LabelReplace => self.label_replace(call, frame),
             LabelJoin => self.label_join(call, frame),
             // plimsoll knows no start of a sample: as Prometheus without that feature.

@@ -41,7 +41,7 @@ impl Evaluator<'_> {
         Ok(match &expr.kind {
             DurationKind::Number(number) => number.value,
             DurationKind::Step => self.step as f64 / 1000.0,
-            DurationKind::Range => (self.end - self.start) as f64 / 1000.0,
+            DurationKind::Range => self.end.saturating_sub(self.start) as f64 / 1000.0,
             DurationKind::Negated(inner) => -self.seconds(inner)?,
             DurationKind::Paren(inner) => self.seconds(inner)?,
             DurationKind::Binary(op, lhs, rhs) => {

@@ -22,6 +22,7 @@ mod error;
 mod grid;
 mod guard;
 mod histograms;
+mod info;
 mod instants;
 mod lengths;
 mod matching;

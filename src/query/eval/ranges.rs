@@ -45,6 +45,7 @@ impl Evaluator<'_> {
         let mut row = vec![ABSENT; frame.count];
         // Without their names, series of different names may be the same.
         let mut name: Option<String> = None;
+        let mut told: Option<String> = None;
         let mut outputs: Vec<Metric> = Vec::new();
         let mut mixed = false;
         let edges = edges_of(range);
@@ -59,9 +60,12 @@ impl Evaluator<'_> {
             }
             if counter {
                 let name = metric.get(super::super::matcher::NAME);
-                let ending = ["_total", "_sum", "_count", "_bucket"];
-                if !name.is_empty() && !ending.iter().any(|e| name.ends_with(e)) {
-                    r.notes.add(Annotation::possible_non_counter(name, range.span()));
+                if told.as_deref() != Some(name) {
+                    told = Some(name.to_owned());
+                    let ending = ["_total", "_sum", "_count", "_bucket"];
+                    if !name.is_empty() && !ending.iter().any(|e| name.ends_with(e)) {
+                        r.notes.add(Annotation::possible_non_counter(name, range.span()));
+                    }
                 }
             }
             let mut metric = metric.clone();
@@ -168,9 +172,10 @@ impl Over<'_> {
                 self.blocks(reader, samples, row, |from, s, e, out| {
                     window::quantiles(|i| self.args[0].at(from + i), s, e, out);
                 })?;
+                let mut told = None;
                 for (i, _) in row.iter().enumerate().filter(|(_, v)| !is_absent(**v)) {
                     let q = self.args[0].at(i);
-                    if !(0.0..=1.0).contains(&q) {
+                    if !(0.0..=1.0).contains(&q) && told.replace(q.to_bits()) != Some(q.to_bits()) {
                         let span = self.call.args[0].unwrap_parens().span();
                         reader.notes.add(Annotation::invalid_quantile(q, span));
                     }

@@ -1,29 +1,23 @@
 //! query: label_replace and label_join: functions over labels, not values.
 
-use regex::{Regex, RegexBuilder};
+use regex::bytes::Captures;
 
 use super::super::ast::{Call, Expr};
 use super::error::{EvalError, Outcome};
 use super::grid::Grid;
 use super::walk::{Evaluator, Frame};
 
-/// The most memory that a compiled pattern may take, in bytes.
-const PATTERN_SIZE: usize = 1 << 20;
-
 impl Evaluator<'_> {
     /// `label_replace(v, "to", "replacement", "from", "pattern")`
     pub(super) fn label_replace(&mut self, call: &Call, frame: Frame) -> Outcome<Grid> {
         let (to, replacement) = (text(call, 1)?, text(call, 2)?);
         let (from, pattern) = (text(call, 3)?, text(call, 4)?);
-        let regex: Regex = RegexBuilder::new(&format!("^(?s:{pattern})$"))
-            .size_limit(PATTERN_SIZE)
-            .build()
-            .map_err(|_| {
-                EvalError::at(
-                    call.args[4].span(),
-                    format!("invalid regular expression in label_replace(): {pattern}"),
-                )
-            })?;
+        let regex = super::super::pattern::groups(pattern).map_err(|_| {
+            EvalError::at(
+                call.args[4].span(),
+                format!("invalid regular expression in label_replace(): {pattern}"),
+            )
+        })?;
         if to.is_empty() {
             return Err(EvalError::at(
                 call.args[1].span(),
@@ -32,7 +26,7 @@ impl Evaluator<'_> {
         }
         let mut grid = self.vector(&call.args[0], frame)?;
         for metric in &mut grid.metrics {
-            let Some(found) = regex.captures(metric.get(from)) else { continue };
+            let Some(found) = regex.captures(metric.get(from).as_bytes()) else { continue };
             let mut value = String::new();
             expand(replacement, &found, &mut value);
             *metric = metric.with(&[(to, &value)]);
@@ -83,7 +77,7 @@ pub(super) fn text(call: &Call, at: usize) -> Outcome<&str> {
 
 /// Writes a replacement with its `$1`, `${1}`, `$name` and `$$` resolved, as Go's regexp does: a
 /// bare name is as long as it can be, and one that is not in the pattern is empty.
-fn expand(replacement: &str, found: &regex::Captures<'_>, out: &mut String) {
+fn expand(replacement: &str, found: &Captures<'_>, out: &mut String) {
     let mut rest = replacement;
     while let Some((before, after)) = rest.split_once('$') {
         out.push_str(before);
@@ -110,7 +104,9 @@ fn expand(replacement: &str, found: &regex::Captures<'_>, out: &mut String) {
             Some(number) => number.ok().and_then(|n| found.get(n)),
             None => found.name(name),
         };
-        out.push_str(value.map_or("", |m| m.as_str()));
+        out.push_str(
+            &value.map_or_else(Default::default, |m| String::from_utf8_lossy(m.as_bytes())),
+        );
         rest = next;
     }
     out.push_str(rest);
@@ -122,8 +118,8 @@ mod tests {
 
     #[test]
     fn replacements_are_resolved_as_go_does() {
-        let regex = Regex::new("(?P<first>[a-z]+)-([0-9]+)").unwrap();
-        let found = regex.captures("abc-12").unwrap();
+        let regex = super::super::super::pattern::groups("(?P<first>[a-z]+)-([0-9]+)").unwrap();
+        let found = regex.captures(b"abc-12").unwrap();
         for (replacement, expected) in [
             ("$1", "abc"),
             ("${2}x", "12x"),

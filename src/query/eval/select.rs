@@ -64,17 +64,28 @@ impl Evaluator<'_> {
         if selector.edges != Edges::Plain {
             return Err(edges_need_a_range(selector));
         }
-        let mut ends = self.ends(selector, frame, self.options.lookback)?;
+        let offset = match (wanted, selector.at) {
+            // With `@`, Prometheus' timestamp() looks at that moment whatever the offset.
+            (Wanted::Time, Some(_)) => 0,
+            _ => self.offset(&selector.offset)?,
+        };
+        self.each_newest_at(selector, offset, frame, wanted, sink)
+    }
+
+    /// The same with an offset (ms) of its own.
+    pub(super) fn each_newest_at(
+        &mut self,
+        selector: &VectorSelector,
+        offset: i64,
+        frame: Frame,
+        wanted: Wanted,
+        sink: &mut Sink<'_>,
+    ) -> Outcome<()> {
+        let ends = self.ends(selector, offset, frame, self.options.lookback);
         let function = match wanted {
             Wanted::Value => "",
             Wanted::Time => "timestamp",
         };
-        if wanted == Wanted::Time
-            && let Some(at) = self.moment(selector.at)
-        {
-            // With `@`, Prometheus' timestamp() looks at that moment whatever the offset.
-            ends.first = at;
-        }
         let hints = self.hints(frame, 0, function);
         let mut row = vec![super::super::float::ABSENT; frame.count];
         self.each_series(&selector.matchers, ends, (0, 0), hints, &mut |_, metric, samples| {
@@ -87,19 +98,12 @@ impl Evaluator<'_> {
     }
 
     /// Where the windows of a selector end, each `range` long.
-    fn ends(&self, selector: &VectorSelector, frame: Frame, range: i64) -> Outcome<Ends> {
-        let offset = self.offset(&selector.offset)?;
-        Ok(match self.moment(selector.at) {
-            Some(at) => {
-                Ends { first: at.saturating_sub(offset), step: 0, count: frame.count, range }
-            }
-            None => Ends {
-                first: frame.start.saturating_sub(offset),
-                step: frame.step,
-                count: frame.count,
-                range,
-            },
-        })
+    fn ends(&self, selector: &VectorSelector, offset: i64, frame: Frame, range: i64) -> Ends {
+        let (from, step) = match self.moment(selector.at) {
+            Some(at) => (at, 0),
+            None => (frame.start, frame.step),
+        };
+        Ends { first: from.saturating_sub(offset), step, count: frame.count, range }
     }
 
     /// The series of a range: of a selector's samples or of a subquery's steps.
@@ -113,7 +117,8 @@ impl Evaluator<'_> {
         match expr.unwrap_parens() {
             Expr::Matrix(matrix) => {
                 let range = self.length(&matrix.range)?;
-                let ends = self.ends(&matrix.selector, frame, range)?;
+                let offset = self.offset(&matrix.selector.offset)?;
+                let ends = self.ends(&matrix.selector, offset, frame, range);
                 let hints = self.hints(frame, range, function);
                 let around = match matrix.selector.edges {
                     Edges::Plain => (0, 0),
@@ -182,13 +187,13 @@ impl Evaluator<'_> {
         // Steps are whole multiples of their length; the first one lies past the left edge.
         let mut start = step * (before / step);
         if start <= before {
-            start += step;
+            start = start.saturating_add(step);
         }
         let end = ends.first.saturating_add(ends.step.saturating_mul(ends.count as i64 - 1));
         if end < start {
             return Ok((None, ends));
         }
-        let count = usize::try_from((end - start) / step).unwrap_or(usize::MAX - 1) + 1;
+        let count = usize::try_from(end.saturating_sub(start) / step).unwrap_or(usize::MAX - 1) + 1;
         Ok((Some(Frame { start, step, count }), ends))
     }
 

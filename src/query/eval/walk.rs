@@ -144,7 +144,9 @@ pub fn evaluate(
     let range = matches!(when, When::Range { .. });
     let count = match (range, step > 0 && end >= start) {
         (false, _) => 1,
-        (true, true) => usize::try_from((end - start) / step).unwrap_or(usize::MAX - 1) + 1,
+        (true, true) => {
+            usize::try_from(end.saturating_sub(start) / step).unwrap_or(usize::MAX - 1) + 1
+        }
         (true, false) => {
             return Err(EvalError::execution(
                 "a range query needs a positive step and an end that is not before its start",
@@ -326,7 +328,9 @@ impl<'a> Evaluator<'a> {
             Pi => Part::Scalar(Scalars::Same(std::f64::consts::PI)),
             Start => Part::Scalar(Scalars::Same(self.start as f64 / 1000.0)),
             End => Part::Scalar(Scalars::Same(self.end as f64 / 1000.0)),
-            Range => Part::Scalar(Scalars::Same((self.end - self.start) as f64 / 1000.0)),
+            Range => {
+                Part::Scalar(Scalars::Same(self.end.saturating_sub(self.start) as f64 / 1000.0))
+            }
             Step => Part::Scalar(Scalars::Same(self.step as f64 / 1000.0)),
             MaxOf | MinOf => {
                 let a = self.scalar(&args[0], frame)?;

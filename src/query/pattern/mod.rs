@@ -39,6 +39,23 @@ pub(super) struct Shape {
     rest: Vec<(Gap, Box<str>)>,
 }
 
+/// The engine for a whole value, with the pattern's groups: what `label_replace` takes apart.
+pub(super) fn groups(pattern: &str) -> Result<Regex, String> {
+    if pattern.len() > LONGEST {
+        return Err(format!("longer than {LONGEST} bytes"));
+    }
+    engine(&Reader::read_groups(pattern)?)
+}
+
+fn engine(ours: &str) -> Result<Regex, String> {
+    RegexBuilder::new(&format!("^(?s:{ours})$"))
+        .size_limit(ENGINE_SIZE)
+        .dfa_size_limit(CACHE_SIZE)
+        .nest_limit(2 * DEEPEST as u32)
+        .build()
+        .map_err(|e| last_line(&e))
+}
+
 impl Pattern {
     /// Reads a pattern. The error says what is wrong with it.
     pub fn new(pattern: &str) -> Result<Self, String> {
@@ -49,15 +66,7 @@ impl Pattern {
         let (forms, ours) = Reader::read(pattern).map_err(wrong)?;
         match forms {
             Forms::Some(forms) => Ok(Self::without_engine(forms)),
-            Forms::Engine(prefix) => {
-                let regex = RegexBuilder::new(&format!("^(?s:{ours})$"))
-                    .size_limit(ENGINE_SIZE)
-                    .dfa_size_limit(CACHE_SIZE)
-                    .nest_limit(2 * DEEPEST as u32)
-                    .build()
-                    .map_err(|e| wrong(last_line(&e)))?;
-                Ok(Self::Engine(prefix.into(), regex))
-            }
+            Forms::Engine(prefix) => Ok(Self::Engine(prefix.into(), engine(&ours).map_err(wrong)?)),
         }
     }
 

@@ -13,12 +13,23 @@ pub(super) struct Reader<'a> {
     at: usize,
     out: String,
     depth: usize,
+    /// Groups stay groups, for those who want to know what is in them.
+    groups: bool,
 }
 
 impl Reader<'_> {
     /// Reads a whole pattern: what it stands for, and how it is written for the engine here.
     pub fn read(pattern: &str) -> Result<(Forms, String), String> {
-        let mut reader = Reader { text: pattern, at: 0, out: String::new(), depth: 0 };
+        Self::whole(pattern, false)
+    }
+
+    /// How a pattern is written for the engine here, with its groups.
+    pub fn read_groups(pattern: &str) -> Result<String, String> {
+        Ok(Self::whole(pattern, true)?.1)
+    }
+
+    fn whole(pattern: &str, groups: bool) -> Result<(Forms, String), String> {
+        let mut reader = Reader { text: pattern, at: 0, out: String::new(), depth: 0, groups };
         let forms = reader.alternatives()?;
         if reader.at < pattern.len() {
             return Err("unexpected )".to_owned());
@@ -102,6 +113,7 @@ impl Reader<'_> {
 
     fn group(&mut self) -> Result<Forms, String> {
         let mut flags = "";
+        let mut capture = self.groups.then_some("");
         if self.take("?") {
             let rest = &self.text[self.at..];
             if rest.starts_with("P<") || rest.starts_with('<') {
@@ -114,7 +126,9 @@ impl Reader<'_> {
                     return Err("invalid named capture".to_owned());
                 }
                 self.at += end + 1;
+                capture = self.groups.then_some(name);
             } else {
+                capture = None;
                 let len = rest.find([':', ')']).unwrap_or(rest.len());
                 flags = &rest[..len];
                 let known = |c: char| matches!(c, 'i' | 'm' | 's' | 'U' | '-');
@@ -129,7 +143,11 @@ impl Reader<'_> {
                 self.take(":");
             }
         }
-        let _ = write!(self.out, "(?{flags}:");
+        let _ = match capture {
+            None => write!(self.out, "(?{flags}:"),
+            Some("") => write!(self.out, "("),
+            Some(name) => write!(self.out, "(?P<{name}>"),
+        };
         let inside = self.alternatives()?;
         if !self.take(")") {
             return Err("missing closing )".to_owned());

@@ -16,7 +16,11 @@ pub fn extended(
     out: &mut [f64],
 ) {
     let after = if edges == Edges::Smoothed { lookback } else { 0 };
-    let wide = Ends { first: ends.first + after, range: ends.range + lookback + after, ..ends };
+    let wide = Ends {
+        first: ends.first.saturating_add(after),
+        range: ends.range + lookback + after,
+        ..ends
+    };
     each(samples.times, wide, |w| {
         let end = w.end - after;
         let inside =

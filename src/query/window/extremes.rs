@@ -1,7 +1,5 @@
 //! query: the largest and smallest of a window, by a queue of those that can still become it.
 
-use std::collections::VecDeque;
-
 use super::{Ends, Samples, Window, each};
 
 /// `max_over_time` (`greater`) and `min_over_time`: NaN only where there is nothing else. Of equal
@@ -30,23 +28,28 @@ fn queue(
     beaten: impl Fn(f64, f64) -> bool,
     mut tell: impl FnMut(Window, Option<usize>),
 ) {
-    let values = samples.values;
-    let mut waiting: VecDeque<usize> = VecDeque::new();
-    let mut seen = 0;
+    // Place and value of those that wait, from `first` on; what lies before has left the window.
+    let mut waiting: Vec<(usize, f64)> = Vec::new();
+    let (mut first, mut seen) = (0, 0);
     each(samples.times, ends, |w| {
-        while waiting.front().is_some_and(|at| *at < w.lo) {
-            waiting.pop_front();
+        while waiting.get(first).is_some_and(|(at, _)| *at < w.lo) {
+            first += 1;
         }
-        for (at, value) in values.iter().enumerate().take(w.hi).skip(seen.max(w.lo)) {
+        let from = seen.max(w.lo);
+        for (at, value) in samples.values[from..w.hi].iter().enumerate() {
             if value.is_nan() {
                 continue;
             }
-            while waiting.back().is_some_and(|old| beaten(values[*old], *value)) {
-                waiting.pop_back();
+            while waiting.len() > first && beaten(waiting[waiting.len() - 1].1, *value) {
+                waiting.pop();
             }
-            waiting.push_back(at);
+            waiting.push((from + at, *value));
         }
         seen = w.hi;
-        tell(w, waiting.front().copied());
+        tell(w, waiting.get(first).map(|(at, _)| *at));
+        if first >= 1024 {
+            waiting.drain(..first);
+            first = 0;
+        }
     });
 }

@@ -63,7 +63,7 @@ pub fn each(times: &[i64], ends: Ends, mut see: impl FnMut(Window)) {
         if lo < hi {
             see(Window { step, lo, hi, end });
         }
-        end += ends.step;
+        end = end.saturating_add(ends.step);
     }
 }
 

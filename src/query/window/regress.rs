@@ -11,7 +11,7 @@ fn line(times: &[i64], values: &[f64], zero: i64) -> (f64, f64) {
     let mut constant = true;
     for (i, (time, value)) in times.iter().zip(values).enumerate() {
         constant &= i == 0 || *value == first;
-        let seconds = (time - zero) as f64 / 1e3;
+        let seconds = time.saturating_sub(zero) as f64 / 1e3;
         x.add(seconds);
         y.add(*value);
         xy.add(seconds * value);
