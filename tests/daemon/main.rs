@@ -11,6 +11,7 @@ mod kill_migration;
 mod kill_upkeep;
 mod oracle;
 mod power;
+mod promql;
 mod push;
 mod refusals;
 mod sql;

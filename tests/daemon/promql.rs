@@ -1,0 +1,226 @@
+//! PromQL from outside: promtool, plain HTTP, and the command line, over a file whose samples are
+//! known.
+
+use std::fmt::Write;
+
+use serde_json::{Value, json};
+
+use crate::support::*;
+
+/// 2023-11-14 22:13:20 UTC
+const START: i64 = 1_700_000_000;
+
+/// Counters that grow by 1, 2 and 4 a second, every 15 s for an hour, beside what the daemon
+/// collects.
+fn filled() -> (Folder, Daemon) {
+    let folder = Folder::new();
+    let mut rows = String::from("key,timestamp,value\n");
+    for at in (0..3_600).step_by(15) {
+        for (color, slope) in [("red", 1), ("green", 2), ("blue", 4)] {
+            let key = format!("\"paint_total{{color=\"\"{color}\"\"}}\"");
+            writeln!(rows, "{key},{},{}", START + at, at * slope).expect("a string");
+        }
+    }
+    std::fs::write(folder.join("rows.csv"), rows).expect("writable");
+    folder.ask(&["import", "rows.csv"]).well();
+    let daemon = folder.start(FAST);
+    (folder, daemon)
+}
+
+fn get(daemon: &Daemon, path: &str) -> (u16, Value) {
+    let answer = daemon.http("GET", &format!("/api/v1/{path}"));
+    let body = serde_json::from_str(&answer.body).unwrap_or_else(|e| panic!("{e}: {answer:?}"));
+    (answer.status, body)
+}
+
+fn data(daemon: &Daemon, path: &str) -> Value {
+    let (status, mut body) = get(daemon, path);
+    assert_eq!((status, &body["status"]), (200, &json!("success")), "{path}: {body}");
+    body["data"].take()
+}
+
+#[test]
+fn promtool_asks_and_understands() {
+    let (_folder, daemon) = filled();
+    let url = format!("http://{}", daemon.address());
+    let promtool = |words: &[&str]| {
+        let mut command = tool("promtool", "prometheus");
+        run(command.arg("query").args(words))
+    };
+    let at = (START + 600).to_string();
+    let instant = promtool(&["instant", "--time", &at, &url, "paint_total{color=~'red|blue'}"]);
+    let instant = instant.well();
+    for (color, value) in [("red", 600), ("blue", 2_400)] {
+        let line = instant.lines().find(|l| l.contains(color)).unwrap_or_default();
+        assert!(
+            line.contains("job=\"import\"") && line.contains(&format!("=> {value} ")),
+            "{line}"
+        );
+    }
+    let end = (START + 660).to_string();
+    let span = ["range", "--start", &at, "--end", &end, "--step", "30s", &url];
+    let range = promtool(&[&span[..], &["sum(paint_total) - 7 * vector(0)"]].concat()).well();
+    for (time, value) in [(600, 4_200), (630, 4_410), (660, 4_620)] {
+        assert!(range.contains(&format!("{value} @[{}]", START + time)), "{range}");
+    }
+    let series = promtool(&["series", "--match", "paint_total", &url]).well();
+    assert_eq!(series.lines().count(), 3, "{series}");
+    assert_eq!(promtool(&["labels", &url, "color"]).well(), "blue\ngreen\nred\n");
+    // Its client asks for gzip, and this answer is long enough for it.
+    let all = promtool(&["series", "--match", "{job!=''}", &url]).well();
+    assert!(all.lines().count() > 50 && all.contains("paint_total"), "{all}");
+    let refused = promtool(&["instant", &url, "sum(("]).refused();
+    assert!(refused.contains("1:6: parse error: unclosed left parenthesis"), "{refused}");
+    daemon.stop();
+}
+
+#[test]
+fn the_api_answers_as_prometheus_does() {
+    let (_folder, daemon) = filled();
+    let at = START + 600;
+    assert_eq!(
+        data(
+            &daemon,
+            &format!("query?query=paint_total%7Bcolor%3D%22red%22%7D+%2B+0.5&time={at}.25")
+        ),
+        json!({ "resultType": "vector", "result": [{
+            "metric": { "color": "red", "instance": instance(&daemon), "job": "import" },
+            "value": [1_700_000_600.25, "600.5"],
+        }] })
+    );
+    assert_eq!(
+        data(&daemon, &format!("query?query=1/0&time={at}")),
+        json!({ "resultType": "scalar", "result": [at, "+Inf"] })
+    );
+    assert_eq!(data(&daemon, "query?query=%22text%22&time=1")["result"], json!([1, "text"]));
+    assert_eq!(
+        data(
+            &daemon,
+            &format!("query_range?query=sum(paint_total)&start={at}&end={}&step=1m", at + 60)
+        ),
+        json!({ "resultType": "matrix", "result": [{
+            "metric": {},
+            "values": [[at, "4200"], [at + 60, "4620"]],
+        }] })
+    );
+    let raw =
+        data(&daemon, &format!("query?query=paint_total%7Bcolor%3D%22red%22%7D[30s]&time={at}"));
+    assert_eq!(raw["result"][0]["values"], json!([[at - 15, "585"], [at, "600"]]));
+    assert_eq!(
+        data(&daemon, "labels?match[]=paint_total"),
+        json!(["__name__", "color", "instance", "job"])
+    );
+    assert_eq!(data(&daemon, "label/color/values"), json!(["blue", "green", "red"]));
+    assert_eq!(
+        data(&daemon, "series?match[]=paint_total%7Bcolor%3D%22red%22%7D")[0]["color"],
+        "red"
+    );
+    assert_eq!(data(&daemon, "metadata?metric=paint_total")["paint_total"][0]["type"], "counter");
+    assert_eq!(data(&daemon, "format_query?query=sum(a)by(b)"), "sum by (b) (a)");
+    assert_eq!(data(&daemon, "parse_query?query=1")["type"], "numberLiteral");
+    assert_eq!(data(&daemon, "query_exemplars?query=up"), json!([]));
+    assert_eq!(data(&daemon, "rules"), json!({ "groups": [] }));
+    assert_eq!(data(&daemon, "alerts"), json!({ "alerts": [] }));
+    assert_eq!(data(&daemon, "targets")["activeTargets"], json!([]));
+    for status in ["buildinfo", "runtimeinfo", "config", "flags", "tsdb"] {
+        assert!(data(&daemon, &format!("status/{status}")).is_object(), "{status}");
+    }
+    let stats =
+        &data(&daemon, &format!("query?query=paint_total[1m]&time={at}&stats=all"))["stats"];
+    assert_eq!(stats["samples"]["totalQueryableSamples"], 12);
+    let (_, cut) = get(&daemon, &format!("query?query=paint_total&time={at}&limit=2"));
+    assert_eq!(cut["data"]["result"].as_array().map(Vec::len), Some(2));
+    assert_eq!(cut["warnings"], json!(["results truncated due to limit"]));
+    let (_, noted) = get(&daemon, &format!("query?query=quantile(2,paint_total)&time={at}"));
+    let warning = noted["warnings"][0].as_str().unwrap_or_default();
+    assert!(warning.ends_with("should be between 0 and 1, got 2 (1:10)"), "{noted}");
+    let old = format!("query?query=paint_total&time={}", START + 3_600 + 200);
+    assert_eq!(data(&daemon, &old)["result"].as_array().map(Vec::len), Some(3));
+    let none = format!("{old}&lookback_delta=1m");
+    assert_eq!(data(&daemon, &none)["result"], json!([]));
+    daemon.stop();
+}
+
+fn instance(daemon: &Daemon) -> Value {
+    daemon.json("/api/status")["system"].take()
+}
+
+#[test]
+fn questions_that_are_none_say_why() {
+    let (_folder, daemon) = filled();
+    for (path, code, kind, text) in [
+        ("query", 400, "bad_data", "invalid parameter \"query\": 1:1: parse error: no expression"),
+        ("query?query=sum(", 400, "bad_data", "1:5: parse error: unclosed left parenthesis"),
+        ("query?query=1&time=x", 400, "bad_data", "cannot parse \"x\" to a valid timestamp"),
+        ("query?query=1&limit=-1", 400, "bad_data", "limit must be non-negative"),
+        ("query_range?query=1&start=2&end=1&step=1", 400, "bad_data", "end timestamp must not be"),
+        ("query_range?query=1&start=1&end=2&step=0", 400, "bad_data", "zero or negative"),
+        ("query_range?query=1&start=0&end=11001&step=1", 400, "bad_data", "11,000 points"),
+        ("query_range?query=a[5m]&start=1&end=2&step=1", 422, "execution", "range query"),
+        (
+            "query?query=label_replace(node_load1,%22a%22,%22b%22,%22c%22,%22(%22)",
+            422,
+            "execution",
+            "invalid regular expression",
+        ),
+        ("query?query=count(%7Bjob!=%22%22%7D[1h])&timeout=0", 400, "bad_data", "expected type"),
+        ("query?query=count(%7Bjob!=%22%22%7D)&timeout=0", 503, "timeout", "timed out"),
+        ("series", 400, "bad_data", "no match[] parameter provided"),
+        ("labels?match[]=%7B%7D", 400, "bad_data", "at least one non-empty matcher"),
+        ("nothing", 404, "not_found", "no such endpoint"),
+    ] {
+        let (status, body) = get(&daemon, path);
+        assert_eq!((status, body["errorType"].as_str()), (code, Some(kind)), "{path}: {body}");
+        assert_eq!(body["status"], "error");
+        assert!(body["error"].as_str().is_some_and(|e| e.contains(text)), "{path}: {body}");
+    }
+    daemon.stop();
+}
+
+#[test]
+fn forms_are_read_and_large_ones_refused() {
+    let (_folder, daemon) = filled();
+    let form = format!("query=count(paint_total)&time={}", START + 600);
+    let ask = |headers: &str, body: &str| {
+        exchange(
+            daemon.address(),
+            &format!(
+                "POST /api/v1/query HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
+                 Content-Type: application/x-www-form-urlencoded\r\n{headers}\
+                 Content-Length: {}\r\n\r\n{body}",
+                body.len()
+            ),
+        )
+    };
+    let answer = ask("", &form);
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert!(answer.body.contains(r#""value":[1700000600,"3"]"#), "{answer:?}");
+    assert_eq!(answer.header("content-type"), Some("application/json"));
+    let large = ask("", &"query=1&".repeat(200_000));
+    assert_eq!(large.status, 413, "{large:?}");
+    daemon.stop();
+}
+
+#[test]
+fn the_command_line_needs_no_daemon() {
+    let (folder, daemon) = filled();
+    daemon.stop();
+    let at = (START + 600).to_string();
+    let table = folder.ask(&["query", "sum by (color) (paint_total)", "--at", &at]).well();
+    let rows: Vec<Vec<&str>> = table.lines().map(|l| l.split_whitespace().collect()).collect();
+    assert_eq!(rows[0], ["series", "time", "value"]);
+    assert_eq!(rows[1], ["{color=\"blue\"}", "2023-11-14", "22:23:20", "2400"]);
+    let range = ["query", "max(paint_total)", "--at", &at, "--range", "1m", "--step", "20s"];
+    let csv = folder.ask(&[&range[..], &["--format", "csv"]].concat()).well();
+    assert_eq!(csv.lines().count(), 5, "{csv}");
+    assert!(csv.ends_with("{},2023-11-14 22:23:20,2400\n"), "{csv}");
+    let json = folder.ask(&[&range[..], &["--json"]].concat()).well();
+    let json: Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!(
+        json[3],
+        json!({ "series": "{}", "time": "2023-11-14T22:23:20.000Z", "value": "2400" })
+    );
+    let wrong = folder.ask(&["query", "1 + rate(paint_total)"]).refused();
+    assert!(wrong.contains("1:10: parse error: expected type range vector"), "{wrong}");
+    assert!(wrong.contains("  1 + rate(paint_total)\n           ^^^^^^^^^^^"), "{wrong}");
+}
