@@ -12,6 +12,7 @@ mod import;
 pub mod install;
 mod interval;
 mod manual;
+mod query;
 mod reload;
 pub mod service;
 mod show;
@@ -67,6 +68,8 @@ enum Verb {
     Collect(collect::Args),
     /// Ask the database in SQL, read-only
     Sql(sql::Args),
+    /// Ask the database in PromQL
+    Query(query::Args),
     /// Write samples out as CSV, JSON or OpenMetrics
     Export(export::Args),
     /// Read samples in from CSV, JSON or OpenMetrics files
@@ -127,6 +130,7 @@ pub fn main() -> ExitCode {
         Some(Verb::Status(args)) => status::run(args, global),
         Some(Verb::Collect(args)) => collect::run(args, global),
         Some(Verb::Sql(args)) => sql::run(args, global),
+        Some(Verb::Query(args)) => query::run(args, global),
         Some(Verb::Export(args)) => export::run(args, global),
         Some(Verb::Import(args)) => import::run(args, global),
         Some(Verb::Interval(args)) => interval::run(args, global),

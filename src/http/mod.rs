@@ -1,10 +1,11 @@
-//! http: what the daemon serves: /metrics, /health, /api/status. A view: it reads what pipeline and
+//! http: what the daemon serves: /metrics, /health, /api/status, and Prometheus' API. A view: it reads what pipeline and
 //! store offer and changes nothing.
 
 mod connections;
 mod guard;
 mod health;
 mod metrics;
+mod prometheus;
 mod status;
 
 use std::path::PathBuf;
@@ -54,13 +55,15 @@ pub async fn serve(listener: tokio::net::TcpListener, state: State) {
 /// Every route, behind the guard.
 pub fn router(state: State) -> Router {
     let hosts = state.hosts.clone();
+    let state = Arc::new(state);
     Router::new()
         .route("/", get(index))
         .route("/metrics", get(metrics::metrics))
         .route("/health", get(health::health))
         .route("/api/status", get(status::status))
         .fallback(not_found)
-        .with_state(Arc::new(state))
+        .with_state(Arc::clone(&state))
+        .nest("/api/v1", prometheus::routes(state))
         .layer(axum::middleware::from_fn(move |request, next| {
             let hosts = hosts.clone();
             async move { guard::check(&hosts, request, next).await }
@@ -71,7 +74,8 @@ async fn index() -> impl IntoResponse {
     "plimsoll is collecting.\n\n\
      /metrics      every current value, for Prometheus and OpenMetrics scrapers\n\
      /health       is anything wrong?\n\
-     /api/status   the same values and more as JSON\n"
+     /api/status   the same values and more as JSON\n\
+     /api/v1/…     PromQL: the HTTP API of Prometheus, for Grafana, promtool and others\n"
 }
 
 async fn not_found() -> impl IntoResponse {

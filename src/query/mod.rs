@@ -16,6 +16,7 @@
 //!   buckets      quantiles and fractions out of a classic histogram
 //!   annotation   warnings and infos beside an answer
 //!   source       what is asked of a store; a store in memory
+//!   store_source the file as a source
 //!   eval         tree and source -> answer
 //! ```
 
@@ -36,9 +37,14 @@ mod pattern;
 pub mod print;
 pub mod quote;
 pub mod source;
+mod store_source;
 mod token;
 pub mod tree;
 pub mod window;
 
 pub use error::ParseError;
 pub use parser::{parse, parse_selector};
+pub use store_source::{Catalog, StoreSource};
+
+#[cfg(test)]
+mod tests;

@@ -17,6 +17,10 @@ pub const MAX_LENGTH: usize = 128 << 10;
 /// Whatever walks over an expression may recurse this deep.
 pub const MAX_DEPTH: usize = 256;
 
+/// The most parentheses, calls and signs inside each other: each takes a good piece of the stack
+/// here.
+pub const MAX_NESTING: usize = 100;
+
 /// How tightly an operator binds.
 const POW: u8 = 6;
 
@@ -129,17 +133,21 @@ impl<'a> Parser<'a> {
         if self.token.tok == tok { self.bump() } else { Err(self.unexpected("", "")) }
     }
 
-    fn too_deep(&self, span: Span) -> ParseError {
-        ParseError::new(span, format!("the expression is nested deeper than {MAX_DEPTH} levels"))
+    fn too_deep(&self, span: Span, levels: usize) -> ParseError {
+        ParseError::new(span, format!("the expression is nested deeper than {levels} levels"))
     }
 
     fn enter(&mut self) -> Result<(), ParseError> {
         self.level += 1;
-        if self.level > MAX_DEPTH { Err(self.too_deep(self.token.span)) } else { Ok(()) }
+        if self.level > MAX_NESTING {
+            Err(self.too_deep(self.token.span, MAX_NESTING))
+        } else {
+            Ok(())
+        }
     }
 
     fn deeper(&self, depth: usize, span: Span) -> Result<usize, ParseError> {
-        if depth >= MAX_DEPTH { Err(self.too_deep(span)) } else { Ok(depth + 1) }
+        if depth >= MAX_DEPTH { Err(self.too_deep(span, MAX_DEPTH)) } else { Ok(depth + 1) }
     }
 
     /// An expression of operators that bind at least so tightly.

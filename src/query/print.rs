@@ -147,7 +147,13 @@ pub fn write_expr(out: &mut String, expr: &Expr) {
             write_expr(out, &unary.expr);
         }
         Expr::Binary(binary) => {
-            write_expr(out, &binary.lhs);
+            match &binary.lhs {
+                // With its usual sign it would read as `+(Inf ^ …)`.
+                Expr::Number(n) if binary.op == BinaryOp::Pow && n.value == f64::INFINITY => {
+                    out.push_str("Inf");
+                }
+                lhs => write_expr(out, lhs),
+            }
             out.push(' ');
             write_operator(out, binary);
             out.push(' ');

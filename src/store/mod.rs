@@ -4,7 +4,7 @@
 //! ```text
 //!   queue -> writer (one thread) -> Store::commit -> samples     one transaction a beat
 //!   SQL clients -> metrics (view) -> inbox -> Store::take_inbox -> samples
-//!   samples -> Reader -> status, export, sql
+//!   samples -> Reader -> status, export, sql, query
 //! ```
 
 pub mod block;
@@ -22,6 +22,7 @@ mod merge;
 mod names;
 mod open;
 mod pages;
+mod picture;
 mod prune;
 mod read;
 mod repair;
@@ -43,6 +44,7 @@ pub use error::OpenError;
 pub use locate::{to_read, to_write};
 pub use lock::{Lock, lock_path};
 pub use open::{Store, sizes};
+pub use picture::{Picture, Plain};
 pub use prune::Limits;
 pub use read::{Cell, Known, PLAIN, Part, Reader, Row, SEALED};
 pub use salvage::Salvaged;

@@ -151,15 +151,7 @@ fn plain(
     out: &mut Column,
 ) -> Result<(), SqlError> {
     let sealed = state::get(conn, state::SEALED_UNTIL)?.unwrap_or(i64::MIN);
-    let mut newer = Column::default();
-    {
-        let mut late = conn.prepare_cached(
-            "SELECT DISTINCT s.ts, s.value
-             FROM late l CROSS JOIN samples s ON s.ts = l.ts AND s.series_id = l.series_id
-             WHERE l.series_id = ?1 AND l.ts BETWEEN ?2 AND ?3 ORDER BY s.ts",
-        )?;
-        fill(late.query(params![series, from, to])?, &mut newer)?;
-    }
+    let mut newer = late(conn, series, from, to)?;
     if to > sealed {
         let mut open = conn.prepare_cached(
             "SELECT ts, value FROM samples WHERE ts > ?1 AND ts BETWEEN ?2 AND ?3
@@ -169,6 +161,18 @@ fn plain(
     }
     join(out, newer.ts.into_iter(), &newer.values);
     Ok(())
+}
+
+/// Plain rows that came too late to be sealed in order.
+pub(super) fn late(conn: &Connection, series: i64, from: i64, to: i64) -> Result<Column, SqlError> {
+    let mut out = Column::default();
+    let mut rows = conn.prepare_cached(
+        "SELECT DISTINCT s.ts, s.value
+         FROM late l CROSS JOIN samples s ON s.ts = l.ts AND s.series_id = l.series_id
+         WHERE l.series_id = ?1 AND l.ts BETWEEN ?2 AND ?3 ORDER BY s.ts",
+    )?;
+    fill(rows.query(params![series, from, to])?, &mut out)?;
+    Ok(out)
 }
 
 fn fill(mut rows: rusqlite::Rows<'_>, into: &mut Column) -> Result<(), SqlError> {

@@ -1,0 +1,195 @@
+//! cli: `plimsoll query`: PromQL straight from the file, with a daemon or without one.
+
+use std::io::Write;
+
+use super::{Global, table};
+use crate::model::{Clock, Labels, SystemClock};
+use crate::query::annotation::Level;
+use crate::query::eval::{Answer, EvalError, Limits, Options, Value, When, evaluate};
+use crate::query::matcher::NAME;
+use crate::query::{Catalog, StoreSource, error::write_place, number, parse, quote};
+use crate::store::Reader;
+use crate::wire::{csv, json, time, value::write_value};
+
+/// `plimsoll query`
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    plimsoll query node_load1\n  \
+    plimsoll query 'max_over_time(disk[1d])' --at 2026-07-01\n  \
+    plimsoll query 'sum by (mode) (rate(node_cpu_seconds_total[5m]))' --range 1h --step 1m\n  \
+    plimsoll query 'memory' --range 1d --step 5m --format csv > memory.csv")]
+pub struct Args {
+    /// The expression
+    expression: String,
+    /// When: a date, a time, seconds since 1970, or -1h, -7d [default: now]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    at: Option<String>,
+    /// Many moments instead of one: so long until --at
+    #[arg(long, value_name = "DURATION")]
+    range: Option<String>,
+    /// From one moment to the next [default: a 250th of the range]
+    #[arg(long, value_name = "DURATION", requires = "range")]
+    step: Option<String>,
+    /// How the answer is printed
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+    /// Print JSON
+    #[arg(long, conflicts_with = "format")]
+    json: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    /// Columns for people
+    Table,
+    /// series, time, value; with a header line
+    Csv,
+    /// An array of objects
+    Json,
+}
+
+/// One printed line.
+struct Line {
+    series: String,
+    ts: i64,
+    value: String,
+}
+
+pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
+    let text = &args.expression;
+    let expr = parse(text).map_err(|e| anyhow::anyhow!("{}", e.shown(text).trim_end()))?;
+    let now = SystemClock.wall_ms();
+    let at = args.at.as_deref().map_or(Ok(now), |t| time::parse_when(t, now))?;
+    let when = when(args, at)?;
+    let reader = Reader::open(&global.database()?)?;
+    let catalog = Catalog::read(&reader)?;
+    let source = StoreSource::new(&reader, &catalog)?;
+    let answer = evaluate(&source, &expr, when, &Options::default(), Limits::default())
+        .map_err(|e| failed(&e, text))?;
+    let mut errors = std::io::stderr();
+    for level in [Level::Warning, Level::Info] {
+        for note in answer.annotations.shown(level, text, 10) {
+            writeln!(errors, "{note}")?;
+        }
+    }
+    let mut out = super::stdout();
+    print(&mut out, &answer, if args.json { Format::Json } else { args.format })?;
+    out.flush()?;
+    Ok(())
+}
+
+fn when(args: &Args, at: i64) -> anyhow::Result<When> {
+    let length = |option: &str, text: &str| -> anyhow::Result<i64> {
+        let ms = number::parse_duration(text)
+            .map_err(|_| anyhow::anyhow!("{option}: `{text}` is no duration; 30s, 5m, 1d are"))?;
+        anyhow::ensure!(ms > 0, "{option} has to be longer than 0");
+        Ok(ms)
+    };
+    let Some(range) = &args.range else { return Ok(When::Instant(at)) };
+    let range = length("--range", range)?;
+    let step = match &args.step {
+        Some(step) => length("--step", step)?,
+        None => (range / 250).max(1),
+    };
+    // On the step's own grid, so that the same question finds the same moments again.
+    let end = at - at.rem_euclid(step);
+    Ok(When::Range { start: end - range, end, step })
+}
+
+fn failed(e: &EvalError, text: &str) -> anyhow::Error {
+    let mut message = e.to_string();
+    if let EvalError::Execution { span: Some(span), .. } = e {
+        message.push('\n');
+        write_place(&mut message, text, *span);
+    }
+    anyhow::anyhow!("{}", message.trim_end())
+}
+
+/// `name{label="value"}`, as it is asked for.
+fn shown(labels: &Labels) -> String {
+    let name = labels.get(NAME).unwrap_or_default();
+    let others: Vec<String> = labels
+        .iter()
+        .filter(|(label, _)| *label != NAME)
+        .map(|(label, value)| format!("{label}={}", quote::quoted(value)))
+        .collect();
+    if others.is_empty() && !name.is_empty() {
+        return name.to_owned();
+    }
+    format!("{name}{{{}}}", others.join(","))
+}
+
+fn lines(answer: &Answer) -> Vec<Line> {
+    let number = |value: f64| {
+        let mut text = String::new();
+        write_value(&mut text, value);
+        text
+    };
+    match &answer.value {
+        Value::Scalar(ts, value) => {
+            vec![Line { series: String::new(), ts: *ts, value: number(*value) }]
+        }
+        Value::String(ts, text) => {
+            vec![Line { series: String::new(), ts: *ts, value: text.to_string() }]
+        }
+        Value::Vector(samples) => samples
+            .iter()
+            .map(|s| Line { series: shown(&s.labels), ts: s.time, value: number(s.value) })
+            .collect(),
+        Value::Matrix(matrix) => matrix
+            .labels()
+            .enumerate()
+            .flat_map(|(at, labels)| {
+                let series = shown(labels);
+                matrix.points(at).map(move |(ts, value)| Line {
+                    series: series.clone(),
+                    ts,
+                    value: number(value),
+                })
+            })
+            .collect(),
+    }
+}
+
+fn print(out: &mut impl Write, answer: &Answer, format: Format) -> anyhow::Result<()> {
+    let lines = lines(answer);
+    match format {
+        Format::Table => {
+            let cells = |line: &Line| {
+                vec![line.series.clone(), time::format_timestamp(line.ts), line.value.clone()]
+            };
+            let rows: Vec<Vec<String>> = lines.iter().map(cells).collect();
+            table::print(out, &["series", "time", "value"], &rows)?;
+        }
+        Format::Csv => {
+            let mut text = String::from("series,time,value\n");
+            for line in &lines {
+                csv::write_key(&mut text, &line.series);
+                text.push(',');
+                time::write_timestamp(&mut text, line.ts);
+                text.push(',');
+                csv::write_key(&mut text, &line.value);
+                text.push('\n');
+            }
+            out.write_all(text.as_bytes())?;
+        }
+        Format::Json => {
+            let mut text = String::from("[");
+            for (at, line) in lines.iter().enumerate() {
+                text.push_str(if at > 0 { ",\n" } else { "\n" });
+                text.push_str("{\"series\":");
+                json::write_string(&mut text, &line.series);
+                text.push_str(",\"time\":");
+                let mut when = String::new();
+                time::write_rfc3339(&mut when, line.ts);
+                json::write_string(&mut text, &when);
+                text.push_str(",\"value\":");
+                json::write_string(&mut text, &line.value);
+                text.push('}');
+            }
+            text.push_str("\n]\n");
+            out.write_all(text.as_bytes())?;
+        }
+    }
+    Ok(())
+}

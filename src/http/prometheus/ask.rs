@@ -1,0 +1,88 @@
+//! http: the file as questions need it: readers that stay open, the names of the series kept in
+//! memory, and both again when the file is another one.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use super::AT_ONCE;
+use super::error::{ApiError, Kind};
+use crate::query::{Catalog, StoreSource};
+use crate::store::Reader;
+
+/// Device and number of a file.
+type Inode = (u64, u64);
+
+/// The file, open as often as it is asked at once.
+#[derive(Debug)]
+pub(super) struct Files {
+    path: PathBuf,
+    /// As many as there are questions at once, no more.
+    idle: Mutex<Vec<(Inode, Reader)>>,
+    catalog: Mutex<(Inode, Arc<Catalog>)>,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|e| e.into_inner())
+}
+
+fn failed(e: impl std::fmt::Display) -> ApiError {
+    ApiError::new(Kind::Internal, e.to_string())
+}
+
+impl Files {
+    pub(super) fn new(path: PathBuf) -> Self {
+        Self { path, idle: Mutex::default(), catalog: Mutex::default() }
+    }
+
+    /// Lends a reader.
+    pub(super) fn with_reader<T>(
+        &self,
+        ask: impl FnOnce(&Reader, Inode) -> Result<T, ApiError>,
+    ) -> Result<T, ApiError> {
+        // A damaged file is set aside and begun anew under the same name.
+        let meta = std::fs::metadata(&self.path).map_err(failed)?;
+        let inode = (meta.dev(), meta.ino());
+        let known = {
+            let mut idle = locked(&self.idle);
+            idle.retain(|(of, _)| *of == inode);
+            idle.pop()
+        };
+        let reader = match known {
+            Some((_, reader)) => reader,
+            None => Reader::open(&self.path).map_err(failed)?,
+        };
+        let answer = ask(&reader, inode);
+        let mut idle = locked(&self.idle);
+        if answer.is_ok() && idle.len() < AT_ONCE {
+            idle.push((inode, reader));
+        }
+        answer
+    }
+
+    /// The names of all series.
+    pub(super) fn with_catalog<T>(
+        &self,
+        ask: impl FnOnce(&Reader, &Catalog) -> Result<T, ApiError>,
+    ) -> Result<T, ApiError> {
+        self.with_reader(|reader, inode| {
+            let (of, mut catalog) = locked(&self.catalog).clone();
+            if of != inode || !catalog.is_current(reader).map_err(failed)? {
+                catalog = Arc::new(Catalog::read(reader).map_err(failed)?);
+                *locked(&self.catalog) = (inode, Arc::clone(&catalog));
+            }
+            ask(reader, &catalog)
+        })
+    }
+
+    /// What is in the file now.
+    pub(super) fn with_source<T>(
+        &self,
+        ask: impl FnOnce(&StoreSource<'_>) -> Result<T, ApiError>,
+    ) -> Result<T, ApiError> {
+        self.with_catalog(|reader, catalog| {
+            let source = StoreSource::new(reader, catalog).map_err(failed)?;
+            ask(&source)
+        })
+    }
+}

@@ -1,0 +1,95 @@
+//! http: what goes wrong with a question to the API, in the words and codes of Prometheus.
+
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+
+use super::json::write_text;
+use crate::query::ParseError;
+use crate::query::eval::EvalError;
+use crate::query::source::SourceError;
+
+/// What kind of error it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    BadData,
+    Execution,
+    Canceled,
+    Timeout,
+    Internal,
+    NotFound,
+}
+
+impl Kind {
+    fn word(self) -> &'static str {
+        match self {
+            Kind::BadData => "bad_data",
+            Kind::Execution => "execution",
+            Kind::Canceled => "canceled",
+            Kind::Timeout => "timeout",
+            Kind::Internal => "internal",
+            Kind::NotFound => "not_found",
+        }
+    }
+
+    fn code(self) -> StatusCode {
+        match self {
+            Kind::BadData => StatusCode::BAD_REQUEST,
+            Kind::Execution => StatusCode::UNPROCESSABLE_ENTITY,
+            // Nobody is there to read it.
+            Kind::Canceled => StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST),
+            Kind::Timeout => StatusCode::SERVICE_UNAVAILABLE,
+            Kind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+            Kind::NotFound => StatusCode::NOT_FOUND,
+        }
+    }
+}
+
+/// A question without an answer.
+#[derive(Debug)]
+pub(super) struct ApiError {
+    kind: Kind,
+    message: String,
+}
+
+impl ApiError {
+    pub(super) fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into() }
+    }
+
+    /// A parameter that is none.
+    pub(super) fn parameter(name: &str, why: impl std::fmt::Display) -> Self {
+        Self::new(Kind::BadData, format!("invalid parameter \"{name}\": {why}"))
+    }
+
+    /// An expression that is none.
+    pub(super) fn expression(name: &str, error: &ParseError, text: &str) -> Self {
+        Self::parameter(name, error.one_line(text))
+    }
+}
+
+impl From<EvalError> for ApiError {
+    fn from(e: EvalError) -> Self {
+        let kind = match &e {
+            EvalError::Execution { .. } | EvalError::TooManySamples => Kind::Execution,
+            EvalError::Timeout => Kind::Timeout,
+            EvalError::Canceled => Kind::Canceled,
+            EvalError::Source(_) => Kind::Internal,
+        };
+        Self::new(kind, e.to_string())
+    }
+}
+
+impl From<SourceError> for ApiError {
+    fn from(e: SourceError) -> Self {
+        Self::new(Kind::Internal, e.to_string())
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let mut out = format!(r#"{{"status":"error","errorType":"{}","error":"#, self.kind.word());
+        write_text(&mut out, &self.message);
+        out.push('}');
+        super::respond(self.kind.code(), out.into_bytes(), false)
+    }
+}

@@ -1,0 +1,167 @@
+//! http: the parameters of a question: out of the address and out of a form, and what their texts
+//! mean. Pure.
+
+use super::error::ApiError;
+use crate::query::number::parse_duration;
+use crate::wire::time::parse_timestamp;
+
+/// The earliest and the latest time that `start` and `end` can mean, ms.
+pub(super) const ALWAYS: (i64, i64) = (-62_167_219_200_000, 253_402_300_799_999);
+
+/// All parameters; those of a form come first, as there.
+#[derive(Debug, Default)]
+pub(super) struct Params(Vec<(String, String)>);
+
+impl Params {
+    pub(super) fn new(address: &[u8], form: &[u8]) -> Self {
+        let mut all = Vec::new();
+        for source in [form, address] {
+            for pair in source.split(|b| *b == b'&').filter(|pair| !pair.is_empty()) {
+                let at = pair.iter().position(|b| *b == b'=').unwrap_or(pair.len());
+                let value = pair.get(at + 1..).unwrap_or_default();
+                all.push((decoded(&pair[..at]), decoded(value)));
+            }
+        }
+        Self(all)
+    }
+
+    /// The first of that name; empty where there is none.
+    pub(super) fn get(&self, name: &str) -> &str {
+        self.0.iter().find(|(n, _)| n == name).map_or("", |(_, value)| value)
+    }
+
+    pub(super) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.0.iter().filter(move |(n, _)| n == name).map(|(_, value)| value.as_str())
+    }
+
+    /// A moment in ms since 1970 UTC.
+    pub(super) fn time(&self, name: &str) -> Result<Option<i64>, ApiError> {
+        match self.get(name) {
+            "" => Ok(None),
+            text => moment(text).map(Some).ok_or_else(|| {
+                let why = format!("cannot parse \"{text}\" to a valid timestamp");
+                ApiError::parameter(name, why)
+            }),
+        }
+    }
+
+    /// A length of time in ms.
+    pub(super) fn duration(&self, name: &str) -> Result<Option<i64>, ApiError> {
+        match self.get(name) {
+            "" => Ok(None),
+            text => length(text).map(Some).ok_or_else(|| {
+                let why = format!("cannot parse \"{text}\" to a valid duration");
+                ApiError::parameter(name, why)
+            }),
+        }
+    }
+
+    /// How many things at most; 0 and nothing mean all.
+    pub(super) fn limit(&self, name: &str) -> Result<usize, ApiError> {
+        match self.get(name) {
+            "" => Ok(usize::MAX),
+            text => match text.parse::<i64>() {
+                Ok(0) => Ok(usize::MAX),
+                Ok(limit) if limit > 0 => Ok(limit as usize),
+                Ok(_) => Err(ApiError::parameter(name, "limit must be non-negative")),
+                Err(_) => {
+                    let why = format!("cannot parse \"{text}\" to a valid limit");
+                    Err(ApiError::parameter(name, why))
+                }
+            },
+        }
+    }
+}
+
+/// Seconds since 1970, with a fraction or not, or RFC 3339.
+fn moment(text: &str) -> Option<i64> {
+    if let Ok(seconds) = text.parse::<f64>() {
+        // Go: whole seconds and a fraction of three digits, rounded.
+        let ms = (seconds * 1000.0).round();
+        return (seconds.is_finite() && ms.abs() < i64::MAX as f64).then_some(ms as i64);
+    }
+    // What a client sends that knows no bounds.
+    match text {
+        "-292273086-05-16T16:47:06Z" => return Some(ALWAYS.0),
+        "292277025-08-18T07:12:54.999999999Z" => return Some(ALWAYS.1),
+        _ => {}
+    }
+    parse_timestamp(text).ok().filter(|_| text.contains(['T', 't']))
+}
+
+/// Seconds, with a fraction or not, or `5m`.
+fn length(text: &str) -> Option<i64> {
+    if let Ok(seconds) = text.parse::<f64>() {
+        let ms = seconds * 1000.0;
+        return (ms.is_finite() && ms.abs() < i64::MAX as f64 / 1e6).then_some(ms as i64);
+    }
+    parse_duration(text).ok()
+}
+
+/// `%41+b` is `A b`; what is no UTF-8 is replaced.
+fn decoded(text: &[u8]) -> String {
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text.iter();
+    while let Some(byte) = rest.next() {
+        let hex = |b: Option<&u8>| b.and_then(|b| char::from(*b).to_digit(16));
+        let ahead = rest.as_slice();
+        match byte {
+            b'+' => out.push(b' '),
+            b'%' => match (hex(ahead.first()), hex(ahead.get(1))) {
+                (Some(high), Some(low)) => {
+                    out.push((high * 16 + low) as u8);
+                    rest = ahead[2..].iter();
+                }
+                _ => out.push(b'%'),
+            },
+            other => out.push(*other),
+        }
+    }
+    match String::from_utf8(out) {
+        Ok(text) => text,
+        Err(e) => String::from_utf8_lossy(e.as_bytes()).into_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn forms_come_before_addresses() {
+        let params =
+            Params::new(b"query=a%2Bb+c&match[]=x&&=&e", b"query=%E2%98%BA%zz&match%5B%5D=y");
+        assert_eq!(params.get("query"), "☺%zz");
+        assert_eq!(params.all("match[]").collect::<Vec<_>>(), ["y", "x"]);
+        assert_eq!(params.get("nothing"), "");
+        assert_eq!(Params::new(b"query=a%2Bb+c", b"").get("query"), "a+b c");
+    }
+
+    #[test]
+    fn moments_lengths_and_limits() {
+        let one = |text: &str| Params::new(format!("a={text}").as_bytes(), b"");
+        for (text, ms) in [
+            ("0", Some(0)),
+            ("1435781451.781", Some(1_435_781_451_781)),
+            ("-1.5", Some(-1_500)),
+            ("1e3", Some(1_000_000)),
+            ("2015-07-01T20:10:51.781Z", Some(1_435_781_451_781)),
+            ("2015-07-01T22:10:51%2B02:00", Some(1_435_781_451_000)),
+            ("", None),
+        ] {
+            assert_eq!(one(text).time("a").unwrap(), ms, "{text}");
+        }
+        for text in ["now", "2015-07-01", "NaN", "1e300", "inf"] {
+            assert!(one(text).time("a").is_err(), "{text}");
+        }
+        for (text, ms) in [("15", 15_000), ("0.5", 500), ("5m", 300_000), ("1h30m", 5_400_000)] {
+            assert_eq!(one(text).duration("a").unwrap(), Some(ms), "{text}");
+        }
+        for text in ["x", "5", "inf"].into_iter().skip(2).chain(["1x", "5m1h"]) {
+            assert!(one(text).duration("a").is_err(), "{text}");
+        }
+        assert_eq!(one("3").limit("a").unwrap(), 3);
+        assert_eq!(one("0").limit("a").unwrap(), usize::MAX);
+        assert!(one("-1").limit("a").is_err() && one("x").limit("a").is_err());
+    }
+}

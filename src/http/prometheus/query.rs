@@ -1,0 +1,165 @@
+//! http: questions in PromQL: at one moment, over a range, and about the expression itself.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use super::error::{ApiError, Kind};
+use super::json::{write_labels, write_list, write_point, write_seconds, write_text};
+use super::{Ask, Notes, PATIENCE};
+use crate::query::annotation::Level;
+use crate::query::ast::Expr;
+use crate::query::eval::{Answer, Limits, Options, Value, When, evaluate};
+use crate::query::parse;
+use crate::query::print::pretty;
+use crate::query::tree::write_tree;
+
+/// The most steps of a range.
+const MOST_STEPS: i64 = 11_000;
+
+/// The most remarks of a kind beside an answer.
+const MOST_NOTES: usize = 10;
+
+/// `query`
+pub(super) fn instant(ask: &Ask<'_>, out: &mut String) -> Result<Notes, ApiError> {
+    let limit = ask.params.limit("limit")?;
+    let at = ask.params.time("time")?.unwrap_or_else(|| ask.api.state.clock.wall_ms());
+    run(ask, When::Instant(at), limit, out)
+}
+
+/// `query_range`
+pub(super) fn range(ask: &Ask<'_>, out: &mut String) -> Result<Notes, ApiError> {
+    let limit = ask.params.limit("limit")?;
+    let wanted = |name: &str| {
+        ask.params
+            .time(name)?
+            .ok_or_else(|| ApiError::parameter(name, "cannot parse \"\" to a valid timestamp"))
+    };
+    let (start, end) = (wanted("start")?, wanted("end")?);
+    if end < start {
+        return Err(ApiError::parameter("end", "end timestamp must not be before start time"));
+    }
+    let step = ask
+        .params
+        .duration("step")?
+        .ok_or_else(|| ApiError::parameter("step", "cannot parse \"\" to a valid duration"))?;
+    if step <= 0 {
+        let why = "zero or negative query resolution step widths are not accepted. Try a positive \
+                   integer";
+        return Err(ApiError::parameter("step", why));
+    }
+    if end.saturating_sub(start) / step > MOST_STEPS {
+        let why = "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing \
+                   the query resolution (?step=XX)";
+        return Err(ApiError::new(Kind::BadData, why));
+    }
+    run(ask, When::Range { start, end, step }, limit, out)
+}
+
+fn expression(ask: &Ask<'_>) -> Result<Expr, ApiError> {
+    let text = ask.params.get("query");
+    parse(text).map_err(|e| ApiError::expression("query", &e, text))
+}
+
+fn run(ask: &Ask<'_>, when: When, limit: usize, out: &mut String) -> Result<Notes, ApiError> {
+    let timeout = match ask.params.duration("timeout")? {
+        Some(ms) => PATIENCE.min(Duration::from_millis(ms.max(0) as u64)),
+        None => PATIENCE,
+    };
+    let mut options = Options::default();
+    if let Some(ms) = ask.params.duration("lookback_delta")? {
+        if ms <= 0 {
+            return Err(ApiError::parameter("lookback_delta", "it has to be longer than 0"));
+        }
+        options.lookback = ms;
+    }
+    let text = ask.params.get("query");
+    let expr = expression(ask)?;
+    let limits = Limits {
+        deadline: Some(ask.started + timeout),
+        cancel: Some(ask.cancel),
+        ..Limits::default()
+    };
+    let answer =
+        ask.api.files.with_source(|source| Ok(evaluate(source, &expr, when, &options, limits)?))?;
+    let mut notes = Notes {
+        warnings: answer.annotations.shown(Level::Warning, text, MOST_NOTES),
+        infos: answer.annotations.shown(Level::Info, text, MOST_NOTES),
+    };
+    if write_value(out, &answer.value, limit) {
+        notes.warnings.push("results truncated due to limit".to_owned());
+    }
+    if !ask.params.get("stats").is_empty() {
+        write_stats(out, ask, &answer);
+    }
+    out.push('}');
+    Ok(notes)
+}
+
+/// Appends `{"resultType":…,"result":…`; whether series were left out.
+fn write_value(out: &mut String, value: &Value, limit: usize) -> bool {
+    match value {
+        Value::Scalar(ms, value) => {
+            out.push_str(r#"{"resultType":"scalar","result":"#);
+            write_point(out, *ms, *value);
+            false
+        }
+        Value::String(ms, text) => {
+            out.push_str(r#"{"resultType":"string","result":["#);
+            write_seconds(out, *ms);
+            out.push(',');
+            write_text(out, text);
+            out.push(']');
+            false
+        }
+        Value::Vector(samples) => {
+            out.push_str(r#"{"resultType":"vector","result":"#);
+            write_list(out, samples.iter().take(limit), |out, sample| {
+                out.push_str(r#"{"metric":"#);
+                write_labels(out, &sample.labels);
+                out.push_str(r#","value":"#);
+                write_point(out, sample.time, sample.value);
+                out.push('}');
+            });
+            samples.len() > limit
+        }
+        Value::Matrix(matrix) => {
+            out.push_str(r#"{"resultType":"matrix","result":"#);
+            write_list(out, matrix.labels().take(limit).enumerate(), |out, (at, labels)| {
+                out.push_str(r#"{"metric":"#);
+                write_labels(out, labels);
+                out.push_str(r#","values":"#);
+                write_list(out, matrix.points(at), |out, (ms, value)| write_point(out, ms, value));
+                out.push('}');
+            });
+            matrix.len() > limit
+        }
+    }
+}
+
+fn write_stats(out: &mut String, ask: &Ask<'_>, answer: &Answer) {
+    let seconds = ask.started.elapsed().as_secs_f64();
+    let _ = write!(
+        out,
+        r#","stats":{{"timings":{{"evalTotalTime":{seconds},"resultSortTime":0,"queryPreparationTime":0,"innerEvalTime":{seconds},"execQueueTime":0,"execTotalTime":{seconds}}},"samples":{{"totalQueryableSamples":{},"peakSamples":{}}},"resolution":"raw","series":{}}}"#,
+        answer.stats.samples, answer.stats.cells, answer.stats.series
+    );
+}
+
+/// `query_exemplars`: there are none here, but the question has to be one.
+pub(super) fn exemplars(ask: &Ask<'_>, out: &mut String) -> Result<Notes, ApiError> {
+    expression(ask)?;
+    out.push_str("[]");
+    Ok(Notes::default())
+}
+
+/// `format_query`
+pub(super) fn format(ask: &Ask<'_>, out: &mut String) -> Result<Notes, ApiError> {
+    write_text(out, &pretty(&expression(ask)?));
+    Ok(Notes::default())
+}
+
+/// `parse_query`
+pub(super) fn tree(ask: &Ask<'_>, out: &mut String) -> Result<Notes, ApiError> {
+    write_tree(out, &expression(ask)?);
+    Ok(Notes::default())
+}
