@@ -3,6 +3,7 @@
 
 mod differential;
 mod limits;
+mod prometheus;
 mod script;
 
 use std::path::Path;
