@@ -60,8 +60,8 @@ fn every_example_works() {
     folder.ask(&["interval", "100ms"]).well();
     let rows = stored(&daemon, 8);
     for key in [
-        "sql/room_temperature gauge 21.5",
-        "sql/room_temperature{floor=\"1\"} gauge 21.5",
+        "/room_temperature gauge 21.5",
+        "/room_temperature{floor=\"1\"} gauge 21.5",
         "sql/backup_done_total counter 17",
         "push/room_temperature gauge 21.5",
         "influx/room_temperature{floor=\"1\"} gauge 21.5",
