@@ -54,7 +54,7 @@ fn beat(registry: &Registry, ts: i64, beat: i64) -> Batch {
         let series = Series::undescribed(Identity::local("fuzz", "synthetic_total", labels));
         (registry.intern(series), (beat * (i + 1)) as f64 / if i % 2 == 0 { 1.0 } else { 7.0 })
     };
-    Batch { source: Source::Collect, ts, samples: (0..6).map(sample).collect() }
+    Batch::of(Source::Collect, ts, (0..6).map(sample).collect())
 }
 
 fn whole() -> &'static Whole {
