@@ -197,10 +197,10 @@ pub fn bound(text: &str) -> Option<f64> {
 /// `a` to the power of `b` as Go computes it: the whole part of the exponent by squares of a number
 /// between one half and one, the rest by exp and ln. Libraries round otherwise.
 pub fn pow(a: f64, b: f64) -> f64 {
-    if b == 0.5 && a.is_finite() {
+    if b == 0.5 && a.is_finite() && a != 0.0 {
         return a.sqrt();
     }
-    if b == -0.5 && a.is_finite() {
+    if b == -0.5 && a.is_finite() && a != 0.0 {
         return 1.0 / a.sqrt();
     }
     let (mut whole, mut rest) = (b.abs().trunc(), b.abs().fract());
@@ -374,6 +374,8 @@ mod tests {
             assert_eq!(pow(a, b), power, "{a} ^ {b}");
         }
         assert!(pow(-8.0, 1.0 / 3.0).is_nan());
+        assert!(pow(-0.0, 0.5).is_sign_positive());
+        assert_eq!(pow(-0.0, -0.5), f64::INFINITY);
         for i in 1..40 {
             let (mine, theirs) = (pow(1.1, f64::from(i)), 1.1_f64.powi(i));
             assert!((mine / theirs - 1.0).abs() < 1e-14, "{i}: {mine} {theirs}");

@@ -277,8 +277,11 @@ fn vector(random: &mut Random, depth: u32) -> String {
         12 => format!("quantile {} (0.{}, {})", grouping(random), random.below(99), inner(random)),
         13 => {
             let f = random.pick(&["topk", "bottomk"]);
-            // Of equals those count that come first, and 2.42 shuffles what operators give.
-            let inner = if random.chance(50) { over(random, 0) } else { selector(random) };
+            // Which of equals is kept is another one since: values that are never equal.
+            let range = random.pick(RANGES);
+            let inner =
+                random.pick(&["bytes_total", "rate(bytes_total[R])", "delta(bytes_total[R])"]);
+            let inner = inner.replace('R', range);
             format!("{f} {} ({}, {inner})", grouping(random), 1 + random.below(4))
         }
         14 => {
@@ -403,6 +406,12 @@ fn question(random: &mut Random) -> Question {
     }
 }
 
+/// Whether Prometheus 3 answers otherwise than 2.42: the windows of a subquery in a subquery end on
+/// its steps; sums of squares with infinities among them.
+fn differs_since(text: &str) -> bool {
+    text.matches(")[").count() > 1 || text.contains("odd") && text.contains("std")
+}
+
 /// Whether two vectors are compared, so that what does not hold is left out.
 fn filters(text: &str) -> bool {
     ["== on", "> on", "== ignoring", "> ignoring"].iter().any(|op| text.contains(op))
@@ -465,6 +474,9 @@ fn answers_are_those_of_prometheus() {
     let (mut compared, mut empty, mut failed, mut wrong) = (0, 0, 0, Vec::new());
     for _ in 0..count.unwrap_or(SHORT) {
         let question = question(&mut random);
+        if differs_since(&question.text) {
+            continue;
+        }
         let start = (BEGIN + 3600 + 10 * random.below(1400) as i64 + 7) * 1000;
         let when = if random.chance(50) {
             When::Instant(start)
