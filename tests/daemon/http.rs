@@ -98,8 +98,12 @@ fn health_and_status_are_what_they_say() {
 fn the_metrics_page_is_clean() {
     let folder = Folder::new();
     let daemon = folder.start(FAST);
-    let page = daemon.http("GET", "/metrics").body;
-    assert!(page.contains("\nmemory ") && page.contains("\nplimsoll_commits_total "), "{page}");
+    // Its own figures come with the first reading after the first commit.
+    let page = eventually("all kinds of series", PATIENCE, || {
+        let page = daemon.http("GET", "/metrics").body;
+        let all = page.contains("\nmemory ") && page.contains("\nplimsoll_commits_total ");
+        if all { Ok(page) } else { Err(page) }
+    });
     let mut promtool = std::process::Command::new("promtool")
         .args(["check", "metrics"])
         .stdin(std::process::Stdio::piped())
