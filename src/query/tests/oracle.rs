@@ -8,7 +8,9 @@ use crate::query::ast::Expr;
 use crate::query::parse;
 
 fn compare(text: &str) -> Result<(), TestCaseError> {
-    match (parse(text), theirs::parse(text)) {
+    // A duration that is too long for it makes it panic: then it has no opinion.
+    let Ok(theirs) = std::panic::catch_unwind(|| theirs::parse(text)) else { return Ok(()) };
+    match (parse(text), theirs) {
         (Ok(ours), Ok(theirs)) => {
             // They print a duration as its seconds.
             let ours = without_durations(ours);
