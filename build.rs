@@ -1,10 +1,11 @@
-//! Lays the functions of SQLite that every beat needs side by side.
+//! Lays the functions that every beat needs side by side.
 //!
 //! At rest most of plimsoll's memory is mapped program text, and the kernel maps it in windows of
-//! 64 kB: of SQLite's 1.1 MB every window holds something that a commit needs, although all of it
-//! together is 0.3 MB. The list was made by `ci/bench/hot.py`; only SQLite's functions are on it,
-//! because a Rust function's name changes with the compiler. Only some linkers can do it (lld,
-//! which is Rust's own on x86-64), so it is tried on an empty program first.
+//! 64 kB or more: nearly every window holds something that a beat needs, although all of it together
+//! is 0.5 MB. `ci/bench/hot.py` makes the list. A Rust function's name holds a hash of the compiler
+//! and of its crate's version, not of the folder it was built in: with another compiler its line is
+//! not found and does nothing. Only some linkers can do this (lld, which is Rust's own on x86-64), so
+//! it is tried on an empty program first.
 #![allow(clippy::expect_used, reason = "a build that cannot go on stops here")]
 
 use std::path::Path;
@@ -31,7 +32,7 @@ fn main() {
     }
 }
 
-/// Functions that this SQLite does not have are no mistake.
+/// Functions that are not there are no mistake.
 const NO_WARNING: &str = "-Wl,--no-warn-symbol-ordering";
 
 /// Whether an empty program can be linked with these arguments, as this one will be.

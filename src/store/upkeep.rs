@@ -48,6 +48,12 @@ impl Store {
             return self.move_on(budget);
         }
         let start = Instant::now();
+        // First of all, as all else makes the file larger before it makes it smaller: a process that
+        // is stopped again and again must not grow it without end.
+        if !self.log_is_full()? {
+            let Upkeep { pruner, limits, .. } = &mut self.upkeep;
+            self.upkeep.worked |= pruner.by_size(&self.conn, limits)?;
+        }
         while self.step(now, false)? {
             self.upkeep.worked = true;
             if start.elapsed() >= budget {

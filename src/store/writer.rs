@@ -302,12 +302,14 @@ fn upkeep(store: &mut Store, s: &WriterSettings) -> Result<bool, Unusable> {
                 s.board.ok(UPKEEP_SUBJECT);
                 return Ok(more);
             }
+            // If the lock is held for long, the next commit says so.
+            Err(e) if is_busy(&e) => return Ok(true),
             Err(e) => {
                 if repair::is_damage(&e) {
                     store.damaged(format!("{}: {e}", store.path().display()));
                 }
                 s.board.fail(UPKEEP_SUBJECT, explain(&e, store.path()));
-                return if is_busy(&e) { Ok(true) } else { Err(Unusable) };
+                return Err(Unusable);
             }
         }
     }
