@@ -4,7 +4,9 @@ ext4 and its journal), at the defaults: 10 s, all collectors.
 
 Usage: ci/bench/wear.py [MINUTES [DAYS [BINARY]]]    (default 10, 4, target/release/plimsoll)
 
-Two parts, both on such a disk, in a mount namespace of their own (needs root):
+Three parts, each on such a disk, in a mount namespace of their own (needs root):
+0. The floor: floor.c, which commits three rows each second; a day of one such commit in 10 s. And
+   4 kB appended to a file and synced, without a database.
 1. The daemon for MINUTES: sectors, and beside them what strace saw it write, and what the journal
    of ext4 says of itself (/proc/fs/jbd2). Ten minutes hold no seal.
 2. DAYS simulated beat by beat (`cargo bench --bench wear`, the store alone, 220 series), with all
@@ -67,6 +69,28 @@ def traced(path):
         elif re.search(r"\b(?:fdatasync|fsync)\(", line):
             syncs += 1
     return bytes_of, syncs
+
+
+def floor(work, seconds=120):
+    """Bytes a durable commit costs at the least, as MB a day of one in ten seconds."""
+    disk, program = Disk(work, "floor"), os.path.join(work, "floor.bin")
+    subprocess.run(["gcc", "-O2", "-o", program, os.path.join(ROOT, "ci/bench/floor.c"), "-lsqlite3"],
+                   check=True)
+    before = disk.written()[0]
+    subprocess.run([program, os.path.join(disk.point, "m.sqlite"), str(seconds)], check=True)
+    disk.sync()
+    between = disk.written()[0]
+    with open(os.path.join(disk.point, "log"), "wb") as f:
+        for _ in range(seconds):
+            f.write(bytes(4096))
+            f.flush()
+            os.fdatasync(f.fileno())
+    disk.sync()
+    after = disk.written()[0]
+    per_day = DAY / 10 / seconds / 1e6
+    print(f"floor, three rows into SQLite    {(between - before) * per_day:7.1f} MB a day")
+    print(f"floor, 4 kB appended and synced  {(after - between) * per_day:7.1f} MB a day", flush=True)
+    disk.close()
 
 
 def daemon(work, minutes, binary):
@@ -151,12 +175,13 @@ def main():
                              os.path.join(ROOT, "target/release/plimsoll"))
     work = tempfile.mkdtemp(prefix="plimsoll-wear-")
     try:
+        floor(work)
         if minutes > 0:
             daemon(work, minutes, binary)
         if count > 0:
             days(work, count)
     finally:
-        for name in ("daemon", "days"):
+        for name in ("floor", "daemon", "days"):
             point = os.path.join(work, name)
             if os.path.ismount(point):
                 subprocess.run(["umount", "--lazy", point], check=False)

@@ -207,4 +207,23 @@ mod tests {
             assert_eq!(finding.wrong, Vec::<String>::new(), "{}", finding.check);
         }
     }
+
+    #[test]
+    fn an_import_into_a_file_of_its_own_is_rolled_up() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("m.sqlite");
+        let mut store = Store::open(&path, "here", Arc::default()).expect("opens");
+        let mut import = store.begin_import();
+        import.many = 1;
+        import.put((0..2_880).map(|i| ("k", START + i * 60_000, i as f64))).expect("taken");
+        import.finish().expect("written");
+        let now = Times { wall: START + 60 * HOUR, boot: 60 * HOUR };
+        while store.upkeep(now, Duration::from_secs(1)).expect("upkeep") {}
+        let hours: i64 = store
+            .conn
+            .query_row("SELECT sum(count) FROM rollup_1h", [], |r| r.get(0))
+            .expect("a number");
+        // All but what lies in the last six hours begun.
+        assert!((2_880 - 360..=2_880).contains(&hours), "{hours}");
+    }
 }

@@ -47,13 +47,24 @@ pub(super) struct Sealing {
 }
 
 /// Whether a seal is due at `now` (ms since 1970 UTC).
-pub(super) fn due(conn: &Connection, head: &Head, now: i64) -> Result<bool, SqlError> {
-    let Some(waiting) = head.waiting(now, LONGEST) else { return late_waits(conn) };
+pub(super) fn due(conn: &Connection, head: &Head, sealed: i64, now: i64) -> Result<bool, SqlError> {
+    let Some(waiting) = head.waiting(now, LONGEST) else {
+        return Ok(late_waits(conn)? || imported_until(conn, now)?.is_some_and(|u| u > sealed));
+    };
     Ok(waiting.oldest < now - OLDEST_MS || waiting.samples > enough(head))
 }
 
 fn enough(head: &Head) -> usize {
     (head.groups() as usize * GROUP as usize * ENOUGH_EACH).clamp(ENOUGH_ROWS, MOST_ROWS)
+}
+
+/// How far blocks reach that an import brought, an hour ago at the latest: where nothing waits to be
+/// sealed before that, it counts as sealed, and is rolled up.
+fn imported_until(conn: &Connection, now: i64) -> Result<Option<i64>, SqlError> {
+    let newest: Option<i64> = conn
+        .prepare_cached("SELECT max(end) FROM blocks WHERE resolution = 0 AND level >= 0")?
+        .query_row([], |r| r.get(0))?;
+    Ok(newest.map(|newest| newest.min(now - HOUR_MS)))
 }
 
 /// Late rows wait for company, or for the next seal.
@@ -81,9 +92,12 @@ impl Sealing {
             }
             None => {
                 let late = "SELECT EXISTS (SELECT 1 FROM late)";
-                if !conn.prepare_cached(late)?.query_row([], |r| r.get(0))? {
+                let late: bool = conn.prepare_cached(late)?.query_row([], |r| r.get(0))?;
+                let ahead = imported_until(conn, now)?.filter(|until| *until > sealed);
+                if !late && ahead.is_none() {
                     return Ok(None);
                 }
+                sealing.until = ahead.unwrap_or(sealed);
             }
         }
         Ok(Some(sealing))

@@ -140,7 +140,7 @@ impl Store {
         }
         let Self { conn, upkeep, sealed_until, head, .. } = self;
         let Upkeep { scratch, pruner, limits, groups, pruned_at, sealing, .. } = upkeep;
-        if sealing.is_none() && (all || seal::due(conn, head, now.wall)?) {
+        if sealing.is_none() && (all || seal::due(conn, head, *sealed_until, now.wall)?) {
             *sealing = Sealing::begin(conn, head, *sealed_until, now.wall)?;
         }
         if let Some(job) = sealing {
