@@ -73,7 +73,7 @@ def plimsoll(program, work, series):
     """Imports and compacts; returns the database and what `compact --json` says of it."""
     config, db, csv = (os.path.join(work, name) for name in ("plimsoll.toml", "metrics.sqlite", "p.csv"))
     with open(config, "w") as f:
-        f.write('[store]\nraw = "100y"\nplain_rows = "1MB"\nmax_size = "10GiB"\n')
+        f.write('[store]\nraw = "100y"\nfive_minutes = "100y"\nplain_rows = "1MB"\nmax_size = "10GiB"\n')
     write_csv(csv, series)
     base = [program, "--config", config, "--db", db]
     subprocess.run(base + ["import", csv], check=True, stdout=subprocess.DEVNULL)

@@ -169,7 +169,16 @@ impl Reader {
             .query_map(params![series_id.div_euclid(GROUP), from - STRETCH_MS, to], |r| r.get(0))?
             .collect::<Result<_, _>>()?;
         let rolled = state::get(&tx, state::ROLLED_UNTIL)?.unwrap_or(i64::MIN).clamp(from, to);
-        let mut at = from;
+        // Samples may be kept for longer than rollups.
+        let oldest: Option<i64> = tx
+            .prepare_cached(
+                "SELECT min(start) FROM blocks WHERE resolution = ?1 AND grp = ?2 AND level >= 0",
+            )?
+            .query_row([FIVE_MINUTES_MS, series_id.div_euclid(GROUP)], |r| r.get(0))?;
+        let mut at = oldest.unwrap_or(rolled).clamp(from, rolled);
+        if from < at {
+            raw(from, at, &mut buckets)?;
+        }
         for stretch in dirty.into_iter().chain([rolled]) {
             let end = stretch.clamp(at, rolled);
             if at < end {
