@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
 use super::dictionary::Dictionary;
@@ -18,6 +19,8 @@ use crate::model::{Clock, Registry, SystemClock};
 
 /// Older ones can corrupt a database when the write-ahead log is reset while it is read.
 const OLDEST_SQLITE: i32 = 3_051_003;
+
+const NO_CHECKPOINT_ON_CLOSE: DbConfig = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
 
 /// How long a commit waits for a foreign writer before its samples go back to the queue.
 const BUSY: Duration = Duration::from_millis(250);
@@ -167,6 +170,7 @@ impl Store {
         seal::drop_unfinished(&conn).map_err(fail)?;
         self.sealed_until = sealed_until(&conn).map_err(fail)?;
         self.head.load(&conn).map_err(fail)?;
+        conn.set_db_config(NO_CHECKPOINT_ON_CLOSE, false).map_err(fail)?;
         self.conn = conn;
         self.salvage = salvage;
         self.aside = None;
@@ -194,8 +198,7 @@ impl Store {
         let nowhere =
             Connection::open_in_memory().map_err(|e| OpenError::from_sqlite(&self.path, e))?;
         let old = std::mem::replace(&mut self.conn, nowhere);
-        let _unused =
-            old.set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+        let _unused = old.set_db_config(NO_CHECKPOINT_ON_CLOSE, true);
         self.dictionary.forget();
         drop(old);
         self.file = None;
@@ -316,6 +319,9 @@ fn connect(path: &Path, system: &str) -> Result<Connection, OpenError> {
             hint: "run this as its owner, or give another file: --db FILE",
         });
     }
+    // Whatever turns out to be damaged is set aside as it was found: until all of it has been looked
+    // at, what is written stays in the log.
+    conn.set_db_config(NO_CHECKPOINT_ON_CLOSE, true).map_err(fail)?;
     conn.busy_timeout(BUSY).map_err(fail)?;
     let fresh = check_ours(&conn, path)?;
     if fresh {
