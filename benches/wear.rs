@@ -14,9 +14,8 @@ use plimsoll::model::{Identity, Labels, Registry, Series};
 use plimsoll::pipeline::{Batch, Source};
 use plimsoll::store::{Store, Times, sizes};
 
-/// As the writer has it: upkeep is looked for so often, checkpoints come past this size.
+/// As the writer has it: upkeep is looked for so often.
 const UPKEEP_MS: i64 = 30_000;
-const CHECKPOINT_BYTES: u64 = 2 << 20;
 
 /// Half of a machine's series stand still, a quarter only grow, a quarter wander with two decimals.
 fn next(i: usize, value: f64, dice: &mut u64) -> f64 {
@@ -49,9 +48,7 @@ fn main() {
     let mut dice = 0x9E37_79B9_7F4A_7C15;
     let mut store = Store::open(&path, "bench", registry).unwrap();
     let checkpoint = |store: &Store| {
-        if sizes(&path)[1].1 > CHECKPOINT_BYTES {
-            store.checkpoint().unwrap();
-        }
+        store.checkpoint().unwrap();
     };
     let start_ms = 1_700_000_000_000;
     let mut looked = 0;

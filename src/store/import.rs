@@ -4,11 +4,9 @@
 use rusqlite::Connection;
 
 use super::head::Sample;
-use super::open::wal_size;
 use super::rollup::{self, STRETCH_MS};
 use super::seal::{LATE, Packed, insert, pack};
 use super::write::Inserter;
-use super::writer::CHECKPOINT_BYTES;
 use super::{SqlError, Store, state};
 
 /// Where series come from that an import brought and nobody knew before.
@@ -96,7 +94,7 @@ impl Import<'_> {
         } else {
             for rows in self.waiting.chunks(ROWS) {
                 self.store.insert_rows(rows)?;
-                self.checkpoint()?;
+                self.store.checkpoint()?;
             }
         }
         Ok(self.refused)
@@ -118,15 +116,7 @@ impl Import<'_> {
         }
         tx.commit()?;
         upkeep.groups = None;
-        self.checkpoint()
-    }
-
-    fn checkpoint(&self) -> Result<(), SqlError> {
-        if wal_size(self.store.path()) > CHECKPOINT_BYTES {
-            self.store.checkpoint()
-        } else {
-            Ok(())
-        }
+        self.store.checkpoint()
     }
 }
 

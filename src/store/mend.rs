@@ -8,7 +8,6 @@ use super::block::{Column, GROUP, decode};
 use super::chunk::Scratch;
 use super::doctor::{LOST_LATE, hurt_blocks, integrity, numbers_wrong, wrong_rollups};
 use super::seal::{Packed, insert_as};
-use super::writer::CHECKPOINT_BYTES;
 use super::{OpenError, SqlError, Store, Times, rollup, series, state};
 
 impl Store {
@@ -37,17 +36,9 @@ impl Store {
             if !more.map_err(|e| OpenError::from_sqlite(self.path(), e))? {
                 return Err(OpenError::Full { path: self.path().to_owned() });
             }
-            self.empty_log().map_err(|e| OpenError::from_sqlite(self.path(), e))?;
+            self.checkpoint().map_err(|e| OpenError::from_sqlite(self.path(), e))?;
         }
         Ok(())
-    }
-
-    fn empty_log(&self) -> Result<(), SqlError> {
-        if super::open::wal_size(self.path()) > CHECKPOINT_BYTES {
-            self.checkpoint()
-        } else {
-            Ok(())
-        }
     }
 
     fn mend_rows(&mut self, now: Times) -> Result<(), SqlError> {
@@ -69,7 +60,7 @@ impl Store {
         })?;
         for id in hurt {
             mend_block(conn, id, &mut scratch)?;
-            self.empty_log()?;
+            self.checkpoint()?;
         }
         conn.execute(&format!("DELETE {LOST_LATE}"), [])?;
         for table in ["samples", "rollup_1h"] {
@@ -86,7 +77,7 @@ impl Store {
             rollup::mark(conn, start, group)?;
         }
         while rollup::roll_one(conn, &mut scratch)? {
-            self.empty_log()?;
+            self.checkpoint()?;
         }
         Ok(())
     }

@@ -3,6 +3,8 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use rusqlite::config::DbConfig;
@@ -22,6 +24,9 @@ const OLDEST_SQLITE: i32 = 3_051_003;
 
 const NO_CHECKPOINT_ON_CLOSE: DbConfig = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
 
+/// Pages in the write-ahead log at which they are moved into the file: 2 MB.
+const CHECKPOINT_PAGES: u32 = 512;
+
 /// How long a commit waits for a foreign writer before its samples go back to the queue.
 const BUSY: Duration = Duration::from_millis(250);
 
@@ -40,6 +45,8 @@ pub struct Store {
     pub(super) upkeep: Upkeep,
     pub(super) sealed_until: i64,
     pub(super) head: Arc<Head>,
+    /// Pages in the write-ahead log that are still to be moved; its length only says what it once held.
+    log_pages: Arc<AtomicU32>,
     /// Of the present transaction, for the head.
     pub(super) fresh: Vec<Sample>,
     system: String,
@@ -93,6 +100,7 @@ impl Store {
             upkeep: Upkeep::default(),
             sealed_until: i64::MIN,
             head: Arc::default(),
+            log_pages: Arc::default(),
             fresh: Vec::new(),
             conn: nowhere,
             aside,
@@ -154,7 +162,7 @@ impl Store {
 
     fn attempt(&mut self) -> Result<(), OpenError> {
         let unclean = wal_size(&self.path) > 0;
-        let conn = connect(&self.path, &self.system)?;
+        let conn = connect(&self.path, &self.system, &self.log_pages)?;
         if unclean {
             look_at_newest(&conn, &self.path)?;
         }
@@ -232,9 +240,19 @@ impl Store {
         self.salvage.as_ref().map(Salvage::salvaged)
     }
 
-    /// Moves the write-ahead log into the database file without waiting for readers.
+    /// Moves the write-ahead log into the database file, without waiting for readers, if enough
+    /// has come together. While a reader is in the way that is tried at every call.
     pub fn checkpoint(&self) -> Result<(), SqlError> {
-        self.conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
+        if self.log_pages.load(Relaxed) < CHECKPOINT_PAGES {
+            return Ok(());
+        }
+        let (in_log, moved): (i64, i64) = self
+            .conn
+            .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |r| Ok((r.get(1)?, r.get(2)?)))?;
+        if moved == in_log {
+            self.log_pages.store(0, Relaxed);
+        }
+        Ok(())
     }
 }
 
@@ -305,7 +323,11 @@ fn refuse_strangers(path: &Path) -> Result<(), OpenError> {
     }
 }
 
-fn connect(path: &Path, system: &str) -> Result<Connection, OpenError> {
+fn connect(
+    path: &Path,
+    system: &str,
+    log_pages: &Arc<AtomicU32>,
+) -> Result<Connection, OpenError> {
     let fail = |e| OpenError::from_sqlite(path, e);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_CREATE
@@ -329,18 +351,24 @@ fn connect(path: &Path, system: &str) -> Result<Connection, OpenError> {
         conn.pragma_update(None, "auto_vacuum", "INCREMENTAL").map_err(fail)?;
     }
     // FULL: a power cut loses at most what was not committed. The checkpoint is the writer's own
-    // decision (wal_autocheckpoint 0), so that no beat pays for it unasked. The size limit lies below
-    // the size at which the writer does it: a log that stayed as large as it once was would have it
-    // done at every commit.
+    // decision (wal_autocheckpoint 0), so that no beat pays for it unasked. The log keeps the length
+    // that it usually reaches: each commit that makes a file longer writes to the file system's
+    // journal too.
     conn.execute_batch(
         "PRAGMA journal_mode = WAL;
          PRAGMA synchronous = FULL;
          PRAGMA wal_autocheckpoint = 0;
-         PRAGMA journal_size_limit = 1048576;
+         PRAGMA journal_size_limit = 3145728;
          PRAGMA cache_size = -256;
          PRAGMA temp_store = MEMORY;",
     )
     .map_err(fail)?;
+    let log_pages = Arc::clone(log_pages);
+    let note = move |_: &mut rusqlite::hooks::Wal, pages| {
+        log_pages.store(u32::try_from(pages).unwrap_or(0), Relaxed);
+        Ok(())
+    };
+    conn.wal_hook(Some(note)).map_err(fail)?;
     migrate(&mut conn, path, &SCHEMA)?;
     name_system(&conn, system).map_err(fail)?;
     Ok(conn)

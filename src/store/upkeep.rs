@@ -111,9 +111,7 @@ impl Store {
         let start = Instant::now();
         self.upkeep.worked = true;
         while start.elapsed() < budget {
-            if wal_size(self.path()) > super::writer::CHECKPOINT_BYTES {
-                self.checkpoint()?;
-            }
+            self.checkpoint()?;
             if self.salvage.is_some() {
                 if !self.move_on(budget)? {
                     let why = "salvage waits for room on the disk";

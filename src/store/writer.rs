@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::open::wal_size;
 use super::{Limits, OpenError, Store, Times, repair};
 use crate::model::Clock;
 use crate::pipeline::{Batch, Board, Counters, Queue, Reason, Source};
@@ -29,8 +28,6 @@ const UPKEEP_EVERY: Duration = Duration::from_secs(30);
 const UPKEEP_ROWS: u64 = 8_192;
 /// At most one commit a second; a beat that comes a little early is not made to wait.
 const SPACING: Duration = Duration::from_millis(900);
-/// The write-ahead log is moved into the file past this size.
-pub(super) const CHECKPOINT_BYTES: u64 = 2 << 20;
 /// Distance between attempts while commits fail; also the bound on how late writing resumes.
 const RETRY: Duration = Duration::from_secs(2);
 
@@ -326,11 +323,9 @@ fn reopen(store: &mut Store, s: &WriterSettings) -> bool {
 }
 
 fn checkpoint(store: &Store, s: &WriterSettings) {
-    if wal_size(store.path()) > CHECKPOINT_BYTES {
-        match store.checkpoint() {
-            Ok(()) => s.board.ok(LOG),
-            Err(e) => s.board.fail(LOG, explain(&e, store.path())),
-        }
+    match store.checkpoint() {
+        Ok(()) => s.board.ok(LOG),
+        Err(e) => s.board.fail(LOG, explain(&e, store.path())),
     }
 }
 

@@ -245,3 +245,18 @@ fn the_files_stay_within_their_bound_also_beside_a_reader() {
     let newest = rig.ask("SELECT count(*) FROM metrics");
     assert!(matches!(newest[0][0], Cell::Integer(n) if n > 1000), "{newest:?}");
 }
+
+#[test]
+fn the_log_keeps_a_length_that_commits_no_longer_change() {
+    let mut rig = rig(&names(100), Limits::default());
+    let mut lengths = Vec::new();
+    for beat in 0..1_500 {
+        rig.write(START + beat * 10_000, |i| (i as i64 * beat) as f64);
+        rig.store.checkpoint().expect("checkpoint");
+        lengths.push(sizes(&rig.path)[1].1);
+    }
+    // A file system writes to its journal for each commit that makes a file longer.
+    let settled = &lengths[750..];
+    assert!(settled.iter().all(|length| *length == settled[0]), "{settled:?}");
+    assert!((2 << 20..3 << 20).contains(&settled[0]), "{}", settled[0]);
+}
