@@ -246,9 +246,9 @@ impl Store {
         if self.log_pages.load(Relaxed) < CHECKPOINT_PAGES {
             return Ok(());
         }
-        let (in_log, moved): (i64, i64) = self
-            .conn
-            .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |r| Ok((r.get(1)?, r.get(2)?)))?;
+        let (in_log, moved): (i64, i64) =
+            self.conn
+                .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |r| Ok((r.get(1)?, r.get(2)?)))?;
         if moved == in_log {
             self.log_pages.store(0, Relaxed);
         }
@@ -323,11 +323,7 @@ fn refuse_strangers(path: &Path) -> Result<(), OpenError> {
     }
 }
 
-fn connect(
-    path: &Path,
-    system: &str,
-    log_pages: &Arc<AtomicU32>,
-) -> Result<Connection, OpenError> {
+fn connect(path: &Path, system: &str, log_pages: &Arc<AtomicU32>) -> Result<Connection, OpenError> {
     let fail = |e| OpenError::from_sqlite(path, e);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_CREATE

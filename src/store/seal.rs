@@ -42,8 +42,9 @@ const STEP: Duration = Duration::from_millis(20);
 pub(super) struct Sealing {
     /// Everything up to this time is taken.
     pub(super) until: i64,
-    next: i64,
-    groups: i64,
+    groups: Vec<i64>,
+    /// How many of them are done.
+    next: usize,
 }
 
 /// Whether a seal is due at `now` (ms since 1970 UTC).
@@ -55,7 +56,7 @@ pub(super) fn due(conn: &Connection, head: &Head, sealed: i64, now: i64) -> Resu
 }
 
 fn enough(head: &Head) -> usize {
-    (head.groups() as usize * GROUP as usize * ENOUGH_EACH).clamp(ENOUGH_ROWS, MOST_ROWS)
+    (head.series() * ENOUGH_EACH).clamp(ENOUGH_ROWS, MOST_ROWS)
 }
 
 /// How far blocks reach that an import brought, an hour ago at the latest: where nothing waits to be
@@ -84,7 +85,7 @@ impl Sealing {
         sealed: i64,
         now: i64,
     ) -> Result<Option<Self>, SqlError> {
-        let mut sealing = Self { until: sealed, next: 0, groups: 0 };
+        let mut sealing = Self { until: sealed, groups: Vec::new(), next: 0 };
         match head.waiting(now, LONGEST) {
             Some(w) => {
                 sealing.groups = head.groups();
@@ -112,11 +113,13 @@ impl Sealing {
     ) -> Result<bool, SqlError> {
         let start = Instant::now();
         let (mut blocks, mut next) = (Vec::new(), self.next);
-        while next < self.groups && (next == self.next || start.elapsed() < STEP) {
-            blocks.extend(Packed::new(&head.group(next, self.until), scratch));
+        while let Some(group) = self.groups.get(next)
+            && (next == self.next || start.elapsed() < STEP)
+        {
+            blocks.extend(Packed::new(&head.group(*group, self.until), scratch));
             next += 1;
         }
-        if next < self.groups {
+        if next < self.groups.len() {
             let tx = conn.unchecked_transaction()?;
             insert_all(&tx, 0, &blocks)?;
             state::set(&tx, state::SEALING, self.until)?;

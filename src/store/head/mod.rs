@@ -6,6 +6,7 @@ mod tail;
 
 use std::sync::RwLock;
 
+use hashbrown::HashMap;
 use rusqlite::Connection;
 
 use self::tail::Tail;
@@ -25,8 +26,9 @@ pub struct Head(RwLock<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    /// By the series' row.
-    tails: Vec<Tail>,
+    /// By group, as blocks have them. Not one list by the series' row: a flipped bit in the file
+    /// makes a row of a thousand billion.
+    groups: HashMap<i64, [Tail; GROUP as usize], foldhash::fast::RandomState>,
     samples: usize,
     /// Newer samples than this are not held.
     covers: i64,
@@ -34,7 +36,7 @@ struct Inner {
 
 impl Default for Inner {
     fn default() -> Self {
-        Self { tails: Vec::new(), samples: 0, covers: i64::MAX }
+        Self { groups: HashMap::default(), samples: 0, covers: i64::MAX }
     }
 }
 
@@ -99,7 +101,7 @@ impl Head {
         if inner.samples > MOST && inner.covers == i64::MAX {
             // What comes from now on is left to the rows until some of this is sealed.
             inner.covers =
-                inner.tails.iter().filter(|t| !t.is_empty()).map(Tail::max).max().unwrap_or(0);
+                inner.tails().filter(|t| !t.is_empty()).map(Tail::max).max().unwrap_or(0);
         }
     }
 
@@ -111,8 +113,8 @@ impl Head {
     /// Forgets what has been sealed.
     pub(super) fn forget(&self, until: i64) {
         let mut inner = self.inner_mut();
-        inner.tails.iter_mut().for_each(|t| t.forget(until));
-        inner.samples = inner.tails.iter().map(Tail::len).sum();
+        inner.groups.values_mut().flatten().for_each(|t| t.forget(until));
+        inner.samples = inner.tails().map(Tail::len).sum();
     }
 
     /// Appends to each column the samples of its series from `from` to `to` inclusive. Newer ones
@@ -120,8 +122,8 @@ impl Head {
     pub(super) fn read(&self, from: i64, to: i64, columns: &mut [Column]) -> i64 {
         let inner = self.inner();
         for column in columns {
-            if let Some(tail) = usize::try_from(column.series).ok().and_then(|i| inner.tails.get(i))
-            {
+            if let Some(group) = inner.groups.get(&column.series.div_euclid(GROUP)) {
+                let tail = &group[column.series.rem_euclid(GROUP) as usize];
                 tail.read(from, to, &mut column.ts, &mut column.values);
             }
         }
@@ -135,7 +137,7 @@ impl Head {
         let mut found = Waiting { samples: 0, oldest: i64::MAX, until: i64::MIN, all: true };
         let mut bound = inner.covers.min(now);
         let mut late_ones = Column::default();
-        for tail in inner.tails.iter().filter(|t| !t.is_empty() && t.min() <= now) {
+        for tail in inner.tails().filter(|t| !t.is_empty() && t.min() <= now) {
             found.oldest = found.oldest.min(tail.min());
             if tail.max() <= now && tail.len() <= longest {
                 found.samples += tail.len();
@@ -156,9 +158,16 @@ impl Head {
         (found.samples > 0).then_some(found)
     }
 
-    /// Groups of series that may have samples.
-    pub(super) fn groups(&self) -> i64 {
-        (self.inner().tails.len() as i64 + GROUP - 1).div_euclid(GROUP)
+    /// Groups of series that may have samples, in their order.
+    pub(super) fn groups(&self) -> Vec<i64> {
+        let mut groups: Vec<i64> = self.inner().groups.keys().copied().collect();
+        groups.sort_unstable();
+        groups
+    }
+
+    /// How many series there may be in them.
+    pub(super) fn series(&self) -> usize {
+        self.inner().groups.len() * GROUP as usize
     }
 
     /// The samples of one group up to `until`, ready to be sealed.
@@ -174,11 +183,12 @@ impl Head {
 
 impl Inner {
     fn push(&mut self, (series, ts, value): Sample) {
-        let Ok(at) = usize::try_from(series) else { return };
-        if at >= self.tails.len() {
-            self.tails.resize_with(at + 1, Tail::default);
-        }
-        self.tails[at].push(ts, value);
+        let group = self.groups.entry(series.div_euclid(GROUP)).or_default();
+        group[series.rem_euclid(GROUP) as usize].push(ts, value);
         self.samples += 1;
+    }
+
+    fn tails(&self) -> impl Iterator<Item = &Tail> {
+        self.groups.values().flatten()
     }
 }

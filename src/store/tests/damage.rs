@@ -486,3 +486,37 @@ fn a_file_that_took_the_place_of_the_damaged_one_is_left_alone() {
     assert!(!repair::aside_path(&path, stamp).exists());
     assert_eq!(Contents::of(&path), *was);
 }
+
+#[test]
+fn a_flipped_bit_in_the_number_of_a_series_takes_no_memory() {
+    let dir = folder();
+    let path = dir.path().join("m.sqlite");
+    let mut store = open(&path).expect("opens");
+    store.import([("a", START, 1.0), ("b", START, 2.0)].into_iter()).expect("imports");
+    drop(store);
+    let conn = rusqlite::Connection::open(&path).expect("opens");
+    conn.execute_batch(&format!(
+        "UPDATE samples SET series_id = series_id + (1 << 46) WHERE value = 2.0;
+         INSERT INTO samples VALUES ({}, -(1 << 46), 3.0);
+         UPDATE series_dict SET id = id + (1 << 45) WHERE key = 'b';",
+        START + 1
+    ))
+    .expect("damaged");
+    drop(conn);
+    let mut store = open(&path).expect("opens");
+    // A new series comes after the one with the largest number.
+    store.import([("c", START + 2, 4.0), ("a", START + 2, 5.0)].into_iter()).expect("imports");
+    store.compact(NOW).expect("compacts");
+    let head = store.head();
+    let reader = Reader::open(&path).expect("opens").with_head(head);
+    let of = |key: &str| {
+        let series = reader.series().expect("lists").into_iter().find(|s| s.key == key);
+        let series = series.expect("known").id;
+        let mut column = [crate::store::block::Column { series, ..Default::default() }];
+        reader.columns(START, START + 10, &mut column).expect("reads");
+        let [column] = column;
+        (column.ts, column.values)
+    };
+    assert_eq!(of("a"), (vec![START, START + 2], vec![1.0, 5.0]));
+    assert_eq!(of("c"), (vec![START + 2], vec![4.0]));
+}
