@@ -52,6 +52,7 @@ fn main() {
         queue: Arc::new(Queue::new(1_000, 1_000_000, Arc::default())),
         latest: Arc::default(),
         counters: Arc::default(),
+        allowed: Arc::default(),
         tally: Arc::default(),
         clock: clock.clone(),
     };

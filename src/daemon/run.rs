@@ -60,7 +60,6 @@ struct Daemon {
     secure: bool,
     listening: Option<std::net::SocketAddr>,
     graphite: Vec<String>,
-    names: Arc<Names>,
 }
 
 /// Collects until SIGINT or SIGTERM. An error here is one of starting, or of a last commit that did
@@ -89,6 +88,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         registry,
         queue,
         intake: Arc::new(intake),
+        names,
         latest: Arc::default(),
         board: Arc::new(Board::new(Arc::clone(&clock))),
         counters,
@@ -98,7 +98,8 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     let ended = Arc::new(Notify::new());
     let orders = Arc::new(Orders::default());
     orders.keep(config.limits);
-    let (store, full) = Store::open_or_wait(&database, &system, Arc::clone(&shared.registry))?;
+    let (mut store, full) = Store::open_or_wait(&database, &system, Arc::clone(&shared.registry))?;
+    store.share_names(Arc::clone(&shared.names));
     let newest = store.newest_ts();
     let head = store.head();
     let (watch, receiver) = statsd::open(&config.statsd, &shared, &store);
@@ -155,7 +156,6 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         secure: false,
         listening: None,
         graphite,
-        names,
     }));
 
     let _unused = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
@@ -518,7 +518,7 @@ impl Daemon {
             hosts.set(new.http.hosts.clone());
         }
         self.orders.keep(new.limits);
-        self.names.set_most(new.max_names);
+        self.shared.names.set_most(new.max_names);
         let new = Arc::new(new);
         let (reply, answer) = oneshot::channel();
         self.beat.tell(Command::Configure(Arc::clone(&new), reply));

@@ -79,6 +79,17 @@ impl Failure {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "request too large", message)
     }
 
+    /// The answer, and a count of it: nothing of the push was taken.
+    fn answer(self, state: &State) -> Response {
+        let counters = &state.counters;
+        let count = match self.status {
+            StatusCode::SERVICE_UNAVAILABLE => &counters.pushes_put_off,
+            _ => &counters.pushes_refused,
+        };
+        count.fetch_add(1, Relaxed);
+        self.into_response()
+    }
+
     fn busy(message: &str) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message)
     }

@@ -26,6 +26,7 @@ impl Rig {
             queue: Arc::new(Queue::new(900_000, 1_000_000, Arc::clone(&counters))),
             latest: Arc::default(),
             counters,
+            allowed: Arc::default(),
             tally: Arc::default(),
             clock: clock.clone(),
         };
@@ -139,7 +140,8 @@ fn gauges_survive_a_restart_and_steps_go_on_from_there() {
 
 #[test]
 fn new_names_beyond_the_limit_are_refused_and_known_ones_go_on() {
-    let mut rig = Rig::new(Settings { max_names: 2, ..Settings::default() });
+    let mut rig = Rig::new(Settings::default());
+    rig.outlet.allowed.set_most(2);
     rig.send("a:1|c\nb:1|ms\nc:1|c\nc:1|c\nd:1|g\na:1|c\n a :1|c");
     let flushed = rig.flush();
     assert_eq!(flushed.get("10 a"), Some(&2.0), "{flushed:?}");
@@ -163,7 +165,8 @@ fn a_name_of_two_types_is_one_series_and_the_first_has_it() {
 
 #[test]
 fn every_line_is_taken_refused_or_bad() {
-    let mut rig = Rig::new(Settings { max_names: 3, ..Settings::default() });
+    let mut rig = Rig::new(Settings::default());
+    rig.outlet.allowed.set_most(3);
     let lines = ["a:1|c", "b:2|g", "x", "c:1|q", "d:1|ms", "e:1|s", "a:1|g", "%:1|c", "a:z|c", ""];
     rig.send(&lines.join("\n"));
     rig.flush();
