@@ -204,7 +204,8 @@ impl Own {
         out.put(&PUSHED_NAMES, self.names.used() as f64);
         out.put(&EVENTS_DROPPED, c.events_dropped.load(Relaxed) as f64);
         // Most machines never have any of these.
-        for (metric, counter) in [(&PUT_OFF, &c.pushes_put_off), (&PUSHES_REFUSED, &c.pushes_refused)]
+        for (metric, counter) in
+            [(&PUT_OFF, &c.pushes_put_off), (&PUSHES_REFUSED, &c.pushes_refused)]
         {
             let count = counter.load(Relaxed);
             if count > 0 {

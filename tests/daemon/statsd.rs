@@ -144,7 +144,7 @@ fn a_port_that_is_taken_is_a_warning_and_nothing_more() {
 fn received_and_dropped_and_refused_is_what_was_sent() {
     let folder = Folder::new();
     // So small a buffer that the kernel must drop.
-    let config = format!("{STATSD}receive_buffer = \"4KiB\"\nmax_names = 50\n");
+    let config = format!("{STATSD}receive_buffer = \"4KiB\"\n[push]\nmax_names = 50\n");
     let daemon = folder.start(&config);
     let udp = place(&daemon, "udp");
     let socket = UdpSocket::bind("127.0.0.1:0").expect("a port");

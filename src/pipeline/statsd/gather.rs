@@ -338,7 +338,8 @@ impl Gather {
         self.scratch = clean;
         if let Some(place) = place {
             // It may be changed while this runs.
-            let most = usize::try_from(self.outlet.allowed.most() * SPELLINGS).unwrap_or(usize::MAX);
+            let most =
+                usize::try_from(self.outlet.allowed.most() * SPELLINGS).unwrap_or(usize::MAX);
             self.index.remember(kind, name, tags, place, most);
         }
         place
