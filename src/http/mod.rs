@@ -100,7 +100,7 @@ async fn index() -> impl IntoResponse {
 }
 
 async fn not_found() -> impl IntoResponse {
-    let text = "nothing here; to look, GET /metrics, /health or /api/status; to send, POST to \
+    let text = "nothing here; try /metrics, /health or /api/status; to send values in, POST to \
                 /api/push, /write, /api/v1/write or /metrics/job/NAME\n";
     (StatusCode::NOT_FOUND, text)
 }

@@ -2,6 +2,7 @@
 //! lost is counted; nothing that comes in is fatal.
 
 mod peers;
+mod soak;
 
 use std::io::Write;
 use std::net::{SocketAddr, TcpStream, UdpSocket};

@@ -51,7 +51,7 @@ fn one_cap_on_names_for_all_ways_in() {
     assert_eq!(post(&daemon, "/api/push", "{\"key\": \"json\", \"value\": 1}").status, 200);
     assert_eq!(post(&daemon, "/write", "influx value=1").status, 204);
     assert_eq!(post(&daemon, "/metrics/job/a", "text 1\n").status, 200);
-    tcp.write_all(b"graphite 1\n").expect("sent");
+    tcp.write_all(b"graphite 1 -1\n").expect("sent");
     insert("sql");
     becomes(&daemon, "plimsoll_pushed_names", 7.0);
     // One more, by each of them.
@@ -65,7 +65,7 @@ fn one_cap_on_names_for_all_ways_in() {
         assert!(answer.status == 400 && answer.body.contains(full), "{path}: {answer:?}");
     }
     by_statsd("timer2:5|ms\ntimer:7|ms");
-    tcp.write_all(b"graphite2 1\ngraphite 2\n").expect("sent");
+    tcp.write_all(b"graphite2 1 -1\ngraphite 2 -1\n").expect("sent");
     insert("sql2");
     insert("sql");
     for source in ["json", "influx", "text", "graphite", "statsd", "sql"] {
@@ -177,5 +177,40 @@ fn events_that_do_not_fit_are_counted() {
             sqlite3(&daemon.db, "select count(*) from event_log").parse().expect("a number");
         if there + dropped == f64::from(sent) { Ok(()) } else { Err(format!("{there} {dropped}")) }
     });
+    daemon.stop();
+}
+
+#[test]
+fn alone_a_page_of_all_there_is_leaves_no_memory_behind() {
+    let folder = Folder::new();
+    // Only what statsd and the daemon itself bring is on the page: many names, few values.
+    let daemon = folder.start(
+        "interval = \"1s\"\n[http]\nlisten = \"127.0.0.1:0\"\n[collect]\ncollectors = []\n\
+         [statsd]\nlisten = \"127.0.0.1:0\"\nflush = \"1s\"\ntcp = \"127.0.0.1:0\"\n",
+    );
+    let mut statsd = TcpStream::connect(place(&daemon, " statsd     ", "tcp ")).expect("listens");
+    let lines: String = (0..3_000).map(|i| format!("timer.number.{i:05}:{i}|ms\n")).collect();
+    statsd.write_all(lines.as_bytes()).expect("sent");
+    let shown = |path: &str| {
+        let page = daemon.http("GET", path).body;
+        page.matches("timer").count()
+    };
+    eventually("all of them are on the page", PATIENCE, || match shown("/api/status") {
+        27_000 => Ok(()),
+        n => Err(format!("{n}")),
+    });
+    let before = daemon.resident();
+    for _ in 0..5 {
+        // Values that describe go with their flush, totals stay.
+        assert!(shown("/api/status") >= 6_000 && shown("/metrics") >= 6_000);
+    }
+    statsd.write_all(lines.as_bytes()).expect("sent");
+    let mut most: f64 = 0.0;
+    eventually("all of them once more", PATIENCE, || {
+        let n = shown("/api/status");
+        most = most.max(daemon.resident());
+        if n == 27_000 { Ok(()) } else { Err(format!("{n}")) }
+    });
+    assert!(most - before < 6.0, "{before} MB before, {most} MB after");
     daemon.stop();
 }
