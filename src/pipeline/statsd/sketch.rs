@@ -63,22 +63,48 @@ const AHEAD: usize = 16;
 struct Bins {
     /// The bin of the first count.
     first: i32,
-    counts: Vec<u32>,
+    /// There is one of these for each timer, and few timers have more in a bin between two flushes.
+    counts: Vec<u16>,
+    /// How many times a count has begun anew, by bin; as good as always of none.
+    carried: Vec<(i32, u64)>,
 }
+
+/// What a count that has begun anew stands for.
+const FULL: u64 = 1 << 16;
 
 impl Bins {
     #[inline(always)]
     fn add(&mut self, bin: i32) {
         let at = bin.wrapping_sub(self.first) as usize;
-        if let Some(count) = self.counts.get_mut(at) {
-            *count = count.saturating_add(1);
-            return;
+        match self.counts.get_mut(at) {
+            Some(count) if *count < u16::MAX => *count += 1,
+            Some(_) => self.put(bin, 1),
+            None => self.add_outside(bin),
         }
-        self.add_outside(bin);
     }
 
-    fn by_bin(&self) -> impl DoubleEndedIterator<Item = (i32, u32)> {
-        self.counts.iter().enumerate().map(|(at, n)| (self.first + at as i32, *n))
+    fn by_bin(&self) -> impl DoubleEndedIterator<Item = (i32, u64)> {
+        self.counts.iter().enumerate().map(|(at, n)| {
+            let bin = self.first + at as i32;
+            let carried = self.carried.iter().find(|(b, _)| *b == bin).map_or(0, |(_, n)| n * FULL);
+            (bin, u64::from(*n) + carried)
+        })
+    }
+
+    /// So many more into a bin that there is.
+    #[cold]
+    fn put(&mut self, bin: i32, how_many: u64) {
+        let Some(count) = self.counts.get_mut(bin.wrapping_sub(self.first) as usize) else {
+            return;
+        };
+        let all = u64::from(*count) + how_many;
+        *count = (all % FULL) as u16;
+        if all >= FULL {
+            match self.carried.iter_mut().find(|(b, _)| *b == bin) {
+                Some((_, times)) => *times += all / FULL,
+                None => self.carried.push((bin, all / FULL)),
+            }
+        }
     }
 
     #[cold]
@@ -106,10 +132,7 @@ impl Bins {
             self.counts.splice(0..0, std::iter::repeat_n(0, wanted));
             self.first -= wanted as i32;
         }
-        let at = (bin - self.first).max(0) as usize;
-        if let Some(count) = self.counts.get_mut(at) {
-            *count = count.saturating_add(1);
-        }
+        self.put(bin.max(self.first), 1);
     }
 
     /// Makes the bins of a range at once, if there are none yet.
@@ -124,12 +147,14 @@ impl Bins {
     /// Gives up the bins below one: what was in them goes into it.
     fn fold(&mut self, first: i32) {
         let gone = ((first - self.first) as usize).min(self.counts.len());
-        let folded = self.counts.drain(..gone).fold(0u32, u32::saturating_add);
+        let folded: u64 = self.by_bin().take(gone).map(|(_, n)| n).sum();
+        self.carried.retain(|(bin, _)| *bin >= first);
+        self.counts.drain(..gone);
         self.first = first;
-        match self.counts.first_mut() {
-            Some(lowest) => *lowest = lowest.saturating_add(folded),
-            None => self.counts.push(folded),
+        if self.counts.is_empty() {
+            self.counts.push(0);
         }
+        self.put(first, folded);
     }
 }
 
@@ -170,9 +195,9 @@ impl Sketch {
     /// What it holds, in ascending order: a value, and how many lie there.
     pub fn bins(&self) -> impl Iterator<Item = (f64, u64)> {
         let below = self.below.by_bin().rev().map(|(b, n)| (-middle(b), n));
-        let zero = std::iter::once((0.0, self.zeros));
+        let zero = std::iter::once((0.0, u64::from(self.zeros)));
         let above = self.above.by_bin().map(|(b, n)| (middle(b), n));
-        below.chain(zero).chain(above).filter(|(_, n)| *n > 0).map(|(v, n)| (v, u64::from(n)))
+        below.chain(zero).chain(above).filter(|(_, n)| *n > 0)
     }
 
     /// The values at these ranks, counted from 0, which must ascend; NaN past the last. One walk
@@ -180,8 +205,8 @@ impl Sketch {
     pub fn at_ranks(&self, ranks: &[u64], mut found: impl FnMut(usize, f64)) {
         let mut wanted = ranks.iter().enumerate().peekable();
         let mut seen = 0u64;
-        let mut pass = |n: u32, value: &dyn Fn() -> f64, found: &mut dyn FnMut(usize, f64)| {
-            seen += u64::from(n);
+        let mut pass = |n: u64, value: &dyn Fn() -> f64, found: &mut dyn FnMut(usize, f64)| {
+            seen += n;
             while let Some((i, _)) = wanted.next_if(|(_, rank)| **rank < seen) {
                 found(i, value());
             }
@@ -189,7 +214,7 @@ impl Sketch {
         for (bin, n) in self.below.by_bin().rev() {
             pass(n, &|| -middle(bin), &mut found);
         }
-        pass(self.zeros, &|| 0.0, &mut found);
+        pass(u64::from(self.zeros), &|| 0.0, &mut found);
         for (bin, n) in self.above.by_bin() {
             pass(n, &|| middle(bin), &mut found);
         }
@@ -234,6 +259,27 @@ mod tests {
                 assert!((found / values[rank] - 1.0).abs() <= ERROR, "{found} {}", values[rank]);
             }
         }
+    }
+
+    #[test]
+    fn a_bin_holds_any_number_of_values() {
+        let mut sketch = Sketch::default();
+        for _ in 0..200_000 {
+            sketch.add(7.0);
+        }
+        sketch.add(1.0);
+        sketch.add(300.0);
+        assert_eq!(sketch.bins().map(|(_, n)| n).collect::<Vec<_>>(), [1, 200_000, 1]);
+        let mut found = [0.0; 4];
+        sketch.at_ranks(&[0, 1, 200_000, 200_001], |i, v| found[i] = v);
+        for (found, right) in found.iter().zip([1.0, 7.0, 7.0, 300.0]) {
+            assert!((found / right - 1.0).abs() <= ERROR, "{found} {right}");
+        }
+        // What is folded away keeps its number, too.
+        sketch.add(1e30);
+        let bins: Vec<_> = sketch.bins().collect();
+        assert_eq!(bins.iter().map(|(_, n)| n).sum::<u64>(), 200_003);
+        assert_eq!(bins[0].1, 200_002);
     }
 
     proptest! {
