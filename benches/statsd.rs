@@ -52,6 +52,7 @@ fn main() {
         queue: Arc::new(Queue::new(1_000, 1_000_000, Arc::default())),
         latest: Arc::default(),
         counters: Arc::default(),
+        allowed: Arc::default(),
         tally: Arc::default(),
         clock: clock.clone(),
     };
@@ -68,9 +69,14 @@ fn main() {
         // As many as come in ten seconds at two million a second: timers are sketches by then.
         let times = if round == 0 { 1 } else { 50 };
         for _ in 0..times {
-            packets.iter().for_each(|p| gather.take(Carrier::Datagram, p.as_bytes()));
+            // As the reader does: some packets, and a turn.
+            for round in packets.chunks(64) {
+                round.iter().for_each(|p| gather.take(Carrier::Datagram, p.as_bytes()));
+                gather.turn();
+            }
         }
         let take = start.elapsed().as_nanos() as f64 / metrics / f64::from(times);
+        while gather.turn() == Turn::Again {}
         clock.advance(10_000);
         let start = Instant::now();
         let mut slices = 0;

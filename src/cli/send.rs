@@ -42,6 +42,9 @@ pub struct Args {
     format: Option<Look>,
 }
 
+/// Characters of a key, with its labels.
+const LONGEST_KEY: usize = 1_000;
+
 /// Bad lines told; the others are only counted.
 const TOLD: u64 = 10;
 
@@ -81,12 +84,22 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     let value = parse_value(text).map_err(anyhow::Error::msg)?;
     let mut record = Record { key: args.key.clone(), ts: at.unwrap_or(now), value };
     tag(&mut record, &args.tags);
+    fits(&record.key).map_err(anyhow::Error::msg)?;
     let mut sender = Sender::open(&db)?;
     if let Some(kind) = args.kind {
         sender.describe(&record.key, kind, "", "")?;
     }
     sender.send(std::iter::once((record.key.as_str(), record.ts, record.value)))?;
     Ok(())
+}
+
+/// What the database takes as a key; one that does not fit must not cost the other lines.
+fn fits(key: &str) -> Result<(), String> {
+    match key.chars().count() {
+        0 => Err("no key".to_owned()),
+        1..=LONGEST_KEY => Ok(()),
+        n => Err(format!("a key of {n} characters; {LONGEST_KEY} are allowed")),
+    }
 }
 
 /// Adds what the command line says of every series.
@@ -163,15 +176,24 @@ fn send(
     let mut reader = Reader::new(text, args.format, now);
     let mut record = Record::default();
     let mut batch: Vec<Record> = Vec::new();
+    let mut bad = |line: Option<u64>, reason: &str| -> io::Result<()> {
+        tally.bad += 1;
+        match line {
+            _ if tally.bad > TOLD => Ok(()),
+            Some(line) => writeln!(io::stderr(), "line {}: {reason}", tally.lines + line),
+            None => writeln!(io::stderr(), "{reason}"),
+        }
+    };
     while let Some(result) = reader.next(&mut record) {
         if let Err(e) = result {
-            tally.bad += 1;
-            if tally.bad <= TOLD {
-                writeln!(io::stderr(), "line {}: {}", tally.lines + e.line, e.reason)?;
-            }
+            bad(Some(e.line), &e.reason)?;
             continue;
         }
         tag(&mut record, &args.tags);
+        if let Err(reason) = fits(&record.key) {
+            bad(None, &reason)?;
+            continue;
+        }
         let said = reader.about();
         if let Some(kind) = args.kind.or(said.as_ref().map(|a| a.kind)) {
             let (unit, help) = said.map_or(("", ""), |a| (a.unit, a.help));

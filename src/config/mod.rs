@@ -58,7 +58,7 @@ pub struct Config {
     pub statsd: Statsd,
     /// Where Graphite's lines are taken; nowhere by default.
     pub graphite: receive::Settings,
-    /// How many names other senders may bring.
+    /// How many names senders may bring, all of them together.
     pub max_names: u64,
     /// For how long beats wait in memory when the disk takes no more, in milliseconds.
     pub queue_ms: i64,

@@ -126,7 +126,6 @@ pub static STATSD: &[Key] = &[
     key("flush", Shape::Text, r#""10s""#),
     key("percentiles", Shape::Numbers, "[50, 90, 99]"),
     key("gauge_ttl", Shape::Text, r#""1h""#),
-    key("max_names", Shape::Number, "20000"),
     key("legacy_names", Shape::Flag, "true"),
     key("receive_buffer", Shape::Text, r#""4MiB""#),
 ];

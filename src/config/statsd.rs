@@ -16,9 +16,6 @@ const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8125
 /// second.
 const BUFFER: u64 = 4 << 20;
 
-/// More names than this are a mistake at the sender.
-const MOST_NAMES: f64 = 1e6;
-
 impl Resolver<'_> {
     pub(super) fn statsd(&mut self, top: &Section<'_>) -> Statsd {
         let mut receive = Receive { udp: Some(LISTEN), buffer: BUFFER, ..Receive::default() };
@@ -48,15 +45,6 @@ impl Resolver<'_> {
         gather.ttl_ms =
             self.duration(s, "gauge_ttl", least, YEAR).unwrap_or(gather.ttl_ms.max(least));
         gather.legacy_names = s.flag("legacy_names").unwrap_or(false);
-        if let Some(at) = s.number("max_names") {
-            if (1.0..=MOST_NAMES).contains(&at.value) && at.value.fract() == 0.0 {
-                gather.max_names = at.value as usize;
-            } else {
-                let message = format!("{} is no number of names", at.value);
-                let hint = "a whole number from 1 to 1000000";
-                self.tell(s, "max_names", at.span, &message, hint);
-            }
-        }
         if let Some(list) = s.numbers("percentiles") {
             gather.percentiles.clear();
             for at in list {

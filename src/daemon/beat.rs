@@ -16,7 +16,7 @@ use super::statsd::Watch;
 use crate::collect::{CollectError, Collector, Entry};
 use crate::config::Config;
 use crate::model::{Clock, Interval, Recorder, Registry, SeriesRef};
-use crate::pipeline::{Batch, Board, Counters, Group, Intake, Latest, Queue, Source};
+use crate::pipeline::{Batch, Board, Counters, Group, Intake, Latest, Names, Queue, Source};
 
 /// The job label of everything this machine measures of itself.
 pub const JOB: &str = "node";
@@ -30,6 +30,8 @@ pub struct Shared {
     pub queue: Arc<Queue>,
     /// Where what senders bring goes.
     pub intake: Arc<Intake>,
+    /// How many names senders may bring, all of them together.
+    pub names: Arc<Names>,
     /// Where they can be seen at once.
     pub latest: Arc<Latest>,
     /// Where it says what is wrong.
@@ -230,6 +232,7 @@ impl Beater {
         let own = Own::new(
             Arc::clone(&self.shared.counters),
             Arc::clone(&self.shared.queue),
+            Arc::clone(&self.shared.names),
             self.database.clone(),
             self.started_ms,
             self.shared.statsd.clone(),

@@ -1,6 +1,7 @@
 //! daemon: Graphite's receiver: lines from the sockets, samples into the intake.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use super::beat::Shared;
@@ -115,7 +116,9 @@ impl Sink for Lines {
             Lost::Line | Lost::Datagram => {
                 self.counters.lost(Source::Graphite, Reason::Invalid, 1);
             }
-            Lost::Connection => tracing::debug!("graphite: too many connections"),
+            Lost::Connection => {
+                self.counters.graphite_connections_refused.fetch_add(1, Relaxed);
+            }
         }
     }
 

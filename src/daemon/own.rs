@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use super::statsd::Watch;
 use crate::model::{Metric, Recorder};
-use crate::pipeline::{Counters, Queue, Reason, Source};
+use crate::pipeline::{Counters, Names, Queue, Reason, Source};
 
 pub static SUCCESS: Metric = Metric::gauge(
     "plimsoll_collect_success",
@@ -48,6 +48,24 @@ static PUT_OFF: Metric = Metric::counter(
     "",
     "Pushes that were told to come again later, because too much waited to be written.",
 );
+static PUSHES_REFUSED: Metric = Metric::counter(
+    "plimsoll_pushes_refused_total",
+    "",
+    "Pushes by HTTP of which nothing was taken, as their senders were told.",
+);
+static TURNED_AWAY: Metric = Metric::counter(
+    "plimsoll_connections_refused_total",
+    "",
+    "Connections of senders that were closed at once, because there were too many.",
+)
+.by(&["receiver"]);
+static EVENTS_DROPPED: Metric = Metric::counter(
+    "plimsoll_events_dropped_total",
+    "",
+    "Events that were lost, because too many waited to be written.",
+);
+static PUSHED_NAMES: Metric =
+    Metric::gauge("plimsoll_pushed_names", "", "Names that senders have brought since the start.");
 static COMMITS: Metric =
     Metric::counter("plimsoll_commits_total", "", "Transactions committed to the database.");
 static COMMIT_ERRORS: Metric = Metric::counter(
@@ -137,6 +155,7 @@ static UDP_BUFFER: Metric = Metric::gauge(
 pub struct Own {
     counters: Arc<Counters>,
     queue: Arc<Queue>,
+    names: Arc<Names>,
     database: PathBuf,
     started_ms: i64,
     statm: Option<File>,
@@ -151,12 +170,13 @@ impl Own {
     pub fn new(
         counters: Arc<Counters>,
         queue: Arc<Queue>,
+        names: Arc<Names>,
         database: PathBuf,
         started_ms: i64,
         statsd: Watch,
     ) -> Self {
         let statm = File::open("/proc/self/statm").ok();
-        Self { counters, queue, database, started_ms, statm, statsd }
+        Self { counters, queue, names, database, started_ms, statm, statsd }
     }
 
     /// One reading.
@@ -181,9 +201,20 @@ impl Own {
                 }
             }
         }
-        let put_off = c.pushes_put_off.load(Relaxed);
-        if put_off > 0 {
-            out.put(&PUT_OFF, put_off as f64);
+        out.put(&PUSHED_NAMES, self.names.used() as f64);
+        out.put(&EVENTS_DROPPED, c.events_dropped.load(Relaxed) as f64);
+        // Most machines never have any of these.
+        for (metric, counter) in
+            [(&PUT_OFF, &c.pushes_put_off), (&PUSHES_REFUSED, &c.pushes_refused)]
+        {
+            let count = counter.load(Relaxed);
+            if count > 0 {
+                out.put(metric, count as f64);
+            }
+        }
+        let turned_away = c.graphite_connections_refused.load(Relaxed);
+        if turned_away > 0 {
+            out.put_with(&TURNED_AWAY, &["graphite"], turned_away as f64);
         }
         out.put(&COMMITS, c.commits.load(Relaxed) as f64);
         out.put(&COMMIT_ERRORS, c.commit_errors.load(Relaxed) as f64);

@@ -12,7 +12,7 @@ use tokio::sync::{Notify, oneshot};
 use super::beat::{Beat, Command, Rate, Shared};
 use super::control::{self, Request, Response};
 use super::{graphite, log, memory, statsd};
-use crate::config::Config;
+use crate::config::{Config, Http};
 use crate::http;
 use crate::model::{Clock, Interval, SystemClock, format_duration, parse_duration};
 use crate::pipeline::{Board, Intake, MAX_SAMPLES, Names, Queue};
@@ -60,7 +60,6 @@ struct Daemon {
     secure: bool,
     listening: Option<std::net::SocketAddr>,
     graphite: Vec<String>,
-    names: Arc<Names>,
 }
 
 /// Collects until SIGINT or SIGTERM. An error here is one of starting, or of a last commit that did
@@ -89,6 +88,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         registry,
         queue,
         intake: Arc::new(intake),
+        names,
         latest: Arc::default(),
         board: Arc::new(Board::new(Arc::clone(&clock))),
         counters,
@@ -98,7 +98,8 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     let ended = Arc::new(Notify::new());
     let orders = Arc::new(Orders::default());
     orders.keep(config.limits);
-    let (store, full) = Store::open_or_wait(&database, &system, Arc::clone(&shared.registry))?;
+    let (mut store, full) = Store::open_or_wait(&database, &system, Arc::clone(&shared.registry))?;
+    store.share_names(Arc::clone(&shared.names));
     let newest = store.newest_ts();
     let head = store.head();
     let (watch, receiver) = statsd::open(&config.statsd, &shared, &store);
@@ -155,7 +156,6 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         secure: false,
         listening: None,
         graphite,
-        names,
     }));
 
     let _unused = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
@@ -285,6 +285,19 @@ async fn tick(watchdog: &mut Option<tokio::time::Interval>) {
 /// dropped waits for a second before the next attempt.
 const BACKLOG: u32 = 1024;
 
+/// What requests may call this machine: what the configuration says, and the address it listens on:
+/// no name of a stranger's page leads to a page at a bare address.
+fn names_of(http: &Http) -> Vec<String> {
+    let mut names = http.hosts.clone();
+    match http.listen.map(|address| address.ip()) {
+        Some(ip) if ip.is_unspecified() => {}
+        Some(std::net::IpAddr::V6(ip)) => names.push(format!("[{ip}]")),
+        Some(ip) => names.push(ip.to_string()),
+        None => {}
+    }
+    names
+}
+
 fn bind(address: std::net::SocketAddr) -> std::io::Result<tokio::net::TcpListener> {
     use tokio::net::TcpSocket;
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
@@ -299,7 +312,7 @@ async fn start_http(daemon: &mut Daemon) {
     if config.listen.is_none() && config.socket.is_none() {
         return;
     }
-    let hosts = http::Hosts::new(config.hosts);
+    let hosts = http::Hosts::new(names_of(&config));
     let shared = &daemon.shared;
     let tokens = Arc::new(http::tokens::Tokens::new(&daemon.database));
     let router = http::router(http::State {
@@ -515,10 +528,12 @@ impl Daemon {
             }
         }
         if let Some(hosts) = &self.http {
-            hosts.set(new.http.hosts.clone());
+            // Where it listens stays as it is until the next start.
+            let listen = self.listening;
+            hosts.set(names_of(&Http { listen, ..new.http.clone() }));
         }
         self.orders.keep(new.limits);
-        self.names.set_most(new.max_names);
+        self.shared.names.set_most(new.max_names);
         let new = Arc::new(new);
         let (reply, answer) = oneshot::channel();
         self.beat.tell(Command::Configure(Arc::clone(&new), reply));

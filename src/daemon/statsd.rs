@@ -51,6 +51,7 @@ pub fn open(config: &config::Statsd, shared: &Shared, store: &Store) -> (Watch, 
         queue: Arc::clone(&shared.queue),
         latest: Arc::clone(&shared.latest),
         counters: Arc::clone(&shared.counters),
+        allowed: Arc::clone(&shared.names),
         tally: Arc::clone(&watch.tally),
         clock: Arc::clone(&shared.clock),
     };

@@ -14,6 +14,12 @@ use crate::wire::exposition::{Dialect, Writer};
 pub(super) async fn metrics(Get(state): Get<Arc<State>>, headers: HeaderMap) -> impl IntoResponse {
     let accept = headers.get(header::ACCEPT).and_then(|a| a.to_str().ok()).unwrap_or_default();
     let dialect = Dialect::for_accept(accept);
+    let body = super::pieces::body(page(dialect, state));
+    ([(header::CONTENT_TYPE, dialect.content_type())], body)
+}
+
+/// Writes the families, one at each call. True: there are more.
+fn page(dialect: Dialect, state: Arc<State>) -> impl FnMut(&mut Vec<u8>) -> bool + Send {
     let mut values: Vec<_> = state
         .latest
         .all()
@@ -22,16 +28,27 @@ pub(super) async fn metrics(Get(state): Get<Arc<State>>, headers: HeaderMap) -> 
         .collect();
     // A family's samples stand together; the sort is stable, so they keep their order.
     values.sort_by(|(a, _), (b, _)| a.identity.name.cmp(&b.identity.name));
-    let mut out = String::with_capacity(128 * values.len());
     let mut writer = Writer::new(dialect);
-    for family in values.chunk_by(|(a, _), (b, _)| a.identity.name == b.identity.name) {
-        let first = &family[0].0;
-        writer.family(&mut out, &first.identity.name, first.kind, &first.unit, &first.help);
-        for (series, value) in family {
-            writer.series(series.identity.labels.iter());
-            writer.sample(&mut out, *value, None);
+    let mut text = String::new();
+    let mut at = 0;
+    move |out| {
+        text.clear();
+        let rest = values.get(at..).unwrap_or_default();
+        if let Some(((first, _), _)) = rest.split_first() {
+            let name = &first.identity.name;
+            let family = rest.iter().take_while(|(series, _)| series.identity.name == *name);
+            writer.family(&mut text, name, first.kind, &first.unit, &first.help);
+            for (series, value) in family {
+                writer.series(series.identity.labels.iter());
+                writer.sample(&mut text, *value, None);
+                at += 1;
+            }
         }
+        let more = at < values.len();
+        if !more {
+            writer.finish(&mut text);
+        }
+        out.extend_from_slice(text.as_bytes());
+        more
     }
-    writer.finish(&mut out);
-    ([(header::CONTENT_TYPE, dialect.content_type())], out)
 }

@@ -7,6 +7,7 @@ mod connections;
 mod guard;
 mod health;
 mod metrics;
+mod pieces;
 mod prometheus;
 mod push;
 mod status;
@@ -99,5 +100,7 @@ async fn index() -> impl IntoResponse {
 }
 
 async fn not_found() -> impl IntoResponse {
-    (StatusCode::NOT_FOUND, "nothing here; try /metrics, /health or /api/status\n")
+    let text = "nothing here; try /metrics, /health or /api/status; to send values in, POST to \
+                /api/push, /write, /api/v1/write or /metrics/job/NAME\n";
+    (StatusCode::NOT_FOUND, text)
 }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use axum::Json;
 use axum::extract::State as Get;
+use axum::http::header;
 use axum::response::IntoResponse;
 use serde_json::{Value, json};
 
@@ -12,26 +12,11 @@ use super::State;
 
 /// `GET /api/status`.
 pub(super) async fn status(Get(state): Get<Arc<State>>) -> impl IntoResponse {
-    let values: Vec<Value> = state
-        .latest
-        .all()
-        .into_iter()
-        .map(|(series, ts, value)| {
-            let series = state.registry.get(series);
-            json!({
-                "key": series.identity.key(),
-                "value": number(value),
-                "timestamp": rfc3339(ts),
-                "kind": series.kind.as_str(),
-                "unit": &*series.unit,
-            })
-        })
-        .collect();
     let bytes: serde_json::Map<String, Value> = crate::store::sizes(&state.database)
         .into_iter()
         .map(|(part, bytes)| (part.to_owned(), bytes.into()))
         .collect();
-    Json(json!({
+    let about = json!({
         "version": env!("CARGO_PKG_VERSION"),
         "pid": std::process::id(),
         "system": state.system,
@@ -45,8 +30,59 @@ pub(super) async fn status(Get(state): Get<Arc<State>>) -> impl IntoResponse {
             "waiting": state.queue.len(),
         },
         "problems": super::health::problems(&state),
-        "values": values,
-    }))
+    });
+    let body = super::pieces::body(document(&about, state));
+    ([(header::CONTENT_TYPE, "application/json")], body)
+}
+
+/// Writes what was said, and behind it `values`: a few at each call. True: there are more.
+fn document(about: &Value, state: Arc<State>) -> impl FnMut(&mut Vec<u8>) -> bool + Send + use<> {
+    let mut head = about.to_string();
+    // The object goes on.
+    head.truncate(head.len() - 1);
+    head.push_str(",\"values\":[");
+    let mut values = state.latest.all().into_iter();
+    let mut first = true;
+    // Most are of one moment.
+    let mut time = (i64::MIN, Value::Null);
+    move |out| {
+        out.extend_from_slice(std::mem::take(&mut head).as_bytes());
+        for (series, ts, value) in values.by_ref().take(SOME) {
+            if time.0 != ts {
+                time = (ts, rfc3339(ts));
+            }
+            let series = state.registry.get(series);
+            let row = Row {
+                key: series.identity.key(),
+                value: number(value),
+                timestamp: &time.1,
+                kind: series.kind.as_str(),
+                unit: &series.unit,
+            };
+            if !std::mem::take(&mut first) {
+                out.push(b',');
+            }
+            // Texts and numbers into memory: there is nothing that could fail.
+            let _unused = serde_json::to_writer(&mut *out, &row);
+        }
+        let more = values.len() > 0;
+        if !more {
+            out.extend_from_slice(b"]}");
+        }
+        more
+    }
+}
+
+/// Values written at one call.
+const SOME: usize = 64;
+
+#[derive(serde::Serialize)]
+struct Row<'a> {
+    key: String,
+    value: Value,
+    timestamp: &'a Value,
+    kind: &'a str,
+    unit: &'a str,
 }
 
 /// JSON has no NaN and no infinities: they become strings.

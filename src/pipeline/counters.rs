@@ -87,8 +87,13 @@ pub struct Counters {
     lost: [[AtomicU64; Reason::ALL.len()]; Source::ALL.len()],
     /// Pushes that were told to come again later, because too much waited to be written.
     pub pushes_put_off: AtomicU64,
-    /// Events pushed out of a full queue.
+    /// Pushes of which nothing was taken, as their senders were told: too large, not readable, a
+    /// group with a bad line.
+    pub pushes_refused: AtomicU64,
+    /// Events that did not fit into the queue.
     pub events_dropped: AtomicU64,
+    /// Connections to the Graphite receiver beyond what it holds at a time.
+    pub graphite_connections_refused: AtomicU64,
     /// Ticks that were due while another was still running or the machine was asleep.
     pub ticks_skipped: AtomicU64,
     /// Transactions committed.

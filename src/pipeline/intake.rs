@@ -5,7 +5,6 @@
 //! its series' number: a known name costs one hash of its bytes, and nothing is allocated.
 
 use std::hash::BuildHasher;
-use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use hashbrown::HashTable;
@@ -245,11 +244,7 @@ impl Push<'_> {
             return Ok(0);
         }
         let batch = Batch { times, ..Batch::of(origin.source, now_ms, samples) };
-        if intake.queue.offer(batch).is_err() {
-            intake.counters.pushes_put_off.fetch_add(1, Relaxed);
-            return Err(Busy);
-        }
-        Ok(taken)
+        intake.queue.offer(batch).map(|()| taken).map_err(|_| Busy)
     }
 }
 

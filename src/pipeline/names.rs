@@ -3,7 +3,9 @@
 //! Each new name costs memory for the life of the process and a row for the life of the file, and a
 //! sender that puts a number into a name makes a new one each time. Bound: [`MAX_PUSHED_NAMES`].
 //! Policy: what is known goes on, what is new is refused. Counter:
-//! `plimsoll_samples_dropped_total{reason="series_limit"}`.
+//! `plimsoll_samples_dropped_total{source, reason="series_limit"}`.
+//!
+//! One name takes one place whatever is made of it: a timer of statsd is one, not its nine series.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -41,6 +43,14 @@ impl Names {
         self.used.fetch_update(Relaxed, Relaxed, more).is_ok()
     }
 
+    /// Gives places back: of names that were not kept after all, as those of a transaction that was
+    /// rolled back.
+    pub fn give_back(&self, how_many: u64) {
+        let less = |used: u64| Some(used.saturating_sub(how_many));
+        // It always has an answer.
+        let _unused = self.used.fetch_update(Relaxed, Relaxed, less);
+    }
+
     /// How many are taken.
     pub fn used(&self) -> u64 {
         self.used.load(Relaxed)
@@ -65,5 +75,10 @@ mod tests {
         assert_eq!(names.used(), 2);
         names.set_most(3);
         assert!(names.take() && !names.take());
+        names.give_back(2);
+        assert_eq!(names.used(), 1);
+        assert!(names.take());
+        names.give_back(9);
+        assert_eq!(names.used(), 0, "there is nothing below none");
     }
 }

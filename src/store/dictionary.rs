@@ -6,6 +6,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::SqlError;
 use crate::model::{Identity, Labels, Registry, Series, SeriesRef, parse_key};
+use crate::pipeline::Names;
 
 /// Row ids by series number, and by key for what SQL clients insert.
 #[derive(Debug)]
@@ -13,17 +14,47 @@ pub(super) struct Dictionary {
     registry: Arc<Registry>,
     ids: Vec<Option<i64>>,
     by_key: hashbrown::HashMap<Box<str>, i64, foldhash::quality::RandomState>,
+    /// How many names senders may bring, all of them together.
+    allowed: Arc<Names>,
+    /// Places taken since the last commit.
+    taken: u64,
+}
+
+/// How many keys that nobody knows may come.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Room {
+    /// As many as there are places for what senders bring.
+    Shared,
+    /// So many, and nobody else's business.
+    Own(usize),
 }
 
 impl Dictionary {
     pub(super) fn new(registry: Arc<Registry>) -> Self {
-        Self { registry, ids: Vec::new(), by_key: hashbrown::HashMap::default() }
+        Self {
+            registry,
+            ids: Vec::new(),
+            by_key: hashbrown::HashMap::default(),
+            allowed: Arc::default(),
+            taken: 0,
+        }
+    }
+
+    /// Counts names together with others from now on.
+    pub(super) fn share(&mut self, allowed: Arc<Names>) {
+        self.allowed = allowed;
     }
 
     /// Rows made in a transaction that was rolled back are not there.
     pub(super) fn forget(&mut self) {
         self.ids.clear();
         self.by_key.clear();
+        self.allowed.give_back(std::mem::take(&mut self.taken));
+    }
+
+    /// What was made is on disk.
+    pub(super) fn committed(&mut self) {
+        self.taken = 0;
     }
 
     /// The row of a series; made if it is new.
@@ -42,13 +73,13 @@ impl Dictionary {
     }
 
     /// The row that a key means on this machine: a known series with that key (a built-in one
-    /// first), otherwise a new one with this job. `None`: it would be one of more than `limit` names.
+    /// first), otherwise a new one with this job. `None`: there is no room for a new one.
     pub(super) fn id_of_key(
         &mut self,
         conn: &Connection,
         key: &str,
         job: &str,
-        limit: usize,
+        room: Room,
     ) -> Result<Option<i64>, SqlError> {
         if let Some(id) = self.by_key.get(key) {
             return Ok(Some(*id));
@@ -63,15 +94,22 @@ impl Dictionary {
         let id = match known {
             Some(id) => id,
             None => {
-                if self.by_key.len() >= limit {
-                    return Ok(None);
+                match room {
+                    Room::Shared if self.allowed.take() => self.taken += 1,
+                    Room::Own(most) if self.by_key.len() < most => {}
+                    _ => return Ok(None),
                 }
                 let (name, labels) = parse_key(key);
                 let series = Series::undescribed(Identity::local(job, &name, labels));
                 find_or_make(conn, &series)?
             }
         };
-        if self.by_key.len() < limit {
+        // A cache: what is in the file already, and does not fit, costs a look-up each time.
+        let most = match room {
+            Room::Shared => usize::try_from(self.allowed.most()).unwrap_or(usize::MAX),
+            Room::Own(most) => most,
+        };
+        if self.by_key.len() < most {
             self.by_key.insert(key.into(), id);
         }
         Ok(Some(id))

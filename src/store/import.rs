@@ -3,6 +3,7 @@
 
 use rusqlite::Connection;
 
+use super::dictionary::Room;
 use super::head::Sample;
 use super::rollup::{self, STRETCH_MS};
 use super::seal::{LATE, Packed, insert, pack};
@@ -71,7 +72,7 @@ impl Import<'_> {
         let Store { conn, dictionary, .. } = &mut *self.store;
         let tx = conn.unchecked_transaction()?;
         for (key, ts, value) in rows {
-            match dictionary.id_of_key(&tx, key, JOB, MAX_NAMES)? {
+            match dictionary.id_of_key(&tx, key, JOB, Room::Own(MAX_NAMES))? {
                 Some(id) => self.waiting.push((id, ts, value)),
                 None => self.refused += 1,
             }

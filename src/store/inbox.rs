@@ -3,12 +3,9 @@
 use rusqlite::Connection;
 
 use super::SqlError;
-use super::dictionary::Dictionary;
+use super::dictionary::{Dictionary, Room};
 use super::write::Inserter;
-use crate::pipeline::{MAX_PUSHED_NAMES, Source};
-
-/// Names that SQL clients may bring; beyond it new ones are refused and counted, known ones go on.
-const MAX_NAMES: usize = MAX_PUSHED_NAMES as usize;
+use crate::pipeline::Source;
 
 /// Rows a transaction takes, so that the write lock is never held for long.
 const STEP: i64 = 5_000;
@@ -41,7 +38,7 @@ pub(super) fn take(
         while let Some(row) = rows.next()? {
             last = Some(row.get::<_, i64>(0)?);
             let key = row.get_ref(1)?.as_str()?;
-            match dictionary.id_of_key(conn, key, Source::Sql.name(), MAX_NAMES)? {
+            match dictionary.id_of_key(conn, key, Source::Sql.name(), Room::Shared)? {
                 Some(id) => {
                     insert.put(row.get(3)?, id, row.get(2)?)?;
                     taken.rows += 1;

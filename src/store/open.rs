@@ -18,6 +18,7 @@ use super::schema::{APPLICATION_ID, SCHEMA, SCHEMA_VERSION};
 use super::upkeep::Upkeep;
 use super::{Lock, OpenError, SqlError, repair, seal, state};
 use crate::model::{Clock, Registry, SystemClock};
+use crate::pipeline::Names;
 
 /// Older ones can corrupt a database when the write-ahead log is reset while it is read.
 const OLDEST_SQLITE: i32 = 3_051_003;
@@ -115,6 +116,11 @@ impl Store {
             Err(full @ OpenError::Full { .. }) => Ok((store, Some(full))),
             Err(e) => Err(e),
         }
+    }
+
+    /// Counts the names that SQL clients bring together with those of all other senders.
+    pub fn share_names(&mut self, names: Arc<Names>) {
+        self.dictionary.share(names);
     }
 
     /// Where the database is.

@@ -114,6 +114,7 @@ impl Store {
             upkeep.pruner.written(insert.rows);
         }
         conn.prepare_cached("COMMIT")?.execute([])?;
+        dictionary.committed();
         head.append(fresh);
         Ok(written)
     }

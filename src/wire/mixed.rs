@@ -133,7 +133,16 @@ impl<R: Read> Reader<R> {
 }
 
 fn words(line: &str, now_ms: i64, record: &mut Record) -> Result<(), String> {
-    let (path, rest) = line.split_once([' ', '\t']).ok_or("no value behind the key")?;
+    let Some((path, rest)) = line.split_once([' ', '\t']) else {
+        // Only who adds values up can say what such a line amounts to.
+        let statsd = line.split_once(':').is_some_and(|(_, behind)| behind.contains('|'));
+        return Err(if statsd {
+            "a line of statsd: send it to the daemon's port for that, 127.0.0.1:8125 by UDP"
+        } else {
+            "no value behind the key"
+        }
+        .to_owned());
+    };
     let rest = rest.trim_start();
     let (value, time) = rest.split_once([' ', '\t']).unwrap_or((rest, ""));
     record.value = parse_value(value)?;
@@ -234,7 +243,7 @@ mod tests {
 
     #[test]
     fn bad_lines_say_why() {
-        let text = "lonely\na b\na 1 then\n{\"key\":1}\na b=c\na{b 1\ngood 1";
+        let text = "lonely\na b\na 1 then\n{\"key\":1}\na b=c\na{b 1\nhits:1|c\ngood 1";
         let found = read(text, None);
         let expected = [
             "line 1: no value behind the key",
@@ -243,6 +252,7 @@ mod tests {
             "line 4: invalid type: integer `1`, expected a string",
             "line 5: `c` is no value",
             "line 6: a label without a value",
+            "line 7: a line of statsd: send it to the daemon's port",
             "good 1 7000",
         ];
         assert_eq!(found.len(), expected.len(), "{found:#?}");

@@ -2,6 +2,7 @@
 //! lost is counted; nothing that comes in is fatal.
 
 mod peers;
+mod soak;
 
 use std::io::Write;
 use std::net::{SocketAddr, TcpStream, UdpSocket};
@@ -144,7 +145,7 @@ fn a_port_that_is_taken_is_a_warning_and_nothing_more() {
 fn received_and_dropped_and_refused_is_what_was_sent() {
     let folder = Folder::new();
     // So small a buffer that the kernel must drop.
-    let config = format!("{STATSD}receive_buffer = \"4KiB\"\nmax_names = 50\n");
+    let config = format!("{STATSD}receive_buffer = \"4KiB\"\n[push]\nmax_names = 50\n");
     let daemon = folder.start(&config);
     let udp = place(&daemon, "udp");
     let socket = UdpSocket::bind("127.0.0.1:0").expect("a port");
@@ -229,5 +230,56 @@ fn nothing_that_comes_in_is_fatal_or_fills_the_log() {
     becomes(&daemon, "alive", 1.0);
     assert!(daemon.log().lines().count() < 10, "{}", daemon.log());
     pause(Duration::from_millis(10));
+    daemon.stop();
+}
+
+#[test]
+fn a_buffer_smaller_than_asked_for_is_told_with_what_raises_it_and_bad_lines_are_shown_on_request()
+{
+    let folder = Folder::new();
+    folder.configure(&format!("{STATSD}receive_buffer = \"1GiB\"\n"));
+    // Without the right to go past what all may have, as a service is.
+    let mut command = tool("setpriv", "util-linux");
+    command.args(["--bounding-set", "-net_admin", "--inh-caps", "-net_admin", PLIMSOLL]);
+    command.args(["run", "--verbose", "--db"]).arg(folder.db()).arg("--config");
+    command.arg(folder.join("plimsoll.toml")).current_dir(folder.path());
+    let daemon = Daemon::spawn(command, &folder.join("log"));
+    daemon.ready(PATIENCE);
+    daemon.says("sysctl -w net.core.rmem_max=1073741824");
+    // What the kernel really gave.
+    let limit = std::fs::read_to_string("/proc/sys/net/core/rmem_max").expect("Linux");
+    let limit = limit.trim().parse().expect("a number");
+    becomes(&daemon, "plimsoll_udp_buffer_bytes{receiver=\"statsd\"}", limit);
+    let udp = place(&daemon, "udp");
+    for _ in 0..1_500 {
+        send(udp, "no statsd");
+    }
+    becomes(&daemon, "plimsoll_statsd_bad_lines_total{reason=\"form\"}", 1_500.0);
+    assert_eq!(daemon.logged("not understood (1 in 1000): \"no statsd\""), 2);
+    daemon.stop();
+}
+
+#[test]
+fn a_name_with_dots_is_asked_for_in_quotes() {
+    let folder = Folder::new();
+    let daemon = folder.start(STATSD);
+    send(place(&daemon, "udp"), "web.hits:3|c|#env:prod\nweb.hits;env=test:4|c\nweb.time:5|ms");
+    becomes(&daemon, r#"web.hits{env="prod"}"#, 3.0);
+    let ask = |query: &str| {
+        let quoted: String = query.bytes().map(|b| format!("%{b:02x}")).collect();
+        daemon.json(&format!("/api/v1/query?query={quoted}"))["data"]["result"].clone()
+    };
+    for (query, value) in [
+        (r#"{"web.hits", env="prod"}"#, "3"),
+        (r#"sum({"web.hits"})"#, "7"),
+        (r#"{"web.time", quantile="0.5"}"#, "5"),
+        (r#"{"web.time_sum"}"#, "5"),
+        (r#"sum(increase({"web.hits"}[1h])) > bool 0"#, "1"),
+    ] {
+        eventually(query, PATIENCE, || match ask(query)[0]["value"][1].as_str() {
+            Some(found) if found == value => Ok(()),
+            other => Err(format!("{other:?}")),
+        });
+    }
     daemon.stop();
 }

@@ -245,6 +245,15 @@ impl Daemon {
         self.child.id()
     }
 
+    /// Megabytes that it has in memory now.
+    pub fn resident(&self) -> f64 {
+        let path = format!("/proc/{}/status", self.pid());
+        let status = std::fs::read_to_string(path).expect("it runs");
+        let line = status.lines().find(|l| l.starts_with("VmRSS:")).expect("what is resident");
+        let kb = line.split_whitespace().nth(1).and_then(|n| n.parse::<f64>().ok());
+        kb.expect("a number") / 1024.0
+    }
+
     /// Everything it logged so far.
     pub fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_else(|e| e.to_string())
@@ -428,7 +437,22 @@ pub fn answer(stream: &mut TcpStream) -> Answer {
         .filter_map(|l| l.split_once(": "))
         .map(|(n, v)| (n.to_ascii_lowercase(), v.to_owned()))
         .collect();
-    Answer { status: status.expect("a status line"), headers, body: body.to_owned() }
+    let answer = Answer { status: status.expect("a status line"), headers, body: body.to_owned() };
+    match answer.header("transfer-encoding") {
+        Some("chunked") => Answer { body: pieces(body), ..answer },
+        _ => answer,
+    }
+}
+
+/// What was sent in pieces, each behind its length in hexadecimal digits.
+fn pieces(mut text: &str) -> String {
+    let mut whole = String::new();
+    while let Some((length, rest)) = text.split_once("\r\n") {
+        let length = usize::from_str_radix(length, 16).expect("a length");
+        whole.push_str(&rest[..length]);
+        text = &rest[length + 2..];
+    }
+    whole
 }
 
 /// Installs into a folder unless it was done before; tests run side by side.

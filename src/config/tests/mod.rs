@@ -3,6 +3,7 @@
 mod file;
 mod messages;
 mod sample;
+mod senders;
 mod values;
 
 /// So that these tests do not change with the collectors.

@@ -50,7 +50,7 @@ async fn answer(
     };
     match done {
         Ok(status) => status.into_response(),
-        Err(failure) => failure.into_response(),
+        Err(failure) => failure.answer(&state),
     }
 }
 

@@ -9,7 +9,7 @@ use axum::extract::{Query, State as Get};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 
-use super::{Failure, Unpacked, receive, take};
+use super::{Failure, Tally, Unpacked, receive, take};
 use crate::http::State;
 use crate::pipeline::{Origin, Reason, Source};
 use crate::wire::influx::{Precision, Reader};
@@ -29,10 +29,16 @@ pub(super) async fn write(
 ) -> Response {
     match receive(&state.desk, &headers, body).await {
         Ok(body) => match points(&state, &parameters, &headers, &body.bytes) {
-            Ok(()) => StatusCode::NO_CONTENT.into_response(),
-            Err(failure) => failure.into_response(),
+            Ok((_, tally)) if tally.refused == 0 => StatusCode::NO_CONTENT.into_response(),
+            Ok((taken, tally)) => Failure::invalid(format!(
+                "partial write: {taken} values were taken, {} lines or values were not: {}",
+                tally.refused,
+                tally.summary()
+            ))
+            .into_response(),
+            Err(failure) => failure.answer(&state),
         },
-        Err(failure) => failure.into_response(),
+        Err(failure) => failure.answer(&state),
     }
 }
 
@@ -41,7 +47,7 @@ fn points(
     parameters: &Parameters,
     headers: &HeaderMap,
     body: &[u8],
-) -> Result<(), Failure> {
+) -> Result<(usize, Tally), Failure> {
     let precision = Precision::from_name(&parameters.precision).ok_or_else(|| {
         Failure::invalid(format!("precision `{}`: ns, us, ms, s, m or h", parameters.precision))
     })?;
@@ -57,15 +63,7 @@ fn points(
         ));
     }
     push.lost(Reason::NoNumber, reader.texts());
-    let taken = push.finish()?;
-    if tally.refused > 0 {
-        return Err(Failure::invalid(format!(
-            "partial write: {taken} values were taken, {} lines or values were not: {}",
-            tally.refused,
-            tally.summary()
-        )));
-    }
-    Ok(())
+    Ok((push.finish()?, tally))
 }
 
 /// What clients of version 1 ask before they write.

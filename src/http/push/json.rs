@@ -20,11 +20,11 @@ use crate::wire::json::Reader;
 pub(super) async fn push(Get(state): Get<Arc<State>>, headers: HeaderMap, body: Body) -> Response {
     let body = match receive(&state.desk, &headers, body).await {
         Ok(body) => body,
-        Err(failure) => return failure.into_response(),
+        Err(failure) => return failure.answer(&state),
     };
     let (taken, tally) = match records(&state, &headers, &body.bytes) {
         Ok(done) => done,
-        Err(failure) => return failure.into_response(),
+        Err(failure) => return failure.answer(&state),
     };
     if tally.refused == 0 {
         return Json(json!({"accepted": taken})).into_response();

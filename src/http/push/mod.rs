@@ -50,12 +50,20 @@ pub(super) fn routes() -> Router<Arc<State>> {
     Router::new()
         .route("/write", post(influx::write))
         .route("/api/v2/write", post(influx::write))
-        .route("/ping", get(influx::ping))
         .route("/api/v1/write", post(remote_write::write))
         .route("/api/push", post(json::push))
         .route("/metrics/{*group}", groups::methods())
+        .method_not_allowed_fallback(wrong_method)
+        .route("/ping", get(influx::ping))
         // The bound is our own, so that it is told in our own words.
         .layer(DefaultBodyLimit::disable())
+}
+
+/// Somebody looked where values are sent to.
+async fn wrong_method() -> Failure {
+    let message =
+        "this is for sending: POST to it (a group of Prometheus text: PUT or DELETE, too)";
+    Failure::new(StatusCode::METHOD_NOT_ALLOWED, "method not allowed", message)
 }
 
 /// Why a push was not taken.
@@ -77,6 +85,17 @@ impl Failure {
 
     fn too_large(message: impl Into<String>) -> Self {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "request too large", message)
+    }
+
+    /// The answer, and a count of it: nothing of the push was taken.
+    fn answer(self, state: &State) -> Response {
+        let counters = &state.counters;
+        let count = match self.status {
+            StatusCode::SERVICE_UNAVAILABLE => &counters.pushes_put_off,
+            _ => &counters.pushes_refused,
+        };
+        count.fetch_add(1, Relaxed);
+        self.into_response()
     }
 
     fn busy(message: &str) -> Self {

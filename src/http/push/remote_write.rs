@@ -23,7 +23,7 @@ const V2_MESSAGE: &str = "io.prometheus.write.v2.Request";
 pub(super) async fn write(Get(state): Get<Arc<State>>, headers: HeaderMap, body: Body) -> Response {
     let body = match receive(&state.desk, &headers, body).await {
         Ok(body) => body,
-        Err(failure) => return failure.into_response(),
+        Err(failure) => return failure.answer(&state),
     };
     match message(&state, &headers, &body.bytes) {
         Ok((version, taken, tally)) => {
@@ -46,7 +46,7 @@ pub(super) async fn write(Get(state): Get<Arc<State>>, headers: HeaderMap, body:
             }
             response
         }
-        Err(failure) => failure.into_response(),
+        Err(failure) => failure.answer(&state),
     }
 }
 

@@ -46,6 +46,10 @@ impl Gather {
                 self.since = self.since.min(now);
             }
             if now < self.next {
+                if self.named < self.timers.len() {
+                    self.name_timers(Instant::now() + SLICE);
+                    return Turn::Again;
+                }
                 let wait = u64::try_from(self.next - now).unwrap_or(0);
                 return Turn::In(Duration::from_millis(wait));
             }
@@ -54,6 +58,28 @@ impl Gather {
         }
         self.slice(SLICE);
         Turn::Again
+    }
+
+    /// Gives the series of new timers their numbers, nine to a timer: that takes longer than all the
+    /// arithmetic of a flush, so it is not left to it, nor to the packet that brings the name.
+    fn name_timers(&mut self, until: Instant) {
+        while self.named < self.timers.len() {
+            self.name_timer(self.named);
+            self.named += 1;
+            if Instant::now() >= until {
+                break;
+            }
+        }
+    }
+
+    fn name_timer(&mut self, at: usize) {
+        let (timer, totals) = (&mut self.timers[at], &self.totals[at]);
+        let Some(first) = totals.first.filter(|_| timer.series == UNNAMED) else { return };
+        timer.series = self.series.len() as u32;
+        self.naming.all(Type::Timer, first, &self.outlet.registry, &mut self.series);
+        if !self.settings.legacy_names {
+            self.fresh.push(self.series[timer.series as usize + 1]);
+        }
     }
 
     fn begin(&mut self, ts: i64) {
@@ -182,19 +208,11 @@ impl Gather {
         legacy: bool,
         seconds: f64,
     ) {
-        let (timer, totals) = (&mut self.timers[at], &mut self.totals[at]);
-        if !alive(&mut timer.idle) {
+        if !alive(&mut self.timers[at].idle) {
             return;
         }
-        if timer.series == UNNAMED
-            && let Some(first) = totals.first
-        {
-            timer.series = self.series.len() as u32;
-            self.naming.all(Type::Timer, first, &self.outlet.registry, &mut self.series);
-            if !legacy {
-                self.fresh.push(self.series[timer.series as usize + 1]);
-            }
-        }
+        self.name_timer(at);
+        let (timer, totals) = (&mut self.timers[at], &mut self.totals[at]);
         let closed = timer.values.close();
         let weight = std::mem::take(&mut timer.weight);
         let unsent = std::mem::take(&mut timer.unsent);

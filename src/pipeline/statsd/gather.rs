@@ -13,7 +13,7 @@ use super::tally::{Counts, Refused, Tally};
 use super::timer::Values;
 use super::{Settings, legacy};
 use crate::model::{Clock, Event, Labels, Registry, SeriesRef};
-use crate::pipeline::{Counters, Group, Latest, Queue, Reason, Source};
+use crate::pipeline::{Counters, Group, Latest, Names, Queue, Reason, Source};
 use crate::receive::{Carrier, Lost, Sink, Turn};
 use crate::wire::statsd::{self as wire, Bad, Item, Items, Metric, Type, Value};
 
@@ -21,7 +21,7 @@ use crate::wire::statsd::{self as wire, Bad, Item, Items, Metric, Type, Value};
 pub const MAX_TIMED: usize = 100_000;
 
 /// A name may be written in as many ways, on average, before one costs more than a look-up.
-const SPELLINGS: usize = 4;
+const SPELLINGS: u64 = 4;
 
 /// Never heard of.
 pub(super) const NEVER: u32 = u32::MAX;
@@ -54,6 +54,8 @@ pub struct Outlet {
     pub latest: Arc<Latest>,
     /// What is counted for all sources alike.
     pub counters: Arc<Counters>,
+    /// How many names there may be, of all senders together.
+    pub allowed: Arc<Names>,
     /// What is counted for statsd.
     pub tally: Arc<Tally>,
     /// The time.
@@ -133,6 +135,8 @@ pub struct Gather {
     pub(super) gauges: Vec<Gauge>,
     pub(super) timers: Vec<Timer>,
     pub(super) totals: Vec<TimerTotals>,
+    /// So many timers, counted from the first, have all of their series named.
+    pub(super) named: usize,
     pub(super) sets: Vec<Set>,
     pub(super) series: Vec<SeriesRef>,
     /// Series of counters that have not been written yet.
@@ -174,12 +178,13 @@ impl Gather {
         let mut gather = Self {
             group: outlet.latest.group(),
             naming: Naming::new(&settings.percentiles, settings.legacy_names),
-            index: Index::new(settings.max_names.saturating_mul(SPELLINGS)),
+            index: Index::new(),
             owners: HashMap::default(),
             counters: Vec::new(),
             gauges: Vec::new(),
             timers: Vec::new(),
             totals: Vec::new(),
+            named: 0,
             sets: Vec::new(),
             series: Vec::new(),
             fresh: Vec::new(),
@@ -332,7 +337,10 @@ impl Gather {
         };
         self.scratch = clean;
         if let Some(place) = place {
-            self.index.remember(kind, name, tags, place);
+            // It may be changed while this runs.
+            let most =
+                usize::try_from(self.outlet.allowed.most() * SPELLINGS).unwrap_or(usize::MAX);
+            self.index.remember(kind, name, tags, place, most);
         }
         place
     }
@@ -348,7 +356,8 @@ impl Gather {
             self.refuse(Refused::Type);
             return None;
         }
-        if self.names >= self.settings.max_names as u64 && !own {
+        // What somebody else has sent has its place already.
+        if known.is_none() && !own && !self.outlet.allowed.take() {
             self.refuse(Refused::Names);
             return None;
         }
@@ -437,6 +446,7 @@ impl Gather {
         if self.outlet.queue.push_event(event) {
             self.counts.values += 1;
         } else {
+            self.outlet.counters.events_dropped.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
             self.refuse(Refused::Full);
         }
     }

@@ -54,19 +54,17 @@ pub(super) struct Index {
     table: Vec<Entry>,
     used: usize,
     bytes: Vec<u8>,
-    most: usize,
     /// Seeded anew in each process: who sends names must not be able to choose where they fall.
     hasher: foldhash::quality::RandomState,
 }
 
 impl Index {
-    /// Knows up to `most` names: one that can be written in several ways takes a place for each.
-    pub(super) fn new(most: usize) -> Self {
+    /// Knows nothing yet.
+    pub(super) fn new() -> Self {
         Self {
             table: vec![NOTHING; 64],
             used: 0,
             bytes: Vec::new(),
-            most,
             hasher: foldhash::quality::RandomState::default(),
         }
     }
@@ -109,10 +107,18 @@ impl Index {
             && (tags.is_empty() || self.bytes[start + n..start + n + tags.len()] == *tags)
     }
 
-    /// Remembers a name that was not found; nothing happens when there is no room for it.
-    pub(super) fn remember(&mut self, kind: Type, name: &[u8], tags: &[u8], place: Place) {
+    /// Remembers a name that was not found; nothing happens when there are `most` already: one that
+    /// can be written in several ways is there several times.
+    pub(super) fn remember(
+        &mut self,
+        kind: Type,
+        name: &[u8],
+        tags: &[u8],
+        place: Place,
+        most: usize,
+    ) {
         let at = self.bytes.len();
-        if self.used >= self.most
+        if self.used >= most
             || name.len() + tags.len() > LONGEST
             || at > (u32::MAX as usize) - LONGEST
         {
@@ -156,7 +162,7 @@ mod tests {
 
     #[test]
     fn name_tags_and_type_together_are_the_key() {
-        let mut index = Index::new(3);
+        let mut index = Index::new();
         let keys: [(Type, &[u8], &[u8]); 4] = [
             (Type::Counter, b"ab", b"c"),
             (Type::Counter, b"a", b"bc"),
@@ -168,7 +174,7 @@ mod tests {
         };
         for (number, key) in keys.into_iter().enumerate() {
             assert_eq!(find(&index, key), None);
-            index.remember(key.0, key.1, key.2, Place::new(key.0, number));
+            index.remember(key.0, key.1, key.2, Place::new(key.0, number), 3);
         }
         let found = keys.map(|key| find(&index, key));
         assert_eq!(found, [Some(0), Some(1), Some(2), None], "the fourth has no room");
@@ -176,10 +182,10 @@ mod tests {
 
     #[test]
     fn it_grows_and_finds_all() {
-        let mut index = Index::new(10_000);
+        let mut index = Index::new();
         let name = |i: usize| format!("app.web{:02}.name{i}", i % 16).into_bytes();
         for i in 0..5_000 {
-            index.remember(Type::Timer, &name(i), b"a:b", Place::new(Type::Timer, i));
+            index.remember(Type::Timer, &name(i), b"a:b", Place::new(Type::Timer, i), 10_000);
         }
         for i in 0..5_001 {
             let hash = index.hash(Type::Timer, &name(i), b"a:b");

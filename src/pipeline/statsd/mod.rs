@@ -9,7 +9,7 @@
 //!   timer, sketch  the values of a timer; distinct       the members of a set
 //! ```
 //!
-//! Bounds: names (`max_names`; new ones beyond are refused and counted, known ones go on), values of
+//! Bounds: names ([`crate::pipeline::Names`], shared with all other senders), values of
 //! a timer ([`timer::EXACT`], then a sketch), members of a set ([`distinct::EXACT`], then an
 //! estimate), values with a time of their own ([`gather::MAX_TIMED`]). docs/adr/0003-statsd-series.md
 //! has the reasons.
@@ -45,8 +45,6 @@ pub struct Settings {
     /// How long a gauge, or anything else that is idle, goes on being written after it was last
     /// sent, in ms.
     pub ttl_ms: i64,
-    /// Names that are taken; a timer is one.
-    pub max_names: usize,
     /// Name and compute everything as the reference statsd does.
     pub legacy_names: bool,
 }
@@ -57,7 +55,6 @@ impl Default for Settings {
             flush_ms: 10_000,
             percentiles: vec![50.0, 90.0, 99.0],
             ttl_ms: 3_600_000,
-            max_names: super::MAX_PUSHED_NAMES as usize,
             legacy_names: false,
         }
     }

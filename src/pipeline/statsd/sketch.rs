@@ -55,27 +55,56 @@ fn middle(bin: i32) -> f64 {
     2.0 * low / (1.0 + low / high)
 }
 
+/// So many bins are made at once, or a few more.
+const AHEAD: usize = 16;
+
 /// Counts by bin, of one sign.
 #[derive(Debug, Clone, Default, PartialEq)]
 struct Bins {
     /// The bin of the first count.
     first: i32,
-    counts: Vec<u32>,
+    /// There is one of these for each timer, and few timers have more in a bin between two flushes.
+    counts: Vec<u16>,
+    /// How many times a count has begun anew, by bin; as good as always of none.
+    carried: Vec<(i32, u64)>,
 }
+
+/// What a count that has begun anew stands for.
+const FULL: u64 = 1 << 16;
 
 impl Bins {
     #[inline(always)]
     fn add(&mut self, bin: i32) {
         let at = bin.wrapping_sub(self.first) as usize;
-        if let Some(count) = self.counts.get_mut(at) {
-            *count = count.saturating_add(1);
-            return;
+        match self.counts.get_mut(at) {
+            Some(count) if *count < u16::MAX => *count += 1,
+            Some(_) => self.put(bin, 1),
+            None => self.add_outside(bin),
         }
-        self.add_outside(bin);
     }
 
-    fn by_bin(&self) -> impl DoubleEndedIterator<Item = (i32, u32)> {
-        self.counts.iter().enumerate().map(|(at, n)| (self.first + at as i32, *n))
+    fn by_bin(&self) -> impl DoubleEndedIterator<Item = (i32, u64)> {
+        self.counts.iter().enumerate().map(|(at, n)| {
+            let bin = self.first + at as i32;
+            let carried = self.carried.iter().find(|(b, _)| *b == bin).map_or(0, |(_, n)| n * FULL);
+            (bin, u64::from(*n) + carried)
+        })
+    }
+
+    /// So many more into a bin that there is.
+    #[cold]
+    fn put(&mut self, bin: i32, how_many: u64) {
+        let Some(count) = self.counts.get_mut(bin.wrapping_sub(self.first) as usize) else {
+            return;
+        };
+        let all = u64::from(*count) + how_many;
+        *count = (all % FULL) as u16;
+        if all >= FULL {
+            match self.carried.iter_mut().find(|(b, _)| *b == bin) {
+                Some((_, times)) => *times += all / FULL,
+                None => self.carried.push((bin, all / FULL)),
+            }
+        }
     }
 
     #[cold]
@@ -93,30 +122,39 @@ impl Bins {
             }
             // A little ahead: a range is mostly reached in steps.
             let len = (bin - self.first) as usize + 1;
-            self.counts.reserve_exact(len.next_multiple_of(16) - self.counts.len());
+            self.counts.reserve_exact(len.next_multiple_of(AHEAD) - self.counts.len());
             self.counts.resize(len, 0);
         } else {
             let room = MOST_BINS - self.counts.len();
-            let wanted = (self.first - bin) as usize;
-            let wanted = wanted.min(room);
+            let wanted = ((self.first - bin) as usize).next_multiple_of(AHEAD).min(room);
+            // Left to itself a vector doubles, and there is one for each timer.
+            self.counts.reserve_exact(wanted);
             self.counts.splice(0..0, std::iter::repeat_n(0, wanted));
             self.first -= wanted as i32;
         }
-        let at = (bin - self.first).max(0) as usize;
-        if let Some(count) = self.counts.get_mut(at) {
-            *count = count.saturating_add(1);
+        self.put(bin.max(self.first), 1);
+    }
+
+    /// Makes the bins of a range at once, if there are none yet.
+    fn span(&mut self, first: i32, last: i32) {
+        if self.counts.is_empty() && first <= last {
+            let first = first.max(last.saturating_sub(MOST_BINS as i32 - 1));
+            self.first = first;
+            self.counts = vec![0; (last - first) as usize + 1];
         }
     }
 
     /// Gives up the bins below one: what was in them goes into it.
     fn fold(&mut self, first: i32) {
         let gone = ((first - self.first) as usize).min(self.counts.len());
-        let folded = self.counts.drain(..gone).fold(0u32, u32::saturating_add);
+        let folded: u64 = self.by_bin().take(gone).map(|(_, n)| n).sum();
+        self.carried.retain(|(bin, _)| *bin >= first);
+        self.counts.drain(..gone);
         self.first = first;
-        match self.counts.first_mut() {
-            Some(lowest) => *lowest = lowest.saturating_add(folded),
-            None => self.counts.push(folded),
+        if self.counts.is_empty() {
+            self.counts.push(0);
         }
+        self.put(first, folded);
     }
 }
 
@@ -130,6 +168,18 @@ pub struct Sketch {
 }
 
 impl Sketch {
+    /// An empty one, made for values of this range; others may come all the same.
+    pub fn spanning(least: f64, most: f64) -> Self {
+        let mut sketch = Self::default();
+        if most >= LEAST {
+            sketch.above.span(bin(least.max(LEAST)), bin(most));
+        }
+        if least <= -LEAST {
+            sketch.below.span(bin(-most.min(-LEAST)), bin(-least));
+        }
+        sketch
+    }
+
     /// Takes a finite value.
     #[inline(always)]
     pub fn add(&mut self, value: f64) {
@@ -145,9 +195,9 @@ impl Sketch {
     /// What it holds, in ascending order: a value, and how many lie there.
     pub fn bins(&self) -> impl Iterator<Item = (f64, u64)> {
         let below = self.below.by_bin().rev().map(|(b, n)| (-middle(b), n));
-        let zero = std::iter::once((0.0, self.zeros));
+        let zero = std::iter::once((0.0, u64::from(self.zeros)));
         let above = self.above.by_bin().map(|(b, n)| (middle(b), n));
-        below.chain(zero).chain(above).filter(|(_, n)| *n > 0).map(|(v, n)| (v, u64::from(n)))
+        below.chain(zero).chain(above).filter(|(_, n)| *n > 0)
     }
 
     /// The values at these ranks, counted from 0, which must ascend; NaN past the last. One walk
@@ -155,8 +205,8 @@ impl Sketch {
     pub fn at_ranks(&self, ranks: &[u64], mut found: impl FnMut(usize, f64)) {
         let mut wanted = ranks.iter().enumerate().peekable();
         let mut seen = 0u64;
-        let mut pass = |n: u32, value: &dyn Fn() -> f64, found: &mut dyn FnMut(usize, f64)| {
-            seen += u64::from(n);
+        let mut pass = |n: u64, value: &dyn Fn() -> f64, found: &mut dyn FnMut(usize, f64)| {
+            seen += n;
             while let Some((i, _)) = wanted.next_if(|(_, rank)| **rank < seen) {
                 found(i, value());
             }
@@ -164,7 +214,7 @@ impl Sketch {
         for (bin, n) in self.below.by_bin().rev() {
             pass(n, &|| -middle(bin), &mut found);
         }
-        pass(self.zeros, &|| 0.0, &mut found);
+        pass(u64::from(self.zeros), &|| 0.0, &mut found);
         for (bin, n) in self.above.by_bin() {
             pass(n, &|| middle(bin), &mut found);
         }
@@ -211,6 +261,27 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_bin_holds_any_number_of_values() {
+        let mut sketch = Sketch::default();
+        for _ in 0..200_000 {
+            sketch.add(7.0);
+        }
+        sketch.add(1.0);
+        sketch.add(300.0);
+        assert_eq!(sketch.bins().map(|(_, n)| n).collect::<Vec<_>>(), [1, 200_000, 1]);
+        let mut found = [0.0; 4];
+        sketch.at_ranks(&[0, 1, 200_000, 200_001], |i, v| found[i] = v);
+        for (found, right) in found.iter().zip([1.0, 7.0, 7.0, 300.0]) {
+            assert!((found / right - 1.0).abs() <= ERROR, "{found} {right}");
+        }
+        // What is folded away keeps its number, too.
+        sketch.add(1e30);
+        let bins: Vec<_> = sketch.bins().collect();
+        assert_eq!(bins.iter().map(|(_, n)| n).sum::<u64>(), 200_003);
+        assert_eq!(bins[0].1, 200_002);
+    }
+
     proptest! {
         #[test]
         fn any_rank_is_within_the_error(
@@ -229,6 +300,12 @@ mod tests {
             let bins: Vec<_> = sketch.bins().collect();
             prop_assert_eq!(bins.iter().map(|(_, n)| n).sum::<u64>(), values.len() as u64);
             prop_assert!(bins.is_sorted_by(|a, b| a.0 < b.0));
+            // For which range it was made changes nothing but its memory.
+            let few = &values[..values.len().div_ceil(3)];
+            let (least, most) = few.iter().fold((few[0], few[0]), |(a, b), v| (a.min(*v), b.max(*v)));
+            let mut made = Sketch::spanning(least, most);
+            values.iter().for_each(|v| made.add(*v));
+            prop_assert_eq!(made.bins().collect::<Vec<_>>(), bins);
         }
     }
 }

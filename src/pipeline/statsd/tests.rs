@@ -26,6 +26,7 @@ impl Rig {
             queue: Arc::new(Queue::new(900_000, 1_000_000, Arc::clone(&counters))),
             latest: Arc::default(),
             counters,
+            allowed: Arc::default(),
             tally: Arc::default(),
             clock: clock.clone(),
         };
@@ -38,7 +39,12 @@ impl Rig {
 
     /// Time passes to the next flush; what it wrote: by time (seconds after 1.7e9) and key.
     fn flush(&mut self) -> BTreeMap<String, f64> {
-        let Turn::In(wait) = self.gather.turn() else { panic!("a flush is under way") };
+        // New timers are given their series first.
+        let wait = loop {
+            if let Turn::In(wait) = self.gather.turn() {
+                break wait;
+            }
+        };
         self.clock.advance(wait.as_millis() as i64);
         while self.gather.turn() == Turn::Again {}
         self.written()
@@ -139,7 +145,8 @@ fn gauges_survive_a_restart_and_steps_go_on_from_there() {
 
 #[test]
 fn new_names_beyond_the_limit_are_refused_and_known_ones_go_on() {
-    let mut rig = Rig::new(Settings { max_names: 2, ..Settings::default() });
+    let mut rig = Rig::new(Settings::default());
+    rig.outlet.allowed.set_most(2);
     rig.send("a:1|c\nb:1|ms\nc:1|c\nc:1|c\nd:1|g\na:1|c\n a :1|c");
     let flushed = rig.flush();
     assert_eq!(flushed.get("10 a"), Some(&2.0), "{flushed:?}");
@@ -163,7 +170,8 @@ fn a_name_of_two_types_is_one_series_and_the_first_has_it() {
 
 #[test]
 fn every_line_is_taken_refused_or_bad() {
-    let mut rig = Rig::new(Settings { max_names: 3, ..Settings::default() });
+    let mut rig = Rig::new(Settings::default());
+    rig.outlet.allowed.set_most(3);
     let lines = ["a:1|c", "b:2|g", "x", "c:1|q", "d:1|ms", "e:1|s", "a:1|g", "%:1|c", "a:z|c", ""];
     rig.send(&lines.join("\n"));
     rig.flush();
@@ -256,8 +264,8 @@ fn a_flush_comes_in_slices_and_loses_nothing_between_them() {
     for i in 0..names {
         rig.send(&format!("c{i}:1|c\nt{i}:1:2:3|ms"));
     }
-    let Turn::In(wait) = rig.gather.turn() else { panic!("not yet") };
-    rig.clock.advance(wait.as_millis() as i64);
+    // Nobody had time to name the timers before.
+    rig.clock.advance(6_500);
     let mut slices = 0;
     while rig.gather.turn() == Turn::Again {
         slices += 1;
@@ -269,6 +277,25 @@ fn a_flush_comes_in_slices_and_loses_nothing_between_them() {
     let sent = f64::from(slices);
     assert_eq!((flushed["20 c0"], flushed["20 c4999"]), (1.0 + sent, 1.0 + sent));
     assert_eq!(flushed["20 t4999_count"], 3.0 + sent);
+}
+
+#[test]
+fn a_timer_has_its_series_before_the_flush_that_writes_them() {
+    let mut rig = Rig::new(Settings::default());
+    for i in 0..2_000 {
+        rig.send(&format!("t{i}:1|ms"));
+    }
+    assert_eq!(rig.outlet.registry.len(), 2_000, "the packet does not wait for all of them");
+    let mut turns = 0;
+    while rig.gather.turn() == Turn::Again {
+        turns += 1;
+        rig.send("t0:1|ms");
+    }
+    assert!(turns > 1, "in slices, between packets");
+    assert_eq!(rig.outlet.registry.len(), 9 * 2_000);
+    let flushed = rig.flush();
+    assert_eq!(rig.outlet.registry.len(), 9 * 2_000);
+    assert_eq!((flushed["10 t0_count"], flushed["3.5 t0_sum"]), (1.0 + f64::from(turns), 0.0));
 }
 
 /// By hand from the reference's source; ci/conformance/statsd.js compares with the program itself.

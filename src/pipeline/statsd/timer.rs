@@ -87,8 +87,10 @@ impl Values {
     fn grow(&mut self, value: f64) {
         if let Kept::Few(few) = &mut self.0 {
             let base = few.iter().sum::<f64>() / few.len().max(1) as f64;
-            let (min, max) = (f64::INFINITY, f64::NEG_INFINITY);
-            let mut many = Box::new(Many { base, min, max, ..Many::default() });
+            let (min, max) = few.iter().fold((value, value), |(a, b), v| (a.min(*v), b.max(*v)));
+            // Nearly all of the range is known by now: it is made at once and not in steps.
+            let sketch = Sketch::spanning(min, max);
+            let mut many = Box::new(Many { sketch, base, min, max, ..Many::default() });
             few.iter().for_each(|v| many.add(*v));
             many.add(value);
             self.0 = Kept::Many(many);

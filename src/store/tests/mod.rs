@@ -2,7 +2,9 @@
 
 mod bounds;
 mod damage;
+mod events;
 mod mend;
 mod model;
+mod names;
 mod schema;
 mod summary;

@@ -47,12 +47,13 @@ fn tokens_are_made_listed_used_and_revoked_while_it_runs() {
     daemon.stop();
 }
 
-fn certificate(folder: &Folder, name: &str) {
+/// A certificate and its key, signed by itself; `names` as in `DNS:localhost`.
+pub fn certificate(folder: &Folder, name: &str, names: &str) {
     let (cert, key) = (folder.join("cert.pem"), folder.join("key.pem"));
     run(tool("openssl", "openssl")
         .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"])
         .args(["-nodes", "-days", "2", "-subj", &format!("/CN={name}")])
-        .args(["-addext", "subjectAltName=DNS:localhost", "-keyout"])
+        .args(["-addext", &format!("subjectAltName={names}"), "-keyout"])
         .arg(&key)
         .arg("-out")
         .arg(&cert))
@@ -62,7 +63,7 @@ fn certificate(folder: &Folder, name: &str) {
 #[test]
 fn tls_with_a_certificate_that_is_replaced_while_it_runs() {
     let folder = Folder::new();
-    certificate(&folder, "first");
+    certificate(&folder, "first", "DNS:localhost");
     let (cert, key) = (folder.join("cert.pem"), folder.join("key.pem"));
     let tls = format!("tls_cert = \"{}\"\ntls_key = \"{}\"\n", cert.display(), key.display());
     let daemon = folder.start(&format!("{QUIET}{tls}"));
@@ -76,7 +77,7 @@ fn tls_with_a_certificate_that_is_replaced_while_it_runs() {
     assert!(!curl(&["-d", body, &plain]).starts_with("200"), "nothing in the clear");
     let old = folder.join("old.pem");
     std::fs::copy(&cert, &old).expect("copied");
-    certificate(&folder, "second");
+    certificate(&folder, "second", "DNS:localhost");
     eventually("the new certificate", PATIENCE, || match trusting(&cert).as_str() {
         "200" => Ok(()),
         other => Err(other.to_owned()),

@@ -3,6 +3,8 @@
 mod access;
 mod clients;
 mod document;
+mod limits;
+mod network;
 mod prometheus;
 mod send;
 
@@ -219,8 +221,11 @@ fn pages_of_other_sites_send_nothing() {
     }
     // Nothing changes by looking.
     for path in ["/api/push", "/write", "/api/v2/write", "/api/v1/write", "/metrics/job/a"] {
-        assert_eq!(send(daemon.address(), "GET", path, &[], b"").status, 405, "{path}");
+        let answer = send(daemon.address(), "GET", path, &[], b"");
+        assert!(answer.status == 405 && answer.body.contains("POST to it"), "{path}: {answer:?}");
     }
+    let lost = send(daemon.address(), "POST", "/api/pushh", &[], body);
+    assert!(lost.status == 404 && lost.body.contains("/api/push,"), "{lost:?}");
     daemon.stop();
 }
 

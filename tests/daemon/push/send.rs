@@ -39,6 +39,7 @@ fn one_value_with_a_daemon_and_without() {
         (&["send", "a"], "no value"),
         (&["send", "a", "1", "--at", "soon"], "soon"),
         (&["send", "-", "1"], "nothing to follow"),
+        (&["send", "", "1"], "no key"),
     ] {
         let err = folder.ask(words).refused();
         assert!(err.contains(said), "{words:?}: {err}");
@@ -86,6 +87,11 @@ fn lines_of_every_format_from_a_pipe() {
     assert!(!well && said.contains("line 2: no value behind the key"), "{said}");
     assert!(said.contains("1 lines could not be read; 2 values were sent"), "{said}");
     assert!(metrics(&folder, "f{all=\"1\"}").starts_with("1.0 "));
+    // What the database would refuse costs itself only.
+    let (well, said) = pipe(&[], &format!("{} 1\nh 3\nhits:1|c\n", "k".repeat(1_001)));
+    assert!(!well && said.contains("a key of 1001 characters; 1000 are allowed"), "{said}");
+    assert!(said.contains("line 3: a line of statsd: send it to the daemon's port"), "{said}");
+    assert!(metrics(&folder, "h").starts_with("3.0 "));
     let (well, said) = pipe(&["--format", "influx"], "f 1\n");
     assert!(!well && said.contains("where a field was expected"), "{said}");
 }
