@@ -16,6 +16,7 @@
 //!   buckets      quantiles and fractions out of a classic histogram
 //!   annotation   warnings and infos beside an answer
 //!   source       what is asked of a store; a store in memory
+//!   plan         which resolution serves a selector
 //!   store_source the file as a source
 //!   eval         tree and source -> answer
 //! ```
@@ -34,6 +35,7 @@ pub mod natural;
 pub mod number;
 pub mod parser;
 mod pattern;
+pub mod plan;
 pub mod print;
 pub mod quote;
 pub mod source;

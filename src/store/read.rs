@@ -158,6 +158,10 @@ impl Reader {
         &self.conn
     }
 
+    pub(super) fn scratch(&self) -> &RefCell<Scratch> {
+        &self.scratch
+    }
+
     /// Every series, in the order of their keys.
     pub fn series(&self) -> Result<Vec<Known>, SqlError> {
         self.conn

@@ -7,7 +7,7 @@
 //!   grid       rows of values and their labels
 //!   walk       expressions -> scalars and grids; what is the same at all steps is computed once
 //!   select     selectors and subqueries -> series, one at a time
-//!   ranges     functions over windows
+//!   ranges     functions over windows     (coarse: where buckets stand for samples)
 //!   instants   functions over values at a step; dates, histograms, relabel, sorting beside it
 //!   aggregate  values of many series into one; ranked: topk and its like
 //!   binary     operators with scalars; matching: between vectors
@@ -17,6 +17,7 @@
 mod aggregate;
 mod answer;
 mod binary;
+mod coarse;
 mod dates;
 mod error;
 mod grid;

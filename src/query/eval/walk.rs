@@ -7,7 +7,7 @@ use super::super::annotation::{Annotation, Annotations};
 use super::super::ast::{At, Call, Expr, ValueType, VectorSelector};
 use super::super::float::{self, ABSENT, is_absent};
 use super::super::functions::FunctionId;
-use super::super::source::{Columns, Hints, Source};
+use super::super::source::{Columns, Hints, Resolution, Source};
 use super::answer::{Answer, Matrix, Stats, Value, VectorSample};
 use super::error::{EvalError, Outcome};
 use super::grid::{Grid, Metric};
@@ -37,11 +37,13 @@ pub struct Options {
     pub lookback: i64,
     /// The step of a subquery that names none, ms; positive. Prometheus: 1 minute.
     pub subquery_step: i64,
+    /// Nothing finer than this, even where it is held.
+    pub finest: Resolution,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { lookback: 300_000, subquery_step: 60_000 }
+        Self { lookback: 300_000, subquery_step: 60_000, finest: Resolution::Raw }
     }
 }
 
@@ -170,8 +172,9 @@ pub fn evaluate(
     } else {
         evaluator.whole_instant(expr, frame)?
     };
-    let Guard { series, samples, cells, .. } = evaluator.guard;
-    Ok(Answer { value, annotations: evaluator.notes, stats: Stats { series, samples, cells } })
+    let Guard { series, samples, buckets, cells, served, .. } = evaluator.guard;
+    let stats = Stats { series, samples, buckets, served, cells };
+    Ok(Answer { value, annotations: evaluator.notes, stats })
 }
 
 impl<'a> Evaluator<'a> {
@@ -387,7 +390,8 @@ impl<'a> Evaluator<'a> {
 
     /// The hints for a selector in this frame.
     pub(super) fn hints(&self, frame: Frame, range: i64, function: &'static str) -> Hints {
-        Hints { step: if frame.count > 1 { frame.step } else { 0 }, range, function }
+        let step = if frame.count > 1 { frame.step } else { 0 };
+        Hints { step, range, function, finest: self.options.finest }
     }
 
     /// The moment of `@`.
