@@ -19,6 +19,7 @@
 //!   plan         which resolution serves a selector
 //!   store_source the file as a source
 //!   eval         tree and source -> answer
+//!   explain      what an answer took, as a tree
 //! ```
 
 pub mod annotation;
@@ -27,6 +28,7 @@ pub mod buckets;
 mod check;
 pub mod error;
 pub mod eval;
+pub mod explain;
 pub mod float;
 pub mod functions;
 mod lexer;

@@ -137,13 +137,11 @@ impl Rollups {
     }
 }
 
-/// What reading has cost so far.
+/// What reading takes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Cost {
-    /// Blocks of packed samples or buckets opened.
+    /// Blocks of packed samples or buckets.
     pub blocks: u64,
-    /// Rows read: of samples not packed yet, and of hours.
-    pub rows: u64,
 }
 
 /// A store could not answer.
@@ -184,9 +182,9 @@ pub trait SeriesSet {
         Ok(())
     }
 
-    /// What all this has cost the store.
-    fn cost(&self) -> Cost {
-        Cost::default()
+    /// What reading all of them takes. Fails where the store cannot be read.
+    fn cost(&self) -> Result<Cost, SourceError> {
+        Ok(Cost::default())
     }
 }
 

@@ -7,7 +7,7 @@ use hashbrown::HashMap;
 use super::matcher::{Matcher, NAME};
 use super::plan::{self, Held};
 use super::source::{
-    Columns, Part, Resolution, Rollups, Selection, SeriesSet, Source, SourceError,
+    Columns, Cost, Part, Resolution, Rollups, Selection, SeriesSet, Source, SourceError,
 };
 use crate::model::Labels;
 use crate::store::block::{Column, GROUP};
@@ -203,6 +203,23 @@ impl SeriesSet for StoreSet<'_> {
     }
     fn raw_from(&self) -> i64 {
         self.raw_from
+    }
+
+    fn cost(&self) -> Result<Cost, SourceError> {
+        let mut groups: Vec<i64> = self.ids.iter().map(|id| id.div_euclid(GROUP)).collect();
+        groups.sort_unstable();
+        groups.dedup();
+        let mut blocks = 0;
+        for group in groups {
+            let from = self.start.max(self.raw_from);
+            blocks += self.reader.weight(0, group, from, self.end)?.blocks;
+            if self.start < self.raw_from && !self.hours_only {
+                let five = Resolution::FiveMinutes.width();
+                let to = self.end.min(self.raw_from);
+                blocks += self.reader.weight(five, group, self.start, to)?.blocks;
+            }
+        }
+        Ok(Cost { blocks })
     }
 
     fn read_rollups(

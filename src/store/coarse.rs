@@ -107,7 +107,17 @@ impl Reader {
             .query_row([FIVE_MINUTES_MS, group], |r| r.get(0))?;
         let hours_until = match oldest {
             Some(oldest) if !hours_only => {
-                oldest.saturating_add((HOUR_MS - oldest.rem_euclid(HOUR_MS)) % HOUR_MS)
+                let hour = oldest - oldest.rem_euclid(HOUR_MS);
+                let mut older = tx.prepare_cached(
+                    "SELECT EXISTS (SELECT 1 FROM rollup_1h WHERE series_id = ?1 AND ts < ?2)",
+                )?;
+                let mut hours = series.iter().map(|s| older.query_row([*s, hour], |r| r.get(0)));
+                // Where the hour is the first there is, its five minutes are all there.
+                match hours.try_fold(false, |any, one: Result<bool, _>| one.map(|o| any || o))? {
+                    true if hour < oldest => hour.saturating_add(HOUR_MS),
+                    true => hour,
+                    false => from,
+                }
             }
             _ => to,
         }

@@ -8,6 +8,7 @@ use super::super::float::is_absent;
 use super::super::source::{Columns, Resolution};
 use super::grid::Grid;
 use super::walk::Frame;
+use super::watch::Watched;
 use crate::model::Labels;
 
 /// A query's result and what came with it.
@@ -19,6 +20,8 @@ pub struct Answer {
     pub annotations: Annotations,
     /// What it took.
     pub stats: Stats,
+    /// What was looked at, where `Options::watch` asks for it.
+    pub watched: Option<Watched>,
 }
 
 /// What a query took.

@@ -11,6 +11,7 @@
 //!   instants   functions over values at a step; dates, histograms, relabel, sorting beside it
 //!   aggregate  values of many series into one; ranked: topk and its like
 //!   binary     operators with scalars; matching: between vectors
+//!   watch      what was looked at, by selector and step
 //!   answer     what is handed out, in Prometheus' order
 //! ```
 
@@ -34,8 +35,10 @@ mod sampling;
 mod select;
 mod sorting;
 mod walk;
+mod watch;
 
 pub use answer::{Answer, Matrix, Stats, Value, VectorSample};
 pub use error::EvalError;
 pub use guard::Limits;
 pub use walk::{Options, When, evaluate};
+pub use watch::{Looked, Watched};

@@ -2,10 +2,10 @@
 //! store, and one series' samples are held at once.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::super::ast::{Edges, Expr, MatrixSelector, Subquery, VectorSelector};
 use super::super::float::is_absent;
-use super::super::matcher::Matcher;
 use super::super::plan;
 use super::super::source::{Columns, Hints, Part, Resolution, Rollups, Selection};
 use super::super::window::{Ends, Mixed, Samples, forward};
@@ -93,7 +93,7 @@ impl Evaluator<'_> {
         let hints = self.hints(frame, 0, function);
         let mut row = vec![super::super::float::ABSENT; frame.count];
         let mut mixed = Mixed::default();
-        self.each_series(&selector.matchers, ends, (0, 0), hints, &mut |r, metric, samples| {
+        self.each_series(selector, frame, ends, (0, 0), hints, &mut |r, metric, samples| {
             let (mut any, mut new) = (false, 0);
             if let Some(old) = r.old {
                 new = old.steps(ends);
@@ -135,7 +135,7 @@ impl Evaluator<'_> {
                     Edges::Anchored => (self.options.lookback, 0),
                     Edges::Smoothed => (self.options.lookback, self.options.lookback),
                 };
-                self.each_series(&matrix.selector.matchers, ends, around, hints, see)
+                self.each_series(&matrix.selector, frame, ends, around, hints, see)
             }
             Expr::Subquery(subquery) => self.each_of_subquery(subquery, frame, see),
             other => Err(EvalError::at(other.span(), "a range vector is needed here")),
@@ -144,7 +144,8 @@ impl Evaluator<'_> {
 
     fn each_series(
         &mut self,
-        matchers: &[Matcher],
+        selector: &VectorSelector,
+        frame: Frame,
         ends: Ends,
         (before, after): (i64, i64),
         hints: Hints,
@@ -153,8 +154,9 @@ impl Evaluator<'_> {
         let last = ends.first.saturating_add(ends.step.saturating_mul(ends.count as i64 - 1));
         let start = ends.first.saturating_sub(ends.range.saturating_add(before)).saturating_add(1);
         let end = last.saturating_add(after);
-        let selection = Selection { matchers, start, end, hints };
+        let selection = Selection { matchers: &selector.matchers, start, end, hints };
         let source = self.source;
+        let mut begin = self.watch.is_some().then(Instant::now);
         let mut set = source.select(&selection)?;
         let (raw_from, parts) = (set.raw_from(), plan::parts(hints.function));
         let mut rollups = Rollups::default();
@@ -162,8 +164,12 @@ impl Evaluator<'_> {
             self.guard.saw(Resolution::Raw);
         }
         let labels: Vec<Arc<_>> = set.labels().to_vec();
+        if let (Some(watch), Some(begin)) = (&mut self.watch, begin) {
+            watch.begin(selector.span, labels.len(), begin.elapsed());
+        }
         let mut columns = std::mem::take(&mut self.columns);
         for (i, labels) in labels.into_iter().enumerate() {
+            begin = begin.map(|_| Instant::now());
             set.read(i, &mut columns)?;
             let mut old = None;
             if start < raw_from {
@@ -176,8 +182,15 @@ impl Evaluator<'_> {
                 drop_markers(&mut columns);
             }
             let samples = Samples { times: &columns.times, values: &columns.values };
+            if let (Some(watch), Some(begin)) = (&mut self.watch, begin) {
+                let newest_only = hints.range == 0;
+                watch.series(frame, ends, newest_only, samples, &rollups, begin.elapsed());
+            }
             let mut reader = Reader { ends, notes: &mut self.notes, guard: &self.guard, old };
             see(&mut reader, &Metric::new(labels), samples)?;
+        }
+        if let Some(watch) = &mut self.watch {
+            watch.end(set.cost()?);
         }
         columns.clear();
         self.columns = columns;

@@ -2,6 +2,7 @@
 //! only; the rest is computed for all steps at once.
 
 use std::borrow::Cow;
+use std::time::Instant;
 
 use super::super::annotation::{Annotation, Annotations};
 use super::super::ast::{At, Call, Expr, ValueType, VectorSelector};
@@ -13,6 +14,7 @@ use super::error::{EvalError, Outcome};
 use super::grid::{Grid, Metric};
 use super::guard::{Guard, Limits};
 use super::select::Wanted;
+use super::watch::Watched;
 
 /// When to evaluate; milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,11 +41,13 @@ pub struct Options {
     pub subquery_step: i64,
     /// Nothing finer than this, even where it is held.
     pub finest: Resolution,
+    /// Whether to write down what is looked at, by selector and step.
+    pub watch: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { lookback: 300_000, subquery_step: 60_000, finest: Resolution::Raw }
+        Self { lookback: 300_000, subquery_step: 60_000, finest: Resolution::Raw, watch: false }
     }
 }
 
@@ -127,6 +131,7 @@ pub(super) struct Evaluator<'a> {
     pub(super) step: i64,
     pub(super) guard: Guard<'a>,
     pub(super) notes: Annotations,
+    pub(super) watch: Option<Watched>,
     /// Room for one series, used again and again.
     pub(super) columns: Columns,
 }
@@ -163,10 +168,12 @@ pub fn evaluate(
         step: if start == end { 0 } else { step },
         guard: Guard::new(limits),
         notes: Annotations::default(),
+        watch: None,
         columns: Columns::default(),
     };
     evaluator.guard.make(count)?;
     let frame = Frame { start, step, count };
+    evaluator.watch = options.watch.then(|| Watched::new(frame));
     let value = if range {
         evaluator.whole_range(expr, frame)?
     } else {
@@ -174,7 +181,7 @@ pub fn evaluate(
     };
     let Guard { series, samples, buckets, cells, served, .. } = evaluator.guard;
     let stats = Stats { series, samples, buckets, served, cells };
-    Ok(Answer { value, annotations: evaluator.notes, stats })
+    Ok(Answer { value, annotations: evaluator.notes, stats, watched: evaluator.watch })
 }
 
 impl<'a> Evaluator<'a> {
@@ -219,7 +226,12 @@ impl<'a> Evaluator<'a> {
                 ));
             }
         };
-        Ok(Value::Matrix(Matrix::of_steps(frame, grid)))
+        let begin = Instant::now();
+        let matrix = Matrix::of_steps(frame, grid);
+        if let Some(watch) = &mut self.watch {
+            watch.sorting = begin.elapsed();
+        }
+        Ok(Value::Matrix(matrix))
     }
 
     /// A part of the query, at the moments of the frame.
