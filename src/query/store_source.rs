@@ -1,10 +1,11 @@
 //! query: the file as a source: series by their labels, their samples, and the buckets before them.
 
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
 
-use super::matcher::{Matcher, NAME};
+use super::matcher::{MatchOp, Matcher, NAME};
 use super::plan::{self, Held};
 use super::source::{
     Columns, Cost, Part, Resolution, Rollups, Selection, SeriesSet, Source, SourceError,
@@ -26,6 +27,9 @@ pub struct Catalog {
     /// In the order of the labels; two files never have the same ones.
     series: Vec<(Arc<Labels>, i64)>,
     by_name: HashMap<Box<str>, Vec<usize>>,
+    /// By the hash of a label and its value; two of them may share one.
+    by_label: HashMap<u64, Vec<u32>>,
+    hasher: foldhash::fast::RandomState,
     newest: i64,
 }
 
@@ -58,7 +62,14 @@ impl Catalog {
             let name = labels.get(NAME).unwrap_or_default();
             by_name.entry(name.into()).or_default().push(at);
         }
-        Ok(Self { series, by_name, newest })
+        let hasher = foldhash::fast::RandomState::default();
+        let mut by_label: HashMap<u64, Vec<u32>> = HashMap::new();
+        for (at, (labels, _)) in series.iter().enumerate() {
+            for pair in labels.iter().filter(|(name, _)| *name != NAME) {
+                by_label.entry(hasher.hash_one(pair)).or_default().push(at as u32);
+            }
+        }
+        Ok(Self { series, by_name, by_label, hasher, newest })
     }
 
     /// Whether the file has no series beside these.
@@ -71,6 +82,18 @@ impl Catalog {
         let fits = |labels: &Labels| {
             matchers.iter().all(|m| m.matches(labels.get(m.name()).unwrap_or_default()))
         };
+        // The rarest label that is asked for by its value says more than the name.
+        let equal = |m: &&Matcher| m.op() == MatchOp::Equal && m.name() != NAME && !m.value().is_empty();
+        let rarest = matchers
+            .iter()
+            .filter(equal)
+            .map(|m| self.by_label.get(&self.hasher.hash_one((m.name(), m.value()))))
+            .map(|places| places.map_or(&[][..], Vec::as_slice))
+            .min_by_key(|places| places.len());
+        if let Some(places) = rarest {
+            let series = places.iter().map(|at| &self.series[*at as usize]);
+            return series.filter(|(labels, _)| fits(labels)).collect();
+        }
         let names = matchers.iter().filter(|m| m.name() == NAME).find_map(Matcher::listed);
         let Some(names) = names else {
             return self.series.iter().filter(|(labels, _)| fits(labels)).collect();

@@ -43,8 +43,14 @@ pub struct Weight {
 impl Reader {
     /// How far back samples and buckets reach.
     pub fn reach(&self) -> Result<Reach, SqlError> {
-        let pruned = state::get(self.connection(), state::PRUNED_UNTIL)?;
-        let rolled = state::get(self.connection(), state::ROLLED_UNTIL)?;
+        // In one statement: outside of a transaction each takes and gives back a lock.
+        let (pruned, rolled): (Option<i64>, Option<i64>) = self
+            .connection()
+            .prepare_cached(
+                "SELECT (SELECT value FROM state WHERE name = ?1),
+                        (SELECT value FROM state WHERE name = ?2)",
+            )?
+            .query_row([state::PRUNED_UNTIL, state::ROLLED_UNTIL], |r| Ok((r.get(0)?, r.get(1)?)))?;
         Ok(Reach {
             samples_from: pruned.map_or(i64::MIN, |p| p.saturating_add(1)),
             rolled_until: rolled.unwrap_or(i64::MIN),

@@ -300,3 +300,21 @@ fn the_command_line_needs_no_daemon() {
     assert!(wrong.contains("1:10: parse error: expected type range vector"), "{wrong}");
     assert!(wrong.contains("  1 + rate(paint_total)\n           ^^^^^^^^^^^"), "{wrong}");
 }
+
+#[test]
+fn what_is_to_be_kept_for_longer_is_kept_from_the_start_on() {
+    let (folder, daemon) = filled();
+    daemon.stop();
+    let keep = format!("{FAST}[store]\nraw = \"100y\"\nfive_minutes = \"100y\"\n");
+    folder.ask(&["compact"]).well();
+    // The folder's own settings apply where no others are named; the daemon has these.
+    let daemon = folder.start(&keep);
+    folder.ask(&["compact"]).well();
+    let at = START + 600;
+    let answer = daemon.http("GET", &format!("/api/v1/query?query=paint_total[10m]&time={at}"));
+    assert_eq!(answer.header("x-plimsoll-resolution"), Some("raw"), "{answer:?}");
+    let body: Value = serde_json::from_str(&answer.body).expect("JSON");
+    let values = body["data"]["result"][0]["values"].as_array().map(Vec::len);
+    assert_eq!(values, Some(40), "{body}");
+    daemon.stop();
+}
