@@ -46,7 +46,7 @@ def shown(name, labels):
 def fill_plimsoll(program, work, port):
     config, db, csv = (os.path.join(work, n) for n in ("plimsoll.toml", "metrics.sqlite", "p.csv"))
     with open(config, "w") as f:
-        f.write(f'interval = "60s"\n[http]\nlisten = "127.0.0.1:{port}"\n[store]\nraw = "100y"\n'
+        f.write(f'interval = "60s"\n[http]\nlisten = "127.0.0.1:{port}"\n[statsd]\nlisten = "off"\n[store]\nraw = "100y"\n'
                 'five_minutes = "100y"\nplain_rows = "1MB"\nmax_size = "10GiB"\n')
     if os.path.exists(db):
         return config, db

@@ -83,7 +83,8 @@ impl Catalog {
             matchers.iter().all(|m| m.matches(labels.get(m.name()).unwrap_or_default()))
         };
         // The rarest label that is asked for by its value says more than the name.
-        let equal = |m: &&Matcher| m.op() == MatchOp::Equal && m.name() != NAME && !m.value().is_empty();
+        let equal =
+            |m: &&Matcher| m.op() == MatchOp::Equal && m.name() != NAME && !m.value().is_empty();
         let rarest = matchers
             .iter()
             .filter(equal)
@@ -129,9 +130,8 @@ impl Source for StoreSource<'_> {
         let Selection { start, end, hints, .. } = *selection;
         let reach = self.reader.reach()?;
         let held = Held { raw_from: reach.samples_from, rolled_until: reach.rolled_until };
-        let raw_from = plan::raw_from(held, &hints, (start, end), |from| {
-            self.samples(&waiting, from, end)
-        })?;
+        let raw_from =
+            plan::raw_from(held, &hints, (start, end), |from| self.samples(&waiting, from, end))?;
         Ok(Box::new(StoreSet {
             reader: self.reader,
             labels,
@@ -155,7 +155,7 @@ impl StoreSource<'_> {
         if seconds.saturating_mul(ids.len() as u64) <= plan::MANY {
             return Ok(0);
         }
-        let few = ids.len().min(LOOKED_AT).max(1);
+        let few = ids.len().clamp(1, LOOKED_AT);
         let mut values = 0;
         for id in ids.iter().step_by(ids.len().div_ceil(few).max(1)) {
             values += self.reader.weight(0, id.div_euclid(GROUP), from, to)?.values;

@@ -50,7 +50,9 @@ impl Reader {
                 "SELECT (SELECT value FROM state WHERE name = ?1),
                         (SELECT value FROM state WHERE name = ?2)",
             )?
-            .query_row([state::PRUNED_UNTIL, state::ROLLED_UNTIL], |r| Ok((r.get(0)?, r.get(1)?)))?;
+            .query_row([state::PRUNED_UNTIL, state::ROLLED_UNTIL], |r| {
+                Ok((r.get(0)?, r.get(1)?))
+            })?;
         Ok(Reach {
             samples_from: pruned.map_or(i64::MIN, |p| p.saturating_add(1)),
             rolled_until: rolled.unwrap_or(i64::MIN),
@@ -133,7 +135,15 @@ impl Reader {
             let cut = hours_until.clamp(at, end);
             if !made {
                 from_samples(&tx, self, parts, (at, cut), HOUR_MS, &mut scratch, &mut out)?;
-                from_samples(&tx, self, parts, (cut, end), FIVE_MINUTES_MS, &mut scratch, &mut out)?;
+                from_samples(
+                    &tx,
+                    self,
+                    parts,
+                    (cut, end),
+                    FIVE_MINUTES_MS,
+                    &mut scratch,
+                    &mut out,
+                )?;
                 continue;
             }
             if at < cut {

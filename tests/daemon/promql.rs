@@ -13,6 +13,13 @@ const START: i64 = 1_700_000_000;
 /// Counters that grow by 1, 2 and 4 a second, every 15 s for an hour, beside what the daemon
 /// collects.
 fn filled() -> (Folder, Daemon) {
+    let folder = imported();
+    let daemon = folder.start(FAST);
+    (folder, daemon)
+}
+
+/// The same, and no daemon yet.
+fn imported() -> Folder {
     let folder = Folder::new();
     let mut rows = String::from("key,timestamp,value\n");
     for at in (0..3_600).step_by(15) {
@@ -23,8 +30,7 @@ fn filled() -> (Folder, Daemon) {
     }
     std::fs::write(folder.join("rows.csv"), rows).expect("writable");
     folder.ask(&["import", "rows.csv"]).well();
-    let daemon = folder.start(FAST);
-    (folder, daemon)
+    folder
 }
 
 fn get(daemon: &Daemon, path: &str) -> (u16, Value) {
@@ -195,7 +201,8 @@ fn explain_shows_the_plan() {
     let (folder, daemon) = filled();
     daemon.stop();
     let at = (START + 600).to_string();
-    let query = "max by (color) (rate(paint_total[1m])) / on (color) sum(paint_total{color=~\"r.*\"})";
+    let query =
+        "max by (color) (rate(paint_total[1m])) / on (color) sum(paint_total{color=~\"r.*\"})";
     let asked = ["query", query, "--at", &at, "--range", "5m", "--step", "1m", "--explain"];
     let said = folder.ask(&asked).well();
     let lines: Vec<&str> = said.lines().collect();
@@ -218,7 +225,10 @@ fn explain_shows_the_plan() {
     assert_eq!(rate[..3], ["3 series", "72 raw", "1 block"], "{said}");
     assert!(rate[3].ends_with(" ms"), "{said}");
     assert!(lines[5].contains("  1 series  "), "{said}");
-    assert!(lines[7].starts_with("4 series answered in ") && lines[7].contains(" from raw: "), "{said}");
+    assert!(
+        lines[7].starts_with("4 series answered in ") && lines[7].contains(" from raw: "),
+        "{said}"
+    );
 }
 
 #[test]
@@ -303,11 +313,10 @@ fn the_command_line_needs_no_daemon() {
 
 #[test]
 fn what_is_to_be_kept_for_longer_is_kept_from_the_start_on() {
-    let (folder, daemon) = filled();
-    daemon.stop();
+    let folder = imported();
     let keep = format!("{FAST}[store]\nraw = \"100y\"\nfive_minutes = \"100y\"\n");
+    folder.configure(&keep);
     folder.ask(&["compact"]).well();
-    // The folder's own settings apply where no others are named; the daemon has these.
     let daemon = folder.start(&keep);
     folder.ask(&["compact"]).well();
     let at = START + 600;

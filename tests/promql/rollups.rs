@@ -192,7 +192,10 @@ fn windows_that_cut_buckets_are_near_and_say_so() {
             assert!(close(*v, *want, by), "{query} at {t}: {v}, not {want}");
         }
         let notes: Vec<_> = answer.annotations.iter().map(|a| a.text.clone()).collect();
-        assert!(notes.iter().any(|n| n.ends_with("where buckets of 5m stand for samples")), "{notes:?}");
+        assert!(
+            notes.iter().any(|n| n.ends_with("where buckets of 5m stand for samples")),
+            "{notes:?}"
+        );
     }
     // The ends of a quantile are the extremes, which buckets keep.
     let days = range(DAY, 8 * DAY, DAY);
@@ -207,7 +210,8 @@ fn windows_that_cut_buckets_are_near_and_say_so() {
 #[test]
 fn a_range_past_what_is_kept_is_whole() {
     // A block goes when all of it is too old.
-    let kept = Kept { raw_ms: 2 * DAY, five_minutes_ms: 15 * DAY, plain_rows: 0, ..Kept::default() };
+    let kept =
+        Kept { raw_ms: 2 * DAY, five_minutes_ms: 15 * DAY, plain_rows: 0, ..Kept::default() };
     let file = file(WEEKS, kept);
     assert!(file.reader.reach().expect("reads").samples_from > START + 30 * DAY);
     let last = START + WEEKS.0;
@@ -225,7 +229,8 @@ fn a_range_past_what_is_kept_is_whole() {
     ] {
         let answer = file.ask(query, when, Resolution::Raw);
         assert_eq!(answer.stats.resolution(), "raw,5m,1h", "{query}");
-        let (got, want) = (points(&answer), points(&ask(&file.memory, query, when, Resolution::Raw)));
+        let (got, want) =
+            (points(&answer), points(&ask(&file.memory, query, when, Resolution::Raw)));
         let times = |points: &[(i64, f64)]| points.iter().map(|p| p.0).collect::<Vec<_>>();
         assert_eq!(times(&got), times(&want), "{query}");
         for ((t, v), (_, want)) in got.iter().zip(&want) {
@@ -240,7 +245,9 @@ fn a_range_past_what_is_kept_is_whole() {
     for query in ["rate(c_total[5m])", "sum_over_time(g[1h])", "quantile_over_time(0.9, g[2h])"] {
         let answer = file.ask(query, recent, Resolution::Raw);
         assert_eq!(answer.stats.resolution(), "raw");
-        let bits = |points: Vec<(i64, f64)>| points.iter().map(|p| (p.0, p.1.to_bits())).collect::<Vec<_>>();
+        let bits = |points: Vec<(i64, f64)>| {
+            points.iter().map(|p| (p.0, p.1.to_bits())).collect::<Vec<_>>()
+        };
         let want = ask(&file.memory, query, recent, Resolution::Raw);
         assert_eq!(bits(points(&answer)), bits(points(&want)), "{query}");
     }

@@ -92,7 +92,8 @@ impl Over<'_> {
             if steps.is_empty() {
                 continue;
             }
-            let last = whole.first.saturating_add(whole.step.saturating_mul(steps.len() as i64 - 1));
+            let last =
+                whole.first.saturating_add(whole.step.saturating_mul(steps.len() as i64 - 1));
             mixed.fill(old.rollups, parts, samples, last);
             let out = &mut row[steps.clone()];
             self.stretch(id, &mut mixed, width, ends.range, whole, steps.start, reader, out)?;

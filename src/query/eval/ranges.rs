@@ -202,16 +202,28 @@ impl Over<'_> {
                 let now = |i: usize| self.frame.time(from + i);
                 window::predict(now, |i| self.args[0].at(from + i), s, e, out);
             })?,
-            SumOverTime => self.blocks(reader, at, samples, ends, row, |_, s, e, o| window::sum(s, e, o))?,
-            AvgOverTime => self.blocks(reader, at, samples, ends, row, |_, s, e, o| window::mean(s, e, o))?,
+            SumOverTime => {
+                self.blocks(reader, at, samples, ends, row, |_, s, e, o| window::sum(s, e, o))?
+            }
+            AvgOverTime => {
+                self.blocks(reader, at, samples, ends, row, |_, s, e, o| window::mean(s, e, o))?
+            }
             StddevOverTime => {
-                self.blocks(reader, at, samples, ends, row, |_, s, e, o| window::variance(true, s, e, o))?;
+                self.blocks(reader, at, samples, ends, row, |_, s, e, o| {
+                    window::variance(true, s, e, o)
+                })?;
             }
             StdvarOverTime => {
-                self.blocks(reader, at, samples, ends, row, |_, s, e, o| window::variance(false, s, e, o))?;
+                self.blocks(reader, at, samples, ends, row, |_, s, e, o| {
+                    window::variance(false, s, e, o)
+                })?;
             }
-            MadOverTime => self.blocks(reader, at, samples, ends, row, |_, s, e, o| window::mad(s, e, o))?,
-            Deriv => self.blocks(reader, at, samples, ends, row, |_, s, e, o| window::deriv(s, e, o))?,
+            MadOverTime => {
+                self.blocks(reader, at, samples, ends, row, |_, s, e, o| window::mad(s, e, o))?
+            }
+            Deriv => {
+                self.blocks(reader, at, samples, ends, row, |_, s, e, o| window::deriv(s, e, o))?
+            }
             _ => {
                 let name = self.call.function.name;
                 return Err(EvalError::at(

@@ -262,8 +262,7 @@ impl Evaluator<'_> {
             self.guard.check()?;
             present(inner, row, &mut columns);
             let samples = Samples { times: &columns.times, values: &columns.values };
-            let mut reader =
-                Reader { ends, notes: &mut self.notes, guard: &self.guard, old: None };
+            let mut reader = Reader { ends, notes: &mut self.notes, guard: &self.guard, old: None };
             see(&mut reader, metric, samples)?;
         }
         Ok(())
@@ -284,7 +283,10 @@ impl Evaluator<'_> {
                         mixed.fill(old.rollups, &[Part::Last], samples, i64::MAX);
                         samples = mixed.part(Part::Last);
                         let stretches = old.stretches(ends);
-                        ends = stretches.into_iter().find(|s| !s.steps.is_empty()).map_or(ends, |s| s.ends);
+                        ends = stretches
+                            .into_iter()
+                            .find(|s| !s.steps.is_empty())
+                            .map_or(ends, |s| s.ends);
                     }
                     let end = ends.first;
                     let lo = forward(samples.times, 0, end.saturating_sub(ends.range));
