@@ -7,8 +7,9 @@
 
 use super::source::{Hints, Part, Resolution};
 
-/// More samples than this are too many for one selector, where buckets serve as well.
-pub const MANY: u64 = 5_000_000;
+/// More samples than this are too many for one selector, where buckets serve as well: one series
+/// for a month at the default beat is still below.
+pub const MANY: u64 = 300_000;
 
 /// What looks at this much at a time (ms), twelve buckets, may be answered from buckets.
 pub const WIDE: i64 = 3_600_000;
