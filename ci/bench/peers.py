@@ -165,8 +165,8 @@ def free_port():
 class Server:
     """A process with an HTTP port of its own, ended with its block."""
 
-    def __init__(self, work, name, arguments):
-        self.port = free_port()
+    def __init__(self, work, name, arguments, port=None):
+        self.port = port or free_port()
         self.log = open(os.path.join(work, name + ".log"), "w")
         arguments = [a.replace("PORT", str(self.port)) for a in arguments]
         self.child = subprocess.Popen(arguments, cwd=work, stdout=self.log, stderr=self.log)
@@ -207,13 +207,17 @@ class Victoria(Server):
             "-retentionPeriod=100y", "-search.disableCache", "-memory.allowedPercent=20"])
 
     def fill(self, series):
-        """Imports, then merges all there is as far as it goes."""
+        """Imports the samples."""
         for key, times, values in series:
             for at in range(0, len(times), 50_000):
                 pairs = zip(times[at:at + 50_000], values[at:at + 50_000])
                 name = metric(key)
                 body = "".join(f"{name} {text(v)} {t}000\n" for t, v in pairs).encode()
                 self.get("/api/v1/import/prometheus", data=body)
+        self.settle()
+
+    def settle(self):
+        """Merges all there is as far as it goes."""
         self.get("/internal/force_flush")
         self.get("/internal/force_merge")
         before, same = -1, 0

@@ -1,11 +1,13 @@
 //! cli: `plimsoll query`: PromQL straight from the file, with a daemon or without one.
 
 use std::io::Write;
+use std::time::Instant;
 
 use super::{Global, table};
 use crate::model::{Clock, Labels, SystemClock};
 use crate::query::annotation::Level;
 use crate::query::eval::{Answer, EvalError, Limits, Options, Value, When, evaluate};
+use crate::query::explain::explain;
 use crate::query::matcher::NAME;
 use crate::query::{Catalog, StoreSource, error::write_place, number, parse, quote};
 use crate::store::Reader;
@@ -17,6 +19,7 @@ use crate::wire::{csv, json, time, value::write_value};
     plimsoll query node_load1\n  \
     plimsoll query 'max_over_time(disk[1d])' --at 2026-07-01\n  \
     plimsoll query 'sum by (mode) (rate(node_cpu_seconds_total[5m]))' --range 1h --step 1m\n  \
+    plimsoll query 'max_over_time(disk[1d])' --range 400d --explain\n  \
     plimsoll query 'memory' --range 1d --step 5m --format csv > memory.csv")]
 pub struct Args {
     /// The expression
@@ -36,6 +39,9 @@ pub struct Args {
     /// Print JSON
     #[arg(long, conflicts_with = "format")]
     json: bool,
+    /// Print what the answer takes instead: selectors, series, what serves them, how much is read
+    #[arg(long, conflicts_with_all = ["format", "json"])]
+    explain: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -64,8 +70,11 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     let reader = Reader::open(&global.database()?)?.load_head()?;
     let catalog = Catalog::read(&reader)?;
     let source = StoreSource::new(&reader, &catalog);
-    let answer = evaluate(&source, &expr, when, &Options::default(), Limits::default())
+    let options = Options { watch: args.explain, ..Options::default() };
+    let begin = Instant::now();
+    let answer = evaluate(&source, &expr, when, &options, Limits::default())
         .map_err(|e| failed(&e, text))?;
+    let took = begin.elapsed();
     let mut errors = std::io::stderr();
     for level in [Level::Warning, Level::Info] {
         for note in answer.annotations.shown(level, text, 10) {
@@ -73,6 +82,11 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
         }
     }
     let mut out = super::stdout();
+    if args.explain {
+        out.write_all(explain(text, &expr, &answer, took).as_bytes())?;
+        out.flush()?;
+        return Ok(());
+    }
     print(&mut out, &answer, if args.json { Format::Json } else { args.format })?;
     out.flush()?;
     Ok(())

@@ -86,6 +86,15 @@ impl Annotation {
         Self::new(Level::Info, text, span)
     }
 
+    /// A function over buckets, `width` ms long, that it cannot be told from exactly.
+    pub fn approximate(function: &str, width: i64, span: Span) -> Self {
+        let text = format!(
+            "{function} is approximate where buckets of {} stand for samples",
+            if width >= 3_600_000 { "1h" } else { "5m" }
+        );
+        Self::new(Level::Info, text, span)
+    }
+
     /// An operator for native histograms between two numbers.
     pub fn incompatible_types(op: &str, span: Span) -> Self {
         let text = format!(

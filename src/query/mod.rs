@@ -16,8 +16,10 @@
 //!   buckets      quantiles and fractions out of a classic histogram
 //!   annotation   warnings and infos beside an answer
 //!   source       what is asked of a store; a store in memory
+//!   plan         which resolution serves a selector
 //!   store_source the file as a source
 //!   eval         tree and source -> answer
+//!   explain      what an answer took, as a tree
 //! ```
 
 pub mod annotation;
@@ -26,6 +28,7 @@ pub mod buckets;
 mod check;
 pub mod error;
 pub mod eval;
+pub mod explain;
 pub mod float;
 pub mod functions;
 mod lexer;
@@ -34,6 +37,7 @@ pub mod natural;
 pub mod number;
 pub mod parser;
 mod pattern;
+pub mod plan;
 pub mod print;
 pub mod quote;
 pub mod source;

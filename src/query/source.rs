@@ -30,6 +30,43 @@ pub struct Hints {
     pub range: i64,
     /// The function over the windows or over the vector; empty where there is none.
     pub function: &'static str,
+    /// Nothing finer than this, even where it is held.
+    pub finest: Resolution,
+}
+
+/// How finely samples are kept. Finer ones come first.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Resolution {
+    /// Every sample.
+    #[default]
+    Raw,
+    /// What five minutes amount to.
+    FiveMinutes,
+    /// What an hour amounts to.
+    Hour,
+}
+
+impl Resolution {
+    /// All of them, finest first.
+    pub const ALL: [Self; 3] = [Self::Raw, Self::FiveMinutes, Self::Hour];
+
+    /// `raw`, `5m` or `1h`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Raw => "raw",
+            Self::FiveMinutes => "5m",
+            Self::Hour => "1h",
+        }
+    }
+
+    /// The length of a bucket, ms; 0 where there are none.
+    pub fn width(self) -> i64 {
+        match self {
+            Self::Raw => 0,
+            Self::FiveMinutes => 300_000,
+            Self::Hour => 3_600_000,
+        }
+    }
 }
 
 /// The samples of one series; reused from series to series.
@@ -49,6 +86,64 @@ impl Columns {
     }
 }
 
+/// What the buckets of one series hold, as far as it was asked for; reused from series to series.
+/// Columns that were not asked for are empty.
+#[derive(Debug, Clone, Default)]
+pub struct Rollups {
+    /// Where each bucket ends, ms since 1970 UTC, ascending. A bucket holds what lies before its
+    /// end and not before its beginning.
+    pub ends: Vec<i64>,
+    /// By [`Part`]: as many values as there are ends.
+    pub parts: [Vec<f64>; Part::COUNT],
+    /// Buckets that end at this time or before are hours, the others five minutes.
+    pub hours_until: i64,
+}
+
+/// One number of a bucket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// How many samples, none of them NaN.
+    Count,
+    /// Their sum.
+    Sum,
+    /// The smallest.
+    Min,
+    /// The largest.
+    Max,
+    /// The newest.
+    Last,
+    /// How often a counter began anew.
+    Resets,
+    /// What it stood at before it did, summed; `last - last before + lost` is its increase.
+    Lost,
+}
+
+impl Part {
+    /// How many there are.
+    pub const COUNT: usize = 7;
+}
+
+impl Rollups {
+    /// Forgets all buckets and keeps the room.
+    pub fn clear(&mut self) {
+        self.ends.clear();
+        self.parts.iter_mut().for_each(Vec::clear);
+        self.hours_until = i64::MIN;
+    }
+
+    /// One number of all buckets.
+    pub fn part(&self, part: Part) -> &[f64] {
+        &self.parts[part as usize]
+    }
+}
+
+/// What reading takes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Cost {
+    /// Blocks of packed samples or buckets.
+    pub blocks: u64,
+}
+
 /// A store could not answer.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
@@ -65,9 +160,32 @@ pub trait SeriesSet {
     /// Their labels with [`NAME`] among them, each series once, in the order of the labels.
     fn labels(&self) -> &[Arc<Labels>];
 
-    /// Replaces what is in `into` by the samples of one series in the time asked for; more around
-    /// it does no harm. Fails where the store cannot be read.
+    /// Replaces what is in `into` by the samples of one series in the time asked for, from
+    /// [`SeriesSet::raw_from`] on; more around it does no harm. Fails where the store cannot be read.
     fn read(&mut self, series: usize, into: &mut Columns) -> Result<(), SourceError>;
+
+    /// Before this time (ms) there are buckets instead of samples.
+    fn raw_from(&self) -> i64 {
+        i64::MIN
+    }
+
+    /// Replaces what is in `into` by the buckets of one series that end by
+    /// [`SeriesSet::raw_from`], two more than asked for at the left. Fails where the store cannot
+    /// be read.
+    fn read_rollups(
+        &mut self,
+        _series: usize,
+        _parts: &[Part],
+        into: &mut Rollups,
+    ) -> Result<(), SourceError> {
+        into.clear();
+        Ok(())
+    }
+
+    /// What reading all of them takes. Fails where the store cannot be read.
+    fn cost(&self) -> Result<Cost, SourceError> {
+        Ok(Cost::default())
+    }
 }
 
 /// A store in memory.

@@ -1,14 +1,18 @@
-//! query: the file as a source of samples: series by their labels, samples in full resolution.
+//! query: the file as a source: series by their labels, their samples, and the buckets before them.
 
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
 
-use super::matcher::{Matcher, NAME};
-use super::source::{Columns, Selection, SeriesSet, Source, SourceError};
+use super::matcher::{MatchOp, Matcher, NAME};
+use super::plan::{self, Held};
+use super::source::{
+    Columns, Cost, Part, Resolution, Rollups, Selection, SeriesSet, Source, SourceError,
+};
 use crate::model::Labels;
 use crate::store::block::{Column, GROUP};
-use crate::store::{Reader, SqlError};
+use crate::store::{Reader, Rolled, SqlError};
 
 impl From<SqlError> for SourceError {
     fn from(e: SqlError) -> Self {
@@ -23,6 +27,9 @@ pub struct Catalog {
     /// In the order of the labels; two files never have the same ones.
     series: Vec<(Arc<Labels>, i64)>,
     by_name: HashMap<Box<str>, Vec<usize>>,
+    /// By the hash of a label and its value; two of them may share one.
+    by_label: HashMap<u64, Vec<u32>>,
+    hasher: foldhash::fast::RandomState,
     newest: i64,
 }
 
@@ -55,7 +62,14 @@ impl Catalog {
             let name = labels.get(NAME).unwrap_or_default();
             by_name.entry(name.into()).or_default().push(at);
         }
-        Ok(Self { series, by_name, newest })
+        let hasher = foldhash::fast::RandomState::default();
+        let mut by_label: HashMap<u64, Vec<u32>> = HashMap::new();
+        for (at, (labels, _)) in series.iter().enumerate() {
+            for pair in labels.iter().filter(|(name, _)| *name != NAME) {
+                by_label.entry(hasher.hash_one(pair)).or_default().push(at as u32);
+            }
+        }
+        Ok(Self { series, by_name, by_label, hasher, newest })
     }
 
     /// Whether the file has no series beside these.
@@ -68,6 +82,19 @@ impl Catalog {
         let fits = |labels: &Labels| {
             matchers.iter().all(|m| m.matches(labels.get(m.name()).unwrap_or_default()))
         };
+        // The rarest label that is asked for by its value says more than the name.
+        let equal =
+            |m: &&Matcher| m.op() == MatchOp::Equal && m.name() != NAME && !m.value().is_empty();
+        let rarest = matchers
+            .iter()
+            .filter(equal)
+            .map(|m| self.by_label.get(&self.hasher.hash_one((m.name(), m.value()))))
+            .map(|places| places.map_or(&[][..], Vec::as_slice))
+            .min_by_key(|places| places.len());
+        if let Some(places) = rarest {
+            let series = places.iter().map(|at| &self.series[*at as usize]);
+            return series.filter(|(labels, _)| fits(labels)).collect();
+        }
         let names = matchers.iter().filter(|m| m.name() == NAME).find_map(Matcher::listed);
         let Some(names) = names else {
             return self.series.iter().filter(|(labels, _)| fits(labels)).collect();
@@ -100,17 +127,45 @@ impl Source for StoreSource<'_> {
             found.into_iter().map(|(labels, id)| (Arc::clone(labels), *id)).unzip();
         let mut waiting = ids.clone();
         waiting.sort_unstable();
+        let Selection { start, end, hints, .. } = *selection;
+        let reach = self.reader.reach()?;
+        let held = Held { raw_from: reach.samples_from, rolled_until: reach.rolled_until };
+        let raw_from =
+            plan::raw_from(held, &hints, (start, end), |from| self.samples(&waiting, from, end))?;
         Ok(Box::new(StoreSet {
             reader: self.reader,
             labels,
             ids,
-            waiting,
-            start: selection.start,
-            end: selection.end,
+            waiting: waiting.clone(),
+            unrolled: waiting,
+            start,
+            end,
+            raw_from,
+            hours_only: hints.finest == Resolution::Hour,
             read: HashMap::new(),
+            rolled: HashMap::new(),
         }))
     }
 }
+
+impl StoreSource<'_> {
+    /// About how many samples of these series are held: from what some of their groups hold.
+    fn samples(&self, ids: &[i64], from: i64, to: i64) -> Result<u64, SourceError> {
+        let seconds = to.saturating_sub(from).max(0) as u64 / 1000 + 1;
+        if seconds.saturating_mul(ids.len() as u64) <= plan::MANY {
+            return Ok(0);
+        }
+        let few = ids.len().clamp(1, LOOKED_AT);
+        let mut values = 0;
+        for id in ids.iter().step_by(ids.len().div_ceil(few).max(1)) {
+            values += self.reader.weight(0, id.div_euclid(GROUP), from, to)?.values;
+        }
+        Ok(values / few as u64 * ids.len() as u64)
+    }
+}
+
+/// So many groups say for all of them how densely samples lie.
+const LOOKED_AT: usize = 8;
 
 /// Series lie in the file in groups that are read together; in the order of their labels those of a
 /// group mostly follow each other.
@@ -120,10 +175,25 @@ struct StoreSet<'a> {
     ids: Vec<i64>,
     /// Not read yet, in the order of their numbers.
     waiting: Vec<i64>,
+    /// The same of buckets.
+    unrolled: Vec<i64>,
     start: i64,
     end: i64,
+    /// From here on samples, before it buckets.
+    raw_from: i64,
+    hours_only: bool,
     /// Read together with others and not asked for yet.
     read: HashMap<i64, Column>,
+    rolled: HashMap<i64, Rolled>,
+}
+
+/// Takes what waits of a series' group; one that was asked for before comes alone.
+fn take_group(waiting: &mut Vec<i64>, id: i64) -> Vec<i64> {
+    let group = id.div_euclid(GROUP);
+    let from = waiting.partition_point(|w| w.div_euclid(GROUP) < group);
+    let to = waiting.partition_point(|w| w.div_euclid(GROUP) <= group);
+    let ids: Vec<i64> = waiting.drain(from..to).collect();
+    if ids.contains(&id) { ids } else { vec![id] }
 }
 
 impl SeriesSet for StoreSet<'_> {
@@ -137,25 +207,69 @@ impl SeriesSet for StoreSet<'_> {
         let column = match self.read.remove(id) {
             Some(column) => column,
             None => {
-                let group = id.div_euclid(GROUP);
-                let from = self.waiting.partition_point(|w| w.div_euclid(GROUP) < group);
-                let to = self.waiting.partition_point(|w| w.div_euclid(GROUP) <= group);
-                // One that was asked for before comes alone.
-                let mut ids: Vec<i64> = self.waiting.drain(from..to).collect();
-                if !ids.contains(id) {
-                    ids = vec![*id];
-                }
+                let ids = take_group(&mut self.waiting, *id);
                 let mut columns: Vec<Column> = ids
                     .iter()
                     .map(|series| Column { series: *series, ..Column::default() })
                     .collect();
-                self.reader.columns(self.start, self.end, &mut columns)?;
+                let from = self.start.max(self.raw_from);
+                if from <= self.end {
+                    self.reader.columns(from, self.end, &mut columns)?;
+                }
                 self.read.extend(columns.into_iter().map(|c| (c.series, c)));
                 self.read.remove(id).unwrap_or_default()
             }
         };
         into.times = column.ts;
         into.values = column.values;
+        Ok(())
+    }
+    fn raw_from(&self) -> i64 {
+        self.raw_from
+    }
+
+    fn cost(&self) -> Result<Cost, SourceError> {
+        let mut groups: Vec<i64> = self.ids.iter().map(|id| id.div_euclid(GROUP)).collect();
+        groups.sort_unstable();
+        groups.dedup();
+        let mut blocks = 0;
+        for group in groups {
+            let from = self.start.max(self.raw_from);
+            blocks += self.reader.weight(0, group, from, self.end)?.blocks;
+            if self.start < self.raw_from && !self.hours_only {
+                let five = Resolution::FiveMinutes.width();
+                let to = self.end.min(self.raw_from);
+                blocks += self.reader.weight(five, group, self.start, to)?.blocks;
+            }
+        }
+        Ok(Cost { blocks })
+    }
+
+    fn read_rollups(
+        &mut self,
+        series: usize,
+        parts: &[Part],
+        into: &mut Rollups,
+    ) -> Result<(), SourceError> {
+        into.clear();
+        let Some(id) = self.ids.get(series) else { return Ok(()) };
+        if !self.rolled.contains_key(id) {
+            let hour = Resolution::Hour.width();
+            let down = |time: i64| time.saturating_sub(time.rem_euclid(hour));
+            // The bucket that a window begins in, and the one before it.
+            let from = down(self.start.saturating_sub(2 * hour));
+            let to = self.raw_from.min(down(self.end).saturating_add(hour));
+            let numbers: Vec<u8> = parts.iter().map(|part| *part as u8).collect();
+            let ids = take_group(&mut self.unrolled, *id);
+            let found = self.reader.rollups(&ids, &numbers, from, to, self.hours_only)?;
+            self.rolled.extend(found.into_iter().map(|r| (r.series, r)));
+        }
+        let Some(rolled) = self.rolled.remove(id) else { return Ok(()) };
+        into.ends = rolled.ends;
+        into.hours_until = rolled.hours_until;
+        for (part, values) in parts.iter().zip(rolled.parts) {
+            into.parts[*part as usize] = values;
+        }
         Ok(())
     }
 }

@@ -10,6 +10,7 @@
 pub mod block;
 mod carve;
 pub mod chunk;
+mod coarse;
 mod dictionary;
 mod doctor;
 mod error;
@@ -43,6 +44,7 @@ mod value;
 mod write;
 mod writer;
 
+pub use coarse::{Reach, Rolled, Weight};
 pub use doctor::Finding;
 pub use error::OpenError;
 pub use head::Head;

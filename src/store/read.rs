@@ -158,6 +158,10 @@ impl Reader {
         &self.conn
     }
 
+    pub(super) fn scratch(&self) -> &RefCell<Scratch> {
+        &self.scratch
+    }
+
     /// Every series, in the order of their keys.
     pub fn series(&self) -> Result<Vec<Known>, SqlError> {
         self.conn
@@ -184,7 +188,9 @@ impl Reader {
 
     /// The number of the newest series: as long as it stays the same, so do all names and labels.
     pub fn newest_series(&self) -> Result<i64, SqlError> {
-        self.conn.query_row("SELECT coalesce(max(id), 0) FROM series_dict", [], |r| r.get(0))
+        self.conn
+            .prepare_cached("SELECT coalesce(max(id), 0) FROM series_dict")?
+            .query_row([], |r| r.get(0))
     }
 
     /// Every plain row from `from` on, from the newest back.

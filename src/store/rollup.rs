@@ -17,7 +17,7 @@ use crate::model::Kind;
 pub(super) const STRETCH_MS: i64 = 6 * 3_600_000;
 /// Buckets of the finer rollup.
 pub const FIVE_MINUTES_MS: i64 = 300_000;
-const HOUR_MS: i64 = 3_600_000;
+pub(super) const HOUR_MS: i64 = 3_600_000;
 
 /// The parts of a rollup, as blocks number them.
 pub const PARTS: [&str; 7] = ["count", "sum", "min", "max", "last", "resets", "lost"];
@@ -69,7 +69,7 @@ impl Bucket {
         }
     }
 
-    fn part(&self, part: usize) -> f64 {
+    pub(super) fn part(&self, part: usize) -> f64 {
         [self.count as f64, self.sum, self.min, self.max, self.last, self.resets as f64, self.lost]
             [part]
     }
@@ -349,7 +349,7 @@ pub(super) fn after(ts: i64) -> i64 {
 }
 
 /// The series of a group, and how they behave.
-fn members(conn: &Connection, group: i64) -> Result<Vec<(i64, Kind)>, SqlError> {
+pub(super) fn members(conn: &Connection, group: i64) -> Result<Vec<(i64, Kind)>, SqlError> {
     conn.prepare_cached("SELECT id, kind FROM series_dict WHERE id BETWEEN ?1 AND ?2 ORDER BY id")?
         .query_map([group * GROUP, group * GROUP + GROUP - 1], |r| {
             Ok((r.get(0)?, Kind::from_word(r.get_ref(1)?.as_str()?)))
@@ -358,7 +358,11 @@ fn members(conn: &Connection, group: i64) -> Result<Vec<(i64, Kind)>, SqlError> 
 }
 
 /// The value that a series stood at before a stretch.
-fn newest_before(conn: &Connection, id: i64, start: i64) -> Result<Option<f64>, SqlError> {
+pub(super) fn newest_before(
+    conn: &Connection,
+    id: i64,
+    start: i64,
+) -> Result<Option<f64>, SqlError> {
     conn.prepare_cached(
         "SELECT last FROM rollup_1h WHERE series_id = ?1 AND ts < ?2 ORDER BY ts DESC LIMIT 1",
     )?

@@ -114,6 +114,8 @@ fn run(mut store: Store, full: Option<OpenError>, s: &WriterSettings) -> usize {
     if let Some(full) = full {
         s.board.fail(SUBJECT, full.to_string());
     }
+    // Before anything is thrown away.
+    heed_limits(&mut store, s);
     loop {
         let wait = if compaction.is_some() { Duration::ZERO } else { s.inbox_every };
         let open = s.queue.take(&mut batches, Instant::now() + wait);
@@ -247,10 +249,14 @@ struct Compaction {
     asked: Vec<SyncSender<Result<(), String>>>,
 }
 
-fn obey(store: &mut Store, s: &WriterSettings, compaction: &mut Option<Compaction>) {
+fn heed_limits(store: &mut Store, s: &WriterSettings) {
     if let Some(limits) = s.orders.limits.lock().unwrap_or_else(|e| e.into_inner()).take() {
         store.set_limits(limits);
     }
+}
+
+fn obey(store: &mut Store, s: &WriterSettings, compaction: &mut Option<Compaction>) {
+    heed_limits(store, s);
     let asked = std::mem::take(&mut *s.orders.compact.lock().unwrap_or_else(|e| e.into_inner()));
     if !asked.is_empty() {
         compaction

@@ -13,6 +13,13 @@ const START: i64 = 1_700_000_000;
 /// Counters that grow by 1, 2 and 4 a second, every 15 s for an hour, beside what the daemon
 /// collects.
 fn filled() -> (Folder, Daemon) {
+    let folder = imported();
+    let daemon = folder.start(FAST);
+    (folder, daemon)
+}
+
+/// The same, and no daemon yet.
+fn imported() -> Folder {
     let folder = Folder::new();
     let mut rows = String::from("key,timestamp,value\n");
     for at in (0..3_600).step_by(15) {
@@ -23,8 +30,7 @@ fn filled() -> (Folder, Daemon) {
     }
     std::fs::write(folder.join("rows.csv"), rows).expect("writable");
     folder.ask(&["import", "rows.csv"]).well();
-    let daemon = folder.start(FAST);
-    (folder, daemon)
+    folder
 }
 
 fn get(daemon: &Daemon, path: &str) -> (u16, Value) {
@@ -125,9 +131,6 @@ fn the_api_answers_as_prometheus_does() {
     for status in ["buildinfo", "runtimeinfo", "config", "flags", "tsdb"] {
         assert!(data(&daemon, &format!("status/{status}")).is_object(), "{status}");
     }
-    let stats =
-        &data(&daemon, &format!("query?query=paint_total[1m]&time={at}&stats=all"))["stats"];
-    assert_eq!(stats["samples"]["totalQueryableSamples"], 12);
     let (_, cut) = get(&daemon, &format!("query?query=paint_total&time={at}&limit=2"));
     assert_eq!(cut["data"]["result"].as_array().map(Vec::len), Some(2));
     assert_eq!(cut["warnings"], json!(["results truncated due to limit"]));
@@ -143,6 +146,89 @@ fn the_api_answers_as_prometheus_does() {
 
 fn instance(daemon: &Daemon) -> Value {
     daemon.json("/api/status")["system"].take()
+}
+
+#[test]
+fn statistics_say_what_was_looked_at_and_what_served_it() {
+    let (_folder, daemon) = filled();
+    let at = START + 600;
+    let asked = format!("query?query=paint_total[1m]&time={at}&stats=all");
+    let stats = &data(&daemon, &asked)["stats"];
+    assert_eq!(
+        stats["samples"]["totalQueryableSamplesPerStep"],
+        json!([[at, 12]]),
+        "four samples of three series: {stats}"
+    );
+    assert_eq!(stats["samples"]["totalQueryableSamples"], 12);
+    assert_eq!((&stats["resolution"], &stats["buckets"]), (&json!("raw"), &json!(0)));
+    // Windows that overlap look at a sample more than once; what is read is read once.
+    let range = format!(
+        "query_range?query=sum(rate(paint_total[2m]))&start={at}&end={}&step=60&stats=all",
+        at + 120
+    );
+    let stats = &data(&daemon, &range)["stats"];
+    assert_eq!(
+        stats["samples"]["totalQueryableSamplesPerStep"],
+        json!([[at, 24], [at + 60, 24], [at + 120, 24]])
+    );
+    assert_eq!(stats["samples"]["totalQueryableSamples"], 72);
+    assert_eq!(stats["samplesRead"], 48);
+    for time in [
+        "evalTotalTime",
+        "resultSortTime",
+        "queryPreparationTime",
+        "innerEvalTime",
+        "execQueueTime",
+        "execTotalTime",
+    ] {
+        let seconds = stats["timings"][time].as_f64();
+        assert!(seconds.is_some_and(|s| (0.0..20.0).contains(&s)), "{time}: {stats}");
+    }
+    assert!(stats["samples"]["peakSamples"].as_u64() > Some(0), "{stats}");
+    let brief = &data(&daemon, &asked.replace("=all", "=true"))["stats"]["samples"];
+    assert_eq!(brief["totalQueryableSamples"], 12);
+    assert_eq!(brief.get("totalQueryableSamplesPerStep"), None);
+    assert_eq!(data(&daemon, "query?query=1").get("stats"), None);
+    let answer = daemon.http("GET", &format!("/api/v1/query?query=paint_total&time={at}"));
+    assert_eq!(answer.header("x-plimsoll-resolution"), Some("raw"));
+    let labels = daemon.http("GET", "/api/v1/labels");
+    assert_eq!(labels.header("x-plimsoll-resolution"), None);
+    daemon.stop();
+}
+
+#[test]
+fn explain_shows_the_plan() {
+    let (folder, daemon) = filled();
+    daemon.stop();
+    let at = (START + 600).to_string();
+    let query =
+        "max by (color) (rate(paint_total[1m])) / on (color) sum(paint_total{color=~\"r.*\"})";
+    let asked = ["query", query, "--at", &at, "--range", "5m", "--step", "1m", "--explain"];
+    let said = folder.ask(&asked).well();
+    let lines: Vec<&str> = said.lines().collect();
+    for (line, left) in lines.iter().zip([
+        "/ on (color)",
+        "├─ max by (color)",
+        "│  └─ rate()",
+        "│     └─ paint_total[1m]",
+        "└─ sum",
+        "   └─ paint_total{color=~\"r.*\"}",
+        "",
+    ]) {
+        assert!(line.starts_with(left), "{left}: {said}");
+    }
+    let cells = |line: &str| -> Vec<String> {
+        line.split("  ").map(|c| c.trim().to_owned()).filter(|c| !c.is_empty()).collect()
+    };
+    // From 9:00 to 10:00 windows of a minute every minute: 3 series, 24 samples each.
+    let rate = cells(lines[3].trim_start_matches("│     └─ paint_total[1m]"));
+    assert_eq!(rate[..3], ["3 series", "72 raw", "1 block"], "{said}");
+    assert!(rate[3].ends_with(" ms"), "{said}");
+    assert!(lines[5].contains("  1 series  "), "{said}");
+    assert!(
+        lines[7].starts_with("4 series answered in ") && lines[7].contains(" from raw: "),
+        "{said}"
+    );
 }
 
 #[test]
@@ -223,4 +309,21 @@ fn the_command_line_needs_no_daemon() {
     let wrong = folder.ask(&["query", "1 + rate(paint_total)"]).refused();
     assert!(wrong.contains("1:10: parse error: expected type range vector"), "{wrong}");
     assert!(wrong.contains("  1 + rate(paint_total)\n           ^^^^^^^^^^^"), "{wrong}");
+}
+
+#[test]
+fn what_is_to_be_kept_for_longer_is_kept_from_the_start_on() {
+    let folder = imported();
+    let keep = format!("{FAST}[store]\nraw = \"100y\"\nfive_minutes = \"100y\"\n");
+    folder.configure(&keep);
+    folder.ask(&["compact"]).well();
+    let daemon = folder.start(&keep);
+    folder.ask(&["compact"]).well();
+    let at = START + 600;
+    let answer = daemon.http("GET", &format!("/api/v1/query?query=paint_total[10m]&time={at}"));
+    assert_eq!(answer.header("x-plimsoll-resolution"), Some("raw"), "{answer:?}");
+    let body: Value = serde_json::from_str(&answer.body).expect("JSON");
+    let values = body["data"]["result"][0]["values"].as_array().map(Vec::len);
+    assert_eq!(values, Some(40), "{body}");
+    daemon.stop();
 }

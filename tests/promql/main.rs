@@ -4,6 +4,7 @@
 mod differential;
 mod limits;
 mod prometheus;
+mod rollups;
 mod script;
 
 use std::path::Path;

@@ -69,6 +69,9 @@ pub(super) fn write_value(out: &mut String, value: f64) {
         write_whole(out, size as u64);
     } else if value.is_infinite() {
         out.push_str(if value > 0.0 { "+Inf" } else { "-Inf" });
+    } else if (1e-4..1e15).contains(&size) {
+        // A third of what the formatter of the standard library takes for the same digits.
+        out.push_str(zmij::Buffer::new().format_finite(value));
     } else if (1e-6..1e21).contains(&size) || value.is_nan() {
         let _ = write!(out, "{value}");
     } else {
@@ -93,7 +96,7 @@ fn write_whole(out: &mut String, mut number: u64) {
             break;
         }
     }
-    out.extend(digits[at..].iter().map(|d| char::from(*d)));
+    out.push_str(std::str::from_utf8(&digits[at..]).unwrap_or_default());
 }
 
 #[cfg(test)]
@@ -151,6 +154,13 @@ mod tests {
             let v = f64::from_bits(bits);
             let back: f64 = value(v).parse().unwrap();
             prop_assert!(back.to_bits() == bits || v.is_nan() && back.is_nan());
+        }
+
+        #[test]
+        fn what_people_measure_is_written_as_the_standard_library_does(v in -1e16f64..1e16, by in 0..24) {
+            for v in [v, v / 10f64.powi(by), (v / 10f64.powi(by)).round() / 100.0] {
+                prop_assert_eq!(value(v), format!("{v}"));
+            }
         }
     }
 }

@@ -56,6 +56,8 @@ struct Ask<'a> {
     /// Set when nobody waits for the answer any more.
     cancel: &'a AtomicBool,
     started: Instant,
+    /// How long it waited for its turn.
+    queued: Duration,
 }
 
 /// What is said beside the answer.
@@ -63,6 +65,8 @@ struct Ask<'a> {
 struct Notes {
     warnings: Vec<String>,
     infos: Vec<String>,
+    /// What served the answer, where that can differ: `raw`, `5m`, `1h`, or several of them.
+    resolution: Option<String>,
 }
 
 /// Appends the answer's `data`.
@@ -143,24 +147,34 @@ async fn serve(
         let message = "too many queries are running; ask again later";
         return ApiError::new(Kind::Timeout, message).into_response();
     };
+    let queued = started.elapsed();
     let cancel = Arc::new(AtomicBool::new(false));
     let _leaving = Leaving(Arc::clone(&cancel));
     let asked = Arc::clone(&api);
     let answer = tokio::task::spawn_blocking(move || {
         let name = path.as_ref().map_or("", |Path(name)| name);
-        let ask = Ask { api: &asked, params: &params, name, cancel: &cancel, started };
+        let ask = Ask { api: &asked, params: &params, name, cancel: &cancel, started, queued };
         answer(endpoint, &ask, packed)
     })
     .await;
     drop(place);
     match answer {
-        Ok(Ok((body, packed))) => respond(StatusCode::OK, body, packed),
+        Ok(Ok((body, packed, resolution))) => {
+            let mut response = respond(StatusCode::OK, body, packed);
+            if let Some(resolution) = resolution.and_then(|r| HeaderValue::try_from(r).ok()) {
+                response.headers_mut().insert("x-plimsoll-resolution", resolution);
+            }
+            response
+        }
         Ok(Err(error)) => error.into_response(),
         Err(e) => ApiError::new(Kind::Internal, e.to_string()).into_response(),
     }
 }
 
-fn answer(endpoint: Endpoint, ask: &Ask<'_>, pack: bool) -> Result<(Vec<u8>, bool), ApiError> {
+/// The body, whether it is packed, and what served it.
+type Answered = (Vec<u8>, bool, Option<String>);
+
+fn answer(endpoint: Endpoint, ask: &Ask<'_>, pack: bool) -> Result<Answered, ApiError> {
     let mut out = String::from(r#"{"status":"success","data":"#);
     let notes = endpoint(ask, &mut out)?;
     for (key, texts) in [("warnings", notes.warnings), ("infos", notes.infos)] {
@@ -171,7 +185,7 @@ fn answer(endpoint: Endpoint, ask: &Ask<'_>, pack: bool) -> Result<(Vec<u8>, boo
     }
     out.push('}');
     if !pack || out.len() < PACKED_FROM {
-        return Ok((out.into_bytes(), false));
+        return Ok((out.into_bytes(), false, notes.resolution));
     }
     let mut gzip = flate2::write::GzEncoder::new(
         Vec::with_capacity(out.len() / 4),
@@ -179,7 +193,7 @@ fn answer(endpoint: Endpoint, ask: &Ask<'_>, pack: bool) -> Result<(Vec<u8>, boo
     );
     gzip.write_all(out.as_bytes())
         .and_then(|()| gzip.finish())
-        .map(|bytes| (bytes, true))
+        .map(|bytes| (bytes, true, notes.resolution))
         .map_err(|e| ApiError::new(Kind::Internal, e.to_string()))
 }
 

@@ -1,14 +1,14 @@
 //! http: questions in PromQL: at one moment, over a range, and about the expression itself.
 
 use std::fmt::Write;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::error::{ApiError, Kind};
 use super::json::{write_labels, write_list, write_point, write_seconds, write_text};
 use super::{Ask, Notes, PATIENCE};
 use crate::query::annotation::Level;
 use crate::query::ast::Expr;
-use crate::query::eval::{Answer, Limits, Options, Value, When, evaluate};
+use crate::query::eval::{Limits, Options, Stats, Value, Watched, When, evaluate};
 use crate::query::parse;
 use crate::query::print::pretty;
 use crate::query::tree::write_tree;
@@ -72,6 +72,8 @@ fn run(ask: &Ask<'_>, when: When, limit: usize, out: &mut String) -> Result<Note
         }
         options.lookback = ms;
     }
+    options.watch = !ask.params.get("stats").is_empty();
+    let begin = Instant::now();
     let text = ask.params.get("query");
     let expr = expression(ask)?;
     let limits = Limits {
@@ -79,17 +81,19 @@ fn run(ask: &Ask<'_>, when: When, limit: usize, out: &mut String) -> Result<Note
         cancel: Some(ask.cancel),
         ..Limits::default()
     };
-    let answer =
+    let mut answer =
         ask.api.files.with_source(|source| Ok(evaluate(source, &expr, when, &options, limits)?))?;
     let mut notes = Notes {
         warnings: answer.annotations.shown(Level::Warning, text, MOST_NOTES),
         infos: answer.annotations.shown(Level::Info, text, MOST_NOTES),
+        resolution: Some(answer.stats.resolution()),
     };
+    let evaluated = begin.elapsed();
     if write_value(out, &answer.value, limit) {
         notes.warnings.push("results truncated due to limit".to_owned());
     }
-    if !ask.params.get("stats").is_empty() {
-        write_stats(out, ask, &answer);
+    if let Some(watched) = answer.watched.take() {
+        write_stats(out, ask, &answer.stats, &watched, evaluated);
     }
     out.push('}');
     Ok(notes)
@@ -136,12 +140,49 @@ fn write_value(out: &mut String, value: &Value, limit: usize) -> bool {
     }
 }
 
-fn write_stats(out: &mut String, ask: &Ask<'_>, answer: &Answer) {
-    let seconds = ask.started.elapsed().as_secs_f64();
+/// Prometheus' statistics; `stats=all` adds the samples of each step. `resolution` and `buckets`
+/// are ours: what served, and how many buckets were read where samples are gone.
+fn write_stats(
+    out: &mut String,
+    ask: &Ask<'_>,
+    stats: &Stats,
+    watched: &Watched,
+    evaluated: Duration,
+) {
+    let total = evaluated + ask.queued;
+    let inner = evaluated.saturating_sub(watched.preparing + watched.sorting);
+    let timings = [
+        ("evalTotalTime", evaluated),
+        ("resultSortTime", watched.sorting),
+        ("queryPreparationTime", watched.preparing),
+        ("innerEvalTime", inner),
+        ("execQueueTime", ask.queued),
+        ("execTotalTime", total),
+    ];
+    out.push_str(r#","stats":{"timings":{"#);
+    for (at, (name, time)) in timings.iter().enumerate() {
+        let comma = if at > 0 { "," } else { "" };
+        let _ = write!(out, r#"{comma}"{name}":{}"#, time.as_secs_f64());
+    }
+    out.push_str(r#"},"samples":{"#);
+    if ask.params.get("stats") == "all" {
+        out.push_str(r#""totalQueryableSamplesPerStep":"#);
+        write_list(out, &watched.per_step, |out, (ms, samples)| {
+            out.push('[');
+            write_seconds(out, *ms);
+            let _ = write!(out, ",{samples}]");
+        });
+        out.push(',');
+    }
     let _ = write!(
         out,
-        r#","stats":{{"timings":{{"evalTotalTime":{seconds},"resultSortTime":0,"queryPreparationTime":0,"innerEvalTime":{seconds},"execQueueTime":0,"execTotalTime":{seconds}}},"samples":{{"totalQueryableSamples":{},"peakSamples":{}}},"resolution":"raw","series":{}}}"#,
-        answer.stats.samples, answer.stats.cells, answer.stats.series
+        r#""totalQueryableSamples":{},"peakSamples":{}}},"resolution":"{}","series":{},"samplesRead":{},"buckets":{}}}"#,
+        watched.samples(),
+        stats.cells,
+        stats.resolution(),
+        stats.series,
+        stats.samples,
+        stats.buckets,
     );
 }
 

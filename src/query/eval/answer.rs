@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use super::super::annotation::Annotations;
 use super::super::float::is_absent;
-use super::super::source::Columns;
+use super::super::source::{Columns, Resolution};
 use super::grid::Grid;
 use super::walk::Frame;
+use super::watch::Watched;
 use crate::model::Labels;
 
 /// A query's result and what came with it.
@@ -19,6 +20,8 @@ pub struct Answer {
     pub annotations: Annotations,
     /// What it took.
     pub stats: Stats,
+    /// What was looked at, where `Options::watch` asks for it.
+    pub watched: Option<Watched>,
 }
 
 /// What a query took.
@@ -28,8 +31,21 @@ pub struct Stats {
     pub series: u64,
     /// Samples read of them.
     pub samples: u64,
+    /// Buckets read where samples are gone or too many.
+    pub buckets: u64,
+    /// Which resolutions served, by [`Resolution`].
+    pub served: [bool; 3],
     /// Values made on the way.
     pub cells: u64,
+}
+
+impl Stats {
+    /// The resolutions that served, finest first: `raw,1h`. Where nothing was selected, `raw`.
+    pub fn resolution(&self) -> String {
+        let words = Resolution::ALL.iter().filter(|r| self.served[**r as usize]).map(|r| r.word());
+        let words: Vec<&str> = words.collect();
+        if words.is_empty() { Resolution::Raw.word().to_owned() } else { words.join(",") }
+    }
 }
 
 /// The result of a query.

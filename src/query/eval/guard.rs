@@ -4,6 +4,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use super::super::source::{Resolution, Rollups};
 use super::error::{EvalError, Outcome};
 
 /// The limits of one query.
@@ -32,12 +33,15 @@ pub(super) struct Guard<'a> {
     limits: Limits<'a>,
     pub(super) series: u64,
     pub(super) samples: u64,
+    pub(super) buckets: u64,
     pub(super) cells: u64,
+    /// By [`Resolution`]: whether it served.
+    pub(super) served: [bool; 3],
 }
 
 impl<'a> Guard<'a> {
     pub(super) fn new(limits: Limits<'a>) -> Self {
-        Self { limits, series: 0, samples: 0, cells: 0 }
+        Self { limits, series: 0, samples: 0, buckets: 0, cells: 0, served: [false; 3] }
     }
 
     /// To be asked about once a series: a look at the clock costs some 30 ns.
@@ -55,10 +59,26 @@ impl<'a> Guard<'a> {
     pub(super) fn read(&mut self, samples: usize) -> Outcome<()> {
         self.series += 1;
         self.samples += samples as u64;
-        if self.samples > self.limits.samples {
+        if self.samples + self.buckets > self.limits.samples {
             return Err(EvalError::TooManySamples);
         }
         self.check()
+    }
+
+    /// A selector is answered from this.
+    pub(super) fn saw(&mut self, resolution: Resolution) {
+        self.served[resolution as usize] = true;
+    }
+
+    /// The buckets of one series were read, for times from `start` (ms) on.
+    pub(super) fn saw_buckets(&mut self, rollups: &Rollups, start: i64) {
+        self.buckets += rollups.ends.len() as u64;
+        if rollups.hours_until >= start {
+            self.saw(Resolution::Hour);
+        }
+        if rollups.ends.last().is_some_and(|end| *end > rollups.hours_until) {
+            self.saw(Resolution::FiveMinutes);
+        }
     }
 
     /// How many more values may be made.

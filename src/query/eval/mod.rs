@@ -7,16 +7,18 @@
 //!   grid       rows of values and their labels
 //!   walk       expressions -> scalars and grids; what is the same at all steps is computed once
 //!   select     selectors and subqueries -> series, one at a time
-//!   ranges     functions over windows
+//!   ranges     functions over windows     (coarse: where buckets stand for samples)
 //!   instants   functions over values at a step; dates, histograms, relabel, sorting beside it
 //!   aggregate  values of many series into one; ranked: topk and its like
 //!   binary     operators with scalars; matching: between vectors
+//!   watch      what was looked at, by selector and step
 //!   answer     what is handed out, in Prometheus' order
 //! ```
 
 mod aggregate;
 mod answer;
 mod binary;
+mod coarse;
 mod dates;
 mod error;
 mod grid;
@@ -33,8 +35,10 @@ mod sampling;
 mod select;
 mod sorting;
 mod walk;
+mod watch;
 
 pub use answer::{Answer, Matrix, Stats, Value, VectorSample};
 pub use error::EvalError;
 pub use guard::Limits;
 pub use walk::{Options, When, evaluate};
+pub use watch::{Looked, Watched};

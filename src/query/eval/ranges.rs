@@ -4,7 +4,9 @@ use super::super::annotation::Annotation;
 use super::super::ast::{Call, Edges, Expr};
 use super::super::float::{ABSENT, is_absent};
 use super::super::functions::FunctionId;
-use super::super::window::{self, Ends, Samples, Slope};
+use super::super::source::Part;
+use super::super::window::{self, Ends, Mixed, Samples, Slope};
+use super::coarse;
 use super::error::{EvalError, Outcome};
 use super::grid::{Classes, Grid, Metric};
 use super::guard::Guard;
@@ -15,10 +17,10 @@ use super::walk::{Evaluator, Frame, Scalars, Sink, absence, mark, ranged};
 const BLOCK: usize = 1 << 20;
 
 /// A function over windows with its other arguments.
-struct Over<'c> {
-    call: &'c Call,
+pub(super) struct Over<'c> {
+    pub(super) call: &'c Call,
     frame: Frame,
-    args: Vec<Scalars>,
+    pub(super) args: Vec<Scalars>,
 }
 
 impl Evaluator<'_> {
@@ -51,9 +53,13 @@ impl Evaluator<'_> {
         let edges = edges_of(range);
         self.each_range(range, frame, call.function.name, &mut |r, metric, samples| {
             row.fill(ABSENT);
-            match edges {
-                Edges::Plain => over.run(r, samples, &mut row)?,
-                edges => window::extended(edges, id, samples, r.ends, lookback, &mut row),
+            match (r.old, edges) {
+                // Between buckets there is no telling what lies at an edge.
+                (Some(old), _) => over.with_buckets(old, r, samples, &mut row)?,
+                (None, Edges::Plain) => over.run(r, 0, samples, r.ends, &mut row)?,
+                (None, edges) => {
+                    window::extended(edges, id, samples, r.ends, lookback, &mut row);
+                }
             }
             if row.iter().all(|v| is_absent(*v)) {
                 return Ok(());
@@ -98,7 +104,18 @@ impl Evaluator<'_> {
         check_edges(call, call.args[0].unwrap_parens())?;
         self.each_range(&call.args[0], frame, call.function.name, &mut |reader, _, samples| {
             row.fill(ABSENT);
-            window::present(samples, reader.ends, &mut row);
+            let mut new = 0;
+            if let Some(old) = reader.old {
+                let mut mixed = Mixed::default();
+                mixed.fill(old.rollups, &[Part::Last], samples, i64::MAX);
+                for stretch in old.stretches(reader.ends) {
+                    let out = &mut row[stretch.steps.clone()];
+                    window::present(mixed.part(Part::Last), stretch.ends, out);
+                }
+                new = old.steps(reader.ends);
+            }
+            let ends = coarse::part(reader.ends, new..reader.ends.count);
+            window::present(samples, ends, &mut row[new..]);
             mark(&mut seen, &row);
             Ok(())
         })?;
@@ -139,9 +156,16 @@ fn check_edges(call: &Call, range: &Expr) -> Outcome<()> {
 }
 
 impl Over<'_> {
-    fn run(&self, reader: &mut Reader<'_>, samples: Samples<'_>, row: &mut [f64]) -> Outcome<()> {
+    /// The function over these windows of samples, of which the first is that of step `at`.
+    pub(super) fn run(
+        &self,
+        reader: &mut Reader<'_>,
+        at: usize,
+        samples: Samples<'_>,
+        ends: Ends,
+        row: &mut [f64],
+    ) -> Outcome<()> {
         use FunctionId::*;
-        let ends = reader.ends;
         match self.call.function.id {
             // These look at a sample once, or at no value at all.
             Rate => window::extrapolated(Slope::Rate, samples, ends, row),
@@ -162,39 +186,44 @@ impl Over<'_> {
             TsOfMaxOverTime => window::extreme_time(true, samples, ends, row),
             TsOfMinOverTime => window::extreme_time(false, samples, ends, row),
             DoubleExponentialSmoothing => {
-                self.check_factors(samples, ends)?;
-                self.blocks(reader, samples, row, |from, s, e, out| {
+                self.check_factors(at, samples, ends)?;
+                self.blocks(reader, at, samples, ends, row, |from, s, e, out| {
                     let factors = |i| (self.args[0].at(from + i), self.args[1].at(from + i));
                     window::smoothed(factors, s, e, out);
                 })?;
             }
             QuantileOverTime => {
-                self.blocks(reader, samples, row, |from, s, e, out| {
+                self.blocks(reader, at, samples, ends, row, |from, s, e, out| {
                     window::quantiles(|i| self.args[0].at(from + i), s, e, out);
                 })?;
-                let mut told = None;
-                for (i, _) in row.iter().enumerate().filter(|(_, v)| !is_absent(**v)) {
-                    let q = self.args[0].at(i);
-                    if !(0.0..=1.0).contains(&q) && told.replace(q.to_bits()) != Some(q.to_bits()) {
-                        let span = self.call.args[0].unwrap_parens().span();
-                        reader.notes.add(Annotation::invalid_quantile(q, span));
-                    }
-                }
+                self.check_quantiles(reader, at, row);
             }
-            PredictLinear => self.blocks(reader, samples, row, |from, s, e, out| {
+            PredictLinear => self.blocks(reader, at, samples, ends, row, |from, s, e, out| {
                 let now = |i: usize| self.frame.time(from + i);
                 window::predict(now, |i| self.args[0].at(from + i), s, e, out);
             })?,
-            SumOverTime => self.blocks(reader, samples, row, |_, s, e, o| window::sum(s, e, o))?,
-            AvgOverTime => self.blocks(reader, samples, row, |_, s, e, o| window::mean(s, e, o))?,
+            SumOverTime => {
+                self.blocks(reader, at, samples, ends, row, |_, s, e, o| window::sum(s, e, o))?
+            }
+            AvgOverTime => {
+                self.blocks(reader, at, samples, ends, row, |_, s, e, o| window::mean(s, e, o))?
+            }
             StddevOverTime => {
-                self.blocks(reader, samples, row, |_, s, e, o| window::variance(true, s, e, o))?;
+                self.blocks(reader, at, samples, ends, row, |_, s, e, o| {
+                    window::variance(true, s, e, o)
+                })?;
             }
             StdvarOverTime => {
-                self.blocks(reader, samples, row, |_, s, e, o| window::variance(false, s, e, o))?;
+                self.blocks(reader, at, samples, ends, row, |_, s, e, o| {
+                    window::variance(false, s, e, o)
+                })?;
             }
-            MadOverTime => self.blocks(reader, samples, row, |_, s, e, o| window::mad(s, e, o))?,
-            Deriv => self.blocks(reader, samples, row, |_, s, e, o| window::deriv(s, e, o))?,
+            MadOverTime => {
+                self.blocks(reader, at, samples, ends, row, |_, s, e, o| window::mad(s, e, o))?
+            }
+            Deriv => {
+                self.blocks(reader, at, samples, ends, row, |_, s, e, o| window::deriv(s, e, o))?
+            }
             _ => {
                 let name = self.call.function.name;
                 return Err(EvalError::at(
@@ -206,17 +235,30 @@ impl Over<'_> {
         Ok(())
     }
 
+    /// Remarks on quantiles outside of 0 to 1, of the steps from `at` on.
+    pub(super) fn check_quantiles(&self, reader: &mut Reader<'_>, at: usize, row: &[f64]) {
+        let mut told = None;
+        for (i, _) in row.iter().enumerate().filter(|(_, v)| !is_absent(**v)) {
+            let q = self.args[0].at(at + i);
+            if !(0.0..=1.0).contains(&q) && told.replace(q.to_bits()) != Some(q.to_bits()) {
+                let span = self.call.args[0].unwrap_parens().span();
+                reader.notes.add(Annotation::invalid_quantile(q, span));
+            }
+        }
+    }
+
     /// Runs a function that looks at every sample of every window in blocks of steps, with a look
     /// at the clock between them. What it is given besides: the first step of the block.
     fn blocks(
         &self,
         reader: &Reader<'_>,
+        at: usize,
         samples: Samples<'_>,
+        ends: Ends,
         row: &mut [f64],
         run: impl Fn(usize, Samples<'_>, Ends, &mut [f64]),
     ) -> Outcome<()> {
         let guard: &Guard<'_> = reader.guard;
-        let ends = reader.ends;
         let all = samples.times.len().max(1);
         let span = match samples.times {
             [first, .., last] => (last - first).max(1) as f64,
@@ -230,20 +272,20 @@ impl Over<'_> {
             let first = ends.first.saturating_add(ends.step.saturating_mul(from as i64));
             let lo = window::forward(rest.times, 0, first.saturating_sub(ends.range));
             rest = Samples { times: &rest.times[lo..], values: &rest.values[lo..] };
-            run(from, rest, Ends { first, count: out.len(), ..ends }, out);
+            run(at + from, rest, Ends { first, count: out.len(), ..ends }, out);
             from += out.len();
             guard.check()?;
         }
         Ok(())
     }
 
-    fn check_factors(&self, samples: Samples<'_>, ends: Ends) -> Outcome<()> {
+    fn check_factors(&self, at: usize, samples: Samples<'_>, ends: Ends) -> Outcome<()> {
         let inside = |v: f64| !(v <= 0.0 || v >= 1.0);
         let mut wrong = None;
         window::each(samples.times, ends, |w| {
             let names = [("smoothing factor", "sf"), ("trend factor", "tf")];
             for ((what, short), arg) in names.iter().zip(&self.args) {
-                let value = arg.at(w.step);
+                let value = arg.at(at + w.step);
                 if wrong.is_none() && !inside(value) {
                     wrong =
                         Some(format!("invalid {what}. Expected: 0 < {short} < 1, got: {value:.6}"));

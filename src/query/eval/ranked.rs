@@ -46,6 +46,39 @@ impl Extent {
     }
 }
 
+/// A few steps of some rows, step by step: the rows of a grid lie far apart, and to look at one
+/// value of each waits for memory once a value.
+struct Tile {
+    values: Vec<f64>,
+    from: usize,
+    steps: usize,
+}
+
+impl Tile {
+    /// Steps in a tile: eight values are what memory hands out at a time.
+    const STEPS: usize = 8;
+
+    fn new() -> Self {
+        Self { values: Vec::new(), from: 0, steps: 0 }
+    }
+
+    /// The values of these rows at a step. Steps come in order.
+    fn at(&mut self, grid: &Grid, rows: &[usize], step: usize) -> &[f64] {
+        if step == 0 || step >= self.from + self.steps {
+            self.from = step;
+            self.steps = Self::STEPS.min(grid.steps - step);
+            self.values.resize(self.steps * rows.len(), ABSENT);
+            for (i, row) in rows.iter().enumerate() {
+                let part = &grid.values[row * grid.steps + step..][..self.steps];
+                for (at, value) in part.iter().enumerate() {
+                    self.values[at * rows.len() + i] = *value;
+                }
+            }
+        }
+        &self.values[(step - self.from) * rows.len()..][..rows.len()]
+    }
+}
+
 impl Evaluator<'_> {
     /// The parameter of an aggregation at all steps.
     fn param(&mut self, e: &Aggregate, frame: Frame) -> Outcome<Scalars> {
@@ -75,11 +108,10 @@ impl Evaluator<'_> {
         for rows in members(&grid, choice(e)) {
             self.guard.make(frame.count)?;
             let result = out.add(group_metric(&grid.metrics[rows[0]], e.without, &e.grouping));
+            let mut tile = Tile::new();
             for (i, result) in result.iter_mut().enumerate() {
                 scratch.clear();
-                scratch.extend(
-                    rows.iter().map(|r| grid.values[r * grid.steps + i]).filter(|v| !is_absent(*v)),
-                );
+                scratch.extend(tile.at(&grid, &rows, i).iter().filter(|v| !is_absent(**v)));
                 if !scratch.is_empty() {
                     *result = float::quantile(q.at(i), &mut scratch);
                 }
@@ -174,21 +206,36 @@ impl Evaluator<'_> {
             return Ok(instant(e.op, &grid, &groups, many.at(0)));
         }
         self.guard.make(grid.values.len())?;
-        let mut out = Grid { steps: grid.steps, metrics: grid.metrics.clone(), values: Vec::new() };
-        out.values.resize(grid.values.len(), ABSENT);
+        // Rows that are chosen once, in the order in which that happens, and where they are from.
+        let mut chosen = Grid::new(grid.steps);
+        let mut origins: Vec<(usize, usize)> = Vec::new();
+        let mut places: Vec<Option<usize>> = vec![None; grid.len()];
         let mut heap = Vec::new();
         for rows in &groups {
+            let mut tile = Tile::new();
             for i in 0..frame.count {
                 if i % 64 == 0 {
                     self.guard.check()?;
                 }
-                choose(e.op, &grid, rows, i, many.at(i), &mut heap);
+                choose(e.op, tile.at(&grid, rows, i), rows, many.at(i), &mut heap);
                 for (value, row) in &heap {
-                    out.values[row * grid.steps + i] = *value;
+                    let at = *places[*row].get_or_insert_with(|| {
+                        origins.push((*row, chosen.len()));
+                        chosen.add(grid.metrics[*row].clone());
+                        chosen.len() - 1
+                    });
+                    chosen.row_mut(at)[i] = *value;
                 }
             }
         }
-        Ok(out.drop_empty())
+        // Back in the order in which they came: what sums them up adds in that order.
+        origins.sort_unstable();
+        let mut out = Grid::new(grid.steps);
+        out.values.reserve(chosen.values.len());
+        for (_, at) in origins {
+            out.push(chosen.metrics[at].clone(), chosen.row(at));
+        }
+        Ok(out)
     }
 }
 
@@ -197,7 +244,7 @@ fn instant(op: AggregateOp, grid: &Grid, groups: &[Vec<usize>], many: f64) -> Gr
     let mut out = Grid::new(1);
     let mut heap = Vec::new();
     for rows in groups {
-        choose(op, grid, rows, 0, many, &mut heap);
+        choose(op, Tile::new().at(grid, rows, 0), rows, many, &mut heap);
         match op {
             AggregateOp::Topk => sorting::by_value(&mut heap, |(value, _)| *value, true),
             AggregateOp::Bottomk => sorting::by_value(&mut heap, |(value, _)| *value, false),
@@ -210,25 +257,22 @@ fn instant(op: AggregateOp, grid: &Grid, groups: &[Vec<usize>], many: f64) -> Gr
     out
 }
 
-/// Fills `heap` with the chosen values of a group at a step and their rows.
+/// Fills `heap` with the chosen of the values of a group's rows at a step, and their rows.
 fn choose(
     op: AggregateOp,
-    grid: &Grid,
+    values: &[f64],
     rows: &[usize],
-    step: usize,
     many: f64,
     heap: &mut Vec<(f64, usize)>,
 ) {
     heap.clear();
-    let k = (many as i64).min(grid.len() as i64);
+    let k = (many as i64).min(rows.len() as i64);
     if k < 1 {
         return;
     }
     let k = k as usize;
-    let present = rows
-        .iter()
-        .map(|row| (grid.values[row * grid.steps + step], *row))
-        .filter(|(value, _)| !is_absent(*value));
+    let present = values.iter().copied().zip(rows.iter().copied());
+    let present = present.filter(|(value, _)| !is_absent(*value));
     match op {
         AggregateOp::Topk => keep_best(present, k, heap, |a, b| a < b),
         AggregateOp::Bottomk => keep_best(present, k, heap, |a, b| a > b),

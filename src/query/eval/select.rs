@@ -2,13 +2,15 @@
 //! store, and one series' samples are held at once.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::super::ast::{Edges, Expr, MatrixSelector, Subquery, VectorSelector};
 use super::super::float::is_absent;
-use super::super::matcher::Matcher;
-use super::super::source::{Columns, Hints, Selection};
-use super::super::window::{Ends, Samples, forward};
+use super::super::plan;
+use super::super::source::{Columns, Hints, Part, Resolution, Rollups, Selection};
+use super::super::window::{Ends, Mixed, Samples, forward};
 use super::answer::Matrix;
+use super::coarse::{Old, Stretch, part};
 use super::error::{EvalError, Outcome};
 use super::grid::{Grid, Metric};
 use super::walk::{Evaluator, Frame, Sink};
@@ -34,6 +36,8 @@ pub(super) struct Reader<'r> {
     pub(super) notes: &'r mut super::super::annotation::Annotations,
     /// For long work within one series.
     pub(super) guard: &'r super::guard::Guard<'r>,
+    /// Where some steps reach back to buckets: these.
+    pub(super) old: Option<Old<'r>>,
 }
 
 impl Evaluator<'_> {
@@ -88,12 +92,18 @@ impl Evaluator<'_> {
         };
         let hints = self.hints(frame, 0, function);
         let mut row = vec![super::super::float::ABSENT; frame.count];
-        self.each_series(&selector.matchers, ends, (0, 0), hints, &mut |_, metric, samples| {
-            if newest(samples, ends, wanted, &mut row) {
-                sink(metric.clone(), &mut row)
-            } else {
-                Ok(())
+        let mut mixed = Mixed::default();
+        self.each_series(selector, frame, ends, (0, 0), hints, &mut |r, metric, samples| {
+            let (mut any, mut new) = (false, 0);
+            if let Some(old) = r.old {
+                new = old.steps(ends);
+                mixed.fill(old.rollups, &[Part::Last], samples, i64::MAX);
+                for Stretch { steps, ends, .. } in old.stretches(ends) {
+                    any |= newest(mixed.part(Part::Last), ends, wanted, &mut row[steps]);
+                }
             }
+            any |= newest(samples, part(ends, new..ends.count), wanted, &mut row[new..]);
+            if any { sink(metric.clone(), &mut row) } else { Ok(()) }
         })
     }
 
@@ -125,7 +135,7 @@ impl Evaluator<'_> {
                     Edges::Anchored => (self.options.lookback, 0),
                     Edges::Smoothed => (self.options.lookback, self.options.lookback),
                 };
-                self.each_series(&matrix.selector.matchers, ends, around, hints, see)
+                self.each_series(&matrix.selector, frame, ends, around, hints, see)
             }
             Expr::Subquery(subquery) => self.each_of_subquery(subquery, frame, see),
             other => Err(EvalError::at(other.span(), "a range vector is needed here")),
@@ -134,7 +144,8 @@ impl Evaluator<'_> {
 
     fn each_series(
         &mut self,
-        matchers: &[Matcher],
+        selector: &VectorSelector,
+        frame: Frame,
         ends: Ends,
         (before, after): (i64, i64),
         hints: Hints,
@@ -143,20 +154,43 @@ impl Evaluator<'_> {
         let last = ends.first.saturating_add(ends.step.saturating_mul(ends.count as i64 - 1));
         let start = ends.first.saturating_sub(ends.range.saturating_add(before)).saturating_add(1);
         let end = last.saturating_add(after);
-        let selection = Selection { matchers, start, end, hints };
+        let selection = Selection { matchers: &selector.matchers, start, end, hints };
         let source = self.source;
+        let mut begin = self.watch.is_some().then(Instant::now);
         let mut set = source.select(&selection)?;
+        let (raw_from, parts) = (set.raw_from(), plan::parts(hints.function));
+        let mut rollups = Rollups::default();
+        if raw_from <= end {
+            self.guard.saw(Resolution::Raw);
+        }
         let labels: Vec<Arc<_>> = set.labels().to_vec();
+        if let (Some(watch), Some(begin)) = (&mut self.watch, begin) {
+            watch.begin(selector.span, labels.len(), begin.elapsed());
+        }
         let mut columns = std::mem::take(&mut self.columns);
         for (i, labels) in labels.into_iter().enumerate() {
+            begin = begin.map(|_| Instant::now());
             set.read(i, &mut columns)?;
+            let mut old = None;
+            if start < raw_from {
+                set.read_rollups(i, parts, &mut rollups)?;
+                self.guard.saw_buckets(&rollups, start);
+                old = Some(Old { rollups: &rollups, raw_from });
+            }
             self.guard.read(columns.times.len())?;
             if hints.range > 0 {
                 drop_markers(&mut columns);
             }
             let samples = Samples { times: &columns.times, values: &columns.values };
-            let mut reader = Reader { ends, notes: &mut self.notes, guard: &self.guard };
+            if let (Some(watch), Some(begin)) = (&mut self.watch, begin) {
+                let newest_only = hints.range == 0;
+                watch.series(frame, ends, newest_only, samples, &rollups, begin.elapsed());
+            }
+            let mut reader = Reader { ends, notes: &mut self.notes, guard: &self.guard, old };
             see(&mut reader, &Metric::new(labels), samples)?;
+        }
+        if let Some(watch) = &mut self.watch {
+            watch.end(set.cost()?);
         }
         columns.clear();
         self.columns = columns;
@@ -228,7 +262,7 @@ impl Evaluator<'_> {
             self.guard.check()?;
             present(inner, row, &mut columns);
             let samples = Samples { times: &columns.times, values: &columns.values };
-            let mut reader = Reader { ends, notes: &mut self.notes, guard: &self.guard };
+            let mut reader = Reader { ends, notes: &mut self.notes, guard: &self.guard, old: None };
             see(&mut reader, metric, samples)?;
         }
         Ok(())
@@ -242,9 +276,20 @@ impl Evaluator<'_> {
                 if selector.edges != Edges::Plain {
                     return Err(edges_need_a_function(selector));
                 }
+                let mut mixed = Mixed::default();
                 self.each_range(expr, frame, "", &mut |reader, metric, samples| {
-                    let end = reader.ends.first;
-                    let lo = forward(samples.times, 0, end.saturating_sub(reader.ends.range));
+                    let (mut samples, mut ends) = (samples, reader.ends);
+                    if let Some(old) = reader.old.filter(|old| old.steps(ends) > 0) {
+                        mixed.fill(old.rollups, &[Part::Last], samples, i64::MAX);
+                        samples = mixed.part(Part::Last);
+                        let stretches = old.stretches(ends);
+                        ends = stretches
+                            .into_iter()
+                            .find(|s| !s.steps.is_empty())
+                            .map_or(ends, |s| s.ends);
+                    }
+                    let end = ends.first;
+                    let lo = forward(samples.times, 0, end.saturating_sub(ends.range));
                     let hi = forward(samples.times, lo, end);
                     if lo < hi {
                         let times = samples.times[lo..hi].to_vec();

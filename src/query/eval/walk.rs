@@ -2,17 +2,19 @@
 //! only; the rest is computed for all steps at once.
 
 use std::borrow::Cow;
+use std::time::Instant;
 
 use super::super::annotation::{Annotation, Annotations};
 use super::super::ast::{At, Call, Expr, ValueType, VectorSelector};
 use super::super::float::{self, ABSENT, is_absent};
 use super::super::functions::FunctionId;
-use super::super::source::{Columns, Hints, Source};
+use super::super::source::{Columns, Hints, Resolution, Source};
 use super::answer::{Answer, Matrix, Stats, Value, VectorSample};
 use super::error::{EvalError, Outcome};
 use super::grid::{Grid, Metric};
 use super::guard::{Guard, Limits};
 use super::select::Wanted;
+use super::watch::Watched;
 
 /// When to evaluate; milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,11 +39,15 @@ pub struct Options {
     pub lookback: i64,
     /// The step of a subquery that names none, ms; positive. Prometheus: 1 minute.
     pub subquery_step: i64,
+    /// Nothing finer than this, even where it is held.
+    pub finest: Resolution,
+    /// Whether to write down what is looked at, by selector and step.
+    pub watch: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { lookback: 300_000, subquery_step: 60_000 }
+        Self { lookback: 300_000, subquery_step: 60_000, finest: Resolution::Raw, watch: false }
     }
 }
 
@@ -125,6 +131,7 @@ pub(super) struct Evaluator<'a> {
     pub(super) step: i64,
     pub(super) guard: Guard<'a>,
     pub(super) notes: Annotations,
+    pub(super) watch: Option<Watched>,
     /// Room for one series, used again and again.
     pub(super) columns: Columns,
 }
@@ -161,17 +168,20 @@ pub fn evaluate(
         step: if start == end { 0 } else { step },
         guard: Guard::new(limits),
         notes: Annotations::default(),
+        watch: None,
         columns: Columns::default(),
     };
     evaluator.guard.make(count)?;
     let frame = Frame { start, step, count };
+    evaluator.watch = options.watch.then(|| Watched::new(frame));
     let value = if range {
         evaluator.whole_range(expr, frame)?
     } else {
         evaluator.whole_instant(expr, frame)?
     };
-    let Guard { series, samples, cells, .. } = evaluator.guard;
-    Ok(Answer { value, annotations: evaluator.notes, stats: Stats { series, samples, cells } })
+    let Guard { series, samples, buckets, cells, served, .. } = evaluator.guard;
+    let stats = Stats { series, samples, buckets, served, cells };
+    Ok(Answer { value, annotations: evaluator.notes, stats, watched: evaluator.watch })
 }
 
 impl<'a> Evaluator<'a> {
@@ -216,7 +226,12 @@ impl<'a> Evaluator<'a> {
                 ));
             }
         };
-        Ok(Value::Matrix(Matrix::of_steps(frame, grid)))
+        let begin = Instant::now();
+        let matrix = Matrix::of_steps(frame, grid);
+        if let Some(watch) = &mut self.watch {
+            watch.sorting = begin.elapsed();
+        }
+        Ok(Value::Matrix(matrix))
     }
 
     /// A part of the query, at the moments of the frame.
@@ -387,7 +402,8 @@ impl<'a> Evaluator<'a> {
 
     /// The hints for a selector in this frame.
     pub(super) fn hints(&self, frame: Frame, range: i64, function: &'static str) -> Hints {
-        Hints { step: if frame.count > 1 { frame.step } else { 0 }, range, function }
+        let step = if frame.count > 1 { frame.step } else { 0 };
+        Hints { step, range, function, finest: self.options.finest }
     }
 
     /// The moment of `@`.

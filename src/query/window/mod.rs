@@ -7,6 +7,7 @@ mod extremes;
 mod order;
 mod rate;
 mod regress;
+mod rollup;
 mod sums;
 
 pub use extended::extended;
@@ -14,6 +15,7 @@ pub use extremes::{extreme, extreme_time};
 pub use order::{mad, quantiles};
 pub use rate::{Slope, extrapolated, instant};
 pub use regress::{deriv, predict, smoothed};
+pub use rollup::{Mixed, weighted_mad, weighted_quantile, weighted_variance};
 pub use sums::{mean, sum, variance};
 
 /// One series' samples: times in ms, ascending, and as many values, none of them a staleness marker.

@@ -1,6 +1,7 @@
 //! store: tests of the whole room through what its users call.
 
 mod bounds;
+mod coarse;
 mod damage;
 mod events;
 mod mend;

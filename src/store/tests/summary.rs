@@ -6,13 +6,13 @@ use crate::model::Registry;
 use crate::store::rollup::FIVE_MINUTES_MS;
 use crate::store::{Reader, Store, Summary, Times, Want};
 
-const START: i64 = 1_700_000_100_000;
-const HOUR: i64 = 3_600_000;
-const LENGTH: i64 = 60 * HOUR;
+pub(super) const START: i64 = 1_700_000_100_000;
+pub(super) const HOUR: i64 = 3_600_000;
+pub(super) const LENGTH: i64 = 60 * HOUR;
 
 /// Two and a half days of one sample every 7 s, with a gap, of which the newest hours are not
 /// rolled up and some older ones have to be rolled up again.
-fn store(dir: &std::path::Path) -> Store {
+pub(super) fn store(dir: &std::path::Path) -> Store {
     let registry = Arc::new(Registry::default());
     let mut store = Store::open(&dir.join("m.sqlite"), "here", registry).expect("opens");
     let gap = START + 20 * HOUR..START + 23 * HOUR;
