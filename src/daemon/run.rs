@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -55,7 +54,7 @@ struct Daemon {
     beat: Beat,
     orders: Arc<Orders>,
     ended: Arc<Notify>,
-    config: Mutex<Arc<Config>>,
+    config: http::Running,
     http: Option<http::Hosts>,
     secure: bool,
     listening: Option<std::net::SocketAddr>,
@@ -150,7 +149,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         beat: beat.clone(),
         orders,
         ended,
-        config: Mutex::new(config),
+        config: http::Running::new(config, shared.clock.wall_ms()),
         http: None,
         secure: false,
         listening: None,
@@ -295,7 +294,7 @@ fn bind(address: std::net::SocketAddr) -> std::io::Result<tokio::net::TcpListene
 
 /// Without the page the main job still goes on; the board says so.
 async fn start_http(daemon: &mut Daemon) {
-    let config = daemon.config.lock().unwrap_or_else(|e| e.into_inner()).http.clone();
+    let config = daemon.config().http.clone();
     if config.listen.is_none() && config.socket.is_none() {
         return;
     }
@@ -313,6 +312,7 @@ async fn start_http(daemon: &mut Daemon) {
         clock: Arc::clone(&shared.clock),
         database: daemon.database.clone(),
         head: Arc::clone(&daemon.head),
+        config: daemon.config.clone(),
         system: daemon.system.clone(),
         started: daemon.started,
         hosts: hosts.clone(),
@@ -394,7 +394,7 @@ fn bind_unix(path: &Path) -> std::io::Result<tokio::net::UnixListener> {
 
 impl Daemon {
     fn config(&self) -> Arc<Config> {
-        Arc::clone(&self.config.lock().unwrap_or_else(|e| e.into_inner()))
+        self.config.now()
     }
 
     fn greet(&self) {
@@ -523,7 +523,7 @@ impl Daemon {
         let (reply, answer) = oneshot::channel();
         self.beat.tell(Command::Configure(Arc::clone(&new), reply));
         in_time(answer).await?;
-        *self.config.lock().unwrap_or_else(|e| e.into_inner()) = new;
+        self.config.set(new, self.shared.clock.wall_ms());
         Ok(said)
     }
 }

@@ -9,6 +9,7 @@ mod health;
 mod metrics;
 mod prometheus;
 mod push;
+mod running;
 mod status;
 mod tls;
 pub mod tokens;
@@ -29,6 +30,7 @@ pub use access::Access;
 pub use connections::Listener;
 pub use guard::Hosts;
 pub use push::Desk;
+pub use running::Running;
 pub use tls::{Tls, TlsSettings};
 
 /// What the handlers look at.
@@ -54,6 +56,8 @@ pub struct State {
     pub database: PathBuf,
     /// Its newest samples.
     pub head: Arc<Head>,
+    /// The configuration in force.
+    pub config: Running,
     /// This machine's name.
     pub system: String,
     /// When the daemon was started, ms since 1970 UTC.
@@ -73,6 +77,7 @@ pub async fn serve(listener: Listener, router: Router) {
 pub fn router(state: State) -> Router {
     let (hosts, access) = (state.hosts.clone(), state.access.clone());
     let state = Arc::new(state);
+    let api = prometheus::Api::new(Arc::clone(&state));
     Router::new()
         .route("/", get(index))
         .route("/metrics", get(metrics::metrics))
@@ -80,8 +85,9 @@ pub fn router(state: State) -> Router {
         .route("/api/status", get(status::status))
         .merge(push::routes())
         .fallback(not_found)
-        .with_state(Arc::clone(&state))
-        .nest("/api/v1", prometheus::routes(state))
+        .with_state(state)
+        .nest("/api/v1", prometheus::routes(Arc::clone(&api)))
+        .merge(prometheus::federation(api))
         .layer(axum::middleware::from_fn(move |request, next| {
             let (hosts, access) = (hosts.clone(), access.clone());
             async move { guard::check(&hosts, &access, request, next).await }

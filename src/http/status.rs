@@ -44,6 +44,11 @@ pub(super) async fn status(Get(state): Get<Arc<State>>) -> impl IntoResponse {
             "commits": state.counters.commits.load(Relaxed),
             "waiting": state.queue.len(),
         },
+        "queries": {
+            "running": state.counters.queries_running.load(Relaxed),
+            "waiting": state.counters.queries_waiting.load(Relaxed),
+            "refused": state.counters.queries_refused.load(Relaxed),
+        },
         "problems": super::health::problems(&state),
         "values": values,
     }))

@@ -25,6 +25,7 @@ mod merge;
 mod names;
 mod open;
 mod pages;
+mod present;
 mod prune;
 mod read;
 mod remembered;

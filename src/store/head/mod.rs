@@ -128,6 +128,29 @@ impl Head {
         inner.covers
     }
 
+    /// Takes out of `missing` the series that have a sample from `from` to `to` inclusive. Newer
+    /// ones than the time that comes back are in the file only.
+    pub(super) fn strike(&self, from: i64, to: i64, missing: &mut Vec<i64>) -> i64 {
+        let inner = self.inner();
+        let within = |ts: i64| (from..=to).contains(&ts);
+        let (mut times, mut values) = (Vec::new(), Vec::new());
+        missing.retain(|series| {
+            let tail = usize::try_from(*series).ok().and_then(|i| inner.tails.get(i));
+            let Some(tail) = tail.filter(|t| !t.is_empty() && t.min() <= to && t.max() >= from)
+            else {
+                return true;
+            };
+            if within(tail.min()) || within(tail.max()) {
+                return false;
+            }
+            // It may have a gap just there.
+            (times.clear(), values.clear());
+            tail.read(from, to, &mut times, &mut values);
+            times.is_empty()
+        });
+        inner.covers
+    }
+
     /// What could be sealed at `now` (ms since 1970 UTC) in columns of at most `longest` samples;
     /// `None`: nothing.
     pub(super) fn waiting(&self, now: i64, longest: usize) -> Option<Waiting> {
