@@ -1,10 +1,14 @@
-//! cli: `plimsoll query`: PromQL straight from the file, with a daemon or without one.
+//! cli: `plimsoll query`: PromQL, answered by the daemon where one runs, else straight from the file;
+//! what is printed is the same.
 
 use std::io::Write;
+use std::path::Path;
 
+use super::told::{self, Told};
 use super::{Global, table};
 use crate::model::{Clock, Labels, SystemClock};
 use crate::query::annotation::Level;
+use crate::query::ast::Expr;
 use crate::query::eval::{Answer, EvalError, Limits, Options, Value, When, evaluate};
 use crate::query::matcher::NAME;
 use crate::query::{Catalog, StoreSource, error::write_place, number, parse, quote};
@@ -61,21 +65,36 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     let now = SystemClock.wall_ms();
     let at = args.at.as_deref().map_or(Ok(now), |t| time::parse_when(t, now))?;
     let when = when(args, at)?;
-    let reader = Reader::open(&global.database()?)?.load_head()?;
-    let catalog = Catalog::read(&reader)?;
-    let source = StoreSource::new(&reader, &catalog);
-    let answer = evaluate(&source, &expr, when, &Options::default(), Limits::default())
-        .map_err(|e| failed(&e, text))?;
+    let database = global.database()?;
+    let (lines, notes) = match told::told(&database, text, when) {
+        Some((series, notes)) => (series.iter().flat_map(lines_told).collect(), notes),
+        None => from_file(&database, text, &expr, when)?,
+    };
     let mut errors = std::io::stderr();
-    for level in [Level::Warning, Level::Info] {
-        for note in answer.annotations.shown(level, text, 10) {
-            writeln!(errors, "{note}")?;
-        }
+    for note in notes {
+        writeln!(errors, "{note}")?;
     }
     let mut out = super::stdout();
-    print(&mut out, &answer, if args.json { Format::Json } else { args.format })?;
+    print(&mut out, &lines, if args.json { Format::Json } else { args.format })?;
     out.flush()?;
     Ok(())
+}
+
+/// Without a daemon; and without its limits.
+fn from_file(
+    database: &Path,
+    text: &str,
+    expr: &Expr,
+    when: When,
+) -> anyhow::Result<(Vec<Line>, Vec<String>)> {
+    let reader = Reader::open(database)?.load_head()?;
+    let catalog = Catalog::read(&reader)?;
+    let source = StoreSource::new(&reader, &catalog);
+    let answer = evaluate(&source, expr, when, &Options::default(), Limits::default())
+        .map_err(|e| failed(&e, text))?;
+    let notes = [Level::Warning, Level::Info];
+    let notes = notes.into_iter().flat_map(|level| answer.annotations.shown(level, text, 10));
+    Ok((lines(&answer), notes.collect()))
 }
 
 fn when(args: &Args, at: i64) -> anyhow::Result<When> {
@@ -119,12 +138,26 @@ fn shown(labels: &Labels) -> String {
     format!("{name}{{{}}}", others.join(","))
 }
 
+/// The API's numbers are those of Prometheus; here they are written as everywhere on the command line.
+fn lines_told(told: &Told) -> impl Iterator<Item = Line> {
+    let series = told.labels.as_ref().map(shown);
+    told.points.iter().map(move |(ts, text)| {
+        let value = match text.parse() {
+            Ok(number) if told.numbers => written(number),
+            _ => text.clone(),
+        };
+        Line { series: series.clone().unwrap_or_default(), ts: *ts, value }
+    })
+}
+
+fn written(value: f64) -> String {
+    let mut text = String::new();
+    write_value(&mut text, value);
+    text
+}
+
 fn lines(answer: &Answer) -> Vec<Line> {
-    let number = |value: f64| {
-        let mut text = String::new();
-        write_value(&mut text, value);
-        text
-    };
+    let number = written;
     match &answer.value {
         Value::Scalar(ts, value) => {
             vec![Line { series: String::new(), ts: *ts, value: number(*value) }]
@@ -151,8 +184,7 @@ fn lines(answer: &Answer) -> Vec<Line> {
     }
 }
 
-fn print(out: &mut impl Write, answer: &Answer, format: Format) -> anyhow::Result<()> {
-    let lines = lines(answer);
+fn print(out: &mut impl Write, lines: &[Line], format: Format) -> anyhow::Result<()> {
     match format {
         Format::Table => {
             let cells = |line: &Line| {
@@ -163,7 +195,7 @@ fn print(out: &mut impl Write, answer: &Answer, format: Format) -> anyhow::Resul
         }
         Format::Csv => {
             let mut text = String::from("series,time,value\n");
-            for line in &lines {
+            for line in lines {
                 csv::write_key(&mut text, &line.series);
                 text.push(',');
                 time::write_timestamp(&mut text, line.ts);

@@ -56,6 +56,7 @@ struct Daemon {
     ended: Arc<Notify>,
     config: http::Running,
     http: Option<http::Hosts>,
+    inside: Option<http::Inside>,
     secure: bool,
     listening: Option<std::net::SocketAddr>,
     graphite: Vec<String>,
@@ -151,6 +152,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         ended,
         config: http::Running::new(config, shared.clock.wall_ms()),
         http: None,
+        inside: None,
         secure: false,
         listening: None,
         graphite,
@@ -295,13 +297,10 @@ fn bind(address: std::net::SocketAddr) -> std::io::Result<tokio::net::TcpListene
 /// Without the page the main job still goes on; the board says so.
 async fn start_http(daemon: &mut Daemon) {
     let config = daemon.config().http.clone();
-    if config.listen.is_none() && config.socket.is_none() {
-        return;
-    }
     let hosts = http::Hosts::new(config.hosts);
     let shared = &daemon.shared;
     let tokens = Arc::new(http::tokens::Tokens::new(&daemon.database));
-    let router = http::router(http::State {
+    let (router, inside) = http::router(http::State {
         registry: Arc::clone(&shared.registry),
         latest: Arc::clone(&shared.latest),
         board: Arc::clone(&shared.board),
@@ -322,6 +321,7 @@ async fn start_http(daemon: &mut Daemon) {
             Arc::clone(&shared.board),
         ),
     });
+    daemon.inside = Some(inside);
     let fail = |what: String| shared.board.fail(HTTP, what);
     if let Some(path) = &config.socket {
         match bind_unix(path) {
@@ -437,6 +437,13 @@ impl Daemon {
             Request::Compact => match self.compact().await {
                 Ok(()) => Response::done("", serde_json::Value::Null),
                 Err(said) => Response::failed(said),
+            },
+            Request::Query { path, form } => match &self.inside {
+                Some(inside) => {
+                    let (status, body) = inside.ask(&path, form).await;
+                    Response::done("", json!({ "status": status })).with(body)
+                }
+                None => Response::failed("nothing can be asked yet"),
             },
             Request::Status => {
                 let problems: Vec<_> = (self.shared.board.problems().into_iter())

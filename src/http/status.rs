@@ -47,6 +47,7 @@ pub(super) async fn status(Get(state): Get<Arc<State>>) -> impl IntoResponse {
         "queries": {
             "running": state.counters.queries_running.load(Relaxed),
             "waiting": state.counters.queries_waiting.load(Relaxed),
+            "done": state.counters.queries_done.load(Relaxed),
             "refused": state.counters.queries_refused.load(Relaxed),
         },
         "problems": super::health::problems(&state),

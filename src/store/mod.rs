@@ -14,6 +14,8 @@ mod dictionary;
 mod doctor;
 mod error;
 mod events;
+mod functions;
+pub mod guest;
 mod head;
 mod import;
 mod inbox;

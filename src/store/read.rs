@@ -158,6 +158,10 @@ impl Reader {
         &self.conn
     }
 
+    pub(super) fn into_connection(self) -> Connection {
+        self.conn
+    }
+
     pub(super) fn scratch(&self) -> std::cell::RefMut<'_, Scratch> {
         self.scratch.borrow_mut()
     }

@@ -8,11 +8,11 @@ use serde_json::{Value, json};
 use crate::support::*;
 
 /// 2023-11-14 22:13:20 UTC
-const START: i64 = 1_700_000_000;
+pub const START: i64 = 1_700_000_000;
 
 /// Counters that grow by 1, 2 and 4 a second, every 15 s for an hour, beside what the daemon
 /// collects.
-fn filled() -> (Folder, Daemon) {
+pub fn filled() -> (Folder, Daemon) {
     let folder = Folder::new();
     let mut rows = String::from("key,timestamp,value\n");
     for at in (0..3_600).step_by(15) {

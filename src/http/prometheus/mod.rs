@@ -15,7 +15,7 @@ mod targets;
 
 use std::io::Write;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -26,6 +26,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get};
 
 use super::State;
+use super::turns::{Leaving, Turns};
 use ask::Files;
 use error::{ApiError, Kind};
 use json::write_list;
@@ -47,13 +48,14 @@ const PACKED_FROM: usize = 1_400;
 pub(super) struct Api {
     state: Arc<State>,
     files: Files,
-    places: Arc<tokio::sync::Semaphore>,
+    turns: Turns,
 }
 
 impl Api {
     pub(super) fn new(state: Arc<State>) -> Arc<Self> {
         let files = Files::new(state.database.clone(), Arc::clone(&state.head));
-        Arc::new(Self { state, files, places: Arc::new(tokio::sync::Semaphore::new(AT_ONCE)) })
+        let turns = Turns::new(AT_ONCE, Arc::clone(&state.counters));
+        Arc::new(Self { state, files, turns })
     }
 }
 
@@ -138,52 +140,21 @@ fn both(endpoint: Endpoint) -> MethodRouter<Arc<Api>> {
     })
 }
 
-/// Sets the flag when it is dropped: when the answer is there, or when the client has gone.
-struct Leaving(Arc<AtomicBool>);
-
-impl Drop for Leaving {
-    fn drop(&mut self) {
-        self.0.store(true, Relaxed);
-    }
-}
-
-/// Counts one up for as long as it is held.
-struct Counted<'a>(&'a AtomicU64);
-
-impl<'a> Counted<'a> {
-    fn new(count: &'a AtomicU64) -> Self {
-        count.fetch_add(1, Relaxed);
-        Self(count)
-    }
-}
-
-impl Drop for Counted<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Relaxed);
-    }
-}
-
-/// Waits for one of the places, and works on a thread of its own; `work` is told when nobody waits
+/// Waits for its turn, and works on a thread of its own; `work` is told when nobody waits
 /// for it any more. The place is given back when the work is done, not when the client goes.
 async fn in_turn<T: Send + 'static>(
     api: Arc<Api>,
     work: impl FnOnce(&Api, &AtomicBool) -> Result<T, ApiError> + Send + 'static,
 ) -> Result<T, ApiError> {
-    let places = Arc::clone(&api.places);
-    let waiting = Counted::new(&api.state.counters.queries_waiting);
-    let Ok(Ok(place)) = tokio::time::timeout(PATIENCE, places.acquire_owned()).await else {
-        api.state.counters.queries_refused.fetch_add(1, Relaxed);
+    let Some(turn) = api.turns.next(PATIENCE).await else {
         let message = "too many queries are running; ask again later";
         return Err(ApiError::new(Kind::Timeout, message));
     };
-    drop(waiting);
-    let cancel = Arc::new(AtomicBool::new(false));
-    let _leaving = Leaving(Arc::clone(&cancel));
-    let asked = Arc::clone(&api);
+    let leaving = Leaving::default();
+    let cancel = Arc::clone(&leaving.0);
     let done = tokio::task::spawn_blocking(move || {
-        let _place = place;
-        let _running = Counted::new(&asked.state.counters.queries_running);
-        work(&asked, &cancel)
+        let _turn = turn;
+        work(&api, &cancel)
     });
     done.await.unwrap_or_else(|e| Err(ApiError::new(Kind::Internal, e.to_string())))
 }
