@@ -159,7 +159,7 @@ pub fn ask(
         let message = "there is nothing to answer: ask with SELECT, WITH or VALUES".to_owned();
         return Err(GuestError::Wrong { message, offset: None });
     }
-    columns(&statement.column_names());
+    columns(&statement.column_names().collect::<Vec<_>>());
     let mut rows = statement.raw_query();
     while let Some(r) = rows.next().map_err(explain)? {
         if row(&Cells { row: r, count }).is_break() {
