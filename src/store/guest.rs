@@ -148,12 +148,17 @@ pub fn ask(
         LARGE => GuestError::TooLarge,
         _ => explain(e, &refused),
     };
+    let wrong = |e: SqlError| match explain(e) {
+        // Before it has run, only its text can be at fault.
+        GuestError::Failed(message) => GuestError::Wrong { message, offset: None },
+        other => other,
+    };
 
     judging.store(true, Relaxed);
     let statement = conn.prepare(sql);
     // What samples_all asks for its own rows is not the stranger's.
     judging.store(false, Relaxed);
-    let mut statement = statement.map_err(explain)?;
+    let mut statement = statement.map_err(wrong)?;
     let count = statement.column_count();
     if count == 0 || !statement.readonly() {
         let message = "there is nothing to answer: ask with SELECT, WITH or VALUES".to_owned();
@@ -453,7 +458,7 @@ mod tests {
         for (sql, place, text) in [
             ("SELECT nothing FROM metrics", Some(7), "no such column: nothing"),
             ("SELEC 1", Some(0), "syntax error"),
-            ("SELECT * FROM nowhere", Some(14), "no such table: nowhere"),
+            ("SELECT * FROM nowhere", None, "no such table: nowhere"),
             ("SELECT 1; SELECT 2", None, "one statement at a time"),
             ("  ", None, "nothing to answer"),
             ("-- only a remark", None, "nothing to answer"),

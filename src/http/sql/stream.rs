@@ -20,7 +20,12 @@ const GRACE: Duration = Duration::from_secs(1);
 /// Pieces that wait for the client at the most.
 const WAITING: usize = 4;
 
-type Piece = Result<Bytes, std::io::Error>;
+/// What goes through; nothing of it is the whole before the end has come.
+#[derive(Debug)]
+enum Piece {
+    Rows(Bytes),
+    End,
+}
 
 /// The end at which rows come in.
 #[derive(Debug)]
@@ -42,6 +47,7 @@ pub(super) struct Stream {
 #[derive(Debug)]
 pub(super) struct Answer {
     pieces: mpsc::Receiver<Piece>,
+    ended: bool,
     /// Tells the thread when the client has gone.
     _leaving: Leaving,
 }
@@ -52,7 +58,7 @@ pub(super) fn pipe(deadline: Instant, leaving: Leaving) -> (Pipe, Stream) {
     let (pieces, come) = mpsc::channel(WAITING);
     let runtime = tokio::runtime::Handle::current();
     let pipe = Pipe { begun: Some(begun), pieces, runtime, deadline };
-    (pipe, Stream { begun: told, answer: Answer { pieces: come, _leaving: leaving } })
+    (pipe, Stream { begun: told, answer: Answer { pieces: come, ended: false, _leaving: leaving } })
 }
 
 impl Pipe {
@@ -64,7 +70,7 @@ impl Pipe {
     /// Hands over a piece as soon as there is room; says enough when the client has gone or was too
     /// slow.
     pub(super) fn push(&mut self, text: String) -> ControlFlow<()> {
-        self.send(Ok(text.into()), self.deadline)
+        self.send(Piece::Rows(text.into()), self.deadline)
     }
 
     fn send(&mut self, piece: Piece, until: Instant) -> ControlFlow<()> {
@@ -79,24 +85,18 @@ impl Pipe {
         if matches!(sent, Ok(Ok(()))) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     }
 
-    fn last_moment(&self) -> Instant {
-        self.deadline.max(Instant::now() + GRACE)
-    }
-
     /// The last piece.
     pub(super) fn finish(mut self, text: String) {
-        let _unused = self.send(Ok(text.into()), self.last_moment());
+        let until = self.deadline.max(Instant::now() + GRACE);
+        if self.send(Piece::Rows(text.into()), until).is_continue() {
+            let _unused = self.send(Piece::End, until);
+        }
     }
 
-    /// There is no answer, or no more of it: what has begun breaks off, so that nobody takes it for
-    /// whole.
+    /// There is no answer, or no more of it: what has begun breaks off without an end.
     pub(super) fn fail(mut self, failure: Failure) {
-        match self.begun.take() {
-            Some(begun) => drop(begun.send(Err(failure))),
-            None => {
-                let broken = Err(std::io::Error::other(failure.message));
-                let _unused = self.send(broken, self.last_moment());
-            }
+        if let Some(begun) = self.begun.take() {
+            let _unused = begun.send(Err(failure));
         }
     }
 }
@@ -123,6 +123,16 @@ impl hyper::body::Body for Answer {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
-        self.pieces.poll_recv(context).map(|piece| piece.map(|p| p.map(Frame::data)))
+        if self.ended {
+            return Poll::Ready(None);
+        }
+        self.pieces.poll_recv(context).map(|piece| match piece {
+            Some(Piece::Rows(rows)) => Some(Ok(Frame::data(rows))),
+            Some(Piece::End) => {
+                self.ended = true;
+                None
+            }
+            None => Some(Err(std::io::Error::other("the answer broke off"))),
+        })
     }
 }

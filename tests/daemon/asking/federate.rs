@@ -18,8 +18,20 @@ impl Drop for Peer {
 #[test]
 fn the_newest_values_with_their_times() {
     let folder = Folder::new();
-    let daemon = folder.start(&format!("system = \"web1\"\n{FAST}"));
     let now = now_ms();
+    // One that has ended: a staleness marker is its newest sample.
+    std::fs::write(
+        folder.join("rows.csv"),
+        format!("key,timestamp,value\nended,{},1\n", now / 1_000 - 20),
+    )
+    .expect("writable");
+    folder.ask(&["import", "rows.csv"]).well();
+    let marker = format!(
+        "insert into samples select {}, _id, x'7ff0000000000002' from series where key = 'ended'",
+        now - 10_000
+    );
+    sqlite3(&folder.db(), &marker);
+    let daemon = folder.start(&format!("system = \"web1\"\n{FAST}"));
     for (key, age) in [
         ("fresh{b=\"\\\"x\\\"\"}", 1_000),
         ("fresh{a=\"1\"}", 299_000 - 60_000),
@@ -29,8 +41,7 @@ fn the_newest_values_with_their_times() {
         let at = ((now - age) / 1_000).to_string();
         folder.ask(&["send", key, "1.5", "--at", &at]).well();
     }
-    let selector =
-        "match[]=%7B__name__%3D~%22fresh%7Cold%22%7D&match[]=fresh&match[]=%7Bjob%3D%22sql%22%7D";
+    let selector = "match[]=%7B__name__%3D~%22fresh%7Cold%7Cended%22%7D&match[]=fresh&match[]=%7Bjob%3D%22sql%22%7D";
     let path = format!("/federate?{selector}");
     let lines = eventually("all were taken in", PATIENCE, || {
         let answer = send(&daemon, "GET", &path, &[], "");
@@ -64,9 +75,6 @@ fn the_newest_values_with_their_times() {
         answer.header("content-type"),
         Some("text/plain; version=1.0.0; charset=utf-8; escaping=allow-utf-8")
     );
-    // It has said that it ended.
-    let stale = "{\"key\": \"gone\", \"value\": 1}";
-    assert_eq!(send(&daemon, "POST", "/api/push", &[], stale).status, 200);
     let none = send(&daemon, "GET", "/federate", &[], "");
     assert_eq!((none.status, none.body.as_str()), (200, ""));
     let wrong = send(&daemon, "GET", "/federate?match[]=sum(", &[], "");

@@ -176,15 +176,15 @@ fn what_the_server_says_of_itself() {
     );
     // What a reload changes.
     let before = runtime["lastConfigTime"].clone();
-    folder.configure(&format!("system = \"web1\"\n{FAST}[store]\nraw = \"7d\"\n"));
+    folder.configure(&format!("system = \"web1\"\n{FAST}[store]\nraw = \"9d\"\n"));
     folder.ask(&["reload"]).well();
     let runtime = get(&daemon, "/api/v1/status/runtimeinfo");
-    assert_eq!(runtime["storageRetention"], "7d or 1GiB");
+    assert_eq!(runtime["storageRetention"], "9d or 1GiB");
     assert_ne!(runtime["lastConfigTime"], before);
     assert!(
         get(&daemon, "/api/v1/status/config")["yaml"]
             .as_str()
-            .is_some_and(|t| t.contains("raw = \"7d\""))
+            .is_some_and(|t| t.contains("raw = \"9d\""))
     );
     let tsdb = get(&daemon, "/api/v1/status/tsdb");
     let head = &tsdb["headStats"];
