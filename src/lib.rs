@@ -12,7 +12,7 @@
 //!   store      the one SQLite file: schema, writer, readers
 //!   query      PromQL: an expression -> a tree -> values, over any source of samples
 //!   config     plimsoll.toml -> settings of the rooms
-//!   http       /metrics, /health, PromQL below /api/v1, pushes     (view)
+//!   http       /metrics, /health, PromQL below /api/v1, SQL, pushes (view)
 //!   daemon     timers, threads, control socket, shutdown; knows all of the above
 //!   cli        one file a verb                             (view)
 //! ```

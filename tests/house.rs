@@ -401,6 +401,42 @@ fn documents_name_files_that_exist() {
     }));
 }
 
+/// The paths that a file of the HTTP room answers; those of Prometheus' API stand below a common one.
+fn routes(path: &str, text: &str) -> Vec<String> {
+    let quoted = text.split(".route(").skip(1).filter_map(|after| {
+        let (before, rest) = after.split_once('"')?;
+        before.trim().is_empty().then(|| rest.split('"').next().unwrap_or_default())
+    });
+    let below = path == "src/http/prometheus/mod.rs";
+    let full = |route: &str| match route {
+        "/federate" => route.to_owned(),
+        route if below => format!("/api/v1{route}"),
+        route => route.to_owned(),
+    };
+    quoted.map(full).collect()
+}
+
+#[test]
+fn every_route_is_in_the_document() {
+    let document = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/HTTP.md"))
+        .expect("docs/HTTP.md");
+    let rows: BTreeSet<&str> = document
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split_once("` | "))
+        .filter(|(_, rest)| rest.contains("localhost:1876"))
+        .map(|(route, _)| route)
+        .collect();
+    let source = files("src/http", &[".rs"]);
+    let served: BTreeSet<String> =
+        source.iter().flat_map(|(path, text)| routes(path, text)).collect();
+    assert!(served.len() > 30, "the walk finds routes: {served:?}");
+    let served: BTreeSet<&str> = served.iter().map(String::as_str).collect();
+    let undocumented: Vec<_> = served.difference(&rows).collect();
+    let gone: Vec<_> = rows.difference(&served).collect();
+    assert!(undocumented.is_empty(), "docs/HTTP.md does not have {undocumented:?}");
+    assert!(gone.is_empty(), "docs/HTTP.md has {gone:?}, which nothing serves");
+}
+
 #[test]
 fn the_map_lists_the_rooms_in_order() {
     let lib = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs"))

@@ -22,6 +22,7 @@ mod status;
 mod status_text;
 mod table;
 mod token;
+mod told;
 pub mod uninstall;
 
 use std::io::{IsTerminal, Write};

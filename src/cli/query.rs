@@ -1,11 +1,15 @@
-//! cli: `plimsoll query`: PromQL straight from the file, with a daemon or without one.
+//! cli: `plimsoll query`: PromQL, answered by the daemon where one runs, else straight from the file;
+//! what is printed is the same.
 
 use std::io::Write;
-use std::time::Instant;
+use std::path::Path;
+use std::time::{Duration, Instant};
 
+use super::told::{self, Told};
 use super::{Global, table};
 use crate::model::{Clock, Labels, SystemClock};
 use crate::query::annotation::Level;
+use crate::query::ast::Expr;
 use crate::query::eval::{Answer, EvalError, Limits, Options, Value, When, evaluate};
 use crate::query::explain::explain;
 use crate::query::matcher::NAME;
@@ -67,29 +71,48 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     let now = SystemClock.wall_ms();
     let at = args.at.as_deref().map_or(Ok(now), |t| time::parse_when(t, now))?;
     let when = when(args, at)?;
-    let reader = Reader::open(&global.database()?)?.load_head()?;
-    let catalog = Catalog::read(&reader)?;
-    let source = StoreSource::new(&reader, &catalog);
-    let options = Options { watch: args.explain, ..Options::default() };
-    let begin = Instant::now();
-    let answer = evaluate(&source, &expr, when, &options, Limits::default())
-        .map_err(|e| failed(&e, text))?;
-    let took = begin.elapsed();
-    let mut errors = std::io::stderr();
-    for level in [Level::Warning, Level::Info] {
-        for note in answer.annotations.shown(level, text, 10) {
-            writeln!(errors, "{note}")?;
-        }
-    }
+    let database = global.database()?;
     let mut out = super::stdout();
     if args.explain {
+        let (answer, took) = from_file(&database, text, &expr, when, true)?;
         out.write_all(explain(text, &expr, &answer, took).as_bytes())?;
         out.flush()?;
         return Ok(());
     }
-    print(&mut out, &answer, if args.json { Format::Json } else { args.format })?;
+    let (lines, notes) = match told::told(&database, text, when) {
+        Some((series, notes)) => (series.iter().flat_map(lines_told).collect(), notes),
+        None => {
+            let (answer, _) = from_file(&database, text, &expr, when, false)?;
+            let notes = [Level::Warning, Level::Info].into_iter();
+            let notes = notes.flat_map(|level| answer.annotations.shown(level, text, 10));
+            (lines(&answer), notes.collect())
+        }
+    };
+    let mut errors = std::io::stderr();
+    for note in notes {
+        writeln!(errors, "{note}")?;
+    }
+    print(&mut out, &lines, if args.json { Format::Json } else { args.format })?;
     out.flush()?;
     Ok(())
+}
+
+/// Without a daemon, and without its limits; and how long that took. `watch`: with what is read for it.
+fn from_file(
+    database: &Path,
+    text: &str,
+    expr: &Expr,
+    when: When,
+    watch: bool,
+) -> anyhow::Result<(Answer, Duration)> {
+    let reader = Reader::open(database)?.load_head()?;
+    let catalog = Catalog::read(&reader)?;
+    let source = StoreSource::new(&reader, &catalog);
+    let options = Options { watch, ..Options::default() };
+    let begin = Instant::now();
+    let answer =
+        evaluate(&source, expr, when, &options, Limits::default()).map_err(|e| failed(&e, text))?;
+    Ok((answer, begin.elapsed()))
 }
 
 fn when(args: &Args, at: i64) -> anyhow::Result<When> {
@@ -133,12 +156,26 @@ fn shown(labels: &Labels) -> String {
     format!("{name}{{{}}}", others.join(","))
 }
 
+/// The API's numbers are those of Prometheus; here they are written as everywhere on the command line.
+fn lines_told(told: &Told) -> impl Iterator<Item = Line> {
+    let series = told.labels.as_ref().map(shown);
+    told.points.iter().map(move |(ts, text)| {
+        let value = match text.parse() {
+            Ok(number) if told.numbers => written(number),
+            _ => text.clone(),
+        };
+        Line { series: series.clone().unwrap_or_default(), ts: *ts, value }
+    })
+}
+
+fn written(value: f64) -> String {
+    let mut text = String::new();
+    write_value(&mut text, value);
+    text
+}
+
 fn lines(answer: &Answer) -> Vec<Line> {
-    let number = |value: f64| {
-        let mut text = String::new();
-        write_value(&mut text, value);
-        text
-    };
+    let number = written;
     match &answer.value {
         Value::Scalar(ts, value) => {
             vec![Line { series: String::new(), ts: *ts, value: number(*value) }]
@@ -165,8 +202,7 @@ fn lines(answer: &Answer) -> Vec<Line> {
     }
 }
 
-fn print(out: &mut impl Write, answer: &Answer, format: Format) -> anyhow::Result<()> {
-    let lines = lines(answer);
+fn print(out: &mut impl Write, lines: &[Line], format: Format) -> anyhow::Result<()> {
     match format {
         Format::Table => {
             let cells = |line: &Line| {
@@ -177,7 +213,7 @@ fn print(out: &mut impl Write, answer: &Answer, format: Format) -> anyhow::Resul
         }
         Format::Csv => {
             let mut text = String::from("series,time,value\n");
-            for line in &lines {
+            for line in lines {
                 csv::write_key(&mut text, &line.series);
                 text.push(',');
                 time::write_timestamp(&mut text, line.ts);

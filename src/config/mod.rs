@@ -38,6 +38,8 @@ const MAX_BYTES: u64 = 1024 * 1024;
 pub struct Config {
     /// The file it was read from; nothing: the built-in defaults.
     pub source: Option<PathBuf>,
+    /// Its text.
+    pub text: String,
     /// The database; nothing: wherever the command line or the service manager says.
     pub db: Option<PathBuf>,
     /// What this machine is called; nothing: its host name.
@@ -128,8 +130,10 @@ impl Config {
 
     /// The configuration in a file.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let mut config = Self::parse(&read(path)?, &path.to_string_lossy())?;
+        let text = read(path)?;
+        let mut config = Self::parse(&text, &path.to_string_lossy())?;
         config.source = Some(path.into());
+        config.text = text;
         Ok(config)
     }
 

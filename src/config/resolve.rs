@@ -97,6 +97,7 @@ fn settings(
     let (queue_ms, limits) = r.store(&top);
     Config {
         source: None,
+        text: String::new(),
         db: r.db(&top),
         system: r.system(&top),
         interval,

@@ -1,5 +1,6 @@
 //! daemon: the control socket beside the database: `plimsoll interval`, `reload` and `status` talk
-//! to the running daemon here. One JSON line in, one JSON line out. Who may connect is decided by
+//! to the running daemon here. One JSON line in, one JSON line out, `query` with its answer behind it.
+//! Who may connect is decided by
 //! the file's mode: only its owner and root.
 
 use std::io::{BufRead, BufReader, Read, Write};
@@ -14,6 +15,8 @@ use serde::{Deserialize, Serialize};
 const MAX_LINE: u64 = 64 << 10;
 /// A daemon that does not answer by then is in trouble.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// So much of a long answer is sent at a time.
+const PIECE: usize = 64 << 10;
 /// `sun_path` of unix(7), with its closing zero.
 const MAX_PATH: usize = 107;
 
@@ -39,6 +42,13 @@ pub enum Request {
     Compact,
     /// What is wrong, and where it listens.
     Status,
+    /// Asks the API of Prometheus: `/query` or `/query_range`, and a form.
+    Query {
+        /// What stands behind `/api/v1`.
+        path: String,
+        /// `query=…&time=…`
+        form: String,
+    },
 }
 
 impl Request {
@@ -46,6 +56,8 @@ impl Request {
     fn patience(&self) -> Duration {
         match self {
             Self::Compact => Duration::from_secs(3600),
+            // To wait for its turn, and to be answered.
+            Self::Query { .. } => Duration::from_secs(25),
             _ => PATIENCE + Duration::from_secs(1),
         }
     }
@@ -61,17 +73,32 @@ pub struct Response {
     /// What was asked for, if it was something to read.
     #[serde(default, skip_serializing_if = "serde_json::Value::is_null")]
     pub data: serde_json::Value,
+    /// How many bytes follow the line.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub bytes: usize,
+    /// These bytes.
+    #[serde(skip)]
+    pub body: Vec<u8>,
+}
+
+fn is_zero(n: &usize) -> bool {
+    *n == 0
 }
 
 impl Response {
     /// Done.
     pub fn done(message: impl Into<String>, data: serde_json::Value) -> Self {
-        Self { ok: true, message: message.into(), data }
+        Self { ok: true, message: message.into(), data, bytes: 0, body: Vec::new() }
     }
 
     /// Not done, and why.
     pub fn failed(message: impl Into<String>) -> Self {
-        Self { ok: false, message: message.into(), data: serde_json::Value::Null }
+        Self { ok: false, ..Self::done(message, serde_json::Value::Null) }
+    }
+
+    /// The same with something long behind it.
+    pub fn with(self, body: Vec<u8>) -> Self {
+        Self { bytes: body.len(), body, ..self }
     }
 }
 
@@ -146,8 +173,14 @@ pub fn ask(database: &Path, request: &Request) -> Result<Response, AskError> {
         line.push('\n');
         stream.write_all(line.as_bytes())?;
         line.clear();
-        BufReader::new(stream.take(MAX_LINE)).read_line(&mut line)?;
-        Ok(serde_json::from_str(&line)?)
+        let mut reader = BufReader::new(stream);
+        reader.by_ref().take(MAX_LINE).read_line(&mut line)?;
+        let mut response: Response = serde_json::from_str(&line)?;
+        reader.take(response.bytes as u64).read_to_end(&mut response.body)?;
+        if response.body.len() != response.bytes {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+        Ok(response)
     };
     talk(&mut stream).map_err(broken)
 }
@@ -193,5 +226,10 @@ where
     };
     let mut text = serde_json::to_string(&response)?;
     text.push('\n');
-    tokio::time::timeout(PATIENCE, write.write_all(text.as_bytes())).await?
+    tokio::time::timeout(PATIENCE, write.write_all(text.as_bytes())).await??;
+    // Whoever reads slowly is not cut off as long as something goes.
+    for piece in response.body.chunks(PIECE) {
+        tokio::time::timeout(PATIENCE, write.write_all(piece)).await??;
+    }
+    Ok(())
 }

@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -55,8 +54,9 @@ struct Daemon {
     beat: Beat,
     orders: Arc<Orders>,
     ended: Arc<Notify>,
-    config: Mutex<Arc<Config>>,
+    config: http::Running,
     http: Option<http::Hosts>,
+    inside: Option<http::Inside>,
     secure: bool,
     listening: Option<std::net::SocketAddr>,
     graphite: Vec<String>,
@@ -151,8 +151,9 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         beat: beat.clone(),
         orders,
         ended,
-        config: Mutex::new(config),
+        config: http::Running::new(config, shared.clock.wall_ms()),
         http: None,
+        inside: None,
         secure: false,
         listening: None,
         graphite,
@@ -308,14 +309,11 @@ fn bind(address: std::net::SocketAddr) -> std::io::Result<tokio::net::TcpListene
 
 /// Without the page the main job still goes on; the board says so.
 async fn start_http(daemon: &mut Daemon) {
-    let config = daemon.config.lock().unwrap_or_else(|e| e.into_inner()).http.clone();
-    if config.listen.is_none() && config.socket.is_none() {
-        return;
-    }
+    let config = daemon.config().http.clone();
     let hosts = http::Hosts::new(names_of(&config));
     let shared = &daemon.shared;
     let tokens = Arc::new(http::tokens::Tokens::new(&daemon.database));
-    let router = http::router(http::State {
+    let (router, inside) = http::router(http::State {
         registry: Arc::clone(&shared.registry),
         latest: Arc::clone(&shared.latest),
         board: Arc::clone(&shared.board),
@@ -326,6 +324,7 @@ async fn start_http(daemon: &mut Daemon) {
         clock: Arc::clone(&shared.clock),
         database: daemon.database.clone(),
         head: Arc::clone(&daemon.head),
+        config: daemon.config.clone(),
         system: daemon.system.clone(),
         started: daemon.started,
         hosts: hosts.clone(),
@@ -335,6 +334,7 @@ async fn start_http(daemon: &mut Daemon) {
             Arc::clone(&shared.board),
         ),
     });
+    daemon.inside = Some(inside);
     let fail = |what: String| shared.board.fail(HTTP, what);
     if let Some(path) = &config.socket {
         match bind_unix(path) {
@@ -407,7 +407,7 @@ fn bind_unix(path: &Path) -> std::io::Result<tokio::net::UnixListener> {
 
 impl Daemon {
     fn config(&self) -> Arc<Config> {
-        Arc::clone(&self.config.lock().unwrap_or_else(|e| e.into_inner()))
+        self.config.now()
     }
 
     fn greet(&self) {
@@ -450,6 +450,13 @@ impl Daemon {
             Request::Compact => match self.compact().await {
                 Ok(()) => Response::done("", serde_json::Value::Null),
                 Err(said) => Response::failed(said),
+            },
+            Request::Query { path, form } => match &self.inside {
+                Some(inside) => {
+                    let (status, body) = inside.ask(&path, form).await;
+                    Response::done("", json!({ "status": status })).with(body)
+                }
+                None => Response::failed("nothing can be asked yet"),
             },
             Request::Status => {
                 let problems: Vec<_> = (self.shared.board.problems().into_iter())
@@ -538,7 +545,7 @@ impl Daemon {
         let (reply, answer) = oneshot::channel();
         self.beat.tell(Command::Configure(Arc::clone(&new), reply));
         in_time(answer).await?;
-        *self.config.lock().unwrap_or_else(|e| e.into_inner()) = new;
+        self.config.set(new, self.shared.clock.wall_ms());
         Ok(said)
     }
 }

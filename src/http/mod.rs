@@ -10,17 +10,24 @@ mod metrics;
 mod pieces;
 mod prometheus;
 mod push;
+mod running;
+mod sql;
 mod status;
 mod tls;
 pub mod tokens;
+mod turns;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::http::StatusCode;
+use axum::body::Body;
+use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
+use http_body_util::BodyExt;
+use hyper::service::Service;
+use hyper_util::service::TowerToHyperService;
 
 use crate::model::{Clock, Registry};
 use crate::pipeline::{Board, Counters, Intake, Latest, Queue};
@@ -30,6 +37,7 @@ pub use access::Access;
 pub use connections::Listener;
 pub use guard::Hosts;
 pub use push::Desk;
+pub use running::Running;
 pub use tls::{Tls, TlsSettings};
 
 /// What the handlers look at.
@@ -55,6 +63,8 @@ pub struct State {
     pub database: PathBuf,
     /// Its newest samples.
     pub head: Arc<Head>,
+    /// The configuration in force.
+    pub config: Running,
     /// This machine's name.
     pub system: String,
     /// When the daemon was started, ms since 1970 UTC.
@@ -70,23 +80,52 @@ pub async fn serve(listener: Listener, router: Router) {
     connections::serve_on(listener, router).await;
 }
 
-/// Every route, behind the guard.
-pub fn router(state: State) -> Router {
+/// The API of Prometheus past the guard, for the control socket: whoever may open that may read the
+/// file as well.
+#[derive(Debug, Clone)]
+pub struct Inside(Router);
+
+impl Inside {
+    /// What `POST /api/v1/PATH` with this form answers: status and body. `path` without what stands
+    /// before it: `/query`.
+    pub async fn ask(&self, path: &str, form: String) -> (u16, Vec<u8>) {
+        let request = hyper::Request::post(path)
+            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .body(Body::from(form));
+        let Ok(request) = request else { return (StatusCode::NOT_FOUND.as_u16(), Vec::new()) };
+        let answer = TowerToHyperService::new(self.0.clone()).call(request).await;
+        let Ok(response) = answer;
+        let status = response.status().as_u16();
+        match response.into_body().collect().await {
+            Ok(body) => (status, body.to_bytes().to_vec()),
+            Err(_) => (StatusCode::INTERNAL_SERVER_ERROR.as_u16(), Vec::new()),
+        }
+    }
+}
+
+/// Every route, behind the guard; and those that the control socket needs, without it.
+pub fn router(state: State) -> (Router, Inside) {
     let (hosts, access) = (state.hosts.clone(), state.access.clone());
     let state = Arc::new(state);
-    Router::new()
+    let api = prometheus::Api::new(Arc::clone(&state));
+    let sql = sql::routes(Arc::clone(&state));
+    let inside = Inside(prometheus::routes(Arc::clone(&api)));
+    let router = Router::new()
         .route("/", get(index))
         .route("/metrics", get(metrics::metrics))
         .route("/health", get(health::health))
         .route("/api/status", get(status::status))
         .merge(push::routes())
         .fallback(not_found)
-        .with_state(Arc::clone(&state))
-        .nest("/api/v1", prometheus::routes(state))
+        .with_state(state)
+        .nest("/api/v1", prometheus::routes(Arc::clone(&api)))
+        .merge(prometheus::federation(api))
+        .merge(sql)
         .layer(axum::middleware::from_fn(move |request, next| {
             let (hosts, access) = (hosts.clone(), access.clone());
             async move { guard::check(&hosts, &access, request, next).await }
-        }))
+        }));
+    (router, inside)
 }
 
 async fn index() -> impl IntoResponse {
@@ -94,7 +133,9 @@ async fn index() -> impl IntoResponse {
      /metrics      every current value, for Prometheus and OpenMetrics scrapers\n\
      /health       is anything wrong?\n\
      /api/status   the same values and more as JSON\n\
-     /api/v1/…     PromQL: the HTTP API of Prometheus, for Grafana, promtool and others\n\n\
+     /api/v1/…     PromQL: the HTTP API of Prometheus, for Grafana, promtool and others\n\
+     /federate     what another Prometheus takes over: /federate?match[]=node_load1\n\
+     /api/sql      SQL, read-only: curl --data 'select * from systems' …/api/sql\n\n\
      To send values in, POST to /api/push (JSON), /write (Influx), /api/v1/write\n\
      (Prometheus remote write) or /metrics/job/NAME (Prometheus text).\n"
 }

@@ -29,6 +29,12 @@ pub(super) async fn status(Get(state): Get<Arc<State>>) -> impl IntoResponse {
             "commits": state.counters.commits.load(Relaxed),
             "waiting": state.queue.len(),
         },
+        "queries": {
+            "running": state.counters.queries_running.load(Relaxed),
+            "waiting": state.counters.queries_waiting.load(Relaxed),
+            "done": state.counters.queries_done.load(Relaxed),
+            "refused": state.counters.queries_refused.load(Relaxed),
+        },
         "problems": super::health::problems(&state),
     });
     let body = super::pieces::body(document(&about, state));

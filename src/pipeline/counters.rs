@@ -102,6 +102,14 @@ pub struct Counters {
     pub commit_errors: AtomicU64,
     /// Duration of the last commit in nanoseconds, reading the batch to fsync.
     pub commit_nanos: AtomicU64,
+    /// Questions that are being answered now.
+    pub queries_running: AtomicU64,
+    /// Questions that wait for their turn.
+    pub queries_waiting: AtomicU64,
+    /// Questions that were answered, or given up, since the start.
+    pub queries_done: AtomicU64,
+    /// Questions whose turn did not come in time.
+    pub queries_refused: AtomicU64,
     /// The newest beat known to be on disk, in ms since 1970; 0 before the first commit.
     pub durable_ts: AtomicI64,
 }

@@ -107,7 +107,7 @@ impl Reader {
             return Ok(out);
         };
         let tx = self.connection().unchecked_transaction()?;
-        let mut scratch = self.scratch().borrow_mut();
+        let mut scratch = self.scratch();
         let oldest: Option<i64> = tx
             .prepare_cached(
                 "SELECT min(start) FROM blocks WHERE resolution = ?1 AND grp = ?2 AND level >= 0",

@@ -158,8 +158,26 @@ impl Reader {
         &self.conn
     }
 
-    pub(super) fn scratch(&self) -> &RefCell<Scratch> {
-        &self.scratch
+    pub(super) fn into_connection(self) -> Connection {
+        self.conn
+    }
+
+    pub(super) fn scratch(&self) -> std::cell::RefMut<'_, Scratch> {
+        self.scratch.borrow_mut()
+    }
+
+    /// How many blocks there are, and the time of the oldest sample or rollup in them or in plain
+    /// rows; 0 where there is none.
+    pub fn extent(&self) -> Result<(u64, i64), SqlError> {
+        self.conn.query_row(
+            "SELECT count(*), min(coalesce(min(start), 9e18), coalesce((SELECT min(ts) FROM samples), 9e18))
+             FROM blocks",
+            [],
+            |r| {
+                let oldest = r.get::<_, f64>(1)?;
+                Ok((r.get::<_, i64>(0)? as u64, if oldest < 9e18 { oldest as i64 } else { 0 }))
+            },
+        )
     }
 
     /// Every series, in the order of their keys.

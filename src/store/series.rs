@@ -184,6 +184,25 @@ impl<'c> Blocks<'c> {
             .collect()
     }
 
+    fn open(&mut self, id: i64) -> Result<&mut Blob<'c>, SqlError> {
+        Ok(match &mut self.open {
+            Some(open) => {
+                open.reopen(id)?;
+                open
+            }
+            none => none.insert(self.conn.blob_open("main", "blocks", "data", id, true)?),
+        })
+    }
+
+    /// The places in the group of the series that a block holds; none where it is damaged.
+    fn offsets(&mut self, block: &Found) -> Result<Vec<u8>, SqlError> {
+        match directory(self.open(block.id)?) {
+            Ok(directory) => Ok(directory.entries().iter().map(|e| e.offset).collect()),
+            Err(Failed::Sql(e)) => Err(e),
+            Err(Failed::Block(_)) => Ok(Vec::new()),
+        }
+    }
+
     /// Unpacks the wanted columns of a block. What is damaged is reported and left out.
     fn read(
         &mut self,
@@ -192,13 +211,7 @@ impl<'c> Blocks<'c> {
         scratch: &mut Scratch,
         each: impl FnMut(&mut Column, Timestamps, Vec<f64>),
     ) -> Result<(), SqlError> {
-        let blob = match &mut self.open {
-            Some(open) => {
-                open.reopen(block.id)?;
-                open
-            }
-            none => none.insert(self.conn.blob_open("main", "blocks", "data", block.id, true)?),
-        };
+        let blob = self.open(block.id)?;
         let lost = |series, e: &BlockError| report(series, block.start, block.end, e);
         match take(blob, scratch, wanted, each, lost) {
             Ok(()) => Ok(()),
@@ -211,8 +224,68 @@ impl<'c> Blocks<'c> {
     }
 }
 
+/// Takes out of `missing` (in the order of their numbers) the series that have a column in a block
+/// of this resolution with a sample from `from` to `to` inclusive. Only blocks that the ends of the
+/// stretch cut through are unpacked; what is damaged is reported and has nothing.
+pub(super) fn strike_sealed(
+    conn: &Connection,
+    resolution: i64,
+    from: i64,
+    to: i64,
+    scratch: &mut Scratch,
+    missing: &mut Vec<i64>,
+) -> Result<(), SqlError> {
+    let mut blocks = Blocks::new(conn);
+    let mut left = Vec::new();
+    for group in missing.chunk_by(|a, b| a.div_euclid(GROUP) == b.div_euclid(GROUP)) {
+        let Some(number) = group.first().map(|s| s.div_euclid(GROUP)) else { continue };
+        let mut group = group.to_vec();
+        let found = blocks.list(resolution, number, from, to)?;
+        let (whole, cut): (Vec<_>, Vec<_>) =
+            found.iter().rev().partition(|b| b.start >= from && b.end <= to);
+        for block in whole {
+            if group.is_empty() {
+                break;
+            }
+            let offsets = blocks.offsets(block)?;
+            group.retain(|s| !offsets.contains(&(s.rem_euclid(GROUP) as u8)));
+        }
+        for block in cut {
+            let mut columns: Vec<Column> =
+                group.iter().map(|s| Column { series: *s, ..Column::default() }).collect();
+            let mut there = Vec::new();
+            blocks.read(block, &mut columns, scratch, |column, ts, _| {
+                if ts.partition(to.saturating_add(1)) > ts.partition(from) {
+                    there.push(column.series);
+                }
+            })?;
+            group.retain(|s| !there.contains(s));
+        }
+        left.extend(group);
+    }
+    *missing = left;
+    Ok(())
+}
+
 fn group_of(column: &Column) -> i64 {
     column.series.div_euclid(GROUP)
+}
+
+/// What a block holds, and where.
+fn directory(blob: &Blob<'_>) -> Result<Directory, Failed> {
+    let mut length = HEAD.min(blob.size() as usize);
+    let mut head = vec![0; length];
+    loop {
+        blob.read_at_exact(&mut head, 0)?;
+        match Directory::read(&head)? {
+            Some(directory) => return Ok(directory),
+            None if length == blob.size() as usize => return Err(BlockError::Directory.into()),
+            None => {
+                length = (length * 4).min(blob.size() as usize);
+                head.resize(length, 0);
+            }
+        }
+    }
 }
 
 /// The wanted columns of one block. `lost` is told of those that are damaged.
@@ -223,19 +296,7 @@ fn take(
     mut each: impl FnMut(&mut Column, Timestamps, Vec<f64>),
     lost: impl Fn(i64, &BlockError),
 ) -> Result<(), Failed> {
-    let mut length = HEAD.min(blob.size() as usize);
-    let mut head = vec![0; length];
-    let directory = loop {
-        blob.read_at_exact(&mut head, 0)?;
-        match Directory::read(&head)? {
-            Some(directory) => break directory,
-            None if length == blob.size() as usize => return Err(BlockError::Directory.into()),
-            None => {
-                length = (length * 4).min(blob.size() as usize);
-                head.resize(length, 0);
-            }
-        }
-    };
+    let directory = directory(blob)?;
     let get = |at: usize, bytes: usize, into: &mut Vec<u8>| -> Result<(), Failed> {
         let before = into.len();
         // What a damaged directory asks for is not allocated.

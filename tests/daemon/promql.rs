@@ -8,11 +8,11 @@ use serde_json::{Value, json};
 use crate::support::*;
 
 /// 2023-11-14 22:13:20 UTC
-const START: i64 = 1_700_000_000;
+pub const START: i64 = 1_700_000_000;
 
 /// Counters that grow by 1, 2 and 4 a second, every 15 s for an hour, beside what the daemon
 /// collects.
-fn filled() -> (Folder, Daemon) {
+pub fn filled() -> (Folder, Daemon) {
     let folder = imported();
     let daemon = folder.start(FAST);
     (folder, daemon)

@@ -67,6 +67,13 @@ impl ApiError {
     }
 }
 
+impl ApiError {
+    /// As a sentence, for those who expect no JSON.
+    pub(super) fn into_text(self) -> Response {
+        (self.kind.code(), format!("{}\n", self.message)).into_response()
+    }
+}
+
 impl From<EvalError> for ApiError {
     fn from(e: EvalError) -> Self {
         let kind = match &e {

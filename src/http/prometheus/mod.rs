@@ -4,15 +4,18 @@
 
 mod ask;
 mod error;
+mod escape;
+mod federate;
 mod json;
 mod params;
 mod query;
 mod series;
 mod status;
+mod targets;
 
 use std::io::Write;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -23,6 +26,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get};
 
 use super::State;
+use super::turns::{Leaving, Turns};
 use ask::Files;
 use error::{ApiError, Kind};
 use json::write_list;
@@ -44,7 +48,15 @@ const PACKED_FROM: usize = 1_400;
 pub(super) struct Api {
     state: Arc<State>,
     files: Files,
-    places: tokio::sync::Semaphore,
+    turns: Turns,
+}
+
+impl Api {
+    pub(super) fn new(state: Arc<State>) -> Arc<Self> {
+        let files = Files::new(state.database.clone(), Arc::clone(&state.head));
+        let turns = Turns::new(AT_ONCE, Arc::clone(&state.counters));
+        Arc::new(Self { state, files, turns })
+    }
 }
 
 /// One question.
@@ -73,9 +85,7 @@ struct Notes {
 type Endpoint = fn(&Ask<'_>, &mut String) -> Result<Notes, ApiError>;
 
 /// Every route below `/api/v1`.
-pub(super) fn routes(state: Arc<State>) -> Router {
-    let files = Files::new(state.database.clone(), Arc::clone(&state.head));
-    let api = Arc::new(Api { state, files, places: tokio::sync::Semaphore::new(AT_ONCE) });
+pub(super) fn routes(api: Arc<Api>) -> Router {
     Router::new()
         .route("/query", both(query::instant))
         .route("/query_range", both(query::range))
@@ -86,21 +96,40 @@ pub(super) fn routes(state: Arc<State>) -> Router {
         .route("/labels", both(series::labels))
         .route("/label/{name}/values", only(series::values))
         .route("/metadata", only(series::metadata))
-        .route("/targets", only(status::targets))
-        .route("/rules", only(status::rules))
-        .route("/alerts", only(status::alerts))
+        .route("/targets", only(targets::targets))
+        .route("/targets/metadata", only(targets::metadata))
+        .route("/scrape_pools", only(targets::pools))
+        .route("/rules", only(targets::rules))
+        .route("/alerts", only(targets::alerts))
+        .route("/alertmanagers", only(targets::alertmanagers))
+        .route("/notifications", only(targets::notifications))
+        .route("/features", only(status::features))
         .route("/status/buildinfo", only(status::build))
         .route("/status/runtimeinfo", only(status::runtime))
         .route("/status/config", only(status::config))
         .route("/status/flags", only(status::flags))
         .route("/status/tsdb", only(status::tsdb))
+        .route("/status/walreplay", only(status::replay))
         .fallback(unknown)
+        .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(LARGEST_FORM))
         .with_state(api)
 }
 
+/// `/federate`, which stands beside the API.
+pub(super) fn federation(api: Arc<Api>) -> Router {
+    Router::new().route("/federate", get(federate::federate)).with_state(api)
+}
+
 async fn unknown() -> Response {
     ApiError::new(Kind::NotFound, "there is no such endpoint here").into_response()
+}
+
+async fn wrong_method() -> Response {
+    let why = "this endpoint is asked with another method; see docs/HTTP.md";
+    let mut response = ApiError::new(Kind::BadData, why).into_response();
+    *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
+    response
 }
 
 fn only(endpoint: Endpoint) -> MethodRouter<Arc<Api>> {
@@ -115,13 +144,33 @@ fn both(endpoint: Endpoint) -> MethodRouter<Arc<Api>> {
     })
 }
 
-/// Sets the flag when it is dropped: when the answer is there, or when the client has gone.
-struct Leaving(Arc<AtomicBool>);
+/// Waits for its turn, and works on a thread of its own; `work` is told when nobody waits
+/// for it any more. The place is given back when the work is done, not when the client goes.
+async fn in_turn<T: Send + 'static>(
+    api: Arc<Api>,
+    work: impl FnOnce(&Api, &AtomicBool) -> Result<T, ApiError> + Send + 'static,
+) -> Result<T, ApiError> {
+    let Some(turn) = api.turns.next(PATIENCE).await else {
+        let message = "too many queries are running; ask again later";
+        return Err(ApiError::new(Kind::Timeout, message));
+    };
+    let leaving = Leaving::default();
+    let cancel = Arc::clone(&leaving.0);
+    let done = tokio::task::spawn_blocking(move || {
+        let _turn = turn;
+        work(&api, &cancel)
+    });
+    done.await.unwrap_or_else(|e| Err(ApiError::new(Kind::Internal, e.to_string())))
+}
 
-impl Drop for Leaving {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
+/// Whether the client takes gzip.
+fn takes_gzip(headers: &HeaderMap) -> bool {
+    let accepted = headers.get_all(header::ACCEPT_ENCODING).iter();
+    accepted.filter_map(|t| t.to_str().ok()).flat_map(|t| t.split(',')).any(|one| {
+        let mut parts = one.split(';').map(str::trim);
+        let named = parts.next().is_some_and(|n| n.eq_ignore_ascii_case("gzip") || n == "*");
+        named && !parts.any(|p| matches!(p, "q=0" | "q=0.0" | "q=0.00" | "q=0.000"))
+    })
 }
 
 async fn serve(
@@ -139,35 +188,22 @@ async fn serve(
         .is_some_and(|t| t.starts_with("application/x-www-form-urlencoded"));
     let body = if form { &body[..] } else { &[] };
     let params = Params::new(query.as_deref().unwrap_or_default().as_bytes(), body);
-    let packed = headers
-        .get(header::ACCEPT_ENCODING)
-        .and_then(|t| t.to_str().ok())
-        .is_some_and(|t| t.split(',').any(|one| one.trim().starts_with("gzip")));
-    let Ok(place) = tokio::time::timeout(PATIENCE, api.places.acquire()).await else {
-        let message = "too many queries are running; ask again later";
-        return ApiError::new(Kind::Timeout, message).into_response();
-    };
-    let queued = started.elapsed();
-    let cancel = Arc::new(AtomicBool::new(false));
-    let _leaving = Leaving(Arc::clone(&cancel));
-    let asked = Arc::clone(&api);
-    let answer = tokio::task::spawn_blocking(move || {
+    let packed = takes_gzip(&headers);
+    let answer = in_turn(api, move |api, cancel| {
         let name = path.as_ref().map_or("", |Path(name)| name);
-        let ask = Ask { api: &asked, params: &params, name, cancel: &cancel, started, queued };
+        let queued = started.elapsed();
+        let ask = Ask { api, params: &params, name, cancel, started, queued };
         answer(endpoint, &ask, packed)
-    })
-    .await;
-    drop(place);
-    match answer {
-        Ok(Ok((body, packed, resolution))) => {
+    });
+    match answer.await {
+        Ok((body, packed, resolution)) => {
             let mut response = respond(StatusCode::OK, body, packed);
             if let Some(resolution) = resolution.and_then(|r| HeaderValue::try_from(r).ok()) {
                 response.headers_mut().insert("x-plimsoll-resolution", resolution);
             }
             response
         }
-        Ok(Err(error)) => error.into_response(),
-        Err(e) => ApiError::new(Kind::Internal, e.to_string()).into_response(),
+        Err(error) => error.into_response(),
     }
 }
 
@@ -184,21 +220,31 @@ fn answer(endpoint: Endpoint, ask: &Ask<'_>, pack: bool) -> Result<Answered, Api
         }
     }
     out.push('}');
-    if !pack || out.len() < PACKED_FROM {
-        return Ok((out.into_bytes(), false, notes.resolution));
+    let (body, packed) = pack_up(out, pack)?;
+    Ok((body, packed, notes.resolution))
+}
+
+/// The text as bytes, packed where that is wanted and worth it.
+fn pack_up(text: String, pack: bool) -> Result<(Vec<u8>, bool), ApiError> {
+    if !pack || text.len() < PACKED_FROM {
+        return Ok((text.into_bytes(), false));
     }
     let mut gzip = flate2::write::GzEncoder::new(
-        Vec::with_capacity(out.len() / 4),
+        Vec::with_capacity(text.len() / 4),
         flate2::Compression::fast(),
     );
-    gzip.write_all(out.as_bytes())
+    gzip.write_all(text.as_bytes())
         .and_then(|()| gzip.finish())
-        .map(|bytes| (bytes, true, notes.resolution))
+        .map(|bytes| (bytes, true))
         .map_err(|e| ApiError::new(Kind::Internal, e.to_string()))
 }
 
 fn respond(status: StatusCode, body: Vec<u8>, packed: bool) -> Response {
-    let mut response = (status, [(header::CONTENT_TYPE, "application/json")], body).into_response();
+    respond_as("application/json", status, body, packed)
+}
+
+fn respond_as(kind: &'static str, status: StatusCode, body: Vec<u8>, packed: bool) -> Response {
+    let mut response = (status, [(header::CONTENT_TYPE, kind)], body).into_response();
     if packed {
         let gzip = HeaderValue::from_static("gzip");
         response.headers_mut().insert(header::CONTENT_ENCODING, gzip);

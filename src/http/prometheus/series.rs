@@ -4,16 +4,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::error::{ApiError, Kind};
+use super::escape::unescaped;
 use super::json::{write_labels, write_list, write_text};
+use super::params::ALWAYS;
 use super::{Ask, Notes};
 use crate::model::Labels;
-use crate::query::{Catalog, parse_selector};
+use crate::query::parse_selector;
 
-/// The series of all `match[]` together; all there are where none is given.
-fn matching(ask: &Ask<'_>, catalog: &Catalog) -> Result<Vec<Arc<Labels>>, ApiError> {
+/// The series of all `match[]` together, of all there are where none is given, that have a sample
+/// between `start` and `end`.
+fn matching(ask: &Ask<'_>) -> Result<Vec<Arc<Labels>>, ApiError> {
     // A wrong one is told before anything is read.
-    ask.params.time("start")?;
-    ask.params.time("end")?;
+    let (start, end) = (ask.params.time("start")?, ask.params.time("end")?);
     let mut selectors = Vec::new();
     for text in ask.params.all("match[]") {
         let selector = parse_selector(text);
@@ -22,14 +24,21 @@ fn matching(ask: &Ask<'_>, catalog: &Catalog) -> Result<Vec<Arc<Labels>>, ApiErr
     if selectors.is_empty() {
         selectors.push(Vec::new());
     }
-    let mut all: Vec<Arc<Labels>> = selectors
-        .iter()
-        .flat_map(|matchers| catalog.matching(matchers))
-        .map(|(labels, _)| Arc::clone(labels))
-        .collect();
-    all.sort();
-    all.dedup();
-    Ok(all)
+    ask.api.files.with_catalog(|reader, catalog| {
+        let mut all: Vec<(Arc<Labels>, i64)> =
+            selectors.iter().flat_map(|matchers| catalog.matching(matchers)).cloned().collect();
+        all.sort();
+        all.dedup();
+        if start.is_some_and(|t| t > ALWAYS.0) || end.is_some_and(|t| t < ALWAYS.1) {
+            let ids: Vec<i64> = all.iter().map(|(_, id)| *id).collect();
+            let (from, to) = (start.unwrap_or(ALWAYS.0), end.unwrap_or(ALWAYS.1));
+            let there = reader
+                .present(from, to, &ids)
+                .map_err(|e| ApiError::new(Kind::Internal, e.to_string()))?;
+            all.retain(|(_, id)| there.binary_search(id).is_ok());
+        }
+        Ok(all.into_iter().map(|(labels, _)| labels).collect())
+    })
 }
 
 /// Appends a list, cut at the limit.
@@ -53,21 +62,25 @@ pub(super) fn series(ask: &Ask<'_>, out: &mut String) -> Result<Notes, ApiError>
     if ask.params.all("match[]").next().is_none() {
         return Err(ApiError::new(Kind::BadData, "no match[] parameter provided"));
     }
-    let found = ask.api.files.with_catalog(|_, catalog| matching(ask, catalog))?;
+    let found = matching(ask)?;
     write_limited(ask, out, found.iter(), |out, labels| write_labels(out, labels))
 }
 
 /// `labels`
 pub(super) fn labels(ask: &Ask<'_>, out: &mut String) -> Result<Notes, ApiError> {
-    let found = ask.api.files.with_catalog(|_, catalog| matching(ask, catalog))?;
+    let found = matching(ask)?;
     let names: BTreeSet<&str> = found.iter().flat_map(|l| l.iter()).map(|(name, _)| name).collect();
     write_limited(ask, out, names.into_iter(), write_text)
 }
 
 /// `label/NAME/values`
 pub(super) fn values(ask: &Ask<'_>, out: &mut String) -> Result<Notes, ApiError> {
-    let found = ask.api.files.with_catalog(|_, catalog| matching(ask, catalog))?;
-    let values: BTreeSet<&str> = found.iter().filter_map(|labels| labels.get(ask.name)).collect();
+    let name = unescaped(ask.name);
+    if name.is_empty() {
+        return Err(ApiError::new(Kind::BadData, "invalid label name: \"\""));
+    }
+    let found = matching(ask)?;
+    let values: BTreeSet<&str> = found.iter().filter_map(|labels| labels.get(&name)).collect();
     write_limited(ask, out, values.into_iter(), write_text)
 }
 

@@ -2,33 +2,22 @@
 //! of is empty.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering::Relaxed;
 
 use serde_json::json;
 
-use super::error::ApiError;
+use super::error::{ApiError, Kind};
 use super::json::{write_list, write_text};
-use super::{Ask, Notes};
+use super::{AT_ONCE, Ask, Notes, PATIENCE};
 use crate::http::status::rfc3339;
+use crate::model::{format_duration, format_size};
+use crate::query::eval::Limits;
+use crate::query::functions::FUNCTIONS;
 use crate::query::matcher::NAME;
 
-fn say(out: &mut String, value: &serde_json::Value) -> Result<Notes, ApiError> {
+pub(super) fn say(out: &mut String, value: &serde_json::Value) -> Result<Notes, ApiError> {
     out.push_str(&value.to_string());
     Ok(Notes::default())
-}
-
-/// `targets`: nothing is scraped here.
-pub(super) fn targets(_: &Ask<'_>, out: &mut String) -> Result<Notes, ApiError> {
-    say(out, &json!({ "activeTargets": [], "droppedTargets": [], "droppedTargetCounts": {} }))
-}
-
-/// `rules`
-pub(super) fn rules(_: &Ask<'_>, out: &mut String) -> Result<Notes, ApiError> {
-    say(out, &json!({ "groups": [] }))
-}
-
-/// `alerts`
-pub(super) fn alerts(_: &Ask<'_>, out: &mut String) -> Result<Notes, ApiError> {
-    say(out, &json!({ "alerts": [] }))
 }
 
 /// `status/buildinfo`. Clients decide by the version what a Prometheus can do: it is that of the
@@ -50,45 +39,90 @@ pub(super) fn build(_: &Ask<'_>, out: &mut String) -> Result<Notes, ApiError> {
 /// `status/runtimeinfo`
 pub(super) fn runtime(ask: &Ask<'_>, out: &mut String) -> Result<Notes, ApiError> {
     let state = &ask.api.state;
+    let config = state.config.now();
+    let here = std::env::current_dir().unwrap_or_default();
+    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     say(
         out,
         &json!({
             "startTime": rfc3339(state.started),
-            "CWD": "",
+            "CWD": here.to_string_lossy(),
             "hostname": state.system,
             "serverTime": rfc3339(state.clock.wall_ms()),
+            // A wrong configuration is never put to use.
             "reloadConfigSuccess": true,
-            "lastConfigTime": rfc3339(state.started),
+            "lastConfigTime": rfc3339(state.config.since()),
             "corruptionCount": 0,
             "goroutineCount": 0,
-            "GOMAXPROCS": 0,
+            "GOMAXPROCS": processors,
             "GOMEMLIMIT": 0,
             "GOGC": "",
             "GODEBUG": "",
-            "storageRetention": "",
+            "storageRetention": format!(
+                "{} or {}",
+                format_duration(config.limits.raw_ms),
+                format_size(config.limits.max_size)
+            ),
         }),
     )
 }
 
-/// `status/config`
-pub(super) fn config(_: &Ask<'_>, out: &mut String) -> Result<Notes, ApiError> {
-    say(out, &json!({ "yaml": "" }))
+/// `status/config`: plimsoll.toml as it was read last. It is TOML; Prometheus' clients only show it.
+pub(super) fn config(ask: &Ask<'_>, out: &mut String) -> Result<Notes, ApiError> {
+    let config = ask.api.state.config.now();
+    let text = match &config.source {
+        Some(_) => config.text.clone(),
+        None => "# There is no configuration file: everything is as by default.\n".to_owned(),
+    };
+    say(out, &json!({ "yaml": text }))
 }
 
-/// `status/flags`
-pub(super) fn flags(_: &Ask<'_>, out: &mut String) -> Result<Notes, ApiError> {
-    say(out, &json!({}))
+/// `status/flags`: what is set, by the names of Prometheus' own flags where they mean the same.
+pub(super) fn flags(ask: &Ask<'_>, out: &mut String) -> Result<Notes, ApiError> {
+    let state = &ask.api.state;
+    let config = state.config.now();
+    let path = |path: &std::path::Path| path.to_string_lossy().into_owned();
+    say(
+        out,
+        &json!({
+            "config.file": config.source.as_deref().map(path).unwrap_or_default(),
+            "query.lookback-delta": "5m",
+            "query.max-concurrency": AT_ONCE.to_string(),
+            "query.max-samples": Limits::default().samples.to_string(),
+            "query.timeout": format_duration(PATIENCE.as_millis() as i64),
+            "storage.tsdb.path": path(&state.database),
+            "storage.tsdb.retention.size": format_size(config.limits.max_size),
+            "storage.tsdb.retention.time": format_duration(config.limits.raw_ms),
+            "web.listen-address": config.http.listen.map(|a| a.to_string()).unwrap_or_default(),
+        }),
+    )
 }
 
-/// `status/tsdb`: how many series there are, by name, label and value.
+/// `status/walreplay`: the log is SQLite's, and was read before anybody could ask.
+pub(super) fn replay(_: &Ask<'_>, out: &mut String) -> Result<Notes, ApiError> {
+    say(out, &json!({ "min": 0, "max": 0, "current": 0 }))
+}
+
+/// `features`: the functions that can be asked for.
+pub(super) fn features(_: &Ask<'_>, out: &mut String) -> Result<Notes, ApiError> {
+    let functions: serde_json::Map<String, serde_json::Value> =
+        FUNCTIONS.iter().map(|f| (f.name.to_owned(), true.into())).collect();
+    say(out, &json!({ "promql_functions": functions }))
+}
+
+/// `status/tsdb`: how many series there are, by name, label and value. What Prometheus calls chunks
+/// are blocks here.
 pub(super) fn tsdb(ask: &Ask<'_>, out: &mut String) -> Result<Notes, ApiError> {
     const MOST: usize = 10;
     let most = match ask.params.limit("limit")? {
         usize::MAX => MOST,
         limit => limit,
     };
-    let found = ask.api.files.with_catalog(|_, catalog| {
-        Ok(catalog.matching(&[]).into_iter().map(|(labels, _)| labels.clone()).collect::<Vec<_>>())
+    let (found, (chunks, oldest)) = ask.api.files.with_catalog(|reader, catalog| {
+        let extent = reader.extent();
+        let extent = extent.map_err(|e| ApiError::new(Kind::Internal, e.to_string()))?;
+        let all = catalog.matching(&[]).into_iter();
+        Ok((all.map(|(labels, _)| labels.clone()).collect::<Vec<_>>(), extent))
     })?;
     let mut by_name: BTreeMap<String, u64> = BTreeMap::new();
     let mut by_pair: BTreeMap<String, u64> = BTreeMap::new();
@@ -107,10 +141,10 @@ pub(super) fn tsdb(ask: &Ask<'_>, out: &mut String) -> Result<Notes, ApiError> {
     }
     let state = &ask.api.state;
     out.push_str(&format!(
-        r#"{{"headStats":{{"numSeries":{},"numLabelPairs":{},"chunkCount":0,"minTime":0,"maxTime":{}}}"#,
+        r#"{{"headStats":{{"numSeries":{},"numLabelPairs":{},"chunkCount":{chunks},"minTime":{oldest},"maxTime":{}}}"#,
         found.len(),
         by_pair.len(),
-        state.clock.wall_ms()
+        state.counters.durable_ts.load(Relaxed)
     ));
     for (key, counts) in [
         ("seriesCountByMetricName", by_name),

@@ -122,11 +122,33 @@ impl Head {
     pub(super) fn read(&self, from: i64, to: i64, columns: &mut [Column]) -> i64 {
         let inner = self.inner();
         for column in columns {
-            if let Some(group) = inner.groups.get(&column.series.div_euclid(GROUP)) {
-                let tail = &group[column.series.rem_euclid(GROUP) as usize];
+            if let Some(tail) = inner.tail(column.series) {
                 tail.read(from, to, &mut column.ts, &mut column.values);
             }
         }
+        inner.covers
+    }
+
+    /// Takes out of `missing` the series that have a sample from `from` to `to` inclusive. Newer
+    /// ones than the time that comes back are in the file only.
+    pub(super) fn strike(&self, from: i64, to: i64, missing: &mut Vec<i64>) -> i64 {
+        let inner = self.inner();
+        let within = |ts: i64| (from..=to).contains(&ts);
+        let (mut times, mut values) = (Vec::new(), Vec::new());
+        missing.retain(|series| {
+            let tail = inner.tail(*series);
+            let Some(tail) = tail.filter(|t| !t.is_empty() && t.min() <= to && t.max() >= from)
+            else {
+                return true;
+            };
+            if within(tail.min()) || within(tail.max()) {
+                return false;
+            }
+            // It may have a gap just there.
+            (times.clear(), values.clear());
+            tail.read(from, to, &mut times, &mut values);
+            times.is_empty()
+        });
         inner.covers
     }
 
@@ -186,6 +208,11 @@ impl Inner {
         let group = self.groups.entry(series.div_euclid(GROUP)).or_default();
         group[series.rem_euclid(GROUP) as usize].push(ts, value);
         self.samples += 1;
+    }
+
+    fn tail(&self, series: i64) -> Option<&Tail> {
+        let group = self.groups.get(&series.div_euclid(GROUP))?;
+        Some(&group[series.rem_euclid(GROUP) as usize])
     }
 
     fn tails(&self) -> impl Iterator<Item = &Tail> {

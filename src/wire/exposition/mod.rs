@@ -1,6 +1,7 @@
 //! wire: the text formats of Prometheus: classic (`text/plain; version=0.0.4`) and OpenMetrics 1.0.
 //! Written strictly, read tolerantly: one parser takes both, and Prometheus 3's quoted names.
 
+pub mod federated;
 mod read;
 mod write;
 

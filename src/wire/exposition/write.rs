@@ -120,7 +120,7 @@ fn line(out: &mut String, what: &str, family: &str, rest: &str) {
     out.push_str(rest);
 }
 
-fn escape(out: &mut String, text: &str, quotes: bool) {
+pub(super) fn escape(out: &mut String, text: &str, quotes: bool) {
     let special = |c: char| c == '\\' || c == '\n' || quotes && c == '"';
     let mut rest = text;
     while let Some(at) = rest.find(special) {

@@ -1,0 +1,131 @@
+//! cli: what the running daemon of a database answers to a question in PromQL, read back out of the
+//! API's JSON. It has the newest samples in memory, and reads beside nobody.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::daemon::control::{Request, ask};
+use crate::model::Labels;
+use crate::query::eval::When;
+
+/// Longer questions do not fit into a line of the control socket.
+const LONGEST: usize = 16 << 10;
+
+/// A series of an answer; none has no labels.
+#[derive(Debug)]
+pub(super) struct Told {
+    /// Its labels; `None`: a number or a text of its own.
+    pub(super) labels: Option<Labels>,
+    /// Whether the values are numbers.
+    pub(super) numbers: bool,
+    /// Times (ms since 1970 UTC) and values as texts.
+    pub(super) points: Vec<(i64, String)>,
+}
+
+/// An answer and the remarks beside it, warnings first.
+pub(super) type Answered = (Vec<Told>, Vec<String>);
+
+/// The daemon's answer; `None`: nobody is there to ask, or whoever is does not answer just this, be
+/// it too long or too wrong: then the file has to say.
+pub(super) fn told(database: &Path, expression: &str, when: When) -> Option<Answered> {
+    if expression.len() > LONGEST {
+        return None;
+    }
+    let seconds = |ms: i64| {
+        format!("{}{}.{:03}", if ms < 0 { "-" } else { "" }, ms.abs() / 1000, ms.abs() % 1000)
+    };
+    let mut form = String::from("query=");
+    encode(&mut form, expression);
+    let path = match when {
+        When::Instant(at) => {
+            form.push_str(&format!("&time={}", seconds(at)));
+            "/query"
+        }
+        When::Range { start, end, step } => {
+            let (start, end, step) = (seconds(start), seconds(end), seconds(step));
+            form.push_str(&format!("&start={start}&end={end}&step={step}"));
+            "/query_range"
+        }
+    };
+    let request = Request::Query { path: path.to_owned(), form };
+    let response = ask(database, &request).ok().filter(|r| r.ok && r.data["status"] == 200)?;
+    read(&response.body)
+}
+
+fn encode(out: &mut String, text: &str) {
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'.' | b'-' => {
+                out.push(char::from(byte));
+            }
+            other => out.push_str(&format!("%{other:02X}")),
+        }
+    }
+}
+
+fn read(body: &[u8]) -> Option<Answered> {
+    let body: Value = serde_json::from_slice(body).ok()?;
+    let result = &body["data"]["result"];
+    let told = match body["data"]["resultType"].as_str()? {
+        kind @ ("scalar" | "string") => {
+            vec![Told { labels: None, numbers: kind == "scalar", points: vec![point(result)?] }]
+        }
+        "vector" => each(result, |one| Some(vec![point(&one["value"])?]))?,
+        "matrix" => each(result, |one| one["values"].as_array()?.iter().map(point).collect())?,
+        _ => return None,
+    };
+    let remarks = ["warnings", "infos"].into_iter().filter_map(|key| body[key].as_array());
+    let remarks = remarks.flatten().filter_map(|r| r.as_str().map(str::to_owned)).collect();
+    Some((told, remarks))
+}
+
+fn each(
+    result: &Value,
+    points: impl Fn(&Value) -> Option<Vec<(i64, String)>>,
+) -> Option<Vec<Told>> {
+    let one = |one: &Value| {
+        let pairs = one["metric"].as_object()?.iter();
+        let pairs: Option<Vec<(&str, &str)>> =
+            pairs.map(|(name, value)| Some((name.as_str(), value.as_str()?))).collect();
+        Some(Told { labels: Some(Labels::new(pairs?)), numbers: true, points: points(one)? })
+    };
+    result.as_array()?.iter().map(one).collect()
+}
+
+fn point(pair: &Value) -> Option<(i64, String)> {
+    Some(((pair[0].as_f64()? * 1e3).round() as i64, pair[1].as_str()?.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_are_read_back() {
+        let (told, remarks) = read(
+            br#"{"status":"success","data":{"resultType":"matrix","result":[{"metric":{"__name__":"a","b":"c"},
+            "values":[[1435781451.781,"1.5"],[1435781452,"+Inf"]]}]},"warnings":["w"],"infos":["i"]}"#,
+        )
+        .unwrap();
+        assert_eq!(told[0].labels.as_ref().unwrap().get("b"), Some("c"));
+        let points =
+            [(1_435_781_451_781, "1.5".to_owned()), (1_435_781_452_000, "+Inf".to_owned())];
+        assert_eq!(told[0].points, points);
+        assert_eq!(remarks, ["w", "i"]);
+        for odd in [
+            "",
+            "{}",
+            r#"{"data":{"resultType":"vector","result":[{"metric":{"a":1},"value":[1,"1"]}]}}"#,
+        ] {
+            assert!(read(odd.as_bytes()).is_none(), "{odd}");
+        }
+    }
+
+    #[test]
+    fn expressions_are_written_so_that_forms_carry_them() {
+        let mut out = String::new();
+        encode(&mut out, "a{b=\"c d\"} + é");
+        assert_eq!(out, "a%7Bb%3D%22c%20d%22%7D%20%2B%20%C3%A9");
+    }
+}

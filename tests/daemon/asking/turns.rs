@@ -1,0 +1,86 @@
+//! Many questions at once: four run, the others wait; whoever goes frees his place.
+
+use super::{at_work, begin, data, send};
+use crate::promql::START;
+use crate::support::*;
+
+/// Sorting 20,000 values at each of 10,000 steps takes far longer than a test.
+const LONG: &str = "/api/v1/query_range?query=quantile_over_time(0.5,ticks[20000s])\
+                    &start=1700020000&end=1700030000&step=1";
+
+/// A series with a value a second for most of a day.
+fn ticking() -> (Folder, Daemon) {
+    let folder = Folder::new();
+    let mut rows = String::from("key,timestamp,value\n");
+    for i in 0..60_000 {
+        rows.push_str(&format!("ticks,{},{}\n", START + i, (i * 7_919) % 10_007));
+    }
+    std::fs::write(folder.join("rows.csv"), rows).expect("writable");
+    folder.ask(&["import", "rows.csv"]).well();
+    let daemon = folder.start(FAST);
+    (folder, daemon)
+}
+
+#[test]
+fn four_run_and_the_others_wait_for_them() {
+    let (_folder, daemon) = ticking();
+    let mut clients: Vec<_> = (0..6).map(|_| begin(&daemon, "GET", LONG, "")).collect();
+    at_work(&daemon, 4, 2);
+    // Their clients go: those that waited come to their turn.
+    clients.drain(..4);
+    at_work(&daemon, 2, 0);
+    clients.clear();
+    at_work(&daemon, 0, 0);
+    let answer = send(
+        &daemon,
+        "GET",
+        "/api/v1/query?query=count_over_time(ticks[1h])&time=1700010000",
+        &[],
+        "",
+    );
+    assert_eq!(data(&answer)["result"][0]["value"][1], "3600");
+    daemon.healthy();
+    daemon.stop();
+}
+
+#[test]
+fn who_waits_too_long_is_told_to_come_again() {
+    let (_folder, daemon) = ticking();
+    let _clients: Vec<_> = (0..8).map(|_| begin(&daemon, "GET", LONG, "")).collect();
+    at_work(&daemon, 4, 4);
+    // Behind two rounds of ten seconds each; another's patience ends after one.
+    let answer = send(&daemon, "GET", "/api/v1/query?query=1", &[], "");
+    let kind = (answer.status, answer.body.contains("ask again later"));
+    assert!(kind == (503, true) || answer.status == 200, "{answer:?}");
+    let refused = daemon.json("/api/status")["queries"]["refused"].as_u64().unwrap_or(0);
+    assert!(refused > 0, "{}", daemon.json("/api/status")["queries"]);
+    daemon.stop();
+}
+
+#[test]
+fn long_answers_are_packed_for_those_who_take_it() {
+    let (_folder, daemon) = ticking();
+    let long = "/api/v1/query?query=ticks[1000s]&time=1700010000";
+    let packed = |path: &str, accept: &str| {
+        let answer = send(&daemon, "GET", path, &[accept], "");
+        assert_eq!(answer.status, 200, "{answer:?}");
+        assert_eq!(answer.header("vary"), Some("Accept-Encoding"));
+        answer.header("content-encoding").map(str::to_owned)
+    };
+    for accept in ["Accept-Encoding: gzip", "Accept-Encoding: deflate, GZIP;q=0.5"] {
+        assert_eq!(packed(long, accept).as_deref(), Some("gzip"), "{accept}");
+    }
+    for accept in ["Accept: */*", "Accept-Encoding: gzip;q=0", "Accept-Encoding: br"] {
+        assert_eq!(packed(long, accept), None, "{accept}");
+    }
+    assert_eq!(packed("/api/v1/query?query=1", "Accept-Encoding: gzip"), None);
+    let curl = |words: &[&str]| {
+        run(tool("curl", "curl")
+            .args(["-sS"])
+            .args(words)
+            .arg(format!("http://{}{long}", daemon.address())))
+        .well()
+    };
+    assert_eq!(curl(&["--compressed"]), curl(&[]));
+    daemon.stop();
+}
