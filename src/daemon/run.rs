@@ -11,6 +11,7 @@ use tokio::sync::{Notify, oneshot};
 
 use super::beat::{Beat, Command, Rate, Shared};
 use super::control::{self, Request, Response};
+use super::plugins::Plugins;
 use super::{graphite, log, memory, statsd};
 use crate::config::Config;
 use crate::http;
@@ -61,6 +62,7 @@ struct Daemon {
     listening: Option<std::net::SocketAddr>,
     graphite: Vec<String>,
     names: Arc<Names>,
+    plugins: Arc<Mutex<Option<Plugins>>>,
 }
 
 /// Collects until SIGINT or SIGTERM. An error here is one of starting, or of a last commit that did
@@ -136,6 +138,10 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     let (graphite, lines) = lines.map_or((Vec::new(), None), |(p, reader)| (p, Some(reader)));
     let readers: Vec<_> = reader.into_iter().chain(lines).collect();
 
+    let plugins = Plugins::start(&shared, &config, &database, || Ending(Arc::clone(&ended)))
+        .context("cannot start the thread of plugins")?;
+    let plugins = Arc::new(Mutex::new(plugins));
+
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -156,6 +162,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         listening: None,
         graphite,
         names,
+        plugins: Arc::clone(&plugins),
     }));
 
     let _unused = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
@@ -164,8 +171,14 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     for reader in &readers {
         reader.stop();
     }
+    let plugins = plugins.lock().unwrap_or_else(|e| e.into_inner()).take();
+    if let Some(plugins) = &plugins {
+        plugins.stop();
+    }
     wait_until(deadline - FAREWELL / 2, || {
-        thread.is_finished() && readers.iter().all(|r| r.is_finished())
+        thread.is_finished()
+            && readers.iter().all(|r| r.is_finished())
+            && plugins.as_ref().is_none_or(Plugins::is_finished)
     });
     shared.queue.close();
     wait_until(deadline, || writer.is_finished());
@@ -523,8 +536,24 @@ impl Daemon {
         let (reply, answer) = oneshot::channel();
         self.beat.tell(Command::Configure(Arc::clone(&new), reply));
         in_time(answer).await?;
+        self.configure_plugins(&new);
         *self.config.lock().unwrap_or_else(|e| e.into_inner()) = new;
         Ok(said)
+    }
+}
+
+impl Daemon {
+    /// The first plugin brings the thread; it stays when the last one goes.
+    fn configure_plugins(&self, config: &Arc<Config>) {
+        let mut plugins = self.plugins.lock().unwrap_or_else(|e| e.into_inner());
+        if let Some(plugins) = &*plugins {
+            return plugins.configure(Arc::clone(config));
+        }
+        let ended = || Ending(Arc::clone(&self.ended));
+        match Plugins::start(&self.shared, config, &self.database, ended) {
+            Ok(started) => *plugins = started,
+            Err(e) => self.shared.board.fail("plugins", format!("they cannot be run: {e}")),
+        }
     }
 }
 

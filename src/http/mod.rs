@@ -4,6 +4,7 @@
 mod access;
 mod base64;
 mod connections;
+mod graphs;
 mod guard;
 mod health;
 mod metrics;
@@ -78,6 +79,7 @@ pub fn router(state: State) -> Router {
         .route("/metrics", get(metrics::metrics))
         .route("/health", get(health::health))
         .route("/api/status", get(status::status))
+        .route("/api/graphs", get(graphs::graphs))
         .merge(push::routes())
         .fallback(not_found)
         .with_state(Arc::clone(&state))
@@ -93,6 +95,7 @@ async fn index() -> impl IntoResponse {
      /metrics      every current value, for Prometheus and OpenMetrics scrapers\n\
      /health       is anything wrong?\n\
      /api/status   the same values and more as JSON\n\
+     /api/graphs   what the charts of plugins look like\n\
      /api/v1/…     PromQL: the HTTP API of Prometheus, for Grafana, promtool and others\n\n\
      To send values in, POST to /api/push (JSON), /write (Influx), /api/v1/write\n\
      (Prometheus remote write) or /metrics/job/NAME (Prometheus text).\n"

@@ -27,6 +27,8 @@ impl Range {
 /// Series that belong on one chart, and the words for them.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Graph {
+    /// The host it is of; `None` is this machine.
+    pub system: Option<Box<str>>,
     /// Which it is among those of its machine: `munin/df`. Never empty.
     pub id: Box<str>,
     /// Its headline.

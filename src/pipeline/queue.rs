@@ -6,13 +6,15 @@
 //! ([`Queue::offer`]) is, long before that: what this machine measured is never pushed out by
 //! senders. Events wait beside the samples, up to [`MAX_EVENTS`]; beyond it new ones are refused,
 //! and whoever brought them counts.
+//! So do descriptions of charts, one for each chart, up to [`MAX_GRAPHS`]; a newer one takes the place
+//! of an older one.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use super::{Counters, Reason, Source};
-use crate::model::{Event, SeriesRef};
+use crate::model::{Event, Graph, SeriesRef};
 
 /// 64 MB: what a machine with a full disk may spend on waiting samples, whatever the config says.
 pub const MAX_SAMPLES: usize = 4_000_000;
@@ -22,6 +24,9 @@ const MAX_PUSHED: usize = MAX_SAMPLES / 4;
 
 /// Events that wait for the disk.
 pub const MAX_EVENTS: usize = 1_000;
+
+/// Descriptions of charts that wait for the disk.
+pub const MAX_GRAPHS: usize = 5_000;
 
 /// The readings of one moment, or what a sender brought at one moment.
 #[derive(Debug, Clone, PartialEq)]
@@ -63,6 +68,7 @@ pub struct Queue {
 struct State {
     batches: VecDeque<Batch>,
     events: Vec<Event>,
+    graphs: Vec<Graph>,
     samples: usize,
     closed: bool,
     nudged: bool,
@@ -123,9 +129,45 @@ impl Queue {
         room
     }
 
-    /// Whether events wait.
-    pub fn has_events(&self) -> bool {
-        !self.lock().events.is_empty()
+    /// Queues what a chart looks like, in place of what was queued of it before; never waits. False:
+    /// there are too many, and it is lost.
+    #[must_use]
+    pub fn push_graph(&self, graph: Graph) -> bool {
+        let mut state = self.lock();
+        let same = |g: &Graph| g.id == graph.id && g.system == graph.system;
+        match state.graphs.iter().position(same) {
+            Some(at) => state.graphs[at] = graph,
+            None if state.graphs.len() >= MAX_GRAPHS => {
+                self.counters.graphs_dropped.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                return false;
+            }
+            None => state.graphs.push(graph),
+        }
+        drop(state);
+        self.wake.notify_one();
+        true
+    }
+
+    /// The descriptions of charts that wait.
+    pub fn take_graphs(&self) -> Vec<Graph> {
+        std::mem::take(&mut self.lock().graphs)
+    }
+
+    /// Puts those back that could not be written, unless newer ones have come.
+    pub fn give_back_graphs(&self, graphs: Vec<Graph>) {
+        let mut state = self.lock();
+        for graph in graphs {
+            let newer = |g: &Graph| g.id == graph.id && g.system == graph.system;
+            if state.graphs.len() < MAX_GRAPHS && !state.graphs.iter().any(newer) {
+                state.graphs.push(graph);
+            }
+        }
+    }
+
+    /// Whether events or descriptions of charts wait.
+    pub fn has_others(&self) -> bool {
+        let state = self.lock();
+        !(state.events.is_empty() && state.graphs.is_empty())
     }
 
     /// The events that wait.
@@ -162,6 +204,7 @@ impl Queue {
         let mut state = self.lock();
         while state.batches.is_empty()
             && state.events.is_empty()
+            && state.graphs.is_empty()
             && !state.closed
             && !std::mem::take(&mut state.nudged)
         {

@@ -14,6 +14,7 @@ mod dictionary;
 mod doctor;
 mod error;
 mod events;
+mod graphs;
 mod head;
 mod import;
 mod inbox;

@@ -297,6 +297,7 @@ impl GraphConfig {
             format!("munin/{plugin}/{}", self.name)
         };
         Graph {
+            system: None,
             id: id.into(),
             title: title.into(),
             category: category.into(),
