@@ -2,8 +2,8 @@
 //! itself. It is there only if there are plugins. What they say goes where collectors' readings go.
 //!
 //! Bound: so many at once as the configuration says, and each once. Policy: those that behaved the
-//! last time go first, and those that did not have at most half of the places, so that what hangs
-//! makes nobody late. A plugin whose time has come while it still runs misses it, and that is
+//! last time go first, and those that did not, or never ran, have at most half of the places, so that
+//! what hangs makes nobody late. A plugin whose time has come while it still runs misses it, and that is
 //! counted (`plimsoll_ticks_skipped_total`).
 
 use std::path::{Path, PathBuf};
@@ -46,6 +46,8 @@ enum Command {
 
 /// The running thread, to be told things.
 pub struct Plugins {
+    /// How many there were at the start.
+    pub found: usize,
     mailbox: Arc<Mutex<Vec<Command>>>,
     bell: Bell,
     thread: JoinHandle<()>,
@@ -105,12 +107,12 @@ impl Plugins {
             looked: 0,
             stamps: Vec::new(),
         };
-        let held = held();
+        let (held, count) = (held(), found.plugins.len());
         let thread = std::thread::Builder::new()
             .name("plugins".into())
             .stack_size(256 << 10)
             .spawn(move || crew.run(found, held))?;
-        Ok(Some(Self { mailbox, bell, thread }))
+        Ok(Some(Self { found: count, mailbox, bell, thread }))
     }
 
     fn send(&self, command: Command) {
@@ -155,8 +157,8 @@ struct Member {
     describe_at: i64,
     /// Its charts as the store has them.
     told: Vec<Graph>,
-    /// It took too long or printed too much the last time.
-    harmful: bool,
+    /// It has run, and neither took too long nor printed too much the last time.
+    trusted: bool,
     took_ms: i64,
     timeouts: u64,
     cut: u64,
@@ -294,7 +296,7 @@ impl Crew {
                         state: State::Waiting(now.wall - now.wall.rem_euclid(1_000)),
                         describe_at: i64::MIN,
                         told: Vec::new(),
-                        harmful: false,
+                        trusted: false,
                         took_ms: 0,
                         timeouts: 0,
                         cut: 0,
@@ -345,19 +347,19 @@ impl Crew {
     /// Gives the free places away.
     fn start_some(&mut self) {
         let places = self.config.plugins.parallel.max(1);
-        let harmful = |m: &&Member| m.harmful && matches!(m.state, State::Running(..));
-        let mut bad = self.members.iter().filter(harmful).count();
-        for round in [false, true] {
+        let doubtful = |m: &&Member| !m.trusted && matches!(m.state, State::Running(..));
+        let mut bad = self.members.iter().filter(doubtful).count();
+        for trusted in [true, false] {
             for at in 0..self.members.len() {
                 if self.runner.len() >= places {
                     return;
                 }
                 let Some(member) = self.members.get(at) else { break };
                 let State::Waiting(ts) = member.state else { continue };
-                if member.harmful != round || self.runner.is_running(member.tag) {
+                if member.trusted != trusted || self.runner.is_running(member.tag) {
                     continue;
                 }
-                if round {
+                if !trusted {
                     if bad >= places.div_ceil(2) {
                         break;
                     }
@@ -398,7 +400,7 @@ impl Crew {
         member.took_ms += output.took_ms;
         member.timeouts += u64::from(output.end == End::TimedOut);
         member.cut += u64::from(output.end == End::Cut);
-        member.harmful = matches!(output.end, End::TimedOut | End::Cut);
+        member.trusted &= !matches!(output.end, End::TimedOut | End::Cut);
         if action == Action::Config {
             match member.keeper.describe(output) {
                 Ok(values) => {
@@ -448,6 +450,7 @@ impl Crew {
         let interval = self.schedule.interval(at);
         let Some(member) = self.members.get_mut(at) else { return };
         member.state = State::Idle;
+        member.trusted |= samples.is_ok();
         let board = &self.shared.board;
         let name = &member.plugin.name;
         let fault = match &samples {

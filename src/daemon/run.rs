@@ -424,6 +424,10 @@ impl Daemon {
         if !self.graphite.is_empty() {
             tracing::info!("graphite   {}", self.graphite.join(", "));
         }
+        if let Some(plugins) = &*self.plugins.lock().unwrap_or_else(|e| e.into_inner()) {
+            let folder = config.plugins.folder();
+            tracing::info!("plugins    {} in {}", plugins.found, folder.display());
+        }
         let statsd = &self.shared.statsd;
         if !statsd.places.is_empty() {
             let every = format_duration(config.statsd.gather.flush_ms);

@@ -56,7 +56,8 @@ pub struct Found {
 /// machine's name.
 pub fn find(settings: &Settings, state: &Path, host: &str) -> Found {
     let mut found = Found::default();
-    if !settings.enabled {
+    let nothing = settings.said.is_empty() && !settings.folder().exists();
+    if !settings.enabled || nothing {
         return found;
     }
     let conf = read_conf(settings, &mut found.faults);

@@ -214,6 +214,7 @@ impl Keeper {
     fn munin(&mut self, text: &[u8], ts: i64, out: &mut Samples) {
         let own = self.plugin.clone();
         let mut graph: &str = &own;
+        let mut strange = 0;
         for (number, line) in lines(text) {
             let (field, reading) = match line {
                 Ok(Line::Graph(name)) => {
@@ -227,7 +228,13 @@ impl Keeper {
                     continue;
                 }
             };
-            let Some(at) = self.slot(graph, &field, out) else { continue };
+            let Some(at) = self.slot(graph, &field, out) else {
+                strange += 1;
+                if strange > MAX_SERIES {
+                    return;
+                }
+                continue;
+            };
             let Some(slot) = self.slots.get_mut(at) else { continue };
             slot.seen = true;
             let at = match reading.time {
@@ -391,6 +398,10 @@ impl Keeper {
         let mut record = Record::default();
         let mut taken = 0;
         while let Some(result) = from.next(&mut record) {
+            if taken > MAX_SERIES {
+                out.wrong(|| format!("it has more than {MAX_SERIES} values"));
+                break;
+            }
             if let Err(e) = result {
                 out.wrong(|| e.to_string());
                 if e.fatal {

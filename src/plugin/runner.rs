@@ -116,6 +116,8 @@ struct Running {
     err: Option<ChildStderr>,
     stdout: Vec<u8>,
     stderr: Vec<u8>,
+    /// How much it complained, kept or not.
+    complained: usize,
     started: i64,
     deadline: i64,
     /// When it was seen to have ended; it is not buried yet, so its number is still its own.
@@ -207,6 +209,7 @@ impl Runner {
             err,
             stdout: Vec::new(),
             stderr: Vec::new(),
+            complained: 0,
             started: now,
             deadline: now + plugin.timeout_ms,
             exited: None,
@@ -292,13 +295,13 @@ impl Running {
     fn read(&mut self) {
         if let Some(out) = &mut self.out {
             let room = MAX_OUTPUT + 1 - self.stdout.len().min(MAX_OUTPUT);
-            if drain(out, &mut self.stdout, room, true) {
+            if drain(out, &mut self.stdout, room, &mut 0) {
                 self.out = None;
             }
         }
         if let Some(err) = &mut self.err {
             let room = MAX_ERRORS - self.stderr.len().min(MAX_ERRORS);
-            if drain(err, &mut self.stderr, room, false) {
+            if drain(err, &mut self.stderr, room, &mut self.complained) {
                 self.err = None;
             }
         }
@@ -314,9 +317,9 @@ impl Running {
                 self.read();
             }
         }
-        if self.stdout.len() > MAX_OUTPUT {
+        if self.stdout.len() > MAX_OUTPUT || self.complained > MAX_OUTPUT {
             // No more is read, so that a flood ends here.
-            self.out = None;
+            (self.out, self.err) = (None, None);
             self.kill(End::Cut, now, true);
         }
         match &self.killed {
@@ -375,18 +378,16 @@ impl Running {
     }
 }
 
-/// Reads what is there, keeping up to `room` bytes of it; `stop`: the rest is left where it is. True:
-/// there will be no more.
-fn drain(from: &mut impl Read, into: &mut Vec<u8>, mut room: usize, stop: bool) -> bool {
+/// Reads what is there, keeping up to `room` bytes of it and counting all. True: there will be no
+/// more.
+fn drain(from: &mut impl Read, into: &mut Vec<u8>, mut room: usize, all: &mut usize) -> bool {
     let mut piece = [0u8; 8_192];
     // So much a turn, that nobody else has to wait for one who floods.
     for _ in 0..64 {
-        if stop && room == 0 {
-            return false;
-        }
         match from.read(&mut piece) {
             Ok(0) => return true,
             Ok(n) => {
+                *all += n;
                 let kept = n.min(room);
                 into.extend_from_slice(&piece[..kept]);
                 room -= kept;

@@ -8,7 +8,7 @@ use crate::wire::munin::Cdef;
 use crate::wire::value::parse_value;
 
 /// More fields in one answer are a plugin gone wrong.
-const MAX_FIELDS: usize = 5_000;
+const MAX_FIELDS: usize = 2_000;
 /// Longest text that is kept of a title, a label or an info, in characters.
 const MAX_TEXT: usize = 1_000;
 
@@ -152,6 +152,9 @@ impl Described {
             {
                 out.faults.push((number, fault));
             }
+            if fields > MAX_FIELDS {
+                break;
+            }
         }
         out
     }
@@ -194,9 +197,11 @@ impl Described {
         let graph = self.graph(graph);
         let at = match graph.fields.iter().position(|f| f.name == name) {
             Some(at) => at,
-            None if *fields == MAX_FIELDS => return Err(format!("more than {MAX_FIELDS} fields")),
             None => {
                 *fields += 1;
+                if *fields > MAX_FIELDS {
+                    return Err(format!("more than {MAX_FIELDS} fields; the rest is left out"));
+                }
                 graph.fields.push(FieldConfig::named(name));
                 graph.fields.len() - 1
             }
