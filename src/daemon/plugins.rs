@@ -23,6 +23,8 @@ use crate::plugin::{self, Action, End, Keeper, Output, Plugin, Runner, Samples};
 
 /// A plugin is asked anew what its fields mean: disks come and go, thresholds change.
 const CONFIG_EVERY_MS: i64 = 300_000;
+/// Its charts are told anew.
+const TELL_EVERY_MS: i64 = 3_600_000;
 /// The folders are looked at for what was added by hand.
 const LOOK_EVERY_MS: i64 = 30_000;
 
@@ -157,6 +159,8 @@ struct Member {
     describe_at: i64,
     /// Its charts as the store has them.
     told: Vec<Graph>,
+    /// Boot time in ms at which they are told again: the file may be another one by then.
+    tell_at: i64,
     /// It has run, and neither took too long nor printed too much the last time.
     trusted: bool,
     took_ms: i64,
@@ -197,7 +201,8 @@ impl Crew {
         while !self.obey() {
             self.start_some();
             let now = self.now();
-            let ends = [self.schedule.wake(), self.runner.wake(now.boot)];
+            let look = Some(self.looked + LOOK_EVERY_MS);
+            let ends = [self.schedule.wake(), self.runner.wake(now.boot), look];
             let until = ends.into_iter().flatten().min();
             match self.alarm.sleep_beside(until, Some(self.runner.fd())) {
                 Ok(false) => {}
@@ -296,6 +301,7 @@ impl Crew {
                         state: State::Waiting(now.wall - now.wall.rem_euclid(1_000)),
                         describe_at: i64::MIN,
                         told: Vec::new(),
+                        tell_at: i64::MIN,
                         trusted: false,
                         took_ms: 0,
                         timeouts: 0,
@@ -432,7 +438,8 @@ impl Crew {
             self.schedule.set_base(at, interval, now);
         }
         let Some(member) = self.members.get_mut(at) else { return };
-        if member.keeper.graphs() == member.told {
+        let now = self.shared.clock.boot_ms();
+        if member.keeper.graphs() == member.told && now < member.tell_at {
             return;
         }
         let all = member.keeper.graphs().iter().cloned().map(|mut g| {
@@ -442,6 +449,7 @@ impl Crew {
         // What found no room is told again the next time.
         if all.fold(true, |all, one| all & one) {
             member.told = member.keeper.graphs().to_vec();
+            member.tell_at = now + TELL_EVERY_MS;
         }
     }
 

@@ -310,6 +310,31 @@ mod tests {
     }
 
     #[test]
+    fn of_each_chart_the_newest_description_waits() {
+        let counters = Arc::new(Counters::default());
+        let queue = Queue::new(10, 100, Arc::clone(&counters));
+        let graph = |id: usize, title: &str| Graph {
+            id: format!("munin/{id}").into(),
+            title: title.into(),
+            ..Graph::default()
+        };
+        let titles = |graphs: &[Graph]| -> Vec<String> {
+            graphs.iter().map(|g| g.title.to_string()).collect()
+        };
+        assert!(queue.push_graph(graph(1, "old")) && queue.push_graph(graph(2, "b")));
+        assert!(queue.push_graph(graph(1, "new")) && queue.has_others());
+        let taken = queue.take_graphs();
+        assert_eq!(titles(&taken), ["new", "b"]);
+        // They could not be written; meanwhile a newer one has come.
+        assert!(queue.push_graph(graph(2, "newer")));
+        queue.give_back_graphs(taken);
+        assert_eq!(titles(&queue.take_graphs()), ["newer", "new"]);
+        assert!((0..MAX_GRAPHS).all(|id| queue.push_graph(graph(id, ""))));
+        assert!(!queue.push_graph(graph(MAX_GRAPHS, "one too many")));
+        assert_eq!(counters.graphs_dropped.load(std::sync::atomic::Ordering::Relaxed), 1);
+    }
+
+    #[test]
     fn senders_come_again_before_anything_is_lost() {
         let counters = Arc::new(Counters::default());
         let queue = Queue::new(100, 100, Arc::clone(&counters));

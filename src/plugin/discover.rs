@@ -254,7 +254,6 @@ fn environment(
 impl Plugin {
     /// Makes the folder in which it keeps what it remembers, for its user alone to write.
     pub fn prepare(&self) -> std::io::Result<()> {
-        use std::os::unix::fs::{DirBuilderExt, chown};
         let Some((_, state)) = self.env.iter().find(|(n, _)| n == "MUNIN_PLUGSTATE") else {
             return Ok(());
         };
@@ -262,10 +261,22 @@ impl Plugin {
         if state.is_dir() {
             return Ok(());
         }
-        std::fs::DirBuilder::new().recursive(true).mode(0o755).create(state)?;
-        match &self.account.switch {
-            Some((uid, gid, _)) => chown(state, Some(uid.as_raw()), Some(gid.as_raw())),
-            None => Ok(()),
+        if let Some(all) = state.parent().filter(|all| !all.is_dir()) {
+            // What root makes by hand has to be of use to the daemon.
+            let of = all.parent().and_then(|p| std::fs::metadata(p).ok());
+            make_folder(all, of.map(|m| (m.uid(), m.gid())))?;
         }
+        let owner = self.account.switch.as_ref().map(|(u, g, _)| (u.as_raw(), g.as_raw()));
+        make_folder(state, owner)
+    }
+}
+
+/// One folder, given away if we are root. Not through a link: what lies above may be another's.
+fn make_folder(path: &Path, owner: Option<(u32, u32)>) -> std::io::Result<()> {
+    use std::os::unix::fs::{DirBuilderExt, lchown};
+    std::fs::DirBuilder::new().mode(0o755).create(path)?;
+    match owner.filter(|_| rustix::process::geteuid().is_root()) {
+        Some((uid, gid)) => lchown(path, Some(uid), Some(gid)),
+        None => Ok(()),
     }
 }

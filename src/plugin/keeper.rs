@@ -231,7 +231,9 @@ impl Keeper {
             let Some(at) = self.slot(graph, &field, out) else {
                 strange += 1;
                 if strange > MAX_SERIES {
-                    return;
+                    let what =
+                        "fields, or of such as it has not described; the others are left out";
+                    return out.wrong(|| format!("it has more than {MAX_SERIES} {what}"));
                 }
                 continue;
             };
@@ -299,7 +301,6 @@ impl Keeper {
 
     /// The number of a series, or none if the filter does not want it. `None` at all: there are too
     /// many.
-    #[allow(clippy::option_option, reason = "not wanted is another thing than no room")]
     fn intern(
         &self,
         mut identity: Identity,
