@@ -161,7 +161,11 @@ fn known(here: &Here) -> Option<Known> {
     let mut known = Known::default();
     for (_, graph) in reader.graphs().ok()? {
         let plugin = graph.id.strip_prefix("munin/").and_then(|id| id.split('/').next());
-        known.titles.extend(plugin.map(|p| (p.to_owned(), graph.title.to_string())));
+        // The parts of a whole come after it.
+        let part = graph.id.splitn(3, '/').nth(2).is_some_and(|name| name.contains('.'));
+        let title = plugin.map(|p| (p.to_owned(), graph.title.to_string()));
+        let at = if part { known.titles.len() } else { 0 };
+        known.titles.splice(at..at, title);
     }
     let now = SystemClock.wall_ms();
     for series in reader.series().ok()? {

@@ -44,7 +44,7 @@ pub(super) fn print(
         page.temperatures(&system)?;
         let graphs: Vec<&Graph> =
             status.graphs.iter().filter(|(of, _)| of == name).map(|(_, graph)| graph).collect();
-        page.plugins(list, &graphs)?;
+        page.plugins(list, &graphs, all)?;
         page.others(list, &graphs, status.now, all)?;
         page.stale(list, status.now)?;
     }
@@ -270,13 +270,21 @@ impl<W: Write> Page<'_, W> {
         }
     }
 
-    /// What plugins measure, under their titles; of large ones the first few fields.
-    fn plugins(&mut self, list: &[Current], graphs: &[&Graph]) -> io::Result<()> {
+    /// What plugins measure, under their titles; of large ones the first few fields, and not the
+    /// single parts (`diskstats_latency.sda`) of what is summed up above them.
+    fn plugins(&mut self, list: &[Current], graphs: &[&Graph], all: bool) -> io::Result<()> {
+        let part = |g: &Graph| g.id.splitn(3, '/').nth(2).is_some_and(|name| name.contains('.'));
+        // Those that are only there to be drawn mirrored belong to another.
+        let other = |g: &Graph, f: &Field| {
+            !f.drawn && !g.fields.iter().any(|above| above.negative == f.name)
+        };
         let mut began = false;
-        for graph in graphs {
+        for graph in graphs.iter().filter(|g| all || !part(g)) {
             let current = |f: &Field| list.iter().find(|c| c.series.key == *f.series && !c.stale);
             let rows: Vec<(&Field, &Current)> =
-                graph.fields.iter().filter_map(|f| Some((f, current(f)?))).collect();
+                (graph.fields.iter().filter(|f| all || !other(graph, f)))
+                    .filter_map(|f| Some((f, current(f)?)))
+                    .collect();
             if rows.is_empty() {
                 continue;
             }
@@ -288,7 +296,8 @@ impl<W: Write> Page<'_, W> {
             let unit = if graph.unit.is_empty() { "" } else { ", " };
             let head = format!("  {head}{unit}{}", graph.unit);
             writeln!(self.out, "{}", cut(&head, self.width))?;
-            for (field, c) in rows.iter().take(FIELDS) {
+            let most = if all { rows.len() } else { FIELDS };
+            for (field, c) in rows.iter().take(most) {
                 let value = match c.series.kind {
                     Kind::Counter => c.rate(),
                     Kind::Gauge => c.value(),
@@ -308,8 +317,8 @@ impl<W: Write> Page<'_, W> {
                 };
                 writeln!(self.out, "{}", cut(&format!("  {text}  {}", field.label), self.width))?;
             }
-            if rows.len() > FIELDS {
-                let more = rows.len() - FIELDS;
+            if rows.len() > most {
+                let more = rows.len() - most;
                 writeln!(self.out, "  {:>14}  {more} more (plimsoll status --all)", "")?;
             }
         }

@@ -361,3 +361,47 @@ fn a_plugin_by_hand() {
     let error = folder.ask(&["plugin", "disable", "queue"]).refused();
     assert!(error.contains("not deleted") && error.contains("enabled = false"), "{error}");
 }
+
+#[test]
+fn each_has_its_own_beat_and_none_runs_beside_itself() {
+    let folder = Folder::new();
+    let dir = plugins(&folder);
+    put(
+        &dir,
+        "slow",
+        "#!/bin/sh\n[ \"$1\" = config ] && exit\nlock=$MUNIN_STATEFILE.lock\nif mkdir \"$lock\"; then beside=0; else beside=1; fi\nsleep 0.5\nrmdir \"$lock\"\necho beside $beside\n",
+    );
+    put(
+        &dir,
+        "lazy",
+        "#!/bin/sh\n[ \"$1\" = config ] && { echo graph_title L; echo update_rate 2; echo a.label A; exit; }\necho a.value 1\n",
+    );
+    put(&dir, "quick", "#!/bin/sh\necho a 1\n");
+    let more = "[[plugin]]\nname = \"quick\"\ninterval = \"100ms\"\n[[plugin]]\nname = \"off\"\nenabled = false\n";
+    put(&dir, "off", "#!/bin/sh\necho a 1\n");
+    let daemon = folder.start(&config(&dir, more));
+    let interval = |name: &str| {
+        value(&daemon, &format!("plimsoll_collect_interval_seconds{{collector=\"plugin/{name}\"}}"))
+    };
+    eventually("what it says of its rate", PATIENCE, || match interval("lazy") {
+        2.0 => Ok(()),
+        other => Err(other.to_string()),
+    });
+    assert_eq!((interval("quick"), interval("slow")), (0.1, 0.2));
+    let beside = r#"munin_slow{field="beside"}"#;
+    eventually("several slow runs", PATIENCE, || match timestamps(&folder.db(), beside).len() {
+        n if n >= 4 => Ok(()),
+        n => Err(n.to_string()),
+    });
+    let sql = format!("select max(value) from metrics where key = '{beside}'");
+    assert_eq!(sqlite3(&folder.db(), &sql), "0.0");
+    let on_grid = |name: &str, ms: i64| {
+        let all = timestamps(&folder.db(), &format!("munin_{name}{{field=\"a\"}}"));
+        assert!(!all.is_empty() && all.iter().skip(1).all(|ts| ts % ms == 0), "{name}: {all:?}");
+    };
+    on_grid("quick", 100);
+    on_grid("lazy", 1_000);
+    assert!(value(&daemon, "plimsoll_ticks_skipped_total") >= 2.0, "missed ones are counted");
+    assert_eq!(daemon.value(r#"munin_off{field="a"}"#), None);
+    daemon.stop();
+}

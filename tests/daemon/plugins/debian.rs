@@ -30,14 +30,20 @@ impl Node {
         );
         std::fs::write(folder.join("node.conf"), conf).expect("written");
         // Its folders are fixed, so others are laid over them, for it alone.
-        let script = "mount -t tmpfs none /var/lib/munin-node/plugin-state && \
-            mkdir -m 777 /var/lib/munin-node/plugin-state/nobody /var/lib/munin-node/plugin-state/root && \
+        // Bound ones, which df does not show.
+        for user in ["root", "nobody"] {
+            let state = folder.join("node-state").join(user);
+            std::fs::create_dir_all(&state).expect("made");
+            std::fs::set_permissions(&state, PermissionsExt::from_mode(0o777)).expect("modes");
+        }
+        let script = "mount --bind \"$2\" /var/lib/munin-node/plugin-state && \
             mount --bind \"$1\" /etc/munin/plugins && exec /usr/sbin/munin-node --config \"$0\"";
         tool("munin-node", "munin-node");
         let child = tool("unshare", "util-linux")
             .args(["--mount", "--propagation", "private", "sh", "-c", script])
             .arg(folder.join("node.conf"))
             .arg(dir)
+            .arg(folder.join("node-state"))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -126,13 +132,28 @@ fn they_say_the_same_as_under_munin_node() {
     let folder = Folder::new();
     let dir = plugins(&folder);
     let text = format!(
-        "{FAST}[plugins]\ndir = \"{}\"\ninterval = \"1s\"\ntimeout = \"30s\"\n",
+        "{FAST}[plugins]\ndir = \"{}\"\ninterval = \"1s\"\ntimeout = \"10s\"\n",
         dir.display()
     );
     folder.configure(&text);
-    // Every plugin that says it has something to measure here.
+    // Every plugin that says it has something to measure here: the same that Munin's own tool finds.
+    let empty = folder.join("empty");
+    std::fs::create_dir(&empty).expect("made");
+    let theirs = tool("munin-node-configure", "munin-node")
+        .args(["--shell", "--servicedir"])
+        .arg(&empty)
+        .output()
+        .expect("it runs");
+    let theirs = String::from_utf8_lossy(&theirs.stdout).into_owned();
+    let name = |line: &str| line.rsplit('/').next().map(|n| n.trim_end_matches('\'').to_owned());
+    let theirs: std::collections::BTreeSet<String> =
+        theirs.lines().filter(|l| l.starts_with("ln -s")).filter_map(name).collect();
     let said = folder.plimsoll(&["plugin", "suggest", "--apply"]).output().expect("it runs");
     assert!(said.status.success(), "{said:?}");
+    let ours = std::fs::read_dir(&dir).expect("there").flatten();
+    let ours: std::collections::BTreeSet<String> =
+        ours.map(|e| e.file_name().to_string_lossy().into_owned()).collect();
+    assert_eq!(ours, theirs);
     let mut node = Node::start(&folder, &dir);
     let names = node.list();
     assert!(names.len() >= 15, "{said:?}: {names:?}");
