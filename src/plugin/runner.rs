@@ -439,7 +439,7 @@ fn command(plugin: &Plugin, action: Action, mark: &Mark) -> Command {
     let prepare = move || {
         for (resource, limit) in &limits {
             // One that is lower already stays.
-            let _lower = setrlimit(*resource, limit.clone());
+            let _lower = setrlimit(*resource, *limit);
         }
         if let Some((uid, gid, groups)) = &account {
             rustix::thread::set_thread_groups(groups)?;
