@@ -16,8 +16,7 @@ pub struct Account {
 
 impl Account {
     /// Who a plugin runs as. `user` and `groups` as its settings name them, `default` if they name
-    /// nobody and plimsoll is root. Who is not root cannot become somebody else: that is said in
-    /// [`Account::wanted`]. An error names what is not known here.
+    /// nobody and plimsoll may become others. Where it may not, that is said in [`Account::wanted`]. An error names what is not known here.
     pub(super) fn resolve(
         user: Option<&str>,
         groups: Option<&[(String, bool)]>,
@@ -29,7 +28,7 @@ impl Account {
             let line = lines(&passwd).find(|l| l.get(2) == Some(&&*uid.as_raw().to_string()));
             line.map_or_else(|| uid.as_raw().to_string(), |l| l[0].to_owned())
         };
-        if !own.is_root() {
+        if !may_switch() {
             let name = name_of(own);
             let wanted = user.filter(|u| *u != name && *u != own.as_raw().to_string());
             return Ok(Self { name, switch: None, wanted: wanted.map(str::to_owned) });
@@ -49,6 +48,16 @@ impl Account {
         let gid = gids.first().copied().unwrap_or(gid);
         Ok(Self { name, switch: Some((uid, gid, gids)), wanted: None })
     }
+}
+
+/// Whether this process may become another user: as root, or by the capabilities that
+/// contrib/systemd/plugins.conf gives (CAP_SETGID and CAP_SETUID).
+pub(super) fn may_switch() -> bool {
+    const BOTH: u64 = 1 << 6 | 1 << 7;
+    let status = std::fs::read_to_string("/proc/thread-self/status").unwrap_or_default();
+    let line = status.lines().find_map(|l| l.strip_prefix("CapEff:"));
+    let held = line.and_then(|l| u64::from_str_radix(l.trim(), 16).ok());
+    held.is_some_and(|held| held & BOTH == BOTH)
 }
 
 /// The fields of each line.

@@ -264,19 +264,23 @@ impl Plugin {
         if let Some(all) = state.parent().filter(|all| !all.is_dir()) {
             // What root makes by hand has to be of use to the daemon.
             let of = all.parent().and_then(|p| std::fs::metadata(p).ok());
-            make_folder(all, of.map(|m| (m.uid(), m.gid())))?;
+            make_folder(all, of.map(|m| (m.uid(), m.gid())), 0o755)?;
         }
         let owner = self.account.switch.as_ref().map(|(u, g, _)| (u.as_raw(), g.as_raw()));
-        make_folder(state, owner)
+        make_folder(state, owner, 0o750)
     }
 }
 
-/// One folder, given away if we are root. Not through a link: what lies above may be another's.
-fn make_folder(path: &Path, owner: Option<(u32, u32)>) -> std::io::Result<()> {
-    use std::os::unix::fs::{DirBuilderExt, lchown};
-    std::fs::DirBuilder::new().mode(0o755).create(path)?;
-    match owner.filter(|_| rustix::process::geteuid().is_root()) {
-        Some((uid, gid)) => lchown(path, Some(uid), Some(gid)),
-        None => Ok(()),
+/// One folder, whatever the umask; given away if we may. By a descriptor and through no link: what
+/// lies above may be another's.
+fn make_folder(path: &Path, owner: Option<(u32, u32)>, mode: u32) -> std::io::Result<()> {
+    use rustix::fs::{Gid, Mode, OFlags, Uid, fchmod, fchown, open};
+    std::fs::create_dir(path)?;
+    let how = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::RDONLY | OFlags::CLOEXEC;
+    let folder = open(path, how, Mode::empty())?;
+    fchmod(&folder, Mode::from_raw_mode(mode))?;
+    if let Some((uid, gid)) = owner.filter(|_| super::account::may_switch()) {
+        fchown(&folder, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))?;
     }
+    Ok(())
 }

@@ -446,6 +446,9 @@ fn command(plugin: &Plugin, action: Action, mark: &Mark) -> Command {
             rustix::thread::set_thread_res_gid(*gid, *gid, *gid)?;
             rustix::thread::set_thread_res_uid(*uid, *uid, *uid)?;
         }
+        // What plimsoll may by contrib/systemd/plugins.conf is not for its plugins; without it there
+        // is nothing to clear.
+        let _nothing = rustix::thread::clear_ambient_capability_set();
         // A plimsoll that is killed takes its plugins along.
         rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
         Ok(())

@@ -405,3 +405,45 @@ fn each_has_its_own_beat_and_none_runs_beside_itself() {
     assert_eq!(daemon.value(r#"munin_off{field="a"}"#), None);
     daemon.stop();
 }
+
+#[test]
+fn with_the_rights_of_the_drop_in_plugins_become_others_and_keep_none_of_them() {
+    need_root("another user");
+    let folder = Folder::new();
+    let dir = plugins(&folder);
+    let said = "#!/bin/sh\necho uid $(id -u)\necho caps $((0x$(sed -n 's/^CapPrm:\\t//p' /proc/self/status)))\necho x > \"$MUNIN_PLUGSTATE/seen\" && echo kept 1\n";
+    put(&dir, "plain", said);
+    put(&dir, "other", said);
+    let text = config(&dir, "[[plugin]]\nname = \"other\"\nuser = \"games\"\n");
+    folder.configure(&text);
+    // As the service is: a user of its own, who owns the folder of the database.
+    let chown = run(tool("chown", "coreutils").args(["man"]).arg(folder.path()));
+    chown.well();
+    // Where the tests are built, others may have no way to it.
+    let binary = folder.join("plimsoll");
+    std::fs::copy(PLIMSOLL, &binary).expect("copied");
+    let plain = folder.plimsoll(&["run"]);
+    let caps = "+setuid,+setgid,+chown,+kill";
+    let mut command = tool("setpriv", "util-linux");
+    command.args([
+        "--reuid=man",
+        "--regid=man",
+        "--clear-groups",
+        "--bounding-set=-all,+setuid,+setgid,+chown,+kill",
+    ]);
+    command.arg(format!("--inh-caps={caps}")).arg(format!("--ambient-caps={caps}"));
+    command.args(["--no-new-privs", "sh", "-c", "umask 027; exec \"$0\" \"$@\""]).arg(&binary);
+    command.args(plain.get_args()).current_dir(folder.path());
+    // What is read at the start is root's, and readable.
+    let daemon = Daemon::spawn(command, &folder.join("log"));
+    daemon.ready(PATIENCE);
+    let uid = |user: &str| -> f64 {
+        let said = run(tool("id", "coreutils").args(["-u", user])).well();
+        said.trim().parse().expect("a number")
+    };
+    for (name, user) in [("plain", "nobody"), ("other", "games")] {
+        let of = |field: &str| value(&daemon, &format!("munin_{name}{{field=\"{field}\"}}"));
+        assert_eq!((of("uid"), of("caps"), of("kept")), (uid(user), 0.0, 1.0), "{name}");
+    }
+    daemon.stop();
+}
