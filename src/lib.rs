@@ -6,6 +6,7 @@
 //!   model      what a sample, a series, a key and a clock are; no I/O
 //!   wire       the formats of files and senders <-> records; bytes in, values out
 //!   collect    /proc, /sys, statvfs -> readings            (one file a collector)
+//!   plugin     child processes: Munin's plugins, simple ones, Nagios checks -> readings
 //!   receive    sockets of senders -> lines; framing only
 //!   pipeline   the bounded queue between sources and store, the latest value of each series,
 //!              and the way in for what is pushed
@@ -33,6 +34,7 @@ pub mod daemon;
 pub mod http;
 pub mod model;
 pub mod pipeline;
+pub mod plugin;
 pub mod query;
 pub mod receive;
 pub mod store;

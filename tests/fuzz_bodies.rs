@@ -9,6 +9,8 @@ use std::path::Path;
 mod chunk_timestamps;
 #[path = "../fuzz/bodies/chunk_values.rs"]
 mod chunk_values;
+#[path = "../fuzz/bodies/munin.rs"]
+mod munin;
 #[path = "../fuzz/bodies/open.rs"]
 mod open;
 
@@ -51,4 +53,9 @@ fn any_bytes_as_a_column_of_timestamps() {
 #[test]
 fn a_database_with_changed_bytes() {
     hold("open", 60, 60, open::run);
+}
+
+#[test]
+fn any_bytes_as_what_a_plugin_prints() {
+    hold("munin", 2_000, 400, munin::run);
 }

@@ -305,8 +305,18 @@ fn unit_file(dir: &Path, text: &str) -> String {
 
 #[test]
 fn the_unit_is_hardened() {
+    is_rated(UNIT, EXPOSURE);
+}
+
+#[test]
+fn the_unit_whose_plugins_become_other_users_is_hardened() {
+    let more = include_str!("../contrib/systemd/plugins.conf");
+    is_rated(&format!("{UNIT}\n{more}"), 2.5);
+}
+
+fn is_rated(text: &str, most: f64) {
     let dir = tempfile::tempdir().unwrap();
-    let unit = unit_file(dir.path(), UNIT);
+    let unit = unit_file(dir.path(), text);
     let out = systemd_analyze(&["security", "--offline=true", "--no-pager", &unit]);
     let said = String::from_utf8_lossy(&out.stdout);
     // A directive that systemd does not know does not protect.
@@ -316,7 +326,7 @@ fn the_unit_is_hardened() {
         .nth(1)
         .and_then(|rest| rest.split_whitespace().next())
         .unwrap_or_else(|| panic!("no level in:\n{said}"));
-    assert!(level.parse::<f64>().unwrap() <= EXPOSURE, "exposure {level}:\n{said}");
+    assert!(level.parse::<f64>().unwrap() <= most, "exposure {level}:\n{said}");
 }
 
 #[test]

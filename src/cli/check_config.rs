@@ -94,6 +94,10 @@ pub fn plan(config: &Config) -> String {
         let every = format_duration(config.statsd.gather.flush_ms);
         row("", format!("written every {every}"));
     }
+    let plugins = &config.plugins;
+    if plugins.enabled && (plugins.folder().is_dir() || !plugins.said.is_empty()) {
+        row("plugins", format!("{}, every {}", plugins.folder().display(), plugins.interval));
+    }
     if let Some(db) = &config.db {
         row("db", db.display().to_string());
     }

@@ -12,6 +12,7 @@ mod import;
 pub mod install;
 mod interval;
 mod manual;
+mod plugin;
 mod query;
 mod reload;
 mod send;
@@ -83,6 +84,8 @@ enum Verb {
     Interval(interval::Args),
     /// Have a running plimsoll read its configuration again
     Reload(reload::Args),
+    /// Run plugins by hand, test them, and choose which run
+    Plugin(plugin::Args),
     /// Make, show and revoke tokens for senders and readers on other machines
     Token(token::Args),
     /// Check a configuration file and show what it means
@@ -143,6 +146,7 @@ pub fn main() -> ExitCode {
         Some(Verb::Send(args)) => send::run(args, global),
         Some(Verb::Interval(args)) => interval::run(args, global),
         Some(Verb::Reload(args)) => reload::run(args, global),
+        Some(Verb::Plugin(args)) => plugin::run(args, global),
         Some(Verb::Token(args)) => token::run(args, global),
         Some(Verb::CheckConfig(args)) => check_config::run(args, global.config()),
         Some(Verb::Estimate(args)) => estimate::run(args, global),

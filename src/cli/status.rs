@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::{Global, status_text};
 use crate::daemon::control::{AskError, Request, ask};
-use crate::model::{Clock, Kind, SystemClock};
+use crate::model::{Clock, Graph, Kind, SystemClock};
 use crate::store::{Known, Reader, Row};
 
 /// `plimsoll status`
@@ -76,6 +76,8 @@ pub(super) enum Daemon {
 /// Everything there is to show.
 pub(super) struct Status {
     pub(super) systems: Vec<(String, Vec<Current>)>,
+    /// The charts that plugins describe, by system.
+    pub(super) graphs: Vec<(String, Graph)>,
     pub(super) daemon: Daemon,
     pub(super) now: i64,
 }
@@ -140,7 +142,7 @@ fn gather(path: &Path) -> anyhow::Result<Status> {
             None => systems.push((current.series.system.clone(), vec![current])),
         }
     }
-    Ok(Status { systems, daemon, now })
+    Ok(Status { systems, graphs: reader.graphs()?, daemon, now })
 }
 
 fn is_stale(current: &Current, now: i64) -> bool {

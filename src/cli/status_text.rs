@@ -5,9 +5,11 @@ use std::path::Path;
 
 use super::show;
 use super::status::{Current, Daemon, Status};
-use crate::model::Kind;
+use crate::model::{Field, Graph, Kind};
 
 const NAME_WIDTH: usize = 11;
+/// So many fields of a plugin are shown.
+const FIELDS: usize = 8;
 
 struct Page<'a, W> {
     out: &'a mut W,
@@ -40,7 +42,10 @@ pub(super) fn print(
         page.cpu(&system)?;
         page.rates(&system)?;
         page.temperatures(&system)?;
-        page.others(list, status.now, all)?;
+        let graphs: Vec<&Graph> =
+            status.graphs.iter().filter(|(of, _)| of == name).map(|(_, graph)| graph).collect();
+        page.plugins(list, &graphs, all)?;
+        page.others(list, &graphs, status.now, all)?;
         page.stale(list, status.now)?;
     }
     page.daemon(&status.daemon, path, status.now)
@@ -265,9 +270,74 @@ impl<W: Write> Page<'_, W> {
         }
     }
 
+    /// What plugins measure, under their titles; of large ones the first few fields, and not the
+    /// single parts (`diskstats_latency.sda`) of what is summed up above them.
+    fn plugins(&mut self, list: &[Current], graphs: &[&Graph], all: bool) -> io::Result<()> {
+        let part = |g: &Graph| g.id.splitn(3, '/').nth(2).is_some_and(|name| name.contains('.'));
+        // Those that are only there to be drawn mirrored belong to another.
+        let other = |g: &Graph, f: &Field| {
+            !f.drawn && !g.fields.iter().any(|above| above.negative == f.name)
+        };
+        let mut began = false;
+        for graph in graphs.iter().filter(|g| all || !part(g)) {
+            let current = |f: &Field| list.iter().find(|c| c.series.key == *f.series && !c.stale);
+            let rows: Vec<(&Field, &Current)> =
+                (graph.fields.iter().filter(|f| all || !other(graph, f)))
+                    .filter_map(|f| Some((f, current(f)?)))
+                    .collect();
+            if rows.is_empty() {
+                continue;
+            }
+            if !began {
+                writeln!(self.out)?;
+                began = true;
+            }
+            let head = self.paint(&graph.title, "1");
+            let unit = if graph.unit.is_empty() { "" } else { ", " };
+            let head = format!("  {head}{unit}{}", graph.unit);
+            writeln!(self.out, "{}", cut(&head, self.width))?;
+            let most = if all { rows.len() } else { FIELDS };
+            for (field, c) in rows.iter().take(most) {
+                let value = match c.series.kind {
+                    Kind::Counter => c.rate(),
+                    Kind::Gauge => c.value(),
+                };
+                let per = if c.series.kind == Kind::Counter { "/s" } else { "" };
+                let text = match value {
+                    Some(value) => {
+                        let text = format!("{}{per}", show::value(value));
+                        let text = format!("{text:>14}");
+                        match () {
+                            () if !field.critical.holds(value) => self.paint(&text, "31"),
+                            () if !field.warning.holds(value) => self.paint(&text, "33"),
+                            () => text,
+                        }
+                    }
+                    None => format!("{:>14}", "…"),
+                };
+                writeln!(self.out, "{}", cut(&format!("  {text}  {}", field.label), self.width))?;
+            }
+            if rows.len() > most {
+                let more = rows.len() - most;
+                writeln!(self.out, "  {:>14}  {more} more (plimsoll status --all)", "")?;
+            }
+        }
+        Ok(())
+    }
+
     /// What was pushed, and with --all everything.
-    fn others(&mut self, list: &[Current], now: i64, all: bool) -> io::Result<()> {
-        let shown = |c: &&Current| all || (c.series.job != "node" && !c.stale);
+    fn others(
+        &mut self,
+        list: &[Current],
+        graphs: &[&Graph],
+        now: i64,
+        all: bool,
+    ) -> io::Result<()> {
+        let charted = |c: &Current| {
+            graphs.iter().any(|g| g.fields.iter().any(|f| *f.series == *c.series.key))
+        };
+        let own = |c: &Current| c.series.job == "node" || c.series.job == "munin" && charted(c);
+        let shown = |c: &&Current| all || !own(c) && !c.stale;
         let mut rows = list.iter().filter(shown).peekable();
         if rows.peek().is_none() {
             return Ok(());

@@ -3,6 +3,7 @@
 
 mod condition;
 mod error;
+mod plugins;
 mod push;
 mod raw;
 mod resolve;
@@ -21,6 +22,7 @@ use crate::collect::{self, COLLECTORS};
 use crate::http::TlsSettings;
 use crate::model::{Interval, KeyFilter};
 use crate::pipeline;
+use crate::plugin;
 use crate::receive;
 use crate::store::Limits;
 
@@ -58,6 +60,8 @@ pub struct Config {
     pub http: Http,
     /// What statsd senders send.
     pub statsd: Statsd,
+    /// Which plugins run, and how.
+    pub plugins: plugin::Settings,
     /// Where Graphite's lines are taken; nowhere by default.
     pub graphite: receive::Settings,
     /// How many names senders may bring, all of them together.

@@ -56,6 +56,8 @@ pub static TOP: &[Key] = &[
     key("statsd", Shape::Section, ""),
     key("graphite", Shape::Section, ""),
     key("push", Shape::Section, ""),
+    key("plugins", Shape::Section, ""),
+    key("plugin", Shape::Sections, ""),
     key("burst", Shape::Sections, ""),
 ];
 
@@ -113,6 +115,29 @@ pub static STORE: &[Key] = &[
 pub static GRAPHITE: &[Key] =
     &[key("listen", Shape::Text, r#""127.0.0.1:2003""#), key("remote", Shape::Flag, "true")];
 
+/// In `[plugins]`.
+pub static PLUGINS: &[Key] = &[
+    key("enabled", Shape::Flag, "false"),
+    key("dir", Shape::Text, r#""/etc/munin/plugins""#),
+    key("conf_dir", Shape::Text, r#""/etc/munin/plugin-conf.d""#),
+    key("libdir", Shape::Text, r#""/usr/share/munin""#),
+    key("interval", Shape::Text, r#""1m""#),
+    key("timeout", Shape::Text, r#""10s""#),
+    key("parallel", Shape::Number, "8"),
+    key("user", Shape::Text, r#""nobody""#),
+];
+
+/// In each `[[plugin]]`.
+pub static PLUGIN: &[Key] = &[
+    key("name", Shape::Text, r#""df""#),
+    ENABLED,
+    INTERVAL,
+    key("timeout", Shape::Text, r#""30s""#),
+    key("user", Shape::Text, r#""munin""#),
+    key("command", Shape::Texts, r#"["/usr/lib/nagios/plugins/check_load", "-w", "5,4,3"]"#),
+    key("kind", Shape::Text, r#""nagios""#),
+];
+
 /// In `[push]`.
 pub static PUSH: &[Key] = &[key("max_names", Shape::Number, "20000")];
 
@@ -151,6 +176,8 @@ pub static SECTIONS: &[(&str, &[Key])] = &[
     ("statsd", STATSD),
     ("graphite", GRAPHITE),
     ("push", PUSH),
+    ("plugins", PLUGINS),
+    ("plugin", PLUGIN),
     ("burst", BURST),
 ];
 
@@ -338,6 +365,7 @@ impl<'t> Section<'t> {
             match *section {
                 "" => "this belongs at the top of the file, before the first [section]".into(),
                 "burst" => "this belongs in a `[[burst]]`".into(),
+                "plugin" => "this belongs in a `[[plugin]]`".into(),
                 section => format!("this belongs in `[{section}]`"),
             }
         } else {
@@ -346,6 +374,7 @@ impl<'t> Section<'t> {
         let place = match &*self.path {
             "" => String::new(),
             "burst" => " in `[[burst]]`".into(),
+            "plugin" => " in `[[plugin]]`".into(),
             path => format!(" in `[{path}]`"),
         };
         let message = format!("unknown {what} `{name}`{place}");

@@ -107,6 +107,7 @@ fn settings(
         filter,
         http: r.http(&top),
         statsd: r.statsd(&top),
+        plugins: r.plugins(&top),
         graphite: r.graphite(&top),
         max_names: r.push(&top),
         queue_ms,
@@ -186,7 +187,7 @@ impl Resolver<'_> {
     }
 
     /// A path that names a file from the root on: the daemon's own folder is nobody's concern.
-    fn path(&mut self, section: &Section<'_>, name: &str) -> Option<std::path::PathBuf> {
+    pub(super) fn path(&mut self, section: &Section<'_>, name: &str) -> Option<std::path::PathBuf> {
         self.understood(section, name, |text| match text {
             "" => Err(("there is no path".into(), "remove the line to do without".into())),
             path if !path.starts_with('/') => Err((

@@ -1,7 +1,7 @@
 //! daemon: sleeping until a boot time, and being woken earlier by a command or by somebody who sets
 //! the clock.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
@@ -60,6 +60,15 @@ impl Alarm {
 
     /// Sleeps until the boot time in ms, or less. True: the wall clock was set meanwhile.
     pub fn sleep(&self, until_boot_ms: Option<i64>) -> std::io::Result<bool> {
+        self.sleep_beside(until_boot_ms, None)
+    }
+
+    /// The same, or until another descriptor can be read.
+    pub fn sleep_beside(
+        &self,
+        until_boot_ms: Option<i64>,
+        other: Option<BorrowedFd<'_>>,
+    ) -> std::io::Result<bool> {
         // All zero disarms the timer; a time gone by rings at once.
         let (s, ns) = until_boot_ms.map_or((0, 0), |ms| {
             let ms = ms.max(1);
@@ -70,6 +79,7 @@ impl Alarm {
             PollFd::new(&self.timer, PollFlags::IN),
             PollFd::new(&self.jump, PollFlags::IN),
             PollFd::new(&*self.bell.0, PollFlags::IN),
+            PollFd::from_borrowed_fd(other.unwrap_or(self.bell.0.as_fd()), PollFlags::IN),
         ];
         match poll(&mut fds, None) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}

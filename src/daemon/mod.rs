@@ -6,6 +6,7 @@
 //!   store thread   queue -> SQLite
 //!   statsd thread  sockets -> queue, latest
 //!   graphite thread  sockets -> intake, if it is configured
+//!   plugins thread runs plugins -> queue, latest, if there are any
 //!   main thread    signals, control socket, HTTP, watchdog (one single-threaded runtime)
 //! ```
 
@@ -17,6 +18,7 @@ mod graphite;
 pub mod log;
 mod memory;
 mod own;
+pub mod plugins;
 mod run;
 mod schedule;
 mod statsd;

@@ -1,7 +1,7 @@
 //! daemon: from the start to the end of `plimsoll run`.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -10,6 +10,7 @@ use tokio::sync::{Notify, oneshot};
 
 use super::beat::{Beat, Command, Rate, Shared};
 use super::control::{self, Request, Response};
+use super::plugins::Plugins;
 use super::{graphite, log, memory, statsd};
 use crate::config::{Config, Http};
 use crate::http;
@@ -60,6 +61,7 @@ struct Daemon {
     secure: bool,
     listening: Option<std::net::SocketAddr>,
     graphite: Vec<String>,
+    plugins: Arc<Mutex<Option<Plugins>>>,
 }
 
 /// Collects until SIGINT or SIGTERM. An error here is one of starting, or of a last commit that did
@@ -137,6 +139,10 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     let (graphite, lines) = lines.map_or((Vec::new(), None), |(p, reader)| (p, Some(reader)));
     let readers: Vec<_> = reader.into_iter().chain(lines).collect();
 
+    let plugins = Plugins::start(&shared, &config, &database, || Ending(Arc::clone(&ended)))
+        .context("cannot start the thread of plugins")?;
+    let plugins = Arc::new(Mutex::new(plugins));
+
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -157,6 +163,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         secure: false,
         listening: None,
         graphite,
+        plugins: Arc::clone(&plugins),
     }));
 
     let _unused = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
@@ -165,8 +172,14 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     for reader in &readers {
         reader.stop();
     }
+    let plugins = plugins.lock().unwrap_or_else(|e| e.into_inner()).take();
+    if let Some(plugins) = &plugins {
+        plugins.stop();
+    }
     wait_until(deadline - FAREWELL / 2, || {
-        thread.is_finished() && readers.iter().all(|r| r.is_finished())
+        thread.is_finished()
+            && readers.iter().all(|r| r.is_finished())
+            && plugins.as_ref().is_none_or(Plugins::is_finished)
     });
     shared.queue.close();
     wait_until(deadline, || writer.is_finished());
@@ -424,6 +437,10 @@ impl Daemon {
         if !self.graphite.is_empty() {
             tracing::info!("graphite   {}", self.graphite.join(", "));
         }
+        if let Some(plugins) = &*self.plugins.lock().unwrap_or_else(|e| e.into_inner()) {
+            let folder = config.plugins.folder();
+            tracing::info!("plugins    {} in {}", plugins.found, folder.display());
+        }
         let statsd = &self.shared.statsd;
         if !statsd.places.is_empty() {
             let every = format_duration(config.statsd.gather.flush_ms);
@@ -545,8 +562,24 @@ impl Daemon {
         let (reply, answer) = oneshot::channel();
         self.beat.tell(Command::Configure(Arc::clone(&new), reply));
         in_time(answer).await?;
+        self.configure_plugins(&new);
         self.config.set(new, self.shared.clock.wall_ms());
         Ok(said)
+    }
+}
+
+impl Daemon {
+    /// The first plugin brings the thread; it stays when the last one goes.
+    fn configure_plugins(&self, config: &Arc<Config>) {
+        let mut plugins = self.plugins.lock().unwrap_or_else(|e| e.into_inner());
+        if let Some(plugins) = &*plugins {
+            return plugins.configure(Arc::clone(config));
+        }
+        let ended = || Ending(Arc::clone(&self.ended));
+        match Plugins::start(&self.shared, config, &self.database, ended) {
+            Ok(started) => *plugins = started,
+            Err(e) => self.shared.board.fail("plugins", format!("they cannot be run: {e}")),
+        }
     }
 }
 

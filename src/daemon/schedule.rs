@@ -174,6 +174,17 @@ impl Schedule {
         }
     }
 
+    /// The configured rate.
+    pub fn base(&self, entry: usize) -> Interval {
+        self.entries[entry].base
+    }
+
+    /// Another configured rate from now on.
+    pub fn set_base(&mut self, entry: usize, base: Interval, now: Now) {
+        self.entries[entry].base = base;
+        self.replan(entry, now);
+    }
+
     /// The rate in force.
     pub fn interval(&self, entry: usize) -> Interval {
         self.entries[entry].interval

@@ -4,6 +4,7 @@
 mod access;
 mod base64;
 mod connections;
+mod graphs;
 mod guard;
 mod health;
 mod metrics;
@@ -115,6 +116,7 @@ pub fn router(state: State) -> (Router, Inside) {
         .route("/metrics", get(metrics::metrics))
         .route("/health", get(health::health))
         .route("/api/status", get(status::status))
+        .route("/api/graphs", get(graphs::graphs))
         .merge(push::routes())
         .fallback(not_found)
         .with_state(state)
@@ -133,6 +135,7 @@ async fn index() -> impl IntoResponse {
      /metrics      every current value, for Prometheus and OpenMetrics scrapers\n\
      /health       is anything wrong?\n\
      /api/status   the same values and more as JSON\n\
+     /api/graphs   what the charts of plugins look like\n\
      /api/v1/…     PromQL: the HTTP API of Prometheus, for Grafana, promtool and others\n\
      /federate     what another Prometheus takes over: /federate?match[]=node_load1\n\
      /api/sql      SQL, read-only: curl --data 'select * from systems' …/api/sql\n\n\

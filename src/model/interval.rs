@@ -26,6 +26,9 @@ impl Interval {
     /// Ten seconds.
     pub const DEFAULT: Self = Self(10_000);
 
+    /// How often a plugin is asked if nobody says otherwise.
+    pub const MINUTE: Self = Self(60_000);
+
     /// An interval of so many milliseconds, if that is one.
     pub const fn from_ms(ms: i64) -> Option<Self> {
         if ms >= Self::MIN.0 && ms <= Self::MAX.0 { Some(Self(ms)) } else { None }

@@ -3,6 +3,7 @@
 mod clock;
 mod event;
 mod glob;
+mod graph;
 mod interval;
 mod key;
 mod recorder;
@@ -13,6 +14,7 @@ mod size;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use event::Event;
 pub use glob::{Glob, KeyFilter};
+pub use graph::{Field, Graph, Range};
 pub use interval::{DurationError, Interval, format_duration, parse_duration};
 pub use key::{parse_key, write_key};
 pub use recorder::{Metric, Recorder};

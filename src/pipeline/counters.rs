@@ -21,11 +21,13 @@ pub enum Source {
     Graphite,
     /// Senders of statsd and DogStatsD.
     Statsd,
+    /// Plugins.
+    Plugin,
 }
 
 impl Source {
     /// Every source, in the order of their counters.
-    pub const ALL: [Source; 8] = [
+    pub const ALL: [Source; 9] = [
         Source::Collect,
         Source::Sql,
         Source::Influx,
@@ -34,6 +36,7 @@ impl Source {
         Source::Text,
         Source::Graphite,
         Source::Statsd,
+        Source::Plugin,
     ];
 
     /// The label's value.
@@ -47,6 +50,7 @@ impl Source {
             Source::Text => "text",
             Source::Graphite => "graphite",
             Source::Statsd => "statsd",
+            Source::Plugin => "plugin",
         }
     }
 }
@@ -94,6 +98,8 @@ pub struct Counters {
     pub events_dropped: AtomicU64,
     /// Connections to the Graphite receiver beyond what it holds at a time.
     pub graphite_connections_refused: AtomicU64,
+    /// Descriptions of charts that found the queue full of them.
+    pub graphs_dropped: AtomicU64,
     /// Ticks that were due while another was still running or the machine was asleep.
     pub ticks_skipped: AtomicU64,
     /// Transactions committed.

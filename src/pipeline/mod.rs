@@ -15,4 +15,4 @@ pub use counters::{Counters, Reason, Source};
 pub use intake::{Busy, Intake, Origin, Push, Refused};
 pub use latest::{Group, Latest};
 pub use names::{MAX_PUSHED_NAMES, Names};
-pub use queue::{Batch, MAX_EVENTS, MAX_SAMPLES, Queue};
+pub use queue::{Batch, MAX_EVENTS, MAX_GRAPHS, MAX_SAMPLES, Queue};

@@ -6,13 +6,15 @@
 //! ([`Queue::offer`]) is, long before that: what this machine measured is never pushed out by
 //! senders. Events wait beside the samples, up to [`MAX_EVENTS`]; beyond it new ones are refused,
 //! and whoever brought them counts.
+//! So do descriptions of charts, one for each chart, up to [`MAX_GRAPHS`]; a newer one takes the place
+//! of an older one.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use super::{Counters, Reason, Source};
-use crate::model::{Event, SeriesRef};
+use crate::model::{Event, Graph, SeriesRef};
 
 /// 64 MB: what a machine with a full disk may spend on waiting samples, whatever the config says.
 pub const MAX_SAMPLES: usize = 4_000_000;
@@ -22,6 +24,9 @@ const MAX_PUSHED: usize = MAX_SAMPLES / 4;
 
 /// Events that wait for the disk.
 pub const MAX_EVENTS: usize = 1_000;
+
+/// Descriptions of charts that wait for the disk.
+pub const MAX_GRAPHS: usize = 5_000;
 
 /// The readings of one moment, or what a sender brought at one moment.
 #[derive(Debug, Clone, PartialEq)]
@@ -63,6 +68,7 @@ pub struct Queue {
 struct State {
     batches: VecDeque<Batch>,
     events: Vec<Event>,
+    graphs: Vec<Graph>,
     samples: usize,
     closed: bool,
     nudged: bool,
@@ -123,9 +129,45 @@ impl Queue {
         room
     }
 
-    /// Whether events wait.
-    pub fn has_events(&self) -> bool {
-        !self.lock().events.is_empty()
+    /// Queues what a chart looks like, in place of what was queued of it before; never waits. False:
+    /// there are too many, and it is lost.
+    #[must_use]
+    pub fn push_graph(&self, graph: Graph) -> bool {
+        let mut state = self.lock();
+        let same = |g: &Graph| g.id == graph.id && g.system == graph.system;
+        match state.graphs.iter().position(same) {
+            Some(at) => state.graphs[at] = graph,
+            None if state.graphs.len() >= MAX_GRAPHS => {
+                self.counters.graphs_dropped.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                return false;
+            }
+            None => state.graphs.push(graph),
+        }
+        drop(state);
+        self.wake.notify_one();
+        true
+    }
+
+    /// The descriptions of charts that wait.
+    pub fn take_graphs(&self) -> Vec<Graph> {
+        std::mem::take(&mut self.lock().graphs)
+    }
+
+    /// Puts those back that could not be written, unless newer ones have come.
+    pub fn give_back_graphs(&self, graphs: Vec<Graph>) {
+        let mut state = self.lock();
+        for graph in graphs {
+            let newer = |g: &Graph| g.id == graph.id && g.system == graph.system;
+            if state.graphs.len() < MAX_GRAPHS && !state.graphs.iter().any(newer) {
+                state.graphs.push(graph);
+            }
+        }
+    }
+
+    /// Whether events or descriptions of charts wait.
+    pub fn has_others(&self) -> bool {
+        let state = self.lock();
+        !(state.events.is_empty() && state.graphs.is_empty())
     }
 
     /// The events that wait.
@@ -162,6 +204,7 @@ impl Queue {
         let mut state = self.lock();
         while state.batches.is_empty()
             && state.events.is_empty()
+            && state.graphs.is_empty()
             && !state.closed
             && !std::mem::take(&mut state.nudged)
         {
@@ -264,6 +307,31 @@ mod tests {
         queue.push(batch(21, 60));
         assert_eq!(drain(&queue), [21]);
         assert_eq!(counters.lost_by(Source::Collect, Reason::QueueFull), 62);
+    }
+
+    #[test]
+    fn of_each_chart_the_newest_description_waits() {
+        let counters = Arc::new(Counters::default());
+        let queue = Queue::new(10, 100, Arc::clone(&counters));
+        let graph = |id: usize, title: &str| Graph {
+            id: format!("munin/{id}").into(),
+            title: title.into(),
+            ..Graph::default()
+        };
+        let titles = |graphs: &[Graph]| -> Vec<String> {
+            graphs.iter().map(|g| g.title.to_string()).collect()
+        };
+        assert!(queue.push_graph(graph(1, "old")) && queue.push_graph(graph(2, "b")));
+        assert!(queue.push_graph(graph(1, "new")) && queue.has_others());
+        let taken = queue.take_graphs();
+        assert_eq!(titles(&taken), ["new", "b"]);
+        // They could not be written; meanwhile a newer one has come.
+        assert!(queue.push_graph(graph(2, "newer")));
+        queue.give_back_graphs(taken);
+        assert_eq!(titles(&queue.take_graphs()), ["newer", "new"]);
+        assert!((0..MAX_GRAPHS).all(|id| queue.push_graph(graph(id, ""))));
+        assert!(!queue.push_graph(graph(MAX_GRAPHS, "one too many")));
+        assert_eq!(counters.graphs_dropped.load(std::sync::atomic::Ordering::Relaxed), 1);
     }
 
     #[test]

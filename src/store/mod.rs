@@ -16,6 +16,7 @@ mod doctor;
 mod error;
 mod events;
 mod functions;
+mod graphs;
 pub mod guest;
 mod head;
 mod import;

@@ -2,11 +2,11 @@
 
 use rusqlite::{CachedStatement, Connection};
 
-use super::events;
 use super::head::Sample;
 use super::inbox::{self, Taken};
 use super::{SqlError, Store, to_sql};
-use crate::model::Event;
+use super::{events, graphs};
+use crate::model::{Event, Graph};
 use crate::pipeline::{Batch, Source};
 
 /// Of two samples of one series in one millisecond the later write wins.
@@ -69,12 +69,17 @@ pub struct Written {
 impl Store {
     /// Writes everything in one transaction; after an error nothing of it is in the database.
     pub fn commit(&mut self, batches: &[Batch]) -> Result<Written, SqlError> {
-        self.commit_all(batches, &[])
+        self.commit_all(batches, &[], &[])
     }
 
-    /// The same with what happened meanwhile.
-    pub fn commit_all(&mut self, batches: &[Batch], events: &[Event]) -> Result<Written, SqlError> {
-        let written = self.write(batches, events);
+    /// The same with what happened meanwhile, and what was said of charts.
+    pub fn commit_all(
+        &mut self,
+        batches: &[Batch],
+        events: &[Event],
+        graphs: &[Graph],
+    ) -> Result<Written, SqlError> {
+        let written = self.write(batches, events, graphs);
         if written.is_err() {
             self.dictionary.forget();
             if !self.conn.is_autocommit() {
@@ -86,9 +91,15 @@ impl Store {
         written
     }
 
-    fn write(&mut self, batches: &[Batch], events: &[Event]) -> Result<Written, SqlError> {
+    fn write(
+        &mut self,
+        batches: &[Batch],
+        events: &[Event],
+        graphs: &[Graph],
+    ) -> Result<Written, SqlError> {
         let Self { conn, dictionary, sealed_until, upkeep, head, fresh, .. } = self;
-        if batches.is_empty() && events.is_empty() && !inbox::waiting(conn)? {
+        let nothing = batches.is_empty() && events.is_empty() && graphs.is_empty();
+        if nothing && !inbox::waiting(conn)? {
             return Ok(Written::default());
         }
         let mut written = Written::default();
@@ -107,6 +118,7 @@ impl Store {
                 }
             }
             events::write(conn, events)?;
+            graphs::write(conn, graphs)?;
             let Taken { rows, refused, more } = inbox::take(conn, dictionary, &mut insert)?;
             written.samples[Source::Sql as usize] += rows;
             written.refused = refused;

@@ -124,7 +124,7 @@ fn run(mut store: Store, full: Option<OpenError>, s: &WriterSettings) -> usize {
         }
         if let Some(last) = last
             && last.elapsed() < SPACING
-            && (!batches.is_empty() || s.queue.has_events())
+            && (!batches.is_empty() || s.queue.has_others())
         {
             s.queue.rest(SPACING - last.elapsed());
             s.queue.take(&mut batches, Instant::now());
@@ -151,10 +151,11 @@ fn run(mut store: Store, full: Option<OpenError>, s: &WriterSettings) -> usize {
         }
         let start = Instant::now();
         let events = s.queue.take_events();
-        match store.commit_all(&batches, &events) {
+        let graphs = s.queue.take_graphs();
+        match store.commit_all(&batches, &events, &graphs) {
             Ok(written) => {
                 count(s, &written, start);
-                if !batches.is_empty() || !events.is_empty() {
+                if !batches.is_empty() || !events.is_empty() || !graphs.is_empty() {
                     last = Some(start);
                 }
                 s.queue.recycle(&mut batches);
@@ -174,6 +175,7 @@ fn run(mut store: Store, full: Option<OpenError>, s: &WriterSettings) -> usize {
                 broken = failed(&mut store, s, &e);
                 s.queue.give_back(&mut batches);
                 s.queue.give_back_events(events);
+                s.queue.give_back_graphs(graphs);
                 if repair::is_damage(&e) {
                     // A new file is begun at once, also for what is left at the end.
                     continue;

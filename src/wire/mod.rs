@@ -13,6 +13,9 @@
 //!   influx       measurement,tag=v field=1.5 time
 //!   graphite     path value time
 //!   remote_write the messages of Prometheus remote write
+//!   munin        what Munin's plugins print, and the settings they are run with
+//!   nagios       what the checks of Nagios print
+//!   simple       key value, a line each, or one JSON object
 //!   mixed        lines of any of these, each recognised by its look
 //!   export       series and samples -> any of the three
 //! ```
@@ -24,8 +27,11 @@ pub mod graphite;
 pub mod influx;
 pub mod json;
 pub mod mixed;
+pub mod munin;
+pub mod nagios;
 pub mod remote_write;
 mod shown;
+pub mod simple;
 pub mod statsd;
 pub mod time;
 pub mod value;

@@ -34,6 +34,9 @@ fn what_it_shows_are_the_defaults() {
     assert_eq!(shown.system.take().as_deref(), Some("web1"));
     assert!(shown.http.socket.take().is_some() && shown.http.tls.take().is_some());
     assert!(shown.collect.textfiles.take().is_some());
+    assert_eq!(shown.plugins.dir.take(), Some("/etc/munin/plugins".into()));
+    assert_eq!(shown.plugins.said.len(), 1);
+    shown.plugins.said.clear();
     assert_eq!(shown.bursts.len(), 1);
     shown.bursts.clear();
     assert_eq!(format!("{shown:?}"), format!("{:?}", defaults(&KNOWN)));
@@ -86,6 +89,7 @@ fn the_examples_in_messages_are_right() {
                     format!("[http]\n{other} = \"/x\"\n")
                 }
                 "burst" => "[[burst]]\nwhen = \"a > 1\"\ninterval = \"2s\"\n".into(),
+                "plugin" => "[[plugin]]\nname = \"x\"\n".into(),
                 path => format!("[{path}]\n"),
             };
             // A key that is set twice is the one mistake this cannot help making.

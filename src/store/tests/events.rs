@@ -66,7 +66,7 @@ fn they_go_when_five_minute_summaries_would() {
     let path = dir.path().join("m.sqlite");
     let mut store = open(&path);
     let events: Vec<_> = (0..6).map(|d| event(START + d * DAY, &format!("day {d}"))).collect();
-    store.commit_all(&[], &events).expect("commits");
+    store.commit_all(&[], &events, &[]).expect("commits");
     upkeep(&mut store, START + 6 * DAY, START + 10 * DAY);
     assert_eq!(count(&path), 6, "not before their time");
     upkeep(&mut store, START + 10 * DAY, START + 12 * DAY + DAY / 2);
@@ -83,7 +83,7 @@ fn there_are_never_more_than_a_hundred_thousand() {
     let dir = tempfile::tempdir().expect("a folder");
     let path = dir.path().join("m.sqlite");
     let mut store = open(&path);
-    store.commit_all(&[], &[event(START, "the first")]).expect("commits");
+    store.commit_all(&[], &[event(START, "the first")], &[]).expect("commits");
     let many = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 102500)
                 INSERT INTO events (ts, system_id, kind, level, title, text, tags, priority, source)
                 SELECT ts + i, system_id, kind, level, 'n ' || i, '', tags, priority, source FROM events, n";
@@ -100,7 +100,7 @@ fn a_title_or_text_without_end_is_cut() {
     let path = dir.path().join("m.sqlite");
     let mut store = open(&path);
     let long = Event { text: "ü".repeat(9_000).into(), ..event(START, &"é".repeat(900)) };
-    store.commit_all(&[], &[long]).expect("commits");
+    store.commit_all(&[], &[long], &[]).expect("commits");
     let conn = rusqlite::Connection::open(&path).expect("opens");
     let lengths = conn
         .query_row("SELECT length(title), length(text) FROM events", [], |r| {
@@ -116,7 +116,7 @@ fn a_damaged_file_gives_them_back() {
     let path = dir.path().join("m.sqlite");
     let mut store = open(&path);
     let events: Vec<_> = (0..400).map(|i| event(START + i, &format!("n {i}"))).collect();
-    store.commit_all(&[], &events).expect("commits");
+    store.commit_all(&[], &events, &[]).expect("commits");
     store.checkpoint().expect("checkpoints");
     drop(store);
     let before = log(&path);

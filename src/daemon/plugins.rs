@@ -1,0 +1,513 @@
+//! daemon: the thread that keeps the beat of plugins: each at its own, some at a time, none beside
+//! itself. It is there only if there are plugins. What they say goes where collectors' readings go.
+//!
+//! Bound: so many at once as the configuration says, and each once. Policy: those that behaved the
+//! last time go first, and those that did not, or never ran, have at most half of the places, so that
+//! what hangs makes nobody late. A plugin whose time has come while it still runs misses it, and that is
+//! counted (`plimsoll_ticks_skipped_total`).
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::SystemTime;
+
+use super::alarm::{Alarm, Bell};
+use super::beat::{JOB, Shared};
+use super::own;
+use super::schedule::{Due, Now, Schedule};
+use crate::config::Config;
+use crate::model::{Graph, Interval, Metric, Recorder};
+use crate::pipeline::{Batch, Group, Source};
+use crate::plugin::{self, Action, End, Keeper, Output, Plugin, Runner, Samples};
+
+/// A plugin is asked anew what its fields mean: disks come and go, thresholds change.
+const CONFIG_EVERY_MS: i64 = 300_000;
+/// Its charts are told anew.
+const TELL_EVERY_MS: i64 = 3_600_000;
+/// The folders are looked at for what was added by hand.
+const LOOK_EVERY_MS: i64 = 30_000;
+
+static TIMEOUTS: Metric = Metric::counter(
+    "plimsoll_plugin_timeouts_total",
+    "",
+    "Runs of the plugin that were killed because they took too long.",
+)
+.by(&["plugin"]);
+static CUT: Metric = Metric::counter(
+    "plimsoll_plugin_cut_total",
+    "",
+    "Runs of the plugin that were killed because they printed too much.",
+)
+.by(&["plugin"]);
+
+enum Command {
+    Configure(Arc<Config>),
+    Stop,
+}
+
+/// The running thread, to be told things.
+pub struct Plugins {
+    /// How many there were at the start.
+    pub found: usize,
+    mailbox: Arc<Mutex<Vec<Command>>>,
+    bell: Bell,
+    thread: JoinHandle<()>,
+}
+
+/// Where plugins keep what they remember: beside the database.
+pub fn state_folder(database: &Path) -> PathBuf {
+    database.parent().unwrap_or(Path::new("")).join("plugin-state")
+}
+
+fn find(config: &Config, database: &Path) -> plugin::Found {
+    let state = std::path::absolute(state_folder(database)).unwrap_or_default();
+    plugin::find(&config.plugins, &state, &super::run::host_name())
+}
+
+/// Tells what must not be run, and what nobody understands.
+fn tell(shared: &Shared, found: &plugin::Found) {
+    for (name, why) in &found.refused {
+        shared.board.fail(&subject(name), format!("it is not run: {why}"));
+    }
+    for fault in &found.faults {
+        tracing::warn!("plugins: {fault}");
+    }
+}
+
+fn subject(name: &str) -> String {
+    format!("plugin {name}")
+}
+
+impl Plugins {
+    /// Starts the thread if there are plugins. What `held` makes is dropped when the thread
+    /// ends, however it does.
+    pub fn start<H: Send + 'static>(
+        shared: &Shared,
+        config: &Arc<Config>,
+        database: &Path,
+        held: impl FnOnce() -> H,
+    ) -> std::io::Result<Option<Self>> {
+        let found = find(config, database);
+        tell(shared, &found);
+        if found.plugins.is_empty() {
+            return Ok(None);
+        }
+        let alarm = Alarm::new()?;
+        let (mailbox, bell) = (Arc::default(), alarm.bell());
+        let runner = Runner::new()?;
+        let crew = Crew {
+            shared: shared.clone(),
+            config: Arc::clone(config),
+            database: database.to_owned(),
+            alarm,
+            runner,
+            mailbox: Arc::clone(&mailbox),
+            schedule: Schedule::default(),
+            members: Vec::new(),
+            gone: Vec::new(),
+            looked: 0,
+            stamps: Vec::new(),
+        };
+        let (held, count) = (held(), found.plugins.len());
+        let thread = std::thread::Builder::new()
+            .name("plugins".into())
+            .stack_size(256 << 10)
+            .spawn(move || crew.run(found, held))?;
+        Ok(Some(Self { found: count, mailbox, bell, thread }))
+    }
+
+    fn send(&self, command: Command) {
+        self.mailbox.lock().unwrap_or_else(|e| e.into_inner()).push(command);
+        self.bell.ring();
+    }
+
+    /// Works by another configuration from now on.
+    pub fn configure(&self, config: Arc<Config>) {
+        self.send(Command::Configure(config));
+    }
+
+    /// Ends what runs, and the thread.
+    pub fn stop(&self) {
+        self.send(Command::Stop);
+    }
+
+    /// Whether it has ended.
+    pub fn is_finished(&self) -> bool {
+        self.thread.is_finished()
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Idle,
+    /// Its time has come; it waits for a place.
+    Waiting(i64),
+    /// It runs, for a reading of this time.
+    Running(i64, Action),
+}
+
+struct Member {
+    plugin: Plugin,
+    /// Its number in the runner; never given to another.
+    tag: usize,
+    keeper: Keeper,
+    recorder: Recorder,
+    group: Group,
+    state: State,
+    /// Boot time in ms at which it is asked what its fields mean.
+    describe_at: i64,
+    /// Its charts as the store has them.
+    told: Vec<Graph>,
+    /// Boot time in ms at which they are told again: the file may be another one by then.
+    tell_at: i64,
+    /// It has run, and neither took too long nor printed too much the last time.
+    trusted: bool,
+    took_ms: i64,
+    timeouts: u64,
+    cut: u64,
+}
+
+struct Crew {
+    shared: Shared,
+    config: Arc<Config>,
+    database: PathBuf,
+    alarm: Alarm,
+    runner: Runner,
+    mailbox: Arc<Mutex<Vec<Command>>>,
+    schedule: Schedule,
+    /// In the order of the schedule's entries.
+    members: Vec<Member>,
+    /// Series of plugins that have gone, to be ended.
+    gone: Vec<Samples>,
+    looked: i64,
+    stamps: Vec<Option<SystemTime>>,
+}
+
+impl Crew {
+    fn now(&self) -> Now {
+        Now { wall: self.shared.clock.wall_ms(), boot: self.shared.clock.boot_ms() }
+    }
+
+    fn run<H>(mut self, found: plugin::Found, held: H) {
+        self.looked = self.now().boot;
+        self.stamps = self.folders();
+        self.take_in(found);
+        let now = self.now();
+        for (at, member) in self.members.iter_mut().enumerate() {
+            member.state = State::Waiting(self.schedule.first(at, now));
+        }
+        let (mut due, mut done) = (Vec::new(), Vec::new());
+        while !self.obey() {
+            self.start_some();
+            let now = self.now();
+            let look = Some(self.looked + LOOK_EVERY_MS);
+            let ends = [self.schedule.wake(), self.runner.wake(now.boot), look];
+            let until = ends.into_iter().flatten().min();
+            match self.alarm.sleep_beside(until, Some(self.runner.fd())) {
+                Ok(false) => {}
+                Ok(true) => {
+                    let now = self.now();
+                    self.schedule.clock_was_set(now);
+                }
+                Err(e) => {
+                    self.shared.board.fail("timer of plugins", e.to_string());
+                    std::thread::park_timeout(std::time::Duration::from_millis(100));
+                }
+            }
+            let now = self.now();
+            self.runner.step(now.boot, &mut done);
+            for (tag, output) in done.drain(..) {
+                self.ended(tag, &output);
+            }
+            due.clear();
+            self.schedule.due(now, &mut due);
+            self.note(&due);
+            if now.boot - self.looked >= LOOK_EVERY_MS {
+                self.look(now.boot);
+            }
+        }
+        self.runner.stop();
+        drop(held);
+    }
+
+    /// When each folder was last changed.
+    fn folders(&self) -> Vec<Option<SystemTime>> {
+        let s = &self.config.plugins;
+        let changed = |p: &PathBuf| std::fs::metadata(p).and_then(|m| m.modified()).ok();
+        std::iter::once(&s.folder()).chain(&s.conf_dirs).map(changed).collect()
+    }
+
+    fn look(&mut self, now: i64) {
+        self.looked = now;
+        let stamps = self.folders();
+        if stamps != self.stamps {
+            self.stamps = stamps;
+            let found = find(&self.config, &self.database);
+            tell(&self.shared, &found);
+            self.take_in(found);
+        }
+    }
+
+    fn obey(&mut self) -> bool {
+        let commands = std::mem::take(&mut *self.mailbox.lock().unwrap_or_else(|e| e.into_inner()));
+        for command in commands {
+            match command {
+                Command::Stop => return true,
+                Command::Configure(config) => {
+                    self.config = config;
+                    self.stamps = self.folders();
+                    let found = find(&self.config, &self.database);
+                    tell(&self.shared, &found);
+                    self.take_in(found);
+                }
+            }
+        }
+        false
+    }
+
+    /// Puts the plugins there are in place of those there were; who stays goes on.
+    fn take_in(&mut self, found: plugin::Found) {
+        let now = self.now();
+        let mut before = std::mem::take(&mut self.members);
+        self.schedule = Schedule::default();
+        let filter = Arc::new(self.config.filter.clone());
+        for plugin in found.plugins {
+            let known = before.iter().position(|m| m.plugin.name == plugin.name);
+            let member = match known.map(|at| before.swap_remove(at)) {
+                Some(same) if same.plugin == plugin => same,
+                changed => {
+                    // What still runs of it keeps its number, and so the new one waits for that.
+                    let tag = changed.as_ref().map_or_else(next_tag, |m| m.tag);
+                    if let Some(old) = changed {
+                        self.retire(old);
+                    }
+                    if let Err(e) = plugin.prepare() {
+                        let what = format!("its state folder cannot be made: {e}");
+                        self.shared.board.fail(&subject(&plugin.name), what);
+                    }
+                    let registry = &self.shared.registry;
+                    Member {
+                        tag,
+                        keeper: Keeper::new(
+                            Arc::clone(registry),
+                            Arc::clone(&filter),
+                            &plugin.name,
+                            plugin.host.as_deref(),
+                            plugin.kind,
+                        ),
+                        recorder: Recorder::new(Arc::clone(registry), JOB, Arc::clone(&filter)),
+                        group: self.shared.latest.group(),
+                        state: State::Waiting(now.wall - now.wall.rem_euclid(1_000)),
+                        describe_at: i64::MIN,
+                        told: Vec::new(),
+                        tell_at: i64::MIN,
+                        trusted: false,
+                        took_ms: 0,
+                        timeouts: 0,
+                        cut: 0,
+                        plugin,
+                    }
+                }
+            };
+            self.schedule.add(self.interval(&member), now);
+            self.members.push(member);
+        }
+        for gone in before {
+            self.retire(gone);
+        }
+        let at = now.wall;
+        for gone in std::mem::take(&mut self.gone) {
+            self.push(gone, at, &[]);
+        }
+    }
+
+    fn retire(&mut self, mut member: Member) {
+        self.shared.board.forget(&subject(&member.plugin.name));
+        self.shared.latest.retire(member.group);
+        self.gone.push(member.keeper.end());
+    }
+
+    /// The configuration's word goes first, then the plugin's own.
+    fn interval(&self, member: &Member) -> Interval {
+        let own = || member.keeper.update_rate().and_then(Interval::from_ms);
+        member.plugin.interval.or_else(own).unwrap_or(self.config.plugins.interval)
+    }
+
+    /// Takes note of whose time has come.
+    fn note(&mut self, due: &[Due]) {
+        let mut skipped = self.schedule.take_skipped();
+        for d in due {
+            let Some(member) = self.members.get_mut(d.entry) else { continue };
+            if member.state == State::Idle {
+                member.state = State::Waiting(d.ts);
+            } else {
+                skipped += 1;
+            }
+        }
+        if skipped > 0 {
+            self.shared.counters.ticks_skipped.fetch_add(skipped, Relaxed);
+        }
+    }
+
+    /// Gives the free places away.
+    fn start_some(&mut self) {
+        let places = self.config.plugins.parallel.max(1);
+        let doubtful = |m: &&Member| !m.trusted && matches!(m.state, State::Running(..));
+        let mut bad = self.members.iter().filter(doubtful).count();
+        for trusted in [true, false] {
+            for at in 0..self.members.len() {
+                if self.runner.len() >= places {
+                    return;
+                }
+                let Some(member) = self.members.get(at) else { break };
+                let State::Waiting(ts) = member.state else { continue };
+                if member.trusted != trusted || self.runner.is_running(member.tag) {
+                    continue;
+                }
+                if !trusted {
+                    if bad >= places.div_ceil(2) {
+                        break;
+                    }
+                    bad += 1;
+                }
+                self.start(at, ts);
+            }
+        }
+    }
+
+    fn start(&mut self, at: usize, ts: i64) {
+        let now = self.now().boot;
+        let Some(member) = self.members.get(at) else { return };
+        let describes = matches!(member.keeper.kind(), None | Some(plugin::Kind::Munin));
+        let asks = describes && now >= member.describe_at;
+        self.ask(at, ts, if asks { Action::Config } else { Action::Fetch });
+    }
+
+    fn ask(&mut self, at: usize, ts: i64, action: Action) {
+        let now = self.now().boot;
+        let Some(member) = self.members.get_mut(at) else { return };
+        if action == Action::Config || member.state == State::Waiting(ts) {
+            member.took_ms = 0;
+        }
+        member.state = State::Running(ts, action);
+        if let Err(output) = self.runner.start(member.tag, &member.plugin, action, now) {
+            let tag = member.tag;
+            self.ended(tag, &output);
+        }
+    }
+
+    fn ended(&mut self, tag: usize, output: &Output) {
+        let now = self.now();
+        // One that was taken out while it ran has nobody to tell.
+        let Some(at) = self.members.iter().position(|m| m.tag == tag) else { return };
+        let Some(member) = self.members.get_mut(at) else { return };
+        let State::Running(ts, action) = member.state else { return };
+        member.took_ms += output.took_ms;
+        member.timeouts += u64::from(output.end == End::TimedOut);
+        member.cut += u64::from(output.end == End::Cut);
+        member.trusted &= !matches!(output.end, End::TimedOut | End::Cut);
+        if action == Action::Config {
+            match member.keeper.describe(output) {
+                Ok(values) => {
+                    member.describe_at = now.boot + CONFIG_EVERY_MS;
+                    self.describe(at);
+                    if !values {
+                        return self.ask(at, ts, Action::Fetch);
+                    }
+                }
+                Err(why) => return self.report(at, ts, Err(why)),
+            }
+        }
+        let Some(member) = self.members.get_mut(at) else { return };
+        let samples = member.keeper.values(output, ts);
+        if samples.as_ref().is_ok_and(|s| s.undescribed) {
+            member.describe_at = i64::MIN;
+        }
+        if member.keeper.kind() != Some(plugin::Kind::Munin) {
+            self.describe(at);
+        }
+        self.report(at, ts, samples);
+    }
+
+    /// Tells the store what the charts look like, if that has changed.
+    fn describe(&mut self, at: usize) {
+        let interval = self.members.get(at).map(|m| self.interval(m));
+        if let Some(interval) = interval.filter(|i| self.schedule.base(at) != *i) {
+            let now = self.now();
+            self.schedule.set_base(at, interval, now);
+        }
+        let Some(member) = self.members.get_mut(at) else { return };
+        let now = self.shared.clock.boot_ms();
+        if member.keeper.graphs() == member.told && now < member.tell_at {
+            return;
+        }
+        let all = member.keeper.graphs().iter().cloned().map(|mut g| {
+            g.system = member.plugin.host.as_deref().map(Into::into);
+            self.shared.queue.push_graph(g)
+        });
+        // What found no room is told again the next time.
+        if all.fold(true, |all, one| all & one) {
+            member.told = member.keeper.graphs().to_vec();
+            member.tell_at = now + TELL_EVERY_MS;
+        }
+    }
+
+    /// Hands the readings over, and what there is to say of the run.
+    fn report(&mut self, at: usize, ts: i64, samples: Result<Samples, String>) {
+        let interval = self.schedule.interval(at);
+        let Some(member) = self.members.get_mut(at) else { return };
+        member.state = State::Idle;
+        member.trusted |= samples.is_ok();
+        let board = &self.shared.board;
+        let name = &member.plugin.name;
+        let fault = match &samples {
+            Ok(samples) => samples.fault.as_ref(),
+            Err(why) => Some(why),
+        };
+        match fault {
+            None => board.ok_with(|| subject(name)),
+            Some(why) => board.fail(&subject(name), why.clone()),
+        }
+        let success = f64::from(u8::from(samples.is_ok()));
+        let collector = format!("plugin/{name}");
+        let own = &mut member.recorder;
+        own.begin();
+        own.put_with(&own::SUCCESS, &[&collector], success);
+        own.put_with(&own::DURATION, &[&collector], member.took_ms as f64 / 1e3);
+        own.put_with(&own::INTERVAL, &[&collector], interval.as_ms() as f64 / 1e3);
+        if member.timeouts > 0 {
+            own.put_with(&TIMEOUTS, &[name], member.timeouts as f64);
+        }
+        if member.cut > 0 {
+            own.put_with(&CUT, &[name], member.cut as f64);
+        }
+        let samples = samples.unwrap_or_default();
+        let mut latest = samples.values.clone();
+        latest.extend_from_slice(own.samples());
+        self.shared.latest.update(member.group, ts, &latest);
+        let own = own.samples().to_vec();
+        self.push(samples, ts, &own);
+    }
+
+    fn push(&self, samples: Samples, ts: i64, own: &[(crate::model::SeriesRef, f64)]) {
+        let Samples { mut values, mut times, .. } = samples.with_markers(ts);
+        values.extend_from_slice(own);
+        if values.is_empty() {
+            return;
+        }
+        times.resize(values.len(), ts);
+        if times.iter().all(|t| *t == ts) {
+            times.clear();
+        }
+        let arrived = self.now().wall;
+        let batch = Batch { times, arrived, ..Batch::of(Source::Plugin, ts, values) };
+        let _spare = self.shared.queue.push(batch);
+    }
+}
+
+/// Numbers of members in this process.
+fn next_tag() -> usize {
+    static NEXT: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
+    NEXT.fetch_add(1, Relaxed)
+}

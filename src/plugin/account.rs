@@ -1,0 +1,107 @@
+//! plugin: whose rights a plugin has. Names are looked up in /etc/passwd and /etc/group: the C
+//! library's way would load whatever nsswitch.conf names into the daemon.
+
+use rustix::process::{Gid, Uid};
+
+/// A user that a process can become.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    /// For people, and for the name of its state folder.
+    pub name: String,
+    /// User, group and further groups to become; nothing: it stays who plimsoll is.
+    pub(super) switch: Option<(Uid, Gid, Vec<Gid>)>,
+    /// What it should have been, where plimsoll cannot become that.
+    pub wanted: Option<String>,
+}
+
+impl Account {
+    /// Who a plugin runs as. `user` and `groups` as its settings name them, `default` if they name
+    /// nobody and plimsoll may become others. Where it may not, that is said in [`Account::wanted`]. An error names what is not known here.
+    pub(super) fn resolve(
+        user: Option<&str>,
+        groups: Option<&[(String, bool)]>,
+        default: &str,
+    ) -> Result<Self, String> {
+        let own = rustix::process::geteuid();
+        let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+        let name_of = |uid: Uid| {
+            let line = lines(&passwd).find(|l| l.get(2) == Some(&&*uid.as_raw().to_string()));
+            line.map_or_else(|| uid.as_raw().to_string(), |l| l[0].to_owned())
+        };
+        if !may_switch() {
+            let name = name_of(own);
+            let wanted = user.filter(|u| *u != name && *u != own.as_raw().to_string());
+            return Ok(Self { name, switch: None, wanted: wanted.map(str::to_owned) });
+        }
+        let user = user.unwrap_or(default);
+        let (name, uid, gid) = find_user(&passwd, user)
+            .ok_or_else(|| format!("there is no user `{user}` in /etc/passwd"))?;
+        let file = std::fs::read_to_string("/etc/group").unwrap_or_default();
+        let mut gids = Vec::new();
+        for (group, optional) in groups.unwrap_or_default() {
+            match find_group(&file, group) {
+                Some(gid) => gids.push(gid),
+                None if *optional => {}
+                None => return Err(format!("there is no group `{group}` in /etc/group")),
+            }
+        }
+        let gid = gids.first().copied().unwrap_or(gid);
+        Ok(Self { name, switch: Some((uid, gid, gids)), wanted: None })
+    }
+}
+
+/// Whether this process may become another user: as root, or by the capabilities that
+/// contrib/systemd/plugins.conf gives (CAP_SETGID and CAP_SETUID).
+pub(super) fn may_switch() -> bool {
+    const BOTH: u64 = 1 << 6 | 1 << 7;
+    let status = std::fs::read_to_string("/proc/thread-self/status").unwrap_or_default();
+    let line = status.lines().find_map(|l| l.strip_prefix("CapEff:"));
+    let held = line.and_then(|l| u64::from_str_radix(l.trim(), 16).ok());
+    held.is_some_and(|held| held & BOTH == BOTH)
+}
+
+/// The fields of each line.
+fn lines(text: &str) -> impl Iterator<Item = Vec<&str>> {
+    text.lines().filter(|l| !l.starts_with('#')).map(|l| l.split(':').collect())
+}
+
+fn find_user(passwd: &str, user: &str) -> Option<(String, Uid, Gid)> {
+    let line = lines(passwd).find(|l| l[0] == user || l.get(2) == Some(&user));
+    match line {
+        Some(line) => {
+            let uid = line.get(2)?.parse().ok()?;
+            let gid = line.get(3)?.parse().ok()?;
+            Some((line[0].to_owned(), Uid::from_raw(uid), Gid::from_raw(gid)))
+        }
+        None => {
+            let number: u32 = user.parse().ok().filter(|n| *n != u32::MAX)?;
+            Some((user.to_owned(), Uid::from_raw(number), Gid::from_raw(number)))
+        }
+    }
+}
+
+fn find_group(text: &str, group: &str) -> Option<Gid> {
+    let line = lines(text).find(|l| l[0] == group);
+    let number = line.as_ref().and_then(|l| l.get(2).copied()).unwrap_or(group);
+    number.parse().ok().filter(|n| *n != u32::MAX).map(Gid::from_raw)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_numbers() {
+        let passwd = "root:x:0:0:root:/root:/bin/sh\n# no\nmunin:x:107:114::/x:/bin/false\n";
+        let found = |u: &str| find_user(passwd, u).map(|(n, u, g)| (n, u.as_raw(), g.as_raw()));
+        assert_eq!(found("munin"), Some(("munin".into(), 107, 114)));
+        assert_eq!(found("107"), Some(("munin".into(), 107, 114)));
+        assert_eq!(found("4000"), Some(("4000".into(), 4000, 4000)));
+        assert_eq!(found("who"), None);
+        assert_eq!(found("4294967295"), None, "that is nobody at all");
+        let group = "adm:x:4:syslog\n";
+        assert_eq!(find_group(group, "adm").map(|g| g.as_raw()), Some(4));
+        assert_eq!(find_group(group, "12").map(|g| g.as_raw()), Some(12));
+        assert_eq!(find_group(group, "none"), None);
+    }
+}

@@ -1,0 +1,190 @@
+//! plugin: what is stored of one field, reading by reading. docs/adr/0004-munin-series.md says why.
+//! Pure: times come in, in ms.
+
+use crate::model::{Kind, Range};
+use crate::wire::munin::{FieldConfig, Type};
+
+const BITS_32: f64 = 4_294_967_296.0;
+const BITS_64: f64 = 18_446_744_073_709_551_616.0;
+
+/// The state of one field.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Rate {
+    how: How,
+    bounds: Range,
+    /// Time and value as the plugin told them.
+    last: Option<(i64, f64)>,
+    /// What lies between what the plugin tells and what is stored: wraps, and rates that were out
+    /// of bounds; for an ABSOLUTE, all that has come so far.
+    offset: f64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum How {
+    Gauge,
+    /// A DERIVE that may fall: its rate.
+    Change,
+    /// A DERIVE that may not.
+    Grows,
+    Counter,
+    Absolute,
+}
+
+impl Rate {
+    pub(super) fn new(field: &FieldConfig) -> Self {
+        let how = match (field.kind, field.series_kind()) {
+            (Type::Gauge, _) => How::Gauge,
+            (Type::Derive, Kind::Gauge) => How::Change,
+            (Type::Derive, Kind::Counter) => How::Grows,
+            (Type::Counter, _) => How::Counter,
+            (Type::Absolute, _) => How::Absolute,
+        };
+        Self { how, bounds: field.bounds, last: None, offset: 0.0 }
+    }
+
+    /// Whether the same field, described anew, goes on with this state.
+    pub(super) fn continues(&self, with: &Self) -> bool {
+        self.how == with.how && self.bounds == with.bounds
+    }
+
+    /// What is stored of a reading; nothing if it is out of bounds, or a repetition.
+    pub(super) fn store(&mut self, ts: i64, value: f64) -> Option<f64> {
+        if self.how == How::Gauge {
+            return self.bounds.holds(value).then_some(value);
+        }
+        let Some((then, before)) = self.last.filter(|_| value.is_finite()) else {
+            if !value.is_finite() {
+                return None;
+            }
+            self.last = Some((ts, value));
+            return match self.how {
+                How::Change => None,
+                How::Absolute => {
+                    self.offset = value;
+                    Some(value)
+                }
+                _ => Some(value),
+            };
+        };
+        let seconds = (ts - then) as f64 / 1e3;
+        if seconds <= 0.0 {
+            return None;
+        }
+        self.last = Some((ts, value));
+        // The moment of measuring lies up to a beat beside its stamp: an idle CPU at its bound must
+        // not lose every other sample. What is twice as fast as can be is none of that.
+        let fits = |change: f64, bounds: &Range| {
+            let max = bounds.max.map(|max| max.max(max * 2.0));
+            let min = bounds.min.map(|min| min.min(min / 2.0));
+            Range { min, max }.holds(change / seconds)
+        };
+        if self.how == How::Absolute {
+            if !fits(value, &self.bounds) {
+                return None;
+            }
+            self.offset += value;
+            return Some(self.offset);
+        }
+        let mut change = value - before;
+        match self.how {
+            How::Change => {
+                return fits(change, &self.bounds).then_some(change / seconds);
+            }
+            How::Counter if change < 0.0 => {
+                let wrap = if before < BITS_32 { BITS_32 } else { BITS_64 };
+                let plausible = match self.bounds.max {
+                    Some(max) => (change + wrap) / seconds <= max * 2.0,
+                    // Past half of the range it has more likely begun anew.
+                    None => change + wrap < wrap / 2.0,
+                };
+                if plausible {
+                    self.offset += wrap;
+                    change += wrap;
+                }
+            }
+            _ => {}
+        }
+        if change < 0.0 {
+            // It has begun anew: so does what is stored, and whoever asks for its rate sees that.
+            self.offset = 0.0;
+            return Some(value);
+        }
+        if !fits(change, &self.bounds) {
+            // The stretch is unknown: what is stored goes on from where it stood.
+            self.offset -= change;
+            return None;
+        }
+        Some(value + self.offset)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn field(kind: Type, min: Option<f64>, max: Option<f64>) -> Rate {
+        let bounds = Range { min, max };
+        Rate::new(&FieldConfig { kind, bounds, ..FieldConfig::default() })
+    }
+
+    /// Readings ten seconds apart.
+    fn stored(mut rate: Rate, values: &[f64]) -> Vec<Option<f64>> {
+        (0..).zip(values).map(|(n, v)| rate.store(n * 10_000, *v)).collect()
+    }
+
+    #[test]
+    fn gauges_within_their_bounds() {
+        let got = stored(field(Type::Gauge, Some(0.0), Some(10.0)), &[0.0, -1.0, 10.0, 11.0, 5.0]);
+        assert_eq!(got, [Some(0.0), None, Some(10.0), None, Some(5.0)]);
+    }
+
+    #[test]
+    fn a_derive_that_may_fall_is_its_rate() {
+        let got = stored(field(Type::Derive, None, None), &[100.0, 200.0, 150.0]);
+        assert_eq!(got, [None, Some(10.0), Some(-5.0)]);
+    }
+
+    #[test]
+    fn a_derive_that_may_not_begins_anew() {
+        let got = stored(field(Type::Derive, Some(0.0), None), &[100.0, 200.0, 30.0, 40.0]);
+        assert_eq!(got, [Some(100.0), Some(200.0), Some(30.0), Some(40.0)]);
+    }
+
+    #[test]
+    fn a_rate_out_of_bounds_leaves_no_trace_in_what_is_stored() {
+        let rate = field(Type::Derive, Some(0.0), Some(20.0));
+        let got = stored(rate, &[0.0, 100.0, 1_000_100.0, 1_000_200.0, 5.0, 15.0]);
+        assert_eq!(got, [Some(0.0), Some(100.0), None, Some(200.0), Some(5.0), Some(15.0)]);
+    }
+
+    #[test]
+    fn counters_wrap() {
+        let top = BITS_32 - 50.0;
+        let got = stored(field(Type::Counter, None, None), &[top, 50.0, 150.0]);
+        assert_eq!(got, [Some(top), Some(top + 100.0), Some(top + 200.0)]);
+        let top = BITS_64 - 1e15;
+        let got = stored(field(Type::Counter, None, None), &[top, 1e15]);
+        assert_eq!(got, [Some(top), Some(BITS_64 + 1e15)]);
+        // A machine that was started anew is no wrap: by its bound, or by half of the range.
+        let got = stored(field(Type::Counter, None, Some(1e6)), &[4e9, 50.0, 100.0]);
+        assert_eq!(got, [Some(4e9), Some(50.0), Some(100.0)]);
+        let got = stored(field(Type::Counter, None, None), &[1e9, 50.0]);
+        assert_eq!(got, [Some(1e9), Some(50.0)]);
+    }
+
+    #[test]
+    fn what_came_since_the_last_time_adds_up() {
+        let got = stored(field(Type::Absolute, Some(0.0), Some(10.0)), &[7.0, 50.0, 201.0, 3.0]);
+        assert_eq!(got, [Some(7.0), Some(57.0), None, Some(60.0)]);
+    }
+
+    #[test]
+    fn a_reading_told_twice_counts_once() {
+        let mut rate = field(Type::Absolute, None, None);
+        assert_eq!(rate.store(1_000, 5.0), Some(5.0));
+        assert_eq!(rate.store(1_000, 5.0), None);
+        assert_eq!(rate.store(500, 5.0), None);
+        assert_eq!(rate.store(2_000, 5.0), Some(10.0));
+        assert_eq!(rate.store(3_000, f64::INFINITY), None);
+    }
+}

@@ -1,0 +1,124 @@
+//! plugin: what a plugin leaves behind: a child in a session of its own, a daemon it forked. Its
+//! orphans become plimsoll's own children (plimsoll is their "subreaper"), and each process that
+//! descends from a run is known by a mark that it cannot put off: a limit on POSIX message queues
+//! (getrlimit(2)) that is the run's own. An environment can be emptied, a process group left; only
+//! root could raise the limit again.
+
+use std::collections::BTreeSet;
+use std::sync::{Mutex, MutexGuard};
+
+use rustix::process::{Pid, Resource, Rlimit, Signal, WaitOptions};
+
+/// Marks lie from here on, below Linux' default of 819,200 bytes: a limit can only be lowered.
+const FIRST: u32 = 100_000;
+const MARKS: u32 = 600_000;
+
+/// The marks of the runs that have not ended.
+static ACTIVE: Mutex<(u32, BTreeSet<u32>)> = Mutex::new((0, BTreeSet::new()));
+
+fn active() -> MutexGuard<'static, (u32, BTreeSet<u32>)> {
+    ACTIVE.lock().unwrap_or_else(|e| e.into_inner())
+}
+
+/// Of one run; while it lives, what bears it is left alone.
+#[derive(Debug)]
+pub(super) struct Mark(u32);
+
+impl Mark {
+    /// One that no run bears now.
+    pub(super) fn new() -> Self {
+        let mut state = active();
+        let (last, marks) = &mut *state;
+        loop {
+            *last = (*last + 1) % MARKS;
+            if marks.insert(*last) {
+                return Self(*last);
+            }
+        }
+    }
+
+    /// The limit that a child takes on.
+    pub(super) fn limit(&self) -> (Resource, Rlimit) {
+        let bytes = Some(u64::from(FIRST + self.0));
+        (Resource::Msgqueue, Rlimit { current: bytes, maximum: bytes })
+    }
+}
+
+impl Drop for Mark {
+    fn drop(&mut self) {
+        active().1.remove(&self.0);
+    }
+}
+
+/// Takes in the orphans of children from now on.
+pub(super) fn adopt() -> std::io::Result<()> {
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid())).map_err(Into::into)
+}
+
+/// Kills and buries what runs that have ended left behind. True: something would not die yet.
+pub(super) fn sweep() -> bool {
+    for _ in 0..20 {
+        let mut found = false;
+        for pid in children() {
+            let Some(mark) = mark_of(pid) else { continue };
+            if active().1.contains(&mark) {
+                continue;
+            }
+            found = true;
+            // Its children are ours as soon as it is dead: that is the next round.
+            let _gone = rustix::process::kill_process(pid, Signal::KILL);
+            let _buried = rustix::process::waitpid(Some(pid), WaitOptions::NOHANG);
+        }
+        if !found {
+            return false;
+        }
+        std::thread::park_timeout(std::time::Duration::from_millis(1));
+    }
+    true
+}
+
+/// This process' children, those of all its threads.
+fn children() -> Vec<Pid> {
+    let mut out = Vec::new();
+    let mut listed = false;
+    for task in std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten() {
+        if let Ok(text) = std::fs::read_to_string(task.path().join("children")) {
+            listed = true;
+            out.extend(text.split_ascii_whitespace().filter_map(pid));
+        }
+    }
+    // A kernel without CONFIG_PROC_CHILDREN.
+    if !listed {
+        out.extend(all_children());
+    }
+    out
+}
+
+fn all_children() -> Vec<Pid> {
+    let own = std::process::id().to_string();
+    let parent = |name: &str| {
+        let stat = std::fs::read_to_string(format!("/proc/{name}/stat")).ok()?;
+        // The command before it may hold anything, brackets too.
+        let after = stat.get(stat.rfind(')')? + 1..)?;
+        after.split_ascii_whitespace().nth(1).map(str::to_owned)
+    };
+    let names = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    names
+        .filter_map(|e| e.file_name().into_string().ok())
+        .filter(|name| name.starts_with(|c: char| c.is_ascii_digit()))
+        .filter(|name| parent(name).as_deref() == Some(&own))
+        .filter_map(|name| pid(&name))
+        .collect()
+}
+
+fn pid(text: &str) -> Option<Pid> {
+    Pid::from_raw(text.parse().ok()?)
+}
+
+/// The mark that a process bears.
+fn mark_of(pid: Pid) -> Option<u32> {
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", pid.as_raw_pid())).ok()?;
+    let line = limits.lines().find_map(|l| l.strip_prefix("Max msgqueue size"))?;
+    let limit: u32 = line.split_ascii_whitespace().next()?.parse().ok()?;
+    limit.checked_sub(FIRST).filter(|mark| *mark < MARKS)
+}

@@ -1,0 +1,365 @@
+//! wire: the answer to `config`: graphs, their fields, and what is said of them.
+
+use std::borrow::Cow;
+
+use super::{Line, clean_field, identity, lines, parse_range, update_rate};
+use crate::model::{Field, Graph, Kind, Range};
+use crate::wire::munin::Cdef;
+use crate::wire::value::parse_value;
+
+/// More fields in one answer are a plugin gone wrong.
+const MAX_FIELDS: usize = 2_000;
+/// Longest text that is kept of a title, a label or an info, in characters.
+const MAX_TEXT: usize = 1_000;
+
+/// How a field's values become what is drawn.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Type {
+    /// The value itself.
+    #[default]
+    Gauge,
+    /// How fast it changes.
+    Derive,
+    /// The same of something that only grows, and begins anew past 2^32 or 2^64.
+    Counter,
+    /// What came since it was last asked for, by time.
+    Absolute,
+}
+
+impl Type {
+    /// By Munin's word, in capitals or not.
+    pub fn from_word(word: &str) -> Option<Self> {
+        [
+            ("GAUGE", Self::Gauge),
+            ("DERIVE", Self::Derive),
+            ("COUNTER", Self::Counter),
+            ("ABSOLUTE", Self::Absolute),
+        ]
+        .into_iter()
+        .find_map(|(name, kind)| name.eq_ignore_ascii_case(word).then_some(kind))
+    }
+}
+
+/// What is said of a field.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct FieldConfig {
+    /// Its name, clean.
+    pub name: String,
+    /// What people call it; empty: by its name.
+    pub label: String,
+    /// Sentences for people.
+    pub info: String,
+    /// How its values become what is drawn.
+    pub kind: Type,
+    /// Bounds of what can be drawn; outside, the value is unknown.
+    pub bounds: Range,
+    /// Outside: somebody should look.
+    pub warning: Range,
+    /// Outside: somebody should look now.
+    pub critical: Range,
+    /// `LINE1`, `AREA`, … or nothing.
+    pub draw: String,
+    /// `rrggbb` or nothing.
+    pub colour: String,
+    /// The field drawn below the axis, clean; or nothing.
+    pub negative: String,
+    /// Arithmetic before it is drawn, or nothing.
+    pub cdef: String,
+    /// False: `graph no`.
+    pub drawn: bool,
+}
+
+impl FieldConfig {
+    fn named(name: Cow<'_, str>) -> Self {
+        Self { name: name.into_owned(), drawn: true, ..Self::default() }
+    }
+
+    /// Whether its series is kept as a counter: one that cannot fall. A DERIVE that may fall (no
+    /// `min`, or one below zero) is kept as the rate that it is drawn as.
+    pub fn series_kind(&self) -> Kind {
+        match self.kind {
+            Type::Gauge => Kind::Gauge,
+            Type::Derive if self.bounds.min.is_none_or(|min| min < 0.0) => Kind::Gauge,
+            Type::Derive | Type::Counter | Type::Absolute => Kind::Counter,
+        }
+    }
+}
+
+/// What is said of a graph.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GraphConfig {
+    /// The plugin's name, or what stands behind `multigraph`.
+    pub name: String,
+    /// `graph_title`
+    pub title: String,
+    /// `graph_vlabel`
+    pub unit: String,
+    /// `graph_category`
+    pub category: String,
+    /// `graph_info`
+    pub info: String,
+    /// `graph_args`
+    pub args: String,
+    /// `graph_order`
+    pub order: String,
+    /// `graph_period`: `second`, `minute` or `hour`.
+    pub period: String,
+    /// `graph no`: only there to hold values for others.
+    pub hidden: bool,
+    /// Its fields in the order in which they appear.
+    pub fields: Vec<FieldConfig>,
+}
+
+/// Everything that a plugin says of itself.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Described {
+    /// Its graphs; one that is no multigraph has one with its own name.
+    pub graphs: Vec<GraphConfig>,
+    /// How often it wants to be asked, in ms.
+    pub update_rate: Option<i64>,
+    /// Whether values stood among it (dirtyconfig): nothing more is to be fetched.
+    pub values: bool,
+    /// Lines that were not understood, with what is wrong.
+    pub faults: Vec<(usize, String)>,
+}
+
+impl Described {
+    /// Reads what a plugin printed when asked for `config`. What is not understood is left out, and
+    /// told in `faults` (the first hundred).
+    pub fn read(plugin: &str, text: &[u8]) -> Self {
+        let mut out = Self::default();
+        let mut graph = plugin;
+        let mut fields = 0;
+        for (number, line) in lines(text) {
+            let told = match line {
+                Err(fault) => Err(fault),
+                Ok(Line::Graph(name)) => {
+                    graph = name;
+                    out.graph(graph);
+                    Ok(())
+                }
+                Ok(Line::Value { field, .. }) => {
+                    out.values = true;
+                    out.field(graph, field, &mut fields).map(drop)
+                }
+                Ok(Line::Global { name, value }) => out.global(graph, name, value),
+                Ok(Line::Attribute { field, name, value }) => {
+                    (out.field(graph, field, &mut fields)).and_then(|f| attribute(f, name, value))
+                }
+            };
+            if let Err(fault) = told
+                && out.faults.len() < 100
+            {
+                out.faults.push((number, fault));
+            }
+            if fields > MAX_FIELDS {
+                break;
+            }
+        }
+        out
+    }
+
+    /// Whether this is an answer to `config` at all; a program that knows nothing of Munin prints
+    /// something else.
+    pub fn is_munin(&self) -> bool {
+        let described =
+            |g: &GraphConfig| !g.title.is_empty() || g.fields.iter().any(|f| !f.label.is_empty());
+        self.graphs.iter().any(described)
+    }
+
+    /// Where a field is described.
+    pub fn find(&self, graph: &str, field: &str) -> Option<&FieldConfig> {
+        let graph = self.graphs.iter().find(|g| g.name == graph)?;
+        graph.fields.iter().find(|f| f.name == field)
+    }
+
+    fn graph(&mut self, name: &str) -> &mut GraphConfig {
+        let at = match self.graphs.iter().position(|g| g.name == name) {
+            Some(at) => at,
+            None => {
+                self.graphs.push(GraphConfig { name: name.to_owned(), ..GraphConfig::default() });
+                self.graphs.len() - 1
+            }
+        };
+        &mut self.graphs[at]
+    }
+
+    fn field(
+        &mut self,
+        graph: &str,
+        name: &str,
+        fields: &mut usize,
+    ) -> Result<&mut FieldConfig, String> {
+        let name = clean_field(name);
+        if name == "root" {
+            return Err("no field may be called `root`".to_owned());
+        }
+        let graph = self.graph(graph);
+        let at = match graph.fields.iter().position(|f| f.name == name) {
+            Some(at) => at,
+            None => {
+                *fields += 1;
+                if *fields > MAX_FIELDS {
+                    return Err(format!("more than {MAX_FIELDS} fields; the rest is left out"));
+                }
+                graph.fields.push(FieldConfig::named(name));
+                graph.fields.len() - 1
+            }
+        };
+        Ok(&mut graph.fields[at])
+    }
+
+    fn global(&mut self, graph: &str, name: &str, value: &str) -> Result<(), String> {
+        if name == "update_rate" {
+            let rate = update_rate(value);
+            self.update_rate = self.update_rate.or(rate);
+            let say = || format!("`{value}` is no rate; say for example `update_rate 60`");
+            return rate.map(drop).ok_or_else(say);
+        }
+        let graph = self.graph(graph);
+        let place = match name {
+            "graph_title" => &mut graph.title,
+            "graph_vlabel" => &mut graph.unit,
+            "graph_category" => &mut graph.category,
+            "graph_info" => &mut graph.info,
+            "graph_args" => &mut graph.args,
+            "graph_order" => &mut graph.order,
+            "graph_period" => &mut graph.period,
+            "graph" => {
+                graph.hidden = no(value);
+                return Ok(());
+            }
+            // There are some twenty more, for Munin's own way of drawing and of sending mail.
+            _ => return Ok(()),
+        };
+        *place = short(value);
+        Ok(())
+    }
+}
+
+fn no(value: &str) -> bool {
+    ["no", "off", "0", "false"].iter().any(|w| w.eq_ignore_ascii_case(value))
+}
+
+fn short(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(MAX_TEXT).collect()
+}
+
+fn attribute(field: &mut FieldConfig, name: &str, value: &str) -> Result<(), String> {
+    let number = |value: &str| match value {
+        "U" => Ok(None),
+        value => match parse_value(value) {
+            Ok(v) if !v.is_nan() => Ok(Some(v)),
+            _ => Err(format!("`{value}` is no number")),
+        },
+    };
+    match name {
+        "label" => field.label = short(value),
+        "info" => field.info = short(value),
+        "type" => {
+            let say =
+                || format!("`{value}` is no type; there are GAUGE, COUNTER, DERIVE and ABSOLUTE");
+            field.kind = Type::from_word(value).ok_or_else(say)?;
+        }
+        "min" => field.bounds.min = number(value)?,
+        "max" => field.bounds.max = number(value)?,
+        "warning" => field.warning = parse_range(value)?,
+        "critical" => field.critical = parse_range(value)?,
+        "draw" => field.draw = short(value),
+        "colour" | "color" => {
+            let value = value.trim_start_matches('#');
+            if value.len() != 6 || !value.chars().all(|c| c.is_ascii_hexdigit()) {
+                return Err(format!("`{value}` is no colour; write six digits: rrggbb"));
+            }
+            field.colour = value.to_ascii_lowercase();
+        }
+        "negative" => field.negative = clean_field(value).into_owned(),
+        "cdef" => {
+            Cdef::parse(value)?;
+            field.cdef = short(value);
+        }
+        "graph" => field.drawn = !no(value),
+        _ => {}
+    }
+    Ok(())
+}
+
+impl GraphConfig {
+    /// The graph as everybody else knows it.
+    pub fn graph(&self, plugin: &str) -> Graph {
+        let category = match &*self.category {
+            "" => "other".to_owned(),
+            word => word.to_lowercase(),
+        };
+        let title = match (&*self.title, self.name == plugin) {
+            ("", _) => self.name.clone(),
+            (title, _) => title.to_owned(),
+        };
+        let period = if self.period.is_empty() { "second" } else { &self.period };
+        let id = if self.name == plugin {
+            format!("munin/{plugin}")
+        } else {
+            format!("munin/{plugin}/{}", self.name)
+        };
+        Graph {
+            system: None,
+            id: id.into(),
+            title: title.into(),
+            category: category.into(),
+            unit: self.unit.replace("${graph_period}", period).into(),
+            info: self.info.as_str().into(),
+            args: self.args.as_str().into(),
+            fields: self.ordered().map(|f| self.field(plugin, f)).collect(),
+        }
+    }
+
+    /// The fields as `graph_order` has them, then the others. What it borrows from elsewhere
+    /// (`a=other.field`) is not there to be drawn.
+    fn ordered(&self) -> impl Iterator<Item = &FieldConfig> {
+        let place = |f: &FieldConfig| {
+            let mut words = self.order.split_whitespace();
+            words.position(|w| clean_field(w) == f.name).unwrap_or(usize::MAX)
+        };
+        let mut fields: Vec<(usize, &FieldConfig)> =
+            self.fields.iter().map(|f| (place(f), f)).collect();
+        fields.sort_by_key(|(place, _)| *place);
+        fields.into_iter().map(|(_, f)| f)
+    }
+
+    fn field(&self, plugin: &str, field: &FieldConfig) -> Field {
+        let seconds = match &*self.period {
+            "minute" => 60.0,
+            "hour" => 3_600.0,
+            _ => 1.0,
+        };
+        let drawn = |name: &str| {
+            let other = self.fields.iter().find(|f| f.name == name)?;
+            let key = identity(plugin, &self.name, &other.name).key();
+            let counts = other.series_kind() == Kind::Counter;
+            Some(if counts { format!("rate({key}[5m])") } else { key })
+        };
+        let cdef = Cdef::parse(&field.cdef).ok();
+        let query = match (cdef, drawn(&field.name)) {
+            (Some(cdef), Some(_)) => cdef.promql(drawn).unwrap_or_default(),
+            (None, Some(own)) if seconds != 1.0 && field.kind != Type::Gauge => {
+                format!("{own} * {seconds}")
+            }
+            _ => String::new(),
+        };
+        let label = if field.label.is_empty() { &field.name } else { &field.label };
+        Field {
+            name: field.name.as_str().into(),
+            label: label.as_str().into(),
+            series: identity(plugin, &self.name, &field.name).key().into(),
+            kind: field.series_kind(),
+            query: query.into(),
+            info: field.info.as_str().into(),
+            draw: field.draw.as_str().into(),
+            colour: field.colour.as_str().into(),
+            negative: field.negative.as_str().into(),
+            drawn: field.drawn,
+            warning: field.warning,
+            critical: field.critical,
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! wire: Munin: what plugins print when asked for `config` or for values, and the files that say
+//! how plugins are run.
+//!
+//! ```text
+//!   line      one line of a plugin's output              -> what it says, in place
+//!   describe  all lines of `config`                      -> graphs with their fields
+//!   range     `10:90`                                    -> a range of values that are fine
+//!   cdef      `down,8,*`                                 -> a value, or PromQL
+//!   settings  plugin-conf.d                              -> how each plugin is run
+//!   name      names of plugins, fields and series
+//! ```
+
+mod cdef;
+mod describe;
+mod line;
+mod name;
+mod range;
+mod settings;
+#[cfg(test)]
+mod tests;
+
+pub use cdef::Cdef;
+pub use describe::{Described, FieldConfig, GraphConfig, Type};
+pub use line::{Line, Reading, Time, lines, update_rate};
+pub use name::{JOB, clean_field, identity, is_plugin_name};
+pub use range::parse_range;
+pub use settings::{Fault, PluginSettings, SettingsFile};

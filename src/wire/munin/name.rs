@@ -1,0 +1,51 @@
+//! wire: names: which files are plugins, how a field is called, which series it is.
+
+use std::borrow::Cow;
+
+use crate::model::{Identity, Labels};
+
+/// The job of every series that a plugin brings.
+pub const JOB: &str = "munin";
+
+/// Whether a file of this name can be a plugin: `[-\w@.:]+`, no dotfile, no `*.conf`; and none of
+/// the copies that editors and dpkg leave behind.
+pub fn is_plugin_name(name: &str) -> bool {
+    let fits = |c: char| c.is_ascii_alphanumeric() || "-_@.:".contains(c);
+    let left = [".conf", ".bak", ".dpkg-old", ".dpkg-new", ".dpkg-dist", ".swp"];
+    !name.is_empty()
+        && name.len() <= 100
+        && !name.starts_with('.')
+        && name.chars().all(fits)
+        && !left.iter().any(|end| name.ends_with(end))
+}
+
+/// A field's name as Munin takes it: `[A-Za-z_][A-Za-z0-9_]*`; each other character becomes `_`.
+pub fn clean_field(name: &str) -> Cow<'_, str> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let digit = name.starts_with(|c: char| c.is_ascii_digit());
+    if !digit && name.chars().all(fits) {
+        return Cow::Borrowed(name);
+    }
+    let mut out: String = name.chars().map(|c| if fits(c) { c } else { '_' }).collect();
+    if digit {
+        out.replace_range(..1, "_");
+    }
+    Cow::Owned(out)
+}
+
+/// The series of a field: `munin_<plugin>{field="…"}`. A graph of a multigraph adds `graph`, unless
+/// it is called as the plugin is. Where the plugin's name is none for a metric (`if_eth0.100`), the
+/// label `plugin` has it whole, so that no two plugins share a series.
+pub fn identity(plugin: &str, graph: &str, field: &str) -> Identity {
+    let mut name = String::with_capacity(6 + plugin.len());
+    name.push_str("munin_");
+    name.extend(plugin.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }));
+    let mut labels = vec![("field", field)];
+    if graph != plugin {
+        labels.push(("graph", graph));
+    }
+    if name.get(6..) != Some(plugin) {
+        labels.push(("plugin", plugin));
+    }
+    Identity::local(JOB, &name, Labels::new(labels))
+}
