@@ -42,6 +42,38 @@ impl<'a> BitWriter<'a> {
     }
 }
 
+/// Appends `count` numbers of `bits` (0 to 64) each, `least` more than what is packed, from one byte
+/// boundary to another; the bits up to that one must be zero.
+pub(super) fn unpack(
+    bytes: &mut Bytes<'_>,
+    count: usize,
+    bits: u32,
+    least: i64,
+    numbers: &mut Vec<i64>,
+) -> Result<(), Corrupt> {
+    numbers.reserve(count);
+    let (mut at, mut done) = (0, 0);
+    // A number of so many bits lies within eight bytes wherever it begins; all but the last one, as
+    // what follows that is looked at too. Several times as fast as byte by byte.
+    if bits <= 56 {
+        let mask = (1u64 << bits) - 1;
+        for _ in 1..count {
+            let Some(word) = bytes.0[at / 8..].first_chunk() else { break };
+            let number = u64::from_le_bytes(*word) >> (at % 8) & mask;
+            numbers.push(least.wrapping_add(number as i64));
+            at += bits as usize;
+            done += 1;
+        }
+    }
+    bytes.0 = &bytes.0[at / 8..];
+    let mut reader = BitReader::new(bytes);
+    reader.get((at % 8) as u32)?;
+    for _ in done..count {
+        numbers.push(least.wrapping_add(reader.get(bits)? as i64));
+    }
+    reader.finish()
+}
+
 /// Takes bits off the front of [`Bytes`].
 #[derive(Debug)]
 pub(super) struct BitReader<'a, 'b> {

@@ -6,7 +6,7 @@ use pco::{ChunkConfig, DeltaSpec, ModeSpec};
 
 use super::Corrupt;
 use super::bins::{self, Latent};
-use super::bits::{BitReader, BitWriter, width};
+use super::bits::{BitWriter, unpack, width};
 use super::bytes::{Bytes, put_varint, zigzag};
 
 /// Every number is the least one.
@@ -111,11 +111,7 @@ pub(super) fn read(
             if bits > 64 {
                 return Err(Corrupt::Invalid("packed numbers are wider than 64 bits"));
             }
-            let mut reader = BitReader::new(bytes);
-            for _ in 0..count {
-                numbers.push(least.wrapping_add(reader.get(bits)? as i64));
-            }
-            reader.finish()?;
+            unpack(bytes, count, bits, least, numbers)?;
         }
         PCO32 => {
             read_pco(count, bytes, &mut scratch.meta, &mut scratch.pco, &mut scratch.narrow)?;

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::super::bits::{BitReader, BitWriter, width};
+use super::super::bits::{BitReader, BitWriter, unpack, width};
 use super::super::bytes::{Bytes, put_varint, unzigzag, zigzag};
 use super::super::form::{self, Form};
 use super::super::{Corrupt, changes, ratio};
@@ -96,6 +96,37 @@ proptest! {
         }
         prop_assert!(reader.finish().is_ok());
         prop_assert!(bytes.end().is_ok());
+    }
+
+    #[test]
+    fn packed_numbers_come_back(
+        numbers in prop::collection::vec(any::<u64>(), 1..80),
+        bits in 0u32..65,
+        least in any::<i64>(),
+        behind in 0usize..12,
+    ) {
+        let fits = |n: u64| if bits == 0 { 0 } else { n >> (64 - bits) };
+        let mut out = Vec::new();
+        let mut writer = BitWriter::new(&mut out);
+        numbers.iter().for_each(|n| writer.put(fits(*n), bits));
+        writer.finish();
+        let length = out.len();
+        out.resize(length + behind, 0xff);
+        let (mut bytes, mut got) = (Bytes(&out), Vec::new());
+        prop_assert_eq!(unpack(&mut bytes, numbers.len(), bits, least, &mut got), Ok(()));
+        let want: Vec<i64> = numbers.iter().map(|n| least.wrapping_add(fits(*n) as i64)).collect();
+        prop_assert_eq!(got, want);
+        prop_assert_eq!(bytes.0.len(), behind);
+        if bits > 0 {
+            let short = unpack(&mut Bytes(&out[..length - 1]), numbers.len(), bits, least, &mut Vec::new());
+            prop_assert!(short.is_err());
+            // A bit in the padding is seen.
+            if numbers.len() * bits as usize % 8 != 0 {
+                out[length - 1] |= 0x80;
+                let set = unpack(&mut Bytes(&out), numbers.len(), bits, least, &mut Vec::new());
+                prop_assert!(set.is_err());
+            }
+        }
     }
 
     #[test]
