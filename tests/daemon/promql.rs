@@ -121,7 +121,7 @@ fn the_api_answers_as_prometheus_does() {
     assert_eq!(data(&daemon, "query_exemplars?query=up"), json!([]));
     assert_eq!(data(&daemon, "rules"), json!({ "groups": [] }));
     assert_eq!(data(&daemon, "alerts"), json!({ "alerts": [] }));
-    assert_eq!(data(&daemon, "targets")["activeTargets"], json!([]));
+    assert_eq!(data(&daemon, "targets")["droppedTargets"], json!([]));
     for status in ["buildinfo", "runtimeinfo", "config", "flags", "tsdb"] {
         assert!(data(&daemon, &format!("status/{status}")).is_object(), "{status}");
     }
