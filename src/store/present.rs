@@ -146,9 +146,9 @@ mod tests {
             assert_eq!(reader.present(START, START + DAY, &[]).unwrap(), [] as [i64; 0]);
         }
         // What is kept as rollups only is there, too.
-        let limits = crate::store::Limits { raw_ms: DAY, ..crate::store::Limits::default() };
-        store.set_limits(limits);
-        store.compact(Times { wall: START + 3 * DAY + HOUR_MS, boot: 3 * DAY + HOUR_MS }).unwrap();
+        let gone = "DELETE FROM blocks WHERE resolution = 0; DELETE FROM samples; DELETE FROM late";
+        store.conn.execute_batch(gone).unwrap();
+        state::set(&store.conn, state::PRUNED_UNTIL, START + 4 * DAY).unwrap();
         let reader = Reader::open(&path).unwrap();
         let key =
             |id: i64| reader.series().unwrap().iter().find(|s| s.id == id).unwrap().key.clone();

@@ -19,7 +19,7 @@ fn decoded(mut rest: &str) -> Option<String> {
                 let (digits, after) = after.split_once('_')?;
                 // Six are enough for every character there is.
                 let fits = (1..=6).contains(&digits.len())
-                    && digits.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F'));
+                    && digits.bytes().all(|b| b.is_ascii_hexdigit());
                 let point = u32::from_str_radix(digits, 16).ok().filter(|_| fits)?;
                 out.push(char::from_u32(point)?);
                 rest = after;

@@ -173,7 +173,7 @@ impl Writer {
     /// `cut`: there were more rows.
     pub(super) fn end(&mut self, cut: bool) {
         if self.format == Format::Json {
-            let _ = write!(self.out, "],\"truncated\":{cut}}}\n");
+            let _ = writeln!(self.out, "],\"truncated\":{cut}}}");
         }
     }
 

@@ -145,7 +145,8 @@ impl Head {
                 return false;
             }
             // It may have a gap just there.
-            (times.clear(), values.clear());
+            times.clear();
+            values.clear();
             tail.read(from, to, &mut times, &mut values);
             times.is_empty()
         });

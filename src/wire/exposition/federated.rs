@@ -107,9 +107,11 @@ fn quoted(out: &mut String, text: &str) {
 mod tests {
     use super::*;
 
+    type Series<'a> = (&'a str, &'a [(&'a str, &'a str)], f64);
+
     #[test]
     fn for_old_readers_and_new_ones() {
-        let series: [(&str, &[(&str, &str)], f64); 3] = [
+        let series: [Series<'_>; 3] = [
             ("disk_/home", &[("instance", "a\"b"), ("mount.point", "/")], 1.5),
             ("load", &[], f64::NAN),
             ("load", &[("job", "node"), ("none", "")], f64::INFINITY),

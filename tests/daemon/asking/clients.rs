@@ -23,8 +23,11 @@ fn promtool_asks_by_time_and_selector() {
     assert_eq!(labels("color", &then), "blue\ngreen\nred\n");
     assert_eq!(labels("job", &then), "import\n");
     assert_eq!(labels("color", &["--start", &(START + 7_200).to_string()]), "");
-    assert_eq!(labels("color", &["--match", "paint_total{color=~'r.*'}"]), "red\n");
-    let now = promtool(&["instant", &url, "node_load1 + 0 * on (instance) node_load5"]).well();
+    assert_eq!(
+        labels("color", &["--start", &start, "--match", "paint_total{color=~'r.*'}"]),
+        "red\n"
+    );
+    let now = promtool(&["instant", &url, "node_load1 + on (instance) node_load5"]).well();
     assert!(now.contains("instance="), "{now}");
     let text =
         promtool(&["instant", "--format", "json", &url, "count({__name__=~'node_.*'})"]).well();
@@ -78,7 +81,7 @@ fn prometheus_api_client_finds_its_way() {
             "['blue', 'green', 'red']",
             "['1200', '2400', '600']",
             "node_load1",
-            &format!("[[{START}, '0'], [{}, '15']]", START + 15),
+            &format!("[[{}, '15'], [{}, '30']]", START + 15, START + 30),
             "6",
             "['cpu', 'diskstats'] []",
             "gauge",

@@ -20,7 +20,7 @@ fn the_same_answers_with_a_daemon_and_without() {
         vec!["paint_total{color='red'}[1m]"],
         vec!["label_replace(paint_total, 'a', 'é \"$1\"', 'color', '(.*)')"],
         vec!["1e30"],
-        vec!["-1 / 0"],
+        vec!["(-1) / 0"],
         vec!["\"a text: 1e5\""],
         vec!["quantile(2, paint_total)"],
         vec!["rate(paint_total[5m]) + sqrt(-paint_total)"],

@@ -120,7 +120,7 @@ fn hostile_statements_end_and_cost_little() {
         format!("select {}1{}", "(".repeat(5_000), ")".repeat(5_000)),
         format!("select 1{}", " union all select 1".repeat(3_000)),
         format!("{numbers} select trim(hex(zeroblob(30000)), hex(zeroblob(30000))) from c"),
-        format!("{numbers} select count(*) from c where hex(zeroblob(30000)) like '%0%0%0%0%0%0%1'"),
+        format!("{numbers} select count(*) from c where (hex(zeroblob(30000)) || x) like '%0%0%0%0%0%0%y'"),
         format!("{numbers} select json_group_array(x) from c"),
     ] {
         let start = Instant::now();

@@ -76,7 +76,7 @@ fn long_answers_are_packed_for_those_who_take_it() {
     assert_eq!(packed("/api/v1/query?query=1", "Accept-Encoding: gzip"), None);
     let curl = |words: &[&str]| {
         run(tool("curl", "curl")
-            .args(["-sS"])
+            .args(["-gsS"])
             .args(words)
             .arg(format!("http://{}{long}", daemon.address())))
         .well()
