@@ -17,6 +17,7 @@ const ROOMS: &[&str] = &[
     "pipeline",
     "store",
     "query",
+    "draw",
     "config",
     "http",
     "munin_node",

@@ -8,12 +8,14 @@ mod compact;
 mod doctor;
 mod estimate;
 mod export;
+mod graph;
 mod import;
 pub mod install;
 mod interval;
 mod manual;
 mod query;
 mod reload;
+mod screen;
 mod send;
 pub mod service;
 mod show;
@@ -72,6 +74,8 @@ enum Verb {
     Sql(sql::Args),
     /// Ask the database in PromQL
     Query(query::Args),
+    /// Draw a picture: on the terminal, as SVG or as PNG
+    Graph(graph::Args),
     /// Write samples out as CSV, JSON or OpenMetrics
     Export(export::Args),
     /// Read samples in from CSV, JSON or OpenMetrics files
@@ -137,6 +141,7 @@ pub fn main() -> ExitCode {
         Some(Verb::Collect(args)) => collect::run(args, global),
         Some(Verb::Sql(args)) => sql::run(args, global),
         Some(Verb::Query(args)) => query::run(args, global),
+        Some(Verb::Graph(args)) => graph::run(args, global),
         Some(Verb::Export(args)) => export::run(args, global),
         Some(Verb::Import(args)) => import::run(args, global),
         Some(Verb::Send(args)) => send::run(args, global),

@@ -4,9 +4,9 @@
 use rusqlite::types::Value;
 use rusqlite::{Connection, params};
 
-use super::SqlError;
 use super::carve::Row;
 use super::dictionary::{labels_json, system_id};
+use super::{Reader, SqlError};
 use crate::model::Event;
 
 /// So many are kept; the oldest go first. With the bounds below they take 60 MB at worst, and a few
@@ -46,6 +46,28 @@ pub(super) fn write(conn: &Connection, events: &[Event]) -> Result<(), SqlError>
 
 fn cut(text: &str, most: usize) -> &str {
     text.char_indices().nth(most).map_or(text, |(at, _)| &text[..at])
+}
+
+impl Reader {
+    /// What happened from `from` to `to` (ms since 1970 UTC, both included), the newest `most` of it in
+    /// the order of time: when, level and title.
+    pub fn events_between(
+        &self,
+        from: i64,
+        to: i64,
+        most: usize,
+    ) -> Result<Vec<(i64, String, String)>, SqlError> {
+        let mut found: Vec<(i64, String, String)> = self
+            .connection()
+            .prepare_cached(
+                "SELECT ts, level, title FROM events WHERE ts BETWEEN ?1 AND ?2
+                 ORDER BY ts DESC LIMIT ?3",
+            )?
+            .query_map(params![from, to, most as i64], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?
+            .collect::<Result<_, _>>()?;
+        found.reverse();
+        Ok(found)
+    }
 }
 
 /// Deletes a little of what is too old or too much. True: there may be more.
