@@ -17,6 +17,7 @@ const ROOMS: &[&str] = &[
     "pipeline",
     "store",
     "query",
+    "overview",
     "draw",
     "config",
     "http",

@@ -173,7 +173,11 @@ fn draw_series(
     if width >= ROLLED_UP_MS {
         for (known, name) in series.iter().zip(names) {
             check(&ask.limits)?;
-            let buckets = reader.summary(known.id, from, to, ask.points, Want::All)?;
+            let want = match known.kind {
+                Kind::Gauge => Want::All,
+                Kind::Counter => Want::Counter,
+            };
+            let buckets = reader.summary(known.id, from, to, ask.points, want)?;
             lines.push(match known.kind {
                 Kind::Gauge => line::rolled_up_gauge(name, &buckets, from, to),
                 Kind::Counter => line::rolled_up_counter(name, &buckets, from, to),

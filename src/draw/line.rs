@@ -201,23 +201,18 @@ pub fn rolled_up_gauge(name: String, buckets: &[Summary], from: i64, to: i64) ->
     line
 }
 
-/// The same of a counter: the rate from the end of one bucket to the end of the next. What lies
-/// within a bucket is not known, so there is no band.
+/// The same of a counter, read with [`crate::store::Want::Counter`]: the rate from the last sample of
+/// one bucket to that of the next. What lies within a bucket is not known, so there is no band.
 pub fn rolled_up_counter(name: String, buckets: &[Summary], from: i64, to: i64) -> Line {
     let (gap, width) = spacing(buckets);
     let mut line = Line { name, gap, ..Line::default() };
     for pair in buckets.windows(2) {
         let [a, b] = pair else { continue };
-        let length = b.start - a.start;
+        let length = b.last_ts - a.last_ts;
         if length > gap || length <= 0 {
             continue;
         }
-        let grown = if b.last >= a.last && b.min >= a.last {
-            b.last - a.last
-        } else {
-            // It began anew on the way: what it had reached before, and what it has reached since.
-            (b.max - a.last).max(0.0) + b.last.max(0.0)
-        };
+        let grown = (b.last - a.last + b.lost).max(0.0);
         line.ts.push((b.start + width / 2).clamp(from, to));
         line.mean.push(drawable(grown * 1e3 / length as f64));
     }
@@ -326,7 +321,9 @@ mod tests {
 
     #[test]
     fn a_missing_bucket_is_a_gap_and_a_counter_that_began_anew_is_not_negative() {
-        let bucket = |i: i64, min: f64, max: f64, last: f64| Summary {
+        let bucket = |i: i64, min: f64, max: f64, last: f64, lost: f64| Summary {
+            lost,
+            last_ts: i * 300_000 + 290_000,
             start: i * 300_000,
             count: 30,
             sum: 30.0 * (min + max) / 2.0,
@@ -335,11 +332,11 @@ mod tests {
             last,
         };
         let buckets = [
-            bucket(0, 0.0, 300.0, 300.0),
-            bucket(1, 310.0, 600.0, 600.0),
-            bucket(2, 0.0, 900.0, 30.0),
-            bucket(4, 40.0, 90.0, 90.0),
-            bucket(5, 90.0, 390.0, 390.0),
+            bucket(0, 0.0, 300.0, 300.0, 0.0),
+            bucket(1, 310.0, 600.0, 600.0, 0.0),
+            bucket(2, 0.0, 900.0, 30.0, 900.0),
+            bucket(4, 40.0, 90.0, 90.0, 0.0),
+            bucket(5, 90.0, 390.0, 390.0, 0.0),
         ];
         let line = rolled_up_gauge("a".into(), &buckets, 0, 2_000_000);
         assert_eq!(line.pieces(), [0..3, 3..5]);
