@@ -25,6 +25,7 @@ mod status_text;
 mod table;
 mod token;
 pub mod uninstall;
+mod watch;
 
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -68,6 +69,8 @@ enum Verb {
     Run,
     /// Show how this machine is now
     Status(status::Args),
+    /// Watch it in the terminal, with charts, until q
+    Watch(watch::Args),
     /// Take one reading and print it, without a database
     Collect(collect::Args),
     /// Ask the database in SQL, read-only
@@ -138,6 +141,7 @@ pub fn main() -> ExitCode {
             verbose: global.verbose,
         }),
         Some(Verb::Status(args)) => status::run(args, global),
+        Some(Verb::Watch(args)) => watch::run(args, global),
         Some(Verb::Collect(args)) => collect::run(args, global),
         Some(Verb::Sql(args)) => sql::run(args, global),
         Some(Verb::Query(args)) => query::run(args, global),

@@ -2,7 +2,8 @@
 
 use std::io::Write;
 
-use super::{Global, table};
+use super::{Global, screen, table};
+use crate::draw;
 use crate::model::{Clock, Labels, SystemClock};
 use crate::query::annotation::Level;
 use crate::query::eval::{Answer, EvalError, Limits, Options, Value, When, evaluate};
@@ -17,7 +18,8 @@ use crate::wire::{csv, json, time, value::write_value};
     plimsoll query node_load1\n  \
     plimsoll query 'max_over_time(disk[1d])' --at 2026-07-01\n  \
     plimsoll query 'sum by (mode) (rate(node_cpu_seconds_total[5m]))' --range 1h --step 1m\n  \
-    plimsoll query 'memory' --range 1d --step 5m --format csv > memory.csv")]
+    plimsoll query 'memory' --range 1d --step 5m --format csv > memory.csv\n  \
+    plimsoll query 'rate(node_network_receive_bytes_total[5m])' --range 6h --format chart")]
 pub struct Args {
     /// The expression
     expression: String,
@@ -46,6 +48,8 @@ enum Format {
     Csv,
     /// An array of objects
     Json,
+    /// Lines on the terminal; the last hour, where no --range is given
+    Chart,
 }
 
 /// One printed line.
@@ -72,6 +76,13 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
             writeln!(errors, "{note}")?;
         }
     }
+    if let (Format::Chart, When::Range { start, end, step }) = (args.format, when) {
+        let known = reader.series()?;
+        let mut chart =
+            draw::Chart { title: draw::clean(text), from: start, to: end, ..Default::default() };
+        draw::fill(&mut chart, &answer.value, &expr, step, &catalog, &known)?;
+        return super::graph::show(&chart, screen::width(), None);
+    }
     let mut out = super::stdout();
     print(&mut out, &answer, if args.json { Format::Json } else { args.format })?;
     out.flush()?;
@@ -85,8 +96,11 @@ fn when(args: &Args, at: i64) -> anyhow::Result<When> {
         anyhow::ensure!(ms > 0, "{option} has to be longer than 0");
         Ok(ms)
     };
-    let Some(range) = &args.range else { return Ok(When::Instant(at)) };
-    let range = length("--range", range)?;
+    let range = match (&args.range, args.format) {
+        (Some(range), _) => length("--range", range)?,
+        (None, Format::Chart) => 3_600_000,
+        (None, _) => return Ok(When::Instant(at)),
+    };
     let step = match &args.step {
         Some(step) => length("--step", step)?,
         None => (range / 250).max(1),
@@ -154,7 +168,7 @@ fn lines(answer: &Answer) -> Vec<Line> {
 fn print(out: &mut impl Write, answer: &Answer, format: Format) -> anyhow::Result<()> {
     let lines = lines(answer);
     match format {
-        Format::Table => {
+        Format::Table | Format::Chart => {
             let cells = |line: &Line| {
                 vec![line.series.clone(), time::format_timestamp(line.ts), line.value.clone()]
             };

@@ -256,11 +256,6 @@ fn draw_expression(
             .unzip();
         return draw_series(reader, ask, &series, names, chart);
     }
-    let words = |selector: &VectorSelector| -> Box<str> {
-        let found = catalog.matching(&selector.matchers);
-        common(found.iter().filter_map(|(_, id)| Some(by_id.get(id)?.unit.as_str()))).into()
-    };
-    chart.unit = measure::unit(expr, &words);
     // Two pixels a step: what lies between is not in the answer, so a finer one only costs time.
     let step = ((ask.to - ask.from) / i64::from(ask.points.max(2) / 2)).max(1);
     let step = if step > 1000 { step - step % 1000 } else { step };
@@ -270,21 +265,35 @@ fn draw_expression(
     let when = When::Range { start, end, step };
     let answer = evaluate(&source, expr, when, &Options::default(), ask.limits)
         .map_err(|e| failed(&e, ask.expression.trim()))?;
-    match &answer.value {
-        Value::Matrix(matrix) => {
-            if matrix.len() > MOST_SERIES {
-                return Err(GatherError::TooMany(matrix.len()));
-            }
-            let labels: Vec<&Arc<Labels>> = matrix.labels().collect();
-            let names = names_of_labels(&labels);
-            for (at, name) in names.into_iter().enumerate() {
-                chart.lines.push(line::steps(name, matrix.points(at), step));
-            }
-        }
-        Value::Scalar(..) | Value::Vector(_) | Value::String(..) => {
-            let text = "this is a text, and a text cannot be drawn";
-            return Err(GatherError::Wrong(text.to_owned()));
-        }
+    fill(chart, &answer.value, expr, step, catalog, known)
+}
+
+/// Puts the answer to an expression over a range, in steps of so many ms, into a chart.
+pub fn fill(
+    chart: &mut Chart,
+    answer: &Value,
+    expr: &Expr,
+    step: i64,
+    catalog: &Catalog,
+    known: &[Known],
+) -> Result<(), GatherError> {
+    let Value::Matrix(matrix) = answer else {
+        let text = "this is no number at many moments, and nothing else can be drawn";
+        return Err(GatherError::Wrong(text.to_owned()));
+    };
+    if matrix.len() > MOST_SERIES {
+        return Err(GatherError::TooMany(matrix.len()));
+    }
+    let by_id: HashMap<i64, &Known> = known.iter().map(|k| (k.id, k)).collect();
+    let words = |selector: &VectorSelector| -> Box<str> {
+        let found = catalog.matching(&selector.matchers);
+        common(found.iter().filter_map(|(_, id)| Some(by_id.get(id)?.unit.as_str()))).into()
+    };
+    chart.unit = measure::unit(expr, &words);
+    let labels: Vec<&Arc<Labels>> = matrix.labels().collect();
+    let names = names_of_labels(&labels);
+    for (at, name) in names.into_iter().enumerate() {
+        chart.lines.push(line::steps(clean(&name), matrix.points(at), step));
     }
     Ok(())
 }

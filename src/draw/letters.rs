@@ -53,6 +53,11 @@ pub(super) fn cut(text: &str, most: f32, size: f32, bold: bool) -> String {
     cut_by(text, |part| width(part, size, bold) <= most)
 }
 
+/// The same for a terminal, where letters are counted.
+pub fn cut_letters(text: &str, most: usize) -> String {
+    cut_by(text, |part| unicode_width::UnicodeWidthStr::width(part) <= most)
+}
+
 /// The same by any measure.
 pub(super) fn cut_by(text: &str, fits: impl Fn(&str) -> bool) -> String {
     if fits(text) {

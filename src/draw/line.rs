@@ -231,6 +231,39 @@ pub fn steps(name: String, points: impl Iterator<Item = (i64, f64)>, step: i64) 
     line
 }
 
+/// A line of columns that are ready: where buckets of this width (ms) begin, and the mean, least and
+/// most of each.
+pub fn columns(name: String, ts: Vec<i64>, values: [Vec<f64>; 3], width: i64) -> Line {
+    let [mean, min, max] = values;
+    let mut line = Line { name, ts, mean, min, max, gap: width * 5 / 2, ..Line::default() };
+    line.ts.iter_mut().for_each(|ts| *ts += width / 2);
+    line.sum_up(&[]);
+    line
+}
+
+/// Lines added up, each times a factor.
+pub fn added(name: String, parts: Vec<(Line, f64)>) -> Line {
+    let mut scaled: Vec<Line> = Vec::with_capacity(parts.len());
+    for (mut line, factor) in parts {
+        let times = |values: &mut Vec<f64>| values.iter_mut().for_each(|v| *v *= factor);
+        [&mut line.mean, &mut line.min, &mut line.max].into_iter().for_each(times);
+        if factor < 0.0 {
+            std::mem::swap(&mut line.min, &mut line.max);
+        }
+        [&mut line.last, &mut line.average].into_iter().for_each(|v| *v *= factor);
+        let (a, b) = (line.least * factor, line.most * factor);
+        (line.least, line.most) = (a.min(b), a.max(b));
+        scaled.push(line);
+    }
+    if scaled.len() == 1 {
+        return Line { name, ..scaled.swap_remove(0) };
+    }
+    let mut sum = stack(&scaled).pop().unwrap_or_default();
+    sum.name = name;
+    sum.sum_up(&[]);
+    sum
+}
+
 /// The lines one on top of the other, at all moments that any of them has; without bands.
 pub(super) fn stack(lines: &[Line]) -> Vec<Line> {
     let mut ts: Vec<i64> = lines.iter().flat_map(|l| l.ts.iter().copied()).collect();

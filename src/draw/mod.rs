@@ -28,10 +28,10 @@ pub mod terminal;
 mod ticks;
 mod unit;
 
-pub use gather::{Ask, GatherError, gather};
+pub use gather::{Ask, GatherError, fill, gather};
 pub use layout::{Frame, Picture, picture};
-pub use letters::clean;
-pub use line::{Line, counter, gauge, rolled_up_counter, rolled_up_gauge, steps};
+pub use letters::{clean, cut_letters as cut};
+pub use line::{Line, added, columns, counter, gauge, rolled_up_counter, rolled_up_gauge, steps};
 pub use palette::Theme;
 pub use png::{MOST_PIXELS, png};
 pub use svg::svg;
@@ -58,6 +58,8 @@ pub struct Chart {
     pub marks: Vec<Mark>,
     /// Values that should not be passed.
     pub thresholds: Vec<f64>,
+    /// The axis reaches from zero to here at least.
+    pub top: Option<f64>,
     /// Lines there would be, were they not too many.
     pub left_out: usize,
 }
@@ -91,6 +93,11 @@ impl Chart {
             for line in &self.lines {
                 [&line.mean, &line.min, &line.max].into_iter().flatten().for_each(|v| take(*v));
             }
+        }
+        if extent.is_some()
+            && let Some(top) = self.top
+        {
+            [0.0, top].into_iter().for_each(&mut take);
         }
         if extent.is_some() {
             self.thresholds.iter().for_each(|v| {

@@ -55,6 +55,15 @@ impl Unit {
         }
     }
 
+    /// The unit by its word, with `/s` behind it for a rate: `bytes/s`, `percent`.
+    pub fn of_word(word: &str) -> Self {
+        match word.strip_suffix("/s") {
+            Some("bytes") => Self::BytesPerSecond,
+            Some(_) => Self::PerSecond,
+            None => Self::of_series(word, false),
+        }
+    }
+
     /// The size that fits a number, by which three digits say what there is to say.
     pub(super) fn size(&self, value: f64) -> Size {
         let value = value.abs();

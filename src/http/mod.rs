@@ -1,9 +1,10 @@
-//! http: what the daemon serves: /metrics, /health, /api/status and Prometheus' API; and what senders
-//! may bring. A view: it reads what pipeline and store offer, and hands what is pushed to the intake.
+//! http: what the daemon serves: /metrics, /health, /api/status and Prometheus' API, pictures;
+//! and what senders may bring. A view: it reads what pipeline and store offer, and hands what is pushed to the intake.
 
 mod access;
 mod base64;
 mod connections;
+mod graph;
 mod guard;
 mod health;
 mod metrics;
@@ -73,6 +74,7 @@ pub async fn serve(listener: Listener, router: Router) {
 pub fn router(state: State) -> Router {
     let (hosts, access) = (state.hosts.clone(), state.access.clone());
     let state = Arc::new(state);
+    let api = Arc::new(prometheus::Api::new(Arc::clone(&state)));
     Router::new()
         .route("/", get(index))
         .route("/metrics", get(metrics::metrics))
@@ -80,8 +82,9 @@ pub fn router(state: State) -> Router {
         .route("/api/status", get(status::status))
         .merge(push::routes())
         .fallback(not_found)
-        .with_state(Arc::clone(&state))
-        .nest("/api/v1", prometheus::routes(state))
+        .with_state(state)
+        .merge(graph::routes(Arc::clone(&api)))
+        .nest("/api/v1", prometheus::routes(api))
         .layer(axum::middleware::from_fn(move |request, next| {
             let (hosts, access) = (hosts.clone(), access.clone());
             async move { guard::check(&hosts, &access, request, next).await }
@@ -93,7 +96,8 @@ async fn index() -> impl IntoResponse {
      /metrics      every current value, for Prometheus and OpenMetrics scrapers\n\
      /health       is anything wrong?\n\
      /api/status   the same values and more as JSON\n\
-     /api/v1/…     PromQL: the HTTP API of Prometheus, for Grafana, promtool and others\n\n\
+     /api/v1/…     PromQL: the HTTP API of Prometheus, for Grafana, promtool and others\n\
+     /graph.svg    a picture for a wiki or a mail: ?expr=cpu&range=7d; also /graph.png\n\n\
      To send values in, POST to /api/push (JSON), /write (Influx), /api/v1/write\n\
      (Prometheus remote write) or /metrics/job/NAME (Prometheus text).\n"
 }

@@ -208,6 +208,26 @@ impl Reader {
         Ok(())
     }
 
+    /// Every plain row from `from` on, from the oldest on.
+    pub fn rows_from(
+        &self,
+        from: i64,
+        mut each: impl FnMut(Row) -> std::ops::ControlFlow<()>,
+    ) -> Result<(), SqlError> {
+        let mut statement = self.conn.prepare_cached(
+            "SELECT ts, series_id, value FROM samples WHERE ts >= ?1 ORDER BY ts, series_id",
+        )?;
+        let mut rows = statement.query([from])?;
+        while let Some(row) = rows.next()? {
+            let Some(value) = from_column(row.get_ref(2)?) else { continue };
+            let row = Row { ts: row.get(0)?, series_id: row.get(1)?, value };
+            if each(row).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     /// The samples of one series from `from` to `to` inclusive, in full resolution as far back as
     /// they are kept: times in ms since 1970 UTC, and values.
     pub fn samples(

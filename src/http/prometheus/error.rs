@@ -56,6 +56,11 @@ impl ApiError {
         Self { kind, message: message.into() }
     }
 
+    /// What is wrong, in a sentence.
+    pub(super) fn message(self) -> String {
+        self.message
+    }
+
     /// A parameter that is none.
     pub(super) fn parameter(name: &str, why: impl std::fmt::Display) -> Self {
         Self::new(Kind::BadData, format!("invalid parameter \"{name}\": {why}"))

@@ -28,6 +28,10 @@ use error::{ApiError, Kind};
 use json::write_list;
 use params::Params;
 
+use crate::query::Catalog;
+use crate::query::eval::Limits;
+use crate::store::Reader;
+
 /// How many questions are answered at a time; the others wait for their turn until their deadline.
 const AT_ONCE: usize = 4;
 
@@ -68,10 +72,48 @@ struct Notes {
 /// Appends the answer's `data`.
 type Endpoint = fn(&Ask<'_>, &mut String) -> Result<Notes, ApiError>;
 
+impl Api {
+    pub(super) fn new(state: Arc<State>) -> Self {
+        let files = Files::new(state.database.clone(), Arc::clone(&state.head));
+        Self { state, files, places: tokio::sync::Semaphore::new(AT_ONCE) }
+    }
+
+    /// The time, ms since 1970 UTC.
+    pub(super) fn now(&self) -> i64 {
+        self.state.clock.wall_ms()
+    }
+
+    /// Lends the file and its names; fails with a sentence where it cannot be read.
+    pub(super) fn with_catalog<T>(
+        &self,
+        ask: impl FnOnce(&Reader, &Catalog) -> T,
+    ) -> Result<T, String> {
+        self.files.with_catalog(|reader, catalog| Ok(ask(reader, catalog))).map_err(|e| e.message())
+    }
+
+    /// Does the work on a thread of its own when it is its turn. The work is told by when it has to
+    /// be done, and by a flag that nobody waits for it any more. Nothing: its turn did not come.
+    pub(super) async fn turn<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Self, Limits<'_>) -> T + Send + 'static,
+    ) -> Option<T> {
+        let deadline = Some(Instant::now() + PATIENCE);
+        let place = tokio::time::timeout(PATIENCE, self.places.acquire()).await.ok()?;
+        let cancel = Arc::new(AtomicBool::new(false));
+        let _leaving = Leaving(Arc::clone(&cancel));
+        let api = Arc::clone(self);
+        let done = tokio::task::spawn_blocking(move || {
+            let limits = Limits { deadline, cancel: Some(&cancel), ..Limits::default() };
+            work(&api, limits)
+        })
+        .await;
+        drop(place);
+        done.ok()
+    }
+}
+
 /// Every route below `/api/v1`.
-pub(super) fn routes(state: Arc<State>) -> Router {
-    let files = Files::new(state.database.clone(), Arc::clone(&state.head));
-    let api = Arc::new(Api { state, files, places: tokio::sync::Semaphore::new(AT_ONCE) });
+pub(super) fn routes(api: Arc<Api>) -> Router {
     Router::new()
         .route("/query", both(query::instant))
         .route("/query_range", both(query::range))
