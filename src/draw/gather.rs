@@ -198,10 +198,21 @@ fn draw_series(
             });
         }
     }
-    chart.unit = common(series.iter().map(|k| Unit::of_series(&k.unit, k.kind == Kind::Counter)));
+    chart.unit = common(series.iter().map(|k| Unit::of_series(word(k), k.kind == Kind::Counter)));
     chart.subtitle = subtitle(series);
     chart.lines = lines;
     Ok(())
+}
+
+/// The unit of a series; where nobody said, what its name says by the field's convention.
+fn word(known: &Known) -> &str {
+    const BY_NAME: [&str; 5] = ["bytes", "seconds", "ratio", "percent", "celsius"];
+    if !known.unit.is_empty() {
+        return &known.unit;
+    }
+    let name = known.name.strip_suffix("_total").unwrap_or(&known.name);
+    let last = name.rsplit('_').next().unwrap_or_default();
+    if last.len() < name.len() && BY_NAME.contains(&last) { last } else { "" }
 }
 
 /// The one that all are, or the default.
@@ -287,7 +298,7 @@ pub fn fill(
     let by_id: HashMap<i64, &Known> = known.iter().map(|k| (k.id, k)).collect();
     let words = |selector: &VectorSelector| -> Box<str> {
         let found = catalog.matching(&selector.matchers);
-        common(found.iter().filter_map(|(_, id)| Some(by_id.get(id)?.unit.as_str()))).into()
+        common(found.iter().filter_map(|(_, id)| Some(word(by_id.get(id)?)))).into()
     };
     chart.unit = measure::unit(expr, &words);
     let labels: Vec<&Arc<Labels>> = matrix.labels().collect();

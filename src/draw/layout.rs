@@ -173,19 +173,21 @@ pub fn picture(chart: &Chart, frame: &Frame) -> Picture {
     }
     let (height, rows) = match frame.height {
         None => {
-            let rows = chart.lines.len().min(LEGEND_ROWS);
-            (top + FIELD + 26.0 + legend::height(chart, rows), rows)
+            let rows = chart.lines.len().min(LEGEND_ROWS * legend::across(chart, width));
+            (top + FIELD + 26.0 + legend::height(chart, rows, width), rows)
         }
         Some(height) => {
             let height = (height as f32).max(80.0);
             // The lines come first; a legend gets two fifths, or nothing.
-            let room = (height * 0.4).min(height - top - 26.0 - 80.0) - legend::height(chart, 0);
-            let rows = if room < ROW { 0 } else { (room / ROW) as usize };
+            let room =
+                (height * 0.4).min(height - top - 26.0 - 80.0) - legend::height(chart, 0, width);
+            let high = if room < ROW { 0 } else { (room / ROW) as usize };
+            let rows = high * legend::across(chart, width);
             (height, rows.min(chart.lines.len()))
         }
     };
     let height = height.ceil();
-    let under = if rows > 0 { legend::height(chart, rows) } else { 8.0 };
+    let under = if rows > 0 { legend::height(chart, rows, width) } else { 8.0 };
     let bottom = (height - under - 22.0).max(top + 10.0);
     let values = scale(chart, bottom - top);
     let labels = values.ticks.iter().map(|(_, text)| wide(text, SMALL, false));
@@ -324,7 +326,7 @@ fn lines(canvas: &mut Canvas, chart: &Chart, field: &Field) {
             if !line.min.is_empty() {
                 let upper = points(line, &line.max, piece.clone(), field);
                 let lower = points(line, &line.min, piece.clone(), field);
-                canvas.shapes.push(Shape::Area { upper, lower, paint: paint.faint(64) });
+                canvas.shapes.push(Shape::Area { upper, lower, paint: paint.faint(84) });
             }
             // Where the band does not say where zero is, the ground below does.
             if alone && field.low <= 0.0 && field.high >= 0.0 {

@@ -10,6 +10,8 @@ const SWATCH: f32 = 12.0;
 /// Less room than this for a name is none.
 const NAME: f32 = 90.0;
 const BETWEEN: f32 = 18.0;
+/// Between two columns of lines.
+const APART: f32 = 32.0;
 
 type Column = (&'static str, fn(&Line) -> f64);
 
@@ -23,22 +25,58 @@ fn more(chart: &Chart, rows: usize) -> usize {
     chart.lines.len().saturating_sub(rows) + chart.left_out
 }
 
-/// The height that so many rows take, with all around them.
-pub(super) fn height(chart: &Chart, rows: usize) -> f32 {
+/// The height that so many lines take, with all around them.
+pub(super) fn height(chart: &Chart, rows: usize, width: f32) -> f32 {
     let rest = if more(chart, rows) > 0 { 1.0 } else { 0.0 };
-    ROW * (rows as f32 + 1.0 + rest) + 14.0
+    ROW * (rows.div_ceil(across(chart, width)) as f32 + 1.0 + rest) + 14.0
 }
 
-/// Draws `rows` rows; the headings' line is at `top`.
+/// The last, least, average and largest value of a line as texts; all of a chart alike.
+pub(super) fn values(chart: &Chart, line: &Line) -> [String; 4] {
+    let whole = chart.lines.iter().all(|l| {
+        COLUMNS.iter().map(|(_, value)| value(l)).all(|v| !v.is_finite() || v == v.trunc())
+    });
+    COLUMNS.map(|(_, value)| chart.unit.format_as(value(line), whole))
+}
+
+/// Many lines with short names stand in two columns.
+pub(super) fn across(chart: &Chart, width: f32) -> usize {
+    if chart.lines.len() < 8 {
+        return 1;
+    }
+    let block = |line: &Line| {
+        let numbers: f32 = values(chart, line).iter().map(|v| wide(v, SMALL, true) + BETWEEN).sum();
+        wide(&line.name, SMALL, false) + numbers
+    };
+    // The widest name and the widest numbers may be those of two lines.
+    let widest = chart.lines.iter().map(block).fold(0.0, f32::max) * 1.15;
+    if widest + SWATCH + 8.0 <= (width - 2.0 * MARGIN - APART) / 2.0 { 2 } else { 1 }
+}
+
+/// Draws so many lines; the headings' row is at `top`.
 pub(super) fn draw(canvas: &mut Canvas, chart: &Chart, rows: usize, top: f32, width: f32) {
-    let palette = canvas.palette;
     let lines = chosen(chart, rows);
-    let texts: Vec<[String; 4]> = lines
-        .iter()
-        .map(|i| COLUMNS.map(|(_, value)| chart.unit.format(value(&chart.lines[*i]))))
-        .collect();
+    let across = across(chart, width);
+    let high = lines.len().div_ceil(across);
+    let block = (width - 2.0 * MARGIN - APART * (across - 1) as f32) / across as f32;
+    for (number, lines) in lines.chunks(high.max(1)).enumerate() {
+        let left = MARGIN + (block + APART) * number as f32;
+        column(canvas, chart, lines, (left, top), block);
+    }
+    let more = more(chart, lines.len());
+    if more > 0 {
+        let at = (MARGIN + SWATCH + 8.0, top + 8.0 + ROW * (high as f32 + 1.0));
+        let muted = canvas.palette.muted;
+        canvas.text(at, Anchor::Start, muted, format!("and {more} more"));
+    }
+}
+
+/// Lines one below the other, in so much room from left to right.
+fn column(canvas: &mut Canvas, chart: &Chart, lines: &[usize], (x, top): (f32, f32), room: f32) {
+    let palette = canvas.palette;
+    let texts: Vec<[String; 4]> = lines.iter().map(|i| values(chart, &chart.lines[*i])).collect();
     let widths: [f32; 4] = std::array::from_fn(|c| {
-        let cells = texts.iter().map(|t| wide(&t[c], SMALL, false));
+        let cells = texts.iter().map(|t| wide(&t[c], SMALL, c == 0));
         cells.fold(wide(COLUMNS[c].0, SMALL, false), f32::max)
     });
     let names = lines.iter().map(|i| wide(&chart.lines[*i].name, SMALL, false));
@@ -47,7 +85,7 @@ pub(super) fn draw(canvas: &mut Canvas, chart: &Chart, rows: usize, top: f32, wi
     let taken = |shown: &[bool; 4]| -> f32 {
         (0..4).filter(|c| shown[*c]).map(|c| widths[c] + BETWEEN).sum()
     };
-    let room = width - 2.0 * MARGIN - SWATCH - 8.0;
+    let room = room - SWATCH - 8.0;
     for column in GIVEN_UP {
         if room - taken(&shown) >= NAME.min(longest) {
             break;
@@ -56,23 +94,23 @@ pub(super) fn draw(canvas: &mut Canvas, chart: &Chart, rows: usize, top: f32, wi
     }
     let name_room = (room - taken(&shown)).max(20.0);
     // Numbers stand beside the names they belong to, not at the far edge.
-    let name_width = longest.min(name_room).max((room - taken(&shown)).min(220.0));
-    let left = MARGIN + SWATCH + 8.0;
+    let name_width = longest.min(name_room).max((room - taken(&shown)).min(200.0));
+    let left = x + SWATCH + 8.0;
     let mut right = [0.0; 4];
-    let mut x = left + name_width;
+    let mut end = left + name_width;
     for c in (0..4).filter(|c| shown[*c]) {
-        x += BETWEEN + widths[c];
-        right[c] = x;
-        canvas.text((x, top + 8.0), Anchor::End, palette.muted, COLUMNS[c].0);
+        end += BETWEEN + widths[c];
+        right[c] = end;
+        canvas.text((end, top + 8.0), Anchor::End, palette.muted, COLUMNS[c].0);
     }
     let mut y = top + 8.0 + ROW;
     for (i, texts) in lines.iter().zip(texts) {
         let (paint, dashes) = look(*i, palette);
         if dashes.is_some() {
-            let points = vec![(MARGIN, y - 4.0), (MARGIN + SWATCH, y - 4.0)];
+            let points = vec![(x, y - 4.0), (x + SWATCH, y - 4.0)];
             canvas.shapes.push(Shape::Stroke { points, width: 2.0, dashes, paint });
         } else {
-            canvas.rect((MARGIN, y - 6.0), (SWATCH, 4.0), 2.0, paint);
+            canvas.rect((x, y - 6.0), (SWATCH, 4.0), 2.0, paint);
         }
         let name = letters::cut(&chart.lines[*i].name, name_width / 1.06, SMALL, false);
         canvas.text((left, y), Anchor::Start, palette.text, name);
@@ -87,10 +125,6 @@ pub(super) fn draw(canvas: &mut Canvas, chart: &Chart, rows: usize, top: f32, wi
             }));
         }
         y += ROW;
-    }
-    let more = more(chart, lines.len());
-    if more > 0 {
-        canvas.text((left, y), Anchor::Start, palette.muted, format!("and {more} more"));
     }
 }
 

@@ -25,7 +25,7 @@ pub(super) fn scale(font: &impl Font, size: f32) -> PxScale {
 /// The letter of the font, or the sign for one that is not in it.
 pub(super) fn glyph(font: &impl Font, letter: char) -> GlyphId {
     match font.glyph_id(letter) {
-        GlyphId(0) => font.glyph_id('\u{fffd}'),
+        GlyphId(0) => font.glyph_id('□'),
         known => known,
     }
 }

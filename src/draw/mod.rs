@@ -79,35 +79,31 @@ impl Chart {
     /// The smallest and the largest value that is drawn, thresholds included; nothing without one.
     fn extent(&self) -> Option<(f64, f64)> {
         let mut extent: Option<(f64, f64)> = None;
-        let mut take = |v: f64| {
-            if v.is_finite() {
-                let (low, high) = extent.unwrap_or((v, v));
-                extent = Some((low.min(v), high.max(v)));
+        let mut take = |values: &[f64]| {
+            for v in values.iter().filter(|v| v.is_finite()) {
+                let (low, high) = extent.unwrap_or((*v, *v));
+                extent = Some((low.min(*v), high.max(*v)));
             }
+            extent.is_some()
         };
+        let mut any = false;
         if self.stacked {
-            let stack = line::stack(&self.lines);
-            stack.iter().flat_map(|l| l.mean.iter()).for_each(|v| take(*v));
-            take(0.0);
+            any = line::stack(&self.lines).iter().fold(false, |any, l| take(&l.mean) || any);
         } else {
             for line in &self.lines {
-                [&line.mean, &line.min, &line.max].into_iter().flatten().for_each(|v| take(*v));
+                any = [&line.mean, &line.min, &line.max].into_iter().fold(any, |_, v| take(v));
             }
         }
-        if extent.is_some()
-            && let Some(top) = self.top
-        {
-            [0.0, top].into_iter().for_each(&mut take);
+        if any {
+            take(&self.thresholds);
+            take(if self.stacked || self.top.is_some() { &[0.0] } else { &[] });
+            take(self.top.as_slice());
         }
-        if extent.is_some() {
-            self.thresholds.iter().for_each(|v| {
-                if v.is_finite() {
-                    let (low, high) = extent.unwrap_or((*v, *v));
-                    extent = Some((low.min(*v), high.max(*v)));
-                }
-            });
+        // What was measured as 100.3 % needs no axis to 200.
+        match (extent, self.top) {
+            (Some((low, high)), Some(top)) if high > top && high < top * 1.1 => Some((low, top)),
+            _ => extent,
         }
-        extent
     }
 
     /// Whether there is nothing to draw.

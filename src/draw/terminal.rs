@@ -4,7 +4,7 @@
 use jiff::tz::TimeZone;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-use super::legend::{COLUMNS, chosen};
+use super::legend::{COLUMNS, chosen, values};
 use super::letters::cut_by;
 use super::line::stack;
 use super::ticks::{Axis, axis};
@@ -239,11 +239,11 @@ pub fn cells(chart: &Chart, page: &Page<'_>) -> Cells {
         head(&mut out, chart, page, width);
     }
     let field = page.field.max(2);
-    let values = match chart.extent() {
+    let scale = match chart.extent() {
         Some((low, high)) => axis(low, high, &chart.unit, (field / 3).clamp(1, 8)),
         None => Axis { low: 0.0, high: 1.0, ticks: Vec::new() },
     };
-    let labels: Vec<String> = (values.ticks.iter())
+    let labels: Vec<String> = (scale.ticks.iter())
         .map(|(_, text)| if page.unicode { text.clone() } else { plain(text) })
         .collect();
     let left = labels.iter().map(|l| l.width()).max().unwrap_or(0).min(width / 3) + 1;
@@ -255,7 +255,7 @@ pub fn cells(chart: &Chart, page: &Page<'_>) -> Cells {
         (share * (columns.max(1) - 1) as f64).round() as i32
     };
     let y = |value: f64, rows: usize| {
-        let share = (value / 2.0 - values.low / 2.0) / (values.high / 2.0 - values.low / 2.0);
+        let share = (value / 2.0 - scale.low / 2.0) / (scale.high / 2.0 - scale.low / 2.0);
         ((1.0 - share.clamp(0.0, 1.0)) * (rows.max(1) - 1) as f64).round() as i32
     };
     trace(chart, &mut dots, |ts| x(ts, columns * 2), |v| y(v, field * 4));
@@ -274,12 +274,12 @@ pub fn cells(chart: &Chart, page: &Page<'_>) -> Cells {
             }
         }
     }
-    for ((value, _), label) in values.ticks.iter().zip(&labels) {
+    for ((value, _), label) in scale.ticks.iter().zip(&labels) {
         let cells = &mut out.rows[first + y(*value, field) as usize];
         put_right(cells, left - 1, &cut(label, left - 1, page.unicode), Ink::Muted);
         cells[left] = (cross, Ink::Muted);
     }
-    for value in chart.thresholds.iter().filter(|v| (values.low..=values.high).contains(v)) {
+    for value in chart.thresholds.iter().filter(|v| (scale.low..=scale.high).contains(v)) {
         let cells = &mut out.rows[first + y(*value, field) as usize];
         let dash = if page.unicode { '╌' } else { '-' };
         let empty = cells[left + 1..].iter_mut().filter(|c| c.0 == ' ');
@@ -400,10 +400,8 @@ fn legend(out: &mut Cells, chart: &Chart, page: &Page<'_>, width: usize) {
     let texts: Vec<[String; 4]> = lines
         .iter()
         .map(|i| {
-            COLUMNS.map(|(_, value)| {
-                let text = chart.unit.format(value(&chart.lines[*i]));
-                if page.unicode { text } else { plain(&text) }
-            })
+            values(chart, &chart.lines[*i])
+                .map(|text| if page.unicode { text } else { plain(&text) })
         })
         .collect();
     let widths: [usize; 4] = std::array::from_fn(|c| {

@@ -65,14 +65,16 @@ pub(super) fn axis(low: f64, high: f64, unit: &Unit, most: usize) -> Axis {
         });
         match places {
             Some(places) => joined(&format!("{number:.*}", places as usize), &size.word),
-            None => joined(&digits(number, 4), &size.word),
+            None => joined(&digits(number, 4, true), &size.word),
         }
     };
     let count = (last - first).clamp(1.0, 50.0) as i32;
     let ticks = (0..=count)
         .map(|i| {
             let value = (first + f64::from(i)) * step;
-            (value, if value == 0.0 { text(0.0) } else { text(value) })
+            // Zero needs no places behind the point.
+            let zero = || joined("0", &size.word);
+            (value, if value == 0.0 { zero() } else { text(value) })
         })
         .collect();
     Axis { low: first * step, high: (first + f64::from(count)) * step, ticks }
@@ -141,12 +143,12 @@ mod tests {
 
     #[test]
     fn marks_are_round_numbers_in_one_size() {
-        assert_eq!(texts(0.1, 0.93, &Unit::Plain, 5), ["0.0", "0.2", "0.4", "0.6", "0.8", "1.0"]);
+        assert_eq!(texts(0.1, 0.93, &Unit::Plain, 5), ["0", "0.2", "0.4", "0.6", "0.8", "1.0"]);
         assert_eq!(texts(0.0, 3.1e9, &Unit::Bytes, 4), ["0 GiB", "1 GiB", "2 GiB", "3 GiB"]);
         assert_eq!(texts(0.0, 0.4, &Unit::Share, 4), ["0 %", "10 %", "20 %", "30 %", "40 %"]);
         assert_eq!(
             texts(0.0, 7000.0, &Unit::Seconds, 4),
-            ["0.0 h", "0.5 h", "1.0 h", "1.5 h", "2.0 h"]
+            ["0 h", "0.5 h", "1.0 h", "1.5 h", "2.0 h"]
         );
         assert_eq!(texts(-5.0, 4.0, &Unit::Celsius, 4), ["−10 °C", "−5 °C", "0 °C", "5 °C"]);
     }

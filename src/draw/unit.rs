@@ -90,8 +90,13 @@ impl Unit {
         }
     }
 
-    /// One value with three digits: `1.25 GiB`, `12.3 %`, `412 µs`.
+    /// One value with three digits: `1.25 GiB`, `12.3 %`, `412 µs`; whole numbers stay whole.
     pub fn format(&self, value: f64) -> String {
+        self.format_as(value, true)
+    }
+
+    /// The same; unless `whole`, whole numbers have three digits as those beside them.
+    pub(super) fn format_as(&self, value: f64, whole: bool) -> String {
         if value.is_nan() {
             return "–".to_owned();
         }
@@ -104,7 +109,7 @@ impl Unit {
         if number != 0.0 && !(1e-4..1e6).contains(&number.abs()) {
             return joined(&format!("{value:.2e}"), &self.size(0.0).word).replace('-', "−");
         }
-        joined(&digits(number, 3), &size.word)
+        joined(&digits(number, 3, whole), &size.word)
     }
 }
 
@@ -141,14 +146,14 @@ fn decimal(value: f64, behind: &str, small: bool) -> Size {
     Size { divisor, word: format!("{}{behind}", LARGE[at]) }
 }
 
-/// So many significant digits; whole numbers stay whole.
-pub(super) fn digits(number: f64, significant: i32) -> String {
+/// So many significant digits; whole numbers stay whole if wanted.
+pub(super) fn digits(number: f64, significant: i32, whole: bool) -> String {
     if number == 0.0 {
         return "0".to_owned();
     }
     let places = significant - 1 - number.abs().log10().floor() as i32;
     let text = format!("{number:.*}", places.clamp(0, 7) as usize);
-    if number == number.trunc() && number.abs() < 1e6 && text.contains('.') {
+    if whole && number == number.trunc() && number.abs() < 1e6 && text.contains('.') {
         return format!("{number:.0}");
     }
     text

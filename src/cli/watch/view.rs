@@ -295,7 +295,8 @@ fn span(text: String, ink: Ink, look: Look) -> Span<'static> {
         Ink::Line(n) => paint(text, INKS[n % INKS.len()], look),
         Ink::Faint(n) => {
             let span = paint(text, INKS[n % INKS.len()], look);
-            if look.colours { span.add_modifier(Modifier::DIM) } else { span }
+            let style = span.style.add_modifier(Modifier::DIM);
+            if look.colours { span.style(style) } else { span }
         }
     }
 }
@@ -340,17 +341,19 @@ fn search(feed: &Feed, choice: &mut Choice, body: usize, width: usize, look: Loo
     let first = choice.found.saturating_sub(room - 1);
     for (at, current) in all.iter().enumerate().skip(first).take(room) {
         let hour = current.hour();
-        let (low, high) = spark::bounds(&hour);
-        let spark = spark::spark(&hour, low, high, look.unicode);
+        // The half of it where there is less room.
+        let hour = if width < 100 { &hour[hour.len() / 2..] } else { &hour[..] };
+        let (low, high) = spark::bounds(hour);
+        let spark = spark::spark(hour, low, high, look.unicode);
         let value = match (current.series.kind, current.rate(), current.value()) {
             (Kind::Counter, Some(rate), _) => format!("{}/s", show::value(rate)),
             (_, _, Some(value)) => show::value(value),
             _ => "no sample".to_owned(),
         };
-        let key = cut(&draw::clean(&current.series.key), width.saturating_sub(43));
+        let key = cut(&draw::clean(&current.series.key), width.saturating_sub(16 + hour.len()));
         let code = if at == choice.found { 7 } else { 0 };
         rows.push(Line::from(vec![
-            Span::raw(format!("{value:>16}  ")),
+            Span::raw(format!("{value:>12}  ")),
             paint(spark, 36, look),
             Span::raw("  "),
             paint(key, code, look),
