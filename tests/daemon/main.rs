@@ -4,6 +4,7 @@
 
 mod damage;
 mod disk_full;
+mod graph;
 mod http;
 mod io_errors;
 mod kill;
@@ -20,3 +21,4 @@ mod statsd;
 mod support;
 mod systemd;
 mod timers;
+mod watch;
