@@ -1,5 +1,5 @@
-//! http: what the daemon serves: /metrics, /health, /api/status and Prometheus' API; and what senders
-//! may bring. A view: it reads what pipeline and store offer, and hands what is pushed to the intake.
+//! http: what the daemon serves: the page, /metrics, /health, /api/status and Prometheus' API; and what
+//! senders may bring. A view: it reads what pipeline and store offer, and hands what is pushed to the intake.
 
 mod access;
 mod base64;
@@ -7,6 +7,7 @@ mod connections;
 mod guard;
 mod health;
 mod metrics;
+mod page;
 mod prometheus;
 mod push;
 mod status;
@@ -73,29 +74,20 @@ pub async fn serve(listener: Listener, router: Router) {
 pub fn router(state: State) -> Router {
     let (hosts, access) = (state.hosts.clone(), state.access.clone());
     let state = Arc::new(state);
+    let api = Arc::new(prometheus::Api::new(Arc::clone(&state)));
     Router::new()
-        .route("/", get(index))
         .route("/metrics", get(metrics::metrics))
         .route("/health", get(health::health))
         .route("/api/status", get(status::status))
         .merge(push::routes())
         .fallback(not_found)
         .with_state(Arc::clone(&state))
-        .nest("/api/v1", prometheus::routes(state))
+        .nest("/api/v1", prometheus::routes(Arc::clone(&api)))
+        .merge(page::routes(api))
         .layer(axum::middleware::from_fn(move |request, next| {
             let (hosts, access) = (hosts.clone(), access.clone());
             async move { guard::check(&hosts, &access, request, next).await }
         }))
-}
-
-async fn index() -> impl IntoResponse {
-    "plimsoll is collecting.\n\n\
-     /metrics      every current value, for Prometheus and OpenMetrics scrapers\n\
-     /health       is anything wrong?\n\
-     /api/status   the same values and more as JSON\n\
-     /api/v1/…     PromQL: the HTTP API of Prometheus, for Grafana, promtool and others\n\n\
-     To send values in, POST to /api/push (JSON), /write (Influx), /api/v1/write\n\
-     (Prometheus remote write) or /metrics/job/NAME (Prometheus text).\n"
 }
 
 async fn not_found() -> impl IntoResponse {
