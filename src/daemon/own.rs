@@ -48,6 +48,14 @@ static PUT_OFF: Metric = Metric::counter(
     "",
     "Pushes that were told to come again later, because too much waited to be written.",
 );
+static VIEWERS: Metric =
+    Metric::gauge("plimsoll_viewers", "", "Pages that are being kept up to date.");
+static VIEWERS_LOST: Metric = Metric::counter(
+    "plimsoll_viewers_dropped_total",
+    "",
+    "Pages that are no longer kept up to date, or were not from the first: too slow, too many.",
+)
+.by(&["reason"]);
 static COMMITS: Metric =
     Metric::counter("plimsoll_commits_total", "", "Transactions committed to the database.");
 static COMMIT_ERRORS: Metric = Metric::counter(
@@ -184,6 +192,16 @@ impl Own {
         let put_off = c.pushes_put_off.load(Relaxed);
         if put_off > 0 {
             out.put(&PUT_OFF, put_off as f64);
+        }
+        for (metric, labels, count) in [
+            (&VIEWERS, &[][..], &c.viewers),
+            (&VIEWERS_LOST, &["slow"], &c.viewers_dropped),
+            (&VIEWERS_LOST, &["full"], &c.viewers_refused),
+        ] {
+            let count = count.load(Relaxed);
+            if count > 0 {
+                out.put_with(metric, labels, count as f64);
+            }
         }
         out.put(&COMMITS, c.commits.load(Relaxed) as f64);
         out.put(&COMMIT_ERRORS, c.commit_errors.load(Relaxed) as f64);

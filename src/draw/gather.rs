@@ -369,9 +369,11 @@ fn marks(reader: &Reader, known: &[Known], ask: &Ask<'_>) -> Result<Vec<Mark>, G
             }
         }
     }
-    for (ts, level, title) in reader.events_between(from, to, MOST_MARKS)? {
-        let bad = level == "error" || level == "warning";
-        marks.push(Mark { ts, text: clean(&title), bad });
+    let own = known.iter().find(|k| k.system_id == 1).or(known.first());
+    let system = own.map_or("", |k| k.system.as_str());
+    for event in reader.events(system, from, to, MOST_MARKS as u32)? {
+        let bad = event.level == "error" || event.level == "warning";
+        marks.push(Mark { ts: event.ts, text: clean(&event.title), bad });
     }
     marks.sort_by_key(|m| m.ts);
     let extra = marks.len().saturating_sub(MOST_MARKS);

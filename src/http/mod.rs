@@ -1,5 +1,6 @@
-//! http: what the daemon serves: /metrics, /health, /api/status and Prometheus' API, pictures;
-//! and what senders may bring. A view: it reads what pipeline and store offer, and hands what is pushed to the intake.
+//! http: what the daemon serves: the page, pictures, /metrics, /health, /api/status and Prometheus' API;
+//! and what senders may bring. A view: it reads what pipeline and store offer, and hands what is pushed
+//! to the intake.
 
 mod access;
 mod base64;
@@ -8,6 +9,7 @@ mod graph;
 mod guard;
 mod health;
 mod metrics;
+mod page;
 mod prometheus;
 mod push;
 mod status;
@@ -76,30 +78,19 @@ pub fn router(state: State) -> Router {
     let state = Arc::new(state);
     let api = Arc::new(prometheus::Api::new(Arc::clone(&state)));
     Router::new()
-        .route("/", get(index))
         .route("/metrics", get(metrics::metrics))
         .route("/health", get(health::health))
         .route("/api/status", get(status::status))
         .merge(push::routes())
         .fallback(not_found)
-        .with_state(state)
+        .with_state(Arc::clone(&state))
+        .nest("/api/v1", prometheus::routes(Arc::clone(&api)))
         .merge(graph::routes(Arc::clone(&api)))
-        .nest("/api/v1", prometheus::routes(api))
+        .merge(page::routes(api))
         .layer(axum::middleware::from_fn(move |request, next| {
             let (hosts, access) = (hosts.clone(), access.clone());
             async move { guard::check(&hosts, &access, request, next).await }
         }))
-}
-
-async fn index() -> impl IntoResponse {
-    "plimsoll is collecting.\n\n\
-     /metrics      every current value, for Prometheus and OpenMetrics scrapers\n\
-     /health       is anything wrong?\n\
-     /api/status   the same values and more as JSON\n\
-     /api/v1/…     PromQL: the HTTP API of Prometheus, for Grafana, promtool and others\n\
-     /graph.svg    a picture for a wiki or a mail: ?expr=cpu&range=7d; also /graph.png\n\n\
-     To send values in, POST to /api/push (JSON), /write (Influx), /api/v1/write\n\
-     (Prometheus remote write) or /metrics/job/NAME (Prometheus text).\n"
 }
 
 async fn not_found() -> impl IntoResponse {

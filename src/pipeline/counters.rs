@@ -89,6 +89,12 @@ pub struct Counters {
     pub pushes_put_off: AtomicU64,
     /// Events pushed out of a full queue.
     pub events_dropped: AtomicU64,
+    /// Pages that are being kept up to date.
+    pub viewers: AtomicU64,
+    /// Of these, the ones that were too slow and were let go.
+    pub viewers_dropped: AtomicU64,
+    /// Of these, the ones that were one too many.
+    pub viewers_refused: AtomicU64,
     /// Ticks that were due while another was still running or the machine was asleep.
     pub ticks_skipped: AtomicU64,
     /// Transactions committed.

@@ -18,6 +18,50 @@ const TEXT: usize = 4_000;
 /// Deleted in one step.
 const STEP: i64 = 1_000;
 
+/// An event as it lies in the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Happened {
+    /// Milliseconds since 1970 UTC.
+    pub ts: i64,
+    /// See [`Event::kind`].
+    pub kind: String,
+    /// See [`Event::level`].
+    pub level: String,
+    /// One line for people.
+    pub title: String,
+    /// Any number of lines, or nothing.
+    pub text: String,
+}
+
+impl Reader {
+    /// What happened on a system from `from` to `to` (ms since 1970 UTC, both included): the newest
+    /// `most`, newest first.
+    pub fn events(
+        &self,
+        system: &str,
+        from: i64,
+        to: i64,
+        most: u32,
+    ) -> Result<Vec<Happened>, SqlError> {
+        self.connection()
+            .prepare_cached(
+                "SELECT e.ts, e.kind, e.level, e.title, e.text
+                 FROM events e JOIN system_dict s ON s.id = e.system_id
+                 WHERE e.ts BETWEEN ?1 AND ?2 AND s.name = ?3 ORDER BY e.ts DESC LIMIT ?4",
+            )?
+            .query_map(params![from, to, system, most], |r| {
+                Ok(Happened {
+                    ts: r.get(0)?,
+                    kind: r.get(1)?,
+                    level: r.get(2)?,
+                    title: r.get(3)?,
+                    text: r.get(4)?,
+                })
+            })?
+            .collect()
+    }
+}
+
 /// Within the caller's transaction.
 pub(super) fn write(conn: &Connection, events: &[Event]) -> Result<(), SqlError> {
     for event in events {
@@ -46,28 +90,6 @@ pub(super) fn write(conn: &Connection, events: &[Event]) -> Result<(), SqlError>
 
 fn cut(text: &str, most: usize) -> &str {
     text.char_indices().nth(most).map_or(text, |(at, _)| &text[..at])
-}
-
-impl Reader {
-    /// What happened from `from` to `to` (ms since 1970 UTC, both included), the newest `most` of it in
-    /// the order of time: when, level and title.
-    pub fn events_between(
-        &self,
-        from: i64,
-        to: i64,
-        most: usize,
-    ) -> Result<Vec<(i64, String, String)>, SqlError> {
-        let mut found: Vec<(i64, String, String)> = self
-            .connection()
-            .prepare_cached(
-                "SELECT ts, level, title FROM events WHERE ts BETWEEN ?1 AND ?2
-                 ORDER BY ts DESC LIMIT ?3",
-            )?
-            .query_map(params![from, to, most as i64], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?
-            .collect::<Result<_, _>>()?;
-        found.reverse();
-        Ok(found)
-    }
 }
 
 /// Deletes a little of what is too old or too much. True: there may be more.

@@ -45,6 +45,7 @@ mod writer;
 
 pub use doctor::Finding;
 pub use error::OpenError;
+pub use events::Happened;
 pub use head::Head;
 pub use import::Import;
 pub use locate::{to_read, to_write};

@@ -9,9 +9,10 @@ use std::time::Duration;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags};
 
-use super::block::Column;
+use super::block::{Column, GROUP};
 use super::chunk::Scratch;
 use super::open::{check_ours, wal_size};
+use super::rollup::FIVE_MINUTES_MS;
 use super::{Head, OpenError, SqlError, from_column, series};
 use crate::model::{Glob, Kind};
 
@@ -239,6 +240,18 @@ impl Reader {
         let mut column = Column { series: series_id, ..Column::default() };
         self.columns(from, to, std::slice::from_mut(&mut column))?;
         Ok((column.ts, column.values))
+    }
+
+    /// When the samples or five-minute rollups of a series begin, ms since 1970 UTC, or earlier: as
+    /// exact as the blocks that it shares with others. Nothing where there are none at all.
+    pub fn oldest(&self, series_id: i64) -> Result<Option<i64>, SqlError> {
+        self.conn
+            .prepare_cached(
+                "SELECT min(ts) FROM (
+                     SELECT min(start) AS ts FROM blocks WHERE resolution IN (0, ?2) AND grp = ?1
+                     UNION ALL SELECT * FROM (SELECT ts FROM samples ORDER BY ts LIMIT 1))",
+            )?
+            .query_row([series_id.div_euclid(GROUP), FIVE_MINUTES_MS], |r| r.get(0))
     }
 
     /// The same of many series at once, which is much quicker than one by one: each column says

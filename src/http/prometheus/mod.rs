@@ -2,10 +2,10 @@
 //! ask. Here are the routes, the envelope of each answer and how a question gets its thread; what
 //! is asked of the file stands in the files beside.
 
-mod ask;
-mod error;
+pub(super) mod ask;
+pub(super) mod error;
 mod json;
-mod params;
+pub(super) mod params;
 mod query;
 mod series;
 mod status;
@@ -51,6 +51,48 @@ pub(super) struct Api {
     places: tokio::sync::Semaphore,
 }
 
+impl Api {
+    pub(super) fn new(state: Arc<State>) -> Self {
+        let files = Files::new(state.database.clone(), Arc::clone(&state.head));
+        Self { state, files, places: tokio::sync::Semaphore::new(AT_ONCE) }
+    }
+
+    pub(super) fn state(&self) -> &Arc<State> {
+        &self.state
+    }
+
+    pub(super) fn files(&self) -> &Files {
+        &self.files
+    }
+
+    /// Lets a question to the file have its turn and its thread; the text that comes of it is JSON.
+    pub(super) async fn on_a_thread(
+        &self,
+        headers: &HeaderMap,
+        ask: impl FnOnce() -> Result<String, ApiError> + Send + 'static,
+    ) -> Response {
+        let pack = takes_gzip(headers);
+        let Ok(place) = tokio::time::timeout(PATIENCE, self.places.acquire()).await else {
+            let message = "too many queries are running; ask again later";
+            return ApiError::new(Kind::Timeout, message).into_response();
+        };
+        let answer = tokio::task::spawn_blocking(move || packed(ask()?, pack)).await;
+        drop(place);
+        match answer {
+            Ok(Ok((body, packed))) => respond(StatusCode::OK, body, packed),
+            Ok(Err(error)) => error.into_response(),
+            Err(e) => ApiError::new(Kind::Internal, e.to_string()).into_response(),
+        }
+    }
+}
+
+fn takes_gzip(headers: &HeaderMap) -> bool {
+    headers
+        .get(header::ACCEPT_ENCODING)
+        .and_then(|t| t.to_str().ok())
+        .is_some_and(|t| t.split(',').any(|one| one.trim().starts_with("gzip")))
+}
+
 /// One question.
 struct Ask<'a> {
     api: &'a Api,
@@ -73,11 +115,6 @@ struct Notes {
 type Endpoint = fn(&Ask<'_>, &mut String) -> Result<Notes, ApiError>;
 
 impl Api {
-    pub(super) fn new(state: Arc<State>) -> Self {
-        let files = Files::new(state.database.clone(), Arc::clone(&state.head));
-        Self { state, files, places: tokio::sync::Semaphore::new(AT_ONCE) }
-    }
-
     /// The time, ms since 1970 UTC.
     pub(super) fn now(&self) -> i64 {
         self.state.clock.wall_ms()
@@ -177,10 +214,7 @@ async fn serve(
         .is_some_and(|t| t.starts_with("application/x-www-form-urlencoded"));
     let body = if form { &body[..] } else { &[] };
     let params = Params::new(query.as_deref().unwrap_or_default().as_bytes(), body);
-    let packed = headers
-        .get(header::ACCEPT_ENCODING)
-        .and_then(|t| t.to_str().ok())
-        .is_some_and(|t| t.split(',').any(|one| one.trim().starts_with("gzip")));
+    let packed = takes_gzip(&headers);
     let Ok(place) = tokio::time::timeout(PATIENCE, api.places.acquire()).await else {
         let message = "too many queries are running; ask again later";
         return ApiError::new(Kind::Timeout, message).into_response();
@@ -212,6 +246,10 @@ fn answer(endpoint: Endpoint, ask: &Ask<'_>, pack: bool) -> Result<(Vec<u8>, boo
         }
     }
     out.push('}');
+    packed(out, pack)
+}
+
+fn packed(out: String, pack: bool) -> Result<(Vec<u8>, bool), ApiError> {
     if !pack || out.len() < PACKED_FROM {
         return Ok((out.into_bytes(), false));
     }
