@@ -19,6 +19,7 @@ mod screen;
 mod send;
 pub mod service;
 mod show;
+mod snapshot;
 mod sql;
 mod status;
 mod status_text;
@@ -79,6 +80,8 @@ enum Verb {
     Query(query::Args),
     /// Draw a picture: on the terminal, as SVG or as PNG
     Graph(graph::Args),
+    /// Write the page with its numbers into one file that opens anywhere
+    Snapshot(snapshot::Args),
     /// Write samples out as CSV, JSON or OpenMetrics
     Export(export::Args),
     /// Read samples in from CSV, JSON or OpenMetrics files
@@ -146,6 +149,7 @@ pub fn main() -> ExitCode {
         Some(Verb::Sql(args)) => sql::run(args, global),
         Some(Verb::Query(args)) => query::run(args, global),
         Some(Verb::Graph(args)) => graph::run(args, global),
+        Some(Verb::Snapshot(args)) => snapshot::run(args, global),
         Some(Verb::Export(args)) => export::run(args, global),
         Some(Verb::Import(args)) => import::run(args, global),
         Some(Verb::Send(args)) => send::run(args, global),

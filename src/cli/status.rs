@@ -139,12 +139,17 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     Ok(())
 }
 
-pub(super) fn gather(path: &Path, reader: &Reader) -> anyhow::Result<Status> {
-    let daemon = match ask(path, &Request::Status) {
+/// What the daemon of a file says of itself.
+pub(super) fn daemon(path: &Path) -> Daemon {
+    match ask(path, &Request::Status) {
         Ok(response) => Daemon::Running(response.data),
         Err(AskError::NotRunning(_)) => Daemon::Stopped,
         Err(e) => Daemon::Unknown(e.to_string()),
-    };
+    }
+}
+
+pub(super) fn gather(path: &Path, reader: &Reader) -> anyhow::Result<Status> {
+    let daemon = daemon(path);
     let mut series: Vec<Current> = (reader.series()?.into_iter())
         .map(|series| Current {
             series,

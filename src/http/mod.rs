@@ -31,6 +31,7 @@ use crate::store::Head;
 pub use access::Access;
 pub use connections::Listener;
 pub use guard::Hosts;
+pub use page::assets as page_files;
 pub use push::Desk;
 pub use tls::{Tls, TlsSettings};
 

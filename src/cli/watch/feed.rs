@@ -305,7 +305,7 @@ fn thin_out(column: &mut Column, width: i64) {
 }
 
 /// What the daemon complains of.
-fn troubles(daemon: &Daemon, now: i64) -> Vec<Trouble> {
+pub(in crate::cli) fn troubles(daemon: &Daemon, now: i64) -> Vec<Trouble> {
     let Daemon::Running(answer) = daemon else { return Vec::new() };
     let problems = answer.get("problems").and_then(|p| p.as_array()).cloned().unwrap_or_default();
     let text = |p: &serde_json::Value, key: &str| {

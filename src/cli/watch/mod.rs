@@ -22,6 +22,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use super::{Global, screen};
 use crate::draw;
 use crate::model::{Clock, SystemClock};
+pub(super) use feed::troubles;
 use feed::{Feed, RANGES};
 
 /// `plimsoll watch`

@@ -66,6 +66,14 @@ pub(super) async fn asset(
     response
 }
 
+/// A file of the page as text, for one who wants it without a daemon; nothing by another name.
+pub fn unpacked(name: &str) -> Option<String> {
+    let asset = ASSETS.iter().find(|a| a.name == name)?;
+    let mut text = String::new();
+    flate2::read::GzDecoder::new(asset.gzip).read_to_string(&mut text).ok()?;
+    Some(text)
+}
+
 impl Asset {
     fn answer(&self, headers: &HeaderMap) -> Response {
         let taken: Vec<&str> = headers

@@ -2,7 +2,7 @@
 //! well, what happened, and the newest values as they come. What they are is decided in the room
 //! `overview`; here they become JSON, written by hand, for a year of sixty charts is much of it.
 
-mod assets;
+pub mod assets;
 mod chart;
 mod hosts;
 mod live;
