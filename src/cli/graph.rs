@@ -101,7 +101,10 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
         None => (letters as u32 * 2).max(40),
     };
     let path = global.database()?;
-    let reader = Reader::open(&path)?.load_head()?;
+    let reader = Reader::open(&path)?;
+    // What is not sealed yet is worth reading at once for many series, not for one.
+    let one = reader.series()?.iter().any(|k| k.key == args.expression.trim());
+    let reader = if one { reader } else { reader.load_head()? };
     let catalog = Catalog::read(&reader)?;
     let ask =
         draw::Ask { expression: &args.expression, from, to, points, limits: Limits::default() };

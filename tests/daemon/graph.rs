@@ -270,3 +270,54 @@ fn grafanas_dashboard_asks_what_is_answered() {
     assert!(text.contains("type: prometheus") && text.contains("http://127.0.0.1:1876"));
     daemon.stop();
 }
+
+/// What a browser makes of a file: its document after all scripts have run, without a network.
+fn browsed(file: &Path, folder: &Folder) -> String {
+    let said = run(tool("chromium", "chromium")
+        .args(["--headless", "--no-sandbox", "--disable-gpu", "--dump-dom"])
+        .args(["--virtual-time-budget=4000", "--window-size=1200,900"])
+        .arg(format!("--user-data-dir={}", folder.join("browser").display()))
+        .arg(format!("file://{}", file.display())));
+    said.well()
+}
+
+#[test]
+fn a_snapshot_is_one_file_that_opens_offline() {
+    let folder = Folder::new();
+    let daemon = folder.start(FAST);
+    daemon.rows_after(now_ms());
+    let evil = r#"</script><img src=x onerror="document.title=1">"#;
+    sqlite3(&folder.db(), &format!("insert into metrics (key, value) values ('{evil}', 1)"));
+    eventually("the evil name", PATIENCE, || {
+        let said = folder.ask(&["graph", evil]);
+        if said.status.success() { Ok(()) } else { Err(said.err) }
+    });
+    daemon.stop();
+    let file = folder.join("snapshot.html");
+    let path = file.to_str().expect("UTF-8");
+    folder.ask(&["snapshot", "-o", path]).well();
+    let text = std::fs::read_to_string(&file).expect("written");
+    assert!(text.len() < 2_000_000, "{}", text.len());
+    assert!(!text.contains("<img"), "what was sent is no tag");
+    for foreign in ["src=\"", "href=\"http", "@import"] {
+        let before_script = text.split("<script type=\"module\">").next().expect("a head");
+        assert!(!before_script.contains(foreign), "{foreign}");
+    }
+    let seen = browsed(&file, &folder);
+    for shown in ["healthy", "Load", "Memory", "CPU", "<canvas"] {
+        assert!(seen.contains(shown), "{shown} is not in {seen}");
+    }
+    assert!(!seen.contains("does not answer"), "{seen}");
+    // One chart alone.
+    folder.ask(&["snapshot", "--only", "load", "--range", "1h", "-o", path]).well();
+    let text = std::fs::read_to_string(&file).expect("written");
+    assert!(text.contains("\"load\":[") && !text.contains("\"memory\":["));
+    for (words, told) in [
+        (["snapshot", "--only", "nothing", "-o", path].as_slice(), "no chart is called nothing"),
+        (&["snapshot", "--range", "soon", "-o", path], "is no duration"),
+        (&["snapshot", "-o", "/nowhere/a.html"], "cannot be written"),
+    ] {
+        let said = folder.ask(words).refused();
+        assert!(said.contains(told), "{words:?}: {said}");
+    }
+}
