@@ -56,8 +56,19 @@ const snapshot = (() => {
       this.readyState = 2;
     }
   };
-  // The page's own range of this length, so that it opens on the whole.
-  const whole = `?range=${Math.round((data.to - data.from) / 1000)}s`;
+  // It opens on the whole, which does not go on.
+  const iso = (ms) => new Date(ms).toISOString();
+  const whole = `?from=${iso(data.from)}&to=${iso(data.to)}`;
+  addEventListener("load", () => {
+    const note = document.createElement("div");
+    note.id = "snapshot-note";
+    note.setAttribute("role", "note");
+    note.textContent = `Snapshot of ${overview.host}, ${new Date(data.to).toLocaleString()}. Nothing in it moves.`;
+    note.style.cssText =
+      "position:fixed;right:0;bottom:0;padding:.3em .8em;font:13px system-ui,sans-serif;color:CanvasText;" +
+      "background:Canvas;border:1px solid GrayText;border-width:1px 0 0 1px;border-radius:6px 0 0 0;z-index:99";
+    document.body.append(note);
+  });
   const at = { search: whole, pathname: "/" };
   const move = (to) => {
     const url = new URL(to, "http://snapshot/");

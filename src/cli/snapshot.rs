@@ -10,7 +10,7 @@ use super::Global;
 use super::status;
 use crate::http::page_files;
 use crate::model::{Clock, Glob, SystemClock};
-use crate::overview::{self, Chart, Columns, Trouble, Verdict};
+use crate::overview::{self, Chart, Columns, Verdict};
 use crate::query::number;
 use crate::store::Reader;
 use crate::wire::json::write_string;

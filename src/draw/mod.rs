@@ -99,9 +99,9 @@ impl Chart {
             take(if self.stacked || self.top.is_some() { &[0.0] } else { &[] });
             take(self.top.as_slice());
         }
-        // What was measured as 100.3 % needs no axis to 200.
+        // What was measured as 103 % for a moment needs no axis to 200.
         match (extent, self.top) {
-            (Some((low, high)), Some(top)) if high > top && high < top * 1.1 => Some((low, top)),
+            (Some((low, high)), Some(top)) if high > top && high < top * 1.3 => Some((low, top)),
             _ => extent,
         }
     }

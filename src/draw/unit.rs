@@ -151,7 +151,8 @@ pub(super) fn digits(number: f64, significant: i32, whole: bool) -> String {
     if number == 0.0 {
         return "0".to_owned();
     }
-    let places = significant - 1 - number.abs().log10().floor() as i32;
+    // 0.9999 is written as 1.00, with as many places as that has.
+    let places = significant - 1 - (number.abs() * 1.000_5).log10().floor() as i32;
     let text = format!("{number:.*}", places.clamp(0, 7) as usize);
     if whole && number == number.trunc() && number.abs() < 1e6 && text.contains('.') {
         return format!("{number:.0}");
@@ -180,6 +181,7 @@ mod tests {
             (Unit::Seconds, 86_400.0 * 400.0, "400 d"),
             (Unit::Celsius, 45.25, "45.2 °C"),
             (Unit::Plain, 0.61, "0.610"),
+            (Unit::Plain, 0.999_98, "1.00"),
             (Unit::Plain, 1_234_567.0, "1.23 M"),
             (Unit::Plain, 999.96, "1.00 k"),
             (Unit::Plain, -12.0, "−12"),

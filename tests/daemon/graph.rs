@@ -308,6 +308,7 @@ fn a_snapshot_is_one_file_that_opens_offline() {
         assert!(seen.contains(shown), "{shown} is not in {seen}");
     }
     assert!(!seen.contains("does not answer"), "{seen}");
+    assert!(seen.contains("Nothing in it moves"), "it says what it is: {seen}");
     // One chart alone.
     folder.ask(&["snapshot", "--only", "load", "--range", "1h", "-o", path]).well();
     let text = std::fs::read_to_string(&file).expect("written");

@@ -14,7 +14,7 @@ use super::super::{show, status_text};
 use super::Choice;
 use super::feed::{Feed, RANGES};
 use crate::draw::terminal::{self, Cells, INKS, Ink, Page};
-use crate::draw::{self, Chart, spark};
+use crate::draw::{self, Chart, Unit, spark};
 use crate::model::Kind;
 use crate::overview::Level;
 
@@ -146,7 +146,7 @@ fn head(feed: &Feed, width: usize, look: Look, zone: &TimeZone) -> Rows {
     }
     rows.push(Line::from(second));
     for finding in findings.iter().take(3) {
-        let mut text = format!("{}: {}", finding.subject, finding.text);
+        let mut text = format!("{} {}", finding.subject, finding.text);
         if let Some(since) = finding.since {
             text.push_str(&format!(", since {}", clock(since, zone)));
         }
@@ -255,7 +255,9 @@ fn title(chart: &Chart, width: usize, look: Look) -> Line<'static> {
     let mut spans = vec![paint(cut(&chart.title, width), 1, look)];
     let mut used = width_of(&spans);
     for (number, line) in chart.lines.iter().enumerate() {
-        let mut value = chart.unit.format(line.last);
+        // What is drawn below zero goes the other way; it is not negative.
+        let down = line.most <= 0.0 && line.least < 0.0 && chart.unit != Unit::Celsius;
+        let mut value = chart.unit.format(if down { -line.last } else { line.last });
         if !look.unicode {
             value = value.replace('°', "").replace('–', "-").replace('−', "-");
         }
