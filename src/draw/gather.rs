@@ -360,11 +360,12 @@ fn marks(reader: &Reader, known: &[Known], ask: &Ask<'_>) -> Result<Vec<Mark>, G
     let mut marks: Vec<Mark> = Vec::new();
     let boots = known.iter().find(|k| k.system_id == 1 && k.key == "node_boot_time_seconds");
     if let Some(boots) = boots {
-        let mut booted = i64::MIN;
+        let mut booted: Option<i64> = None;
         for bucket in reader.summary(boots.id, from, to, 500, Want::All)? {
             let ts = (bucket.last * 1e3) as i64;
-            if (from..=to).contains(&ts) && (ts - booted).abs() > SAME_BOOT_MS {
-                booted = ts;
+            let known = booted.is_some_and(|b| (ts - b).abs() <= SAME_BOOT_MS);
+            if (from..=to).contains(&ts) && !known {
+                booted = Some(ts);
                 marks.push(Mark { ts, text: "boot".into(), bad: false });
             }
         }

@@ -145,11 +145,12 @@ fn moments(from: i64, to: i64, step: Step, zone: &TimeZone) -> Vec<i64> {
             };
             let start = from - (from + offset(from)).rem_euclid(length);
             let count = ((to - start) / length).clamp(0, 20 * MOST as i64);
+            // Where a clock is changed by half an hour, a mark before and one after may be of the
+            // other side.
             (0..=count)
-                .map(|i| {
-                    let ts = start + i * length;
-                    ts - (ts + offset(ts)).rem_euclid(length)
-                })
+                .map(|i| start + i * length)
+                .map(|ts| ts - (ts + offset(ts)).rem_euclid(length))
+                .filter(|ts| (ts + offset(*ts)).rem_euclid(length) == 0)
                 .collect()
         }
         Step::Hours(hours) => civil_steps(start_of(date), &|i| (i * hours).hours()),

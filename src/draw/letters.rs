@@ -87,7 +87,7 @@ mod tests {
             assert!(font(bold).is_some());
             let widths: Vec<f32> =
                 "0123456789".chars().map(|c| width(&c.to_string(), 12.0, bold)).collect();
-            assert!(widths.iter().all(|w| (w - widths[0]).abs() < 0.01), "{widths:?}");
+            assert!(widths.iter().all(|w| (w - widths[0]).abs() < 0.05), "{widths:?}");
             assert!(width("Wm", 12.0, bold) > width("il", 12.0, bold) * 2.0);
         }
         // An em of Inter's capitals: 12 px letters are 12 px letters.

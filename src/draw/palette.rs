@@ -54,7 +54,7 @@ const LIGHT: Palette = Palette {
         solid(0x00_72_b2),
         solid(0xd5_5e_00),
         solid(0x00_8f_68),
-        solid(0xb8_5c_92),
+        solid(0xb8_5c_b0),
         solid(0xa8_7b_00),
         solid(0x35_94_cf),
         solid(0x5b_4b_b3),
@@ -73,7 +73,7 @@ const DARK: Palette = Palette {
         solid(0x4f_a8_e6),
         solid(0xf2_88_3f),
         solid(0x2f_c7_9c),
-        solid(0xe3_97_c4),
+        solid(0xe8_8f_d8),
         solid(0xe8_bd_48),
         solid(0x93_d0_f7),
         solid(0xa7_9c_f2),
@@ -138,7 +138,7 @@ mod tests {
                     let (a, b) = (seen(pair[0], protan), seen(pair[1], protan));
                     let far: f64 =
                         a.iter().zip(b).map(|(x, y)| (x - y).powi(2)).sum::<f64>().sqrt();
-                    assert!(far > 40.0, "{pair:?} {far}");
+                    assert!(far > 45.0, "{pair:?} {far}");
                 }
             }
         }

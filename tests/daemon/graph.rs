@@ -143,7 +143,7 @@ fn what_cannot_be_drawn_is_a_sentence() {
             "before it begins",
         ),
         (&["graph", "room_celsius", "-o", "a.svg", "--width", "20"], "from 160 to 4000 pixels"),
-        (&["graph", "\"text\""], "nothing else can be drawn"),
+        (&["graph", "\"text\""], "invalid expression type \"string\""),
     ] {
         let said = folder.ask(words).refused();
         assert!(said.contains(told), "{words:?}: {said}");

@@ -19,7 +19,7 @@ impl Terminal {
         let socket = folder.join("tmux").to_str().expect("UTF-8").to_owned();
         let terminal = Self { socket, folder };
         let (width, height) = (width.to_string(), height.to_string());
-        let shell = "env LC_ALL=C.UTF-8 PS1='$ ' sh";
+        let shell = "env LC_ALL=C.UTF-8 RUST_BACKTRACE=0 PS1='$ ' sh";
         terminal.tmux(&["new-session", "-d", "-s", "t", "-x", &width, "-y", &height, shell]);
         terminal.tmux(&["set-option", "-g", "status", "off"]);
         terminal.shows("a prompt", |screen| screen.starts_with('$'));
