@@ -10,6 +10,7 @@ mod kill;
 mod kill_migration;
 mod kill_upkeep;
 mod oracle;
+mod page;
 mod power;
 mod promql;
 mod push;
