@@ -155,7 +155,8 @@ export function Chart({ spec, large = false }: { spec: Spec; large?: boolean }) 
   const paint = colours(spec.lines);
   return (
     <figure ref={figure} class={`chart ${state}`} data-id={spec.id} tabIndex={0} role="group" aria-label={spec.title}
-      onKeyDown={keys} onBlur={() => plot.current?.leave()}>
+      onKeyDown={keys} onBlur={() => plot.current?.leave()}
+      onMouseDown={(e) => { if ((e.target as Element).closest(".plot")) e.preventDefault(); }}>
       <figcaption>
         {large ? <h2>{spec.title}</h2> : (
           <h3><button type="button" class="title" title={spec.help || "show large, with a table"} onClick={() => go({ chart: spec.id })}>{spec.title}</button></h3>
