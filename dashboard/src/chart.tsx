@@ -3,7 +3,7 @@ import { effect, signal } from "@preact/signals";
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { Spec } from "./api";
 import { amounts, current, type Data } from "./data";
-import { colour, dark, Plot } from "./plot";
+import { colours, dark, Plot } from "./plot";
 import { events, judged, numbers, onNumbers, shown, sight } from "./store";
 import { exactly, human, moment, span } from "./units";
 import { go, pan } from "./view";
@@ -152,9 +152,11 @@ export function Chart({ spec, large = false }: { spec: Spec; large?: boolean }) 
       return next;
     });
   const many = spec.lines.length > 1;
+  const paint = colours(spec.lines);
   return (
     <figure ref={figure} class={`chart ${state}`} data-id={spec.id} tabIndex={0} role="group" aria-label={spec.title}
-      onKeyDown={keys} onBlur={() => plot.current?.leave()}>
+      onKeyDown={keys} onBlur={() => plot.current?.leave()}
+      onMouseDown={(e) => { if ((e.target as Element).closest(".plot")) e.preventDefault(); }}>
       <figcaption>
         {large ? <h2>{spec.title}</h2> : (
           <h3><button type="button" class="title" title={spec.help || "show large, with a table"} onClick={() => go({ chart: spec.id })}>{spec.title}</button></h3>
@@ -170,7 +172,7 @@ export function Chart({ spec, large = false }: { spec: Spec; large?: boolean }) 
           {spec.lines.slice(0, large ? undefined : LEGEND).map((name, n) => (
             <li key={name}>
               <button type="button" aria-pressed={!hidden.has(n)} onClick={() => toggle(n)}>
-                <Swatch line={n} />
+                <Swatch fill={paint[n]} />
                 <span>{name}</span> <output>–</output>
               </button>
             </li>
@@ -185,12 +187,8 @@ export function Chart({ spec, large = false }: { spec: Spec; large?: boolean }) 
   );
 }
 
-function Swatch({ line }: { line: number }) {
-  return (
-    <svg class="swatch" width="10" height="10" aria-hidden="true">
-      <rect width="10" height="10" rx="2" fill={colour(line + (dark.value ? 0 : 0))} />
-    </svg>
-  );
+export function Swatch({ fill }: { fill: string }) {
+  return <svg class="swatch" width="10" height="10" aria-hidden="true"><rect width="10" height="10" rx="2" fill={fill} /></svg>;
 }
 
 const tick = signal(0);
@@ -200,6 +198,7 @@ export function Focus({ spec }: { spec: Spec }) {
   useEffect(() => onNumbers(spec.id, () => tick.value++), [spec.id]);
   tick.value;
   const data = numbers(spec.id);
+  const paint = colours(spec.lines);
   const rows: [number, (number | null)[]][] = [];
   if (data) {
     const count = data.lines[0]?.m.length ?? 0;
@@ -223,7 +222,7 @@ export function Focus({ spec }: { spec: Spec }) {
                 const { min, mean, max } = amounts(data, n);
                 return (
                   <tr key={name}>
-                    <th scope="row"><Swatch line={n} /> {name}</th>
+                    <th scope="row"><Swatch fill={paint[n]} /> {name}</th>
                     {[current(data, n), min, mean, max].map((v) => <td>{human(v, spec.unit)}</td>)}
                   </tr>
                 );

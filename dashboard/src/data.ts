@@ -72,7 +72,7 @@ function usual(values: Value[]): number {
     before = i;
   }
   distances.sort((a, b) => a - b);
-  return distances[distances.length >> 1] ?? 1;
+  return distances[(distances.length - 1) >> 1] ?? 1;
 }
 
 /** uPlot draws through what is `undefined` and not through `null`: where a value is only missing

@@ -4,7 +4,8 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { ask, Refused } from "./api";
 import { complete, type Offers } from "./complete";
 import { type Data, fresh } from "./data";
-import { colour, Plot } from "./plot";
+import { colours, Plot } from "./plot";
+import { Swatch } from "./chart";
 import { selector } from "./search";
 import { exactly, human } from "./units";
 import { edges, go, stretch, view } from "./view";
@@ -81,6 +82,7 @@ function Answer({ of }: { of: Asked }) {
   const box = useRef<HTMLDivElement>(null);
   const [over, setOver] = useState<number | null>(null);
   const { data } = of;
+  const paint = colours(of.names);
   useEffect(() => {
     if (!data) return;
     const plot = new Plot(box.current!, { lines: of.names }, { over: setOver, events: () => [] }, Math.max(240, Math.min(420, innerHeight * 0.45)));
@@ -107,7 +109,7 @@ function Answer({ of }: { of: Asked }) {
           <tbody>
             {of.names.map((name, n) => (
               <tr key={name + n}>
-                <th scope="row"><svg class="swatch" width="10" height="10" aria-hidden="true"><rect width="10" height="10" rx="2" fill={colour(n)} /></svg> <code>{name}</code></th>
+                <th scope="row"><Swatch fill={paint[n]} /> <code>{name}</code></th>
                 <td title={String(data.lines[n].m[at!] ?? "")}>{human(data.lines[n].m[at!])}</td>
               </tr>
             ))}

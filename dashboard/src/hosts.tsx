@@ -32,14 +32,16 @@ export function Hosts() {
           {sorted.map((h) => {
             const to = { ...view.value, page: "home" as const, host: h.name, chart: "", open: [] };
             return (
-              <tr key={h.name}>
+              <>
+              <tr key={h.name} class={h.text ? "told" : ""}>
                 <th scope="row">
                   <Sign level={h.level} /> <a href={address(to)} onClick={(e) => { e.preventDefault(); go(to); }}>{h.name}</a>
-                  {h.text && <div class="dim">{h.text}</div>}
                 </th>
                 <td>{human(h.load)}</td><td>{human(h.memory, "percent")}</td><td>{human(h.disk, "percent")}</td>
                 <td>{h.newest ? `${span(Date.now() - h.newest)} ago` : "–"}</td>
               </tr>
+              {h.text && <tr class="why"><td colSpan={5}>{h.text}</td></tr>}
+              </>
             );
           })}
         </tbody>

@@ -58,7 +58,7 @@ function Ranges() {
     <div class="ranges" role="group" aria-label="Time">
       <div class="strip">
         {RANGES.map(([name, ms, long]) => (
-          <button type="button" key={name} aria-pressed={!v.from && v.range === ms} aria-label={long} onClick={() => go({ range: ms, from: 0, to: 0 })}>{name}</button>
+          <button type="button" key={name} aria-pressed={!v.from && v.range === ms} aria-label={`${name}: ${long}`} onClick={() => go({ range: ms, from: 0, to: 0 })}>{name}</button>
         ))}
       </div>
       <button type="button" aria-label="Earlier" onClick={() => pan(-0.5)}>←</button>
@@ -67,7 +67,7 @@ function Ranges() {
       <button type="button" aria-label="Zoom out" onClick={() => zoom(2, follows.value ? 1 : 0.5)}>−</button>
       {v.from
         ? <span class="when"><time>{exactly(v.from)}</time> to <time>{exactly(v.to)}</time> <button type="button" class="link" onClick={() => go({ from: 0, to: 0 })}>live again</button></span>
-        : <span class={`live ${link.value.state}`}>{link.value.state === "ok" ? "live" : "not live"}</span>}
+        : v.page === "home" && <span class={`live ${link.value.state}`}>{link.value.state === "ok" ? "live" : "not live"}</span>}
     </div>
   );
 }

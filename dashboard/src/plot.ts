@@ -24,6 +24,25 @@ export function colour(line: number): string {
   return all[line % all.length];
 }
 
+/** What always has the same meaning has the same colour. */
+const MEANT: Record<string, number> = {
+  used: 0, cache: 5, free: 6, user: 0, system: 1, iowait: 7, steal: 3, nice: 5, softirq: 4, irq: 6, disks: 7, memory: 3,
+};
+
+/** Both directions of a device have one colour, on each side of zero. */
+export function colours(lines: string[]): string[] {
+  const devices = new Map<string, number>();
+  const paired = lines.length > 1 && lines.every((name) => / (in|out|read|written)$/.test(name));
+  return lines.map((name, n) => {
+    if (paired) {
+      const device = name.slice(0, name.lastIndexOf(" "));
+      if (!devices.has(device)) devices.set(device, devices.size);
+      return colour(devices.get(device)!);
+    }
+    return colour(MEANT[name] ?? n);
+  });
+}
+
 function inks() {
   return dark.value
     ? { text: "#98a4b0", grid: "#232d37", page: "#0f161d", mark: "#e3bd4a", event: "#8895a3" }
@@ -68,23 +87,24 @@ export class Plot {
   private options(width: number): uPlot.Options {
     const ink = inks();
     const { lines, unit, stack, top, mark } = this.shape;
+    const colour = colours(lines);
     const series: uPlot.Series[] = [{}];
     const bands: uPlot.Band[] = [];
     if (stack) {
       for (let n = lines.length - 1; n >= 0; n--) {
-        series.push({ stroke: colour(n), width: 1, fill: tint(colour(n), 0.42), points: { show: false }, spanGaps: false });
+        series.push({ stroke: colour[n], width: 1, fill: tint(colour[n], 0.42), points: { show: false }, spanGaps: false });
       }
     } else {
       const alone = lines.length === 1;
       for (let n = 0; n < lines.length; n++) {
         const at = series.length;
         series.push({
-          stroke: colour(n), width: 1.5, spanGaps: false, points: { show: lonely, size: 3, fill: colour(n) },
-          fill: alone ? `${colour(n)}1c` : undefined,
+          stroke: colour[n], width: 1.5, spanGaps: false, points: { show: lonely, size: 3, fill: colour[n] },
+          fill: alone ? `${colour[n]}1c` : undefined,
         });
         const edge = { stroke: "transparent", width: 0, points: { show: false }, spanGaps: false };
         series.push(edge, { ...edge });
-        bands.push({ series: [at + 2, at + 1], fill: `${colour(n)}30` });
+        bands.push({ series: [at + 2, at + 1], fill: `${colour[n]}30` });
       }
     }
     const draw = (u: uPlot) => this.marks(u, ink);
@@ -107,7 +127,7 @@ export class Plot {
             // Temperatures and the like: what varies little far from zero.
             if (min > 0 && unit === "celsius") lo = Math.max(0, min - (max - min) - 5);
             if (mark && mark[0] > hi && mark[0] < hi * 2.5) hi = mark[0] * 1.05;
-            if (hi === lo) hi = lo + 1;
+            if (hi === lo) hi = lo + (unit?.startsWith("bytes") ? 1024 : 1);
             return [lo < 0 ? lo * 1.06 : lo, hi * 1.06];
           },
         },
@@ -119,10 +139,11 @@ export class Plot {
           values: (_u, splits, _a, _s, incr) => splits.map((s) => tick(s, incr)),
         },
         {
-          stroke: ink.text, font: FONT, size: 56, gap: 5, space: 26,
+          stroke: ink.text, font: FONT, gap: 5, space: 26,
+          size: (_u, values) => Math.max(54, 12 + 6.3 * Math.max(0, ...(values ?? []).map((v) => v.length))),
           grid: { stroke: ink.grid, width: 1 }, ticks: { show: false },
           incrs: steps(unit) as uPlot.Axis.Incrs | undefined,
-          values: (_u, splits) => splits.map((v) => human(v, unit, true)),
+          values: (_u, splits) => splits.map((v) => human(v, unit?.replace(/\/s$/, ""), true)),
         },
       ],
       hooks: {

@@ -115,6 +115,7 @@ export async function history(daemon, hours, step) {
     node_disk_io_time_seconds_total: (t) => 0.02 + 0.05 * dice() + 0.5 * night(t),
     node_pressure_cpu_waiting_seconds_total: (t) => 0.02 + 0.09 * day(t) ** 2 * dice(),
     node_pressure_io_waiting_seconds_total: (t) => 0.01 * dice() + 0.22 * night(t),
+    node_vmstat_oom_kill: () => 0,
     node_pressure_memory_waiting_seconds_total: () => 0.001 * dice(),
   };
   const MODES = {

@@ -317,8 +317,8 @@ mod tests {
     fn a_sample_that_is_late_or_missing_once_is_no_gap() {
         let mut ts = every(10, 20);
         ts.remove(5);
-        let line = gauge("a".into(), &ts, &vec![1.0; 19], 0, 200_000, 100);
-        assert_eq!(line.pieces(), [0..19]);
+        let line = gauge("a".into(), &ts, &[1.0; 19], 0, 200_000, 100);
+        assert_eq!(line.pieces(), vec![0..19]);
     }
 
     #[test]

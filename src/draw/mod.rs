@@ -88,7 +88,9 @@ impl Chart {
         };
         let mut any = false;
         if self.stacked {
-            any = line::stack(&self.lines).iter().fold(false, |any, l| take(&l.mean) || any);
+            for line in line::stack(&self.lines) {
+                any = take(&line.mean);
+            }
         } else {
             for line in &self.lines {
                 any = [&line.mean, &line.min, &line.max].into_iter().fold(any, |_, v| take(v));

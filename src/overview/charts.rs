@@ -115,11 +115,22 @@ pub fn charts(known: &[Known], system: &str) -> Vec<Chart> {
     out
 }
 
-/// Series that never say anything but 1 are no chart.
+/// Series that never say anything but 1, that repeat others, or that are moments, are no chart.
 fn tells(seen: &Seen<'_>) -> bool {
     let name = &*seen.known.name;
-    !name.ends_with("_info") && !matches!(name, "cpu" | "memory" | "node_time_seconds")
+    let moment = ["_timestamp_seconds", "_boot_time_seconds", "_start_time_seconds"];
+    !name.ends_with("_info")
+        && !moment.iter().any(|end| name.ends_with(end))
+        && !matches!(name, "cpu" | "memory" | "node_time_seconds")
 }
+
+/// Which metrics of this machine stand together, by the word after `node_`.
+const TOGETHER: [(&str, &[&str]); 4] = [
+    ("disks", &["disk", "filesystem"]),
+    ("memory", &["vmstat", "swap"]),
+    ("network", &["netstat", "sockstat"]),
+    ("system", &["boot", "context", "entropy", "filefd", "forks", "intr", "load1", "procs"]),
+];
 
 /// Where a series stands that the first view does not show.
 fn group(known: &Known) -> String {
@@ -135,7 +146,8 @@ fn group(known: &Known) -> String {
                 Some(first) => first,
                 None => "",
             };
-            format!("This machine: {what}")
+            let at = TOGETHER.iter().find(|(_, words)| words.contains(&what));
+            format!("This machine: {}", at.map_or(what, |(name, _)| name))
         }
         "statsd" => {
             let first = name.split(['.', '_']).next().unwrap_or_default();

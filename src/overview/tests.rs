@@ -19,6 +19,7 @@ struct Machine {
     dir: tempfile::TempDir,
 }
 
+#[allow(clippy::type_complexity, reason = "a table of these tests alone")]
 const SERIES: &[(&str, &[(&str, &str)], &str)] = &[
     ("node_load1", &[], ""),
     ("node_load5", &[], ""),

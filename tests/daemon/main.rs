@@ -11,6 +11,7 @@ mod kill;
 mod kill_migration;
 mod kill_upkeep;
 mod oracle;
+mod page;
 mod power;
 mod promql;
 mod push;

@@ -259,7 +259,7 @@ fn title(chart: &Chart, width: usize, look: Look) -> Line<'static> {
         let down = line.most <= 0.0 && line.least < 0.0 && chart.unit != Unit::Celsius;
         let mut value = chart.unit.format(if down { -line.last } else { line.last });
         if !look.unicode {
-            value = value.replace('°', "").replace('–', "-").replace('−', "-");
+            value = value.replace('°', "").replace(['–', '−'], "-");
         }
         let text = format!("  {} {value}", draw::clean(&line.name));
         used += text.width();
