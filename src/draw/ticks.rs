@@ -12,6 +12,8 @@ pub(super) struct Axis {
     pub(super) ticks: Vec<(f64, String)>,
 }
 
+/// Below this they are as good as zero.
+const SMALLEST: f64 = 1e-290;
 /// Past this a difference of two values is none any more.
 const LARGEST: f64 = 1e300;
 
@@ -94,12 +96,13 @@ fn room(low: f64, high: f64) -> (f64, f64) {
         (low, high)
     };
     // Noise in the last digit is no mountain.
-    let least = (high.abs().max(low.abs()) * 0.01).max(f64::MIN_POSITIVE * 1e6);
+    let least = (high.abs().max(low.abs()) * 0.01).max(SMALLEST);
     if high - low >= least {
         return (low, high);
     }
     match (low, high) {
-        (0.0, 0.0) => (0.0, 1.0),
+        // Between numbers so small there are not enough others for marks.
+        _ if high.abs().max(low.abs()) < SMALLEST => (if low < 0.0 { -1.0 } else { 0.0 }, 1.0),
         _ => {
             let middle = low / 2.0 + high / 2.0;
             let around = middle.abs() * 0.05;

@@ -96,8 +96,9 @@ impl Screen {
             give_back();
             before(panic);
         }));
-        enable_raw_mode()?;
+        OURS.store(true, Ordering::Relaxed);
         let screen = Self;
+        enable_raw_mode()?;
         execute!(std::io::stdout(), EnterAlternateScreen, cursor::Hide)?;
         Ok(screen)
     }
@@ -109,7 +110,13 @@ impl Drop for Screen {
     }
 }
 
+/// Whether the terminal is ours. Given back twice, its cursor would jump to where it was before.
+static OURS: AtomicBool = AtomicBool::new(false);
+
 fn give_back() {
+    if !OURS.swap(false, Ordering::Relaxed) {
+        return;
+    }
     // Whoever took the terminal away has done it already.
     let _gone = disable_raw_mode();
     let _gone = execute!(std::io::stdout(), LeaveAlternateScreen, cursor::Show);
