@@ -426,12 +426,18 @@ fn marks(canvas: &mut Canvas, chart: &Chart, field: &Field) {
             paint.faint(190),
         );
         canvas.rect((x - 2.5, field.top - 6.5), (5.0, 5.0), 2.5, paint);
-        // As far as the next mark that would be written over.
+        // As far as the next mark that would be written over; at the right edge, to the left.
         let next = places.get(i + 1).copied().unwrap_or(f32::MAX);
         let end = (field.right + MARGIN).min(next - 8.0);
-        let room = (end - x - 6.0).min(180.0);
-        let text = letters::cut(&mark.text, room / SLACK, SMALL, false);
-        if x < free || text.chars().count() < mark.text.chars().count().min(4) {
+        let left = end - x < 40.0 && next == f32::MAX;
+        let room = if left { x - 12.0 - free.max(field.left) } else { end - x - 6.0 };
+        let text = letters::cut(&mark.text, room.min(180.0) / SLACK, SMALL, false);
+        let short = text.chars().count() < mark.text.chars().count().min(4);
+        if short || (!left && x < free) {
+            continue;
+        }
+        if left {
+            canvas.text((x - 6.0, field.top - 3.0), Anchor::End, paint, text);
             continue;
         }
         free = x + 6.0 + wide(&text, SMALL, false) + 8.0;
