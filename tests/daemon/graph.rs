@@ -278,7 +278,15 @@ fn browsed(file: &Path, folder: &Folder) -> String {
         .args(["--virtual-time-budget=4000", "--window-size=1200,900"])
         .arg(format!("--user-data-dir={}", folder.join("browser").display()))
         .arg(format!("file://{}", file.display())));
-    said.well()
+    // What stands in scripts and style sheets is not seen.
+    let mut seen = said.well();
+    for (begins, ends) in [("<script", "</script>"), ("<style", "</style>")] {
+        while let Some(from) = seen.find(begins) {
+            let to = seen[from..].find(ends).map_or(seen.len(), |at| from + at + ends.len());
+            seen.replace_range(from..to, "");
+        }
+    }
+    seen
 }
 
 #[test]
