@@ -92,7 +92,7 @@ export class Plot {
     const bands: uPlot.Band[] = [];
     if (stack) {
       for (let n = lines.length - 1; n >= 0; n--) {
-        series.push({ stroke: colour[n], width: 1, fill: tint(colour[n], 0.42), points: { show: false }, spanGaps: false });
+        series.push({ stroke: colour[n], width: 1, fill: tint(colour[n], lines[n] === "free" ? 0.14 : 0.42), points: { show: false }, spanGaps: false });
       }
     } else {
       const alone = lines.length === 1;
