@@ -224,7 +224,7 @@ impl Live {
     }
 }
 
-fn watch(chart: &Chart, place: usize, find: impl Fn(i64) -> Option<SeriesRef>) -> Option<Watched> {
+fn watch(chart: &Chart, place: usize, find: &impl Fn(i64) -> Option<SeriesRef>) -> Option<Watched> {
     let mut any = false;
     let lines = chart
         .lines
@@ -313,7 +313,7 @@ mod tests {
 
     fn watched(charts: &[Chart]) -> Live {
         let find = |id: i64| (id < 10).then_some(SeriesRef(id as u32));
-        let all = charts.iter().enumerate().filter_map(|(at, c)| watch(c, at, find));
+        let all = charts.iter().enumerate().filter_map(|(at, c)| watch(c, at, &find));
         Live { charts: all.collect() }
     }
 
