@@ -181,7 +181,7 @@ export function Chart({ spec, large = false }: { spec: Spec; large?: boolean }) 
           {!!spec.more && <li class="dim">{spec.more} lines are not drawn</li>}
         </ul>
       )}
-      {forecast && <p class="forecast">full {moment(forecast.at)}, in {span(forecast.at - Date.now())}, at {human(forecast.day, "bytes")} a day</p>}
+      {forecast && <p class={`forecast ${forecast.at - Date.now() < 30 * 86_400_000 ? "" : "dim"}`}>full {moment(forecast.at)}, in {span(forecast.at - Date.now())}, at {human(forecast.day, "bytes")} a day</p>}
       <small class="foot" ref={foot} aria-live={large ? "polite" : "off"} />
     </figure>
   );
@@ -223,7 +223,7 @@ export function Focus({ spec }: { spec: Spec }) {
                 return (
                   <tr key={name}>
                     <th scope="row"><Swatch fill={paint[n]} /> {name}</th>
-                    {[current(data, n), min, mean, max].map((v) => <td>{human(v, spec.unit)}</td>)}
+                    {[current(data, n), min, mean, max].map((v) => <td>{human(v, spec.unit, true)}</td>)}
                   </tr>
                 );
               })}

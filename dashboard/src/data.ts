@@ -136,7 +136,7 @@ export function current(data: Data, line: number): Value {
   return null;
 }
 
-/** Least, mean and most over all that is shown. */
+/** Least, mean and most over all that is shown; of a line below zero, of its size. */
 export function amounts(data: Data, line: number): { min: Value; mean: Value; max: Value } {
   const of = data.lines[line];
   let min = Infinity, max = -Infinity, sum = 0, count = 0;
@@ -148,5 +148,6 @@ export function amounts(data: Data, line: number): { min: Value; mean: Value; ma
     min = Math.min(min, of.lo?.[i] ?? v);
     max = Math.max(max, of.hi?.[i] ?? v);
   }
-  return count ? { min, mean: sum / count, max } : { min: null, mean: null, max: null };
+  if (!count) return { min: null, mean: null, max: null };
+  return max <= 0 && min < 0 ? { min: -max, mean: -sum / count, max: -min } : { min, mean: sum / count, max };
 }

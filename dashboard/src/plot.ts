@@ -92,15 +92,15 @@ export class Plot {
     const bands: uPlot.Band[] = [];
     if (stack) {
       for (let n = lines.length - 1; n >= 0; n--) {
-        series.push({ stroke: colour[n], width: 1, fill: tint(colour[n], 0.42), points: { show: false }, spanGaps: false });
+        series.push({ stroke: colour[n], width: 1, fill: tint(colour[n], lines[n] === "free" ? 0.14 : 0.42), points: { show: false }, spanGaps: false });
       }
     } else {
-      const alone = lines.length === 1;
+      const alone = lines.length === 1 || (lines.length === 2 && colour[0] === colour[1]);
       for (let n = 0; n < lines.length; n++) {
         const at = series.length;
         series.push({
           stroke: colour[n], width: 1.5, spanGaps: false, points: { show: lonely, size: 3, fill: colour[n] },
-          fill: alone ? `${colour[n]}1c` : undefined,
+          fill: alone ? `${colour[n]}1c` : undefined, fillTo: 0,
         });
         const edge = { stroke: "transparent", width: 0, points: { show: false }, spanGaps: false };
         series.push(edge, { ...edge });

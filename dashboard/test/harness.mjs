@@ -146,7 +146,7 @@ export async function history(daemon, hours, step) {
       else if (name === "node_memory_MemAvailable_bytes") v = value * (0.96 - 0.16 * day(t) + 0.02 * dice());
       else if (name === "node_memory_MemFree_bytes") v = value * (0.7 + 0.2 * dice() - 0.3 * night(t));
       else if (name.startsWith("disk_")) v = Math.max(1, value - 1.6 * ago + 0.1 * Math.sin(t / 4000));
-      else if (name === "node_filesystem_avail_bytes") v = value * (1 + 0.11 * ago + 0.002 * Math.sin(t / 4000));
+      else if (name === "node_filesystem_avail_bytes") v = value * (1 + 0.019 * ago + 0.0004 * Math.sin(t / 4000));
       rows.push([key, t * 1000, v]);
     }
   }

@@ -19,8 +19,10 @@ struct Machine {
     dir: tempfile::TempDir,
 }
 
-#[allow(clippy::type_complexity, reason = "a table of these tests alone")]
-const SERIES: &[(&str, &[(&str, &str)], &str)] = &[
+/// Name, labels, unit.
+type Made = (&'static str, &'static [(&'static str, &'static str)], &'static str);
+
+const SERIES: &[Made] = &[
     ("node_load1", &[], ""),
     ("node_load5", &[], ""),
     ("node_load15", &[], ""),

@@ -129,6 +129,7 @@ async fn keep_up(
     let mut tick = tokio::time::interval(EVERY);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     let (mut spoken, mut series) = (Instant::now(), state.registry.len());
+    let mut told: Option<Instant> = None;
     let mut next = Some(Bytes::from_static(b"retry: 3000\n\n"));
     loop {
         if let Some(frame) = next.take() {
@@ -147,8 +148,10 @@ async fn keep_up(
             () = frames.closed() => return,
         }
         let known = state.registry.len();
-        next = if known != series {
+        // Senders may bring new names all the time; pages need not ask again each time.
+        next = if known != series && told.is_none_or(|told| told.elapsed() >= HEARTBEAT) {
             series = known;
+            told = Some(Instant::now());
             Some(Bytes::from_static(b"event: series\ndata: {}\n\n"))
         } else {
             live.frame(|series| state.latest.get(series)).map(Bytes::from)
@@ -221,7 +224,7 @@ impl Live {
     }
 }
 
-fn watch(chart: &Chart, place: usize, find: impl Fn(i64) -> Option<SeriesRef>) -> Option<Watched> {
+fn watch(chart: &Chart, place: usize, find: &impl Fn(i64) -> Option<SeriesRef>) -> Option<Watched> {
     let mut any = false;
     let lines = chart
         .lines
@@ -310,7 +313,7 @@ mod tests {
 
     fn watched(charts: &[Chart]) -> Live {
         let find = |id: i64| (id < 10).then_some(SeriesRef(id as u32));
-        let all = charts.iter().enumerate().filter_map(|(at, c)| watch(c, at, find));
+        let all = charts.iter().enumerate().filter_map(|(at, c)| watch(c, at, &find));
         Live { charts: all.collect() }
     }
 
