@@ -12,6 +12,8 @@
 //!              and the way in for what is pushed
 //!   store      the one SQLite file: schema, writer, readers
 //!   query      PromQL: an expression -> a tree -> values, over any source of samples
+//!   overview   what one looks at first: charts, the verdict, the day a disk fills
+//!   draw       a chart -> SVG, PNG, a terminal's braille; what a chart shows, out of the file
 //!   config     plimsoll.toml -> settings of the rooms
 //!   http       /metrics, /health, PromQL below /api/v1, SQL, pushes (view)
 //!   daemon     timers, threads, control socket, shutdown; knows all of the above
@@ -31,8 +33,10 @@ pub mod cli;
 pub mod collect;
 pub mod config;
 pub mod daemon;
+pub mod draw;
 pub mod http;
 pub mod model;
+pub mod overview;
 pub mod pipeline;
 pub mod plugin;
 pub mod query;

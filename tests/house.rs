@@ -17,6 +17,8 @@ const ROOMS: &[&str] = &[
     "pipeline",
     "store",
     "query",
+    "overview",
+    "draw",
     "config",
     "http",
     "munin_node",

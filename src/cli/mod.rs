@@ -8,6 +8,7 @@ mod compact;
 mod doctor;
 mod estimate;
 mod export;
+mod graph;
 mod import;
 pub mod install;
 mod interval;
@@ -15,9 +16,11 @@ mod manual;
 mod plugin;
 mod query;
 mod reload;
+mod screen;
 mod send;
 pub mod service;
 mod show;
+mod snapshot;
 mod sql;
 mod status;
 mod status_text;
@@ -25,6 +28,7 @@ mod table;
 mod token;
 mod told;
 pub mod uninstall;
+mod watch;
 
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -68,12 +72,18 @@ enum Verb {
     Run,
     /// Show how this machine is now
     Status(status::Args),
+    /// Watch it in the terminal, with charts, until q
+    Watch(watch::Args),
     /// Take one reading and print it, without a database
     Collect(collect::Args),
     /// Ask the database in SQL, read-only
     Sql(sql::Args),
     /// Ask the database in PromQL
     Query(query::Args),
+    /// Draw a picture: on the terminal, as SVG or as PNG
+    Graph(graph::Args),
+    /// Write the page with its numbers into one file that opens anywhere
+    Snapshot(snapshot::Args),
     /// Write samples out as CSV, JSON or OpenMetrics
     Export(export::Args),
     /// Read samples in from CSV, JSON or OpenMetrics files
@@ -138,9 +148,12 @@ pub fn main() -> ExitCode {
             verbose: global.verbose,
         }),
         Some(Verb::Status(args)) => status::run(args, global),
+        Some(Verb::Watch(args)) => watch::run(args, global),
         Some(Verb::Collect(args)) => collect::run(args, global),
         Some(Verb::Sql(args)) => sql::run(args, global),
         Some(Verb::Query(args)) => query::run(args, global),
+        Some(Verb::Graph(args)) => graph::run(args, global),
+        Some(Verb::Snapshot(args)) => snapshot::run(args, global),
         Some(Verb::Export(args)) => export::run(args, global),
         Some(Verb::Import(args)) => import::run(args, global),
         Some(Verb::Send(args)) => send::run(args, global),

@@ -6,7 +6,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::told::{self, Told};
-use super::{Global, table};
+use super::{Global, screen, table};
+use crate::draw;
 use crate::model::{Clock, Labels, SystemClock};
 use crate::query::annotation::Level;
 use crate::query::ast::Expr;
@@ -24,7 +25,8 @@ use crate::wire::{csv, json, time, value::write_value};
     plimsoll query 'max_over_time(disk[1d])' --at 2026-07-01\n  \
     plimsoll query 'sum by (mode) (rate(node_cpu_seconds_total[5m]))' --range 1h --step 1m\n  \
     plimsoll query 'max_over_time(disk[1d])' --range 400d --explain\n  \
-    plimsoll query 'memory' --range 1d --step 5m --format csv > memory.csv")]
+    plimsoll query 'memory' --range 1d --step 5m --format csv > memory.csv\n  \
+    plimsoll query 'rate(node_network_receive_bytes_total[5m])' --range 6h --format chart")]
 pub struct Args {
     /// The expression
     expression: String,
@@ -56,6 +58,8 @@ enum Format {
     Csv,
     /// An array of objects
     Json,
+    /// Lines on the terminal; the last hour, where no --range is given
+    Chart,
 }
 
 /// One printed line.
@@ -72,6 +76,9 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     let at = args.at.as_deref().map_or(Ok(now), |t| time::parse_when(t, now))?;
     let when = when(args, at)?;
     let database = global.database()?;
+    if let (Format::Chart, When::Range { start, end, step }) = (args.format, when) {
+        return chart(&database, text, &expr, (start, end, step));
+    }
     let mut out = super::stdout();
     if args.explain {
         let (answer, took) = from_file(&database, text, &expr, when, true)?;
@@ -83,9 +90,7 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
         Some((series, notes)) => (series.iter().flat_map(lines_told).collect(), notes),
         None => {
             let (answer, _) = from_file(&database, text, &expr, when, false)?;
-            let notes = [Level::Warning, Level::Info].into_iter();
-            let notes = notes.flat_map(|level| answer.annotations.shown(level, text, 10));
-            (lines(&answer), notes.collect())
+            (lines(&answer), notes(&answer, text))
         }
     };
     let mut errors = std::io::stderr();
@@ -115,6 +120,34 @@ fn from_file(
     Ok((answer, begin.elapsed()))
 }
 
+/// The lines of a range as a chart. The daemon's answer has no names of units: the file is asked.
+fn chart(
+    database: &Path,
+    text: &str,
+    expr: &Expr,
+    (from, to, step): (i64, i64, i64),
+) -> anyhow::Result<()> {
+    let reader = Reader::open(database)?.load_head()?;
+    let catalog = Catalog::read(&reader)?;
+    let source = StoreSource::new(&reader, &catalog);
+    let when = When::Range { start: from, end: to, step };
+    let answer = evaluate(&source, expr, when, &Options::default(), Limits::default())
+        .map_err(|e| failed(&e, text))?;
+    let mut errors = std::io::stderr();
+    for note in notes(&answer, text) {
+        writeln!(errors, "{note}")?;
+    }
+    let mut chart = draw::Chart { title: draw::clean(text), from, to, ..Default::default() };
+    draw::fill(&mut chart, &answer.value, expr, step, &catalog, &reader.series()?)?;
+    super::graph::show(&chart, screen::width(), None)
+}
+
+/// Remarks, warnings first.
+fn notes(answer: &Answer, text: &str) -> Vec<String> {
+    let levels = [Level::Warning, Level::Info].into_iter();
+    levels.flat_map(|level| answer.annotations.shown(level, text, 10)).collect()
+}
+
 fn when(args: &Args, at: i64) -> anyhow::Result<When> {
     let length = |option: &str, text: &str| -> anyhow::Result<i64> {
         let ms = number::parse_duration(text)
@@ -122,8 +155,11 @@ fn when(args: &Args, at: i64) -> anyhow::Result<When> {
         anyhow::ensure!(ms > 0, "{option} has to be longer than 0");
         Ok(ms)
     };
-    let Some(range) = &args.range else { return Ok(When::Instant(at)) };
-    let range = length("--range", range)?;
+    let range = match (&args.range, args.format) {
+        (Some(range), _) => length("--range", range)?,
+        (None, Format::Chart) => 3_600_000,
+        (None, _) => return Ok(When::Instant(at)),
+    };
     let step = match &args.step {
         Some(step) => length("--step", step)?,
         None => (range / 250).max(1),
@@ -204,7 +240,7 @@ fn lines(answer: &Answer) -> Vec<Line> {
 
 fn print(out: &mut impl Write, lines: &[Line], format: Format) -> anyhow::Result<()> {
     match format {
-        Format::Table => {
+        Format::Table | Format::Chart => {
             let cells = |line: &Line| {
                 vec![line.series.clone(), time::format_timestamp(line.ts), line.value.clone()]
             };

@@ -51,8 +51,12 @@ pub(super) fn duration(ms: i64) -> String {
     }
 }
 
-/// A bar of `width` characters, in eighths.
-pub(super) fn bar(share: f64, width: usize) -> String {
+/// A bar of `width` characters, in eighths; in ASCII, in whole ones.
+pub(super) fn bar(share: f64, width: usize, unicode: bool) -> String {
+    if !unicode {
+        let full = (share.clamp(0.0, 1.0) * width as f64).round() as usize;
+        return format!("{}{}", "#".repeat(full), ".".repeat(width - full));
+    }
     const PARTS: [char; 8] = [' ', '▏', '▎', '▍', '▌', '▋', '▊', '▉'];
     let eighths = (share.clamp(0.0, 1.0) * width as f64 * 8.0).round() as usize;
     let mut out = "█".repeat(eighths / 8);
@@ -103,8 +107,9 @@ mod tests {
         assert_eq!(value(-0.000_012_5), "-0.0000125");
         assert_eq!(value(12.0), "12");
         assert_eq!(duration(90_061_000), "1 d 1 h");
-        assert_eq!(bar(0.5, 4), "██··");
-        assert_eq!(bar(2.0, 2), "██");
-        assert_eq!(bar(f64::NAN, 2), "··");
+        assert_eq!(bar(0.5, 4, true), "██··");
+        assert_eq!(bar(2.0, 2, true), "██");
+        assert_eq!(bar(f64::NAN, 2, true), "··");
+        assert_eq!(bar(0.5, 4, false), "##..");
     }
 }

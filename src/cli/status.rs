@@ -8,7 +8,7 @@ use std::path::Path;
 use hashbrown::HashMap;
 use serde_json::{Value, json};
 
-use super::{Global, status_text};
+use super::{Global, screen, status_text};
 use crate::daemon::control::{AskError, Request, ask};
 use crate::model::{Clock, Graph, Kind, SystemClock};
 use crate::store::{Known, Reader, Row};
@@ -30,6 +30,13 @@ const MOST_ROWS: usize = 200_000;
 const STALE_INTERVALS: i64 = 3;
 const STALE_AT_LEAST_MS: i64 = 30_000;
 
+/// The last hour is looked at so often: every three minutes, on the clock's own grid, where all
+/// collectors have their beat.
+pub(super) const LOOKS: usize = 20;
+const LOOK_MS: i64 = 180_000;
+/// How long after a look's moment a value may be and still count.
+const LOOK_WITHIN_MS: i64 = 60_000;
+
 /// One series as it stands.
 #[derive(Debug, Clone)]
 pub(super) struct Current {
@@ -40,6 +47,8 @@ pub(super) struct Current {
     pub(super) before: Option<Row>,
     /// Whether it should have had a newer one.
     pub(super) stale: bool,
+    /// Its last hour, oldest first: time and value of each look.
+    looks: Box<[Option<(i64, f64)>; LOOKS]>,
 }
 
 impl Current {
@@ -53,6 +62,36 @@ impl Current {
         let (a, b) = (self.before?, self.newest?);
         let seconds = (b.ts - a.ts) as f64 / 1e3;
         (seconds > 0.0 && b.value >= a.value).then(|| (b.value - a.value) / seconds)
+    }
+
+    /// The last hour in [`LOOKS`] numbers, the newest last: values, of a counter rates; NaN where
+    /// nothing is known.
+    pub(super) fn hour(&self) -> [f64; LOOKS] {
+        let newest = self.newest.map(|r| (r.ts, r.value));
+        if self.series.kind == Kind::Gauge {
+            // The newest value stands for the last look, whose time has come already.
+            let mut all = self.looks.map(|look| look.map_or(f64::NAN, |(_, value)| value));
+            if let (Some((_, value)), false) = (newest, self.stale) {
+                all[LOOKS - 1] = value;
+            }
+            return all;
+        }
+        std::array::from_fn(|i| {
+            let next = if i + 1 < LOOKS { self.looks[i + 1] } else { newest };
+            match (self.looks[i], next) {
+                (Some((a, from)), Some((b, to))) if b > a && to >= from => {
+                    (to - from) * 1e3 / (b - a) as f64
+                }
+                _ => f64::NAN,
+            }
+        })
+    }
+
+    /// A newer sample has come.
+    pub(super) fn push(&mut self, row: Row) {
+        self.before = self.newest.filter(|newest| newest.ts < row.ts).or(self.before);
+        self.newest = Some(row);
+        self.stale = false;
     }
 
     /// One label's value.
@@ -84,33 +123,43 @@ pub(super) struct Status {
 
 pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     let path = global.database()?;
-    let status = gather(&path)?;
+    let status = gather(&path, &Reader::open(&path)?)?;
     let mut out = super::stdout();
     if args.json {
         serde_json::to_writer_pretty(&mut out, &as_json(&status))?;
         writeln!(out)?;
     } else {
         let terminal = std::io::stdout().is_terminal();
-        let width = if terminal { terminal_width() } else { 80 };
-        status_text::print(&mut out, &status, &path, args.all, width, terminal)?;
+        let look = status_text::Look {
+            width: if terminal { screen::width() } else { 80 },
+            colour: terminal && screen::has_colours(),
+            unicode: screen::is_unicode(),
+        };
+        status_text::print(&mut out, &status, &path, args.all, look)?;
     }
     out.flush()?;
     Ok(())
 }
 
-fn terminal_width() -> usize {
-    rustix::termios::tcgetwinsize(std::io::stdout()).map_or(80, |w| usize::from(w.ws_col).max(40))
-}
-
-fn gather(path: &Path) -> anyhow::Result<Status> {
-    let reader = Reader::open(path)?;
-    let daemon = match ask(path, &Request::Status) {
+/// What the daemon of a file says of itself.
+pub(super) fn daemon(path: &Path) -> Daemon {
+    match ask(path, &Request::Status) {
         Ok(response) => Daemon::Running(response.data),
         Err(AskError::NotRunning(_)) => Daemon::Stopped,
         Err(e) => Daemon::Unknown(e.to_string()),
-    };
+    }
+}
+
+pub(super) fn gather(path: &Path, reader: &Reader) -> anyhow::Result<Status> {
+    let daemon = daemon(path);
     let mut series: Vec<Current> = (reader.series()?.into_iter())
-        .map(|series| Current { series, newest: None, before: None, stale: false })
+        .map(|series| Current {
+            series,
+            newest: None,
+            before: None,
+            stale: false,
+            looks: Box::new([None; LOOKS]),
+        })
         .collect();
     let at: HashMap<i64, usize> =
         series.iter().enumerate().map(|(i, c)| (c.series.id, i)).collect();
@@ -134,6 +183,7 @@ fn gather(path: &Path) -> anyhow::Result<Status> {
         }
     })?;
     let now = SystemClock.wall_ms();
+    look_back(reader, now, &at, &mut series)?;
     let mut systems: Vec<(String, Vec<Current>)> = Vec::new();
     for mut current in series {
         current.stale = is_stale(&current, now);
@@ -143,6 +193,37 @@ fn gather(path: &Path) -> anyhow::Result<Status> {
         }
     }
     Ok(Status { systems, graphs: reader.graphs()?, daemon, now })
+}
+
+/// Notes what each series was at some moments of the last hour. A look ends when it has found every
+/// series that was there a moment ago, so an hour costs no more than a minute of rows.
+fn look_back(
+    reader: &Reader,
+    now: i64,
+    at: &HashMap<i64, usize>,
+    series: &mut [Current],
+) -> anyhow::Result<()> {
+    let recent = now - LOOK_MS;
+    let live = series.iter().filter(|c| c.newest.is_some_and(|r| r.ts > recent)).count();
+    let last = now - now.rem_euclid(LOOK_MS);
+    for look in 0..LOOKS {
+        let moment = last - (LOOKS - 1 - look) as i64 * LOOK_MS;
+        let (mut read, mut found) = (0, 0);
+        reader.rows_from(moment, |row| {
+            read += 1;
+            if row.ts >= moment + LOOK_WITHIN_MS || read > 4 * live + 100 {
+                return ControlFlow::Break(());
+            }
+            if let Some(current) = at.get(&row.series_id).map(|i| &mut series[*i])
+                && current.looks[look].is_none()
+            {
+                current.looks[look] = Some((row.ts, row.value));
+                found += usize::from(current.newest.is_some_and(|r| r.ts > recent));
+            }
+            if found >= live { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })?;
+    }
+    Ok(())
 }
 
 fn is_stale(current: &Current, now: i64) -> bool {
@@ -167,6 +248,7 @@ fn as_json(status: &Status) -> Value {
             "unit": c.series.unit,
             "job": c.series.job,
             "stale": c.stale,
+            "hour": c.hour().map(|v| v.is_finite().then_some(v)),
         })
     };
     let systems: Vec<Value> = (status.systems.iter())

@@ -4,17 +4,44 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use super::show;
-use super::status::{Current, Daemon, Status};
+use super::status::{Current, Daemon, LOOKS, Status};
+use crate::draw::{self, spark};
 use crate::model::{Field, Graph, Kind};
 
 const NAME_WIDTH: usize = 11;
 /// So many fields of a plugin are shown.
 const FIELDS: usize = 8;
 
+/// What the terminal can do.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Look {
+    /// Letters across.
+    pub(super) width: usize,
+    /// Whether there are colours.
+    pub(super) colour: bool,
+    /// Whether letters may be more than ASCII.
+    pub(super) unicode: bool,
+}
+
 struct Page<'a, W> {
     out: &'a mut W,
     width: usize,
     colour: bool,
+    unicode: bool,
+}
+
+/// The last hour of something.
+type Hour = [f64; LOOKS];
+
+/// What many come to, look by look, as far as they are known.
+fn added<'a>(all: impl Iterator<Item = &'a Current>) -> Hour {
+    let mut sum = [f64::NAN; LOOKS];
+    for hour in all.map(Current::hour) {
+        for (sum, value) in sum.iter_mut().zip(hour).filter(|(_, v)| !v.is_nan()) {
+            *sum = if sum.is_nan() { value } else { *sum + value };
+        }
+    }
+    sum
 }
 
 /// The whole page.
@@ -23,10 +50,10 @@ pub(super) fn print(
     status: &Status,
     path: &Path,
     all: bool,
-    width: usize,
-    colour: bool,
+    look: Look,
 ) -> io::Result<()> {
-    let mut page = Page { out, width: width.min(100), colour };
+    let Look { width, colour, unicode } = look;
+    let mut page = Page { out, width: width.min(100), colour, unicode };
     if status.systems.is_empty() {
         writeln!(page.out, "nothing collected yet in {}", path.display())?;
     }
@@ -35,13 +62,7 @@ pub(super) fn print(
             writeln!(page.out)?;
         }
         page.head(name, list, status)?;
-        let system = System(list);
-        page.load(&system)?;
-        page.memory(&system)?;
-        page.disks(&system)?;
-        page.cpu(&system)?;
-        page.rates(&system)?;
-        page.temperatures(&system)?;
+        page.measures(list)?;
         let graphs: Vec<&Graph> =
             status.graphs.iter().filter(|(of, _)| of == name).map(|(_, graph)| graph).collect();
         page.plugins(list, &graphs, all)?;
@@ -49,6 +70,12 @@ pub(super) fn print(
         page.stale(list, status.now)?;
     }
     page.daemon(&status.daemon, path, status.now)
+}
+
+/// The lines of one system that a person looks at first.
+pub(super) fn measures(out: &mut impl Write, list: &[Current], look: Look) -> io::Result<()> {
+    let Look { width, colour, unicode } = look;
+    Page { out, width, colour, unicode }.measures(list)
 }
 
 struct System<'a>(&'a [Current]);
@@ -96,18 +123,47 @@ impl<W: Write> Page<'_, W> {
         if self.colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
     }
 
-    fn line(&mut self, name: &str, rest: &str) -> io::Result<()> {
-        let line = format!("  {name:<NAME_WIDTH$} {}", rest.trim_end());
+    fn line(&mut self, name: &str, hour: Hour, rest: &str) -> io::Result<()> {
+        let spark = self.spark(hour);
+        let line = format!("  {name:<NAME_WIDTH$} {spark}{}", rest.trim_end());
         writeln!(self.out, "{}", cut(&line, self.width))
     }
 
+    /// The last hour and the room behind it; nothing on a terminal without room for it.
+    fn spark(&self, hour: Hour) -> String {
+        let spark = |values: &[f64]| {
+            let (low, high) = spark::bounds(values);
+            let text = spark::spark(values, low, high, self.unicode);
+            format!("{}  ", self.paint(&text, "36"))
+        };
+        match self.width {
+            ..64 => String::new(),
+            64..90 => {
+                // The larger of two: what is short should still be seen.
+                let pairs = hour.chunks(2).map(|p| p.iter().copied().fold(f64::NAN, f64::max));
+                spark(&pairs.collect::<Vec<f64>>())
+            }
+            90.. => spark(&hour),
+        }
+    }
+
     fn bar(&self, share: f64) -> String {
-        let text = show::bar(share, if self.width < 70 { 8 } else { 20 });
+        let text = show::bar(share, if self.width < 90 { 10 } else { 20 }, self.unicode);
         match share {
             s if s >= 0.95 => self.paint(&text, "31"),
             s if s >= 0.85 => self.paint(&text, "33"),
             _ => self.paint(&text, "32"),
         }
+    }
+
+    fn measures(&mut self, list: &[Current]) -> io::Result<()> {
+        let system = System(list);
+        self.load(&system)?;
+        self.memory(&system)?;
+        self.disks(&system)?;
+        self.cpu(&system)?;
+        self.rates(&system)?;
+        self.temperatures(&system)
     }
 
     fn head(&mut self, name: &str, list: &[Current], status: &Status) -> io::Result<()> {
@@ -141,7 +197,8 @@ impl<W: Write> Page<'_, W> {
         if cpus > 0 {
             text.push_str(&format!(", {cpus} CPU{}", if cpus == 1 { "" } else { "s" }));
         }
-        self.line("load", &text)
+        let hour = system.0.iter().filter(|c| c.series.key == "cpu").take(1);
+        self.line("load", added(hour), &text)
     }
 
     fn memory(&mut self, system: &System<'_>) -> io::Result<()> {
@@ -155,7 +212,8 @@ impl<W: Write> Page<'_, W> {
                 show::binary_bytes(total)
             ));
         }
-        self.line("memory", &text)?;
+        let hour = added(system.0.iter().filter(|c| c.series.key == "memory").take(1));
+        self.line("memory", hour.map(|available| 1.0 - available), &text)?;
         let swap = system.get("node_memory_SwapTotal_bytes").filter(|t| *t > 0.0);
         if let Some((total, free)) = swap.zip(system.get("node_memory_SwapFree_bytes")) {
             let used = 1.0 - free / total;
@@ -166,7 +224,9 @@ impl<W: Write> Page<'_, W> {
                 show::binary_bytes(total - free),
                 show::binary_bytes(total)
             );
-            self.line("swap", &text)?;
+            let key = |key| added(system.0.iter().filter(move |c| c.series.key == key).take(1));
+            let hour = key("node_memory_SwapFree_bytes").map(|free| total - free);
+            self.line("swap", hour, &text)?;
         }
         Ok(())
     }
@@ -190,7 +250,7 @@ impl<W: Write> Page<'_, W> {
                 ));
             }
             text.push_str(&format!("  {mount}"));
-            self.line(name, &text)?;
+            self.line(name, disk.hour(), &text)?;
             name = "";
         }
         Ok(())
@@ -216,7 +276,11 @@ impl<W: Write> Page<'_, W> {
         let parts: Vec<String> =
             modes.iter().take(4).map(|(m, r)| format!("{m} {:.0} %", r / all * 100.0)).collect();
         let text = format!("{} {:3.0} %  {}", self.bar(busy), busy * 100.0, parts.join(", "));
-        self.line("cpu", &text)
+        let all = || system.named("node_cpu_seconds_total");
+        let is_idle = |c: &&Current| c.label("mode").as_deref() == Some("idle");
+        let (idle, all) = (added(all().filter(is_idle)), added(all()));
+        let hour = std::array::from_fn(|i| 1.0 - idle[i] / all[i]);
+        self.line("cpu", hour, &text)
     }
 
     fn rates(&mut self, system: &System<'_>) -> io::Result<()> {
@@ -241,8 +305,9 @@ impl<W: Write> Page<'_, W> {
             let mut name = title;
             for c in system.named(from) {
                 let Some(device) = c.label("device").filter(|d| d != idle) else { continue };
-                let other = system.labelled(to, "device", &device).and_then(Current::rate);
-                let (Some(a), Some(b)) = (c.rate(), other) else { continue };
+                let other = system.labelled(to, "device", &device);
+                let rates = c.rate().zip(other.and_then(Current::rate));
+                let Some((a, b)) = rates else { continue };
                 // A device that has never moved a byte is not worth a line.
                 if c.value() == Some(0.0) && b == 0.0 {
                     continue;
@@ -252,7 +317,7 @@ impl<W: Write> Page<'_, W> {
                     format!("{}/s", show::bytes(a)),
                     format!("{}/s", show::bytes(b)),
                 );
-                self.line(name, &text)?;
+                self.line(name, added(std::iter::once(c).chain(other)), &text)?;
                 name = "";
             }
         }
@@ -262,10 +327,13 @@ impl<W: Write> Page<'_, W> {
     fn temperatures(&mut self, system: &System<'_>) -> io::Result<()> {
         let hottest = system
             .named("node_hwmon_temp_celsius")
-            .filter_map(|c| Some((c.value()?, c.label("chip")?, c.label("sensor")?)))
+            .filter_map(|c| Some((c.value()?, c.label("chip")?, c.label("sensor")?, c.hour())))
             .max_by(|a, b| a.0.total_cmp(&b.0));
         match hottest {
-            Some((t, chip, sensor)) => self.line("hottest", &format!("{t:.0} °C  {chip} {sensor}")),
+            Some((t, chip, sensor, hour)) => {
+                let degrees = if self.unicode { "°C" } else { "C" };
+                self.line("hottest", hour, &format!("{t:.0} {degrees}  {chip} {sensor}"))
+            }
             None => Ok(()),
         }
     }
@@ -353,7 +421,8 @@ impl<W: Write> Page<'_, W> {
                 Some(newest) if c.stale => format!("  {} ago", show::duration(now - newest.ts)),
                 _ => String::new(),
             };
-            writeln!(self.out, "  {text:>14}  {}{age}", c.series.key)?;
+            let spark = self.spark(c.hour());
+            writeln!(self.out, "  {text:>14}  {spark}{}{age}", draw::clean(&c.series.key))?;
         }
         Ok(())
     }

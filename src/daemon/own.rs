@@ -66,6 +66,14 @@ static EVENTS_DROPPED: Metric = Metric::counter(
 );
 static PUSHED_NAMES: Metric =
     Metric::gauge("plimsoll_pushed_names", "", "Names that senders have brought since the start.");
+static VIEWERS: Metric =
+    Metric::gauge("plimsoll_viewers", "", "Pages that are being kept up to date.");
+static VIEWERS_LOST: Metric = Metric::counter(
+    "plimsoll_viewers_dropped_total",
+    "",
+    "Pages that are no longer kept up to date, or were not from the first: too slow, too many.",
+)
+.by(&["reason"]);
 static COMMITS: Metric =
     Metric::counter("plimsoll_commits_total", "", "Transactions committed to the database.");
 static COMMIT_ERRORS: Metric = Metric::counter(
@@ -215,6 +223,16 @@ impl Own {
         let turned_away = c.graphite_connections_refused.load(Relaxed);
         if turned_away > 0 {
             out.put_with(&TURNED_AWAY, &["graphite"], turned_away as f64);
+        }
+        for (metric, labels, count) in [
+            (&VIEWERS, &[][..], &c.viewers),
+            (&VIEWERS_LOST, &["slow"], &c.viewers_dropped),
+            (&VIEWERS_LOST, &["full"], &c.viewers_refused),
+        ] {
+            let count = count.load(Relaxed);
+            if count > 0 {
+                out.put_with(metric, labels, count as f64);
+            }
         }
         out.put(&COMMITS, c.commits.load(Relaxed) as f64);
         out.put(&COMMIT_ERRORS, c.commit_errors.load(Relaxed) as f64);

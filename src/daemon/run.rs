@@ -14,7 +14,7 @@ use super::plugins::Plugins;
 use super::{graphite, log, memory, statsd};
 use crate::config::{Config, Http};
 use crate::http;
-use crate::model::{Clock, Interval, SystemClock, format_duration, parse_duration};
+use crate::model::{Clock, Event, Interval, Labels, SystemClock, format_duration, parse_duration};
 use crate::pipeline::{Board, Intake, MAX_SAMPLES, Names, Queue};
 use crate::store::{Head, Orders, Store, Writer, WriterSettings};
 
@@ -103,6 +103,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     let (mut store, full) = Store::open_or_wait(&database, &system, Arc::clone(&shared.registry))?;
     store.share_names(Arc::clone(&shared.names));
     let newest = store.newest_ts();
+    tell_start(&shared, newest);
     let head = store.head();
     let (watch, receiver) = statsd::open(&config.statsd, &shared, &store);
     shared.statsd = watch;
@@ -418,6 +419,35 @@ fn bind_unix(path: &Path) -> std::io::Result<tokio::net::UnixListener> {
     Ok(listener)
 }
 
+/// An event of plimsoll's own, for whoever looks at charts later.
+fn tell(shared: &Shared, kind: &'static str, ts: i64, title: &str, text: &str) {
+    let event = Event {
+        ts,
+        system: None,
+        kind,
+        level: "info",
+        title: title.into(),
+        text: text.into(),
+        tags: Labels::default(),
+        priority: "normal",
+        source: "plimsoll".into(),
+    };
+    if !shared.queue.push_event(event) {
+        shared.counters.events_dropped.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    }
+}
+
+/// That plimsoll was started, and that the machine was, if it was since the newest sample.
+fn tell_start(shared: &Shared, newest: Option<i64>) {
+    let now = shared.clock.wall_ms();
+    let booted = now - shared.clock.boot_ms();
+    if newest.is_some_and(|newest| newest < booted) {
+        tell(shared, "boot", booted, "machine started", "");
+    }
+    let title = concat!("plimsoll ", env!("CARGO_PKG_VERSION"), " started");
+    tell(shared, "start", now, title, "");
+}
+
 impl Daemon {
     fn config(&self) -> Arc<Config> {
         self.config.now()
@@ -563,7 +593,9 @@ impl Daemon {
         self.beat.tell(Command::Configure(Arc::clone(&new), reply));
         in_time(answer).await?;
         self.configure_plugins(&new);
-        self.config.set(new, self.shared.clock.wall_ms());
+        let now = self.shared.clock.wall_ms();
+        self.config.set(new, now);
+        tell(&self.shared, "reload", now, "configuration read again", &said);
         Ok(said)
     }
 }

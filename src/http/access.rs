@@ -40,7 +40,16 @@ impl Access {
     /// Why it may not pass; nothing: it may.
     pub(super) fn refuse(&self, request: &Request) -> Option<Response> {
         let headers = request.headers();
+        // The page's own files say nothing about this machine, and dress the refusal too.
+        if request.method().is_safe() && request.uri().path().starts_with("/assets/") {
+            return None;
+        }
         let wanted = wanted(request.uri().path());
+        let page = headers
+            .get(header::ACCEPT)
+            .and_then(|a| a.to_str().ok())
+            .is_some_and(|a| a.contains("text/html"));
+        let refusal = |status, what: &str| refusal(status, what, page);
         let peer = request.extensions().get::<Peer>().copied().unwrap_or(Peer::Remote);
         let forwarded =
             wanted == Scope::Push && FORWARDED.iter().any(|name| headers.contains_key(*name));
@@ -95,9 +104,13 @@ fn secret(headers: &HeaderMap) -> Option<String> {
     None
 }
 
-fn refusal(status: StatusCode, what: &str) -> Response {
-    let body = serde_json::json!({"code": "unauthorized", "message": what, "error": what});
-    let mut response = (status, axum::Json(body)).into_response();
+fn refusal(status: StatusCode, what: &str, page: bool) -> Response {
+    let mut response = if page {
+        (status, axum::response::Html(super::page::no_permission(what))).into_response()
+    } else {
+        let body = serde_json::json!({"code": "unauthorized", "message": what, "error": what});
+        (status, axum::Json(body)).into_response()
+    };
     if status == StatusCode::UNAUTHORIZED {
         let schemes =
             HeaderValue::from_static("Bearer realm=\"plimsoll\", Basic realm=\"plimsoll\"");

@@ -1,13 +1,16 @@
-//! http: what the daemon serves: /metrics, /health, /api/status and Prometheus' API; and what senders
-//! may bring. A view: it reads what pipeline and store offer, and hands what is pushed to the intake.
+//! http: what the daemon serves: the page, pictures, /metrics, /health, /api/status and Prometheus' API;
+//! and what senders may bring. A view: it reads what pipeline and store offer, and hands what is pushed
+//! to the intake.
 
 mod access;
 mod base64;
 mod connections;
+mod graph;
 mod graphs;
 mod guard;
 mod health;
 mod metrics;
+mod page;
 mod pieces;
 mod prometheus;
 mod push;
@@ -37,6 +40,7 @@ use crate::store::Head;
 pub use access::Access;
 pub use connections::Listener;
 pub use guard::Hosts;
+pub use page::assets as page_files;
 pub use push::Desk;
 pub use running::Running;
 pub use tls::{Tls, TlsSettings};
@@ -112,7 +116,6 @@ pub fn router(state: State) -> (Router, Inside) {
     let sql = sql::routes(Arc::clone(&state));
     let inside = Inside(prometheus::routes(Arc::clone(&api)));
     let router = Router::new()
-        .route("/", get(index))
         .route("/metrics", get(metrics::metrics))
         .route("/health", get(health::health))
         .route("/api/status", get(status::status))
@@ -121,26 +124,15 @@ pub fn router(state: State) -> (Router, Inside) {
         .fallback(not_found)
         .with_state(state)
         .nest("/api/v1", prometheus::routes(Arc::clone(&api)))
-        .merge(prometheus::federation(api))
+        .merge(prometheus::federation(Arc::clone(&api)))
+        .merge(graph::routes(Arc::clone(&api)))
+        .merge(page::routes(api))
         .merge(sql)
         .layer(axum::middleware::from_fn(move |request, next| {
             let (hosts, access) = (hosts.clone(), access.clone());
             async move { guard::check(&hosts, &access, request, next).await }
         }));
     (router, inside)
-}
-
-async fn index() -> impl IntoResponse {
-    "plimsoll is collecting.\n\n\
-     /metrics      every current value, for Prometheus and OpenMetrics scrapers\n\
-     /health       is anything wrong?\n\
-     /api/status   the same values and more as JSON\n\
-     /api/graphs   what the charts of plugins look like\n\
-     /api/v1/…     PromQL: the HTTP API of Prometheus, for Grafana, promtool and others\n\
-     /federate     what another Prometheus takes over: /federate?match[]=node_load1\n\
-     /api/sql      SQL, read-only: curl --data 'select * from systems' …/api/sql\n\n\
-     To send values in, POST to /api/push (JSON), /write (Influx), /api/v1/write\n\
-     (Prometheus remote write) or /metrics/job/NAME (Prometheus text).\n"
 }
 
 async fn not_found() -> impl IntoResponse {

@@ -10,7 +10,7 @@ pub struct Event {
     /// The host it is about; `None` is this machine.
     pub system: Option<Box<str>>,
     /// What sort of event: `event` for what somebody sent as one, `check` for a service check whose
-    /// result changed.
+    /// result changed; `boot`, `start` and `reload` for what plimsoll itself saw.
     pub kind: &'static str,
     /// `info`, `warning`, `error` or `success`.
     pub level: &'static str,

@@ -100,6 +100,12 @@ pub struct Counters {
     pub graphite_connections_refused: AtomicU64,
     /// Descriptions of charts that found the queue full of them.
     pub graphs_dropped: AtomicU64,
+    /// Pages that are being kept up to date.
+    pub viewers: AtomicU64,
+    /// Of these, the ones that were too slow and were let go.
+    pub viewers_dropped: AtomicU64,
+    /// Of these, the ones that were one too many.
+    pub viewers_refused: AtomicU64,
     /// Ticks that were due while another was still running or the machine was asleep.
     pub ticks_skipped: AtomicU64,
     /// Transactions committed.

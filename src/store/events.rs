@@ -4,9 +4,9 @@
 use rusqlite::types::Value;
 use rusqlite::{Connection, params};
 
-use super::SqlError;
 use super::carve::Row;
 use super::dictionary::{labels_json, system_id};
+use super::{Reader, SqlError};
 use crate::model::Event;
 
 /// So many are kept; the oldest go first. With the bounds below they take 60 MB at worst, and a few
@@ -17,6 +17,50 @@ const TITLE: usize = 200;
 const TEXT: usize = 4_000;
 /// Deleted in one step.
 const STEP: i64 = 1_000;
+
+/// An event as it lies in the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Happened {
+    /// Milliseconds since 1970 UTC.
+    pub ts: i64,
+    /// See [`Event::kind`].
+    pub kind: String,
+    /// See [`Event::level`].
+    pub level: String,
+    /// One line for people.
+    pub title: String,
+    /// Any number of lines, or nothing.
+    pub text: String,
+}
+
+impl Reader {
+    /// What happened on a system from `from` to `to` (ms since 1970 UTC, both included): the newest
+    /// `most`, newest first.
+    pub fn events(
+        &self,
+        system: &str,
+        from: i64,
+        to: i64,
+        most: u32,
+    ) -> Result<Vec<Happened>, SqlError> {
+        self.connection()
+            .prepare_cached(
+                "SELECT e.ts, e.kind, e.level, e.title, e.text
+                 FROM events e JOIN system_dict s ON s.id = e.system_id
+                 WHERE e.ts BETWEEN ?1 AND ?2 AND s.name = ?3 ORDER BY e.ts DESC LIMIT ?4",
+            )?
+            .query_map(params![from, to, system, most], |r| {
+                Ok(Happened {
+                    ts: r.get(0)?,
+                    kind: r.get(1)?,
+                    level: r.get(2)?,
+                    title: r.get(3)?,
+                    text: r.get(4)?,
+                })
+            })?
+            .collect()
+    }
+}
 
 /// Within the caller's transaction.
 pub(super) fn write(conn: &Connection, events: &[Event]) -> Result<(), SqlError> {

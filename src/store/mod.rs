@@ -51,6 +51,7 @@ mod writer;
 pub use coarse::{Reach, Rolled, Weight};
 pub use doctor::Finding;
 pub use error::OpenError;
+pub use events::Happened;
 pub use head::Head;
 pub use import::Import;
 pub use locate::{to_read, to_write};

@@ -9,9 +9,10 @@ use std::time::Duration;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags};
 
-use super::block::Column;
+use super::block::{Column, GROUP};
 use super::chunk::Scratch;
 use super::open::{check_ours, wal_size};
+use super::rollup::FIVE_MINUTES_MS;
 use super::{Head, OpenError, SqlError, from_column, series};
 use crate::model::{Glob, Kind};
 
@@ -232,6 +233,26 @@ impl Reader {
         Ok(())
     }
 
+    /// Every plain row from `from` on, from the oldest on.
+    pub fn rows_from(
+        &self,
+        from: i64,
+        mut each: impl FnMut(Row) -> std::ops::ControlFlow<()>,
+    ) -> Result<(), SqlError> {
+        let mut statement = self.conn.prepare_cached(
+            "SELECT ts, series_id, value FROM samples WHERE ts >= ?1 ORDER BY ts, series_id",
+        )?;
+        let mut rows = statement.query([from])?;
+        while let Some(row) = rows.next()? {
+            let Some(value) = from_column(row.get_ref(2)?) else { continue };
+            let row = Row { ts: row.get(0)?, series_id: row.get(1)?, value };
+            if each(row).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     /// The samples of one series from `from` to `to` inclusive, in full resolution as far back as
     /// they are kept: times in ms since 1970 UTC, and values.
     pub fn samples(
@@ -243,6 +264,18 @@ impl Reader {
         let mut column = Column { series: series_id, ..Column::default() };
         self.columns(from, to, std::slice::from_mut(&mut column))?;
         Ok((column.ts, column.values))
+    }
+
+    /// When the samples or five-minute rollups of a series begin, ms since 1970 UTC, or earlier: as
+    /// exact as the blocks that it shares with others. Nothing where there are none at all.
+    pub fn oldest(&self, series_id: i64) -> Result<Option<i64>, SqlError> {
+        self.conn
+            .prepare_cached(
+                "SELECT min(ts) FROM (
+                     SELECT min(start) AS ts FROM blocks WHERE resolution IN (0, ?2) AND grp = ?1
+                     UNION ALL SELECT * FROM (SELECT ts FROM samples ORDER BY ts LIMIT 1))",
+            )?
+            .query_row([series_id.div_euclid(GROUP), FIVE_MINUTES_MS], |r| r.get(0))
     }
 
     /// The same of many series at once, which is much quicker than one by one: each column says

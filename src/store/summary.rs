@@ -17,6 +17,8 @@ pub enum Want {
     Mean,
     /// The average, smallest, largest and newest.
     All,
+    /// Of a counter: the newest, and what it stood at when it began anew.
+    Counter,
 }
 
 /// What the samples of one bucket amount to.
@@ -34,6 +36,12 @@ pub struct Summary {
     pub max: f64,
     /// The newest; NaN if it was not asked for.
     pub last: f64,
+    /// When that was, ms since 1970 UTC; of rollups, where the last sample lies if they lie evenly
+    /// from the beginning of five minutes on.
+    pub last_ts: i64,
+    /// What a counter stood at before it began anew, summed; 0 if it was not asked for. The
+    /// increase since the bucket before is `last - last before + lost`.
+    pub lost: f64,
 }
 
 impl Summary {
@@ -49,6 +57,7 @@ impl Want {
         match self {
             Want::Mean => &[0, 1],
             Want::All => &[0, 1, 2, 3, 4],
+            Want::Counter => &[0, 1, 4, 6],
         }
     }
 }
@@ -58,10 +67,13 @@ struct Buckets {
     from: i64,
     width: i64,
     all: Vec<Summary>,
+    /// The sample before, of a counter.
+    before: Option<f64>,
+    counter: bool,
 }
 
 impl Buckets {
-    fn new(from: i64, to: i64, width: i64) -> Self {
+    fn new(from: i64, to: i64, width: i64, want: Want) -> Self {
         let count = (to - from).div_euclid(width) + 1;
         let empty = |i| Summary {
             start: from + i * width,
@@ -70,8 +82,11 @@ impl Buckets {
             min: f64::INFINITY,
             max: f64::NEG_INFINITY,
             last: f64::NAN,
+            last_ts: from + i * width,
+            lost: 0.0,
         };
-        Self { from, width, all: (0..count).map(empty).collect() }
+        let all = (0..count).map(empty).collect();
+        Self { from, width, all, before: None, counter: want == Want::Counter }
     }
 
     /// Samples in the order of time.
@@ -85,6 +100,18 @@ impl Buckets {
             let Some(bucket) = self.all.get_mut(number) else { return };
             let end = bucket.start + self.width;
             let length = column.ts[at..].partition_point(|t| *t < end);
+            if self.counter {
+                for value in column.values[at..at + length].iter().filter(|v| !v.is_nan()) {
+                    if let Some(before) = self.before.filter(|b| value < b) {
+                        bucket.lost += before;
+                    }
+                    self.before = Some(*value);
+                }
+            }
+            let newest = (at..at + length).rev().find(|i| !column.values[*i].is_nan());
+            if let Some(newest) = newest {
+                bucket.last_ts = column.ts[newest];
+            }
             for value in column.values[at..at + length].iter().filter(|v| !v.is_nan()) {
                 bucket.count += 1;
                 bucket.sum += value;
@@ -114,7 +141,15 @@ impl Buckets {
                 bucket.count += count[i] as u64;
                 bucket.sum += sum[i];
             }
-            if let [min, max, last] = rest {
+            if let Some(newest) = ts.get(here.end - 1) {
+                let beat = FIVE_MINUTES_MS / (count[here.end - 1] as i64).max(1);
+                bucket.last_ts = newest + FIVE_MINUTES_MS - beat;
+            }
+            if let [last, lost] = rest {
+                bucket.lost += lost.as_ref()[here.clone()].iter().sum::<f64>();
+                bucket.last = last.as_ref()[here.end - 1];
+                self.before = Some(bucket.last);
+            } else if let [min, max, last] = rest {
                 let (min, max) = (&min.as_ref()[here.clone()], &max.as_ref()[here.clone()]);
                 bucket.min = min.iter().fold(bucket.min, |a, b| a.min(*b));
                 bucket.max = max.iter().fold(bucket.max, |a, b| a.max(*b));
@@ -149,7 +184,7 @@ impl Reader {
         } else {
             (from, to, width)
         };
-        let mut buckets = Buckets::new(from - from.rem_euclid(width), to - 1, width);
+        let mut buckets = Buckets::new(from - from.rem_euclid(width), to - 1, width, want);
         let tx = self.connection().unchecked_transaction()?;
         let mut scratch = Scratch::default();
         let mut raw = |from: i64, to: i64, buckets: &mut Buckets| -> Result<(), SqlError> {

@@ -11,11 +11,11 @@ use crate::query::{Catalog, StoreSource};
 use crate::store::{Head, Reader};
 
 /// Device and number of a file.
-type Inode = (u64, u64);
+pub(in crate::http) type Inode = (u64, u64);
 
 /// The file, open as often as it is asked at once.
 #[derive(Debug)]
-pub(super) struct Files {
+pub(in crate::http) struct Files {
     path: PathBuf,
     head: Arc<Head>,
     /// As many as there are questions at once, no more.
@@ -32,12 +32,12 @@ fn failed(e: impl std::fmt::Display) -> ApiError {
 }
 
 impl Files {
-    pub(super) fn new(path: PathBuf, head: Arc<Head>) -> Self {
+    pub(in crate::http) fn new(path: PathBuf, head: Arc<Head>) -> Self {
         Self { path, head, idle: Mutex::default(), catalog: Mutex::default() }
     }
 
     /// Lends a reader.
-    pub(super) fn with_reader<T>(
+    pub(in crate::http) fn with_reader<T>(
         &self,
         ask: impl FnOnce(&Reader, Inode) -> Result<T, ApiError>,
     ) -> Result<T, ApiError> {

@@ -10,7 +10,7 @@ use crate::query::source::SourceError;
 
 /// What kind of error it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(in crate::http) enum Kind {
     BadData,
     Execution,
     Canceled,
@@ -46,23 +46,28 @@ impl Kind {
 
 /// A question without an answer.
 #[derive(Debug)]
-pub(super) struct ApiError {
+pub(in crate::http) struct ApiError {
     kind: Kind,
     message: String,
 }
 
 impl ApiError {
-    pub(super) fn new(kind: Kind, message: impl Into<String>) -> Self {
+    pub(in crate::http) fn new(kind: Kind, message: impl Into<String>) -> Self {
         Self { kind, message: message.into() }
     }
 
+    /// What is wrong, in a sentence.
+    pub(super) fn message(self) -> String {
+        self.message
+    }
+
     /// A parameter that is none.
-    pub(super) fn parameter(name: &str, why: impl std::fmt::Display) -> Self {
+    pub(in crate::http) fn parameter(name: &str, why: impl std::fmt::Display) -> Self {
         Self::new(Kind::BadData, format!("invalid parameter \"{name}\": {why}"))
     }
 
     /// An expression that is none.
-    pub(super) fn expression(name: &str, error: &ParseError, text: &str) -> Self {
+    pub(in crate::http) fn expression(name: &str, error: &ParseError, text: &str) -> Self {
         Self::parameter(name, error.one_line(text))
     }
 }

@@ -2,12 +2,12 @@
 //! ask. Here are the routes, the envelope of each answer and how a question gets its thread; what
 //! is asked of the file stands in the files beside.
 
-mod ask;
-mod error;
+pub(super) mod ask;
+pub(super) mod error;
 mod escape;
 mod federate;
 mod json;
-mod params;
+pub(super) mod params;
 mod query;
 mod series;
 mod status;
@@ -31,6 +31,10 @@ use ask::Files;
 use error::{ApiError, Kind};
 use json::write_list;
 use params::Params;
+
+use crate::query::Catalog;
+use crate::query::eval::Limits;
+use crate::store::Reader;
 
 /// How many questions are answered at a time; the others wait for their turn until their deadline.
 const AT_ONCE: usize = 4;
@@ -59,6 +63,29 @@ impl Api {
     }
 }
 
+impl Api {
+    pub(super) fn state(&self) -> &Arc<State> {
+        &self.state
+    }
+
+    pub(super) fn files(&self) -> &Files {
+        &self.files
+    }
+}
+
+/// Lets a question to the file have its turn and its thread; the text that comes of it is JSON.
+pub(super) async fn on_a_thread(
+    api: Arc<Api>,
+    headers: &HeaderMap,
+    ask: impl FnOnce() -> Result<String, ApiError> + Send + 'static,
+) -> Response {
+    let pack = takes_gzip(headers);
+    match in_turn(api, move |_, _| pack_up(ask()?, pack)).await {
+        Ok((body, packed)) => respond(StatusCode::OK, body, packed),
+        Err(error) => error.into_response(),
+    }
+}
+
 /// One question.
 struct Ask<'a> {
     api: &'a Api,
@@ -83,6 +110,40 @@ struct Notes {
 
 /// Appends the answer's `data`.
 type Endpoint = fn(&Ask<'_>, &mut String) -> Result<Notes, ApiError>;
+
+impl Api {
+    /// The time, ms since 1970 UTC.
+    pub(super) fn now(&self) -> i64 {
+        self.state.clock.wall_ms()
+    }
+
+    /// Lends the file and its names; fails with a sentence where it cannot be read.
+    pub(super) fn with_catalog<T>(
+        &self,
+        ask: impl FnOnce(&Reader, &Catalog) -> T,
+    ) -> Result<T, String> {
+        self.files.with_catalog(|reader, catalog| Ok(ask(reader, catalog))).map_err(|e| e.message())
+    }
+
+    /// Does the work on a thread of its own when it is its turn. The work is told by when it has to
+    /// be done, and by a flag that nobody waits for it any more. Nothing: its turn did not come.
+    pub(super) async fn turn<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Self, Limits<'_>) -> T + Send + 'static,
+    ) -> Option<T> {
+        let turn = self.turns.next(PATIENCE).await?;
+        let leaving = Leaving::default();
+        let (api, cancel) = (Arc::clone(self), Arc::clone(&leaving.0));
+        let done = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            let deadline = Some(Instant::now() + PATIENCE);
+            let limits = Limits { deadline, cancel: Some(&cancel), ..Limits::default() };
+            work(&api, limits)
+        })
+        .await;
+        done.ok()
+    }
+}
 
 /// Every route below `/api/v1`.
 pub(super) fn routes(api: Arc<Api>) -> Router {

@@ -6,14 +6,14 @@ use crate::query::number::parse_duration;
 use crate::wire::time::parse_timestamp;
 
 /// The earliest and the latest time that `start` and `end` can mean, ms.
-pub(super) const ALWAYS: (i64, i64) = (-62_167_219_200_000, 253_402_300_799_999);
+pub(in crate::http) const ALWAYS: (i64, i64) = (-62_167_219_200_000, 253_402_300_799_999);
 
 /// All parameters; those of a form come first, as there.
 #[derive(Debug, Default)]
-pub(super) struct Params(Vec<(String, String)>);
+pub(in crate::http) struct Params(Vec<(String, String)>);
 
 impl Params {
-    pub(super) fn new(address: &[u8], form: &[u8]) -> Self {
+    pub(in crate::http) fn new(address: &[u8], form: &[u8]) -> Self {
         let mut all = Vec::new();
         for source in [form, address] {
             for pair in source.split(|b| *b == b'&').filter(|pair| !pair.is_empty()) {
@@ -26,16 +26,16 @@ impl Params {
     }
 
     /// The first of that name; empty where there is none.
-    pub(super) fn get(&self, name: &str) -> &str {
+    pub(in crate::http) fn get(&self, name: &str) -> &str {
         self.0.iter().find(|(n, _)| n == name).map_or("", |(_, value)| value)
     }
 
-    pub(super) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+    pub(in crate::http) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.0.iter().filter(move |(n, _)| n == name).map(|(_, value)| value.as_str())
     }
 
     /// A moment in ms since 1970 UTC.
-    pub(super) fn time(&self, name: &str) -> Result<Option<i64>, ApiError> {
+    pub(in crate::http) fn time(&self, name: &str) -> Result<Option<i64>, ApiError> {
         match self.get(name) {
             "" => Ok(None),
             text => moment(text).map(Some).ok_or_else(|| {
@@ -46,7 +46,7 @@ impl Params {
     }
 
     /// A length of time in ms.
-    pub(super) fn duration(&self, name: &str) -> Result<Option<i64>, ApiError> {
+    pub(in crate::http) fn duration(&self, name: &str) -> Result<Option<i64>, ApiError> {
         match self.get(name) {
             "" => Ok(None),
             text => length(text).map(Some).ok_or_else(|| {
@@ -57,7 +57,7 @@ impl Params {
     }
 
     /// How many things at most; 0 and nothing mean all.
-    pub(super) fn limit(&self, name: &str) -> Result<usize, ApiError> {
+    pub(in crate::http) fn limit(&self, name: &str) -> Result<usize, ApiError> {
         match self.get(name) {
             "" => Ok(usize::MAX),
             text => match text.parse::<i64>() {

@@ -96,10 +96,46 @@ fn check(reader: &Reader, from: i64, to: i64, points: u32) {
                 b.max = b.max.max(v);
                 b.last = v;
             }
-            None => want.push(Summary { start, count: 1, sum: v, min: v, max: v, last: v }),
+            None => want.push(Summary {
+                start,
+                count: 1,
+                sum: v,
+                min: v,
+                max: v,
+                last: v,
+                last_ts: start,
+                lost: 0.0,
+            }),
         }
     }
     assert!(!want.is_empty());
+    assert!(got.iter().all(|b| (b.start..=b.start + width).contains(&b.last_ts)));
+    let got: Vec<Summary> = got.into_iter().map(|b| Summary { last_ts: b.start, ..b }).collect();
     assert_eq!(got, want, "{from} to {to} in {points}");
     assert!(got.len() <= points.max(1) as usize * 2 + 1);
+}
+
+#[test]
+fn a_counters_increase_is_whole_over_resets_samples_and_rollups() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("m.sqlite");
+    let registry = Arc::new(Registry::default());
+    let mut store = Store::open(&path, "here", registry).expect("opens");
+    let (from, to) = (START, START + 30 * HOUR);
+    // 3 a sample, beginning anew every 1,000 samples: after it 3 is what it has counted since.
+    let rows: Vec<(i64, f64)> = (from..to)
+        .step_by(10_000)
+        .enumerate()
+        .map(|(i, ts)| (ts, (i % 1_000 + 1) as f64 * 3.0))
+        .collect();
+    store.import(rows.iter().map(|(ts, v)| ("a_total", *ts, *v))).expect("commits");
+    store.compact(Times { wall: to, boot: to - from }).expect("compacts");
+    let reader = Reader::open(&path).expect("opens").with_head(store.head());
+    for points in [30 * 360, 1_000, 60, 7] {
+        let got = reader.summary(1, from, to, points, Want::Counter).expect("reads");
+        let increase: f64 = got.windows(2).map(|w| w[1].last - w[0].last + w[1].lost).sum();
+        let first = got[0].last + got[0].lost;
+        assert_eq!(first + increase, rows.len() as f64 * 3.0, "{points}");
+        assert_eq!(got.last().map(|b| b.last), rows.last().map(|r| r.1));
+    }
 }

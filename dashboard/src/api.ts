@@ -1,0 +1,111 @@
+// What the daemon says, and what goes wrong with asking it.
+import { signal } from "@preact/signals";
+
+export interface Spec {
+  id: string;
+  title: string;
+  unit?: string;
+  group?: string;
+  help?: string;
+  stack?: 1;
+  top?: number;
+  mark?: [number, string];
+  more?: number;
+  lines: string[];
+}
+export interface Finding {
+  level: "warning" | "bad";
+  since: number | null;
+  until: number | null;
+  subject: string;
+  text: string;
+  chart?: string;
+}
+export interface Judged {
+  now: number;
+  verdict: { level: "well" | "warning" | "bad"; newest: number | null; findings: Finding[] };
+  forecasts: Record<string, { at: number; day: number }>;
+}
+export interface Overview extends Judged {
+  version: string;
+  host: string;
+  hosts: string[];
+  charts: Spec[];
+}
+export interface LineData {
+  m: (number | null)[];
+  lo?: (number | null)[];
+  hi?: (number | null)[];
+}
+export interface ChartAnswer {
+  from: number;
+  to: number;
+  start: number;
+  width: number;
+  count: number;
+  charts: { id: string; lines: LineData[] }[];
+}
+export interface Host {
+  name: string;
+  level: "well" | "warning" | "bad";
+  newest: number | null;
+  text: string;
+  load: number | null;
+  memory: number | null;
+  disk: number | null;
+}
+export interface Happened {
+  t: number;
+  kind: string;
+  level: string;
+  title: string;
+  text?: string;
+}
+
+/** `ok`; `lost`: nobody answers, since then; `denied`: a token is wanted. */
+export const link = signal<{ state: "ok" | "lost" | "denied"; since: number; why: string }>({
+  state: "ok", since: 0, why: "",
+});
+
+export class Refused extends Error {
+  constructor(public status: number, message: string) {
+    super(message);
+  }
+}
+
+export function lost(why: string) {
+  if (link.value.state !== "lost") link.value = { state: "lost", since: Date.now(), why };
+}
+
+export function found() {
+  if (link.value.state !== "ok") link.value = { state: "ok", since: 0, why: "" };
+}
+
+/** Asks; throws `Refused` where the daemon says no, and notes when nobody answers. */
+export async function ask<T>(path: string, signal?: AbortSignal): Promise<T> {
+  let response: Response;
+  try {
+    response = await fetch(path, { signal, headers: { accept: "application/json" } });
+  } catch (e) {
+    if (!signal?.aborted) lost("no answer");
+    throw e;
+  }
+  if (response.status === 401 || response.status === 403) {
+    const said = await response.json().catch(() => ({}));
+    link.value = { state: "denied", since: Date.now(), why: String(said.error ?? "") };
+    throw new Refused(response.status, "a token is wanted");
+  }
+  const text = await response.text();
+  let body: any = null;
+  try {
+    body = JSON.parse(text);
+  } catch {
+    // Said below.
+  }
+  if (!response.ok || body === null) {
+    found();
+    throw new Refused(response.status, String(body?.error ?? (text || response.statusText)).trim());
+  }
+  found();
+  return body as T;
+}

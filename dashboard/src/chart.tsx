@@ -1,0 +1,247 @@
+// One chart: what it is, its newest values, the picture, and the same as a table.
+import { effect, signal } from "@preact/signals";
+import { useEffect, useRef, useState } from "preact/hooks";
+import type { Spec } from "./api";
+import { amounts, current, type Data } from "./data";
+import { colours, dark, Plot } from "./plot";
+import { events, judged, numbers, onNumbers, shown, sight } from "./store";
+import { exactly, human, moment, span } from "./units";
+import { go, pan } from "./view";
+
+/** What a chart says in a word: the sum of a stack, both directions, or its first line. */
+export function headline(spec: Spec, values: (number | null)[]): string {
+  const { unit } = spec;
+  const there = values.filter((v): v is number => v != null);
+  if (!there.length) return "–";
+  if (spec.id === "memory") {
+    const all = there.reduce((a, b) => a + b, 0);
+    return `${human(values[0], unit)} of ${human(all, unit)}`;
+  }
+  if (spec.stack) return human(there.reduce((a, b) => a + b, 0), unit);
+  if (spec.id === "network" || spec.id === "io") {
+    const up = there.filter((v) => v > 0).reduce((a, b) => a + b, 0);
+    const down = there.filter((v) => v < 0).reduce((a, b) => a + b, 0);
+    return `↓ ${human(spec.id === "io" ? -down : up, unit)}  ↑ ${human(spec.id === "io" ? up : -down, unit)}`;
+  }
+  if (spec.id === "load") return human(values[0], unit);
+  return values.length > 1 ? human(Math.max(...there), unit) : human(there[0], unit);
+}
+
+function summary(spec: Spec, data: Data | null): string {
+  if (!data) return `${spec.title}: loading`;
+  const lines = spec.lines.slice(0, 6).map((name, n) => {
+    const { min, max } = amounts(data, n);
+    const words = [human(current(data, n), spec.unit, true), `least ${human(min, spec.unit)}`, `most ${human(max, spec.unit)}`];
+    return `${spec.lines.length > 1 ? `${name}: ` : ""}${words.join(", ")}`;
+  });
+  return `${spec.title}. ${lines.join("; ")}`;
+}
+
+const LEGEND = 8;
+
+export function Chart({ spec, large = false }: { spec: Spec; large?: boolean }) {
+  const figure = useRef<HTMLElement>(null);
+  const box = useRef<HTMLDivElement>(null);
+  const now = useRef<HTMLSpanElement>(null);
+  const legend = useRef<HTMLUListElement>(null);
+  const foot = useRef<HTMLElement>(null);
+  const plot = useRef<Plot | null>(null);
+  const [state, setState] = useState<"waits" | "empty" | "drawn">("waits");
+  const [hidden, setHidden] = useState<ReadonlySet<number>>(new Set());
+  const seen = useRef(false);
+
+  useEffect(() => {
+    const height = large ? Math.max(220, Math.min(420, innerHeight * 0.5)) : 128;
+    let stale = true, said = 0;
+    let over: number | null = null;
+    const write = () => {
+      const data = numbers(spec.id);
+      if (!data) return;
+      const at = (n: number) => (over == null ? current(data, n) : (data.lines[n]?.m[over] ?? null));
+      const values = spec.lines.map((_, n) => at(n));
+      if (now.current) now.current.textContent = headline(spec, values);
+      const words = legend.current?.querySelectorAll("output");
+      words?.forEach((word, n) => (word.textContent = human(values[n], spec.unit, true)));
+      let note = "";
+      if (over != null) {
+        const ts = data.start + over * data.width;
+        note = exactly(ts);
+        const near = events.value.find((e) => Math.abs(e.t - ts) <= Math.max(data.width, (shown.value[1] - shown.value[0]) * 8));
+        if (near) note += ` · ${near.title}`;
+      }
+      if (foot.current) foot.current.textContent = note;
+      figure.current?.classList.toggle("over", over != null);
+    };
+    const mine = new Plot(
+      box.current!,
+      { lines: spec.lines, unit: spec.unit, stack: !!spec.stack, top: spec.top, mark: spec.mark },
+      {
+        over: (index) => {
+          if (index === over) return;
+          over = index;
+          if (seen.current) write();
+        },
+        events: () => events.value,
+      },
+      height,
+    );
+    plot.current = mine;
+    const draw = () => {
+      const data = numbers(spec.id);
+      if (!data) return;
+      if (!seen.current) return void (stale = true);
+      stale = false;
+      const any = data.lines.some((line) => line.m.some((v) => v != null));
+      setState(any ? "drawn" : "empty");
+      mine.show(data, shown.peek());
+      write();
+      // What a screen reader is told may be half a minute old: it costs a walk over all values.
+      const t = performance.now();
+      if (t - said > 30_000 || !said) {
+        said = t;
+        figure.current?.setAttribute("aria-label", summary(spec, data));
+      }
+    };
+    const stop = onNumbers(spec.id, draw);
+    const watch = new IntersectionObserver(
+      ([entry]) => {
+        seen.current = entry.isIntersecting;
+        sight(spec.id, seen.current);
+        if (seen.current && stale) draw();
+      },
+      { rootMargin: "200px" },
+    );
+    watch.observe(figure.current!);
+    const size = new ResizeObserver(() => mine.resize());
+    size.observe(box.current!);
+    const recolour = effect(() => {
+      dark.value;
+      events.value;
+      draw();
+    });
+    return () => {
+      stop();
+      watch.disconnect();
+      size.disconnect();
+      recolour();
+      mine.destroy();
+    };
+  }, [spec.id, spec.lines.join("\n"), large]);
+
+  useEffect(() => {
+    plot.current?.hide(new Set(hidden));
+    const data = numbers(spec.id);
+    if (data && seen.current) plot.current?.show(data, shown.peek());
+  }, [hidden]);
+
+  const keys = (e: KeyboardEvent) => {
+    if (e.target !== figure.current) return;
+    if (e.key === "ArrowLeft" || e.key === "ArrowRight") {
+      e.preventDefault();
+      e.stopPropagation();
+      if (e.shiftKey) pan(e.key === "ArrowLeft" ? -0.5 : 0.5);
+      else plot.current?.step(e.key === "ArrowLeft" ? -1 : 1);
+    } else if (e.key === "Enter") go({ chart: spec.id });
+  };
+
+  const forecast = judged.value?.forecasts[spec.id];
+  const toggle = (n: number) =>
+    setHidden((before) => {
+      const next = new Set(before);
+      if (!next.delete(n)) next.add(n);
+      return next;
+    });
+  const many = spec.lines.length > 1;
+  const paint = colours(spec.lines);
+  return (
+    <figure ref={figure} class={`chart ${state}`} data-id={spec.id} tabIndex={0} role="group" aria-label={spec.title}
+      onKeyDown={keys} onBlur={() => plot.current?.leave()}
+      onMouseDown={(e) => { if ((e.target as Element).closest(".plot")) e.preventDefault(); }}>
+      <figcaption>
+        {large ? <h2>{spec.title}</h2> : (
+          <h3><button type="button" class="title" title={spec.help || "show large, with a table"} onClick={() => go({ chart: spec.id })}>{spec.title}</button></h3>
+        )}
+        <span class="now" ref={now}>–</span>
+      </figcaption>
+      <div class="plot" ref={box}>
+        {state === "waits" && <span class="wait" aria-hidden="true" />}
+        {state === "empty" && <span class="none">nothing was measured in this time</span>}
+      </div>
+      {many && (
+        <ul class="legend" ref={legend}>
+          {spec.lines.slice(0, large ? undefined : LEGEND).map((name, n) => (
+            <li key={name}>
+              <button type="button" aria-pressed={!hidden.has(n)} onClick={() => toggle(n)}>
+                <Swatch fill={paint[n]} />
+                <span>{name}</span> <output>–</output>
+              </button>
+            </li>
+          ))}
+          {!large && spec.lines.length > LEGEND && <li class="dim">and {spec.lines.length - LEGEND} more</li>}
+          {!!spec.more && <li class="dim">{spec.more} lines are not drawn</li>}
+        </ul>
+      )}
+      {forecast && <p class={`forecast ${forecast.at - Date.now() < 30 * 86_400_000 ? "" : "dim"}`}>full {moment(forecast.at)}, in {span(forecast.at - Date.now())}, at {human(forecast.day, "bytes")} a day</p>}
+      <small class="foot" ref={foot} aria-live={large ? "polite" : "off"} />
+    </figure>
+  );
+}
+
+export function Swatch({ fill }: { fill: string }) {
+  return <svg class="swatch" width="10" height="10" aria-hidden="true"><rect width="10" height="10" rx="2" fill={fill} /></svg>;
+}
+
+const tick = signal(0);
+
+/** A chart alone: large, with what its lines amount to, and its newest values as a table. */
+export function Focus({ spec }: { spec: Spec }) {
+  useEffect(() => onNumbers(spec.id, () => tick.value++), [spec.id]);
+  tick.value;
+  const data = numbers(spec.id);
+  const paint = colours(spec.lines);
+  const rows: [number, (number | null)[]][] = [];
+  if (data) {
+    const count = data.lines[0]?.m.length ?? 0;
+    for (let i = count - 1; i >= 0 && rows.length < 60; i--) {
+      const values = data.lines.map((line) => line.m[i]);
+      if (values.some((v) => v != null)) rows.push([data.start + i * data.width, values]);
+    }
+  }
+  return (
+    <section class="focus">
+      <p><button type="button" class="back" onClick={() => go({ chart: "" })}>← all charts</button></p>
+      <Chart spec={spec} large key={spec.id} />
+      {spec.help && <p class="help">{spec.help}</p>}
+      {data && (
+        <div class="tables">
+          <table>
+            <caption>Over this time</caption>
+            <thead><tr><th scope="col">line</th><th scope="col">now</th><th scope="col">least</th><th scope="col">mean</th><th scope="col">most</th></tr></thead>
+            <tbody>
+              {spec.lines.map((name, n) => {
+                const { min, mean, max } = amounts(data, n);
+                return (
+                  <tr key={name}>
+                    <th scope="row"><Swatch fill={paint[n]} /> {name}</th>
+                    {[current(data, n), min, mean, max].map((v) => <td>{human(v, spec.unit, true)}</td>)}
+                  </tr>
+                );
+              })}
+            </tbody>
+          </table>
+          <div class="scroll" tabIndex={0} role="region" aria-label={`Values of ${spec.title}`}>
+          <table>
+            <caption>Newest values</caption>
+            <thead><tr><th scope="col">time</th>{spec.lines.map((name) => <th scope="col" key={name}>{name}</th>)}</tr></thead>
+            <tbody>
+              {rows.map(([ts, values]) => (
+                <tr key={ts}><th scope="row">{exactly(ts)}</th>{values.map((v) => <td>{human(v, spec.unit, true)}</td>)}</tr>
+              ))}
+            </tbody>
+          </table>
+          </div>
+        </div>
+      )}
+    </section>
+  );
+}

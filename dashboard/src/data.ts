@@ -1,0 +1,153 @@
+// The numbers of a chart, and what is drawn of them. Pure.
+import type { LineData } from "./api";
+
+type Value = number | null;
+
+/** Buckets of one width from `start` (ms) on. */
+export interface Data {
+  start: number;
+  width: number;
+  lines: { m: Value[]; lo?: Value[]; hi?: Value[] }[];
+  /** Samples in the newest bucket, of those that came one by one. */
+  fresh: number;
+  /** When the newest value came, ms. */
+  newest: number;
+}
+
+export function fresh(start: number, width: number, lines: LineData[]): Data {
+  return { start, width, lines, fresh: 3, newest: 0 };
+}
+
+export function length(data: Data): number {
+  return data.lines[0]?.m.length ?? 0;
+}
+
+/** Puts newly measured values in: into the newest bucket, or into new ones. */
+export function append(data: Data, ts: number, values: Value[]) {
+  const bucket = Math.floor((ts - data.start) / data.width);
+  const count = length(data);
+  if (bucket < count - 1 || !Number.isFinite(bucket)) return;
+  const add = bucket - count + 1;
+  // Beyond a long pause everything is asked for anew.
+  if (add > 5_000) return;
+  data.newest = ts;
+  for (const [i, line] of data.lines.entries()) {
+    const v = values[i] ?? null;
+    for (let n = 0; n < add; n++) {
+      line.m.push(null);
+      line.lo?.push(null);
+      line.hi?.push(null);
+    }
+    const at = line.m.length - 1, was = line.m[at];
+    if (v === null) continue;
+    line.m[at] = was == null ? v : was + (v - was) / (data.fresh + 1);
+    if (line.lo && line.hi) {
+      const lo = line.lo[at], hi = line.hi[at];
+      line.lo[at] = lo == null ? v : Math.min(lo, v);
+      line.hi[at] = hi == null ? v : Math.max(hi, v);
+    }
+  }
+  data.fresh = add > 0 ? 1 : data.fresh + 1;
+}
+
+/** Forgets what lies before `from` (ms); in lumps, so that it costs nothing most times. */
+export function forget(data: Data, from: number) {
+  const gone = Math.floor((from - data.start) / data.width) - 2;
+  if (gone < 32) return;
+  for (const line of data.lines) {
+    line.m.splice(0, gone);
+    line.lo?.splice(0, gone);
+    line.hi?.splice(0, gone);
+  }
+  data.start += gone * data.width;
+}
+
+/** Buckets from one value to the next, as a rule. */
+function usual(values: Value[]): number {
+  const distances: number[] = [];
+  let before = -1;
+  for (let i = values.length - 1; i >= 0 && distances.length < 60; i--) {
+    if (values[i] == null) continue;
+    if (before >= 0) distances.push(before - i);
+    before = i;
+  }
+  distances.sort((a, b) => a - b);
+  return distances[(distances.length - 1) >> 1] ?? 1;
+}
+
+/** uPlot draws through what is `undefined` and not through `null`: where a value is only missing
+ * because buckets are narrower than the beat, the line goes on; in a real gap it does not. */
+export function joined(values: Value[], most: number): (number | null | undefined)[] {
+  const out: (number | null | undefined)[] = values.slice();
+  let last = -1;
+  for (let i = 0; i < values.length; i++) {
+    if (values[i] == null) continue;
+    if (last >= 0 && i - last > 1 && i - last <= most) {
+      for (let n = last + 1; n < i; n++) out[n] = undefined;
+    }
+    last = i;
+  }
+  return out;
+}
+
+/** What uPlot takes: x in seconds, then for each line its mean, and its band where there is one.
+ * Stacked, the lines are sums of those below, the highest first. */
+export function columns(data: Data, stack: boolean, hidden: Set<number>): any[] {
+  const count = length(data);
+  const x = new Array<number>(count);
+  for (let i = 0; i < count; i++) x[i] = (data.start + i * data.width) / 1000;
+  const out: any[] = [x];
+  let most = 1;
+  for (const line of data.lines) most = Math.max(most, usual(line.m));
+  most = most <= 1 ? 2 : Math.ceil(most * 2.5);
+  if (stack) {
+    const sum = new Array<number>(count).fill(0);
+    const levels: any[] = [];
+    for (const [n, line] of data.lines.entries()) {
+      const level = new Array<Value>(count);
+      for (let i = 0; i < count; i++) {
+        const v = line.m[i];
+        if (v == null) {
+          level[i] = null;
+          continue;
+        }
+        if (!hidden.has(n)) sum[i] += v;
+        level[i] = sum[i];
+      }
+      levels.unshift(joined(level, most));
+    }
+    return out.concat(levels);
+  }
+  for (const [n, line] of data.lines.entries()) {
+    const away = hidden.has(n);
+    const nothing = away ? new Array<null>(count).fill(null) : null;
+    out.push(nothing ?? joined(line.m, most));
+    out.push(nothing ?? joined(line.lo ?? line.m, most), nothing ?? joined(line.hi ?? line.m, most));
+  }
+  return out;
+}
+
+/** The newest value of a line that is not older than a few buckets. */
+export function current(data: Data, line: number): Value {
+  const values = data.lines[line]?.m;
+  if (!values) return null;
+  const oldest = values.length - 1 - Math.max(4, usual(values) * 4);
+  for (let i = values.length - 1; i >= 0 && i > oldest; i--) if (values[i] != null) return values[i];
+  return null;
+}
+
+/** Least, mean and most over all that is shown; of a line below zero, of its size. */
+export function amounts(data: Data, line: number): { min: Value; mean: Value; max: Value } {
+  const of = data.lines[line];
+  let min = Infinity, max = -Infinity, sum = 0, count = 0;
+  for (let i = 0; i < of.m.length; i++) {
+    const v = of.m[i];
+    if (v == null) continue;
+    sum += v;
+    count++;
+    min = Math.min(min, of.lo?.[i] ?? v);
+    max = Math.max(max, of.hi?.[i] ?? v);
+  }
+  if (!count) return { min: null, mean: null, max: null };
+  return max <= 0 && min < 0 ? { min: -max, mean: -sum / count, max: -min } : { min, mean: sum / count, max };
+}

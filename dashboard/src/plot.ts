@@ -1,0 +1,273 @@
+// uPlot as plimsoll's charts want it. Styles are set on elements by script, which the strict
+// Content-Security-Policy allows; no style stands in any text.
+import uPlot from "uplot";
+import { signal } from "@preact/signals";
+import { columns, type Data } from "./data";
+import type { Happened } from "./api";
+import { human, steps, tick } from "./units";
+import { go, zoom } from "./view";
+
+// Okabe and Ito's colours, which stay apart for every kind of eye, made even for each background.
+const LIGHT = ["#0a6ebd", "#d55e00", "#00875f", "#b0569a", "#9a7200", "#3f9fd6", "#6b6f76", "#a33b2a"];
+const DARK = ["#5db1f2", "#f08c4b", "#3fc99b", "#e29bcb", "#e3bd4a", "#9bd3f5", "#a7aeb8", "#e88473"];
+
+const darkness = matchMedia("(prefers-color-scheme: dark)");
+const printing = matchMedia("print");
+/** Whether colours for a dark background are wanted. */
+export const dark = signal(darkness.matches && !printing.matches);
+const looked = () => (dark.value = darkness.matches && !printing.matches);
+darkness.addEventListener("change", looked);
+printing.addEventListener("change", looked);
+
+export function colour(line: number): string {
+  const all = dark.value ? DARK : LIGHT;
+  return all[line % all.length];
+}
+
+/** What always has the same meaning has the same colour. */
+const MEANT: Record<string, number> = {
+  used: 0, cache: 5, free: 6, user: 0, system: 1, iowait: 7, steal: 3, nice: 5, softirq: 4, irq: 6, disks: 7, memory: 3,
+};
+
+/** Both directions of a device have one colour, on each side of zero. */
+export function colours(lines: string[]): string[] {
+  const devices = new Map<string, number>();
+  const paired = lines.length > 1 && lines.every((name) => / (in|out|read|written)$/.test(name));
+  return lines.map((name, n) => {
+    if (paired) {
+      const device = name.slice(0, name.lastIndexOf(" "));
+      if (!devices.has(device)) devices.set(device, devices.size);
+      return colour(devices.get(device)!);
+    }
+    return colour(MEANT[name] ?? n);
+  });
+}
+
+function inks() {
+  return dark.value
+    ? { text: "#98a4b0", grid: "#232d37", page: "#0f161d", mark: "#e3bd4a", event: "#8895a3" }
+    : { text: "#5d6872", grid: "#e9eaea", page: "#fcfcfa", mark: "#9a7200", event: "#7d8891" };
+}
+
+/** A colour laid over the page, so that areas on top of each other do not shine through. */
+function tint(of: string, share: number): string {
+  const page = inks().page;
+  const part = (at: number) => {
+    const [a, b] = [of, page].map((c) => Number.parseInt(c.slice(at, at + 2), 16));
+    return Math.round(a * share + b * (1 - share));
+  };
+  return `rgb(${part(1)},${part(3)},${part(5)})`;
+}
+
+export interface Shape {
+  lines: string[];
+  unit?: string;
+  stack?: boolean;
+  top?: number;
+  mark?: [number, string];
+}
+
+export interface Hooks {
+  /** The place under the crosshair, or nothing. */
+  over(index: number | null): void;
+  events(): Happened[];
+}
+
+const sync = uPlot.sync("x");
+const FONT = '11px system-ui, sans-serif';
+
+export class Plot {
+  private u: uPlot | null = null;
+  private data: Data | null = null;
+  private hidden = new Set<number>();
+  private wasDark = dark.value;
+
+  constructor(private box: HTMLElement, private shape: Shape, private hooks: Hooks, private height: number) {}
+
+  private options(width: number): uPlot.Options {
+    const ink = inks();
+    const { lines, unit, stack, top, mark } = this.shape;
+    const colour = colours(lines);
+    const series: uPlot.Series[] = [{}];
+    const bands: uPlot.Band[] = [];
+    if (stack) {
+      for (let n = lines.length - 1; n >= 0; n--) {
+        series.push({ stroke: colour[n], width: 1, fill: tint(colour[n], lines[n] === "free" ? 0.14 : 0.42), points: { show: false }, spanGaps: false });
+      }
+    } else {
+      const alone = lines.length === 1 || (lines.length === 2 && colour[0] === colour[1]);
+      for (let n = 0; n < lines.length; n++) {
+        const at = series.length;
+        series.push({
+          stroke: colour[n], width: 1.5, spanGaps: false, points: { show: lonely, size: 3, fill: colour[n] },
+          fill: alone ? `${colour[n]}1c` : undefined, fillTo: 0,
+        });
+        const edge = { stroke: "transparent", width: 0, points: { show: false }, spanGaps: false };
+        series.push(edge, { ...edge });
+        bands.push({ series: [at + 2, at + 1], fill: `${colour[n]}30` });
+      }
+    }
+    const draw = (u: uPlot) => this.marks(u, ink);
+    return {
+      width, height: this.height, series, bands, legend: { show: false }, pxAlign: 1,
+      padding: [6, 2, 0, 0],
+      cursor: {
+        x: true, y: false, points: { show: false }, drag: { x: true, y: false, setScale: false, dist: 6 },
+        sync: { key: sync.key, setSeries: false, scales: ["x", null] },
+        bind: { dblclick: () => () => (zoom(2, 0.5, this.edges()), null) },
+      },
+      select: { show: true, left: 0, top: 0, width: 0, height: 0 },
+      scales: {
+        x: { time: true, range: (_u, min, max) => [min, max] },
+        y: {
+          range: (_u, min, max) => {
+            if (top != null) return [0, Math.max(top, max ?? 0)];
+            if (min == null || max == null || !Number.isFinite(min)) return [0, 1];
+            let [lo, hi] = [Math.min(0, min), Math.max(0, max)];
+            // Temperatures and the like: what varies little far from zero.
+            if (min > 0 && unit === "celsius") lo = Math.max(0, min - (max - min) - 5);
+            if (mark && mark[0] > hi && mark[0] < hi * 2.5) hi = mark[0] * 1.05;
+            if (hi === lo) hi = lo + (unit?.startsWith("bytes") ? 1024 : 1);
+            return [lo < 0 ? lo * 1.06 : lo, hi * 1.06];
+          },
+        },
+      },
+      axes: [
+        {
+          stroke: ink.text, font: FONT, size: 22, gap: 3, space: 64,
+          grid: { stroke: ink.grid, width: 1 }, ticks: { show: false },
+          values: (_u, splits, _a, _s, incr) => splits.map((s) => tick(s, incr)),
+        },
+        {
+          stroke: ink.text, font: FONT, gap: 5, space: 26,
+          size: (_u, values) => Math.max(54, 12 + 6.3 * Math.max(0, ...(values ?? []).map((v) => v.length))),
+          grid: { stroke: ink.grid, width: 1 }, ticks: { show: false },
+          incrs: steps(unit) as uPlot.Axis.Incrs | undefined,
+          values: (_u, splits) => splits.map((v) => human(v, unit?.replace(/\/s$/, ""), true)),
+        },
+      ],
+      hooks: {
+        draw: [draw],
+        setCursor: [(u) => this.hooks.over(u.cursor.idx ?? null)],
+        setSelect: [(u) => this.selected(u)],
+      },
+    };
+  }
+
+  private edges(): [number, number] {
+    const x = this.u?.scales.x;
+    return [(x?.min ?? 0) * 1000, (x?.max ?? 0) * 1000];
+  }
+
+  private selected(u: uPlot) {
+    const { left, width } = u.select;
+    if (width < 6) return;
+    const from = u.posToVal(left, "x") * 1000, to = u.posToVal(left + width, "x") * 1000;
+    u.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
+    go({ from: Math.round(from), to: Math.round(Math.max(to, from + 5_000)) });
+  }
+
+  /** The threshold and what happened. */
+  private marks(u: uPlot, ink: ReturnType<typeof inks>) {
+    const { ctx, bbox } = u;
+    const px = devicePixelRatio;
+    ctx.save();
+    ctx.lineWidth = px;
+    const { mark } = this.shape;
+    if (mark && mark[0] <= (u.scales.y.max ?? 0)) {
+      const y = Math.round(u.valToPos(mark[0], "y", true)) + 0.5;
+      ctx.strokeStyle = ctx.fillStyle = ink.mark;
+      ctx.setLineDash([4 * px, 4 * px]);
+      ctx.beginPath();
+      ctx.moveTo(bbox.left, y);
+      ctx.lineTo(bbox.left + bbox.width, y);
+      ctx.stroke();
+      ctx.font = `${10 * px}px system-ui, sans-serif`;
+      ctx.textAlign = "right";
+      ctx.fillText(mark[1], bbox.left + bbox.width - 3 * px, y + (y - bbox.top < 16 * px ? 11 : -4) * px);
+    }
+    ctx.setLineDash([2 * px, 3 * px]);
+    ctx.strokeStyle = ctx.fillStyle = ink.event;
+    for (const event of this.hooks.events()) {
+      const x = Math.round(u.valToPos(event.t / 1000, "x", true)) + 0.5;
+      if (x < bbox.left || x > bbox.left + bbox.width) continue;
+      ctx.beginPath();
+      ctx.moveTo(x, bbox.top);
+      ctx.lineTo(x, bbox.top + bbox.height);
+      ctx.stroke();
+      ctx.beginPath();
+      ctx.moveTo(x - 4 * px, bbox.top);
+      ctx.lineTo(x + 4 * px, bbox.top);
+      ctx.lineTo(x, bbox.top + 6 * px);
+      ctx.fill();
+    }
+    ctx.restore();
+  }
+
+  /** Draws these numbers from and to these seconds. */
+  show(data: Data, [from, to]: [number, number]) {
+    this.data = data;
+    const drawn = columns(data, !!this.shape.stack, this.hidden) as uPlot.AlignedData;
+    if (this.u && this.wasDark !== dark.value) this.destroy();
+    this.wasDark = dark.value;
+    if (!this.u) {
+      this.u = new uPlot(this.options(this.box.clientWidth || 300), drawn, this.box);
+      this.u.root.setAttribute("aria-hidden", "true");
+      this.box.addEventListener("wheel", this.wheel, { passive: false });
+      this.u.setScale("x", { min: from, max: to });
+      return;
+    }
+    const u = this.u;
+    u.batch(() => {
+      u.setData(drawn, false);
+      u.setScale("x", { min: from, max: to });
+    });
+  }
+
+  hide(hidden: Set<number>) {
+    this.hidden = hidden;
+  }
+
+  /** Moves the crosshair by so many values; the first time to the newest. */
+  step(by: number) {
+    const u = this.u;
+    if (!u || !this.data) return;
+    const count = u.data[0].length;
+    let at = u.cursor.idx == null ? count - 1 : u.cursor.idx + by;
+    const has = (i: number) => u.data.some((s, n) => n > 0 && s[i] != null);
+    while (at > 0 && at < count - 1 && !has(at)) at += by < 0 ? -1 : 1;
+    at = Math.min(count - 1, Math.max(0, at));
+    u.setCursor({ left: u.valToPos(u.data[0][at], "x"), top: 10 });
+  }
+
+  leave() {
+    this.u?.setCursor({ left: -10, top: -10 });
+  }
+
+  private wheel = (e: WheelEvent) => {
+    if (!(e.ctrlKey || e.shiftKey || e.altKey) || !this.u) return;
+    e.preventDefault();
+    const over = this.u.over.getBoundingClientRect();
+    const by = e.deltaY || e.deltaX;
+    zoom(by > 0 ? 1.35 : 1 / 1.35, Math.min(1, Math.max(0, (e.clientX - over.left) / over.width)), this.edges());
+  };
+
+  resize(height = this.height) {
+    this.height = height;
+    const width = this.box.clientWidth;
+    if (this.u && width) this.u.setSize({ width, height });
+  }
+
+  destroy() {
+    this.box.removeEventListener("wheel", this.wheel);
+    this.u?.destroy();
+    this.u = null;
+  }
+}
+
+/** A dot where a value stands alone: a line of it would not be seen. */
+function lonely(u: uPlot, at: number): boolean {
+  let values = 0;
+  for (const v of u.data[at]) if (v != null && ++values > 2) return false;
+  return values > 0;
+}

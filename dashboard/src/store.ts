@@ -1,0 +1,275 @@
+// What the page knows: the charts there are, their numbers, what happened. Asks for what is looked
+// at, all at once, and keeps it fresh while it is.
+import { batch, effect, signal, untracked } from "@preact/signals";
+import { ask, type ChartAnswer, type Happened, type Judged, lost, found, type Overview, Refused } from "./api";
+import { append, type Data, forget, fresh } from "./data";
+import { edges, follows, stretch, view } from "./view";
+
+export const overview = signal<Overview | null>(null);
+export const judged = signal<Judged | null>(null);
+export const events = signal<Happened[]>([]);
+/** Why there is nothing to show. */
+export const trouble = signal("");
+/** From and to of what the charts show, seconds. */
+export const shown = signal<[number, number]>([0, 0]);
+
+/** A chart on the page: its numbers, and who draws them. */
+interface Slot {
+  data: Data | null;
+  of: string;
+  seen: boolean;
+  touched: number;
+  draw: Set<() => void>;
+}
+const slots = new Map<string, Slot>();
+
+function slot(id: string): Slot {
+  let one = slots.get(id);
+  if (!one) slots.set(id, (one = { data: null, of: "", seen: false, touched: 0, draw: new Set() }));
+  return one;
+}
+
+export function numbers(id: string): Data | null {
+  const one = slots.get(id);
+  return one?.data ?? null;
+}
+
+export function onNumbers(id: string, draw: () => void): () => void {
+  const one = slot(id);
+  one.draw.add(draw);
+  return () => {
+    one.draw.delete(draw);
+    if (!one.draw.size) one.seen = false;
+  };
+}
+
+/** A chart came into sight or went out of it. */
+export function sight(id: string, seen: boolean) {
+  const one = slot(id);
+  if (one.seen === seen) return;
+  one.seen = seen;
+  if (seen) wanted();
+}
+
+const tellAll = new Set<Slot>();
+let frame = 0;
+function redraw(one: Slot) {
+  tellAll.add(one);
+  frame ||= requestAnimationFrame(() => {
+    frame = 0;
+    const all = [...tellAll];
+    tellAll.clear();
+    for (const s of all) for (const draw of s.draw) draw();
+  });
+}
+
+function key(): string {
+  return `${view.value.host}|${stretch.value}`;
+}
+
+function points(): number {
+  return innerWidth < 700 ? 180 : 300;
+}
+
+function host(): string {
+  return view.value.host ? `&host=${encodeURIComponent(view.value.host)}` : "";
+}
+
+let asking: AbortController | null = null;
+let first: Promise<ChartAnswer> | null = null;
+
+function take(answer: ChartAnswer, of: string) {
+  if (of !== key()) return;
+  for (const chart of answer.charts) {
+    const one = slot(chart.id);
+    one.data = fresh(answer.start, answer.width, chart.lines);
+    one.of = of;
+    one.touched = performance.now();
+    redraw(one);
+  }
+  shown.value = [answer.from / 1000, answer.to / 1000];
+}
+
+let soon = 0;
+/** Something may be in sight whose numbers are missing or of another time. */
+function wanted() {
+  soon ||= window.setTimeout(() => {
+    soon = 0;
+    void load(false);
+  }, 20);
+}
+
+async function load(all: boolean) {
+  const of = key();
+  const ids = [...slots].filter(([, s]) => s.seen && (all || s.of !== of)).map(([id]) => id);
+  if (!ids.length || view.value.page !== "home") return;
+  asking?.abort();
+  const mine = (asking = new AbortController());
+  // As long as nothing is in sight yet, the first view's answer may be on its way already.
+  try {
+    const query = ids.slice(0, 200).map((id) => `id=${encodeURIComponent(id)}`).join("&");
+    const answer = await ask<ChartAnswer>(`/api/chart?${stretch.value}&points=${points()}${host()}&${query}`, mine.signal);
+    take(answer, of);
+    trouble.value = "";
+    listen();
+  } catch (e) {
+    if (!mine.signal.aborted && e instanceof Refused) trouble.value = e.message;
+  }
+}
+
+/** The first view, asked for before it is known what is in it. */
+export function start() {
+  if (view.value.page === "home" && !view.value.chart) {
+    const of = key();
+    first = ask<ChartAnswer>(`/api/chart?${stretch.value}&points=${points()}${host()}&id=first`);
+    first.then((answer) => {
+      take(answer, of);
+      listen();
+    }, () => {});
+  }
+  let before = "";
+  effect(() => {
+    const of = view.value.host;
+    untracked(() => void refresh(of));
+  });
+  effect(() => {
+    const now = `${view.value.page}|${key()}`;
+    if (before && before !== now) {
+      untracked(() => {
+        close();
+        void load(false);
+        void loadEvents();
+      });
+    } else untracked(() => void loadEvents());
+    before = now;
+  });
+}
+
+async function refresh(of: string) {
+  try {
+    const got = await ask<Overview>(`/api/overview${of ? `?host=${encodeURIComponent(of)}` : ""}`);
+    if (of !== view.value.host) return;
+    batch(() => {
+      if (overview.value && overview.value.host !== got.host) slots.clear();
+      overview.value = got;
+      judged.value = got;
+      trouble.value = "";
+    });
+    document.title = `${got.verdict.level === "well" ? "" : "● "}${got.host} · plimsoll`;
+  } catch (e) {
+    if (e instanceof Refused) trouble.value = e.message;
+    else if (!overview.value) trouble.value = "no answer";
+  }
+}
+
+async function loadEvents() {
+  if (view.value.page !== "home") return;
+  try {
+    events.value = (await ask<{ events: Happened[] }>(`/api/events?${stretch.value}${host()}`)).events;
+  } catch {
+    // They are an extra: the charts say what is wrong.
+  }
+}
+
+let source: EventSource | null = null;
+let listened = "";
+let pending = 0;
+
+function close() {
+  source?.close();
+  source = null;
+  listened = "";
+}
+
+/** Whether the newest values are shown as they come. */
+function lively(): boolean {
+  return follows.value && view.value.page === "home" && !document.hidden;
+}
+
+/** Lets the daemon send what is in sight. Not anew for every step of a scroll. */
+function listen() {
+  clearTimeout(pending);
+  pending = window.setTimeout(() => {
+    if (!lively()) return close();
+    const ids = [...slots].filter(([, s]) => s.seen && s.of === key()).map(([id]) => id).slice(0, 200);
+    const known = new Set(listened.split("\n"));
+    if (!ids.length || (source && source.readyState !== 2 && ids.every((id) => known.has(id)))) return;
+    source?.close();
+    listened = ids.join("\n");
+    const query = ids.map((id) => `id=${encodeURIComponent(id)}`).join("&");
+    const mine = (source = new EventSource(`/api/live?${query}${host()}`));
+    mine.onopen = () => {
+      if (lapsed) void load(true);
+      lapsed = false;
+      found();
+    };
+    mine.onerror = () => {
+      lapsed = true;
+      void ask("/api/verdict" + (host() && `?${host().slice(1)}`)).then((got) => (judged.value = got as Judged), () => {});
+      if (mine.readyState === 2) {
+        source = null;
+        setTimeout(listen, 5_000);
+      }
+    };
+    mine.addEventListener("series", () => void refresh(view.value.host));
+    mine.onmessage = (message) => arrived(ids, JSON.parse(message.data).c);
+  }, 60);
+}
+
+let lapsed = false;
+
+function arrived(ids: string[], charts: [number, number, (number | null)[]][]) {
+  let newest = 0;
+  const range = view.value.range;
+  for (const [place, ts, values] of charts) {
+    const one = slots.get(ids[place]);
+    if (!one?.data || one.of !== key()) continue;
+    append(one.data, ts, values);
+    one.touched = performance.now();
+    newest = Math.max(newest, ts);
+    if (range) forget(one.data, ts - range);
+    redraw(one);
+  }
+  if (newest && follows.value) {
+    const [from, to] = shown.value;
+    const end = newest / 1000;
+    if (end > to) shown.value = [range ? end - range / 1000 : from, end];
+  }
+}
+
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden) close();
+  else {
+    void load(true);
+    void refresh(view.value.host);
+  }
+});
+
+/** What nobody sends by itself: other hosts' values, wide buckets, the verdict. */
+setInterval(() => {
+  if (document.hidden) return;
+  const v = view.value;
+  if (v.page === "home") {
+    const of = v.host;
+    ask<Judged>(`/api/verdict${of ? `?host=${encodeURIComponent(of)}` : ""}`).then(
+      (got) => of === view.value.host && (judged.value = got),
+      () => {},
+    );
+    if (follows.value) {
+      const now = performance.now();
+      if ([...slots.values()].some((s) => s.seen && now - s.touched > 14_000)) void load(true);
+      else if (!source) listen();
+      void loadEvents();
+    }
+  }
+}, 15_000);
+
+addEventListener("offline", () => lost("this device is offline"));
+
+/** Tries everything again at once. */
+export function again() {
+  void refresh(view.value.host);
+  void load(true);
+}
+
+export { edges };

@@ -1,0 +1,401 @@
+//! cli: `plimsoll snapshot`: the page as one file with its numbers inside, for a ticket or a
+//! post-mortem. It opens without a daemon and without a network, and asks nobody anything.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use anyhow::Context;
+
+use super::Global;
+use super::status;
+use crate::http::page_files;
+use crate::model::{Clock, Glob, SystemClock};
+use crate::overview::{self, Chart, Columns, Verdict};
+use crate::query::number;
+use crate::store::Reader;
+use crate::wire::json::write_string;
+use crate::wire::time;
+
+/// `plimsoll snapshot`
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    plimsoll snapshot -o incident.html\n  \
+    plimsoll snapshot --range 6h --to 2026-11-22T04:00:00Z --only 'cpu' --only 'disk*' -o night.html")]
+pub struct Args {
+    /// The file to write
+    #[arg(short, long, value_name = "FILE")]
+    output: PathBuf,
+    /// How long a time it shows, up to --to
+    #[arg(long, value_name = "DURATION", default_value = "24h")]
+    range: String,
+    /// Until when [default: now]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    to: Option<String>,
+    /// Only these charts: a title, or a name from the page's address (load, disk:/home), with * and ?
+    #[arg(long, value_name = "CHART")]
+    only: Vec<String>,
+}
+
+/// What the file may take: half of it packs to nothing, but mails count it all.
+const LARGEST: usize = 2_000_000;
+/// Buckets of a line: as many of these as fit into the file.
+const POINTS: [u32; 6] = [720, 480, 300, 200, 120, 60];
+const MOST_EVENTS: u32 = 200;
+
+/// Stands between the page and what it would ask: numbers out of this file for the times it has them,
+/// and a sentence for what is not in it. The time stands still; there is nothing to wait for.
+const STAND_IN: &str = include_str!("snapshot.js");
+
+pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
+    let now = SystemClock.wall_ms();
+    let to = args.to.as_deref().map_or(Ok(now), |t| time::parse_when(t, now)).context("--to")?;
+    let text = &args.range;
+    let range = number::parse_duration(text)
+        .ok()
+        .filter(|range| *range > 0)
+        .with_context(|| format!("--range: `{text}` is no duration; 30m, 24h, 7d are"))?;
+    let path = global.database()?;
+    let reader = Reader::open(&path)?.load_head()?;
+    let known = reader.series()?;
+    let own = known.iter().find(|k| k.system_id == 1).or(known.first());
+    let system = own.map(|k| k.system.clone()).context("there is nothing in this file yet")?;
+    let mut charts = overview::charts(&known, &system);
+    let chosen: Vec<Glob> = args.only.iter().map(|text| Glob::new(text)).collect();
+    let wanted = |c: &Chart| chosen.iter().any(|g| g.matches(&c.id) || g.matches(&c.title));
+    if !chosen.is_empty() {
+        charts.retain(wanted);
+        let names = args.only.join(", ");
+        anyhow::ensure!(!charts.is_empty(), "no chart is called {names}; try --only '*disk*'");
+    }
+    let current = || super::watch::troubles(&status::daemon(&path), now);
+    let troubles = if to == now { current() } else { Vec::new() };
+    let verdict = overview::verdict(&reader, &charts, to, &troubles)?;
+    let mut shown = Vec::new();
+    for points in POINTS {
+        let span = Span::new(to - range, to, points);
+        shown = page(&reader, &system, &charts, &verdict, span)?.into_bytes();
+        if shown.len() <= LARGEST {
+            break;
+        }
+    }
+    anyhow::ensure!(
+        shown.len() <= LARGEST,
+        "this would be more than 2 MB; choose charts with --only, or a shorter --range"
+    );
+    std::fs::write(&args.output, shown)
+        .with_context(|| format!("{}: it cannot be written", args.output.display()))
+}
+
+/// The time a snapshot covers, in buckets of one width.
+#[derive(Debug, Clone, Copy)]
+struct Span {
+    from: i64,
+    to: i64,
+    /// Where the first bucket begins.
+    start: i64,
+    width: i64,
+    count: usize,
+}
+
+impl Span {
+    fn new(from: i64, to: i64, points: u32) -> Self {
+        let width = overview::nice_width(to - from, points);
+        let start = from - from.rem_euclid(width);
+        let count = usize::try_from((to - start) / width + 1).unwrap_or(0);
+        Self { from, to, start, width, count }
+    }
+}
+
+/// The whole file.
+fn page(
+    reader: &Reader,
+    system: &str,
+    charts: &[Chart],
+    verdict: &Verdict,
+    span: Span,
+) -> anyhow::Result<String> {
+    let mut data = format!(
+        r#"{{"from":{},"to":{},"start":{},"width":{},"count":{},"overview":"#,
+        span.from, span.to, span.start, span.width, span.count
+    );
+    write_overview(&mut data, reader, system, charts, verdict, span.to)?;
+    data.push_str(r#","lines":{"#);
+    for (at, chart) in charts.iter().enumerate() {
+        if at > 0 {
+            data.push(',');
+        }
+        write_string(&mut data, &chart.id);
+        data.push_str(":[");
+        for (at, line) in chart.lines.iter().enumerate() {
+            if at > 0 {
+                data.push(',');
+            }
+            let columns = overview::read(reader, line, span.from, span.to, span.width)?;
+            write_line(&mut data, &columns, span);
+        }
+        data.push(']');
+    }
+    data.push_str(r#"},"events":["#);
+    let events = reader.events(system, span.from, span.to, MOST_EVENTS)?;
+    for (at, event) in events.iter().enumerate() {
+        if at > 0 {
+            data.push(',');
+        }
+        let _infallible = write!(data, r#"{{"t":{}"#, event.ts);
+        for (name, text) in [
+            ("kind", &event.kind),
+            ("level", &event.level),
+            ("title", &event.title),
+            ("text", &event.text),
+        ] {
+            let _infallible = write!(data, r#","{name}":"#);
+            write_string(&mut data, text);
+        }
+        data.push('}');
+    }
+    data.push_str("]}");
+    let file = |name| page_files::unpacked(name).context("a file of the page cannot be unpacked");
+    let (script, style) = (file("page.js")?, file("page.css")?);
+    let mut title = String::new();
+    escape(&mut title, system);
+    Ok(format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; \
+         script-src 'unsafe-inline'; style-src 'unsafe-inline'\">\n\
+         <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n\
+         <meta name=\"color-scheme\" content=\"light dark\">\n\
+         <title>{title} · plimsoll snapshot</title>\n<style>{}</style>\n\
+         <script type=\"application/json\" id=\"snapshot\">{}</script>\n\
+         <script>{STAND_IN}</script>\n</head>\n\
+         <body><div id=\"page\"></div><noscript>This file draws its charts with JavaScript.\
+         </noscript>\n<script type=\"module\">{}</script>\n</body>\n</html>\n",
+        style.replace("</", "<\\/"),
+        inert(&data),
+        of_the_file(&script),
+    ))
+}
+
+/// The page's script, in which the address and its history are the file's own: a file has no address
+/// that could hold the view.
+fn of_the_file(script: &str) -> String {
+    script
+        .replace("location.search", "snapshot.search")
+        .replace("location.pathname", "snapshot.pathname")
+        .replace("history.pushState", "snapshot.push")
+        .replace("history.replaceState", "snapshot.replace")
+        // In a string of a script this is the same, and ends no script.
+        .replace("</script", "<\\/script")
+        .replace("<!--", "<\\!--")
+}
+
+/// JSON in which nothing is HTML: no tag, no comment, no entity.
+fn inert(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    for c in json.chars() {
+        match c {
+            '<' => out.push_str("\\u003c"),
+            '>' => out.push_str("\\u003e"),
+            '&' => out.push_str("\\u0026"),
+            '\u{2028}' => out.push_str("\\u2028"),
+            '\u{2029}' => out.push_str("\\u2029"),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+fn escape(out: &mut String, text: &str) {
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            c => out.push(c),
+        }
+    }
+}
+
+fn number(out: &mut String, value: Option<i64>) {
+    match value {
+        Some(value) => drop(write!(out, "{value}")),
+        None => out.push_str("null"),
+    }
+}
+
+/// As `GET /api/overview` gives it.
+fn write_overview(
+    out: &mut String,
+    reader: &Reader,
+    system: &str,
+    charts: &[Chart],
+    verdict: &Verdict,
+    now: i64,
+) -> anyhow::Result<()> {
+    out.push_str(r#"{"version":"#);
+    write_string(out, env!("CARGO_PKG_VERSION"));
+    out.push_str(r#","host":"#);
+    write_string(out, system);
+    out.push_str(r#","hosts":["#);
+    write_string(out, system);
+    out.push_str(r#"],"charts":["#);
+    for (at, chart) in charts.iter().enumerate() {
+        if at > 0 {
+            out.push(',');
+        }
+        write_chart(out, chart);
+    }
+    let _infallible =
+        write!(out, r#"],"now":{now},"verdict":{{"level":"{}","newest":"#, verdict.level.name());
+    number(out, verdict.newest);
+    out.push_str(r#","findings":["#);
+    for (at, finding) in verdict.findings.iter().enumerate() {
+        if at > 0 {
+            out.push(',');
+        }
+        let _infallible = write!(out, r#"{{"level":"{}","since":"#, finding.level.name());
+        number(out, finding.since);
+        out.push_str(r#","until":"#);
+        number(out, finding.until);
+        out.push_str(r#","subject":"#);
+        write_string(out, &finding.subject);
+        out.push_str(r#","text":"#);
+        write_string(out, &finding.text);
+        if let Some(chart) = &finding.chart {
+            out.push_str(r#","chart":"#);
+            write_string(out, chart);
+        }
+        out.push('}');
+    }
+    out.push_str(r#"]},"forecasts":{"#);
+    for (at, (chart, forecast)) in
+        overview::disk_forecasts(reader, charts, now)?.into_iter().enumerate()
+    {
+        if at > 0 {
+            out.push(',');
+        }
+        write_string(out, &chart.id);
+        let _infallible = write!(out, r#":{{"at":{},"day":"#, forecast.at);
+        write_value(out, forecast.a_day);
+        out.push('}');
+    }
+    out.push_str("}}");
+    Ok(())
+}
+
+fn write_chart(out: &mut String, chart: &Chart) {
+    out.push_str(r#"{"id":"#);
+    write_string(out, &chart.id);
+    for (name, text) in [
+        ("title", &chart.title),
+        ("unit", &chart.unit),
+        ("group", &chart.group),
+        ("help", &chart.help),
+    ] {
+        if !text.is_empty() {
+            let _infallible = write!(out, r#","{name}":"#);
+            write_string(out, text);
+        }
+    }
+    if chart.stack {
+        out.push_str(r#","stack":1"#);
+    }
+    if let Some(top) = chart.top {
+        out.push_str(r#","top":"#);
+        write_value(out, top);
+    }
+    if let Some((at, word)) = &chart.mark {
+        out.push_str(r#","mark":["#);
+        write_value(out, *at);
+        out.push(',');
+        write_string(out, word);
+        out.push(']');
+    }
+    if chart.more > 0 {
+        let _infallible = write!(out, r#","more":{}"#, chart.more);
+    }
+    out.push_str(r#","lines":["#);
+    for (at, line) in chart.lines.iter().enumerate() {
+        if at > 0 {
+            out.push(',');
+        }
+        write_string(out, &line.name);
+    }
+    out.push_str("]}");
+}
+
+/// The columns with null where nothing is known; least and most only where they differ.
+fn write_line(out: &mut String, columns: &Columns, span: Span) {
+    let column = |out: &mut String, name: &str, values: &[f64]| {
+        let _infallible = write!(out, r#""{name}":["#);
+        let mut known = columns.start.iter().zip(values).peekable();
+        for at in 0..span.count {
+            if at > 0 {
+                out.push(',');
+            }
+            let begins = span.start + at as i64 * span.width;
+            while known.next_if(|(start, _)| **start < begins).is_some() {}
+            match known.next_if(|(start, _)| **start < begins + span.width) {
+                Some((_, value)) => write_value(out, *value),
+                None => out.push_str("null"),
+            }
+        }
+        out.push(']');
+    };
+    out.push('{');
+    column(out, "m", &columns.mean);
+    if columns.min.iter().zip(&columns.max).any(|(a, b)| a != b) {
+        out.push(',');
+        column(out, "lo", &columns.min);
+        out.push(',');
+        column(out, "hi", &columns.max);
+    }
+    out.push('}');
+}
+
+/// A number in five digits: more cannot be seen in a chart.
+fn write_value(out: &mut String, value: f64) {
+    if !value.is_finite() {
+        out.push_str("null");
+    } else if value == value.trunc() && value.abs() < 1e5 {
+        let _infallible = write!(out, "{value:.0}");
+    } else {
+        let short: f64 = format!("{value:.4e}").parse().unwrap_or(value);
+        let _infallible = if (1e-4..1e12).contains(&short.abs()) {
+            write!(out, "{short}")
+        } else {
+            write!(out, "{short:e}")
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_inside_ends_no_script() {
+        let text = inert("{\"a\":\"</script><!-- &amp; \u{2028}\"}");
+        assert!(!text.contains(['<', '>', '&', '\u{2028}']), "{text}");
+        let back: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(back["a"], "</script><!-- &amp; \u{2028}");
+        assert!(!of_the_file("a='</script>'").contains("</script"));
+    }
+
+    #[test]
+    fn numbers_are_short_and_json() {
+        for (value, text) in [
+            (0.0, "0"),
+            (12.0, "12"),
+            (0.123_456_789, "0.12346"),
+            (1_234_567.0, "1234600"),
+            (f64::NAN, "null"),
+            (1e-9, "1e-9"),
+            (1.5e300, "1.5e300"),
+        ] {
+            let mut out = String::new();
+            write_value(&mut out, value);
+            assert_eq!(out, text);
+            assert!(serde_json::from_str::<serde_json::Value>(&out).is_ok());
+        }
+    }
+}

@@ -1,0 +1,446 @@
+//! draw: a chart in a frame -> a list of shapes with their places, which SVG and PNG are written from.
+
+use jiff::tz::TimeZone;
+
+use super::legend::{self, ROW};
+use super::line::stack;
+use super::palette::{Paint, Palette};
+use super::ticks::{Axis, axis};
+use super::{Chart, Line, Theme, hours, letters};
+
+/// How large a picture is, and how it looks.
+#[derive(Debug, Clone)]
+pub struct Frame {
+    /// Pixels; at least 160.
+    pub width: u32,
+    /// Pixels, the legend included; none: as high as it takes.
+    pub height: Option<u32>,
+    /// Light or dark.
+    pub theme: Theme,
+    /// Whose hours are on the axis.
+    pub zone: TimeZone,
+}
+
+impl Default for Frame {
+    fn default() -> Self {
+        Self { width: 800, height: None, theme: Theme::Light, zone: TimeZone::system() }
+    }
+}
+
+/// Shapes on a background, in the order in which they are painted.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Picture {
+    /// Pixels.
+    pub width: u32,
+    /// Pixels.
+    pub height: u32,
+    pub(super) background: Paint,
+    /// What it is called, for those who cannot see it.
+    pub(super) title: String,
+    /// What there is to see, for the same.
+    pub(super) description: String,
+    pub(super) shapes: Vec<Shape>,
+}
+
+pub(super) type Point = (f32, f32);
+
+/// Where a text stands about its point.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Anchor {
+    Start,
+    Middle,
+    End,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Text {
+    pub(super) at: Point,
+    pub(super) size: f32,
+    pub(super) bold: bool,
+    pub(super) anchor: Anchor,
+    pub(super) paint: Paint,
+    pub(super) text: String,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Shape {
+    Rect {
+        at: Point,
+        size: Point,
+        radius: f32,
+        paint: Paint,
+    },
+    Stroke {
+        points: Vec<Point>,
+        width: f32,
+        dashes: Option<[f32; 2]>,
+        paint: Paint,
+    },
+    /// Between two lines of points that have the same number.
+    Area {
+        upper: Vec<Point>,
+        lower: Vec<Point>,
+        paint: Paint,
+    },
+    Text(Text),
+}
+
+/// The height of the field of lines where nothing is said about the whole.
+const FIELD: f32 = 220.0;
+/// Lines of a legend where nothing is said about the height.
+const LEGEND_ROWS: usize = 20;
+pub(super) const MARGIN: f32 = 14.0;
+pub(super) const SMALL: f32 = 11.5;
+const TITLE: f32 = 15.0;
+const SLACK: f32 = 1.06;
+
+/// Width of a text in a picture: SVG may be shown in a font that is a little wider.
+pub(super) fn wide(text: &str, size: f32, bold: bool) -> f32 {
+    letters::width(text, size, bold) * SLACK
+}
+
+/// What shapes are put into.
+pub(super) struct Canvas {
+    pub(super) shapes: Vec<Shape>,
+    pub(super) palette: &'static Palette,
+}
+
+impl Canvas {
+    pub(super) fn text(
+        &mut self,
+        at: Point,
+        anchor: Anchor,
+        paint: Paint,
+        text: impl Into<String>,
+    ) {
+        let (text, size) = (text.into(), SMALL);
+        self.shapes.push(Shape::Text(Text { at, size, bold: false, anchor, paint, text }));
+    }
+
+    pub(super) fn rect(&mut self, at: Point, size: Point, radius: f32, paint: Paint) {
+        self.shapes.push(Shape::Rect { at, size, radius, paint });
+    }
+
+    fn stroke(&mut self, points: Vec<Point>, width: f32, dashes: Option<[f32; 2]>, paint: Paint) {
+        self.shapes.push(Shape::Stroke { points, width, dashes, paint });
+    }
+}
+
+/// The field of lines: where a value and a time lie.
+struct Field {
+    left: f32,
+    top: f32,
+    right: f32,
+    bottom: f32,
+    from: i64,
+    span: f64,
+    low: f64,
+    high: f64,
+}
+
+impl Field {
+    fn x(&self, ts: i64) -> f32 {
+        let share = ((ts - self.from) as f64 / self.span).clamp(0.0, 1.0);
+        self.left + share as f32 * (self.right - self.left)
+    }
+
+    fn y(&self, value: f64) -> f32 {
+        // Halves, for the distance of the largest two numbers is infinite.
+        let share = (value / 2.0 - self.low / 2.0) / (self.high / 2.0 - self.low / 2.0);
+        self.bottom - share.clamp(0.0, 1.0) as f32 * (self.bottom - self.top)
+    }
+}
+
+/// How the line with this number looks: colours first, then dashes.
+pub(super) fn look(number: usize, palette: &Palette) -> (Paint, Option<[f32; 2]>) {
+    let dashes = match number / palette.lines.len() % 4 {
+        0 => None,
+        1 => Some([6.0, 3.0]),
+        2 => Some([2.0, 3.0]),
+        _ => Some([10.0, 3.0]),
+    };
+    (palette.lines[number % palette.lines.len()], dashes)
+}
+
+/// Lays a chart out.
+pub fn picture(chart: &Chart, frame: &Frame) -> Picture {
+    let palette = frame.theme.palette();
+    let width = frame.width.max(160) as f32;
+    let mut canvas = Canvas { shapes: Vec::with_capacity(64 + chart.lines.len() * 8), palette };
+    let mut top = head(&mut canvas, chart, frame, width);
+    if !chart.marks.is_empty() {
+        top += 15.0;
+    }
+    let (height, rows) = match frame.height {
+        None => {
+            let rows = chart.lines.len().min(LEGEND_ROWS * legend::across(chart, width));
+            (top + FIELD + 26.0 + legend::height(chart, rows, width), rows)
+        }
+        Some(height) => {
+            let height = (height as f32).max(80.0);
+            // The lines come first; a legend gets two fifths, or nothing.
+            let room =
+                (height * 0.4).min(height - top - 26.0 - 80.0) - legend::height(chart, 0, width);
+            let high = if room < ROW { 0 } else { (room / ROW) as usize };
+            let rows = high * legend::across(chart, width);
+            (height, rows.min(chart.lines.len()))
+        }
+    };
+    let height = height.ceil();
+    let under = if rows > 0 { legend::height(chart, rows, width) } else { 8.0 };
+    let bottom = (height - under - 22.0).max(top + 10.0);
+    let values = scale(chart, bottom - top);
+    let labels = values.ticks.iter().map(|(_, text)| wide(text, SMALL, false));
+    let left = MARGIN + labels.fold(0.0, f32::max).max(8.0) + 8.0;
+    let field = Field {
+        left,
+        top,
+        right: (width - MARGIN - 4.0).max(left + 10.0),
+        bottom,
+        from: chart.from,
+        span: ((chart.to - chart.from) as f64).max(1.0),
+        low: values.low,
+        high: values.high,
+    };
+    grid(&mut canvas, chart, &field, &values, frame);
+    if chart.is_empty() {
+        let middle = ((field.left + field.right) / 2.0, (field.top + field.bottom) / 2.0 + 4.0);
+        canvas.text(middle, Anchor::Middle, palette.muted, "no data in this time");
+    } else if chart.stacked {
+        stacked(&mut canvas, chart, &field);
+    } else {
+        lines(&mut canvas, chart, &field);
+    }
+    thresholds(&mut canvas, chart, &field);
+    marks(&mut canvas, chart, &field);
+    if rows > 0 {
+        legend::draw(&mut canvas, chart, rows, bottom + 30.0, width);
+    }
+    Picture {
+        width: width as u32,
+        height: height as u32,
+        background: palette.background,
+        title: chart.title.clone(),
+        description: legend::description(chart, &hours::span(chart.from, chart.to, &frame.zone)),
+        shapes: canvas.shapes,
+    }
+}
+
+/// The title and what stands below it; returns where the field may begin.
+fn head(canvas: &mut Canvas, chart: &Chart, frame: &Frame, width: f32) -> f32 {
+    let palette = canvas.palette;
+    let room = width - 2.0 * MARGIN;
+    canvas.shapes.push(Shape::Text(Text {
+        at: (MARGIN, 26.0),
+        size: TITLE,
+        bold: true,
+        anchor: Anchor::Start,
+        paint: palette.text,
+        text: letters::cut(&chart.title, room / SLACK, TITLE, true),
+    }));
+    let span = hours::span(chart.from, chart.to, &frame.zone);
+    let span = letters::cut(&span, room / SLACK, SMALL, false);
+    let left = room - wide(&span, SMALL, false) - 20.0;
+    let beside = if left < 60.0 {
+        String::new()
+    } else {
+        letters::cut(&chart.subtitle, left / SLACK, SMALL, false)
+    };
+    let (at, anchor) = if beside.is_empty() {
+        ((MARGIN, 44.0), Anchor::Start)
+    } else {
+        canvas.text((MARGIN, 44.0), Anchor::Start, palette.muted, beside);
+        ((width - MARGIN, 44.0), Anchor::End)
+    };
+    canvas.text(at, anchor, palette.muted, span);
+    58.0
+}
+
+fn scale(chart: &Chart, height: f32) -> Axis {
+    let most = (height / 38.0).clamp(1.0, 10.0) as usize;
+    match chart.extent() {
+        Some((low, high)) => axis(low, high, &chart.unit, most),
+        // Without values there is nothing to measure.
+        None => Axis { low: 0.0, high: 1.0, ticks: vec![(0.0, String::new())] },
+    }
+}
+
+/// A line of one pixel lies on one row of pixels.
+fn crisp(at: f32) -> f32 {
+    at.floor() + 0.5
+}
+
+fn grid(canvas: &mut Canvas, chart: &Chart, field: &Field, values: &Axis, frame: &Frame) {
+    let palette = canvas.palette;
+    for (value, text) in &values.ticks {
+        let y = field.y(*value);
+        let zero = *value == 0.0;
+        let paint = if zero { palette.axis } else { palette.grid };
+        canvas.stroke(vec![(field.left, crisp(y)), (field.right, crisp(y))], 1.0, None, paint);
+        canvas.text((field.left - 8.0, y + 4.0), Anchor::End, palette.muted, text.clone());
+    }
+    let room = field.right - field.left;
+    let fits = |step: i64, count: usize| {
+        let pixels = step as f32 / field.span as f32 * room;
+        pixels >= wide(&"0".repeat(count), SMALL, true) + 14.0
+    };
+    let mut free = f32::MIN;
+    for tick in hours::ticks(chart.from, chart.to, &frame.zone, fits) {
+        let x = field.x(tick.ts);
+        let paint = if tick.strong { palette.axis } else { palette.grid };
+        canvas.stroke(vec![(crisp(x), field.top), (crisp(x), field.bottom)], 1.0, None, paint);
+        let half = wide(&tick.text, SMALL, tick.strong) / 2.0;
+        let at = x.clamp(half + 2.0, (field.right + MARGIN - half).max(half + 2.0));
+        if at - half < free {
+            continue;
+        }
+        free = at + half + 6.0;
+        let paint = if tick.strong { palette.text } else { palette.muted };
+        canvas.text((at, field.bottom + 16.0), Anchor::Middle, paint, tick.text);
+    }
+    canvas.stroke(
+        vec![(field.left, crisp(field.bottom)), (field.right, crisp(field.bottom))],
+        1.0,
+        None,
+        palette.axis,
+    );
+}
+
+fn points(line: &Line, values: &[f64], piece: std::ops::Range<usize>, field: &Field) -> Vec<Point> {
+    piece.map(|i| (field.x(line.ts[i]), field.y(values[i]))).collect()
+}
+
+/// All from zero, each with its band behind it.
+fn lines(canvas: &mut Canvas, chart: &Chart, field: &Field) {
+    let alone = chart.lines.len() == 1;
+    let few = chart.lines.len() <= 4;
+    let (weight, base) = match chart.lines.len() {
+        0..=4 => (1.6, field.y(0.0f64.clamp(field.low, field.high))),
+        5..=12 => (1.4, field.bottom),
+        _ => (1.1, field.bottom),
+    };
+    // All bands first: none covers a line.
+    for (number, line) in chart.lines.iter().enumerate().filter(|_| few) {
+        let (paint, _) = look(number, canvas.palette);
+        for piece in line.pieces().into_iter().filter(|p| p.len() > 1) {
+            if !line.min.is_empty() {
+                let upper = points(line, &line.max, piece.clone(), field);
+                let lower = points(line, &line.min, piece.clone(), field);
+                canvas.shapes.push(Shape::Area { upper, lower, paint: paint.faint(84) });
+            }
+            // Where the band does not say where zero is, the ground below does.
+            if alone && field.low <= 0.0 && field.high >= 0.0 {
+                let upper = points(line, &line.mean, piece, field);
+                let lower = upper.iter().map(|(x, _)| (*x, base)).collect();
+                canvas.shapes.push(Shape::Area { upper, lower, paint: paint.faint(26) });
+            }
+        }
+    }
+    for (number, line) in chart.lines.iter().enumerate() {
+        let (paint, dashes) = look(number, canvas.palette);
+        for piece in line.pieces() {
+            let mut at = points(line, &line.mean, piece, field);
+            match at.as_slice() {
+                [(x, y)] => {
+                    canvas.rect((x - 1.5, y - 1.5), (3.0, 3.0), 1.5, paint);
+                }
+                _ => {
+                    thin_out(&mut at);
+                    canvas.stroke(at, weight, dashes, paint);
+                }
+            }
+        }
+    }
+}
+
+/// Points on the straight line between their neighbours draw nothing.
+fn thin_out(points: &mut Vec<Point>) {
+    let mut kept = 1;
+    for i in 1..points.len().saturating_sub(1) {
+        let ((_, a), (_, b), (_, c)) = (points[kept - 1], points[i], points[i + 1]);
+        if a == b && b == c {
+            continue;
+        }
+        points[kept] = points[i];
+        kept += 1;
+    }
+    if let Some(last) = points.last().copied().filter(|_| points.len() > 1) {
+        points[kept] = last;
+        points.truncate(kept + 1);
+    }
+}
+
+fn stacked(canvas: &mut Canvas, chart: &Chart, field: &Field) {
+    let stack = stack(&chart.lines);
+    for (number, line) in stack.iter().enumerate() {
+        let (paint, _) = look(number, canvas.palette);
+        for piece in line.pieces() {
+            let upper = points(line, &line.mean, piece.clone(), field);
+            let lower = match number.checked_sub(1).and_then(|below| stack.get(below)) {
+                Some(below) => points(line, &below.mean, piece, field),
+                None => upper.iter().map(|(x, _)| (*x, field.y(0.0))).collect(),
+            };
+            let paint = paint.faint(150);
+            canvas.shapes.push(Shape::Area { upper, lower, paint });
+        }
+    }
+    for (number, line) in stack.iter().enumerate() {
+        let (paint, dashes) = look(number, canvas.palette);
+        for piece in line.pieces() {
+            let at = points(line, &line.mean, piece, field);
+            canvas.stroke(at, 1.1, dashes, paint);
+        }
+    }
+}
+
+fn thresholds(canvas: &mut Canvas, chart: &Chart, field: &Field) {
+    let palette = canvas.palette;
+    for value in chart.thresholds.iter().filter(|v| v.is_finite()) {
+        if !(field.low..=field.high).contains(value) {
+            continue;
+        }
+        let y = crisp(field.y(*value));
+        let paint = palette.bad;
+        canvas.stroke(vec![(field.left, y), (field.right, y)], 1.2, Some([5.0, 4.0]), paint);
+        let text = chart.unit.format(*value);
+        let wide = wide(&text, SMALL, false) + 8.0;
+        let above = if y - field.top > 18.0 { y - 17.0 } else { y + 3.0 };
+        let back = palette.background.faint(220);
+        canvas.rect((field.right - wide, above), (wide, 15.0), 3.0, back);
+        canvas.text((field.right - 4.0, above + 11.5), Anchor::End, paint, text);
+    }
+}
+
+/// Upright lines, and what they mean above the field where there is room for it.
+fn marks(canvas: &mut Canvas, chart: &Chart, field: &Field) {
+    let palette = canvas.palette;
+    let mut free = f32::MIN;
+    let places: Vec<f32> = chart.marks.iter().map(|m| field.x(m.ts)).collect();
+    for (i, mark) in chart.marks.iter().enumerate() {
+        let x = crisp(places[i]);
+        let paint = if mark.bad { palette.bad } else { palette.muted };
+        canvas.stroke(
+            vec![(x, field.top - 4.0), (x, field.bottom)],
+            1.0,
+            Some([3.0, 3.0]),
+            paint.faint(190),
+        );
+        canvas.rect((x - 2.5, field.top - 6.5), (5.0, 5.0), 2.5, paint);
+        // As far as the next mark that would be written over; at the right edge, to the left.
+        let next = places.get(i + 1).copied().unwrap_or(f32::MAX);
+        let end = (field.right + MARGIN).min(next - 8.0);
+        let left = end - x < 40.0 && next == f32::MAX;
+        let room = if left { x - 12.0 - free.max(field.left) } else { end - x - 6.0 };
+        let text = letters::cut(&mark.text, room.min(180.0) / SLACK, SMALL, false);
+        let short = text.chars().count() < mark.text.chars().count().min(4);
+        if short || (!left && x < free) {
+            continue;
+        }
+        if left {
+            canvas.text((x - 6.0, field.top - 3.0), Anchor::End, paint, text);
+            continue;
+        }
+        free = x + 6.0 + wide(&text, SMALL, false) + 8.0;
+        canvas.text((x + 6.0, field.top - 3.0), Anchor::Start, paint, text);
+    }
+}

@@ -1,0 +1,202 @@
+//! http: `GET /graph.svg` and `/graph.png`: a picture of a series or of an expression, for wikis,
+//! mails and tickets. Bounded in size; drawn on the threads that questions in PromQL share.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Query, State as Get};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use jiff::tz::TimeZone;
+
+use super::prometheus::Api;
+use crate::draw::{self, Ask, Frame, GatherError, Theme};
+use crate::query::eval::Limits;
+use crate::query::number::parse_duration;
+use crate::wire::time::parse_when;
+
+/// What can be asked for.
+const PARAMETERS: &str =
+    "expr, range, from, to, width, height, theme, title, scale, stacked, threshold, tz";
+/// Pixels of a side.
+const SIDE: std::ops::RangeInclusive<u32> = 80..=3_000;
+/// Pixels of a PNG: 12 MB while it is painted.
+const MOST_PIXELS: f32 = 3e6;
+/// Thresholds of one picture.
+const MOST_THRESHOLDS: usize = 10;
+const DAY_MS: i64 = 86_400_000;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Svg,
+    Png,
+}
+
+/// Why there is no picture.
+type Refusal = (StatusCode, String);
+
+/// Both routes.
+pub(super) fn routes(api: Arc<Api>) -> Router {
+    Router::new()
+        .route("/graph.svg", get(|api, pairs| answer(Kind::Svg, api, pairs)))
+        .route("/graph.png", get(|api, pairs| answer(Kind::Png, api, pairs)))
+        .with_state(api)
+}
+
+/// What a request asks for.
+#[derive(Debug)]
+struct Wanted {
+    expression: String,
+    from: i64,
+    to: i64,
+    frame: Frame,
+    scale: f32,
+    title: Option<String>,
+    stacked: bool,
+    thresholds: Vec<f64>,
+}
+
+async fn answer(
+    kind: Kind,
+    Get(api): Get<Arc<Api>>,
+    Query(pairs): Query<Vec<(String, String)>>,
+) -> Response {
+    let drawn = api.turn(move |api, limits| {
+        let wanted = wanted(&pairs, kind, api.now())?;
+        draw(api, &wanted, kind, limits).map(|bytes| (bytes, wanted.to - wanted.from))
+    });
+    match drawn.await {
+        Some(Ok((bytes, span))) => {
+            // As long as the newest pixel stands for.
+            let seconds = (span / 1_000_000).clamp(5, 300);
+            let kind = match kind {
+                Kind::Svg => "image/svg+xml; charset=utf-8",
+                Kind::Png => "image/png",
+            };
+            let headers = [
+                (header::CONTENT_TYPE, kind.to_owned()),
+                (header::CACHE_CONTROL, format!("private, max-age={seconds}")),
+            ];
+            (headers, bytes).into_response()
+        }
+        Some(Err((status, why))) => (status, format!("{why}\n")).into_response(),
+        None => {
+            let why = "too many pictures and queries are asked for; ask again later\n";
+            (StatusCode::SERVICE_UNAVAILABLE, why).into_response()
+        }
+    }
+}
+
+fn bad(why: impl Into<String>) -> Refusal {
+    (StatusCode::BAD_REQUEST, why.into())
+}
+
+fn wanted(pairs: &[(String, String)], kind: Kind, now: i64) -> Result<Wanted, Refusal> {
+    let mut frame = Frame::default();
+    let (mut expression, mut title) = (String::new(), None);
+    let (mut range, mut from, mut to) = (None, None, now);
+    let (mut scale, mut stacked, mut thresholds) = (1.0, false, Vec::new());
+    let side = |name: &str, text: &str| match text.parse::<u32>() {
+        Ok(side) if SIDE.contains(&side) => Ok(side),
+        _ => Err(bad(format!("{name}: from {} to {} pixels", SIDE.start(), SIDE.end()))),
+    };
+    let time =
+        |name: &str, text: &str| parse_when(text, now).map_err(|e| bad(format!("{name}: {e}")));
+    for (name, text) in pairs {
+        match name.as_str() {
+            "expr" => expression = text.clone(),
+            "title" => title = Some(draw::clean(text)).filter(|t| !t.is_empty()),
+            "range" => {
+                let length = parse_duration(text).ok().filter(|length| *length > 0);
+                let why = || bad("range: a length of time such as 30m, 6h, 7d, 1y");
+                range = Some(length.ok_or_else(why)?);
+            }
+            "from" => from = Some(time("from", text)?),
+            "to" => to = time("to", text)?,
+            "width" => frame.width = side("width", text)?,
+            "height" => frame.height = Some(side("height", text)?),
+            "theme" => {
+                frame.theme = match text.as_str() {
+                    "light" => Theme::Light,
+                    "dark" => Theme::Dark,
+                    _ => return Err(bad("theme: light or dark")),
+                };
+            }
+            "scale" => {
+                let known = text.parse().ok().filter(|scale| (1.0..=3.0).contains(scale));
+                scale = known.ok_or_else(|| bad("scale: from 1 to 3"))?;
+            }
+            "stacked" => stacked = !matches!(text.as_str(), "0" | "false" | "no"),
+            "threshold" => {
+                let number: Option<f64> = text.parse().ok().filter(|v: &f64| v.is_finite());
+                thresholds.push(number.ok_or_else(|| bad("threshold: a number"))?);
+            }
+            "tz" => {
+                let why = || bad("tz: a time zone such as UTC or Europe/Berlin");
+                frame.zone = TimeZone::get(text).map_err(|_| why())?;
+            }
+            // What is put there to get past caches.
+            name if name.starts_with('_') => {}
+            name => {
+                let name = draw::clean(name);
+                return Err(bad(format!("`{name}` is none of {PARAMETERS}")));
+            }
+        }
+    }
+    if expression.trim().is_empty() {
+        return Err(bad("what is to be drawn? ?expr=cpu&range=7d; or PromQL, as in /api/v1/query"));
+    }
+    let from = match (from, range) {
+        (Some(_), Some(_)) => return Err(bad("either range or from, not both")),
+        (Some(from), None) => from,
+        (None, range) => to.saturating_sub(range.unwrap_or(DAY_MS)),
+    };
+    if from >= to {
+        return Err(bad("the picture would end before it begins; from lies before to"));
+    }
+    if thresholds.len() > MOST_THRESHOLDS {
+        return Err(bad(format!("threshold: {MOST_THRESHOLDS} at most")));
+    }
+    let pixels = frame.width as f32 * frame.height.unwrap_or(700) as f32 * scale * scale;
+    if kind == Kind::Png && pixels > MOST_PIXELS {
+        return Err(bad("this would be more than three million pixels; make it smaller"));
+    }
+    Ok(Wanted { expression, from, to, frame, scale, title, stacked, thresholds })
+}
+
+fn draw(api: &Api, wanted: &Wanted, kind: Kind, limits: Limits<'_>) -> Result<Vec<u8>, Refusal> {
+    let ask = Ask {
+        expression: &wanted.expression,
+        from: wanted.from,
+        to: wanted.to,
+        points: wanted.frame.width.saturating_sub(90).max(50),
+        limits,
+    };
+    let mut chart = api
+        .with_catalog(|reader, catalog| draw::gather(reader, catalog, &ask))
+        .map_err(|why| (StatusCode::INTERNAL_SERVER_ERROR, why))?
+        .map_err(|e| {
+            let status = match &e {
+                GatherError::Unknown(_) => StatusCode::NOT_FOUND,
+                GatherError::Wrong(_) => StatusCode::BAD_REQUEST,
+                GatherError::TooMany(_) => StatusCode::UNPROCESSABLE_ENTITY,
+                GatherError::Failed(_) => StatusCode::INTERNAL_SERVER_ERROR,
+                GatherError::TooLong => StatusCode::SERVICE_UNAVAILABLE,
+            };
+            (status, e.to_string())
+        })?;
+    chart.stacked = wanted.stacked;
+    chart.thresholds = wanted.thresholds.clone();
+    if let Some(title) = &wanted.title {
+        chart.title = title.clone();
+    }
+    let picture = draw::picture(&chart, &wanted.frame);
+    match kind {
+        Kind::Svg => Ok(draw::svg(&picture).into_bytes()),
+        Kind::Png => draw::png(&picture, wanted.scale).ok_or_else(|| {
+            let why = "the legend makes this picture too large; set a height";
+            (StatusCode::UNPROCESSABLE_ENTITY, why.to_owned())
+        }),
+    }
+}

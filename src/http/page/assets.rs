@@ -1,0 +1,129 @@
+//! http: the page's own files, as `dashboard/` built them: packed, and under a name that changes
+//! with them, so that browsers keep them for good.
+
+use std::io::Read;
+
+use axum::extract::Path;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+/// A file in the two packings that browsers take. Over plain HTTP they do not take brotli.
+struct Asset {
+    name: &'static str,
+    kind: &'static str,
+    brotli: &'static [u8],
+    gzip: &'static [u8],
+}
+
+macro_rules! asset {
+    ($name:literal, $kind:literal) => {
+        Asset {
+            name: $name,
+            kind: $kind,
+            brotli: include_bytes!(concat!("../../../dashboard/dist/", $name, ".br")),
+            gzip: include_bytes!(concat!("../../../dashboard/dist/", $name, ".gz")),
+        }
+    };
+}
+
+static INDEX: Asset = asset!("index.html", "text/html; charset=utf-8");
+static ASSETS: [Asset; 3] = [
+    asset!("page.js", "text/javascript; charset=utf-8"),
+    asset!("page.css", "text/css; charset=utf-8"),
+    asset!("icon.svg", "image/svg+xml"),
+];
+
+/// Of all files together; part of their addresses.
+static VERSION: &str = include_str!("../../../dashboard/dist/version.txt");
+
+/// `/` and the page's other views: one file, asked for again each time, which costs nothing while
+/// it is the same.
+pub(super) async fn index(headers: HeaderMap) -> Response {
+    let tag = format!("\"{VERSION}\"");
+    let known = headers.get(header::IF_NONE_MATCH).is_some_and(|t| t.as_bytes() == tag.as_bytes());
+    let mut response =
+        if known { StatusCode::NOT_MODIFIED.into_response() } else { INDEX.answer(&headers) };
+    if let Ok(tag) = HeaderValue::try_from(tag) {
+        response.headers_mut().insert(header::ETAG, tag);
+    }
+    let cache = HeaderValue::from_static("no-cache");
+    response.headers_mut().insert(header::CACHE_CONTROL, cache);
+    response
+}
+
+/// `/assets/VERSION/NAME`
+pub(super) async fn asset(
+    Path((version, name)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Response {
+    let Some(asset) = ASSETS.iter().find(|a| a.name == name && version == VERSION) else {
+        // The page of another plimsoll: loaded again, it asks for the right one.
+        return (StatusCode::NOT_FOUND, "there is no such file here\n").into_response();
+    };
+    let mut response = asset.answer(&headers);
+    let cache = HeaderValue::from_static("public, max-age=31536000, immutable");
+    response.headers_mut().insert(header::CACHE_CONTROL, cache);
+    response
+}
+
+/// A file of the page as text, for one who wants it without a daemon; nothing by another name.
+pub fn unpacked(name: &str) -> Option<String> {
+    let asset = ASSETS.iter().find(|a| a.name == name)?;
+    let mut text = String::new();
+    flate2::read::GzDecoder::new(asset.gzip).read_to_string(&mut text).ok()?;
+    Some(text)
+}
+
+impl Asset {
+    fn answer(&self, headers: &HeaderMap) -> Response {
+        let taken: Vec<&str> = headers
+            .get_all(header::ACCEPT_ENCODING)
+            .iter()
+            .filter_map(|v| v.to_str().ok())
+            .flat_map(|v| v.split(','))
+            .filter(|one| !one.replace(' ', "").ends_with(";q=0"))
+            .map(|one| one.split(';').next().unwrap_or_default().trim())
+            .collect();
+        let (body, packing) = if taken.contains(&"br") {
+            (self.brotli.to_vec(), Some("br"))
+        } else if taken.contains(&"gzip") {
+            (self.gzip.to_vec(), Some("gzip"))
+        } else {
+            let mut plain = Vec::new();
+            if let Err(e) = flate2::read::GzDecoder::new(self.gzip).read_to_end(&mut plain) {
+                return (StatusCode::INTERNAL_SERVER_ERROR, e.to_string()).into_response();
+            }
+            (plain, None)
+        };
+        let mut response = ([(header::CONTENT_TYPE, self.kind)], body).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
+        if let Some(packing) = packing {
+            headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static(packing));
+        }
+        response
+    }
+}
+
+/// What somebody sees in a browser who may not look: which token is wanted, and how to get one.
+pub(in crate::http) fn no_permission(what: &str) -> String {
+    let mut text = String::new();
+    for c in what.chars() {
+        match c {
+            '&' => text.push_str("&amp;"),
+            '<' => text.push_str("&lt;"),
+            c => text.push(c),
+        }
+    }
+    format!(
+        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\">\
+         <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\
+         <title>plimsoll: no permission</title>\
+         <link rel=\"stylesheet\" href=\"/assets/{VERSION}/page.css\">\
+         <main class=\"state\"><h1>Not for everybody</h1>\
+         <p>This plimsoll shows its figures to who has a token. On its machine, run</p>\
+         <pre>plimsoll token add NAME --scope read</pre>\
+         <p>then load this page again; any user name will do, and the token is the password.</p>\
+         <p class=\"dim\">{text}</p></main></html>"
+    )
+}

@@ -1,0 +1,344 @@
+//! http: the newest values, sent as they come (server-sent events). Bound: [`MOST_VIEWERS`] pages,
+//! and [`WAITING`] frames that one of them has not taken yet. Policy: one page too many is refused,
+//! one that is too slow is let go, and comes again. Counters: `plimsoll_viewers_dropped_total`.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use axum::body::{Body, Bytes};
+use axum::extract::{RawQuery, State as Get};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use hyper::body::Frame;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+
+use super::{Page, failed, write_short};
+use crate::http::prometheus::error::{ApiError, Kind};
+use crate::http::prometheus::params::Params;
+use crate::model::{Identity, Labels, SeriesRef};
+use crate::overview::Chart;
+
+/// Pages that are kept up to date at a time.
+const MOST_VIEWERS: usize = 32;
+/// Charts of a page.
+const MOST_CHARTS: usize = 200;
+/// Frames that wait for a page.
+const WAITING: usize = 8;
+/// How often there may be something new.
+const EVERY: Duration = Duration::from_secs(1);
+/// Something is sent this often, so that both ends notice when the other has gone.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+
+/// Who looks.
+pub(super) struct Viewers(Arc<Semaphore>);
+
+impl Default for Viewers {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(MOST_VIEWERS)))
+    }
+}
+
+/// What a page has not taken yet.
+struct Frames(mpsc::Receiver<Bytes>);
+
+impl hyper::body::Body for Frames {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        self.0.poll_recv(cx).map(|frame| frame.map(|bytes| Ok(Frame::data(bytes))))
+    }
+}
+
+/// A series on its way into a line.
+struct Part {
+    series: SeriesRef,
+    factor: f64,
+    /// The value before, of a counter.
+    before: Option<(i64, f64)>,
+    rate: f64,
+}
+
+struct Live {
+    charts: Vec<Watched>,
+}
+
+/// A chart that somebody looks at.
+struct Watched {
+    /// Its place among those that were asked for.
+    place: usize,
+    sent: i64,
+    lines: Vec<WatchedLine>,
+}
+
+struct WatchedLine {
+    rate: bool,
+    down: bool,
+    parts: Vec<Part>,
+}
+
+/// `GET /api/live?id=…&id=…`: `data: {"c":[[place of the id, time in ms, [a value a line]], …]}`
+/// whenever there are new values, for series of this process; `event: series` when the charts
+/// should be asked for again, because there are new series.
+pub(super) async fn live(Get(page): Get<Arc<Page>>, RawQuery(query): RawQuery) -> Response {
+    let counters = Arc::clone(&page.api.state().counters);
+    let Ok(place) = Arc::clone(&page.viewers.0).try_acquire_owned() else {
+        counters.viewers_refused.fetch_add(1, Relaxed);
+        let what = "too many pages are open; the others are not refreshed by themselves\n";
+        return (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "30")], what)
+            .into_response();
+    };
+    let params = Params::new(query.as_deref().unwrap_or_default().as_bytes(), b"");
+    let asked = Arc::clone(&page);
+    let found = tokio::task::spawn_blocking(move || Live::new(&asked, &params)).await;
+    let live = match found {
+        Ok(Ok(live)) => live,
+        Ok(Err(e)) => return e.into_response(),
+        Err(e) => return ApiError::new(Kind::Internal, e.to_string()).into_response(),
+    };
+    let (frames, waiting) = mpsc::channel(WAITING);
+    tokio::spawn(keep_up(page, live, frames, place));
+    let kind = [(header::CONTENT_TYPE, "text/event-stream"), (header::CACHE_CONTROL, "no-store")];
+    (kind, Body::new(Frames(waiting))).into_response()
+}
+
+/// Counts a viewer while it lives.
+struct Counted(Arc<crate::pipeline::Counters>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.viewers.fetch_sub(1, Relaxed);
+    }
+}
+
+async fn keep_up(
+    page: Arc<Page>,
+    mut live: Live,
+    frames: mpsc::Sender<Bytes>,
+    _place: OwnedSemaphorePermit,
+) {
+    let state = page.api.state();
+    state.counters.viewers.fetch_add(1, Relaxed);
+    let _counted = Counted(Arc::clone(&state.counters));
+    let mut tick = tokio::time::interval(EVERY);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+    let (mut spoken, mut series) = (Instant::now(), state.registry.len());
+    let mut told: Option<Instant> = None;
+    let mut next = Some(Bytes::from_static(b"retry: 3000\n\n"));
+    loop {
+        if let Some(frame) = next.take() {
+            spoken = Instant::now();
+            match frames.try_send(frame) {
+                Ok(()) => {}
+                Err(mpsc::error::TrySendError::Closed(_)) => return,
+                Err(mpsc::error::TrySendError::Full(_)) => {
+                    state.counters.viewers_dropped.fetch_add(1, Relaxed);
+                    return;
+                }
+            }
+        }
+        tokio::select! {
+            _ = tick.tick() => {}
+            () = frames.closed() => return,
+        }
+        let known = state.registry.len();
+        // Senders may bring new names all the time; pages need not ask again each time.
+        next = if known != series && told.is_none_or(|told| told.elapsed() >= HEARTBEAT) {
+            series = known;
+            told = Some(Instant::now());
+            Some(Bytes::from_static(b"event: series\ndata: {}\n\n"))
+        } else {
+            live.frame(|series| state.latest.get(series)).map(Bytes::from)
+        };
+        if next.is_none() && spoken.elapsed() >= HEARTBEAT {
+            next = Some(Bytes::from_static(b":\n\n"));
+        }
+    }
+}
+
+impl Live {
+    fn new(page: &Page, params: &Params) -> Result<Self, ApiError> {
+        let state = page.api.state();
+        let system = page.system(params);
+        let ids: Vec<&str> = params.all("id").take(MOST_CHARTS).collect();
+        page.with_charts(system, |reader, charts| {
+            let known = reader.series().map_err(failed)?;
+            let find = |id: i64| {
+                let known = &known[known.iter().position(|k| k.id == id)?];
+                let labels: serde_json::Map<String, serde_json::Value> =
+                    serde_json::from_str(&known.labels).ok()?;
+                let labels = labels
+                    .iter()
+                    .filter_map(|(name, value)| Some((name.as_str(), value.as_str()?)));
+                let mut identity = Identity::local(&known.job, &known.name, Labels::new(labels));
+                if known.system != state.system {
+                    identity.system = Some(known.system.as_str().into());
+                }
+                state.registry.find(&identity)
+            };
+            let watched = |(place, id): (usize, &&str)| {
+                let chart = charts.iter().find(|c| c.id == **id)?;
+                watch(chart, place, &find)
+            };
+            Ok(Self { charts: ids.iter().enumerate().filter_map(watched).collect() })
+        })
+    }
+
+    /// What is new since the last time; nothing: nothing is.
+    fn frame(&mut self, latest: impl Fn(SeriesRef) -> Option<(i64, f64)>) -> Option<String> {
+        let mut out = String::from("data: {\"c\":[");
+        let empty = out.len();
+        for chart in &mut self.charts {
+            let start = out.len();
+            if start > empty {
+                out.push(',');
+            }
+            out.push_str(&format!("[{},", chart.place));
+            let (at_ts, mut newest) = (out.len(), i64::MIN);
+            out.push_str(",[");
+            for (at, line) in chart.lines.iter_mut().enumerate() {
+                if at > 0 {
+                    out.push(',');
+                }
+                write_short(&mut out, line.value(&latest, &mut newest));
+            }
+            out.push_str("]]");
+            if newest > chart.sent {
+                chart.sent = newest;
+                out.insert_str(at_ts, &newest.to_string());
+            } else {
+                out.truncate(start);
+            }
+        }
+        if out.len() == empty {
+            return None;
+        }
+        out.push_str("]}\n\n");
+        Some(out)
+    }
+}
+
+fn watch(chart: &Chart, place: usize, find: &impl Fn(i64) -> Option<SeriesRef>) -> Option<Watched> {
+    let mut any = false;
+    let lines = chart
+        .lines
+        .iter()
+        .map(|line| {
+            let parts = line.terms.iter().filter_map(|term| {
+                let series = find(term.series)?;
+                Some(Part { series, factor: term.factor, before: None, rate: f64::NAN })
+            });
+            let mut parts: Vec<Part> = parts.collect();
+            // A difference of which a part is missing would be a lie.
+            if !line.rate && parts.len() < line.terms.len() {
+                parts.clear();
+            }
+            any |= !parts.is_empty();
+            WatchedLine { rate: line.rate, down: line.down, parts }
+        })
+        .collect();
+    any.then_some(Watched { place, sent: i64::MIN, lines })
+}
+
+impl WatchedLine {
+    fn value(&mut self, latest: impl Fn(SeriesRef) -> Option<(i64, f64)>, newest: &mut i64) -> f64 {
+        let mut sum = 0.0;
+        let mut any = false;
+        for part in &mut self.parts {
+            let Some((ts, value)) = latest(part.series) else {
+                if self.rate {
+                    continue;
+                }
+                return f64::NAN;
+            };
+            *newest = ts.max(*newest);
+            let value = if self.rate { part.rate(ts, value) } else { value };
+            if value.is_nan() && self.rate {
+                continue;
+            }
+            sum += part.factor * value;
+            any = true;
+        }
+        match (any, self.down) {
+            (false, _) => f64::NAN,
+            (true, true) => -sum,
+            (true, false) => sum,
+        }
+    }
+}
+
+impl Part {
+    fn rate(&mut self, ts: i64, value: f64) -> f64 {
+        match self.before {
+            Some((before, _)) if ts <= before => return self.rate,
+            Some((before, was)) => {
+                // Begun anew: what it has counted since.
+                let more = if value >= was { value - was } else { value };
+                self.rate = more / ((ts - before) as f64 / 1e3);
+            }
+            None => {}
+        }
+        self.before = Some((ts, value));
+        self.rate
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::overview::{Line, Term};
+
+    fn chart(rate: bool, down: bool, series: &[i64]) -> Chart {
+        let terms = series.iter().map(|s| Term { series: *s, factor: 2.0 }).collect();
+        Chart {
+            id: "x".into(),
+            title: "x".into(),
+            unit: String::new(),
+            group: String::new(),
+            help: String::new(),
+            stack: false,
+            top: None,
+            mark: None,
+            lines: vec![Line { name: "l".into(), rate, down, terms }],
+            more: 0,
+            left: None,
+        }
+    }
+
+    fn watched(charts: &[Chart]) -> Live {
+        let find = |id: i64| (id < 10).then_some(SeriesRef(id as u32));
+        let all = charts.iter().enumerate().filter_map(|(at, c)| watch(c, at, &find));
+        Live { charts: all.collect() }
+    }
+
+    #[test]
+    fn frames_hold_what_is_new() {
+        let mut live = watched(&[
+            chart(false, false, &[1]),
+            chart(false, false, &[1, 2]),
+            chart(false, false, &[2, 99]),
+            chart(true, true, &[3]),
+        ]);
+        let first = live.frame(|s| Some((1_000, f64::from(s.0))));
+        assert_eq!(
+            first.as_deref(),
+            Some("data: {\"c\":[[0,1000,[2]],[1,1000,[6]],[3,1000,[null]]]}\n\n"),
+            "a difference that lacks a part is not shown, a rate needs two values"
+        );
+        assert_eq!(live.frame(|s| Some((1_000, f64::from(s.0)))), None);
+        let next = live.frame(|s| match s.0 {
+            3 => Some((3_000, 23.0)),
+            2 => None,
+            _ => Some((1_000, 1.0)),
+        });
+        assert_eq!(next.as_deref(), Some("data: {\"c\":[[3,3000,[-20]]]}\n\n"));
+        let again = live.frame(|s| (s.0 == 3).then_some((4_000, 5.0)));
+        assert_eq!(again.as_deref(), Some("data: {\"c\":[[3,4000,[-10]]]}\n\n"), "begun anew");
+    }
+}

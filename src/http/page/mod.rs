@@ -1,0 +1,217 @@
+//! http: the page at `/` and what it asks: which charts there are, their numbers, whether all is
+//! well, what happened, and the newest values as they come. What they are is decided in the room
+//! `overview`; here they become JSON, written by hand, for a year of sixty charts is much of it.
+
+pub mod assets;
+mod chart;
+mod hosts;
+mod live;
+mod overview;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::extract::{RawQuery, State as Get};
+use axum::http::HeaderMap;
+use axum::response::Response;
+use axum::routing::get;
+
+use super::prometheus::ask::Inode;
+use super::prometheus::error::{ApiError, Kind};
+use super::prometheus::params::Params;
+use super::prometheus::{Api, on_a_thread};
+use crate::overview::{Chart, Trouble, charts};
+use crate::store::{Reader, SqlError};
+
+pub(super) use assets::no_permission;
+
+/// Of so many systems the charts are remembered.
+const MOST_SYSTEMS: usize = 64;
+
+/// What all pages share.
+struct Page {
+    api: Arc<Api>,
+    charts: Mutex<Remembered>,
+    viewers: live::Viewers,
+    verdicts: overview::Verdicts,
+}
+
+/// The charts of each system, as long as there are no other series.
+#[derive(Default)]
+struct Remembered {
+    of: Option<(Inode, i64)>,
+    systems: Vec<String>,
+    charts: HashMap<String, Arc<Vec<Chart>>>,
+}
+
+/// The page, its files and its questions.
+pub(super) fn routes(api: Arc<Api>) -> Router {
+    let page = Arc::new(Page {
+        api,
+        charts: Mutex::default(),
+        viewers: live::Viewers::default(),
+        verdicts: overview::Verdicts::default(),
+    });
+    Router::new()
+        .route("/", get(assets::index))
+        .route("/explore", get(assets::index))
+        .route("/hosts", get(assets::index))
+        .route("/assets/{version}/{name}", get(assets::asset))
+        .route("/api/overview", get(ask(overview::overview)))
+        .route("/api/verdict", get(ask(overview::verdict)))
+        .route("/api/hosts", get(ask(hosts::hosts)))
+        .route("/api/chart", get(ask(chart::chart)))
+        .route("/api/events", get(ask(chart::events)))
+        .route("/api/live", get(live::live))
+        .with_state(page)
+}
+
+type Endpoint = fn(&Page, &Params) -> Result<String, ApiError>;
+type Answer = std::pin::Pin<Box<dyn Future<Output = Response> + Send>>;
+
+/// A question to the file, on a thread of its own when it is its turn.
+fn ask(
+    endpoint: Endpoint,
+) -> impl Fn(Get<Arc<Page>>, HeaderMap, RawQuery) -> Answer + Clone + Send + Sync + 'static {
+    move |Get(page), headers, RawQuery(query)| {
+        Box::pin(async move {
+            let params = Params::new(query.as_deref().unwrap_or_default().as_bytes(), b"");
+            let asked = Arc::clone(&page);
+            let api = Arc::clone(&page.api);
+            on_a_thread(api, &headers, move || endpoint(&asked, &params)).await
+        })
+    }
+}
+
+fn failed(e: SqlError) -> ApiError {
+    ApiError::new(Kind::Internal, e.to_string())
+}
+
+impl Page {
+    /// The system that is asked for: this machine, unless another is named.
+    fn system<'a>(&'a self, params: &'a Params) -> &'a str {
+        match params.get("host") {
+            "" => &self.api.state().system,
+            name => name,
+        }
+    }
+
+    /// A reader and the charts of a system; fails where there is no such system.
+    fn with_charts<T>(
+        &self,
+        system: &str,
+        ask: impl FnOnce(&Reader, &Arc<Vec<Chart>>) -> Result<T, ApiError>,
+    ) -> Result<T, ApiError> {
+        self.api.files().with_reader(|reader, inode| {
+            let of = Some((inode, reader.newest_series().map_err(failed)?));
+            let known = {
+                let mut all = self.remembered();
+                if all.of != of {
+                    *all = Remembered { of, ..Remembered::default() };
+                }
+                all.charts.get(system).cloned()
+            };
+            let known = match known {
+                Some(known) => known,
+                None => {
+                    let series = reader.series().map_err(failed)?;
+                    let mut systems: Vec<String> =
+                        series.iter().map(|s| s.system.clone()).collect();
+                    systems.dedup();
+                    let found = Arc::new(charts(&series, system));
+                    let mut all = self.remembered();
+                    if all.charts.len() >= MOST_SYSTEMS {
+                        all.charts.clear();
+                    }
+                    if all.of == of {
+                        all.systems = systems;
+                        all.charts.insert(system.to_owned(), Arc::clone(&found));
+                    }
+                    found
+                }
+            };
+            if known.is_empty() && system != self.api.state().system {
+                let message = format!("there is no host \"{system}\" in this file");
+                return Err(ApiError::new(Kind::NotFound, message));
+            }
+            ask(reader, &known)
+        })
+    }
+
+    fn remembered(&self) -> std::sync::MutexGuard<'_, Remembered> {
+        self.charts.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
+    /// The systems of the file, this machine first; known once charts were asked for.
+    fn systems(&self) -> Vec<String> {
+        let own = &self.api.state().system;
+        let mut all = self.remembered().systems.clone();
+        all.retain(|s| s != own);
+        all.sort();
+        all.dedup();
+        all.insert(0, own.clone());
+        all
+    }
+
+    /// What the daemon complains of, for the charts of this machine.
+    fn troubles(&self, system: &str) -> Vec<Trouble> {
+        let state = self.api.state();
+        if system != state.system {
+            return Vec::new();
+        }
+        let problems = state.board.problems().into_iter();
+        problems
+            .map(|(subject, p)| Trouble { subject, since: p.since, message: p.message })
+            .collect()
+    }
+}
+
+/// Five digits, which is more than a screen shows; what is no number is null.
+fn write_short(out: &mut String, value: f64) {
+    use std::fmt::Write;
+    let size = value.abs();
+    let _ = if !value.is_finite() {
+        out.push_str("null");
+        Ok(())
+    } else if value == value.trunc() && size < 100_000.0 {
+        write!(out, "{value:.0}")
+    } else if !(1e-3..1e6).contains(&size) {
+        write!(out, "{value:.4e}")
+    } else {
+        let digits = (4 - size.log10().floor() as i32).clamp(0, 7) as usize;
+        let start = out.len();
+        let done = write!(out, "{value:.digits$}");
+        if digits > 0 {
+            let short = out[start..].trim_end_matches('0').trim_end_matches('.').len();
+            out.truncate(start + short);
+        }
+        done
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::write_short;
+
+    #[test]
+    fn numbers_are_short_and_json() {
+        for (value, text) in [
+            (0.0, "0"),
+            (-0.25, "-0.25"),
+            (1234.0, "1234"),
+            (0.123456, "0.12346"),
+            (99.99999, "100"),
+            (123456.7, "123457"),
+            (8_012_345_678.0, "8.0123e9"),
+            (0.000012, "1.2000e-5"),
+            (f64::NAN, "null"),
+            (f64::INFINITY, "null"),
+        ] {
+            let mut out = String::new();
+            write_short(&mut out, value);
+            assert_eq!(out, text);
+            assert!(serde_json::from_str::<serde_json::Value>(&out).is_ok());
+        }
+    }
+}

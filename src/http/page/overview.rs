@@ -1,0 +1,177 @@
+//! http: what stands on the page: the charts of a system, and whether it is well.
+
+use std::sync::{Arc, Mutex};
+
+use super::{Page, failed, write_short};
+use crate::http::prometheus::error::ApiError;
+use crate::http::prometheus::params::Params;
+use crate::overview::{Chart, Finding, Forecast, Verdict, disk_forecasts, verdict as judge};
+use crate::wire::json::write_string;
+
+/// A verdict serves everybody who asks within this time, ms.
+const FRESH_MS: i64 = 5_000;
+/// Of so many systems they are kept.
+const MOST: usize = 64;
+
+/// What was found, and which chart fills when.
+type Found = Arc<(Verdict, Vec<(String, Forecast)>)>;
+
+/// The newest verdicts: system, when.
+#[derive(Default)]
+pub(super) struct Verdicts(Mutex<Vec<(String, i64, Found)>>);
+
+impl Page {
+    /// The verdict on a system, at most a few seconds old.
+    pub(super) fn judged(&self, system: &str) -> Result<Found, ApiError> {
+        let now = self.api.state().clock.wall_ms();
+        {
+            let mut known = self.verdicts.0.lock().unwrap_or_else(|e| e.into_inner());
+            known.retain(|(_, at, _)| (0..FRESH_MS).contains(&(now - at)));
+            if let Some((_, _, found)) = known.iter().find(|(of, _, _)| of == system) {
+                return Ok(Arc::clone(found));
+            }
+        }
+        let troubles = self.troubles(system);
+        let found = self.with_charts(system, |reader, charts| {
+            let verdict = judge(reader, charts, now, &troubles).map_err(failed)?;
+            let forecasts = disk_forecasts(reader, charts, now).map_err(failed)?;
+            let forecasts = forecasts.into_iter().map(|(c, f)| (c.id.clone(), f)).collect();
+            Ok(Arc::new((verdict, forecasts)))
+        })?;
+        let mut known = self.verdicts.0.lock().unwrap_or_else(|e| e.into_inner());
+        if known.len() < MOST {
+            known.push((system.to_owned(), now, Arc::clone(&found)));
+        }
+        Ok(found)
+    }
+}
+
+/// `GET /api/verdict?host=`
+pub(super) fn verdict(page: &Page, params: &Params) -> Result<String, ApiError> {
+    let mut out = String::from("{");
+    write_verdict(&mut out, page, page.system(params))?;
+    out.push('}');
+    Ok(out)
+}
+
+fn write_verdict(out: &mut String, page: &Page, system: &str) -> Result<(), ApiError> {
+    let found = page.judged(system)?;
+    let (verdict, forecasts) = &*found;
+    out.push_str(&format!(
+        r#""now":{},"verdict":{{"level":"{}","newest":{},"findings":["#,
+        page.api.state().clock.wall_ms(),
+        verdict.level.name(),
+        number(verdict.newest)
+    ));
+    for (at, finding) in verdict.findings.iter().enumerate() {
+        if at > 0 {
+            out.push(',');
+        }
+        write_finding(out, finding);
+    }
+    out.push_str(r#"]},"forecasts":{"#);
+    for (at, (chart, forecast)) in forecasts.iter().enumerate() {
+        if at > 0 {
+            out.push(',');
+        }
+        write_string(out, chart);
+        out.push_str(&format!(r#":{{"at":{},"day":"#, forecast.at));
+        write_short(out, forecast.a_day);
+        out.push('}');
+    }
+    out.push('}');
+    Ok(())
+}
+
+/// A number or null.
+pub(super) fn number(value: Option<i64>) -> String {
+    value.map_or_else(|| "null".to_owned(), |v| v.to_string())
+}
+
+fn write_finding(out: &mut String, finding: &Finding) {
+    out.push_str(&format!(
+        r#"{{"level":"{}","since":{},"until":{},"subject":"#,
+        finding.level.name(),
+        number(finding.since),
+        number(finding.until)
+    ));
+    write_string(out, &finding.subject);
+    out.push_str(r#","text":"#);
+    write_string(out, &finding.text);
+    if let Some(chart) = &finding.chart {
+        out.push_str(r#","chart":"#);
+        write_string(out, chart);
+    }
+    out.push('}');
+}
+
+/// `GET /api/overview?host=`: the systems, the verdict and every chart without its numbers.
+pub(super) fn overview(page: &Page, params: &Params) -> Result<String, ApiError> {
+    let system = page.system(params);
+    let mut out = String::from(r#"{"version":"#);
+    write_string(&mut out, env!("CARGO_PKG_VERSION"));
+    out.push_str(r#","host":"#);
+    write_string(&mut out, system);
+    out.push_str(r#","charts":["#);
+    page.with_charts(system, |_, charts| {
+        for (at, chart) in charts.iter().enumerate() {
+            if at > 0 {
+                out.push(',');
+            }
+            write_chart(&mut out, chart);
+        }
+        Ok(())
+    })?;
+    out.push_str(r#"],"hosts":["#);
+    for (at, host) in page.systems().iter().enumerate() {
+        if at > 0 {
+            out.push(',');
+        }
+        write_string(&mut out, host);
+    }
+    out.push_str("],");
+    write_verdict(&mut out, page, system)?;
+    out.push('}');
+    Ok(out)
+}
+
+fn write_chart(out: &mut String, chart: &Chart) {
+    out.push_str(r#"{"id":"#);
+    write_string(out, &chart.id);
+    for (key, text) in [
+        ("title", &chart.title),
+        ("unit", &chart.unit),
+        ("group", &chart.group),
+        ("help", &chart.help),
+    ] {
+        if !text.is_empty() {
+            out.push_str(&format!(r#","{key}":"#));
+            write_string(out, text);
+        }
+    }
+    if chart.stack {
+        out.push_str(r#","stack":1"#);
+    }
+    if let Some(top) = chart.top {
+        out.push_str(r#","top":"#);
+        write_short(out, top);
+    }
+    if let Some((at, word)) = &chart.mark {
+        out.push_str(r#","mark":["#);
+        write_short(out, *at);
+        out.push(',');
+        write_string(out, word);
+        out.push(']');
+    }
+    if chart.more > 0 {
+        out.push_str(&format!(r#","more":{}"#, chart.more));
+    }
+    out.push_str(r#","lines":["#);
+    for (at, line) in chart.lines.iter().enumerate() {
+        if at > 0 {
+            out.push(',');
+        }
+        write_string(out, &line.name);
+    }
+    out.push_str("]}");
+}

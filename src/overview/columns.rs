@@ -1,0 +1,178 @@
+//! overview: a line over a stretch of time, bucket by bucket: its mean, and the least and the most
+//! it was. Counters as what they grow by in a second, over rollups too.
+
+use super::charts::Line;
+use crate::store::{Reader, SqlError, Summary, Want};
+
+/// A line as columns of one length; buckets without a sample are left out.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Columns {
+    /// Where buckets begin, ms since 1970 UTC, ascending.
+    pub start: Vec<i64>,
+    /// The mean of each.
+    pub mean: Vec<f64>,
+    /// The least of each.
+    pub min: Vec<f64>,
+    /// The most of each.
+    pub max: Vec<f64>,
+}
+
+/// Widths that a clock's hands know, ms.
+const WIDTHS: [i64; 26] = [
+    1_000,
+    2_000,
+    5_000,
+    10_000,
+    20_000,
+    30_000,
+    60_000,
+    120_000,
+    300_000,
+    600_000,
+    900_000,
+    1_200_000,
+    1_800_000,
+    3_600_000,
+    7_200_000,
+    10_800_000,
+    14_400_000,
+    21_600_000,
+    43_200_000,
+    86_400_000,
+    172_800_000,
+    345_600_000,
+    604_800_000,
+    1_209_600_000,
+    2_419_200_000,
+    4_838_400_000,
+];
+
+/// Five minutes and more are whole rollups.
+const ROLLUP_MS: i64 = 300_000;
+/// A rate wants a sample before the first bucket.
+const BEFORE_MS: i64 = 120_000;
+/// How many parts a bucket of a rate or of a sum is looked at in.
+const PARTS: i64 = 8;
+
+/// The width of buckets, ms, of which at most `points` cover this many ms.
+pub fn nice_width(span: i64, points: u32) -> i64 {
+    let wanted = span / i64::from(points.max(1));
+    let found = WIDTHS.iter().find(|w| **w >= wanted);
+    found.copied().unwrap_or(wanted - wanted % WIDTHS[25] + WIDTHS[25])
+}
+
+/// A bucket's part while terms are added up.
+#[derive(Clone, Copy)]
+struct Cell {
+    start: i64,
+    value: f64,
+    /// How many terms are in it.
+    terms: usize,
+}
+
+/// The line from `from` to `to` (ms since 1970 UTC) in buckets of this width. Fails where the file
+/// cannot be read.
+pub fn read(
+    reader: &Reader,
+    line: &Line,
+    from: i64,
+    to: i64,
+    width: i64,
+) -> Result<Columns, SqlError> {
+    let width = width.max(1);
+    let (from, to) = (from - from.rem_euclid(width), to + (-to).rem_euclid(width));
+    if to <= from {
+        return Ok(Columns::default());
+    }
+    if let ([term], false) = (&*line.terms, line.rate) {
+        let found = reader.summary(term.series, from, to, points(from, to, width), Want::All)?;
+        return Ok(exact(&found, term.factor, line.down));
+    }
+    let fine = part_width(width);
+    // All terms on one grid of fine buckets.
+    let places = usize::try_from((to - from) / fine).unwrap_or(0);
+    let empty = |i: usize| Cell { start: from + i as i64 * fine, value: 0.0, terms: 0 };
+    let mut cells: Vec<Cell> = (0..places).map(empty).collect();
+    for term in &line.terms {
+        let before = if line.rate { BEFORE_MS.max(fine) } else { 0 };
+        let begin = from - (before + (-before).rem_euclid(fine));
+        let want = if line.rate { Want::Counter } else { Want::Mean };
+        let found = reader.summary(term.series, begin, to, points(begin, to, fine), want)?;
+        if line.rate {
+            // Beyond a gap nobody knows when it grew.
+            let longest = 4 * usual_distance(&found).max(fine);
+            for pair in found.windows(2) {
+                let distance = pair[1].last_ts - pair[0].last_ts;
+                let (seconds, more) =
+                    (distance as f64 / 1e3, pair[1].last - pair[0].last + pair[1].lost);
+                if (1..=longest).contains(&distance) {
+                    add(&mut cells, from, fine, &pair[1], term.factor * more.max(0.0) / seconds);
+                }
+            }
+        } else {
+            for one in &found {
+                add(&mut cells, from, fine, one, term.factor * one.mean());
+            }
+        }
+    }
+    let wanted = if line.rate { 1 } else { line.terms.len() };
+    cells.retain(|c| c.terms >= wanted);
+    Ok(gathered(&cells, width, line.down))
+}
+
+/// The median of the times between samples.
+fn usual_distance(found: &[Summary]) -> i64 {
+    let mut distances: Vec<i64> = found.windows(2).map(|p| p[1].last_ts - p[0].last_ts).collect();
+    if distances.is_empty() {
+        return 0;
+    }
+    let middle = distances.len() / 2;
+    *distances.select_nth_unstable(middle).1
+}
+
+fn points(from: i64, to: i64, width: i64) -> u32 {
+    u32::try_from((to - from) / width).unwrap_or(u32::MAX).max(1)
+}
+
+/// The width of a bucket's parts: it goes into the bucket, and into rollups where those serve.
+fn part_width(width: i64) -> i64 {
+    let fits = |w: &&i64| {
+        width % **w == 0 && width / **w <= PARTS && (width < ROLLUP_MS || **w >= ROLLUP_MS)
+    };
+    // Below a minute a bucket may hold a single sample: parts of it would be beside each other.
+    if width < 60_000 { width } else { WIDTHS.iter().find(fits).copied().unwrap_or(width) }
+}
+
+fn add(cells: &mut [Cell], from: i64, fine: i64, bucket: &Summary, value: f64) {
+    let place = usize::try_from((bucket.start - from).div_euclid(fine)).ok();
+    if let Some(cell) = place.and_then(|p| cells.get_mut(p)) {
+        cell.value += value;
+        cell.terms += 1;
+    }
+}
+
+fn exact(found: &[Summary], factor: f64, down: bool) -> Columns {
+    let factor = if down { -factor } else { factor };
+    let edge = |of: fn(f64, f64) -> f64| {
+        found.iter().map(|b| of(b.min * factor, b.max * factor)).collect::<Vec<f64>>()
+    };
+    Columns {
+        start: found.iter().map(|b| b.start).collect(),
+        mean: found.iter().map(|b| b.mean() * factor).collect(),
+        min: edge(f64::min),
+        max: edge(f64::max),
+    }
+}
+
+fn gathered(cells: &[Cell], width: i64, down: bool) -> Columns {
+    let mut out = Columns::default();
+    let sign = if down { -1.0 } else { 1.0 };
+    for bucket in cells.chunk_by(|a, b| a.start.div_euclid(width) == b.start.div_euclid(width)) {
+        let values = || bucket.iter().map(|c| c.value * sign);
+        out.start.push(bucket[0].start - bucket[0].start.rem_euclid(width));
+        out.mean.push(values().sum::<f64>() / bucket.len() as f64);
+        out.min.push(values().fold(f64::INFINITY, f64::min));
+        out.max.push(values().fold(f64::NEG_INFINITY, f64::max));
+    }
+    out
+}

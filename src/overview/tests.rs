@@ -1,0 +1,374 @@
+//! overview: made machines: what their charts are, what is drawn, what is said of them.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::*;
+use crate::model::{Identity, Kind, Labels, Registry, Series, SeriesRef};
+use crate::pipeline::{Batch, Source};
+use crate::store::{Reader, Store, Times};
+
+const HOUR: i64 = 3_600_000;
+const DAY: i64 = 24 * HOUR;
+/// Noon.
+const NOW: i64 = 1_700_049_600_000;
+
+/// A machine whose values are a function of name and time.
+struct Machine {
+    dir: tempfile::TempDir,
+}
+
+/// Name, labels, unit.
+type Made = (&'static str, &'static [(&'static str, &'static str)], &'static str);
+
+const SERIES: &[Made] = &[
+    ("node_load1", &[], ""),
+    ("node_load5", &[], ""),
+    ("node_load15", &[], ""),
+    ("node_memory_MemTotal_bytes", &[], "bytes"),
+    ("node_memory_MemAvailable_bytes", &[], "bytes"),
+    ("node_memory_MemFree_bytes", &[], "bytes"),
+    ("disk", &[("mountpoint", "/")], "percent"),
+    ("node_filesystem_avail_bytes", &[("mountpoint", "/"), ("device", "/dev/vda1")], "bytes"),
+    ("node_cpu_seconds_total", &[("cpu", "0"), ("mode", "idle")], "seconds"),
+    ("node_cpu_seconds_total", &[("cpu", "0"), ("mode", "user")], "seconds"),
+    ("node_cpu_seconds_total", &[("cpu", "1"), ("mode", "idle")], "seconds"),
+    ("node_cpu_seconds_total", &[("cpu", "1"), ("mode", "user")], "seconds"),
+    ("node_network_receive_bytes_total", &[("device", "eth0")], "bytes"),
+    ("node_network_transmit_bytes_total", &[("device", "eth0")], "bytes"),
+    ("node_network_receive_bytes_total", &[("device", "lo")], "bytes"),
+    ("node_pressure_io_waiting_seconds_total", &[], "seconds"),
+    ("node_vmstat_oom_kill", &[], ""),
+    ("plimsoll_collect_success", &[("collector", "hwmon")], ""),
+    ("plimsoll_collect_success", &[("collector", "loadavg")], ""),
+];
+
+/// A machine at rest, `t` seconds after it was started.
+fn at_rest(name: &str, labels: &Labels, t: f64) -> Option<f64> {
+    Some(match name {
+        "node_load1" | "node_load5" | "node_load15" => 0.5,
+        "node_memory_MemTotal_bytes" => 8e9,
+        "node_memory_MemAvailable_bytes" => 6e9,
+        "node_memory_MemFree_bytes" => 1e9,
+        "disk" => 40.0,
+        "node_filesystem_avail_bytes" => 60e9 + (t / 977.0).sin() * 1e8,
+        "node_cpu_seconds_total" if labels.get("mode") == Some("user") => 0.25 * t,
+        "node_cpu_seconds_total" => 0.75 * t,
+        "node_network_receive_bytes_total" => 1000.0 * t,
+        "node_network_transmit_bytes_total" => 500.0 * t,
+        "plimsoll_collect_success" => 1.0,
+        _ => 0.0,
+    })
+}
+
+impl Machine {
+    /// One sample a minute over this time until now.
+    fn new(span: i64, value: impl Fn(&str, &Labels, f64) -> Option<f64>) -> Self {
+        let dir = tempfile::tempdir().expect("a folder");
+        let registry = Arc::new(Registry::default());
+        let mut store = Store::open(&dir.path().join("m.sqlite"), "here", Arc::clone(&registry))
+            .expect("opens");
+        let mut samples: BTreeMap<i64, Vec<(SeriesRef, f64)>> = BTreeMap::new();
+        for (name, labels, unit) in SERIES {
+            let labels = Labels::new(labels.iter().copied());
+            let counter = name.ends_with("_total") || *name == "node_vmstat_oom_kill";
+            let series = registry.intern(Series {
+                identity: Identity::local("node", name, labels.clone()),
+                kind: if counter { Kind::Counter } else { Kind::Gauge },
+                unit: (*unit).into(),
+                help: "".into(),
+            });
+            for ts in (NOW - span..NOW).step_by(60_000) {
+                let t = (ts - (NOW - span)) as f64 / 1e3;
+                if let Some(value) = value(name, &labels, t) {
+                    samples.entry(ts).or_default().push((series, value));
+                }
+            }
+        }
+        let batches: Vec<Batch> =
+            samples.into_iter().map(|(ts, s)| Batch::of(Source::Collect, ts, s)).collect();
+        store.commit(&batches).expect("commits");
+        store.compact(Times { wall: NOW, boot: span }).expect("compacts");
+        Self { dir }
+    }
+
+    fn reader(&self) -> Reader {
+        open(self.dir.path())
+    }
+
+    fn verdict(&self) -> Verdict {
+        let reader = self.reader();
+        verdict(&reader, &self.charts(), NOW, &[]).expect("reads")
+    }
+
+    fn charts(&self) -> Vec<Chart> {
+        charts(&self.reader().series().expect("reads"), "here")
+    }
+}
+
+fn open(dir: &Path) -> Reader {
+    Reader::open(&dir.join("m.sqlite")).expect("opens")
+}
+
+fn said(verdict: &Verdict) -> Vec<String> {
+    let line = |f: &Finding| format!("{}: {} {}", f.level.name(), f.subject, f.text);
+    verdict.findings.iter().map(line).collect()
+}
+
+#[test]
+fn the_first_view_then_everything_else_once() {
+    let machine = Machine::new(HOUR, at_rest);
+    let charts = machine.charts();
+    let ids: Vec<&str> = charts.iter().map(|c| c.id.as_str()).collect();
+    assert_eq!(
+        ids,
+        [
+            "load",
+            "memory",
+            "disk:/",
+            "cpu",
+            "network",
+            "pressure",
+            "node:node_filesystem_avail_bytes",
+            "node:node_vmstat_oom_kill",
+            "node:plimsoll_collect_success",
+        ]
+    );
+    let find = |id: &str| charts.iter().find(|c| c.id == id).expect("a chart");
+    assert_eq!(find("load").mark, Some((2.0, "2 CPUs".to_owned())));
+    assert_eq!(find("disk:/").title, "Disk /");
+    let lines = |id| find(id).lines.iter().map(|l| l.name.as_str()).collect::<Vec<_>>();
+    assert_eq!(lines("cpu"), ["user"], "idle is what is not filled");
+    assert_eq!(lines("network"), ["eth0 in", "eth0 out"], "not the loopback");
+    assert_eq!(lines("node:plimsoll_collect_success"), ["hwmon", "loadavg"]);
+    assert_eq!(find("node:plimsoll_collect_success").group, "plimsoll itself");
+    assert_eq!(super::charts(&machine.reader().series().expect("reads"), "there"), []);
+}
+
+#[test]
+fn lines_are_rates_sums_and_differences() {
+    let machine = Machine::new(DAY, at_rest);
+    let charts = machine.charts();
+    let reader = machine.reader();
+    // From samples and from rollups alike.
+    for (span, width) in [(HOUR, 60_000), (6 * HOUR, 120_000), (DAY, 3_600_000)] {
+        let value = |id: &str, line: &str| {
+            let chart = charts.iter().find(|c| c.id == id).expect("a chart");
+            let line = chart.lines.iter().find(|l| l.name == line).expect("a line");
+            // Not from the first sample on, which has no rate.
+            let from = NOW - span + width;
+            let columns = read(&reader, line, from, NOW, width).expect("reads");
+            assert!(columns.start.iter().all(|s| s % width == 0), "{columns:?}");
+            assert!(columns.start.len() as i64 >= span / width - 2, "{id} {width}: {columns:?}");
+            columns
+        };
+        for (id, line, expected) in [
+            ("cpu", "user", 25.0),
+            ("network", "eth0 in", 1000.0),
+            ("network", "eth0 out", -500.0),
+            ("memory", "used", 2e9),
+            ("memory", "cache", 5e9),
+        ] {
+            let columns = value(id, line);
+            for values in [&columns.mean, &columns.min, &columns.max] {
+                for v in values {
+                    let near = (v - expected).abs() <= expected.abs() * 0.01;
+                    assert!(near, "{id} {line} {width}: {v}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_band_keeps_a_peak_that_the_mean_hides() {
+    let machine = Machine::new(DAY, |name, labels, t| match name {
+        "node_load1" if t == 36_000.0 => Some(80.0),
+        // A minute of 100 kB/s.
+        "node_network_receive_bytes_total" if t > 36_000.0 => Some(1000.0 * t + 6e6),
+        _ => at_rest(name, labels, t),
+    });
+    let (charts, reader) = (machine.charts(), machine.reader());
+    for (id, least) in [("load", 80.0), ("network", 5_000.0)] {
+        let chart = charts.iter().find(|c| c.id == id).expect("a chart");
+        let columns = read(&reader, &chart.lines[0], NOW - DAY, NOW, 2 * HOUR).expect("reads");
+        let most = columns.max.iter().copied().fold(0.0, f64::max);
+        assert!(most >= least, "{id}: {most}");
+        assert!(columns.mean.iter().all(|v| *v < least), "{columns:?}");
+    }
+}
+
+#[test]
+fn nothing_is_drawn_into_a_gap() {
+    let machine = Machine::new(6 * HOUR, |name, labels, t| {
+        let gone = (7_200.0..14_400.0).contains(&t);
+        if gone { None } else { at_rest(name, labels, t) }
+    });
+    let (charts, reader) = (machine.charts(), machine.reader());
+    for id in ["load", "network", "memory", "cpu"] {
+        let chart = charts.iter().find(|c| c.id == id).expect("a chart");
+        let columns = read(&reader, &chart.lines[0], NOW - 6 * HOUR, NOW, 120_000).expect("reads");
+        let gap = NOW - 4 * HOUR..NOW - 2 * HOUR;
+        assert!(!columns.start.iter().any(|s| gap.contains(s)), "{id}: {columns:?}");
+        assert!(columns.start.len() > 100, "{id}: {}", columns.start.len());
+    }
+}
+
+#[test]
+fn widths_are_round_and_few_enough() {
+    assert_eq!(nice_width(300_000, 300), 1_000);
+    assert_eq!(nice_width(HOUR, 400), 10_000);
+    assert_eq!(nice_width(365 * DAY, 400), DAY);
+    assert_eq!(nice_width(0, 0), 1_000);
+    for span in [HOUR, DAY, 400 * DAY, 40_000 * DAY] {
+        let width = nice_width(span, 400);
+        assert!(span / width <= 400 && width % 1_000 == 0);
+        assert!(width < 300_000 || width % 300_000 == 0, "whole rollups: {width}");
+    }
+}
+
+#[test]
+fn a_machine_at_rest_is_well() {
+    let verdict = Machine::new(2 * DAY, at_rest).verdict();
+    assert_eq!((verdict.level, said(&verdict)), (Level::Well, vec![]));
+    assert_eq!(verdict.newest, Some(NOW - 60_000));
+}
+
+#[test]
+fn what_is_wrong_and_since_when() {
+    // Of a day: from 20:00 on.
+    const FROM: f64 = 20.0 * 3_600.0;
+    let since = NOW - 4 * HOUR;
+    for (metric, value, expected) in [
+        ("disk", 93.0, "warning: Disk / 93 % used"),
+        ("disk", 99.0, "bad: Disk / 99 % used"),
+        ("node_load5", 6.0, "warning: Load is 6.0 on 2 CPUs"),
+        ("node_load5", 11.0, "bad: Load is 11.0 on 2 CPUs"),
+        ("node_memory_MemAvailable_bytes", 0.4e9, "warning: Memory 5 % left"),
+        ("node_memory_MemAvailable_bytes", 0.1e9, "bad: Memory 1 % left"),
+        ("plimsoll_collect_success", 0.0, "warning: collector hwmon fails"),
+    ] {
+        let machine = Machine::new(DAY, |name, labels, t| {
+            let hit = name == metric && labels.get("collector") != Some("loadavg");
+            if hit && t >= FROM { Some(value) } else { at_rest(name, labels, t) }
+        });
+        let verdict = machine.verdict();
+        assert_eq!(said(&verdict), [expected]);
+        assert_eq!(verdict.findings[0].since, Some(since), "{metric}");
+    }
+    let machine = Machine::new(DAY, |name, labels, t| match name {
+        "node_pressure_io_waiting_seconds_total" => Some((t - FROM).max(0.0) * 0.75),
+        "node_vmstat_oom_kill" => Some(if t > 86_000.0 { 1.0 } else { 0.0 }),
+        _ => at_rest(name, labels, t),
+    });
+    assert_eq!(
+        said(&machine.verdict()),
+        [
+            "bad: Memory ran out: the kernel ended 1 process",
+            "warning: Pressure tasks wait for disks 75 % of the time"
+        ]
+    );
+}
+
+#[test]
+fn what_was_wrong_and_is_over_is_not_said() {
+    let verdict = Machine::new(DAY, |name, labels, t| match name {
+        "disk" if t < 80_000.0 => Some(99.0),
+        "node_load5" if t > 86_250.0 => Some(50.0),
+        _ => at_rest(name, labels, t),
+    })
+    .verdict();
+    assert_eq!(said(&verdict), Vec::<String>::new(), "also not what has only just begun");
+}
+
+#[test]
+fn a_machine_that_fell_silent() {
+    let machine = Machine::new(
+        DAY,
+        |name, labels, t| {
+            if t > 82_800.0 { None } else { at_rest(name, labels, t) }
+        },
+    );
+    let verdict = machine.verdict();
+    assert_eq!(said(&verdict), ["bad: No sample came since then"]);
+    assert_eq!(verdict.findings[0].since, Some(NOW - HOUR));
+}
+
+#[test]
+fn what_the_daemon_complains_of_comes_first_if_it_is_the_file() {
+    let machine = Machine::new(HOUR, |name, labels, t| match name {
+        "disk" => Some(91.0),
+        _ => at_rest(name, labels, t),
+    });
+    let trouble = |subject: &str| Trouble {
+        subject: subject.into(),
+        since: NOW - 5,
+        message: "is not well".into(),
+    };
+    let troubles = [trouble("collector hwmon"), trouble("database")];
+    let verdict = verdict(&machine.reader(), &machine.charts(), NOW, &troubles).expect("reads");
+    assert_eq!(
+        said(&verdict),
+        [
+            "bad: database is not well",
+            "warning: collector hwmon is not well",
+            "warning: Disk / 91 % used"
+        ]
+    );
+}
+
+/// 20 GB a day go, of 60 GB at the end.
+fn filling(name: &str, labels: &Labels, t: f64, days: f64) -> Option<f64> {
+    match name {
+        "node_filesystem_avail_bytes" => {
+            let wave = (t / 5_000.0).sin() * 0.5e9;
+            Some(60e9 + (days * 86_400.0 - t) * (20e9 / 86_400.0) + wave)
+        }
+        _ => at_rest(name, labels, t),
+    }
+}
+
+#[test]
+fn a_disk_that_fills_is_said_with_its_day() {
+    let machine = Machine::new(4 * DAY, |name, labels, t| filling(name, labels, t, 4.0));
+    let verdict = machine.verdict();
+    assert_eq!(said(&verdict), ["warning: Disk / will be full soon"]);
+    let days = (verdict.findings[0].until.expect("a day") - NOW) as f64 / DAY as f64;
+    assert!((2.8..3.2).contains(&days), "{days}");
+}
+
+fn every_hour(days: i64, left: impl Fn(f64) -> f64) -> Option<f64> {
+    let points: Vec<(i64, f64)> =
+        (0..days * 24).map(|h| (NOW + (h - days * 24) * HOUR, left(h as f64 / 24.0))).collect();
+    forecast(&points).map(|f| (f.at - NOW) as f64 / DAY as f64)
+}
+
+#[test]
+fn a_trend_is_robust_or_there_is_none() {
+    let near = |days: Option<f64>, expected: f64| {
+        let off = days.map(|d| (d - expected).abs());
+        assert!(off.is_some_and(|o| o < expected * 0.1 + 0.2), "{days:?}, not {expected}");
+    };
+    // 1 of 20 a day, a week seen: 13 are left.
+    near(every_hour(7, |d| 20.0 - d), 13.0);
+    let noise = |d: f64| (d * 7_919.0).sin();
+    near(every_hour(7, |d| 20.0 - d + 0.3 * noise(d)), 13.0);
+    // A backup that comes for two hours and goes again.
+    near(every_hour(7, |d| if (3.0..3.1).contains(&d) { 2.0 } else { 20.0 - d }), 13.0);
+    // In steps, at night.
+    near(every_hour(7, |d| 20.0 - d.floor()), 13.0);
+    for (what, days) in [
+        ("nothing goes", every_hour(7, |_| 20.0)),
+        ("it grows", every_hour(7, |d| 20.0 + d)),
+        ("it wavers", every_hour(7, |d| 20.0 + 3.0 * noise(d))),
+        ("it has stopped", every_hour(7, |d| 20.0 - d.min(3.5))),
+        ("it was cleaned up", every_hour(7, |d| if d < 6.5 { 20.0 - d } else { 20.0 })),
+        ("in many years", every_hour(7, |d| 2_000.0 - d)),
+    ] {
+        assert_eq!(days, None, "{what}");
+    }
+    assert_eq!(forecast(&[]), None);
+    let few: Vec<(i64, f64)> = (0..23).map(|h| (h * HOUR, 50.0 - h as f64)).collect();
+    assert_eq!(forecast(&few), None, "too short");
+}
