@@ -128,7 +128,8 @@ export class Plot {
             if (min > 0 && unit === "celsius") lo = Math.max(0, min - (max - min) - 5);
             if (mark && mark[0] > hi && mark[0] < hi * 2.5) hi = mark[0] * 1.05;
             if (hi === lo) hi = lo + (unit?.startsWith("bytes") ? 1024 : 1);
-            return [lo < 0 ? lo * 1.06 : lo, hi * 1.06];
+            const room = (hi - lo) * 0.06;
+            return [lo < 0 ? lo - room : lo, hi + room];
           },
         },
       },

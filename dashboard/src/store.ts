@@ -100,12 +100,14 @@ function wanted() {
 }
 
 async function load(all: boolean) {
+  // What is in sight first may be on its way already.
+  if (first) await first.catch(() => {});
+  first = null;
   const of = key();
   const ids = [...slots].filter(([, s]) => s.seen && (all || s.of !== of)).map(([id]) => id);
   if (!ids.length || view.value.page !== "home") return;
   asking?.abort();
   const mine = (asking = new AbortController());
-  // As long as nothing is in sight yet, the first view's answer may be on its way already.
   try {
     const query = ids.slice(0, 200).map((id) => `id=${encodeURIComponent(id)}`).join("&");
     const answer = await ask<ChartAnswer>(`/api/chart?${stretch.value}&points=${points()}${host()}&${query}`, mine.signal);

@@ -27,6 +27,10 @@ export async function until(what, ask, ms = 20_000) {
   throw new Error(`no ${what}: ${last}`);
 }
 
+/** A test that fails leaves nothing running. */
+const running = new Set();
+process.on("exit", () => running.forEach((child) => child.kill("SIGKILL")));
+
 export class Daemon {
   constructor(dir, { system = "web1", interval = "1s", http = "", rest = "", port = 0 } = {}) {
     this.dir = dir;
@@ -42,7 +46,9 @@ export class Daemon {
     const env = { ...process.env };
     delete env.NOTIFY_SOCKET;
     this.child = spawn(BINARY, ["run", "--config", this.config, "--db", this.db], { stdio: ["ignore", "ignore", log], env });
-    this.ended = new Promise((done) => this.child.once("exit", done));
+    const { child } = this;
+    running.add(child);
+    this.ended = new Promise((done) => child.once("exit", () => (running.delete(child), done())));
     this.url = await until("address in the log", () => {
       const found = /http:\/\/(127\.0\.0\.1:\d+)/.exec(readFileSync(this.log, "utf8"));
       return found && `http://${found[1]}`;
