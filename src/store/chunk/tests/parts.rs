@@ -121,7 +121,7 @@ proptest! {
             let short = unpack(&mut Bytes(&out[..length - 1]), numbers.len(), bits, least, &mut Vec::new());
             prop_assert!(short.is_err());
             // A bit in the padding is seen.
-            if numbers.len() * bits as usize % 8 != 0 {
+            if !(numbers.len() * bits as usize).is_multiple_of(8) {
                 out[length - 1] |= 0x80;
                 let set = unpack(&mut Bytes(&out), numbers.len(), bits, least, &mut Vec::new());
                 prop_assert!(set.is_err());
