@@ -184,7 +184,7 @@ impl Live {
             };
             let watched = |(place, id): (usize, &&str)| {
                 let chart = charts.iter().find(|c| c.id == **id)?;
-                watch(chart, place, find)
+                watch(chart, place, &find)
             };
             Ok(Self { charts: ids.iter().enumerate().filter_map(watched).collect() })
         })
