@@ -6,6 +6,8 @@ here is ended by its own process id.
 import heapq, json, os, re, shutil, signal, socket, sqlite3, subprocess, time, urllib.parse, urllib.request
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+# Munin plugins of this machine are not what is measured.
+os.environ["PLIMSOLL_PLUGIN_DIR"] = "/nonexistent"
 PACKAGES = {"victoria-metrics": "victoria-metrics", "promtool": "prometheus", "prometheus": "prometheus",
             "rrdtool": "rrdtool"}
 

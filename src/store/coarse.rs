@@ -44,17 +44,23 @@ impl Reader {
     /// How far back samples and buckets reach.
     pub fn reach(&self) -> Result<Reach, SqlError> {
         // In one statement: outside of a transaction each takes and gives back a lock.
-        let (pruned, rolled): (Option<i64>, Option<i64>) = self
-            .connection()
-            .prepare_cached(
-                "SELECT (SELECT value FROM state WHERE name = ?1),
-                        (SELECT value FROM state WHERE name = ?2)",
-            )?
-            .query_row([state::PRUNED_UNTIL, state::ROLLED_UNTIL], |r| {
-                Ok((r.get(0)?, r.get(1)?))
-            })?;
+        let (pruned, rolled, imported, oldest): (Option<i64>, Option<i64>, bool, Option<i64>) =
+            self.connection()
+                .prepare_cached(
+                    "SELECT (SELECT value FROM state WHERE name = ?1),
+                        (SELECT value FROM state WHERE name = ?2),
+                        EXISTS (SELECT 1 FROM state WHERE name = ?3),
+                        (SELECT min(ts) FROM samples)",
+                )?
+                .query_row([state::PRUNED_UNTIL, state::ROLLED_UNTIL, state::IMPORTED], |r| {
+                    Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?))
+                })?;
+        // Plain rows may outlive the blocks made of them: a small machine has years of them. From
+        // the hour of the oldest: with what it lacks of that hour went the hours before.
+        let rows = oldest.filter(|_| !imported).map(|o| o - o.rem_euclid(HOUR_MS));
         Ok(Reach {
-            samples_from: pruned.map_or(i64::MIN, |p| p.saturating_add(1)),
+            samples_from: pruned
+                .map_or(i64::MIN, |p| p.saturating_add(1).min(rows.unwrap_or(i64::MAX))),
             rolled_until: rolled.unwrap_or(i64::MIN),
         })
     }

@@ -115,6 +115,7 @@ impl Import<'_> {
             insert(&tx, 0, level, block)?;
             mark_dirty(&tx, block)?;
         }
+        state::set(&tx, state::IMPORTED, 1)?;
         tx.commit()?;
         upkeep.groups = None;
         self.store.checkpoint()

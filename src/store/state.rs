@@ -14,6 +14,9 @@ pub(super) const ROLLED_UNTIL: &str = "rolled_until";
 /// Blocks of samples up to this time may have been dropped: what plain rows still hold of it is not
 /// in any block.
 pub(super) const PRUNED_UNTIL: &str = "pruned_until";
+/// An import has put samples straight into blocks: what plain rows hold of a time is then not all
+/// that was measured.
+pub(super) const IMPORTED: &str = "imported";
 /// The last number given to a block.
 pub(super) const SEQ: &str = "seq";
 /// The time that retention goes by; see `prune`.

@@ -19,7 +19,12 @@ fn injected(folder: &Folder, calls: &str, error: &str, when: &str) -> Command {
     command.args(["-D", "-f", "-qqq", "--seccomp-bpf", "-o", "/dev/null", "-e"]);
     command.arg(format!("trace={calls}")).arg("-e");
     command.arg(format!("inject={calls}:error={error}:when={when}"));
-    command.arg(PLIMSOLL).arg("run").arg("--db").arg(folder.db());
+    command
+        .env("PLIMSOLL_PLUGIN_DIR", NO_PLUGINS)
+        .arg(PLIMSOLL)
+        .arg("run")
+        .arg("--db")
+        .arg(folder.db());
     command.arg("--config").arg(folder.join("plimsoll.toml"));
     command
 }

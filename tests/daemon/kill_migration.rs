@@ -59,7 +59,12 @@ fn doomed(folder: &Folder, write: u64) -> Command {
     let mut command = tool("strace", "strace");
     command.args(["-D", "-f", "-qqq", "-o", "/dev/null", "-e", "trace=pwrite64", "-e"]);
     command.arg(format!("inject=pwrite64:signal=SIGKILL:when={write}"));
-    command.arg(PLIMSOLL).arg("run").arg("--db").arg(folder.db());
+    command
+        .env("PLIMSOLL_PLUGIN_DIR", NO_PLUGINS)
+        .arg(PLIMSOLL)
+        .arg("run")
+        .arg("--db")
+        .arg(folder.db());
     command.arg("--config").arg(folder.join("plimsoll.toml")).current_dir(folder.path());
     command
 }

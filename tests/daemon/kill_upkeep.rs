@@ -266,7 +266,12 @@ fn doomed(folder: &Folder, write: u64) -> Command {
     command.args(["-D", "-f", "-qqq", "-o", "/dev/null", "-e"]);
     command.args(["trace=pwrite64", "-e"]);
     command.arg(format!("inject=pwrite64:signal=SIGKILL:when={write}"));
-    command.arg(PLIMSOLL).arg("run").arg("--db").arg(folder.db());
+    command
+        .env("PLIMSOLL_PLUGIN_DIR", NO_PLUGINS)
+        .arg(PLIMSOLL)
+        .arg("run")
+        .arg("--db")
+        .arg(folder.db());
     command.arg("--config").arg(folder.join("plimsoll.toml")).current_dir(folder.path());
     command
 }

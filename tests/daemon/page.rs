@@ -45,6 +45,7 @@ fn alone_the_page_does_what_it_promises_in_a_browser() {
     // It has deadlines of its own, for each step.
     let said = tool("node", "nodejs")
         .arg(folder.join("test/all.mjs"))
+        .env("PLIMSOLL_PLUGIN_DIR", NO_PLUGINS)
         .env("PLIMSOLL", env!("CARGO_BIN_EXE_plimsoll"))
         .env("CHROMIUM", "/usr/bin/chromium")
         .env("DIST", sources.join("dist"))

@@ -79,6 +79,7 @@ impl Disk {
 
     fn plimsoll(&self, config: &str) -> Command {
         let mut command = Command::new(PLIMSOLL);
+        command.env("PLIMSOLL_PLUGIN_DIR", NO_PLUGINS);
         self.words(&mut command, config);
         command
     }
@@ -263,7 +264,7 @@ fn a_daemon_whose_syncs_do_nothing_breaks_its_promise() {
         // Grandchild as tracer: the daemon stays our child.
         command.args(["-D", "-f", "-qqq", "--seccomp-bpf", "-o", "/dev/null", "-e"]);
         command.args(["trace=fdatasync,fsync", "-e", "inject=fdatasync,fsync:retval=0"]);
-        command.arg(PLIMSOLL);
+        command.env("PLIMSOLL_PLUGIN_DIR", NO_PLUGINS).arg(PLIMSOLL);
         disk.words(&mut command, FEW);
         let daemon = disk.spawn(command);
         daemon.ready(PATIENCE);

@@ -61,6 +61,7 @@ fn two_daemons_on_one_file() {
     // By another name too.
     std::os::unix::fs::symlink(folder.db(), folder.join("alias.sqlite")).expect("a link");
     let mut by_link = Command::new(PLIMSOLL);
+    by_link.env("PLIMSOLL_PLUGIN_DIR", NO_PLUGINS);
     by_link.arg("run").arg("--db").arg(folder.join("alias.sqlite"));
     by_link.arg("--config").arg(folder.join("plimsoll.toml"));
     let err = run(&mut by_link).refused();
@@ -140,6 +141,7 @@ fn a_folder_that_does_not_exist() {
     let folder = Folder::new();
     folder.configure(FAST);
     let mut command = Command::new(PLIMSOLL);
+    command.env("PLIMSOLL_PLUGIN_DIR", NO_PLUGINS);
     command.args(["run", "--db"]).arg(folder.join("no/such/m.sqlite"));
     let err = run(command.arg("--config").arg(folder.join("plimsoll.toml"))).refused();
     assert!(err.contains("the folder does not exist") && err.contains("mkdir -p"), "{err}");
@@ -209,6 +211,7 @@ fn mistakes_in_the_configuration() {
         assert!(!folder.db().exists(), "nothing was begun: {text:?}");
     }
     let mut command = Command::new(PLIMSOLL);
+    command.env("PLIMSOLL_PLUGIN_DIR", NO_PLUGINS);
     command.args(["run", "--config"]).arg(folder.join("other.toml")).current_dir(folder.path());
     let err = run(&mut command).refused();
     assert!(err.contains("there is no configuration file"), "{err}");

@@ -12,6 +12,9 @@ use rustix::process::{Pid, Signal, kill_process};
 
 pub const PLIMSOLL: &str = env!("CARGO_BIN_EXE_plimsoll");
 
+/// In the place of the Munin plugins of the machine that tests run on.
+pub const NO_PLUGINS: &str = "/nonexistent";
+
 /// For everything that has no bound of its own: two busy cores must not make a test fail.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -185,6 +188,7 @@ impl Folder {
     /// `plimsoll VERB… --db … --config …`
     pub fn plimsoll(&self, words: &[&str]) -> Command {
         let mut command = Command::new(PLIMSOLL);
+        command.env("PLIMSOLL_PLUGIN_DIR", NO_PLUGINS);
         command.args(words).arg("--db").arg(self.db());
         command.arg("--config").arg(self.join("plimsoll.toml")).current_dir(self.path());
         command

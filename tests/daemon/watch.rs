@@ -220,6 +220,19 @@ fn a_signal_and_a_panic_give_the_terminal_back() {
 }
 
 #[test]
+fn it_ends_with_its_terminal() {
+    let (terminal, daemon) = collecting(80, 24);
+    terminal.watch("", "");
+    let process = terminal.pid().as_raw_nonzero();
+    terminal.tmux(&["kill-server"]);
+    eventually("the end of watch", PATIENCE, || {
+        let state = std::fs::read_to_string(format!("/proc/{process}/stat"));
+        state.map_or(Ok(()), |state| if state.contains(") Z ") { Ok(()) } else { Err(state) })
+    });
+    daemon.stop();
+}
+
+#[test]
 fn without_a_terminal_it_says_what_to_use_instead() {
     let folder = Folder::new();
     folder.filled();

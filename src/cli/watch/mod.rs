@@ -135,7 +135,10 @@ fn show(mut feed: Feed, path: &Path, over: &AtomicBool) -> anyhow::Result<()> {
             terminal.draw(|frame| view::draw(frame, &feed, &mut choice, look, &zone))?;
             redraw = false;
         }
-        if event::poll(WINK.min(TICK.saturating_sub(ticked.elapsed())))? {
+        if !keys_within(WINK.min(TICK.saturating_sub(ticked.elapsed()))) {
+            return Ok(());
+        }
+        if event::poll(Duration::ZERO)? {
             let does = match event::read()? {
                 Event::Key(key) => press(key, &mut choice, &feed),
                 Event::Resize(..) => Does::Redraw,
@@ -182,6 +185,18 @@ fn show(mut feed: Feed, path: &Path, over: &AtomicBool) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Waits for a key, so long at most. False: the terminal has gone. The library's own wait would then
+/// read nothing for ever, at the full speed of a core, and hear no signal.
+fn keys_within(time: Duration) -> bool {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let stdin = std::io::stdin();
+    let mut keys = [PollFd::new(&stdin, PollFlags::IN)];
+    let time = Timespec { tv_sec: 0, tv_nsec: time.as_nanos().min(999_999_999) as _ };
+    // A signal may wake it early; the size of the window is told by one.
+    let _woken = poll(&mut keys, Some(&time));
+    !keys[0].revents().intersects(PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL)
 }
 
 fn opened(feed: &Feed, key: String, now: i64) -> (String, Result<draw::Chart, String>) {

@@ -4,9 +4,9 @@
 
 mod tail;
 
+use std::collections::BTreeMap;
 use std::sync::RwLock;
 
-use hashbrown::HashMap;
 use rusqlite::Connection;
 
 use self::tail::Tail;
@@ -28,7 +28,7 @@ pub struct Head(RwLock<Inner>);
 struct Inner {
     /// By group, as blocks have them. Not one list by the series' row: a flipped bit in the file
     /// makes a row of a thousand billion.
-    groups: HashMap<i64, [Tail; GROUP as usize], foldhash::fast::RandomState>,
+    groups: BTreeMap<i64, Box<[Tail; GROUP as usize]>>,
     samples: usize,
     /// Newer samples than this are not held.
     covers: i64,
@@ -36,7 +36,7 @@ struct Inner {
 
 impl Default for Inner {
     fn default() -> Self {
-        Self { groups: HashMap::default(), samples: 0, covers: i64::MAX }
+        Self { groups: BTreeMap::new(), samples: 0, covers: i64::MAX }
     }
 }
 
@@ -113,7 +113,7 @@ impl Head {
     /// Forgets what has been sealed.
     pub(super) fn forget(&self, until: i64) {
         let mut inner = self.inner_mut();
-        inner.groups.values_mut().flatten().for_each(|t| t.forget(until));
+        inner.groups.values_mut().flat_map(|group| group.iter_mut()).for_each(|t| t.forget(until));
         inner.samples = inner.tails().map(Tail::len).sum();
     }
 
@@ -183,9 +183,7 @@ impl Head {
 
     /// Groups of series that may have samples, in their order.
     pub(super) fn groups(&self) -> Vec<i64> {
-        let mut groups: Vec<i64> = self.inner().groups.keys().copied().collect();
-        groups.sort_unstable();
-        groups
+        self.inner().groups.keys().copied().collect()
     }
 
     /// How many series there may be in them.
@@ -217,6 +215,6 @@ impl Inner {
     }
 
     fn tails(&self) -> impl Iterator<Item = &Tail> {
-        self.groups.values().flatten()
+        self.groups.values().flat_map(|group| group.iter())
     }
 }
