@@ -61,7 +61,7 @@ test("the first view says it all and goes on by itself", async () => {
   for (const title of ["Load", "Memory", "Disk /", "CPU"]) assert(titles.some((t) => t.startsWith(title)), title);
   assert.match(await text(page, '[data-id="memory"] .now'), /iB of .*iB/);
   assert.match(await page.getAttribute('[data-id="load"]', "aria-label"), /^Load\. 1 min: .*least .*most/);
-  assert(page.asked.some((u) => u.includes("/api/live?")), "it listens");
+  await until("the page listens", () => page.asked.some((u) => u.includes("/api/live?")));
   const before = await page.evaluate(() => performance.now());
   await until("new values", async () => {
     const value = await text(page, '[data-id="cpu"] .now');

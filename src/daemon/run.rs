@@ -339,7 +339,9 @@ impl Daemon {
         match self.listening {
             Some(address) => {
                 let scheme = if self.secure { "https" } else { "http" };
-                tracing::info!("listening  {scheme}://{address}  (/metrics, /health, /api/status)")
+                tracing::info!(
+                    "listening  {scheme}://{address}  (the page; /metrics, /health, /api/…)"
+                )
             }
             None => tracing::info!("listening  nowhere (no HTTP)"),
         }

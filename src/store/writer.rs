@@ -155,7 +155,9 @@ fn run(mut store: Store, full: Option<OpenError>, s: &WriterSettings) -> usize {
         match store.commit_all(&batches, &events, &graphs) {
             Ok(written) => {
                 count(s, &written, start);
-                if !batches.is_empty() || !events.is_empty() || !graphs.is_empty() {
+                // That it was started is written first; the first readings do not wait for that.
+                let others = !events.is_empty() || !graphs.is_empty();
+                if !batches.is_empty() || (others && last.is_some()) {
                     last = Some(start);
                 }
                 s.queue.recycle(&mut batches);

@@ -29,6 +29,7 @@ fn command(folder: &Folder, size: &str, first: &str) -> Command {
     );
     let mut command = tool("unshare", "util-linux");
     command.current_dir(folder.path());
+    command.env("PLIMSOLL_PLUGIN_DIR", NO_PLUGINS);
     command.args(["--mount", "--propagation", "private", "sh", "-c", &script, PLIMSOLL]).arg(&disk);
     command.arg("run").arg("--db").arg(disk.join("metrics.sqlite"));
     command.arg("--config").arg(folder.configure(FAST));

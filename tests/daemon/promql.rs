@@ -14,7 +14,9 @@ pub const START: i64 = 1_700_000_000;
 /// collects.
 pub fn filled() -> (Folder, Daemon) {
     let folder = imported();
-    let daemon = folder.start(FAST);
+    // Older than anything is kept for otherwise.
+    let keep = format!("{FAST}[store]\nraw = \"100y\"\nfive_minutes = \"100y\"\n");
+    let daemon = folder.start(&keep);
     (folder, daemon)
 }
 

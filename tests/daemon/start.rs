@@ -15,6 +15,7 @@ fn alone_in_the_network(folder: &Folder) -> Command {
     need_root("a network namespace");
     tool("ip", "iproute2");
     let mut command = tool("unshare", "util-linux");
+    command.env("PLIMSOLL_PLUGIN_DIR", NO_PLUGINS);
     command.args(["--net", "sh", "-c", "ip link set lo up && exec \"$0\" \"$@\"", PLIMSOLL]);
     command.current_dir(folder.path()).env_remove("STATE_DIRECTORY");
     command

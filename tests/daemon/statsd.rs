@@ -240,6 +240,7 @@ fn a_buffer_smaller_than_asked_for_is_told_with_what_raises_it_and_bad_lines_are
     folder.configure(&format!("{STATSD}receive_buffer = \"1GiB\"\n"));
     // Without the right to go past what all may have, as a service is.
     let mut command = tool("setpriv", "util-linux");
+    command.env("PLIMSOLL_PLUGIN_DIR", NO_PLUGINS);
     command.args(["--bounding-set", "-net_admin", "--inh-caps", "-net_admin", PLIMSOLL]);
     command.args(["run", "--verbose", "--db"]).arg(folder.db()).arg("--config");
     command.arg(folder.join("plimsoll.toml")).current_dir(folder.path());

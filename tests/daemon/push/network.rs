@@ -36,6 +36,7 @@ impl Net {
         }
         folder.configure(config);
         let mut command = tool("unshare", "util-linux");
+        command.env("PLIMSOLL_PLUGIN_DIR", NO_PLUGINS);
         command.args(["--map-root-user", "--net", "sh", "-c", SCRIPT, PLIMSOLL, "run", "--db"]);
         command.arg(folder.db()).arg("--config").arg(folder.join("plimsoll.toml"));
         command.current_dir(folder.path());
