@@ -2,7 +2,8 @@
 """Which functions does a beat need? Makes build/hot_functions.txt, by which the release build lays
 them side by side; build.rs has the reason.
 
-Usage: ci/bench/hot.py [SECONDS]     (default 100; needs gdb, and a release build)
+Usage: ci/bench/hot.py [SECONDS]     (default 100; needs gdb, and a build with names:
+       CARGO_PROFILE_RELEASE_STRIP=debuginfo cargo build --release)
 Runs plimsoll with all collectors at a 1 s beat, waits until it has settled, and then puts a
 breakpoint that works once on every function. What is hit within that time is hot, upkeep's look at
 the file included. Rust's names hold a hash that changes with the compiler: make the list again after
@@ -12,12 +13,13 @@ import os, signal, socket, subprocess, sys, tempfile, time
 
 import peers
 
+# Munin plugins of this machine are not what is measured.
+os.environ["PLIMSOLL_PLUGIN_DIR"] = "/nonexistent"
+
 LIST = os.path.join(peers.ROOT, "build/hot_functions.txt")
 
 TRACE = """
 import gdb, threading, time
-# Munin plugins of this machine are not what is measured.
-os.environ["PLIMSOLL_PLUGIN_DIR"] = "/nonexistent"
 names = [line.split() for line in open({symbols!r})]
 hit = []
 class Once(gdb.Breakpoint):

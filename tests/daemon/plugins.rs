@@ -112,7 +112,16 @@ fn they_are_found_run_and_charted() {
         at if at == [1_700_000_000_000] => Ok(()),
         at => Err(format!("{at:?}")),
     });
-    let graphs = daemon.json("/api/graphs");
+    let graphs = eventually("what the charts look like", PATIENCE, || {
+        let graphs = daemon.json("/api/graphs");
+        let has =
+            |id: &&str| graphs.as_array().is_some_and(|all| all.iter().any(|g| g["id"] == **id));
+        if ["munin/check_it", "munin/dirty/first.child", "munin/queue"].iter().all(has) {
+            Ok(graphs)
+        } else {
+            Err(graphs.to_string())
+        }
+    });
     let graph = |id: &str| {
         let all = graphs.as_array().expect("a list");
         all.iter().find(|g| g["id"] == id).unwrap_or_else(|| panic!("{id}: {graphs:#}")).clone()
