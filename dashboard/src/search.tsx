@@ -1,6 +1,6 @@
 // Finds any chart by its words at once, and any series by its name or labels a moment later.
 import { signal } from "@preact/signals";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { ask, type Spec } from "./api";
 import { overview } from "./store";
 import { go } from "./view";
@@ -33,10 +33,11 @@ export function Search() {
   const [at, setAt] = useState(0);
   const before = useRef<Element | null>(null);
   const open = searching.value;
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (open) {
       before.current = document.activeElement;
       dialog.current?.showModal();
+      dialog.current?.querySelector("input")?.select();
     } else if (dialog.current?.open) {
       dialog.current.close();
       (before.current as HTMLElement | null)?.focus?.();
@@ -58,6 +59,7 @@ export function Search() {
       stop.abort();
     };
   }, [text]);
+  // The dialog says that it closed only in a later task: by then it may have been opened again.
   const close = () => (searching.value = false);
   const charts = words.length ? (overview.value?.charts ?? []).filter((c) => fits(c, words)).slice(0, 12) : [];
   const hits: Hit[] = [
@@ -78,7 +80,7 @@ export function Search() {
     }
   };
   return (
-    <dialog ref={dialog} class="search" aria-label="Search" onClose={close} onClick={(e) => e.target === dialog.current && close()}>
+    <dialog ref={dialog} class="search" aria-label="Search" onClose={() => dialog.current?.open || close()} onClick={(e) => e.target === dialog.current && close()}>
       {open && (
         <>
           <input type="text" placeholder="Find a chart or a series" aria-label="Find a chart or a series" value={text} autofocus role="combobox"

@@ -187,7 +187,14 @@ test("search finds charts and any series", async () => {
   await page.keyboard.press("Enter");
   await page.waitForSelector(".focus");
   assert.equal(query(page).get("chart"), "memory");
+  // Opened again at once, before the dialog has said that it is closed.
   await page.keyboard.press("/");
+  await page.evaluate(async () => {
+    const key = (on, key) => on.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }));
+    key(document.activeElement, "Enter");
+    await Promise.resolve();
+    key(document.body, "/");
+  });
   await input.fill("context switches");
   await page.getByRole("option", { name: /node_context_switches_total.*explore/ }).click();
   await page.waitForSelector(".answer");

@@ -418,8 +418,8 @@ fn the_book_sees_what_is_lost_doubled_or_wrong() {
     for (harm, complaint) in [
         // Plain rows go too, or they would stand in for it.
         (
-            "DELETE FROM samples; DELETE FROM blocks WHERE id = (SELECT max(id) FROM blocks WHERE \
-             resolution = 0)"
+            "DELETE FROM samples; DELETE FROM blocks WHERE id = (SELECT id FROM blocks WHERE \
+             resolution = 0 ORDER BY start LIMIT 1)"
                 .to_owned(),
             " is lost",
         ),
