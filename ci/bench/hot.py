@@ -2,12 +2,11 @@
 """Which functions does a beat need? Makes build/hot_functions.txt, by which the release build lays
 them side by side; build.rs has the reason.
 
-Usage: ci/bench/hot.py [SECONDS]     (default 100; needs gdb, and a build with names:
-       CARGO_PROFILE_RELEASE_STRIP=debuginfo cargo build --release)
-Runs plimsoll with all collectors at a 1 s beat, waits until it has settled, and then puts a
-breakpoint that works once on every function. What is hit within that time is hot, upkeep's look at
-the file included. Rust's names hold a hash that changes with the compiler: make the list again after
-an update of it, or only SQLite's functions are found again. Loopback only.
+Usage: ci/bench/hot.py [SECONDS]     (default 100; needs gdb)
+Builds plimsoll with its names, runs it with all collectors at a 1 s beat, waits until it has settled,
+and then puts a breakpoint that works once on every function. What is hit within that time is hot,
+upkeep's look at the file included. Rust's names hold a hash that changes with the compiler: make the
+list again after an update of it, or only SQLite's functions are found again. Loopback only.
 """
 import os, signal, socket, subprocess, sys, tempfile, time
 
@@ -51,6 +50,8 @@ def functions(program):
 
 def main():
     seconds = int(sys.argv[1]) if len(sys.argv) > 1 else 100
+    # The release build has no names.
+    os.environ["CARGO_PROFILE_RELEASE_STRIP"] = "debuginfo"
     program = os.path.realpath(peers.binary())
     with tempfile.TemporaryDirectory(prefix="plimsoll-hot-") as work:
         with socket.socket() as s:
@@ -76,6 +77,8 @@ def main():
             if child.poll() is None:
                 child.send_signal(signal.SIGKILL)
             child.wait()
+    if not hot:
+        sys.exit("gdb saw no function being called; the list is as it was")
     with open(LIST, "w") as f:
         f.write(hot)
     print(f"{len(hot.splitlines())} functions in {os.path.relpath(LIST, peers.ROOT)}")
