@@ -13,6 +13,10 @@ mod chunk_values;
 mod munin;
 #[path = "../fuzz/bodies/open.rs"]
 mod open;
+#[path = "../fuzz/bodies/promql.rs"]
+mod promql;
+#[path = "../fuzz/bodies/push.rs"]
+mod push;
 
 /// The body on every kept input, then on so many of random bytes and lengths.
 fn hold(target: &str, random: u64, longest: u64, body: impl Fn(&[u8])) {
@@ -25,19 +29,92 @@ fn hold(target: &str, random: u64, longest: u64, body: impl Fn(&[u8])) {
         println!("{}", file.display());
         body(&std::fs::read(&file).expect("readable"));
     }
-    let mut state = 0x9E37_79B9_7F4A_7C15u64;
-    let mut roll = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state >> 11
-    };
+    let mut roll = dice();
     for _ in 0..random {
         let length = roll() % longest;
         let bytes: Vec<u8> = (0..length).map(|_| roll() as u8).collect();
         println!("{bytes:?}");
         body(&bytes);
     }
+}
+
+fn dice() -> impl FnMut() -> u64 {
+    let mut state = 0x9E37_79B9_7F4A_7C15u64;
+    move || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state >> 11
+    }
+}
+
+/// The body on texts thrown together from words of its language: random bytes do not get past the
+/// first of a parser.
+fn hold_words(words: &str, rounds: u64, body: impl Fn(&str)) {
+    let words: Vec<_> = words.split(' ').collect();
+    let mut roll = dice();
+    for _ in 0..rounds {
+        let count = roll() % 24;
+        let mut text = String::new();
+        for _ in 0..count {
+            match roll() % 16 {
+                0 => text.push(' '),
+                1 => text.push('\n'),
+                2 => text.push(char::from_u32((roll() % 0x300) as u32).expect("a letter")),
+                _ => text.push_str(words[roll() as usize % words.len()]),
+            }
+        }
+        println!("{text:?}");
+        body(&text);
+    }
+}
+
+#[test]
+fn any_words_as_what_senders_bring() {
+    let both = |words, body: fn(&[u8])| {
+        hold_words(words, 20_000, |text| body(text.as_bytes()));
+        hold("push", 500, 200, body);
+    };
+    both(
+        "a b.c :1 :-2.5 :+1e3 |c |g |ms |h |s |d |@0.1 |#t:v,u |T17 _e{ 1,1}: :x _sc| |h:web :1:2",
+        push::statsd,
+    );
+    both("a b.c;k=v ;k=v 1 -2.5e3 1700000000 -1 NaN ; = é", push::graphite);
+    both("a ,k=v \\, \\  x=1 ,y=2i z=t ,s=\"q\" 1700000000000000000 # = , -1i 1e400", push::influx);
+    both(
+        "{ } [ ] \"key\": \"value\": \"labels\": \"a\" , 1 -2e9 null true \"timestamp\": {\"key\":\"a\",\"value\":1}",
+        push::json,
+    );
+    both(
+        "a a_bucket {le=\"1\"} {a=\"b\", } 1 1700000000000 # HELP TYPE counter histogram UNIT EOF + Inf NaN \\n",
+        push::exposition,
+    );
+    both("a {\"key\":\"a\",\"value\":1} a,k=v x=1 a{le=\"1\"} 1 1700000000 # ; = ,", push::mixed);
+    both(
+        "\n\u{5} \u{8}\u{1} __name__ up \u{12} \u{a} \u{2} \u{10} \u{22} \u{7f}",
+        push::remote_write,
+    );
+}
+
+#[test]
+fn any_words_as_promql() {
+    let words = "a b_total c_bucket { } ( ) [5m] [1m:30s] le=\"1\" x=~\"y|z\" , + - * / % ^ == bool \
+                 and or unless on( ignoring( group_left() offset 1m @ 300 start() end() by without \
+                 sum avg topk(2, quantile(0.5, rate( increase( histogram_quantile(0.9, absent( \
+                 label_replace( \"x\" time() 1 -2.5 1e3 NaN Inf 5m limitk(1, count_values(\"x\", \
+                 sort( predict_linear( max_over_time( vector( scalar( #";
+    hold_words(words, 40_000, promql::parses);
+    hold_words(words, 20_000, promql::eval);
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    hold("matcher", 2_000, 30, |bytes| {
+        let half = bytes.len() / 2;
+        promql::matcher(&text(&bytes[..half]), &text(&bytes[half..]));
+    });
+    let patterns = "a b | ( ) .* .+ [ab] ^ $ (?i) \\. ? + {2}";
+    hold_words(patterns, 3_000, |text| {
+        promql::matcher(text, "ab");
+        promql::matcher(text, text);
+    });
 }
 
 #[test]

@@ -1,18 +1,9 @@
-//! wire: any bytes as Prometheus text: records or errors, and an end.
+//! wire: any bytes as Prometheus text.
 
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
-use plimsoll::wire::{Record, Records};
+#[path = "../bodies/push.rs"]
+#[allow(dead_code, reason = "a target runs one of them")]
+mod body;
 
-fuzz_target!(|data: &[u8]| {
-    let mut reader = plimsoll::wire::exposition::Reader::new(data, 0);
-    let mut record = Record::default();
-    let mut turns = 0;
-    while let Some(result) = reader.next(&mut record) {
-        assert!(result.is_err() || !record.key.is_empty());
-        let _said = reader.about();
-        turns += 1;
-        assert!(turns <= data.len() + 1, "it ends");
-    }
-});
+libfuzzer_sys::fuzz_target!(|data: &[u8]| body::exposition(data));

@@ -132,29 +132,6 @@ impl<'a> Request<'a> {
             };
         }
     }
-
-    /// Calls back for each description of a metric that 1.0 sends beside the series: name, kind as
-    /// in [`kind_word`], help, unit.
-    pub fn metadata(
-        &self,
-        mut each: impl FnMut(&'a str, u64, &'a str, &'a str),
-    ) -> Result<(), Broken> {
-        for field in self.fields {
-            let (3, Value::Bytes(message)) = field? else { continue };
-            let (mut kind, mut texts) = (0, ["", "", ""]);
-            for field in (Fields { rest: message }) {
-                match field? {
-                    (1, Value::Varint(word)) => kind = word,
-                    (2, Value::Bytes(name)) => texts[0] = str::from_utf8(name).unwrap_or_default(),
-                    (4, Value::Bytes(help)) => texts[1] = str::from_utf8(help).unwrap_or_default(),
-                    (5, Value::Bytes(unit)) => texts[2] = str::from_utf8(unit).unwrap_or_default(),
-                    _ => {}
-                }
-            }
-            each(texts[0], kind, texts[1], texts[2]);
-        }
-        Ok(())
-    }
 }
 
 /// The type of a metric, as both versions number it.

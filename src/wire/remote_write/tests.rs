@@ -145,21 +145,6 @@ fn a_message_cut_short_is_broken_and_never_more() {
     assert!(Request::new(Version::V2, &[0xff; 11]).is_err(), "no end of a number");
 }
 
-#[test]
-fn descriptions_of_1_0() {
-    let mut message = vec![1 << 3, 1];
-    bytes(2, b"a_total", &mut message);
-    bytes(4, b"How many.", &mut message);
-    let mut body = Vec::new();
-    bytes(3, &message, &mut body);
-    let request = Request::new(Version::V1, &body).unwrap();
-    let mut found = Vec::new();
-    request
-        .metadata(|name, kind, help, unit| found.push((name, kind_word(kind), help, unit)))
-        .unwrap();
-    assert_eq!(found, [("a_total", "counter", "How many.", "")]);
-}
-
 proptest! {
     #[test]
     fn any_bytes_are_series_or_broken(body: Vec<u8>, cut: prop::sample::Index, flip: u8) {
@@ -169,7 +154,6 @@ proptest! {
         for body in [&body, &real] {
             for version in [Version::V1, Version::V2] {
                 let Ok(mut request) = Request::new(version, body) else { continue };
-                let _any = request.metadata(|_, _, _, _| {});
                 let mut turns = 0;
                 while let Some(Ok(series)) = request.next_series() {
                     let mut alias = Vec::new();
