@@ -9,7 +9,7 @@ export interface Spec {
   help?: string;
   stack?: 1;
   top?: number;
-  mark?: [number, string];
+  marks?: [number, string][];
   more?: number;
   lines: string[];
 }

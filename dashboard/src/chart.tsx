@@ -74,7 +74,7 @@ export function Chart({ spec, large = false }: { spec: Spec; large?: boolean }) 
     };
     const mine = new Plot(
       box.current!,
-      { lines: spec.lines, unit: spec.unit, stack: !!spec.stack, top: spec.top, mark: spec.mark },
+      { lines: spec.lines, unit: spec.unit, stack: !!spec.stack, top: spec.top, marks: spec.marks },
       {
         over: (index) => {
           if (index === over) return;

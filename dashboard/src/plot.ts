@@ -64,7 +64,7 @@ export interface Shape {
   unit?: string;
   stack?: boolean;
   top?: number;
-  mark?: [number, string];
+  marks?: [number, string][];
 }
 
 export interface Hooks {
@@ -86,7 +86,7 @@ export class Plot {
 
   private options(width: number): uPlot.Options {
     const ink = inks();
-    const { lines, unit, stack, top, mark } = this.shape;
+    const { lines, unit, stack, top, marks = [] } = this.shape;
     const colour = colours(lines);
     const series: uPlot.Series[] = [{}];
     const bands: uPlot.Band[] = [];
@@ -126,7 +126,8 @@ export class Plot {
             let [lo, hi] = [Math.min(0, min), Math.max(0, max)];
             // Temperatures and the like: what varies little far from zero.
             if (min > 0 && unit === "celsius") lo = Math.max(0, min - (max - min) - 5);
-            if (mark && mark[0] > hi && mark[0] < hi * 2.5) hi = mark[0] * 1.05;
+            // A threshold that is not far away is shown.
+            for (const [at] of marks) if (at > hi && at < max * 2.5) hi = at * 1.05;
             if (hi === lo) hi = lo + (unit?.startsWith("bytes") ? 1024 : 1);
             const room = (hi - lo) * 0.06;
             return [lo < 0 ? lo - room : lo, hi + room];
@@ -174,9 +175,9 @@ export class Plot {
     const px = devicePixelRatio;
     ctx.save();
     ctx.lineWidth = px;
-    const { mark } = this.shape;
-    if (mark && mark[0] <= (u.scales.y.max ?? 0)) {
-      const y = Math.round(u.valToPos(mark[0], "y", true)) + 0.5;
+    for (const [at, word] of this.shape.marks ?? []) {
+      if (at > (u.scales.y.max ?? 0) || at < (u.scales.y.min ?? 0)) continue;
+      const y = Math.round(u.valToPos(at, "y", true)) + 0.5;
       ctx.strokeStyle = ctx.fillStyle = ink.mark;
       ctx.setLineDash([4 * px, 4 * px]);
       ctx.beginPath();
@@ -185,7 +186,7 @@ export class Plot {
       ctx.stroke();
       ctx.font = `${10 * px}px system-ui, sans-serif`;
       ctx.textAlign = "right";
-      ctx.fillText(mark[1], bbox.left + bbox.width - 3 * px, y + (y - bbox.top < 16 * px ? 11 : -4) * px);
+      ctx.fillText(word, bbox.left + bbox.width - 3 * px, y + (y - bbox.top < 16 * px ? 11 : -4) * px);
     }
     ctx.setLineDash([2 * px, 3 * px]);
     ctx.strokeStyle = ctx.fillStyle = ink.event;

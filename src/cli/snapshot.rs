@@ -59,7 +59,7 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     let known = reader.series()?;
     let own = known.iter().find(|k| k.system_id == 1).or(known.first());
     let system = own.map(|k| k.system.clone()).context("there is nothing in this file yet")?;
-    let mut charts = overview::charts(&known, &system);
+    let mut charts = overview::charts(&known, &reader.graphs()?, &system);
     let chosen: Vec<Glob> = args.only.iter().map(|text| Glob::new(text)).collect();
     let wanted = |c: &Chart| chosen.iter().any(|g| g.matches(&c.id) || g.matches(&c.title));
     if !chosen.is_empty() {
@@ -215,13 +215,6 @@ fn escape(out: &mut String, text: &str) {
     }
 }
 
-fn number(out: &mut String, value: Option<i64>) {
-    match value {
-        Some(value) => drop(write!(out, "{value}")),
-        None => out.push_str("null"),
-    }
-}
-
 /// As `GET /api/overview` gives it.
 fn write_overview(
     out: &mut String,
@@ -242,85 +235,14 @@ fn write_overview(
         if at > 0 {
             out.push(',');
         }
-        write_chart(out, chart);
+        overview::write_chart(out, chart);
     }
-    let _infallible =
-        write!(out, r#"],"now":{now},"verdict":{{"level":"{}","newest":"#, verdict.level.name());
-    number(out, verdict.newest);
-    out.push_str(r#","findings":["#);
-    for (at, finding) in verdict.findings.iter().enumerate() {
-        if at > 0 {
-            out.push(',');
-        }
-        let _infallible = write!(out, r#"{{"level":"{}","since":"#, finding.level.name());
-        number(out, finding.since);
-        out.push_str(r#","until":"#);
-        number(out, finding.until);
-        out.push_str(r#","subject":"#);
-        write_string(out, &finding.subject);
-        out.push_str(r#","text":"#);
-        write_string(out, &finding.text);
-        if let Some(chart) = &finding.chart {
-            out.push_str(r#","chart":"#);
-            write_string(out, chart);
-        }
-        out.push('}');
-    }
-    out.push_str(r#"]},"forecasts":{"#);
-    for (at, (chart, forecast)) in
-        overview::disk_forecasts(reader, charts, now)?.into_iter().enumerate()
-    {
-        if at > 0 {
-            out.push(',');
-        }
-        write_string(out, &chart.id);
-        let _infallible = write!(out, r#":{{"at":{},"day":"#, forecast.at);
-        write_value(out, forecast.a_day);
-        out.push('}');
-    }
-    out.push_str("}}");
+    let _infallible = write!(out, r#"],"now":{now},"#);
+    let forecasts = overview::disk_forecasts(reader, charts, now)?;
+    let forecasts = forecasts.iter().map(|(chart, forecast)| (&*chart.id, forecast));
+    overview::write_verdict(out, verdict, forecasts);
+    out.push('}');
     Ok(())
-}
-
-fn write_chart(out: &mut String, chart: &Chart) {
-    out.push_str(r#"{"id":"#);
-    write_string(out, &chart.id);
-    for (name, text) in [
-        ("title", &chart.title),
-        ("unit", &chart.unit),
-        ("group", &chart.group),
-        ("help", &chart.help),
-    ] {
-        if !text.is_empty() {
-            let _infallible = write!(out, r#","{name}":"#);
-            write_string(out, text);
-        }
-    }
-    if chart.stack {
-        out.push_str(r#","stack":1"#);
-    }
-    if let Some(top) = chart.top {
-        out.push_str(r#","top":"#);
-        write_value(out, top);
-    }
-    if let Some((at, word)) = &chart.mark {
-        out.push_str(r#","mark":["#);
-        write_value(out, *at);
-        out.push(',');
-        write_string(out, word);
-        out.push(']');
-    }
-    if chart.more > 0 {
-        let _infallible = write!(out, r#","more":{}"#, chart.more);
-    }
-    out.push_str(r#","lines":["#);
-    for (at, line) in chart.lines.iter().enumerate() {
-        if at > 0 {
-            out.push(',');
-        }
-        write_string(out, &line.name);
-    }
-    out.push_str("]}");
 }
 
 /// The columns with null where nothing is known; least and most only where they differ.

@@ -3,8 +3,9 @@
 
 use std::collections::BTreeMap;
 
+use super::described::described;
 use super::table::{LEFT_OUT, Mark, Pick, ROWS, Row, Scale};
-use crate::model::Kind;
+use crate::model::{Graph, Kind, Range};
 use crate::store::Known;
 
 /// More lines than this say nothing in one chart; the others are counted.
@@ -27,8 +28,8 @@ pub struct Chart {
     pub stack: bool,
     /// Where the axis ends, if it always ends at the same place.
     pub top: Option<f64>,
-    /// A threshold: where it lies and what it is.
-    pub mark: Option<(f64, String)>,
+    /// Thresholds: where each lies and what it is.
+    pub marks: Vec<(f64, String)>,
     /// What is drawn, from the bottom.
     pub lines: Vec<Line>,
     /// Lines beyond [`MOST_LINES`] that are left out.
@@ -48,6 +49,17 @@ pub struct Line {
     pub down: bool,
     /// What is added up.
     pub terms: Vec<Term>,
+    /// Where its source wants it to be.
+    pub bounds: Bounds,
+}
+
+/// What values of a line are fine.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Bounds {
+    /// Outside: somebody should look.
+    pub warning: Range,
+    /// Outside: somebody should look now. Goes before `warning`.
+    pub critical: Range,
 }
 
 /// A part of a line.
@@ -78,9 +90,10 @@ impl Seen<'_> {
     }
 }
 
-/// All charts of one system, out of all series that are known: those of the first view, then the
+/// All charts of one system, out of all series that are known and of what sources say of their charts
+/// ([`crate::store::Reader::graphs`]): those of the first view, those that are described, then the
 /// others by source and name.
-pub fn charts(known: &[Known], system: &str) -> Vec<Chart> {
+pub fn charts(known: &[Known], graphs: &[(String, Graph)], system: &str) -> Vec<Chart> {
     let seen: Vec<Seen<'_>> = known
         .iter()
         .filter(|k| k.system == system)
@@ -106,11 +119,15 @@ pub fn charts(known: &[Known], system: &str) -> Vec<Chart> {
     out.retain(|c| !c.lines.is_empty());
     let shown: std::collections::HashSet<&str> =
         ROWS.iter().flat_map(|r| r.picks).flat_map(|p| p.metrics).map(|(name, _)| *name).collect();
+    let own: Vec<&Known> = seen.iter().map(|s| s.known).collect();
+    let (told, in_told) = described(&own, graphs, system);
     let mut rest: BTreeMap<(String, &str, &str), Vec<&Seen<'_>>> = BTreeMap::new();
-    for one in seen.iter().filter(|s| !shown.contains(&*s.known.name) && tells(s)) {
+    let left = |s: &&Seen<'_>| !shown.contains(&*s.known.name) && !in_told.contains(&s.known.id);
+    for one in seen.iter().filter(|s| left(s) && tells(s)) {
         let key = (group(one.known), &*one.known.name, &*one.known.job);
         rest.entry(key).or_default().push(one);
     }
+    out.extend(told);
     out.extend(rest.into_iter().map(|((group, name, job), all)| of_metric(group, name, job, &all)));
     out
 }
@@ -173,7 +190,7 @@ fn of_metric(group: String, name: &str, job: &str, all: &[&Seen<'_>]) -> Chart {
         let words: Vec<&str> = telling.map(|(_, value)| value.as_str()).collect();
         let name = if words.is_empty() { name.to_owned() } else { words.join(" ") };
         let terms = vec![Term { series: seen.known.id, factor: 1.0 }];
-        Line { name, rate, down: false, terms }
+        Line { name, rate, down: false, terms, bounds: Bounds::default() }
     };
     let unit = match (rate, &*first.unit) {
         (false, unit) => unit.to_owned(),
@@ -189,7 +206,7 @@ fn of_metric(group: String, name: &str, job: &str, all: &[&Seen<'_>]) -> Chart {
         help: first.help.clone(),
         stack: false,
         top: None,
-        mark: None,
+        marks: Vec::new(),
         lines: all.iter().take(MOST_LINES).map(line).collect(),
         more: all.len().saturating_sub(MOST_LINES),
         left: None,
@@ -227,7 +244,7 @@ fn chart(row: &Row, by_name: &ByName<'_>, cpus: usize, only: Option<(&str, &str)
     }
     let more = lines.len().saturating_sub(MOST_LINES);
     lines.truncate(MOST_LINES);
-    let mark = match row.mark {
+    let marks = match row.mark {
         Some(Mark::Cpus) if cpus > 0 => {
             let word = if cpus == 1 { "1 CPU".to_owned() } else { format!("{cpus} CPUs") };
             Some((cpus as f64, word))
@@ -252,7 +269,7 @@ fn chart(row: &Row, by_name: &ByName<'_>, cpus: usize, only: Option<(&str, &str)
         help: String::new(),
         stack: row.stack,
         top: row.top,
-        mark,
+        marks: marks.into_iter().collect(),
         lines,
         more,
         left: left.map(|s| s.known.id),
@@ -292,5 +309,7 @@ fn lines_of(
             found.entry(name).or_default().push(term);
         }
     }
-    out.extend(found.into_iter().map(|(name, terms)| Line { name, rate, down: pick.down, terms }));
+    let line =
+        |(name, terms)| Line { name, rate, down: pick.down, terms, bounds: Bounds::default() };
+    out.extend(found.into_iter().map(line));
 }

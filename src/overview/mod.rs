@@ -1,24 +1,28 @@
 //! overview: what one looks at first: which charts there are, what is drawn in them, whether the
-//! machine is well, and when a disk will be full. Read from the file only: no sockets, no pixels,
-//! no words of a terminal or of a page.
+//! machine is well, and when a disk will be full. Read from the file only: no sockets and no pixels.
 //!
 //! ```text
 //!   table     the charts of the first view as data
 //!   charts    the table and the series of one system -> charts with their lines
+//!   described what sources say of their charts -> charts, in the same terms
 //!   columns   a line over a stretch of time -> mean, least and most, bucket by bucket
 //!   forecast  what is left of something -> the day it is used up
 //!   verdict   well, or what is wrong and since when
+//!   json      charts and verdicts as the page reads them
 //! ```
 
 mod charts;
 mod columns;
+mod described;
 mod forecast;
+mod json;
 mod table;
 mod verdict;
 
-pub use charts::{Chart, Line, MOST_LINES, Term, charts};
+pub use charts::{Bounds, Chart, Line, MOST_LINES, Term, charts};
 pub use columns::{Columns, nice_width, read};
 pub use forecast::{Forecast, forecast};
+pub use json::{write_chart, write_verdict};
 pub use verdict::{Finding, Level, Trouble, Verdict, disk_forecasts, verdict};
 
 #[cfg(test)]

@@ -5,9 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::*;
-use crate::model::{Identity, Kind, Labels, Registry, Series, SeriesRef};
+use crate::model::{Graph, Identity, Kind, Labels, Registry, Series, SeriesRef};
 use crate::pipeline::{Batch, Source};
 use crate::store::{Reader, Store, Times};
+use crate::wire::munin::Described;
 
 const HOUR: i64 = 3_600_000;
 const DAY: i64 = 24 * HOUR;
@@ -42,7 +43,97 @@ const SERIES: &[Made] = &[
     ("node_vmstat_oom_kill", &[], ""),
     ("plimsoll_collect_success", &[("collector", "hwmon")], ""),
     ("plimsoll_collect_success", &[("collector", "loadavg")], ""),
+    ("munin_df", &[("field", "_dev_vda1")], ""),
+    ("munin_if_eth0", &[("field", "down")], ""),
+    ("munin_if_eth0", &[("field", "up")], ""),
+    ("munin_memory", &[("field", "apps")], ""),
+    ("munin_memory", &[("field", "free")], ""),
+    ("munin_memory", &[("field", "odd")], ""),
 ];
+
+fn job(name: &str) -> &'static str {
+    if name.starts_with("munin_") { "munin" } else { "node" }
+}
+
+/// What plugins of Munin say of them.
+const CONFIGS: [(&str, &str); 3] = [
+    (
+        "df",
+        "graph_title Disk usage in percent\ngraph_args --upper-limit 100 -l 0 -r\ngraph_vlabel %\n\
+         graph_category disk\n_dev_vda1.label /\n_dev_vda1.warning 92\n_dev_vda1.critical 98",
+    ),
+    (
+        "if_eth0",
+        "graph_title eth0 traffic\ngraph_order down up\ngraph_vlabel bits in (-) / out (+) per second\n\
+         graph_category network\ndown.label received\ndown.type DERIVE\ndown.min 0\ndown.graph no\n\
+         down.cdef down,8,*\nup.label bps\nup.type DERIVE\nup.min 0\nup.negative down\nup.cdef up,8,*",
+    ),
+    (
+        "memory",
+        "graph_title Memory usage\ngraph_vlabel Bytes\ngraph_category system\ngraph_info Where it is.\n\
+         apps.label apps\napps.draw AREA\nfree.label unused\nfree.draw STACK\nodd.label odd\n\
+         odd.draw STACK\nodd.cdef apps,free,/,100,*",
+    ),
+];
+
+fn described() -> Vec<(String, Graph)> {
+    let of = |(plugin, text): (&str, &str)| {
+        let graphs = Described::read(plugin, text.as_bytes()).graphs;
+        graphs.into_iter().map(move |g| ("here".to_owned(), g.graph(plugin))).collect::<Vec<_>>()
+    };
+    CONFIGS.into_iter().flat_map(of).collect()
+}
+
+/// A machine with plugins: what each of their fields is, `t` seconds after the start.
+fn with_plugins(name: &str, labels: &Labels, t: f64) -> Option<f64> {
+    match (name, labels.get("field")?) {
+        ("munin_df", "_dev_vda1") => Some(if t < 80_000.0 { 50.0 } else { 93.5 }),
+        ("munin_if_eth0", "down") => Some(1_000.0 * t),
+        ("munin_if_eth0", "up") => Some(500.0 * t),
+        ("munin_memory", "apps") => Some(6e9),
+        ("munin_memory", _) => Some(2e9),
+        _ => None,
+    }
+}
+
+#[test]
+fn charts_in_the_words_of_plugins() {
+    let machine = Machine::new(DAY, |name, labels, t| {
+        with_plugins(name, labels, t).or_else(|| at_rest(name, labels, t))
+    });
+    let known = machine.reader().series().expect("reads");
+    let all = charts(&known, &described(), "here");
+    let of_plugins: Vec<&Chart> = all.iter().filter(|c| c.group.starts_with("Plugins")).collect();
+    let heads: Vec<_> =
+        of_plugins.iter().map(|c| (&*c.id, &*c.title, &*c.group, &*c.unit)).collect();
+    assert_eq!(
+        heads,
+        [
+            ("munin/df", "Disk usage in percent", "Plugins: disk", "percent"),
+            ("munin/if_eth0", "eth0 traffic", "Plugins: network", "bits/s"),
+            ("munin/memory", "Memory usage", "Plugins: system", "bytes"),
+        ]
+    );
+    let lines = |at: usize| -> Vec<_> {
+        let chart = of_plugins[at];
+        chart.lines.iter().map(|l| (&*l.name, l.rate, l.down, l.terms[0].factor)).collect()
+    };
+    assert_eq!(lines(0), [("/", false, false, 1.0)]);
+    assert_eq!(of_plugins[0].marks, [(98.0, "critical".to_owned()), (92.0, "warning".to_owned())]);
+    assert_eq!(of_plugins[0].top, Some(100.0));
+    assert_eq!(lines(1), [("received", true, true, 8.0), ("bps", true, false, 8.0)]);
+    // A quotient of two series is no sum.
+    assert_eq!(lines(2), [("apps", false, false, 1.0), ("unused", false, false, 1.0)]);
+    assert!(of_plugins[2].stack && of_plugins[2].help == "Where it is.");
+    let up = &of_plugins[1].lines[1];
+    let drawn = read(&machine.reader(), up, NOW - HOUR, NOW, 300_000).expect("reads");
+    assert!(drawn.mean.iter().all(|v| (*v - 4_000.0).abs() < 1e-6), "bits: {:?}", drawn.mean);
+    assert!(!all.iter().any(|c| c.id == "munin:munin_df"), "each series once");
+
+    let verdict = verdict(&machine.reader(), &all, NOW, &[]).expect("reads");
+    assert_eq!(said(&verdict), ["warning: Disk usage in percent / is 93.5, above 92"]);
+    assert_eq!(verdict.findings[0].chart.as_deref(), Some("munin/df"));
+}
 
 /// A machine at rest, `t` seconds after it was started.
 fn at_rest(name: &str, labels: &Labels, t: f64) -> Option<f64> {
@@ -58,6 +149,7 @@ fn at_rest(name: &str, labels: &Labels, t: f64) -> Option<f64> {
         "node_network_receive_bytes_total" => 1000.0 * t,
         "node_network_transmit_bytes_total" => 500.0 * t,
         "plimsoll_collect_success" => 1.0,
+        _ if name.starts_with("munin_") => return None,
         _ => 0.0,
     })
 }
@@ -74,11 +166,14 @@ impl Machine {
             let labels = Labels::new(labels.iter().copied());
             let counter = name.ends_with("_total") || *name == "node_vmstat_oom_kill";
             let series = registry.intern(Series {
-                identity: Identity::local("node", name, labels.clone()),
+                identity: Identity::local(job(name), name, labels.clone()),
                 kind: if counter { Kind::Counter } else { Kind::Gauge },
                 unit: (*unit).into(),
                 help: "".into(),
             });
+            if value(name, &labels, 0.0).is_none() {
+                continue;
+            }
             for ts in (NOW - span..NOW).step_by(60_000) {
                 let t = (ts - (NOW - span)) as f64 / 1e3;
                 if let Some(value) = value(name, &labels, t) {
@@ -103,7 +198,7 @@ impl Machine {
     }
 
     fn charts(&self) -> Vec<Chart> {
-        charts(&self.reader().series().expect("reads"), "here")
+        charts(&self.reader().series().expect("reads"), &[], "here")
     }
 }
 
@@ -136,14 +231,14 @@ fn the_first_view_then_everything_else_once() {
         ]
     );
     let find = |id: &str| charts.iter().find(|c| c.id == id).expect("a chart");
-    assert_eq!(find("load").mark, Some((2.0, "2 CPUs".to_owned())));
+    assert_eq!(find("load").marks, [(2.0, "2 CPUs".to_owned())]);
     assert_eq!(find("disk:/").title, "Disk /");
     let lines = |id| find(id).lines.iter().map(|l| l.name.as_str()).collect::<Vec<_>>();
     assert_eq!(lines("cpu"), ["user"], "idle is what is not filled");
     assert_eq!(lines("network"), ["eth0 in", "eth0 out"], "not the loopback");
     assert_eq!(lines("node:plimsoll_collect_success"), ["hwmon", "loadavg"]);
     assert_eq!(find("node:plimsoll_collect_success").group, "plimsoll itself");
-    assert_eq!(super::charts(&machine.reader().series().expect("reads"), "there"), []);
+    assert_eq!(super::charts(&machine.reader().series().expect("reads"), &[], "there"), []);
 }
 
 #[test]

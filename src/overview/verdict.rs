@@ -1,9 +1,10 @@
 //! overview: whether a machine is well, or what is wrong with it and since when. Read from its
 //! charts; what the daemon itself complains of comes in from outside.
 
-use super::charts::{Chart, Line, Term};
+use super::charts::{Bounds, Chart, Line, Term};
 use super::columns::read;
 use super::forecast::{Forecast, forecast};
+use crate::model::Range;
 use crate::store::{Reader, SqlError, Want};
 
 /// How bad it is.
@@ -164,6 +165,7 @@ pub fn verdict(
     }
     if newest.is_some() && !silent {
         limits(reader, charts, now, &mut findings)?;
+        bounds(reader, charts, now, &mut findings)?;
         load(reader, charts, now, &mut findings)?;
         memory(reader, charts, now, &mut findings)?;
         counts(reader, charts, now, troubles, &mut findings)?;
@@ -286,6 +288,46 @@ fn limits(
     Ok(())
 }
 
+/// What a plugin says is not fine.
+fn bounds(
+    reader: &Reader,
+    charts: &[Chart],
+    now: i64,
+    out: &mut Vec<Finding>,
+) -> Result<(), SqlError> {
+    for chart in charts {
+        for line in chart.lines.iter().filter(|l| l.bounds != Bounds::default()) {
+            let Bounds { warning, critical } = line.bounds;
+            let outside = |v| !warning.holds(v) || !critical.holds(v);
+            if let Some((since, value)) = holds(reader, line, now, 1, outside)? {
+                let level = if critical.holds(value) { Level::Warning } else { Level::Bad };
+                let broken = if level == Level::Bad { critical } else { warning };
+                let text = format!("{} is {}, {}", line.name, short(value), expected(&broken));
+                out.push(about(chart, level, text, Some(since), None));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Three digits or so.
+fn short(value: f64) -> String {
+    if value.abs() >= 100.0 {
+        format!("{value:.0}")
+    } else {
+        format!("{}", (value * 100.0).round() / 100.0)
+    }
+}
+
+fn expected(range: &Range) -> String {
+    match (range.min, range.max) {
+        (Some(min), Some(max)) => format!("not from {min} to {max}"),
+        (Some(min), None) => format!("below {min}"),
+        (None, Some(max)) => format!("above {max}"),
+        (None, None) => String::new(),
+    }
+}
+
 /// Load beyond the CPUs that there are: twice as much for a while, or four times.
 fn load(
     reader: &Reader,
@@ -294,7 +336,7 @@ fn load(
     out: &mut Vec<Finding>,
 ) -> Result<(), SqlError> {
     let Some(chart) = charts.iter().find(|c| c.id == "load") else { return Ok(()) };
-    let Some((cpus, word)) = &chart.mark else { return Ok(()) };
+    let Some((cpus, word)) = chart.marks.first() else { return Ok(()) };
     let Some(line) = chart.lines.iter().find(|l| l.name == "5 min") else { return Ok(()) };
     if let Some((since, value)) = holds(reader, line, now, 2, |v| v > 2.0 * cpus)? {
         let level = if value > 4.0 * cpus { Level::Bad } else { Level::Warning };
@@ -315,7 +357,7 @@ fn memory(
     let line = |names: &[&str]| {
         let chosen = chart.lines.iter().filter(|l| names.contains(&&*l.name));
         let terms: Vec<Term> = chosen.flat_map(|l| l.terms.iter().copied()).collect();
-        Line { name: String::new(), rate: false, down: false, terms }
+        Line { name: String::new(), rate: false, down: false, terms, bounds: Bounds::default() }
     };
     let all = line(&["used", "cache", "free"]);
     let Some((_, total)) = holds(reader, &all, now, 1, |v| v > 0.0)? else { return Ok(()) };

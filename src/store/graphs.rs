@@ -4,7 +4,7 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::dictionary::system_id;
-use super::{Reader, SqlError};
+use super::{Reader, SqlError, state};
 use crate::model::{Field, Graph, Kind, Range};
 
 /// Within the caller's transaction. A graph that is known is replaced.
@@ -39,7 +39,8 @@ pub(super) fn write(conn: &Connection, graphs: &[Graph]) -> Result<(), SqlError>
             write_field(conn, id, place, field)?;
         }
     }
-    Ok(())
+    let told = state::get(conn, state::GRAPHS_TOLD)?.unwrap_or(0);
+    state::set(conn, state::GRAPHS_TOLD, told + 1)
 }
 
 fn write_field(conn: &Connection, graph: i64, place: i64, f: &Field) -> Result<(), SqlError> {
@@ -71,6 +72,11 @@ fn write_field(conn: &Connection, graph: i64, place: i64, f: &Field) -> Result<(
 }
 
 impl Reader {
+    /// Another number after anything was said of any chart.
+    pub fn graphs_told(&self) -> Result<i64, SqlError> {
+        Ok(state::get(self.connection(), state::GRAPHS_TOLD)?.unwrap_or(0))
+    }
+
     /// Every chart, by system, category and title; each with its system's name.
     pub fn graphs(&self) -> Result<Vec<(String, Graph)>, SqlError> {
         let conn = self.connection();

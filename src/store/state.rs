@@ -19,6 +19,8 @@ pub(super) const PRUNED_UNTIL: &str = "pruned_until";
 pub(super) const IMPORTED: &str = "imported";
 /// The last number given to a block.
 pub(super) const SEQ: &str = "seq";
+/// How often something was said of charts.
+pub(super) const GRAPHS_TOLD: &str = "graphs_told";
 /// The time that retention goes by; see `prune`.
 pub(super) const PRUNE_CLOCK: &str = "prune_clock";
 /// When the damaged database was set aside whose rows are being moved into this one, in seconds

@@ -53,6 +53,8 @@ pub(super) struct Feed {
     /// How many series there were when `known` was read.
     newest_series: i64,
     charts: Vec<overview::Chart>,
+    /// Those and all others: what is judged.
+    all: Vec<overview::Chart>,
     /// Whether the machine is well.
     pub(super) verdict: Option<Verdict>,
     /// The charts of the first view, ready to be drawn.
@@ -83,6 +85,7 @@ impl Feed {
             status,
             shown: 0,
             charts: Vec::new(),
+            all: Vec::new(),
             verdict: None,
             drawn: Vec::new(),
             range,
@@ -122,8 +125,8 @@ impl Feed {
             }
         }
         let name = self.system().map(|(name, _)| name.clone()).unwrap_or_default();
-        self.charts = overview::charts(&self.known, &name);
-        self.charts.retain(|c| c.group.is_empty());
+        self.all = overview::charts(&self.known, &self.status.graphs, &name);
+        self.charts = self.all.iter().filter(|c| c.group.is_empty()).cloned().collect();
     }
 
     /// Other charts, of a longer or shorter time.
@@ -198,7 +201,7 @@ impl Feed {
                     self.rolled.get(at).cloned().unwrap_or_default()
                 },
                 stacked: chart.stack,
-                thresholds: chart.mark.iter().map(|(at, _)| *at).collect(),
+                thresholds: chart.marks.iter().map(|(at, _)| *at).collect(),
                 top: chart.top,
                 left_out: chart.more,
                 ..draw::Chart::default()
@@ -212,7 +215,7 @@ impl Feed {
         let began = Instant::now();
         let reader = Reader::open(&self.path)?.load_head()?;
         let troubles = troubles(&self.status.daemon, now);
-        self.verdict = Some(overview::verdict(&reader, &self.charts, now, &troubles)?);
+        self.verdict = Some(overview::verdict(&reader, &self.all, now, &troubles)?);
         self.glanced = Instant::now();
         self.cost = began.elapsed();
         Ok(())

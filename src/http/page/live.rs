@@ -304,8 +304,14 @@ mod tests {
             help: String::new(),
             stack: false,
             top: None,
-            mark: None,
-            lines: vec![Line { name: "l".into(), rate, down, terms }],
+            marks: Vec::new(),
+            lines: vec![Line {
+                name: "l".into(),
+                rate,
+                down,
+                terms,
+                bounds: crate::overview::Bounds::default(),
+            }],
             more: 0,
             left: None,
         }

@@ -37,10 +37,10 @@ struct Page {
     verdicts: overview::Verdicts,
 }
 
-/// The charts of each system, as long as there are no other series.
+/// The charts of each system, as long as there are no other series and nothing else is said of them.
 #[derive(Default)]
 struct Remembered {
-    of: Option<(Inode, i64)>,
+    of: Option<(Inode, i64, i64)>,
     systems: Vec<String>,
     charts: HashMap<String, Arc<Vec<Chart>>>,
 }
@@ -104,7 +104,11 @@ impl Page {
         ask: impl FnOnce(&Reader, &Arc<Vec<Chart>>) -> Result<T, ApiError>,
     ) -> Result<T, ApiError> {
         self.api.files().with_reader(|reader, inode| {
-            let of = Some((inode, reader.newest_series().map_err(failed)?));
+            let of = Some((
+                inode,
+                reader.newest_series().map_err(failed)?,
+                reader.graphs_told().map_err(failed)?,
+            ));
             let known = {
                 let mut all = self.remembered();
                 if all.of != of {
@@ -119,7 +123,8 @@ impl Page {
                     let mut systems: Vec<String> =
                         series.iter().map(|s| s.system.clone()).collect();
                     systems.dedup();
-                    let found = Arc::new(charts(&series, system));
+                    let graphs = reader.graphs().map_err(failed)?;
+                    let found = Arc::new(charts(&series, &graphs, system));
                     let mut all = self.remembered();
                     if all.charts.len() >= MOST_SYSTEMS {
                         all.charts.clear();

@@ -2,10 +2,12 @@
 
 use std::sync::{Arc, Mutex};
 
-use super::{Page, failed, write_short};
+use super::{Page, failed};
 use crate::http::prometheus::error::ApiError;
 use crate::http::prometheus::params::Params;
-use crate::overview::{Chart, Finding, Forecast, Verdict, disk_forecasts, verdict as judge};
+use crate::overview::{
+    Forecast, Verdict, disk_forecasts, verdict as judge, write_chart, write_verdict as write_found,
+};
 use crate::wire::json::write_string;
 
 /// A verdict serves everybody who asks within this time, ms.
@@ -57,52 +59,14 @@ pub(super) fn verdict(page: &Page, params: &Params) -> Result<String, ApiError> 
 fn write_verdict(out: &mut String, page: &Page, system: &str) -> Result<(), ApiError> {
     let found = page.judged(system)?;
     let (verdict, forecasts) = &*found;
-    out.push_str(&format!(
-        r#""now":{},"verdict":{{"level":"{}","newest":{},"findings":["#,
-        page.api.state().clock.wall_ms(),
-        verdict.level.name(),
-        number(verdict.newest)
-    ));
-    for (at, finding) in verdict.findings.iter().enumerate() {
-        if at > 0 {
-            out.push(',');
-        }
-        write_finding(out, finding);
-    }
-    out.push_str(r#"]},"forecasts":{"#);
-    for (at, (chart, forecast)) in forecasts.iter().enumerate() {
-        if at > 0 {
-            out.push(',');
-        }
-        write_string(out, chart);
-        out.push_str(&format!(r#":{{"at":{},"day":"#, forecast.at));
-        write_short(out, forecast.a_day);
-        out.push('}');
-    }
-    out.push('}');
+    out.push_str(&format!(r#""now":{},"#, page.api.state().clock.wall_ms()));
+    write_found(out, verdict, forecasts.iter().map(|(chart, forecast)| (&**chart, forecast)));
     Ok(())
 }
 
 /// A number or null.
 pub(super) fn number(value: Option<i64>) -> String {
     value.map_or_else(|| "null".to_owned(), |v| v.to_string())
-}
-
-fn write_finding(out: &mut String, finding: &Finding) {
-    out.push_str(&format!(
-        r#"{{"level":"{}","since":{},"until":{},"subject":"#,
-        finding.level.name(),
-        number(finding.since),
-        number(finding.until)
-    ));
-    write_string(out, &finding.subject);
-    out.push_str(r#","text":"#);
-    write_string(out, &finding.text);
-    if let Some(chart) = &finding.chart {
-        out.push_str(r#","chart":"#);
-        write_string(out, chart);
-    }
-    out.push('}');
 }
 
 /// `GET /api/overview?host=`: the systems, the verdict and every chart without its numbers.
@@ -133,45 +97,4 @@ pub(super) fn overview(page: &Page, params: &Params) -> Result<String, ApiError>
     write_verdict(&mut out, page, system)?;
     out.push('}');
     Ok(out)
-}
-
-fn write_chart(out: &mut String, chart: &Chart) {
-    out.push_str(r#"{"id":"#);
-    write_string(out, &chart.id);
-    for (key, text) in [
-        ("title", &chart.title),
-        ("unit", &chart.unit),
-        ("group", &chart.group),
-        ("help", &chart.help),
-    ] {
-        if !text.is_empty() {
-            out.push_str(&format!(r#","{key}":"#));
-            write_string(out, text);
-        }
-    }
-    if chart.stack {
-        out.push_str(r#","stack":1"#);
-    }
-    if let Some(top) = chart.top {
-        out.push_str(r#","top":"#);
-        write_short(out, top);
-    }
-    if let Some((at, word)) = &chart.mark {
-        out.push_str(r#","mark":["#);
-        write_short(out, *at);
-        out.push(',');
-        write_string(out, word);
-        out.push(']');
-    }
-    if chart.more > 0 {
-        out.push_str(&format!(r#","more":{}"#, chart.more));
-    }
-    out.push_str(r#","lines":["#);
-    for (at, line) in chart.lines.iter().enumerate() {
-        if at > 0 {
-            out.push(',');
-        }
-        write_string(out, &line.name);
-    }
-    out.push_str("]}");
 }

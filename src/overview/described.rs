@@ -1,0 +1,195 @@
+//! overview: what sources say of their charts (Munin plugins above all), and the series that are there
+//! -> charts: their titles, the names of their lines, what is stacked or drawn below zero, and where
+//! somebody should look.
+
+use std::collections::{HashMap, HashSet};
+
+use super::charts::{Bounds, Chart, Line, MOST_LINES, Term};
+use crate::model::{Field, Graph, Kind, Range, write_key};
+use crate::query::ast::{BinaryOp, Expr, VectorSelector};
+use crate::query::parse;
+use crate::store::Known;
+
+/// More thresholds than this in one chart are a grating.
+const MOST_MARKS: usize = 4;
+
+/// Charts of one system out of what is described of it, and the numbers of the series in them.
+pub(super) fn described(
+    known: &[&Known],
+    graphs: &[(String, Graph)],
+    system: &str,
+) -> (Vec<Chart>, HashSet<i64>) {
+    let mut by_key: HashMap<&str, &Known> = HashMap::new();
+    for one in known {
+        // A plugin's own before what somebody else calls the same.
+        if one.job == "munin" || !by_key.contains_key(&*one.key) {
+            by_key.insert(&one.key, one);
+        }
+    }
+    let (mut charts, mut used) = (Vec::new(), HashSet::new());
+    for (_, graph) in graphs.iter().filter(|(of, _)| of == system) {
+        let fields = graph.fields.iter().filter_map(|f| by_key.get(&*f.series));
+        let series: Vec<i64> = fields.map(|k| k.id).collect();
+        let chart = chart(graph, &by_key);
+        if !chart.lines.is_empty() {
+            used.extend(series);
+            charts.push(chart);
+        }
+    }
+    (charts, used)
+}
+
+fn chart(graph: &Graph, by_key: &HashMap<&str, &Known>) -> Chart {
+    let below: HashSet<&str> =
+        graph.fields.iter().map(|f| &*f.negative).filter(|n| !n.is_empty()).collect();
+    let shown = |f: &&Field| f.drawn || below.contains(&*f.name);
+    let mut lines: Vec<Line> = graph
+        .fields
+        .iter()
+        .filter(shown)
+        .filter_map(|f| line(f, below.contains(&*f.name), by_key))
+        .collect();
+    let over = || graph.fields.iter().filter(|f| f.drawn && !below.contains(&*f.name));
+    let piled = |f: &Field| f.draw.ends_with("STACK");
+    let stack = below.is_empty()
+        && over().any(piled)
+        && over().enumerate().all(|(at, f)| piled(f) || (at == 0 && f.draw.starts_with("AREA")));
+    let more = lines.len().saturating_sub(MOST_LINES);
+    lines.truncate(MOST_LINES);
+    let unit = unit(&graph.unit, lines.iter().any(|l| l.rate));
+    let axis = if unit.is_empty() { graph.unit.trim() } else { "" };
+    let help = [axis, graph.info.trim()].into_iter().filter(|t| !t.is_empty());
+    Chart {
+        id: graph.id.to_string(),
+        title: graph.title.to_string(),
+        unit: unit.to_owned(),
+        group: format!("Plugins: {}", graph.category),
+        help: help.collect::<Vec<_>>().join(". "),
+        stack,
+        top: top(&graph.args),
+        marks: marks(graph),
+        lines,
+        more,
+        left: None,
+    }
+}
+
+/// Nothing if its series is not there, or if its arithmetic is more than sums and factors.
+fn line(field: &Field, down: bool, by_key: &HashMap<&str, &Known>) -> Option<Line> {
+    let own = by_key.get(&*field.series)?;
+    let (rate, terms) = if field.query.is_empty() {
+        (field.kind == Kind::Counter, vec![Term { series: own.id, factor: 1.0 }])
+    } else {
+        let sum = sum(&parse(&field.query).ok()?, by_key)?;
+        let rate = sum.terms.first()?.0;
+        if sum.constant != 0.0 || sum.terms.iter().any(|(r, _)| *r != rate) {
+            return None;
+        }
+        (rate, sum.terms.into_iter().map(|(_, term)| term).collect())
+    };
+    let bounds = Bounds { warning: field.warning, critical: field.critical };
+    Some(Line { name: field.label.to_string(), rate, down, terms, bounds })
+}
+
+/// An expression as a number and multiples of series or of their rates.
+#[derive(Default)]
+struct Sum {
+    constant: f64,
+    terms: Vec<(bool, Term)>,
+}
+
+impl Sum {
+    fn times(mut self, factor: f64) -> Self {
+        self.constant *= factor;
+        self.terms.iter_mut().for_each(|(_, term)| term.factor *= factor);
+        self
+    }
+
+    fn and(mut self, other: Self) -> Self {
+        self.constant += other.constant;
+        self.terms.extend(other.terms);
+        self
+    }
+}
+
+fn sum(expr: &Expr, by_key: &HashMap<&str, &Known>) -> Option<Sum> {
+    let of = |selector: &VectorSelector, rate| {
+        let term = Term { series: by_key.get(&*key(selector))?.id, factor: 1.0 };
+        Some(Sum { constant: 0.0, terms: vec![(rate, term)] })
+    };
+    match expr {
+        Expr::Number(number) => Some(Sum { constant: number.value, terms: Vec::new() }),
+        Expr::Paren(paren) => sum(&paren.expr, by_key),
+        Expr::Vector(selector) => of(selector, false),
+        Expr::Call(call) if call.function.name == "rate" => match call.args.first()? {
+            Expr::Matrix(matrix) => of(&matrix.selector, true),
+            _ => None,
+        },
+        Expr::Binary(binary) => {
+            let (a, b) = (sum(&binary.lhs, by_key)?, sum(&binary.rhs, by_key)?);
+            match binary.op {
+                BinaryOp::Add => Some(a.and(b)),
+                BinaryOp::Sub => Some(a.and(b.times(-1.0))),
+                BinaryOp::Mul if b.terms.is_empty() => Some(a.times(b.constant)),
+                BinaryOp::Mul if a.terms.is_empty() => Some(b.times(a.constant)),
+                BinaryOp::Div if b.terms.is_empty() && b.constant != 0.0 => {
+                    Some(a.times(1.0 / b.constant))
+                }
+                _ => None,
+            }
+        }
+        _ => None,
+    }
+}
+
+fn key(selector: &VectorSelector) -> String {
+    let pairs = selector.matchers.iter().map(|m| (m.name(), m.value()));
+    let (names, mut labels): (Vec<_>, Vec<_>) = pairs.partition(|(label, _)| *label == "__name__");
+    labels.sort_unstable();
+    let mut key = String::new();
+    write_key(&mut key, names.first().map_or("", |(_, name)| name), labels.into_iter());
+    key
+}
+
+/// The words of plugins for the units that a chart counts in; whatever else they say is words.
+fn unit(axis: &str, rate: bool) -> &'static str {
+    let axis = axis.trim().to_ascii_lowercase();
+    let whole = axis.split_whitespace().next().unwrap_or_default();
+    let each = rate || axis.contains("per second") || axis.contains("/s");
+    match (whole.trim_end_matches("/second").trim_end_matches("/s"), each) {
+        ("%" | "percent", _) => "percent",
+        ("bytes" | "byte" | "b", false) => "bytes",
+        ("bytes" | "byte" | "b", true) => "bytes/s",
+        ("bits" | "bit", true) => "bits/s",
+        ("seconds" | "second" | "sec" | "s", false) => "seconds",
+        ("c" | "celsius" | "°c", _) => "celsius",
+        _ if axis == "degrees celsius" => "celsius",
+        _ => "",
+    }
+}
+
+/// What `--upper-limit 100` says when it is also `--rigid`; without that it is only a wish.
+fn top(args: &str) -> Option<f64> {
+    let mut words = args.split_whitespace();
+    let rigid = args.split_whitespace().any(|w| w == "-r" || w == "--rigid");
+    let at = words.find(|w| *w == "-u" || w.starts_with("--upper-limit"))?;
+    let number = at.strip_prefix("--upper-limit=").or_else(|| words.next())?;
+    number.parse().ok().filter(|top: &f64| rigid && top.is_finite() && *top > 0.0)
+}
+
+/// Where its fields want to be looked at, each place once.
+fn marks(graph: &Graph) -> Vec<(f64, String)> {
+    let mut out: Vec<(f64, String)> = Vec::new();
+    let mut add = |range: &Range, word: &str| {
+        for at in [range.max, range.min].into_iter().flatten() {
+            if at != 0.0 && !out.iter().any(|(other, _)| *other == at) {
+                out.push((at, word.to_owned()));
+            }
+        }
+    };
+    for field in &graph.fields {
+        add(&field.critical, "critical");
+        add(&field.warning, "warning");
+    }
+    if out.len() > MOST_MARKS { Vec::new() } else { out }
+}
