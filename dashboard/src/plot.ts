@@ -175,6 +175,7 @@ export class Plot {
     const px = devicePixelRatio;
     ctx.save();
     ctx.lineWidth = px;
+    let said = Infinity;
     for (const [at, word] of this.shape.marks ?? []) {
       if (at > (u.scales.y.max ?? 0) || at < (u.scales.y.min ?? 0)) continue;
       const y = Math.round(u.valToPos(at, "y", true)) + 0.5;
@@ -186,7 +187,10 @@ export class Plot {
       ctx.stroke();
       ctx.font = `${10 * px}px system-ui, sans-serif`;
       ctx.textAlign = "right";
-      ctx.fillText(word, bbox.left + bbox.width - 3 * px, y + (y - bbox.top < 16 * px ? 11 : -4) * px);
+      const place = y + (y - bbox.top < 16 * px ? 11 : -4) * px;
+      // Words of two that lie close would lie on each other.
+      if (Math.abs(place - said) > 12 * px) ctx.fillText(word, bbox.left + bbox.width - 3 * px, place);
+      said = place;
     }
     ctx.setLineDash([2 * px, 3 * px]);
     ctx.strokeStyle = ctx.fillStyle = ink.event;

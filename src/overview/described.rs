@@ -27,7 +27,11 @@ pub(super) fn described(
         }
     }
     let (mut charts, mut used) = (Vec::new(), HashSet::new());
-    for (_, graph) in graphs.iter().filter(|(of, _)| of == system) {
+    let mut own: Vec<&Graph> =
+        graphs.iter().filter(|(of, _)| of == system).map(|(_, graph)| graph).collect();
+    // A disk's own charts come after those of all disks.
+    own.sort_by_key(|g| (&g.category, g.id.matches('/').count()));
+    for graph in own {
         let fields = graph.fields.iter().filter_map(|f| by_key.get(&*f.series));
         let series: Vec<i64> = fields.map(|k| k.id).collect();
         let chart = chart(graph, &by_key);
@@ -47,7 +51,10 @@ fn chart(graph: &Graph, by_key: &HashMap<&str, &Known>) -> Chart {
         .fields
         .iter()
         .filter(shown)
-        .filter_map(|f| line(f, below.contains(&*f.name), by_key))
+        .filter_map(|f| {
+            let name = name(graph, f);
+            line(f, name, below.contains(&*f.name), by_key)
+        })
         .collect();
     let over = || graph.fields.iter().filter(|f| f.drawn && !below.contains(&*f.name));
     let piled = |f: &Field| f.draw.ends_with("STACK");
@@ -74,8 +81,28 @@ fn chart(graph: &Graph, by_key: &HashMap<&str, &Known>) -> Chart {
     }
 }
 
+/// What a line is called beside the others: by its label. Munin shows both directions under the label
+/// of the upper one, and says in the words of the axis which is which: `in (-) / out (+)`.
+fn name(graph: &Graph, field: &Field) -> String {
+    let upper = graph.fields.iter().find(|f| f.negative == field.name);
+    let (label, sign) = match upper {
+        Some(upper) => (&upper.label, Some("(-)")),
+        None if field.negative.is_empty() => (&field.label, None),
+        None => (&field.label, Some("(+)")),
+    };
+    let label = label.split_whitespace().collect::<Vec<_>>().join(" ");
+    let Some(sign) = sign else { return label };
+    let before = graph.unit.split(sign).next().filter(|b| b.len() < graph.unit.len());
+    match before.and_then(|b| b.split_whitespace().last()) {
+        Some("write") => format!("{label} written"),
+        Some(word) => format!("{label} {word}"),
+        None if upper.is_some() => format!("{label}, below"),
+        None => label,
+    }
+}
+
 /// Nothing if its series is not there, or if its arithmetic is more than sums and factors.
-fn line(field: &Field, down: bool, by_key: &HashMap<&str, &Known>) -> Option<Line> {
+fn line(field: &Field, name: String, down: bool, by_key: &HashMap<&str, &Known>) -> Option<Line> {
     let own = by_key.get(&*field.series)?;
     let (rate, terms) = if field.query.is_empty() {
         (field.kind == Kind::Counter, vec![Term { series: own.id, factor: 1.0 }])
@@ -88,7 +115,7 @@ fn line(field: &Field, down: bool, by_key: &HashMap<&str, &Known>) -> Option<Lin
         (rate, sum.terms.into_iter().map(|(_, term)| term).collect())
     };
     let bounds = Bounds { warning: field.warning, critical: field.critical };
-    Some(Line { name: field.label.to_string(), rate, down, terms, bounds })
+    Some(Line { name, rate, down, terms, bounds })
 }
 
 /// An expression as a number and multiples of series or of their rates.

@@ -121,7 +121,7 @@ fn charts_in_the_words_of_plugins() {
     assert_eq!(lines(0), [("/", false, false, 1.0)]);
     assert_eq!(of_plugins[0].marks, [(98.0, "critical".to_owned()), (92.0, "warning".to_owned())]);
     assert_eq!(of_plugins[0].top, Some(100.0));
-    assert_eq!(lines(1), [("received", true, true, 8.0), ("bps", true, false, 8.0)]);
+    assert_eq!(lines(1), [("bps in", true, true, 8.0), ("bps out", true, false, 8.0)]);
     // A quotient of two series is no sum.
     assert_eq!(lines(2), [("apps", false, false, 1.0), ("unused", false, false, 1.0)]);
     assert!(of_plugins[2].stack && of_plugins[2].help == "Where it is.");
