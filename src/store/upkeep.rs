@@ -137,7 +137,7 @@ impl Store {
             return Ok(false);
         }
         let Self { conn, upkeep, sealed_until, head, .. } = self;
-        let Upkeep { scratch, pruner, limits, groups, pruned_at, sealing, .. } = upkeep;
+        let Upkeep { scratch, pruner, limits, groups, pruned_at, sealing, worked, .. } = upkeep;
         if sealing.is_none() && (all || seal::due(conn, head, *sealed_until, now.wall)?) {
             *sealing = Sealing::begin(conn, head, *sealed_until, now.wall)?;
         }
@@ -179,6 +179,8 @@ impl Store {
                 return Ok(true);
             }
             *pruned_at = Some(now.boot);
+            // What the look needed is given back, too: nothing else may happen for hours.
+            *worked = true;
         }
         pruner.by_size(conn, limits)
     }

@@ -292,7 +292,17 @@ fn one(folder: &Folder, book: &mut Book, dice: &mut Dice, ready: &mut Duration) 
     let mut daemon = Daemon::spawn(command, &folder.join("log"));
     let mut compact = None;
     if dice.roll(4) == 0 {
-        *ready = (*ready).max(daemon.ready(READY));
+        // One that is to die by a write may be gone before it is ready.
+        eventually("ready or gone", READY, || {
+            if daemon.logged(" listening ") > 0 || !daemon.runs() {
+                Ok(())
+            } else {
+                Err(daemon.log())
+            }
+        });
+        if daemon.logged(" listening ") > 0 {
+            *ready = (*ready).max(daemon.ready(READY));
+        }
         compact =
             folder.plimsoll(&["compact"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().ok();
     }
