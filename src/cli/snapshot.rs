@@ -72,7 +72,9 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     let verdict = overview::verdict(&reader, &charts, to, &troubles)?;
     let mut shown = Vec::new();
     for points in POINTS {
-        let span = Span::new(to - range, to, points);
+        let line = charts.first().and_then(|c| c.lines.first());
+        let width = overview::width(&reader, line, to - range, to, points)?;
+        let span = Span::new(to - range, to, width);
         shown = page(&reader, &system, &charts, &verdict, span)?.into_bytes();
         if shown.len() <= LARGEST {
             break;
@@ -98,8 +100,7 @@ struct Span {
 }
 
 impl Span {
-    fn new(from: i64, to: i64, points: u32) -> Self {
-        let width = overview::nice_width(to - from, points);
+    fn new(from: i64, to: i64, width: i64) -> Self {
         let start = from - from.rem_euclid(width);
         let count = usize::try_from((to - start) / width + 1).unwrap_or(0);
         Self { from, to, start, width, count }

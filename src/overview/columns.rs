@@ -47,6 +47,8 @@ const WIDTHS: [i64; 26] = [
     4_838_400_000,
 ];
 
+/// Nothing coarser is kept.
+const HOUR_MS: i64 = 3_600_000;
 /// Five minutes and more are whole rollups.
 const ROLLUP_MS: i64 = 300_000;
 /// A rate wants a sample before the first bucket.
@@ -59,6 +61,21 @@ pub fn nice_width(span: i64, points: u32) -> i64 {
     let wanted = span / i64::from(points.max(1));
     let found = WIDTHS.iter().find(|w| **w >= wanted);
     found.copied().unwrap_or(wanted - wanted % WIDTHS[25] + WIDTHS[25])
+}
+
+/// The width of buckets, ms, of which about `points` cover this stretch, and not less than what is kept
+/// of a line's series tells apart. Fails where the file cannot be read.
+pub fn width(
+    reader: &Reader,
+    line: Option<&Line>,
+    from: i64,
+    to: i64,
+    points: u32,
+) -> Result<i64, SqlError> {
+    let width = nice_width(to - from, points);
+    let term = line.and_then(|l| l.terms.first()).filter(|_| width < HOUR_MS);
+    let finest = term.map_or(Ok(1), |term| reader.finest(term.series, from))?;
+    Ok(width.max(finest))
 }
 
 /// A bucket's part while terms are added up.

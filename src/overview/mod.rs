@@ -20,7 +20,7 @@ mod table;
 mod verdict;
 
 pub use charts::{Bounds, Chart, Line, MOST_LINES, Term, charts};
-pub use columns::{Columns, nice_width, read};
+pub use columns::{Columns, nice_width, read, width};
 pub use forecast::{Forecast, forecast};
 pub use json::{write_chart, write_verdict};
 pub use verdict::{Finding, Level, Trouble, Verdict, disk_forecasts, verdict};

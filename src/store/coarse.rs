@@ -225,7 +225,8 @@ fn from_samples(
     Ok(())
 }
 
-fn hours(
+/// The hours of a stretch; whoever asks has made room for the parts.
+pub(super) fn hours(
     conn: &Connection,
     parts: &[u8],
     (from, to): (i64, i64),

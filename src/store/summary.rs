@@ -7,7 +7,8 @@ use rusqlite::{Connection, params};
 
 use super::block::{Column, GROUP};
 use super::chunk::{Scratch, Timestamps};
-use super::rollup::{FIVE_MINUTES_MS, STRETCH_MS};
+use super::coarse::{self, Rolled};
+use super::rollup::{FIVE_MINUTES_MS, HOUR_MS, STRETCH_MS};
 use super::{Reader, SqlError, series, state};
 
 /// What is wanted of a chart's buckets; what is not asked for is not read where it costs.
@@ -123,8 +124,14 @@ impl Buckets {
         }
     }
 
-    /// Rollups: their parts as [`Want::parts`] has them, all of one length.
-    fn rollups(&mut self, ts: &Timestamps, range: Range<usize>, parts: &[impl AsRef<[f64]>]) {
+    /// Rollups of so many ms: their parts as [`Want::parts`] has them, all of one length.
+    fn rollups(
+        &mut self,
+        resolution: i64,
+        ts: &Timestamps,
+        range: Range<usize>,
+        parts: &[impl AsRef<[f64]>],
+    ) {
         let [count, sum, rest @ ..] = parts else { return };
         let (count, sum) = (count.as_ref(), sum.as_ref());
         let mut at = range.start;
@@ -142,8 +149,8 @@ impl Buckets {
                 bucket.sum += sum[i];
             }
             if let Some(newest) = ts.get(here.end - 1) {
-                let beat = FIVE_MINUTES_MS / (count[here.end - 1] as i64).max(1);
-                bucket.last_ts = newest + FIVE_MINUTES_MS - beat;
+                let beat = resolution / (count[here.end - 1] as i64).max(1);
+                bucket.last_ts = newest + resolution - beat;
             }
             if let [last, lost] = rest {
                 bucket.lost += lost.as_ref()[here.clone()].iter().sum::<f64>();
@@ -161,10 +168,32 @@ impl Buckets {
 }
 
 impl Reader {
+    /// The width in ms below which buckets of a series show nothing more, for what lies after `from`
+    /// (ms since 1970 UTC): 1 where samples are kept, then five minutes, then an hour.
+    pub fn finest(&self, series_id: i64, from: i64) -> Result<i64, SqlError> {
+        if from >= self.reach()?.samples_from {
+            return Ok(1);
+        }
+        let conn = self.connection();
+        let oldest = oldest_rollup(conn, series_id)?.unwrap_or(i64::MAX);
+        let only_hours = from < oldest
+            && conn
+                .prepare_cached(
+                    "SELECT EXISTS (SELECT 1 FROM rollup_1h
+                                    WHERE series_id = ?1 AND ts >= ?2 AND ts < ?3)",
+                )?
+                .query_row(
+                    params![series_id, from - HOUR_MS, oldest.saturating_sub(HOUR_MS)],
+                    |r| r.get(0),
+                )?;
+        Ok(if only_hours { HOUR_MS } else { FIVE_MINUTES_MS })
+    }
+
     /// One series from `from` to `to` (ms since 1970 UTC, `to` exclusive) as about `points` buckets
     /// of one width; those without a sample are left out. A bucket is at least a millisecond wide,
     /// and begins where a multiple of its width lies; one of five minutes or more is a whole number
     /// of five-minute rollups, and `from` and `to` are then taken as far apart as whole ones reach.
+    /// Where only hours are kept, see [`Reader::finest`], each is in the bucket that it begins in.
     pub fn summary(
         &self,
         series_id: i64,
@@ -204,15 +233,14 @@ impl Reader {
             .query_map(params![series_id.div_euclid(GROUP), from - STRETCH_MS, to], |r| r.get(0))?
             .collect::<Result<_, _>>()?;
         let rolled = state::get(&tx, state::ROLLED_UNTIL)?.unwrap_or(i64::MIN).clamp(from, to);
-        // Samples may be kept for longer than rollups.
-        let oldest: Option<i64> = tx
-            .prepare_cached(
-                "SELECT min(start) FROM blocks WHERE resolution = ?1 AND grp = ?2 AND level >= 0",
-            )?
-            .query_row([FIVE_MINUTES_MS, series_id.div_euclid(GROUP)], |r| r.get(0))?;
-        let mut at = oldest.unwrap_or(rolled).clamp(from, rolled);
-        if from < at {
-            raw(from, at, &mut buckets)?;
+        // Samples may be kept for longer than rollups; hours are kept for longest.
+        let mut at = oldest_rollup(&tx, series_id)?.unwrap_or(rolled).clamp(from, rolled);
+        let sampled = self.reach()?.samples_from.clamp(from, at);
+        if from < sampled {
+            hours(&tx, series_id, from, sampled, want, &mut buckets)?;
+        }
+        if sampled < at {
+            raw(sampled, at, &mut buckets)?;
         }
         for stretch in dirty.into_iter().chain([rolled]) {
             let end = stretch.clamp(at, rolled);
@@ -229,6 +257,30 @@ impl Reader {
         }
         Ok(buckets.filled())
     }
+}
+
+fn oldest_rollup(conn: &Connection, series: i64) -> Result<Option<i64>, SqlError> {
+    conn.prepare_cached(
+        "SELECT min(start) FROM blocks WHERE resolution = ?1 AND grp = ?2 AND level >= 0",
+    )?
+    .query_row([FIVE_MINUTES_MS, series.div_euclid(GROUP)], |r| r.get(0))
+}
+
+/// Takes the hours of a stretch of which nothing finer is kept.
+fn hours(
+    conn: &Connection,
+    series: i64,
+    from: i64,
+    to: i64,
+    want: Want,
+    buckets: &mut Buckets,
+) -> Result<(), SqlError> {
+    let parts = want.parts();
+    let mut rolled = Rolled { series, parts: vec![Vec::new(); parts.len()], ..Rolled::default() };
+    coarse::hours(conn, parts, (from - from.rem_euclid(HOUR_MS), to), &mut rolled)?;
+    let times = Timestamps::List(rolled.ends.iter().map(|end| end - HOUR_MS).collect());
+    buckets.rollups(HOUR_MS, &times, 0..times.len(), &rolled.parts);
+    Ok(())
 }
 
 /// Takes the five-minute rollups of a stretch.
@@ -250,7 +302,7 @@ fn rolled_up(
         from,
         to,
         &mut scratch,
-        |ts, range, values| buckets.rollups(ts, range, values),
+        |ts, range, values| buckets.rollups(resolution, ts, range, values),
     )?;
     if !in_order {
         let mut columns: Vec<Column> =
@@ -259,7 +311,7 @@ fn rolled_up(
         let times = Timestamps::List(std::mem::take(&mut columns[0].ts));
         let values: Vec<Vec<f64>> = columns.into_iter().map(|c| c.values).collect();
         if values.iter().all(|v| v.len() == times.len()) {
-            buckets.rollups(&times, 0..times.len(), &values);
+            buckets.rollups(resolution, &times, 0..times.len(), &values);
         }
     }
     Ok(())

@@ -3,7 +3,7 @@
 use super::{Page, failed, write_short};
 use crate::http::prometheus::error::{ApiError, Kind};
 use crate::http::prometheus::params::Params;
-use crate::overview::{Chart, Columns, nice_width, read};
+use crate::overview::{Chart, Columns, read, width};
 use crate::wire::json::write_string;
 
 /// Charts in one answer.
@@ -68,7 +68,8 @@ pub(super) fn chart(page: &Page, params: &Params) -> Result<String, ApiError> {
             }
             from = oldest.unwrap_or(from).min(to - 1);
         }
-        let width = nice_width(to - from, points);
+        let line = wanted.first().and_then(|c| c.lines.first());
+        let width = width(reader, line, from, to, points).map_err(failed)?;
         let first = from - from.rem_euclid(width);
         let count = usize::try_from((to - first) / width + 1).unwrap_or(0);
         let mut out = format!(

@@ -139,3 +139,38 @@ fn a_counters_increase_is_whole_over_resets_samples_and_rollups() {
         assert_eq!(got.last().map(|b| b.last), rows.last().map(|r| r.1));
     }
 }
+
+#[test]
+fn where_finer_rollups_and_samples_are_gone_the_hours_serve() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let store = store(dir.path());
+    let path = dir.path().join("m.sqlite");
+    let ask = |from: i64, to: i64, want| {
+        let reader = Reader::open(&path).expect("opens");
+        let finest = reader.finest(1, from).expect("reads");
+        let points = u32::try_from((to - from) / finest.max(FIVE_MINUTES_MS)).expect("few");
+        (finest, reader.summary(1, from, to, points, want).expect("reads"))
+    };
+    let begin = START - START.rem_euclid(HOUR) + HOUR;
+    let (from, to) = (begin, begin + 10 * HOUR);
+    let hourly = |want| {
+        let reader = Reader::open(&path).expect("opens");
+        reader.summary(1, from, to, 10, want).expect("reads")
+    };
+    assert_eq!(ask(from, to, Want::All).0, 1, "samples are there");
+    let (all, counter) = (hourly(Want::All), hourly(Want::Counter));
+    assert_eq!(all.len(), 10);
+    // As when all of it is too old: first the samples, then five minutes of the older half.
+    let gone = format!(
+        "DELETE FROM samples; DELETE FROM blocks WHERE resolution = 0;
+         INSERT OR REPLACE INTO state (name, value) VALUES ('pruned_until', {})",
+        START + 2 * LENGTH
+    );
+    store.conn.execute_batch(&gone).expect("deleted");
+    let (finest, fine) = ask(from, to, Want::All);
+    assert_eq!((finest, fine.len()), (FIVE_MINUTES_MS, 120));
+    store.conn.execute_batch("DELETE FROM blocks WHERE resolution > 0").expect("deleted");
+    assert_eq!(ask(from, to, Want::All), (HOUR, all));
+    assert_eq!(ask(from, to, Want::Counter).1, counter);
+    assert_eq!(ask(from - 50 * HOUR, from - 40 * HOUR, Want::All).1, []);
+}
