@@ -64,8 +64,8 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let greeting = node.greeting();
-    send(&mut stream, greeting.as_bytes(), limits).await?;
-    if !talk(node, &mut stream, limits, node.tls.is_some()).await? {
+    send(&mut stream, greeting.as_bytes(), true, limits).await?;
+    if !talk(node, &mut stream, limits, true).await? {
         return Ok(());
     }
     let Some(tls) = &node.tls else { return Ok(()) };
@@ -77,8 +77,8 @@ where
     Ok(())
 }
 
-/// Answers lines. True: TLS is to begin, and the master knows it.
-async fn talk<S>(node: &Arc<Node>, stream: &mut S, limits: Limits, tls: bool) -> Result<bool, Cut>
+/// Answers lines, `plain` or within TLS. True: TLS is to begin, and the master knows it.
+async fn talk<S>(node: &Arc<Node>, stream: &mut S, limits: Limits, plain: bool) -> Result<bool, Cut>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -88,26 +88,28 @@ where
         while let Some(end) = waiting.iter().position(|b| *b == b'\n') {
             let line: Vec<u8> = waiting.drain(..=end).collect();
             if line.len() > limits.line {
-                return too_long(stream, limits).await;
+                return too_long(stream, plain, limits).await;
             }
             node.from.counters.munin_node.commands.fetch_add(1, Relaxed);
             match node.answer(&mut caps, &line) {
-                Answer::Text(text) => send(stream, &text, limits).await?,
+                Answer::Text(text) => send(stream, &text, plain, limits).await?,
                 Answer::Close => return Ok(false),
-                Answer::Spool(since) => spool(node, stream, limits, since).await?,
-                Answer::StartTls if tls => {
+                Answer::Spool(since) => spool(node, stream, plain, limits, since).await?,
+                Answer::StartTls if plain => {
                     // What was sent before the handshake could be anybody's.
                     if !waiting.is_empty() {
                         return Err(Cut::Tls);
                     }
-                    send(stream, b"TLS OK\n", limits).await?;
+                    send(stream, b"TLS OK\n", plain, limits).await?;
                     return Ok(true);
                 }
-                Answer::StartTls => send(stream, b"# TLS is on already\n", limits).await?,
+                Answer::StartTls => {
+                    send(stream, b"# TLS is on already\n", plain, limits).await?;
+                }
             }
         }
         if waiting.len() > limits.line {
-            return too_long(stream, limits).await;
+            return too_long(stream, plain, limits).await;
         }
         let read = timeout(limits.idle, stream.read_buf(&mut waiting)).await;
         if read.map_err(|_| Cut::Slow)?? == 0 {
@@ -116,28 +118,42 @@ where
     }
 }
 
-async fn too_long<S>(stream: &mut S, limits: Limits) -> Result<bool, Cut>
+async fn too_long<S>(stream: &mut S, plain: bool, limits: Limits) -> Result<bool, Cut>
 where
     S: AsyncWrite + Unpin,
 {
     let text = format!("# A line may have {} bytes. Closing.\n", limits.line);
-    send(stream, text.as_bytes(), limits).await?;
+    send(stream, text.as_bytes(), plain, limits).await?;
     Err(Cut::Long)
 }
 
-async fn send<S>(stream: &mut S, text: &[u8], limits: Limits) -> Result<(), Cut>
+/// Each line by itself: munin-update takes a record of TLS for a line, whatever is in it. Without TLS
+/// nothing is gained by that, and `whole` is true.
+async fn send<S>(stream: &mut S, text: &[u8], whole: bool, limits: Limits) -> Result<(), Cut>
 where
     S: AsyncWrite + Unpin,
 {
     let sent = timeout(limits.idle, async {
-        stream.write_all(text).await?;
+        if whole {
+            stream.write_all(text).await?;
+        } else {
+            for line in text.split_inclusive(|b| *b == b'\n') {
+                stream.write_all(line).await?;
+            }
+        }
         stream.flush().await
     });
     sent.await.map_err(|_| Cut::Slow)?.map_err(Cut::from)
 }
 
 /// Reads from the store a piece at a time, as fast as the master takes them.
-async fn spool<S>(node: &Arc<Node>, stream: &mut S, limits: Limits, since: i64) -> Result<(), Cut>
+async fn spool<S>(
+    node: &Arc<Node>,
+    stream: &mut S,
+    plain: bool,
+    limits: Limits,
+    since: i64,
+) -> Result<(), Cut>
 where
     S: AsyncWrite + Unpin,
 {
@@ -147,10 +163,10 @@ where
         reading.spool(since, &mut |piece| pieces.blocking_send(piece).is_ok());
     });
     while let Some(piece) = coming.recv().await {
-        send(stream, &piece, limits).await?;
+        send(stream, &piece, plain, limits).await?;
     }
     let _unused = work.await;
-    send(stream, b".\n", limits).await
+    send(stream, b".\n", plain, limits).await
 }
 
 #[cfg(test)]
