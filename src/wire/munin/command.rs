@@ -111,8 +111,9 @@ pub enum Part {
 /// expected; else each is `U`. Nothing in it ends the answer early.
 pub fn relay(text: &[u8], part: Part, known: bool, out: &mut Vec<u8>) {
     for line in text.split(|b| *b == b'\n') {
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
-        if line.is_empty() || line == b"." {
+        let line = line.trim_ascii_end();
+        // Masters take carriage returns away wherever they are.
+        if line.is_empty() || line.iter().filter(|b| **b != b'\r').eq(b".") {
             continue;
         }
         let head = line.split(u8::is_ascii_whitespace).next().unwrap_or_default();

@@ -67,9 +67,9 @@ fn the_real_node_s_plugins_are_series_of_its_instance() {
     }
     let mut real = Node::start(&folder, &dir);
     let daemon = folder.start(&asking(real.address, ""));
-    soon(&daemon, "munin_queue{field=\"waiting\",instance=\"here\",job=\"munin\"} 3");
-    soon(&daemon, "munin_queue{field=\"sent\",instance=\"here\",job=\"munin\"} 1234");
-    assert_eq!(soon(&daemon, "up{instance=\"here\",job=\"munin\"} "), 1.0);
+    soon(&daemon, "munin_queue{field=\"waiting\",instance=\"here\"} 3");
+    soon(&daemon, "munin_queue{field=\"sent\",instance=\"here\"} 1234");
+    assert_eq!(soon(&daemon, "up{instance=\"here\"} "), 1.0);
     // Every field that the node has, and none besides.
     let names = real.list();
     let theirs = look(&mut real, &names);
@@ -104,11 +104,9 @@ fn the_real_node_s_plugins_are_series_of_its_instance() {
     });
     // It dies, and that is said once; what it told is the present no more.
     drop(real);
-    eventually("its end", PATIENCE, || {
-        match metric(&daemon, "up{instance=\"here\",job=\"munin\"} ") {
-            Some(0.0) => Ok(()),
-            other => Err(format!("{other:?}")),
-        }
+    eventually("its end", PATIENCE, || match metric(&daemon, "up{instance=\"here\"} ") {
+        Some(0.0) => Ok(()),
+        other => Err(format!("{other:?}")),
     });
     assert_eq!(metric(&daemon, "munin_queue{"), None);
     let problems = daemon.problems();
@@ -132,7 +130,7 @@ fn the_configuration_s_name_goes_before_its_own_and_a_reload_ends_it() {
         })
     });
     let daemon = folder.start(&asking(address, "name = \"mine\"\n"));
-    soon(&daemon, "munin_a{field=\"a\",instance=\"mine\",job=\"munin\"} 5");
+    soon(&daemon, "munin_a{field=\"a\",instance=\"mine\"} 5");
     folder.configure(&format!("{FAST}[plugins]\nenabled = false\n"));
     folder.ask(&["reload"]).well();
     eventually("its end", PATIENCE, || match metric(&daemon, "munin_a{") {
@@ -176,10 +174,10 @@ fn strange_nodes_hold_up_nobody() {
         ));
     }
     let daemon = folder.start(&text);
-    soon(&daemon, "munin_dirty{field=\"a\",instance=\"fine\",job=\"munin\"} ");
-    assert_eq!(soon(&daemon, "up{instance=\"fine\",job=\"munin\"} "), 1.0);
-    assert_eq!(soon(&daemon, &format!("up{{instance=\"{silent}\",job=\"munin\"}} ")), 0.0);
-    assert_eq!(soon(&daemon, "up{instance=\"endless\",job=\"munin\"} "), 0.0);
+    soon(&daemon, "munin_dirty{field=\"a\",instance=\"fine\"} ");
+    assert_eq!(soon(&daemon, "up{instance=\"fine\"} "), 1.0);
+    assert_eq!(soon(&daemon, &format!("up{{instance=\"{silent}\"}} ")), 0.0);
+    assert_eq!(soon(&daemon, "up{instance=\"endless\"} "), 0.0);
     eventually("what is wrong", PATIENCE, || {
         let problems = daemon.problems();
         let has = |what: &str| problems.iter().any(|p| p.contains(what));
