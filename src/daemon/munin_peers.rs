@@ -154,6 +154,10 @@ impl Peer {
         };
         for one in &told {
             if let Err(why) = self.take(one, ts) {
+                // What it told before is not the present any more.
+                if let Some(member) = self.members.get(&one.plugin) {
+                    self.shared.latest.update(member.group, ts, &[]);
+                }
                 fault.get_or_insert_with(|| format!("plugin {}: {why}", one.plugin));
             }
         }

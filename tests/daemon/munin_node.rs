@@ -7,6 +7,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::path::Path;
 
+use crate::plugins::{plugins, put};
 use crate::support::*;
 
 /// A port that was free a moment ago.
@@ -109,6 +110,56 @@ fn a_master_by_hand() {
     master.say("quit");
     assert_eq!(rest(master.0), "");
     counted(&daemon, "plimsoll_munin_node_connections_total", 1.0);
+    daemon.stop();
+}
+
+#[test]
+fn plugins_are_passed_on_and_go_before_what_is_measured_here() {
+    let folder = Folder::new();
+    let dir = plugins(&folder);
+    put(
+        &dir,
+        "load",
+        "#!/bin/sh\nif [ \"$1\" = config ]; then\necho 'graph_title Mine'\necho 'load.label mine'\n\
+         echo 'sent.label sent'\necho 'sent.type DERIVE'\necho 'sent.min 0'\nexit 0\nfi\n\
+         echo 'load.value 4711'\necho 'sent.value 1234567890123'\n",
+    );
+    put(&dir, "room", "#!/bin/sh\necho users 3\n");
+    let address = free_port();
+    let daemon = folder.start(&format!(
+        "{FAST}[plugins]\ndir = \"{}\"\ninterval = \"200ms\"\n[munin_node]\n\
+         listen = \"{address}\"\nhost_name = \"ours\"\n",
+        dir.display()
+    ));
+    let mut master = Line::to(address);
+    let fetched = |master: &mut Line, name: &str, wanted: &str| {
+        eventually(name, PATIENCE, || {
+            let told = master.ask(&format!("fetch {name}"));
+            if told == wanted { Ok(()) } else { Err(told) }
+        });
+    };
+    fetched(&mut master, "load", "load.value 4711\nsent.value 1234567890123\n");
+    fetched(&mut master, "room", "users.value 3\n");
+    assert!(master.ask("config load").starts_with("graph_title Mine\nload.label mine\n"));
+    assert!(master.ask("config room").contains("users.label users\n"));
+    // A plugin's values are in the spool as well, once they are stored.
+    eventually("a spool", PATIENCE, || {
+        let told = master.ask("spoolfetch 1");
+        let has =
+            |start: &str, end: &str| told.lines().any(|l| l.starts_with(start) && l.ends_with(end));
+        let all = told.contains("multigraph load\ngraph_title Mine\n")
+            && has("load.value 1", ":4711")
+            && has("sent.value 1", ":1234567890123")
+            && has("users.value 1", ":3");
+        if all { Ok(()) } else { Err(told) }
+    });
+    // One that is taken away leaves its name to what is measured here.
+    std::fs::remove_file(dir.join("load")).expect("there");
+    folder.ask(&["reload"]).well();
+    eventually("the collector's", PATIENCE, || {
+        let told = master.ask("config load");
+        if told.contains("Load average") { Ok(()) } else { Err(told) }
+    });
     daemon.stop();
 }
 

@@ -10,8 +10,8 @@ use crate::munin_node::{self, Acceptor, Node, Sources};
 const SUBJECT: &str = "munin_node";
 /// A collector that missed two beats is behind; one that missed three has stopped.
 const BEATS: i64 = 3;
-/// What the slowest reading may take beside that, in ms.
-const SLACK_MS: i64 = 30_000;
+/// Intervals can be changed while it runs; this is what they may become without a word here.
+const LEAST_MS: i64 = 900_000;
 
 /// Listens where it is told to; without it the main job still goes on, and the board says so.
 pub(super) fn start_node(daemon: &mut Daemon) {
@@ -63,5 +63,5 @@ pub(super) fn start_node(daemon: &mut Daemon) {
 /// How old a value may be and still be the present one.
 fn fresh_ms(config: &Config) -> i64 {
     let slowest = config.collectors.iter().map(|c| c.interval.as_ms()).max().unwrap_or(0);
-    slowest * BEATS + SLACK_MS
+    (slowest * BEATS).max(LEAST_MS)
 }
