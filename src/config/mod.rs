@@ -22,7 +22,7 @@ pub use error::{ConfigError, Content, Mistake};
 use crate::collect::{self, COLLECTORS};
 use crate::http::TlsSettings;
 use crate::model::{Interval, KeyFilter};
-use crate::munin_node;
+use crate::munin_node::Settings as MuninNodeSettings;
 use crate::pipeline;
 use crate::plugin;
 use crate::receive;
@@ -121,7 +121,7 @@ pub struct Http {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct MuninNode {
     /// Where, to whom, and under which name.
-    pub node: munin_node::Settings,
+    pub node: MuninNodeSettings,
     /// The certificate for those who ask for TLS.
     pub tls: Option<TlsSettings>,
 }

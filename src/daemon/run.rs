@@ -148,6 +148,10 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     let (graphite, lines) = lines.map_or((Vec::new(), None), |(p, reader)| (p, Some(reader)));
     let readers: Vec<_> = reader.into_iter().chain(lines).collect();
 
+    if !config.munin_node.node.listen.is_empty() {
+        // Before the first plugin has spoken: it describes itself every five minutes only.
+        shared.shelf.want();
+    }
     let plugins = Plugins::start(&shared, &config, &database, || Ending(Arc::clone(&ended)))
         .context("cannot start the thread of plugins")?;
     let plugins = Arc::new(Mutex::new(plugins));

@@ -95,7 +95,8 @@ struct Kept {
 }
 
 impl Node {
-    /// `system` is this machine's name where the settings have no other.
+    /// `system` is this machine's name where the settings have no other. Plugins that spoke before
+    /// this are not known, unless the shelf was wanted by then.
     pub fn new(settings: Settings, system: &str, tls: Option<Acceptor>, from: Sources) -> Self {
         let name = settings.host_name.clone().unwrap_or_else(|| system.to_owned());
         from.shelf.want();

@@ -29,6 +29,9 @@ const METRICS: [&str; 7] = [
 /// What a disk has done since the machine was started, in the order of [`METRICS`].
 type Counts = [f64; METRICS.len()];
 
+/// What a disk did, and in how many seconds.
+type Did = (Counts, f64);
+
 /// What disks had done at moments before, the oldest first; bounded by age and distance to some
 /// ninety.
 #[derive(Debug, Default)]
@@ -260,7 +263,7 @@ pub(super) fn values(
     let Some(disks) = there(p, name) else { return false };
     let before = history.before(p.now);
     // What began anew since then did all that it counts since then.
-    let did = |device: &str, counts: &Counts| -> Option<(Counts, f64)> {
+    let did = |device: &str, counts: &Counts| -> Option<Did> {
         let (then, before) = before?;
         let before = before.get(device)?;
         let mut did = *counts;
@@ -269,9 +272,9 @@ pub(super) fn values(
         }
         Some((did, (p.now - then) as f64 / 1e3))
     };
-    let told: Vec<(String, bool, Option<(Counts, f64)>)> =
+    let told: Vec<(String, bool, Option<Did>)> =
         disks.iter().map(|(device, c)| (pretty(sys, device), waits(c), did(device, c))).collect();
-    let value = |did: &Option<(Counts, f64)>, field: &str| {
+    let value = |did: &Option<Did>, field: &str| {
         did.as_ref().map_or(f64::NAN, |(did, seconds)| measured(did, *seconds)(field))
     };
     for kind in &KINDS {

@@ -8,8 +8,11 @@ use crate::model::{Identity, Labels, Registry, Series};
 use crate::munin_node::picture::Catalog;
 use crate::wire::munin::{Described, Line, lines as read_lines};
 
+/// A metric, its labels, its value.
+type Given = (&'static str, &'static [(&'static str, &'static str)], f64);
+
 /// A machine with these values.
-fn machine(values: &[(&str, &[(&str, &str)], f64)]) -> (Catalog, Vec<f64>) {
+fn machine(values: &[Given]) -> (Catalog, Vec<f64>) {
     let registry = Arc::new(Registry::default());
     let mut numbers = Vec::new();
     for (name, labels, value) in values {
@@ -23,7 +26,7 @@ fn machine(values: &[(&str, &[(&str, &str)], f64)]) -> (Catalog, Vec<f64>) {
     (catalog, numbers)
 }
 
-fn ask(values: &[(&str, &[(&str, &str)], f64)], plugin: &str) -> (Vec<String>, String, String) {
+fn ask(values: &[Given], plugin: &str) -> (Vec<String>, String, String) {
     let (catalog, numbers) = machine(values);
     let value =
         |s: crate::model::SeriesRef| numbers.get(s.0 as usize).copied().filter(|v| v.is_finite());
@@ -41,7 +44,7 @@ const RUN: &[(&str, &str)] = &[("device", "tmpfs"), ("mountpoint", "/run"), ("fs
 
 #[test]
 fn disks_that_fill() {
-    let values: &[(&str, &[(&str, &str)], f64)] = &[
+    let values: &[Given] = &[
         ("node_filesystem_size_bytes", AGAIN, 1000.0),
         ("node_filesystem_free_bytes", AGAIN, 500.0),
         ("node_filesystem_avail_bytes", AGAIN, 300.0),
@@ -61,7 +64,7 @@ fn disks_that_fill() {
 #[test]
 fn what_is_unknown_now_is_u_and_what_never_was_is_not_there() {
     let gib = 1_073_741_824.0;
-    let values: &[(&str, &[(&str, &str)], f64)] = &[
+    let values: &[Given] = &[
         ("node_memory_MemTotal_bytes", &[], 8.0 * gib),
         ("node_memory_MemFree_bytes", &[], 2.0 * gib),
         ("node_memory_Cached_bytes", &[], 3.0 * gib),
@@ -84,7 +87,7 @@ fn what_is_unknown_now_is_u_and_what_never_was_is_not_there() {
 #[test]
 fn counters_are_whole_numbers_and_interfaces_have_two_plugins() {
     let eth: &[(&str, &str)] = &[("device", "eth0")];
-    let values: &[(&str, &[(&str, &str)], f64)] = &[
+    let values: &[Given] = &[
         ("node_cpu_seconds_total", &[("cpu", "0"), ("mode", "user")], 1.239),
         ("node_cpu_seconds_total", &[("cpu", "1"), ("mode", "user")], 2.0),
         ("node_network_receive_bytes_total", eth, 1e15),
@@ -109,7 +112,7 @@ fn counters_are_whole_numbers_and_interfaces_have_two_plugins() {
 #[test]
 fn every_field_with_a_value_is_described() {
     let sda: &[(&str, &str)] = &[("device", "sda")];
-    let values: &[(&str, &[(&str, &str)], f64)] = &[
+    let values: &[Given] = &[
         ("node_disk_reads_completed_total", sda, 10.0),
         ("node_disk_read_time_seconds_total", sda, 1.0),
         ("node_disk_reads_completed_total", &[("device", "sda1")], 10.0),
