@@ -16,6 +16,7 @@
 //!   draw       a chart -> SVG, PNG, a terminal's braille; what a chart shows, out of the file
 //!   config     plimsoll.toml -> settings of the rooms
 //!   http       /metrics, /health, PromQL below /api/v1, SQL, pushes (view)
+//!   munin_node answers masters of Munin out of memory (view)
 //!   daemon     timers, threads, control socket, shutdown; knows all of the above
 //!   cli        one file a verb                             (view)
 //! ```
@@ -36,6 +37,7 @@ pub mod daemon;
 pub mod draw;
 pub mod http;
 pub mod model;
+pub mod munin_node;
 pub mod overview;
 pub mod pipeline;
 pub mod plugin;

@@ -11,6 +11,8 @@ mod chunk_timestamps;
 mod chunk_values;
 #[path = "../fuzz/bodies/munin.rs"]
 mod munin;
+#[path = "../fuzz/bodies/munin_node.rs"]
+mod munin_node;
 #[path = "../fuzz/bodies/open.rs"]
 mod open;
 #[path = "../fuzz/bodies/promql.rs"]
@@ -130,6 +132,11 @@ fn any_bytes_as_a_column_of_timestamps() {
 #[test]
 fn a_database_with_changed_bytes() {
     hold("open", 60, 60, open::run);
+}
+
+#[test]
+fn any_bytes_between_masters_and_nodes() {
+    hold("munin_node", 4_000, 400, munin_node::run);
 }
 
 #[test]

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::config::{Config, ConfigError, SAMPLE};
 use crate::model::{format_duration, format_size};
+use crate::receive::NodeSettings;
 
 /// Check a configuration file and show what it amounts to
 #[derive(Debug, clap::Args)]
@@ -98,6 +99,17 @@ pub fn plan(config: &Config) -> String {
     if plugins.enabled && (plugins.folder().is_dir() || !plugins.said.is_empty()) {
         row("plugins", format!("{}, every {}", plugins.folder().display(), plugins.interval));
     }
+    let node = &config.munin_node.node;
+    if !node.listen.is_empty() {
+        row("munin", strings(&node.listen).join(", "));
+        row("", format!("for {}", strings(&node.allow).join(", ")));
+    }
+    if !config.munin_peers.is_empty() {
+        let place = |p: &NodeSettings| format!("{}:{}, every {}", p.host, p.port, p.interval);
+        for (at, peer) in config.munin_peers.iter().enumerate() {
+            row(if at == 0 { "asking" } else { "" }, place(peer));
+        }
+    }
     if let Some(db) = &config.db {
         row("db", db.display().to_string());
     }
@@ -118,6 +130,10 @@ pub fn plan(config: &Config) -> String {
     );
     row("queue", format!("{} in memory when the disk is full", format_duration(config.queue_ms)));
     out
+}
+
+fn strings(of: &[impl ToString]) -> Vec<String> {
+    of.iter().map(ToString::to_string).collect()
 }
 
 /// `udp 127.0.0.1:8125`, …
@@ -198,6 +214,20 @@ pub fn as_json(checked: &Result<Config, ConfigError>) -> Value {
             "gauge_ttl_ms": config.statsd.gather.ttl_ms,
             "legacy_names": config.statsd.gather.legacy_names,
         },
+        "munin_node": {
+            "listen": strings(&config.munin_node.node.listen),
+            "allow": strings(&config.munin_node.node.allow),
+            "spool": config.munin_node.node.spool,
+        },
+        "munin_peers": config.munin_peers.iter().map(|p| {
+            json!({
+                "host": p.host,
+                "port": p.port,
+                "name": p.name,
+                "interval_ms": p.interval.as_ms(),
+                "timeout_ms": p.timeout_ms,
+            })
+        }).collect::<Vec<_>>(),
         "max_names": config.max_names,
         "queue_ms": config.queue_ms,
         "max_size": config.limits.max_size,

@@ -3,6 +3,7 @@
 
 mod condition;
 mod error;
+mod munin;
 mod plugins;
 mod push;
 mod raw;
@@ -21,6 +22,7 @@ pub use error::{ConfigError, Content, Mistake};
 use crate::collect::{self, COLLECTORS};
 use crate::http::TlsSettings;
 use crate::model::{Interval, KeyFilter};
+use crate::munin_node::Settings as MuninNodeSettings;
 use crate::pipeline;
 use crate::plugin;
 use crate::receive;
@@ -62,6 +64,10 @@ pub struct Config {
     pub statsd: Statsd,
     /// Which plugins run, and how.
     pub plugins: plugin::Settings,
+    /// Who may ask for what Munin's masters ask for, and where.
+    pub munin_node: MuninNode,
+    /// Munin's nodes that are asked.
+    pub munin_peers: Vec<receive::NodeSettings>,
     /// Where Graphite's lines are taken; nowhere by default.
     pub graphite: receive::Settings,
     /// How many names senders may bring, all of them together.
@@ -109,6 +115,15 @@ pub struct Http {
     pub behind_proxy: bool,
     /// Names by which a browser may ask for it beside the address itself; lower case, no port.
     pub hosts: Vec<String>,
+}
+
+/// What Munin's masters are answered.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct MuninNode {
+    /// Where, to whom, and under which name.
+    pub node: MuninNodeSettings,
+    /// The certificate for those who ask for TLS.
+    pub tls: Option<TlsSettings>,
 }
 
 /// What statsd senders send.

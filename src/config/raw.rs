@@ -18,6 +18,8 @@ pub enum Shape {
     Text,
     /// A list of texts.
     Texts,
+    /// A text, or a list of them.
+    OneOrMore,
     /// true or false.
     Flag,
     /// A number.
@@ -58,6 +60,8 @@ pub static TOP: &[Key] = &[
     key("push", Shape::Section, ""),
     key("plugins", Shape::Section, ""),
     key("plugin", Shape::Sections, ""),
+    key("munin_node", Shape::Section, ""),
+    key("munin", Shape::Section, ""),
     key("burst", Shape::Sections, ""),
 ];
 
@@ -138,6 +142,27 @@ pub static PLUGIN: &[Key] = &[
     key("kind", Shape::Text, r#""nagios""#),
 ];
 
+/// In `[munin_node]`.
+pub static MUNIN_NODE: &[Key] = &[
+    key("listen", Shape::OneOrMore, r#""127.0.0.1:4949""#),
+    key("allow", Shape::OneOrMore, r#"["127.0.0.0/8", "::1"]"#),
+    key("host_name", Shape::Text, r#""web1.example.org""#),
+    key("spool", Shape::Flag, "true"),
+    key("tls_cert", Shape::Text, r#""/etc/plimsoll/cert.pem""#),
+    key("tls_key", Shape::Text, r#""/etc/plimsoll/key.pem""#),
+];
+
+/// In `[munin]`.
+pub static MUNIN: &[Key] = &[key("node", Shape::Sections, "")];
+
+/// In each `[[munin.node]]`.
+pub static MUNIN_PEER: &[Key] = &[
+    key("host", Shape::Text, r#""192.0.2.7:4949""#),
+    key("name", Shape::Text, r#""web7""#),
+    INTERVAL,
+    key("timeout", Shape::Text, r#""10s""#),
+];
+
 /// In `[push]`.
 pub static PUSH: &[Key] = &[key("max_names", Shape::Number, "20000")];
 
@@ -178,6 +203,9 @@ pub static SECTIONS: &[(&str, &[Key])] = &[
     ("push", PUSH),
     ("plugins", PLUGINS),
     ("plugin", PLUGIN),
+    ("munin_node", MUNIN_NODE),
+    ("munin", MUNIN),
+    ("munin.node", MUNIN_PEER),
     ("burst", BURST),
 ];
 
@@ -276,10 +304,16 @@ impl<'t> Section<'t> {
     /// Nothing if the key is absent: an empty list can be meant.
     pub fn texts(&self, name: &str) -> Option<Vec<At<&'t str>>> {
         let list = self.get(name, Shape::Texts)?.get_ref().as_array()?;
-        let item = |v: &'t Spanned<DeValue<'t>>| {
-            v.get_ref().as_str().map(|s| At { value: s.trim(), span: v.span() })
-        };
-        Some(list.iter().filter_map(item).collect())
+        Some(list.iter().filter_map(text).collect())
+    }
+
+    /// Nothing if the key is absent: an empty list can be meant.
+    pub fn one_or_more(&self, name: &str) -> Option<Vec<At<&'t str>>> {
+        let value = self.get(name, Shape::OneOrMore)?;
+        match value.get_ref().as_array() {
+            Some(list) => Some(list.iter().filter_map(text).collect()),
+            None => text(value).map(|one| vec![one]),
+        }
     }
 
     /// true or false, as written.
@@ -366,6 +400,7 @@ impl<'t> Section<'t> {
                 "" => "this belongs at the top of the file, before the first [section]".into(),
                 "burst" => "this belongs in a `[[burst]]`".into(),
                 "plugin" => "this belongs in a `[[plugin]]`".into(),
+                "munin.node" => "this belongs in a `[[munin.node]]`".into(),
                 section => format!("this belongs in `[{section}]`"),
             }
         } else {
@@ -375,6 +410,7 @@ impl<'t> Section<'t> {
             "" => String::new(),
             "burst" => " in `[[burst]]`".into(),
             "plugin" => " in `[[plugin]]`".into(),
+            "munin.node" => " in `[[munin.node]]`".into(),
             path => format!(" in `[{path}]`"),
         };
         let message = format!("unknown {what} `{name}`{place}");
@@ -393,6 +429,9 @@ impl<'t> Section<'t> {
         let (wanted, hint) = match shape {
             Shape::Text => ("text in quotes", format!("for example `{name} = {example}`")),
             Shape::Texts => ("a list of texts", format!("for example `{name} = {example}`")),
+            Shape::OneOrMore => {
+                ("text in quotes or a list of texts", format!("for example `{name} = {example}`"))
+            }
             Shape::Flag => ("true or false", format!("for example `{name} = {example}`")),
             Shape::Number => ("a number", format!("for example `{name} = {example}`")),
             Shape::Numbers => ("a list of numbers", format!("for example `{name} = {example}`")),
@@ -404,6 +443,10 @@ impl<'t> Section<'t> {
         let message = format!("`{full}` must be {wanted}, {found}");
         Mistake { key: full, message, hint, span }
     }
+}
+
+fn text<'t>(value: &'t Spanned<DeValue<'t>>) -> Option<At<&'t str>> {
+    value.get_ref().as_str().map(|s| At { value: s.trim(), span: value.span() })
 }
 
 fn number(value: &DeValue<'_>) -> Option<f64> {
@@ -424,11 +467,11 @@ fn misfit(shape: Shape, value: &Spanned<DeValue<'_>>) -> Option<(Range<usize>, S
         Some((odd.span(), format!("there is {} in it", called(odd.get_ref()))))
     };
     match (shape, value.get_ref()) {
-        (Shape::Text, DeValue::String(_))
+        (Shape::Text | Shape::OneOrMore, DeValue::String(_))
         | (Shape::Flag, DeValue::Boolean(_))
         | (Shape::Number, DeValue::Integer(_) | DeValue::Float(_))
         | (Shape::Section, DeValue::Table(_)) => None,
-        (Shape::Texts, DeValue::Array(list)) => odd(list, |v| v.is_str()),
+        (Shape::Texts | Shape::OneOrMore, DeValue::Array(list)) => odd(list, |v| v.is_str()),
         (Shape::Numbers, DeValue::Array(list)) => odd(list, |v| number(v).is_some()),
         (Shape::Sections, DeValue::Array(list)) => odd(list, |v| v.is_table()),
         (_, other) => Some((value.span(), format!("this is {}", called(other)))),

@@ -109,6 +109,8 @@ fn settings(
         statsd: r.statsd(&top),
         plugins: r.plugins(&top),
         graphite: r.graphite(&top),
+        munin_node: r.munin_node(&top),
+        munin_peers: r.munin_peers(&top),
         max_names: r.push(&top),
         queue_ms,
         limits,
@@ -334,17 +336,7 @@ impl Resolver<'_> {
         };
         http.socket = self.path(&section, "socket");
         http.behind_proxy = section.flag("behind_proxy").unwrap_or(false);
-        let files = (self.path(&section, "tls_cert"), self.path(&section, "tls_key"));
-        let pair = [("tls_cert", "tls_key"), ("tls_key", "tls_cert")];
-        for (one, other) in pair.into_iter().filter(|(one, _)| section.has(one)) {
-            if !section.has(other) {
-                let hint = format!("add `{other} = \"/etc/plimsoll/{}.pem\"`", &other[4..]);
-                self.tell(&section, one, section.span(), &format!("`{other}` is missing"), hint);
-            }
-        }
-        if let (Some(cert), Some(key)) = files {
-            http.tls = Some(TlsSettings { cert, key });
-        }
+        http.tls = self.tls(&section);
         // A mistake in these keys is told once, not here again.
         let safe = http.behind_proxy || section.has("tls_cert") || section.has("tls_key");
         if let Some(listen) = self.understood(&section, "listen", |text| listen(text, safe)) {
@@ -357,6 +349,20 @@ impl Resolver<'_> {
             }
         }
         http
+    }
+
+    /// The two files of a certificate: both or none.
+    pub(super) fn tls(&mut self, section: &Section<'_>) -> Option<TlsSettings> {
+        let files = (self.path(section, "tls_cert"), self.path(section, "tls_key"));
+        let pair = [("tls_cert", "tls_key"), ("tls_key", "tls_cert")];
+        for (one, other) in pair.into_iter().filter(|(one, _)| section.has(one)) {
+            if !section.has(other) {
+                let hint = format!("add `{other} = \"/etc/plimsoll/{}.pem\"`", &other[4..]);
+                self.tell(section, one, section.span(), &format!("`{other}` is missing"), hint);
+            }
+        }
+        let (Some(cert), Some(key)) = files else { return None };
+        Some(TlsSettings { cert, key })
     }
 
     fn bursts(&mut self, top: &Section<'_>, enabled: &[CollectorConfig]) -> Vec<Burst> {

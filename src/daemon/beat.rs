@@ -40,6 +40,8 @@ pub struct Shared {
     pub counters: Arc<Counters>,
     /// What senders of statsd send.
     pub statsd: Watch,
+    /// What plugins said last.
+    pub shelf: Arc<crate::plugin::Shelf>,
     /// The time.
     pub clock: Arc<dyn Clock>,
 }

@@ -7,7 +7,8 @@
 //!   statsd thread  sockets -> queue, latest
 //!   graphite thread  sockets -> intake, if it is configured
 //!   plugins thread runs plugins -> queue, latest, if there are any
-//!   main thread    signals, control socket, HTTP, watchdog (one single-threaded runtime)
+//!   main thread    signals, control socket, HTTP, munin-node, other munin-nodes, watchdog
+//!                  (one single-threaded runtime)
 //! ```
 
 mod alarm;
@@ -17,6 +18,7 @@ pub mod control;
 mod graphite;
 pub mod log;
 mod memory;
+mod munin_peers;
 mod own;
 pub mod plugins;
 mod run;

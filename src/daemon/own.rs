@@ -158,6 +158,23 @@ static UDP_BUFFER: Metric = Metric::gauge(
 )
 .by(&["receiver"]);
 
+static MASTERS: Metric = Metric::counter(
+    "plimsoll_munin_node_connections_total",
+    "",
+    "Connections of Munin's masters that were let in.",
+);
+static MASTERS_ASKED: Metric = Metric::counter(
+    "plimsoll_munin_node_commands_total",
+    "",
+    "Lines of Munin's masters that were answered.",
+);
+static MASTERS_CUT: Metric = Metric::counter(
+    "plimsoll_munin_node_refused_total",
+    "",
+    "Connections to the munin-node that were turned away or ended from this side, and why.",
+)
+.by(&["reason"]);
+
 /// Reads plimsoll itself.
 #[derive(Debug)]
 pub struct Own {
@@ -250,6 +267,29 @@ impl Own {
         out.put(&STARTED, self.started_ms as f64 / 1e3);
         if !self.statsd.places.is_empty() {
             self.statsd(out);
+        }
+        self.munin_node(out);
+    }
+
+    /// Nothing before anybody has come.
+    fn munin_node(&self, out: &mut Recorder) {
+        let node = &self.counters.munin_node;
+        let connections = node.connections.load(Relaxed);
+        if connections > 0 {
+            out.put(&MASTERS, connections as f64);
+            out.put(&MASTERS_ASKED, node.commands.load(Relaxed) as f64);
+        }
+        for (reason, counter) in [
+            ("denied", &node.denied),
+            ("too_many", &node.displaced),
+            ("slow", &node.timed_out),
+            ("long_line", &node.long_lines),
+            ("tls", &node.tls_failed),
+        ] {
+            let count = counter.load(Relaxed);
+            if count > 0 {
+                out.put_with(&MASTERS_CUT, &[reason], count as f64);
+            }
         }
     }
 

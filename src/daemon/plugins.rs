@@ -323,6 +323,7 @@ impl Crew {
     }
 
     fn retire(&mut self, mut member: Member) {
+        self.shared.shelf.forget(&member.plugin.name);
         self.shared.board.forget(&subject(&member.plugin.name));
         self.shared.latest.retire(member.group);
         self.gone.push(member.keeper.end());
@@ -411,6 +412,10 @@ impl Crew {
             match member.keeper.describe(output) {
                 Ok(values) => {
                     member.describe_at = now.boot + CONFIG_EVERY_MS;
+                    if member.keeper.kind() == Some(plugin::Kind::Munin) {
+                        let (name, host) = (&member.plugin.name, member.plugin.host.as_deref());
+                        self.shared.shelf.describe(name, host, &output.stdout);
+                    }
                     self.describe(at);
                     if !values {
                         return self.ask(at, ts, Action::Fetch);
@@ -424,10 +429,33 @@ impl Crew {
         if samples.as_ref().is_ok_and(|s| s.undescribed) {
             member.describe_at = i64::MIN;
         }
-        if member.keeper.kind() != Some(plugin::Kind::Munin) {
+        if let Ok(samples) = &samples {
+            self.pass_on(at, output, samples);
+        }
+        if self.members.get(at).is_some_and(|m| m.keeper.kind() != Some(plugin::Kind::Munin)) {
             self.describe(at);
         }
         self.report(at, ts, samples);
+    }
+
+    /// Keeps what was said for masters of Munin, if there may be any. It is good until the next run
+    /// but one should have ended.
+    fn pass_on(&self, at: usize, output: &Output, samples: &Samples) {
+        let Some(member) = self.members.get(at).filter(|_| self.shared.shelf.is_wanted()) else {
+            return;
+        };
+        let (name, shelf) = (&member.plugin.name, &self.shared.shelf);
+        let patience = member.plugin.timeout_ms + 2 * self.schedule.interval(at).as_ms();
+        let good_until = self.now().boot + patience;
+        if member.keeper.kind() == Some(plugin::Kind::Munin) {
+            return shelf.values(name, &output.stdout, good_until);
+        }
+        let config = plugin::config_of(member.keeper.graphs());
+        if !config.is_empty() {
+            shelf.describe(name, member.plugin.host.as_deref(), config.as_bytes());
+            let values = plugin::values_of(samples, &self.shared.registry);
+            shelf.values(name, values.as_bytes(), good_until);
+        }
     }
 
     /// Tells the store what the charts look like, if that has changed.

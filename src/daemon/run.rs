@@ -1,5 +1,6 @@
 //! daemon: from the start to the end of `plimsoll run`.
 
+mod munin;
 mod web;
 
 use std::path::{Path, PathBuf};
@@ -12,12 +13,14 @@ use tokio::sync::{Notify, oneshot};
 
 use super::beat::{Beat, Command, Rate, Shared};
 use super::control::{self, Request, Response};
+use super::munin_peers::Peers;
 use super::plugins::Plugins;
 use super::{graphite, log, memory, statsd};
 use crate::config::{Config, Http};
 use crate::http;
 use crate::model::{Clock, Event, Interval, Labels, SystemClock, format_duration, parse_duration};
 use crate::pipeline::{Board, Intake, MAX_SAMPLES, Names, Queue};
+use crate::receive::NodeSettings;
 use crate::store::{Head, Orders, Store, Writer, WriterSettings};
 
 /// How long the last commit may take once somebody wants us gone.
@@ -63,6 +66,8 @@ struct Daemon {
     secure: bool,
     listening: Option<std::net::SocketAddr>,
     graphite: Vec<String>,
+    munin_node: Vec<std::net::SocketAddr>,
+    peers: Peers,
     plugins: Arc<Mutex<Option<Plugins>>>,
 }
 
@@ -97,6 +102,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         board: Arc::new(Board::new(Arc::clone(&clock))),
         counters,
         statsd: statsd::Watch::default(),
+        shelf: Arc::default(),
         clock,
     };
     let ended = Arc::new(Notify::new());
@@ -142,6 +148,10 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     let (graphite, lines) = lines.map_or((Vec::new(), None), |(p, reader)| (p, Some(reader)));
     let readers: Vec<_> = reader.into_iter().chain(lines).collect();
 
+    if !config.munin_node.node.listen.is_empty() {
+        // Before the first plugin has spoken: it describes itself every five minutes only.
+        shared.shelf.want();
+    }
     let plugins = Plugins::start(&shared, &config, &database, || Ending(Arc::clone(&ended)))
         .context("cannot start the thread of plugins")?;
     let plugins = Arc::new(Mutex::new(plugins));
@@ -166,6 +176,8 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         secure: false,
         listening: None,
         graphite,
+        munin_node: Vec::new(),
+        peers: Peers::default(),
         plugins: Arc::clone(&plugins),
     }));
 
@@ -246,6 +258,8 @@ async fn serve(mut daemon: Daemon) -> anyhow::Result<()> {
         .inspect_err(|e| daemon.shared.board.fail("control socket", e.to_string()))
         .ok();
     web::start_http(&mut daemon).await;
+    munin::start_node(&mut daemon);
+    daemon.peers.configure(&daemon.shared, &daemon.config());
     let daemon = Arc::new(daemon);
     if let Some(listener) = control {
         let d = Arc::clone(&daemon);
@@ -347,6 +361,15 @@ impl Daemon {
         }
         if !self.graphite.is_empty() {
             tracing::info!("graphite   {}", self.graphite.join(", "));
+        }
+        if !self.munin_node.is_empty() {
+            let places: Vec<String> = self.munin_node.iter().map(ToString::to_string).collect();
+            tracing::info!("munin node {}", places.join(", "));
+        }
+        if !config.munin_peers.is_empty() {
+            let place = |p: &NodeSettings| format!("{}:{}", p.host, p.port);
+            let places: Vec<String> = config.munin_peers.iter().map(place).collect();
+            tracing::info!("asking     {}", places.join(", "));
         }
         if let Some(plugins) = &*self.plugins.lock().unwrap_or_else(|e| e.into_inner()) {
             let folder = config.plugins.folder();
@@ -457,6 +480,7 @@ impl Daemon {
             ("store.queue", old.queue_ms == new.queue_ms),
             ("statsd", old.statsd == new.statsd),
             ("graphite", old.graphite == new.graphite),
+            ("munin_node", old.munin_node == new.munin_node),
         ] {
             if !same {
                 said.push_str(&format!("\nthe new `{what}` takes effect at the next start"));
@@ -474,6 +498,7 @@ impl Daemon {
         self.beat.tell(Command::Configure(Arc::clone(&new), reply));
         in_time(answer).await?;
         self.configure_plugins(&new);
+        self.peers.configure(&self.shared, &new);
         let now = self.shared.clock.wall_ms();
         self.config.set(new, now);
         tell(&self.shared, "reload", now, "configuration read again", &said);

@@ -39,7 +39,9 @@ fn page(dialect: Dialect, state: Arc<State>) -> impl FnMut(&mut Vec<u8>) -> bool
             let family = rest.iter().take_while(|(series, _)| series.identity.name == *name);
             writer.family(&mut text, name, first.kind, &first.unit, &first.help);
             for (series, value) in family {
-                writer.series(series.identity.labels.iter());
+                // What is told of other machines (Munin's nodes) is not to be taken for this one's.
+                let other = series.identity.system.as_deref().map(|system| ("instance", system));
+                writer.series(series.identity.labels.iter().chain(other));
                 writer.sample(&mut text, *value, None);
                 at += 1;
             }

@@ -59,6 +59,7 @@ fn document(about: &Value, state: Arc<State>) -> impl FnMut(&mut Vec<u8>) -> boo
             }
             let series = state.registry.get(series);
             let row = Row {
+                system: series.identity.system.as_deref(),
                 key: series.identity.key(),
                 value: number(value),
                 timestamp: &time.1,
@@ -84,6 +85,9 @@ const SOME: usize = 64;
 
 #[derive(serde::Serialize)]
 struct Row<'a> {
+    /// Of another machine than this one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    system: Option<&'a str>,
     key: String,
     value: Value,
     timestamp: &'a Value,

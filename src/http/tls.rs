@@ -14,7 +14,6 @@ use crate::pipeline::Board;
 
 /// How often the files are looked at, at most, when somebody connects.
 const LOOK: Duration = Duration::from_secs(1);
-const SUBJECT: &str = "tls";
 
 /// Which files.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +28,8 @@ pub struct TlsSettings {
 /// stays in use.
 pub struct Tls {
     settings: TlsSettings,
+    /// What it is called where problems are shown.
+    subject: &'static str,
     board: Arc<Board>,
     kept: Mutex<Kept>,
 }
@@ -42,16 +43,20 @@ struct Kept {
 type Stamp = (i64, i64, u64, u64);
 
 impl Tls {
-    /// Loads it; what is wrong says which file it is.
-    pub fn load(settings: &TlsSettings, board: Arc<Board>) -> Result<Self, String> {
+    /// Loads it; what is wrong says which file it is. `subject` names it where problems are shown.
+    pub fn load(
+        settings: &TlsSettings,
+        subject: &'static str,
+        board: Arc<Board>,
+    ) -> Result<Self, String> {
         let stamps = stamps(settings);
         let config = load(settings)?;
         let kept = Mutex::new(Kept { stamps, looked: Instant::now(), config });
-        Ok(Self { settings: settings.clone(), board, kept })
+        Ok(Self { settings: settings.clone(), subject, board, kept })
     }
 
     /// For the next connection.
-    pub(super) fn acceptor(&self) -> TlsAcceptor {
+    pub fn acceptor(&self) -> TlsAcceptor {
         let mut kept = self.kept.lock().unwrap_or_else(|e| e.into_inner());
         if kept.looked.elapsed() >= LOOK {
             kept.looked = Instant::now();
@@ -62,9 +67,11 @@ impl Tls {
                         tracing::info!("tls: {} was loaded again", self.settings.cert.display());
                         kept.config = config;
                         kept.stamps = now;
-                        self.board.ok(SUBJECT);
+                        self.board.ok(self.subject);
                     }
-                    Err(e) => self.board.fail(SUBJECT, format!("{e}; the one before stays in use")),
+                    Err(e) => {
+                        self.board.fail(self.subject, format!("{e}; the one before stays in use"))
+                    }
                 }
             }
         }

@@ -84,6 +84,25 @@ impl Reason {
     }
 }
 
+/// What happened to masters of Munin that came to ask.
+#[derive(Debug, Default)]
+pub struct MuninNode {
+    /// Connections that were let in.
+    pub connections: AtomicU64,
+    /// Lines that were answered.
+    pub commands: AtomicU64,
+    /// Connections from where none is allowed.
+    pub denied: AtomicU64,
+    /// Connections that were ended for newer ones, because there were too many.
+    pub displaced: AtomicU64,
+    /// Connections that were too slow, or too long.
+    pub timed_out: AtomicU64,
+    /// Connections that were ended for a line without end.
+    pub long_lines: AtomicU64,
+    /// Handshakes that came to nothing.
+    pub tls_failed: AtomicU64,
+}
+
 /// The counters of one process.
 #[derive(Debug, Default)]
 pub struct Counters {
@@ -98,6 +117,8 @@ pub struct Counters {
     pub events_dropped: AtomicU64,
     /// Connections to the Graphite receiver beyond what it holds at a time.
     pub graphite_connections_refused: AtomicU64,
+    /// Masters of Munin that came to ask.
+    pub munin_node: MuninNode,
     /// Descriptions of charts that found the queue full of them.
     pub graphs_dropped: AtomicU64,
     /// Pages that are being kept up to date.

@@ -8,6 +8,7 @@
 //!   stray      what a plugin leaves behind
 //!   keeper     what they printed -> series and samples, graphs
 //!   rate       one field's readings -> what is stored of them
+//!   shelf      what each said last, for whoever passes it on
 //!   links      enable, disable, suggest
 //!   lint       what is wrong with a plugin, in words
 //! ```
@@ -19,6 +20,7 @@ mod links;
 mod lint;
 mod rate;
 mod runner;
+mod shelf;
 mod stray;
 #[cfg(test)]
 mod tests;
@@ -33,6 +35,7 @@ pub use keeper::{Keeper, Samples};
 pub use links::{Suggestion, disable, enable, installed, suggest};
 pub use lint::{Remark, lint};
 pub use runner::{Action, End, Output, Runner, run_one};
+pub use shelf::{Shelf, config_of, values_of};
 
 /// Where Munin's packages keep the links to what shall run.
 const FOLDER: &str = if cfg!(test) { "/nonexistent" } else { "/etc/munin/plugins" };

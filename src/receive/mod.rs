@@ -5,6 +5,8 @@
 //!   socket     opens what was asked for; what cannot be opened is told, not fatal
 //!   datagrams  recvmmsg into buffers that are used again; what the kernel dropped
 //!   lines      the pieces of a stream -> whole lines
+//!   network    which addresses may connect, where that is asked
+//!   node       asks a node of Munin, as its master does
 //!   reader     one thread: waits for all of them, hands over, gives the sink its turns
 //! ```
 //!
@@ -14,6 +16,8 @@
 
 mod datagrams;
 pub mod lines;
+mod network;
+mod node;
 pub mod reader;
 mod socket;
 
@@ -22,6 +26,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use datagrams::Drops;
+pub use network::Network;
+pub use node::{NodeError, NodeSettings, Told, ask_node};
 pub use reader::Reader;
 pub use socket::{Sockets, Trouble};
 

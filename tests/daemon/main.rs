@@ -11,6 +11,7 @@ mod io_errors;
 mod kill;
 mod kill_migration;
 mod kill_upkeep;
+mod munin_node;
 mod oracle;
 mod page;
 mod plugins;

@@ -1,7 +1,7 @@
 //! Plugins as a user meets them: they are found, run, charted; what is hostile harms nobody; and
 //! Debian's say the same here as under the real munin-node.
 
-mod debian;
+pub mod debian;
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -10,14 +10,14 @@ use std::time::Duration;
 use crate::support::*;
 
 /// A plugin folder that anybody may read, as plugins run as nobody when plimsoll is root.
-fn plugins(folder: &Folder) -> PathBuf {
+pub fn plugins(folder: &Folder) -> PathBuf {
     std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o755)).expect("modes");
     let dir = folder.join("plugins");
     std::fs::create_dir(&dir).expect("made");
     dir
 }
 
-fn put(dir: &Path, name: &str, script: &str) {
+pub fn put(dir: &Path, name: &str, script: &str) {
     std::fs::write(dir.join(name), script).expect("written");
     std::fs::set_permissions(dir.join(name), PermissionsExt::from_mode(0o755)).expect("modes");
 }

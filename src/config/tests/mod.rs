@@ -2,6 +2,7 @@
 
 mod file;
 mod messages;
+mod munin;
 mod sample;
 mod senders;
 mod values;

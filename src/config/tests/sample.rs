@@ -37,6 +37,10 @@ fn what_it_shows_are_the_defaults() {
     assert_eq!(shown.plugins.dir.take(), Some("/etc/munin/plugins".into()));
     assert_eq!(shown.plugins.said.len(), 1);
     shown.plugins.said.clear();
+    assert!(shown.munin_node.tls.take().is_some());
+    assert_eq!(shown.munin_node.node.host_name.take().as_deref(), Some("web1.example.org"));
+    assert_eq!(shown.munin_peers.len(), 1);
+    shown.munin_peers.clear();
     assert_eq!(shown.bursts.len(), 1);
     shown.bursts.clear();
     assert_eq!(format!("{shown:?}"), format!("{:?}", defaults(&KNOWN)));
@@ -63,6 +67,9 @@ fn every_key_is_in_it() {
         for Key { name, shape, .. } in *keys {
             let there = match shape {
                 Shape::Section => text.contains(&format!("\n[{name}]\n")),
+                Shape::Sections if !path.is_empty() => {
+                    text.contains(&format!("\n[[{path}.{name}]]\n"))
+                }
                 Shape::Sections => text.contains(&format!("\n[[{name}]]\n")),
                 _ => rest[..end].contains(&format!("\n{name} = ")),
             };
@@ -84,10 +91,11 @@ fn the_examples_in_messages_are_right() {
         for Key { name, example, .. } in keys.iter().filter(|k| !k.example.is_empty()) {
             let header = match *path {
                 "" => String::new(),
-                "http" if name.starts_with("tls_") => {
+                "http" | "munin_node" if name.starts_with("tls_") => {
                     let other = if *name == "tls_key" { "tls_cert" } else { "tls_key" };
-                    format!("[http]\n{other} = \"/x\"\n")
+                    format!("[{path}]\n{other} = \"/x\"\n")
                 }
+                "munin.node" => "[[munin.node]]\nhost = \"x\"\n".into(),
                 "burst" => "[[burst]]\nwhen = \"a > 1\"\ninterval = \"2s\"\n".into(),
                 "plugin" => "[[plugin]]\nname = \"x\"\n".into(),
                 path => format!("[{path}]\n"),

@@ -26,7 +26,7 @@ pub(super) fn names_of(http: &Http) -> Vec<String> {
     names
 }
 
-fn bind(address: std::net::SocketAddr) -> std::io::Result<tokio::net::TcpListener> {
+pub(super) fn bind(address: std::net::SocketAddr) -> std::io::Result<tokio::net::TcpListener> {
     use tokio::net::TcpSocket;
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     socket.set_reuseaddr(true)?;
@@ -74,10 +74,12 @@ pub(super) async fn start_http(daemon: &mut Daemon) {
         }
     }
     let Some(address) = config.listen else { return };
-    let tls = match config.tls.map(|t| http::Tls::load(&t, Arc::clone(&shared.board))).transpose() {
-        Ok(tls) => tls,
-        Err(e) => return fail(format!("cannot speak TLS: {e}; nothing listens on {address}")),
-    };
+    let tls =
+        match config.tls.map(|t| http::Tls::load(&t, "tls", Arc::clone(&shared.board))).transpose()
+        {
+            Ok(tls) => tls,
+            Err(e) => return fail(format!("cannot speak TLS: {e}; nothing listens on {address}")),
+        };
     daemon.secure = tls.is_some();
     match bind(address) {
         Ok(listener) => {

@@ -241,6 +241,10 @@ fn no(value: &str) -> bool {
     ["no", "off", "0", "false"].iter().any(|w| w.eq_ignore_ascii_case(value))
 }
 
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())
+}
+
 fn short(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(MAX_TEXT).collect()
 }
@@ -266,6 +270,8 @@ fn attribute(field: &mut FieldConfig, name: &str, value: &str) -> Result<(), Str
         "warning" => field.warning = parse_range(value)?,
         "critical" => field.critical = parse_range(value)?,
         "draw" => field.draw = short(value),
+        // One of Munin's own palette; others have theirs.
+        "colour" | "color" if value.strip_prefix("COLOUR").is_some_and(is_number) => {}
         "colour" | "color" => {
             let value = value.trim_start_matches('#');
             if value.len() != 6 || !value.chars().all(|c| c.is_ascii_hexdigit()) {

@@ -7,10 +7,12 @@
 //!   range     `10:90`                                    -> a range of values that are fine
 //!   cdef      `down,8,*`                                 -> a value, or PromQL
 //!   settings  plugin-conf.d                              -> how each plugin is run
+//!   command   what masters say to nodes, and nodes to masters
 //!   name      names of plugins, fields and series
 //! ```
 
 mod cdef;
+mod command;
 mod describe;
 mod line;
 mod name;
@@ -20,6 +22,7 @@ mod settings;
 mod tests;
 
 pub use cdef::Cdef;
+pub use command::{Command, Part, greeting, host_of, listed, relay};
 pub use describe::{Described, FieldConfig, GraphConfig, Type};
 pub use line::{Line, Reading, Time, lines, update_rate};
 pub use name::{JOB, clean_field, identity, is_plugin_name};

@@ -11,13 +11,15 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::*;
 
 /// The real munin-node over a plugin folder, with what it remembers in a place of its own.
-struct Node {
+pub struct Node {
     child: Child,
     stream: BufReader<TcpStream>,
+    /// Where it listens, for others who want to ask it.
+    pub address: std::net::SocketAddr,
 }
 
 impl Node {
-    fn start(folder: &Folder, dir: &Path) -> Self {
+    pub fn start(folder: &Folder, dir: &Path) -> Self {
         need_root("munin-node with a plugin folder of its own");
         let port = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = port.local_addr().expect("bound");
@@ -53,7 +55,7 @@ impl Node {
             TcpStream::connect(address).map_err(|e| e.to_string())
         });
         stream.set_read_timeout(Some(PATIENCE)).expect("settable");
-        let mut node = Self { child, stream: BufReader::new(stream) };
+        let mut node = Self { child, stream: BufReader::new(stream), address };
         assert!(node.line().starts_with("# munin node at here"));
         node.say("cap multigraph dirtyconfig");
         node.line();
@@ -83,7 +85,7 @@ impl Node {
         }
     }
 
-    fn list(&mut self) -> Vec<String> {
+    pub fn list(&mut self) -> Vec<String> {
         self.say("list");
         let mut names: Vec<String> = self.line().split_whitespace().map(str::to_owned).collect();
         names.sort();
@@ -100,10 +102,10 @@ impl Drop for Node {
 }
 
 /// Series key, then type and value (nothing: U).
-type Values = BTreeMap<String, (Type, Option<f64>)>;
+pub type Values = BTreeMap<String, (Type, Option<f64>)>;
 
 /// What munin-node says of all plugins.
-fn look(node: &mut Node, names: &[String]) -> Values {
+pub fn look(node: &mut Node, names: &[String]) -> Values {
     let mut out = Values::new();
     for name in names {
         let config = node.ask(&format!("config {name}"));

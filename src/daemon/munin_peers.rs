@@ -1,0 +1,302 @@
+//! daemon: asks Munin's nodes, each at its own beat, as Munin's master does. What they tell goes the
+//! way of local plugins: the same series, of another instance.
+//!
+//! Bound: eight nodes at once, each once, with a deadline for every answer and one for all. Policy:
+//! who is not done when its time comes again misses it (`plimsoll_ticks_skipped_total`).
+
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio::task::AbortHandle;
+
+use super::beat::{JOB as OWN_JOB, Shared};
+use super::own;
+use crate::config::Config;
+use crate::model::{Graph, Identity, KeyFilter, Kind, Labels, Recorder, Series, SeriesRef};
+use crate::pipeline::{Batch, Group, Source};
+use crate::plugin::{self, End, Keeper, Output, Samples};
+use crate::receive::{NodeError, NodeSettings, Told, ask_node};
+use crate::wire::munin::JOB;
+
+/// Nodes that are asked at once.
+const PLACES: usize = 8;
+/// A plugin is asked anew what its fields mean.
+const CONFIG_EVERY_MS: i64 = 300_000;
+/// Its charts are told anew.
+const TELL_EVERY_MS: i64 = 3_600_000;
+/// All of a node's answers together have this long, or three of its intervals.
+const LEAST_PATIENCE_MS: i64 = 60_000;
+
+/// The tasks that ask.
+#[derive(Debug, Default)]
+pub struct Peers {
+    tasks: Mutex<Vec<AbortHandle>>,
+    asked: Mutex<Vec<NodeSettings>>,
+}
+
+impl Peers {
+    /// Asks the nodes that the configuration names, and no others any more. To be called within the
+    /// runtime.
+    pub fn configure(&self, shared: &Shared, config: &Config) {
+        let mut asked = self.asked.lock().unwrap_or_else(|e| e.into_inner());
+        if *asked == config.munin_peers {
+            return;
+        }
+        asked.clone_from(&config.munin_peers);
+        let places = Arc::new(Semaphore::new(PLACES));
+        let filter = Arc::new(config.filter.clone());
+        let fresh = config.munin_peers.iter().map(|settings| {
+            let peer = Peer::new(shared.clone(), settings.clone(), Arc::clone(&filter));
+            tokio::spawn(peer.run(Arc::clone(&places))).abort_handle()
+        });
+        let mut tasks = self.tasks.lock().unwrap_or_else(|e| e.into_inner());
+        let before = std::mem::replace(&mut *tasks, fresh.collect());
+        before.iter().for_each(AbortHandle::abort);
+    }
+}
+
+struct Member {
+    keeper: Keeper,
+    group: Group,
+    /// Boot time in ms at which it is asked what its fields mean.
+    describe_at: i64,
+    told: Vec<Graph>,
+    tell_at: i64,
+}
+
+struct Peer {
+    shared: Shared,
+    settings: NodeSettings,
+    filter: Arc<KeyFilter>,
+    /// As the board shows it.
+    subject: String,
+    /// The instance, once it is known.
+    name: Option<String>,
+    members: HashMap<String, Member>,
+    recorder: Recorder,
+    /// Of what is said about the node itself.
+    group: Group,
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        self.shared.board.forget(&self.subject);
+        let groups = self.members.values().map(|m| m.group);
+        groups.chain([self.group]).for_each(|group| self.shared.latest.retire(group));
+    }
+}
+
+impl Peer {
+    fn new(shared: Shared, settings: NodeSettings, filter: Arc<KeyFilter>) -> Self {
+        let subject = format!("munin node {}:{}", settings.host, settings.port);
+        let recorder = Recorder::new(Arc::clone(&shared.registry), OWN_JOB, Arc::clone(&filter));
+        Self {
+            group: shared.latest.group(),
+            name: settings.name.clone(),
+            members: HashMap::new(),
+            shared,
+            settings,
+            filter,
+            subject,
+            recorder,
+        }
+    }
+
+    async fn run(mut self, places: Arc<Semaphore>) {
+        let every = self.settings.interval.as_ms();
+        let mut ts = self.shared.clock.wall_ms();
+        ts -= ts.rem_euclid(1_000);
+        loop {
+            let Ok(place) = places.acquire().await else { return };
+            self.ask(ts).await;
+            drop(place);
+            let now = self.shared.clock.wall_ms();
+            let next = now - now.rem_euclid(every) + every;
+            // The first moment lies beside the grid.
+            let missed = (next - ts - 1) / every;
+            if missed > 0 {
+                self.shared.counters.ticks_skipped.fetch_add(missed as u64, Relaxed);
+            }
+            ts = next;
+            tokio::time::sleep(Duration::from_millis((next - now).max(1) as u64)).await;
+        }
+    }
+
+    async fn ask(&mut self, ts: i64) {
+        let begun = self.shared.clock.boot_ms();
+        let fresh: HashSet<String> = (self.members.iter())
+            .filter(|(_, m)| m.describe_at > begun)
+            .map(|(name, _)| name.clone())
+            .collect();
+        let (mut told, mut greeted) = (Vec::new(), None);
+        let patience = (self.settings.interval.as_ms() * 3).max(LEAST_PATIENCE_MS);
+        let asking = ask_node(
+            &self.settings,
+            |name| greeted = Some(name.to_owned()),
+            |plugin| !fresh.contains(plugin),
+            |one| told.push(one),
+        );
+        let patience = Duration::from_millis(patience as u64);
+        let asked = match tokio::time::timeout(patience, asking).await {
+            Ok(asked) => asked.map(drop),
+            Err(_) => Err(NodeError::Late("everything".into())),
+        };
+        self.rename(greeted, ts);
+        let mut fault = None;
+        let listed: HashSet<&str> = told.iter().map(|t| &*t.plugin).collect();
+        // What broke off says nothing of the plugins behind.
+        let gone: Vec<String> = match &asked {
+            Ok(()) => self.members.keys().filter(|n| !listed.contains(&***n)).cloned().collect(),
+            Err(_) => self.members.keys().cloned().collect(),
+        };
+        for one in &told {
+            if let Err(why) = self.take(one, ts) {
+                // What it told before is not the present any more.
+                if let Some(member) = self.members.get(&one.plugin) {
+                    self.shared.latest.update(member.group, ts, &[]);
+                }
+                fault.get_or_insert_with(|| format!("plugin {}: {why}", one.plugin));
+            }
+        }
+        for name in gone {
+            if asked.is_ok() || !told.iter().any(|t| t.plugin == name) {
+                self.end(&name, ts, asked.is_ok());
+            }
+        }
+        let up = asked.is_ok();
+        match (asked, fault) {
+            (Ok(()), None) => self.shared.board.ok(&self.subject),
+            (Ok(()), Some(fault)) => self.shared.board.fail(&self.subject, fault),
+            (Err(e), _) => self.shared.board.fail(&self.subject, e.to_string()),
+        }
+        self.report(ts, up, self.shared.clock.boot_ms() - begun);
+    }
+
+    /// What it calls itself is its instance, unless the configuration says otherwise.
+    fn rename(&mut self, greeted: Option<String>, ts: i64) {
+        let name = self.settings.name.clone().or(greeted);
+        if name.is_some() && name != self.name {
+            for plugin in self.members.keys().cloned().collect::<Vec<_>>() {
+                self.end(&plugin, ts, true);
+            }
+            self.name = name;
+        }
+    }
+
+    /// Its plugin has gone, or cannot be asked now.
+    fn end(&mut self, plugin: &str, ts: i64, forget: bool) {
+        let Some(member) = self.members.get_mut(plugin) else { return };
+        let ended = member.keeper.end();
+        self.shared.latest.retire(member.group);
+        self.push(ended, ts, &[]);
+        if forget {
+            self.members.remove(plugin);
+        }
+    }
+
+    fn take(&mut self, told: &Told, ts: i64) -> Result<(), String> {
+        let now = self.shared.clock.boot_ms();
+        let Some(name) = self.name.clone() else { return Ok(()) };
+        let member = self.members.entry(told.plugin.clone()).or_insert_with(|| Member {
+            keeper: Keeper::new(
+                Arc::clone(&self.shared.registry),
+                Arc::clone(&self.filter),
+                &told.plugin,
+                Some(&name),
+                Some(plugin::Kind::Munin),
+            ),
+            group: self.shared.latest.group(),
+            describe_at: i64::MIN,
+            told: Vec::new(),
+            tell_at: i64::MIN,
+        });
+        if let Some(config) = &told.config {
+            refusal(config)?;
+            member.keeper.describe(&output(config))?;
+            member.describe_at = now + CONFIG_EVERY_MS;
+            if member.keeper.graphs() != member.told || now >= member.tell_at {
+                let all = member.keeper.graphs().iter().cloned().map(|mut graph| {
+                    graph.system = Some(name.as_str().into());
+                    self.shared.queue.push_graph(graph)
+                });
+                // What found no room is told again the next time.
+                if all.fold(true, |all, one| all & one) {
+                    member.told = member.keeper.graphs().to_vec();
+                    member.tell_at = now + TELL_EVERY_MS;
+                }
+            }
+        }
+        let values = told.values.as_ref().or(told.config.as_ref());
+        let values = values.map(Vec::as_slice).unwrap_or_default();
+        refusal(values)?;
+        let samples = member.keeper.values(&output(values), ts)?;
+        if samples.undescribed {
+            member.describe_at = i64::MIN;
+        }
+        self.shared.latest.update(member.group, ts, &samples.values);
+        let fault = samples.fault.clone();
+        self.push(samples, ts, &[]);
+        fault.map_or(Ok(()), Err)
+    }
+
+    /// How it went.
+    fn report(&mut self, ts: i64, up: bool, took_ms: i64) {
+        let address = format!("{}:{}", self.settings.host, self.settings.port);
+        let name = self.name.clone().unwrap_or_else(|| address.clone());
+        let up = f64::from(u8::from(up));
+        let collector = format!("munin/{name}");
+        let own = &mut self.recorder;
+        own.begin();
+        own.put_with(&own::SUCCESS, &[&collector], up);
+        own.put_with(&own::DURATION, &[&collector], took_ms as f64 / 1e3);
+        own.put_with(&own::INTERVAL, &[&collector], self.settings.interval.as_ms() as f64 / 1e3);
+        let mut all = own.samples().to_vec();
+        let identity = Identity {
+            system: Some(name.into()),
+            job: JOB.into(),
+            name: "up".into(),
+            labels: Labels::default(),
+        };
+        if self.filter.wants(&identity.key()) {
+            let help = "Whether the machine could be asked (1) or not (0).".into();
+            let series = Series { identity, kind: Kind::Gauge, unit: "".into(), help };
+            all.push((self.shared.registry.intern(series), up));
+        }
+        self.shared.latest.update(self.group, ts, &all);
+        self.push(Samples::default(), ts, &all);
+    }
+
+    fn push(&self, samples: Samples, ts: i64, own: &[(SeriesRef, f64)]) {
+        let Samples { mut values, mut times, .. } = samples.with_markers(ts);
+        values.extend_from_slice(own);
+        if values.is_empty() {
+            return;
+        }
+        times.resize(values.len(), ts);
+        if times.iter().all(|t| *t == ts) {
+            times.clear();
+        }
+        let arrived = self.shared.clock.wall_ms();
+        let batch = Batch { times, arrived, ..Batch::of(Source::Plugin, ts, values) };
+        let _spare = self.shared.queue.push(batch);
+    }
+}
+
+/// What a node says in place of a plugin's answer.
+fn refusal(text: &[u8]) -> Result<(), String> {
+    let first = text.split(|b| *b == b'\n').next().unwrap_or_default();
+    match first.trim_ascii() {
+        b"# Timed out" => Err("it took too long".into()),
+        b"# Bad exit" => Err("it failed".into()),
+        b"# Unknown service" => Err("the node does not know it".into()),
+        _ => Ok(()),
+    }
+}
+
+/// An answer that came by the network, as if a program had printed it.
+fn output(text: &[u8]) -> Output {
+    Output { stdout: text.to_vec(), stderr: Vec::new(), end: End::Exited(0), took_ms: 0 }
+}

@@ -1,0 +1,109 @@
+//! munin_node: answers masters of Munin as munin-node does, out of memory: nothing is run, and no
+//! disk is waited for but by `spoolfetch`. A view: it reads what plugins and collectors left in
+//! pipeline and store. Speaks plain TCP, and TLS where it is asked to.
+//!
+//! ```text
+//!   listen     connections: how many, from where, how long
+//!   session    one connection: lines in, answers out
+//!   answer     a command -> text
+//!   own        plimsoll's collectors as Munin's plugins of the same names
+//!   spool      what a master missed, from the store
+//!   picture    what the collectors measured at one moment
+//! ```
+
+mod answer;
+mod listen;
+mod own;
+mod picture;
+mod session;
+mod spool;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use tokio_rustls::TlsAcceptor;
+
+use crate::model::{Clock, Registry};
+use crate::pipeline::{Counters, Latest};
+use crate::plugin::Shelf;
+use crate::receive::Network;
+use crate::store::Head;
+
+pub use listen::serve;
+
+/// Where it listens, and who may ask.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// Nowhere by default.
+    pub listen: Vec<SocketAddr>,
+    /// Others are hung up on.
+    pub allow: Vec<Network>,
+    /// What this machine is called; nothing: as everywhere.
+    pub host_name: Option<String>,
+    /// Whether masters are offered what they missed.
+    pub spool: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let allow = Network::LOOPBACK.to_vec();
+        Self { listen: Vec::new(), allow, host_name: None, spool: false }
+    }
+}
+
+/// The certificate in use at the moment.
+pub type Acceptor = Arc<dyn Fn() -> TlsAcceptor + Send + Sync>;
+
+/// What it answers from.
+pub struct Sources {
+    /// All series of this process.
+    pub registry: Arc<Registry>,
+    /// Their newest values.
+    pub latest: Arc<Latest>,
+    /// What plugins said last.
+    pub shelf: Arc<Shelf>,
+    /// What is counted.
+    pub counters: Arc<Counters>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Where the database is.
+    pub database: PathBuf,
+    /// Its newest samples.
+    pub head: Arc<Head>,
+    /// `/sys`
+    pub sys: PathBuf,
+    /// A collector's value that is older than this, in ms, is not known any more.
+    pub fresh_ms: i64,
+}
+
+/// A node: see the module's text.
+pub struct Node {
+    settings: Settings,
+    /// As greeted with.
+    name: String,
+    tls: Option<Acceptor>,
+    from: Sources,
+    kept: Mutex<Kept>,
+}
+
+/// What is remembered from one question to the next.
+#[derive(Default)]
+struct Kept {
+    catalog: picture::Catalog,
+    disks: own::History,
+}
+
+impl Node {
+    /// `system` is this machine's name where the settings have no other. Plugins that spoke before
+    /// this are not known, unless the shelf was wanted by then.
+    pub fn new(settings: Settings, system: &str, tls: Option<Acceptor>, from: Sources) -> Self {
+        let name = settings.host_name.clone().unwrap_or_else(|| system.to_owned());
+        from.shelf.want();
+        Self { settings, name, tls, from, kept: Mutex::default() }
+    }
+
+    fn kept(&self) -> std::sync::MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(|e| e.into_inner())
+    }
+}

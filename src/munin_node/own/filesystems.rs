@@ -1,0 +1,127 @@
+//! munin_node: `df` and `df_inode`: how full file systems are, a field each.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use super::put;
+use crate::model::Series;
+use crate::munin_node::picture::Picture;
+use crate::wire::munin::clean_field;
+
+/// Of these the mount point makes the name: the device says nothing.
+const NAMELESS: [&str; 4] = ["tmpfs", "none", "udev", "simfs"];
+/// What Debian's plugins leave out beside that.
+const NO_SPACE: [&str; 10] = [
+    "none", "unknown", "rootfs", "iso9660", "squashfs", "udf", "romfs", "ramfs", "debugfs",
+    "devtmpfs",
+];
+const NO_FILES: [&str; 11] = [
+    "none", "unknown", "rootfs", "iso9660", "squashfs", "udf", "romfs", "ramfs", "debugfs", "vfat",
+    "reiserfs",
+];
+
+fn is(name: &str) -> Option<bool> {
+    match name {
+        "df" => Some(false),
+        "df_inode" => Some(true),
+        _ => None,
+    }
+}
+
+/// By field: mount point and used percent. Of several mounts of one device the one nearest to the
+/// root, as df has it.
+fn used(p: &Picture<'_>, inodes: bool) -> BTreeMap<String, (String, f64)> {
+    let names = if inodes {
+        ["node_filesystem_files", "node_filesystem_files_free", "node_filesystem_files_free"]
+    } else {
+        ["node_filesystem_size_bytes", "node_filesystem_free_bytes", "node_filesystem_avail_bytes"]
+    };
+    let left_out: &[&str] = if inodes { &NO_FILES } else { &NO_SPACE };
+    let mut out: BTreeMap<String, (String, f64)> = BTreeMap::new();
+    let [all, free, avail] = names
+        .map(|name| p.each(name).map(|(s, v)| (s.identity.labels.clone(), v)).collect::<Vec<_>>());
+    let of = |list: &[(crate::model::Labels, f64)], s: &crate::model::Labels| {
+        list.iter().find(|(labels, _)| labels == s).map(|(_, v)| *v)
+    };
+    for (labels, all) in &all {
+        let label = |name| labels.get(name).unwrap_or_default();
+        let (device, mount, kind) = (label("device"), label("mountpoint"), label("fstype"));
+        let (Some(free), Some(avail)) = (of(&free, labels), of(&avail, labels)) else { continue };
+        if left_out.contains(&kind) || *all <= 0.0 || mount.is_empty() {
+            continue;
+        }
+        let used = all - free;
+        let percent = if used > 0.0 { used / (used + avail) * 100.0 } else { 0.0 };
+        let field = field(if NAMELESS.contains(&device) { mount } else { device });
+        match out.get(&field) {
+            Some((known, _)) if known.len() <= mount.len() => {}
+            _ => drop(out.insert(field, (mount.to_owned(), percent))),
+        }
+    }
+    out
+}
+
+/// Munin's own way: a row of what cannot begin a name is one `_`.
+fn field(text: &str) -> String {
+    let rest = text.trim_start_matches(|c: char| !c.is_ascii_alphabetic() && c != '_');
+    let name = if rest.len() < text.len() { format!("_{rest}") } else { rest.to_owned() };
+    match &*name {
+        "root" => "__root".to_owned(),
+        name => clean_field(name).into_owned(),
+    }
+}
+
+fn there(p: &Picture<'_>, name: &str) -> bool {
+    let has = |of: &str| p.each(of).any(|(_, v): (&Series, f64)| v > 0.0);
+    match is(name) {
+        Some(false) => has("node_filesystem_size_bytes"),
+        Some(true) => has("node_filesystem_files"),
+        None => false,
+    }
+}
+
+pub(super) fn names(p: &Picture<'_>, out: &mut Vec<String>) {
+    out.extend(["df", "df_inode"].into_iter().filter(|n| there(p, n)).map(str::to_owned));
+}
+
+pub(super) fn config(p: &Picture<'_>, name: &str, out: &mut String) -> bool {
+    let Some(inodes) = is(name).filter(|_| there(p, name)) else { return false };
+    let what = if inodes { "Inode" } else { "Disk" };
+    let _unused = writeln!(
+        out,
+        "graph_title {what} usage in percent\ngraph_args --upper-limit 100 -l 0\ngraph_vlabel %\n\
+         graph_scale no\ngraph_category disk"
+    );
+    for (field, (mount, _)) in used(p, inodes) {
+        let mount: String = mount.chars().filter(|c| !c.is_control()).collect();
+        let _unused =
+            writeln!(out, "{field}.label {mount}\n{field}.warning 92\n{field}.critical 98");
+    }
+    true
+}
+
+pub(super) fn values(p: &Picture<'_>, name: &str, out: &mut String) -> bool {
+    let Some(inodes) = is(name).filter(|_| there(p, name)) else { return false };
+    for (field, (_, percent)) in used(p, inodes) {
+        put(out, &field, percent, false);
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn fields_as_munin_cleans_them() {
+        for (text, name) in [
+            ("/dev/sda1", "_dev_sda1"),
+            ("//server/share", "_server_share"),
+            ("/", "_"),
+            ("/run/user/1000", "_run_user_1000"),
+            ("root", "__root"),
+            ("rpool/ROOT", "rpool_ROOT"),
+            ("192.0.2.1:/x", "_x"),
+        ] {
+            assert_eq!(super::field(text), name, "{text}");
+        }
+    }
+}
