@@ -26,6 +26,16 @@ pub(super) const PRUNE_CLOCK: &str = "prune_clock";
 pub(super) const SALVAGE_OF: &str = "salvage_of";
 pub(super) const SALVAGE_AT: &str = "salvage_at";
 
+/// Up to when the past of a series was imported from another tool.
+pub(super) fn past_of(series: i64) -> String {
+    format!("past:{series}")
+}
+
+/// Whether a name is one of [`past_of`].
+pub(super) fn is_past(name: &str) -> bool {
+    name.starts_with("past:")
+}
+
 pub(super) fn get(conn: &Connection, name: &str) -> Result<Option<i64>, SqlError> {
     conn.prepare_cached("SELECT value FROM state WHERE name = ?1")?
         .query_row([name], |r| r.get(0))

@@ -8,9 +8,11 @@
 //!   cdef      `down,8,*`                                 -> a value, or PromQL
 //!   settings  plugin-conf.d                              -> how each plugin is run
 //!   name      names of plugins, fields and series
+//!   datafile  what a master knows of its hosts, and the names of its RRD files
 //! ```
 
 mod cdef;
+mod datafile;
 mod describe;
 mod line;
 mod name;
@@ -20,6 +22,7 @@ mod settings;
 mod tests;
 
 pub use cdef::Cdef;
+pub use datafile::{Datafile, FileName, rrd_file};
 pub use describe::{Described, FieldConfig, GraphConfig, Type};
 pub use line::{Line, Reading, Time, lines, update_rate};
 pub use name::{JOB, clean_field, identity, is_plugin_name};
