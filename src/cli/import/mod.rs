@@ -23,6 +23,7 @@ use super::Global;
 /// `plimsoll import`
 #[derive(Debug, clap::Args)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+#[group(skip)]
 pub struct Args {
     #[command(subcommand)]
     from: Option<From>,
