@@ -31,7 +31,11 @@ pub(super) fn past_of(series: i64) -> String {
     format!("past:{series}")
 }
 
-/// Whether a name is one of [`past_of`].
+/// From when on samples were recorded here, when the first past was imported; later ones would take
+/// its samples for such.
+pub(super) const PAST_OLDEST: &str = "past:oldest";
+
+/// Whether a name is one of [`past_of`], or [`PAST_OLDEST`].
 pub(super) fn is_past(name: &str) -> bool {
     name.starts_with("past:")
 }

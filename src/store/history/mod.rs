@@ -151,11 +151,17 @@ impl<'s> History<'s> {
             [],
             |r| r.get(0),
         )?;
-        if let Some(oldest) = oldest {
-            this.rolled_until = oldest;
-            // Whoever asks for what lies before this is sent to the buckets, of all series.
-            this.samples_from = oldest.max(now.saturating_sub(kept));
-        }
+        let oldest = match state::get(this.conn(), state::PAST_OLDEST)? {
+            Some(oldest) => oldest,
+            None => {
+                let oldest = oldest.unwrap_or(now);
+                this.write(|conn| state::set(conn, state::PAST_OLDEST, oldest))?;
+                oldest
+            }
+        };
+        this.rolled_until = oldest;
+        // Whoever asks for what lies before this is sent to the buckets, of all series.
+        this.samples_from = oldest.max(now.saturating_sub(kept));
         Ok(this)
     }
 

@@ -182,7 +182,7 @@ pub(super) fn make(past: &Past, kind: Kind, wanted: Wanted) -> Made {
                     // What grows needs a place to grow from.
                     let still = Course::Grows { rate: 0.0, end: start, at_end: level };
                     let before = start - span.min(FIVE_MINUTES_MS);
-                    made.row((before, start, start - before), still, wanted, past.step);
+                    made.row((before, start, span), still, wanted, past.step);
                 }
                 level += mean * (end - start) as f64 / 1e3;
                 Course::Grows { rate: mean / 1e3, end, at_end: level }
