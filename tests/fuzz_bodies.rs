@@ -13,6 +13,8 @@ mod chunk_values;
 mod munin;
 #[path = "../fuzz/bodies/open.rs"]
 mod open;
+#[path = "../fuzz/bodies/rrd.rs"]
+mod rrd;
 
 /// The body on every kept input, then on so many of random bytes and lengths.
 fn hold(target: &str, random: u64, longest: u64, body: impl Fn(&[u8])) {
@@ -58,4 +60,9 @@ fn a_database_with_changed_bytes() {
 #[test]
 fn any_bytes_as_what_a_plugin_prints() {
     hold("munin", 2_000, 400, munin::run);
+}
+
+#[test]
+fn any_bytes_as_what_other_tools_keep() {
+    hold("rrd", 2_000, 400, rrd::run);
 }

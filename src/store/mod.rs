@@ -4,6 +4,7 @@
 //! ```text
 //!   queue -> writer (one thread) -> Store::commit -> samples     one transaction a beat
 //!   SQL clients -> metrics (view) -> inbox -> Store::take_inbox -> samples
+//!   history of other tools -> History -> blocks, rollup_1h         one transaction a group
 //!   samples -> Reader -> status, export, sql, query
 //! ```
 

@@ -1,5 +1,5 @@
 //! store: taking in what another tool remembers: samples, five-minute buckets and hours, written as
-//! they are kept, a group of series at a time. docs/adr/0005-imported-history.md says why so.
+//! they are kept, a group of series at a time. docs/adr/0006-imported-history.md says why so.
 //!
 //! A group is one transaction, together with the mark up to when the past of each of its series is
 //! there, so that an import that was killed goes on where it stood, and one that is done does
