@@ -73,13 +73,15 @@ pub struct Prepared {
     group: i64,
     samples: Vec<Packed>,
     fine: Vec<Packed>,
+    /// Without what is packed already.
     made: Vec<(Place, Made)>,
+    size: u64,
 }
 
 impl Prepared {
     /// How many samples and five-minute buckets are in it.
     pub fn size(&self) -> u64 {
-        self.made.iter().map(|(_, m)| (m.samples.ts.len() + m.fine.len()) as u64).sum()
+        self.size
     }
 }
 
@@ -89,14 +91,18 @@ pub fn prepare(mut pasts: Vec<(Place, Past)>) -> Option<Prepared> {
     pasts.sort_by_key(|(place, _)| place.id);
     let group = pasts.first()?.0.group();
     let mut scratch = Scratch::default();
-    let (mut samples, mut fine, mut all) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut samples, mut fine, mut all, mut size) = (Vec::new(), Vec::new(), Vec::new(), 0);
     for (place, past) in pasts {
         let Place { after, before, samples_from, .. } = place;
         let mut made = make(&past, place.kind, Wanted { after, before, samples_from });
         made.samples.series = place.id;
+        size += (made.samples.ts.len() + made.fine.len()) as u64;
         fine.extend(made.parts(place.id));
-        if !made.samples.ts.is_empty() {
-            samples.push(made.samples.clone());
+        // A group has some 40 MB of columns; not twice, and not while it waits to be written.
+        made.fine = Vec::new();
+        let column = std::mem::take(&mut made.samples);
+        if !column.ts.is_empty() {
+            samples.push(column);
         }
         all.push((place, made));
     }
@@ -104,7 +110,7 @@ pub fn prepare(mut pasts: Vec<(Place, Past)>) -> Option<Prepared> {
         let pieces = cut(columns);
         pieces.iter().filter_map(|piece| Packed::new(piece, &mut scratch)).collect()
     };
-    Some(Prepared { group, samples: pack(samples), fine: pack(fine), made: all })
+    Some(Prepared { group, samples: pack(samples), fine: pack(fine), made: all, size })
 }
 
 impl Store {

@@ -2,16 +2,27 @@
 //! hours. No SQLite here.
 //!
 //! A row tells of the time that ends with it. Up to five minutes long it is a sample at its end.
-//! A longer one is a bucket for each five minutes of it (for each hour, if it is longer than two
-//! hours), all alike; where samples are held of that time, it is a sample for each, too. The buckets
+//! A longer one is a bucket for each five minutes of it (each hour, if it is longer than one; each
+//! six, if it is longer than six), all alike; where samples are held of that time, it is a sample for
+//! each five minutes, too. The buckets
 //! of a row lie within its time, so that none tells of two rows.
 
 use crate::model::{Kind, Past};
 use crate::store::block::Column;
 use crate::store::rollup::{Bucket, FIVE_MINUTES_MS, HOUR_MS, PARTS};
 
-/// Rows up to this long have a bucket for each five minutes.
+/// Rows up to this long have a row for each hour.
 const CLOSE: i64 = 2 * HOUR_MS;
+
+/// How far apart the five-minute buckets of a row lie: it takes seven numbers for each to be packed.
+fn apart(span: i64) -> i64 {
+    const SIX: i64 = 6 * HOUR_MS;
+    match span {
+        ..=HOUR_MS => FIVE_MINUTES_MS,
+        ..=SIX => HOUR_MS,
+        _ => SIX,
+    }
+}
 
 /// What of a past is wanted, ms since 1970 UTC.
 #[derive(Debug, Clone, Copy)]
@@ -140,7 +151,7 @@ impl Made {
             if !sampled || start < w.samples_from {
                 self.coarse_until = self.coarse_until.max(end.min(w.samples_from));
             }
-            let width = if span <= CLOSE { FIVE_MINUTES_MS } else { HOUR_MS };
+            let width = apart(span);
             for slot in slots(width) {
                 let piece = course.piece((slot - width).max(start), slot, step);
                 add(&mut self.fine, FIVE_MINUTES_MS, w, piece);
