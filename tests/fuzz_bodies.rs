@@ -19,6 +19,8 @@ mod open;
 mod promql;
 #[path = "../fuzz/bodies/push.rs"]
 mod push;
+#[path = "../fuzz/bodies/rrd.rs"]
+mod rrd;
 
 /// The body on every kept input, then on so many of random bytes and lengths.
 fn hold(target: &str, random: u64, longest: u64, body: impl Fn(&[u8])) {
@@ -142,4 +144,9 @@ fn any_bytes_between_masters_and_nodes() {
 #[test]
 fn any_bytes_as_what_a_plugin_prints() {
     hold("munin", 2_000, 400, munin::run);
+}
+
+#[test]
+fn any_bytes_as_what_other_tools_keep() {
+    hold("rrd", 2_000, 400, rrd::run);
 }

@@ -86,7 +86,7 @@ enum Verb {
     Snapshot(snapshot::Args),
     /// Write samples out as CSV, JSON or OpenMetrics
     Export(export::Args),
-    /// Read samples in from CSV, JSON or OpenMetrics files
+    /// Read samples in: CSV, JSON, OpenMetrics; the history of Munin, collectd, sar, RRD files
     Import(import::Args),
     /// Send a value in, or lines of values from standard input
     Send(send::Args),

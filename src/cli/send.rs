@@ -56,7 +56,7 @@ fn parse_kind(text: &str) -> Result<Kind, String> {
     }
 }
 
-fn parse_tag(text: &str) -> Result<(String, String), String> {
+pub(super) fn parse_tag(text: &str) -> Result<(String, String), String> {
     let odd = ['{', '}', '"', ',', '='];
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() && !value.is_empty() && !name.contains(odd) => {

@@ -4,6 +4,7 @@
 //! ```text
 //!   queue -> writer (one thread) -> Store::commit -> samples     one transaction a beat
 //!   SQL clients -> metrics (view) -> inbox -> Store::take_inbox -> samples
+//!   history of other tools -> History -> blocks, rollup_1h         one transaction a group
 //!   samples -> Reader -> status, export, sql, query
 //! ```
 
@@ -19,6 +20,7 @@ mod functions;
 mod graphs;
 pub mod guest;
 mod head;
+mod history;
 mod import;
 mod inbox;
 mod join;
@@ -53,6 +55,7 @@ pub use doctor::Finding;
 pub use error::OpenError;
 pub use events::Happened;
 pub use head::Head;
+pub use history::{History, Place, Prepared, prepare};
 pub use import::Import;
 pub use locate::{to_read, to_write};
 pub use lock::{Lock, lock_path};

@@ -171,31 +171,36 @@ pub(super) fn roll_one(conn: &Connection, scratch: &mut Scratch) -> Result<bool,
             .query_row(params![FIVE_MINUTES_MS, group, start], |r| r.get(0))?;
         insert(&tx, FIVE_MINUTES_MS, if again { LATE } else { 0 }, &packed)?;
     }
-    for (id, at, b) in hours {
-        tx.prepare_cached(
-            // Not over what was made of more samples: see `leave_fuller`.
-            "INSERT INTO rollup_1h (series_id, ts, count, sum, min, max, last, resets, lost)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
-             ON CONFLICT (series_id, ts) DO UPDATE SET count = excluded.count, sum = excluded.sum,
-             min = excluded.min, max = excluded.max, last = excluded.last,
-             resets = excluded.resets, lost = excluded.lost WHERE excluded.count >= count",
-        )?
-        .execute(params![
-            id,
-            at,
-            b.count as i64,
-            to_sql(b.sum),
-            to_sql(b.min),
-            to_sql(b.max),
-            to_sql(b.last),
-            b.resets as i64,
-            to_sql(b.lost)
-        ])?;
+    for (id, at, bucket) in hours {
+        put_hour(&tx, id, at, &bucket)?;
     }
     tx.prepare_cached("DELETE FROM dirty WHERE start = ?1 AND grp = ?2")?
         .execute([start, group])?;
     tx.commit()?;
     Ok(true)
+}
+
+/// Stores an hour of a series; not over what was made of more samples: see [`leave_fuller`].
+pub(super) fn put_hour(conn: &Connection, id: i64, at: i64, b: &Bucket) -> Result<(), SqlError> {
+    conn.prepare_cached(
+        "INSERT INTO rollup_1h (series_id, ts, count, sum, min, max, last, resets, lost)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+         ON CONFLICT (series_id, ts) DO UPDATE SET count = excluded.count, sum = excluded.sum,
+         min = excluded.min, max = excluded.max, last = excluded.last,
+         resets = excluded.resets, lost = excluded.lost WHERE excluded.count >= count",
+    )?
+    .execute(params![
+        id,
+        at,
+        b.count as i64,
+        to_sql(b.sum),
+        to_sql(b.min),
+        to_sql(b.max),
+        to_sql(b.last),
+        b.resets as i64,
+        to_sql(b.lost)
+    ])
+    .map(drop)
 }
 
 /// Takes out the buckets that are stored already and were made of more samples than there are now:
@@ -257,7 +262,14 @@ fn make(
             continue;
         }
         let before = newest_before(conn, id, start)?;
-        let five = buckets(&column, FIVE_MINUTES_MS, kind, before);
+        // What another tool remembered is not made again: its samples do not know what their buckets
+        // do, the smallest and the largest of each.
+        let past = state::get(conn, &state::past_of(id))?.unwrap_or(i64::MIN);
+        let mut five = buckets(&column, FIVE_MINUTES_MS, kind, before);
+        five.retain(|(at, _)| at + FIVE_MINUTES_MS > past);
+        let mut hourly = buckets(&column, HOUR_MS, kind, before);
+        hourly.retain(|(at, _)| at + HOUR_MS > past);
+        hours.extend(hourly.into_iter().map(|(at, b)| (id, at, b)));
         if five.is_empty() {
             continue;
         }
@@ -267,8 +279,6 @@ fn make(
             ts: five.iter().map(|(at, _)| *at).collect(),
             values: five.iter().map(|(_, b)| b.part(part)).collect(),
         }));
-        let hourly = buckets(&column, HOUR_MS, kind, before);
-        hours.extend(hourly.into_iter().map(|(at, b)| (id, at, b)));
     }
     Ok((fine, hours))
 }

@@ -172,7 +172,10 @@ impl Salvage {
                 state::set(conn, name, value)?;
             }
         }
-        Ok(())
+        // The past that was imported has no samples: whoever asks has to be sent to its buckets.
+        let past: Vec<_> = told.iter().filter(|(name, _)| state::is_past(name)).collect();
+        let reach = told.get_key_value(state::PRUNED_UNTIL).filter(|_| !past.is_empty());
+        past.into_iter().chain(reach).try_for_each(|(name, value)| state::set(conn, name, *value))
     }
 
     /// Works for about this long. False: everything is done.

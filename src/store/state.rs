@@ -28,6 +28,20 @@ pub(super) const PRUNE_CLOCK: &str = "prune_clock";
 pub(super) const SALVAGE_OF: &str = "salvage_of";
 pub(super) const SALVAGE_AT: &str = "salvage_at";
 
+/// Up to when the past of a series was imported from another tool.
+pub(super) fn past_of(series: i64) -> String {
+    format!("past:{series}")
+}
+
+/// From when on samples were recorded here, when the first past was imported; later ones would take
+/// its samples for such.
+pub(super) const PAST_OLDEST: &str = "past:oldest";
+
+/// Whether a name is one of [`past_of`], or [`PAST_OLDEST`].
+pub(super) fn is_past(name: &str) -> bool {
+    name.starts_with("past:")
+}
+
 pub(super) fn get(conn: &Connection, name: &str) -> Result<Option<i64>, SqlError> {
     conn.prepare_cached("SELECT value FROM state WHERE name = ?1")?
         .query_row([name], |r| r.get(0))

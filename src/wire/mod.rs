@@ -30,6 +30,8 @@ pub mod mixed;
 pub mod munin;
 pub mod nagios;
 pub mod remote_write;
+pub mod rrd;
+pub mod sar;
 mod shown;
 pub mod simple;
 pub mod statsd;

@@ -9,10 +9,12 @@
 //!   settings  plugin-conf.d                              -> how each plugin is run
 //!   command   what masters say to nodes, and nodes to masters
 //!   name      names of plugins, fields and series
+//!   datafile  what a master knows of its hosts, and the names of its RRD files
 //! ```
 
 mod cdef;
 mod command;
+mod datafile;
 mod describe;
 mod line;
 mod name;
@@ -23,6 +25,7 @@ mod tests;
 
 pub use cdef::Cdef;
 pub use command::{Command, Part, greeting, host_of, listed, relay};
+pub use datafile::{Datafile, FileName, rrd_file};
 pub use describe::{Described, FieldConfig, GraphConfig, Type};
 pub use line::{Line, Reading, Time, lines, update_rate};
 pub use name::{JOB, clean_field, identity, is_plugin_name};

@@ -1,4 +1,4 @@
-//! cli: `plimsoll import`: samples in, from files, with a daemon and without one.
+//! cli: `plimsoll import FILE`: samples in, from CSV, JSON and OpenMetrics.
 
 use std::fs::File;
 use std::io::{self, IsTerminal, Read, Write};
@@ -8,12 +8,12 @@ use std::sync::Arc;
 use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{Global, show};
+use crate::cli::{Global, show};
 use crate::model::{Clock, SystemClock};
 use crate::store::{Import, OpenError, Sender, Store};
 use crate::wire::{Format, Record, is_gzip};
 
-/// `plimsoll import`
+/// `plimsoll import FILE`
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "CSV has a header: key,timestamp,value in any order (unix_ts also names the time).\n\
@@ -26,7 +26,7 @@ pub struct Args {
     #[arg(required = true)]
     file: Vec<PathBuf>,
     /// csv, json or openmetrics [default: as the contents or the name say]
-    #[arg(long, value_parser = super::export::parse_format)]
+    #[arg(long, value_parser = crate::cli::export::parse_format)]
     format: Option<Format>,
 }
 
@@ -37,7 +37,7 @@ const TOLD: u64 = 10;
 const SNIFF: usize = 4096;
 
 /// Where the rows go.
-enum Target<'s> {
+pub(super) enum Target<'s> {
     /// Nobody else collects into the file.
     Store(Import<'s>),
     /// Its daemon takes them in.
@@ -45,7 +45,7 @@ enum Target<'s> {
 }
 
 impl Target<'_> {
-    fn write(&mut self, rows: &[Record]) -> anyhow::Result<()> {
+    pub(super) fn write(&mut self, rows: &[Record]) -> anyhow::Result<()> {
         let rows = rows.iter().map(|r| (r.key.as_str(), r.ts, r.value));
         match self {
             Self::Store(import) => import.put(rows)?,
@@ -82,7 +82,7 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
         all.taken += tally.taken;
         all.bad += tally.bad;
     }
-    let mut out = super::stdout();
+    let mut out = crate::cli::stdout();
     let (goes, refused) = match target {
         Target::Store(import) => ("imported into", import.finish()?),
         Target::Daemon(_) => ("handed to the running plimsoll of", 0),

@@ -1,0 +1,371 @@
+//! cli: RRD files into the database, whoever named them: read and made ready on all cores, written
+//! by one.
+
+use std::io::{self, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, Mutex};
+
+use anyhow::Context;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::cli::{Global, show};
+use crate::model::{Clock, Graph, Identity, Kind, Past, Series, SystemClock};
+use crate::store::{History, OpenError, Place, Prepared, Store, prepare};
+use crate::wire::rrd::{DataSource, Rrd, RrdError, SourceType, eras};
+
+/// A file that is larger was not made by rrdtool: its rows alone would be ten thousand years.
+const LARGEST: u64 = 1 << 30;
+/// Files that failed are told by name up to here.
+const TOLD: usize = 20;
+/// Groups that wait to be written.
+const WAITING: usize = 4;
+
+/// One source of one file, and the series that it is the past of.
+pub(super) struct Unit {
+    pub(super) file: usize,
+    pub(super) source: usize,
+    pub(super) series: Series,
+    /// Only rows of which the smallest and largest are known: of a counter's rates.
+    pub(super) peaks: bool,
+}
+
+/// What is to be imported.
+#[derive(Default)]
+pub(super) struct Plan {
+    pub(super) files: Vec<PathBuf>,
+    pub(super) units: Vec<Unit>,
+    pub(super) graphs: Vec<Graph>,
+    pub(super) failed: Failures,
+}
+
+/// Files that could not be read, with why.
+#[derive(Default)]
+pub(super) struct Failures {
+    first: Vec<(PathBuf, String)>,
+    all: u64,
+}
+
+impl Failures {
+    pub(super) fn add(&mut self, path: &Path, why: impl ToString) {
+        if self.first.iter().any(|(p, _)| p == path) {
+            return;
+        }
+        self.all += 1;
+        if self.first.len() < TOLD {
+            self.first.push((path.to_owned(), why.to_string()));
+        }
+    }
+}
+
+impl Plan {
+    /// Adds a file that has been looked at; `series` names each of its sources, or passes it over.
+    /// Of a counter the rates of longer rows come too, as `NAME:rate`: their peaks.
+    pub(super) fn add(
+        &mut self,
+        path: PathBuf,
+        rrd: &Rrd<'_>,
+        mut series: impl FnMut(usize, &DataSource) -> Option<Series>,
+    ) {
+        let file = self.files.len();
+        let longer = rrd.archives.iter().any(|a| a.span > rrd.step);
+        for (source, ds) in rrd.sources.iter().enumerate() {
+            let Some(named) = series(source, ds) else { continue };
+            if named.kind == Kind::Counter && longer {
+                let identity = Identity {
+                    name: format!("{}:rate", named.identity.name).into(),
+                    ..named.identity.clone()
+                };
+                let help = "what it was a second, with smallest and largest, as it was imported";
+                let rates =
+                    Series { identity, kind: Kind::Gauge, help: help.into(), unit: "".into() };
+                self.units.push(Unit { file, source, series: named, peaks: false });
+                self.units.push(Unit { file, source, series: rates, peaks: true });
+            } else {
+                self.units.push(Unit { file, source, series: named, peaks: false });
+            }
+        }
+        self.files.push(path);
+    }
+}
+
+impl Plan {
+    /// None of the files could be used: the database is not touched.
+    pub(super) fn nothing(&self) -> anyhow::Result<()> {
+        report(Path::new(""), self, &Counts::default(), 0, &self.failed)
+    }
+}
+
+/// Whether what a source was given is a counter: it cannot fall.
+pub(super) fn kind_of(ds: &DataSource) -> Kind {
+    match ds.kind {
+        SourceType::Counter | SourceType::Absolute => Kind::Counter,
+        SourceType::Derive if ds.min.is_some_and(|min| min >= 0.0) => Kind::Counter,
+        _ => Kind::Gauge,
+    }
+}
+
+/// Reads an RRD file, by `rrdtool dump` if it is of another kind of machine.
+pub(super) fn with_rrd<T>(path: &Path, work: impl FnOnce(&Rrd<'_>) -> T) -> anyhow::Result<T> {
+    let length = std::fs::metadata(path)?.len();
+    anyhow::ensure!(length <= LARGEST, "larger than a gigabyte: no RRD file");
+    let bytes = std::fs::read(path)?;
+    match Rrd::read(&bytes) {
+        Ok(rrd) => Ok(work(&rrd)),
+        Err(RrdError::Foreign) => {
+            let text = dump(path).context(RrdError::Foreign)?;
+            Ok(work(&Rrd::read_dump(&text)?))
+        }
+        Err(e) => Err(e.into()),
+    }
+}
+
+fn dump(path: &Path) -> anyhow::Result<String> {
+    let said = Command::new("rrdtool")
+        .arg("dump")
+        .arg(path)
+        .stdin(Stdio::null())
+        .output()
+        .context("rrdtool, which could read it, cannot be run: apt install rrdtool")?;
+    let words = String::from_utf8_lossy(&said.stderr);
+    anyhow::ensure!(said.status.success(), "rrdtool: {}", words.trim());
+    Ok(String::from_utf8(said.stdout)?)
+}
+
+fn past(rrd: &Rrd<'_>, unit: &Unit, place: &Place) -> Past {
+    let mut stretches = eras(rrd, unit.source);
+    if unit.peaks {
+        stretches.retain(|s| s.span > rrd.step * 1000);
+    }
+    let source = &rrd.sources[unit.source];
+    let anchored = matches!(source.kind, SourceType::Counter | SourceType::Derive);
+    let anchor = source.last.filter(|_| anchored && place.kind == Kind::Counter);
+    Past {
+        stretches,
+        step: rrd.step * 1000,
+        anchor: anchor.map(|value| (rrd.updated * 1000, value)),
+    }
+}
+
+/// What came of it.
+#[derive(Default)]
+struct Counts {
+    points: AtomicU64,
+    files: AtomicUsize,
+}
+
+/// Imports what is planned into the database that the command line names, and says how it went.
+pub(super) fn bring(mut plan: Plan, what: &str, global: &Global) -> anyhow::Result<()> {
+    let config = crate::config::Config::find(global.config.as_deref()).ok();
+    let path = match &global.db {
+        Some(db) => db.clone(),
+        None => global.database()?,
+    };
+    let (now, kept) = (SystemClock.wall_ms(), config.map(|c| c.limits).unwrap_or_default().raw_ms);
+    let mut store;
+    let mut history = match Store::open(&path, &crate::daemon::host_name(), Arc::default()) {
+        Ok(opened) => {
+            store = opened;
+            store.begin_history(now, kept)?
+        }
+        Err(OpenError::InUse { .. }) => History::beside(&path, now, kept)?,
+        Err(e) => return Err(e.into()),
+    };
+    let series: Vec<Series> = plan.units.iter().map(|u| u.series.clone()).collect();
+    let places = history.places(&series)?;
+    let mut work: Vec<(Place, Unit)> = places.into_iter().zip(plan.units.drain(..)).collect();
+    // Two files of one series (its type was changed) follow each other; the second is another time.
+    work.sort_by_key(|(place, unit)| (place.id, unit.file));
+    let mut twice = Vec::new();
+    work.dedup_by(|later, kept| {
+        let same = later.0.id == kept.0.id;
+        if same {
+            twice.push(later.1.file);
+        }
+        same
+    });
+    for file in twice {
+        plan.failed.add(&plan.files[file], "another file has the same series; only that was taken");
+    }
+    let groups: Vec<&[(Place, Unit)]> = work.chunk_by(|a, b| a.0.group() == b.0.group()).collect();
+    let counts = Counts::default();
+    let failed = Mutex::new(std::mem::take(&mut plan.failed));
+    let progress = Progress::new(plan.files.len(), what);
+    let threads = std::thread::available_parallelism().map_or(1, |n| n.get()).min(8);
+    let next = AtomicUsize::new(0);
+    let (send, ready) = sync_channel::<Prepared>(WAITING);
+    let mut added = 0;
+    std::thread::scope(|scope| -> anyhow::Result<()> {
+        for _ in 0..threads {
+            let send = send.clone();
+            let (groups, plan, next) = (&groups, &plan, &next);
+            let (counts, failed) = (&counts, &failed);
+            scope.spawn(move || {
+                while let Some(group) = groups.get(next.fetch_add(1, Relaxed)) {
+                    // Whoever writes has given up.
+                    if make_ready(group, plan, counts, failed)
+                        .is_some_and(|p| send.send(p).is_err())
+                    {
+                        return;
+                    }
+                }
+            });
+        }
+        drop(send);
+        // Owned here, so that the threads end when writing fails.
+        let ready = ready;
+        for prepared in &ready {
+            added += prepared.size();
+            history.put(&prepared)?;
+            progress.at(counts.files.load(Relaxed));
+        }
+        Ok(())
+    })?;
+    history.describe(&plan.graphs)?;
+    progress.done();
+    let failed = failed.into_inner().unwrap_or_else(|e| e.into_inner());
+    report(&path, &plan, &counts, added, &failed)
+}
+
+/// Reads the files of a group. Each file's sources mostly lie in one group.
+fn make_ready(
+    group: &[(Place, Unit)],
+    plan: &Plan,
+    counts: &Counts,
+    failed: &Mutex<Failures>,
+) -> Option<Prepared> {
+    let mut pasts = Vec::with_capacity(group.len());
+    for of_file in group.chunk_by(|a, b| a.1.file == b.1.file) {
+        let path = &plan.files[of_file[0].1.file];
+        let read = with_rrd(path, |rrd| {
+            // It may have changed since it was looked at.
+            let there = |unit: &Unit| unit.source < rrd.sources.len();
+            for (place, unit) in of_file.iter().filter(|(_, unit)| there(unit)) {
+                pasts.push((*place, past(rrd, unit, place)));
+            }
+            if of_file.iter().any(|(_, unit)| unit.source == 0 && !unit.peaks) {
+                counts.points.fetch_add(rrd.points(), Relaxed);
+                counts.files.fetch_add(1, Relaxed);
+            }
+        });
+        if let Err(e) = read {
+            failed.lock().unwrap_or_else(|e| e.into_inner()).add(path, format!("{e:#}"));
+        }
+    }
+    prepare(pasts)
+}
+
+fn report(
+    path: &Path,
+    plan: &Plan,
+    counts: &Counts,
+    added: u64,
+    failed: &Failures,
+) -> anyhow::Result<()> {
+    let (files, points) = (counts.files.load(Relaxed), counts.points.load(Relaxed));
+    if files > 0 {
+        let mut out = crate::cli::stdout();
+        writeln!(
+            out,
+            "{} files read, {} values in them; {} samples and buckets added to {}",
+            show::count(files as u64),
+            show::count(points),
+            show::count(added),
+            path.display()
+        )?;
+        if added == 0 {
+            writeln!(out, "nothing new: all of that is there, or was recorded here")?;
+        }
+        out.flush()?;
+    }
+    let mut err = io::stderr();
+    for (path, why) in &failed.first {
+        writeln!(err, "{}: {why}", path.display())?;
+    }
+    if failed.all > failed.first.len() as u64 {
+        writeln!(err, "… and {} more", show::count(failed.all - failed.first.len() as u64))?;
+    }
+    if failed.all > 0 {
+        let rest = if files > 0 { "; all others were" } else { "" };
+        anyhow::bail!("{} files could not be imported{rest}", show::count(failed.all));
+    }
+    anyhow::ensure!(!plan.files.is_empty(), "no RRD file was found");
+    Ok(())
+}
+
+/// A bar on a terminal, a line for every tenth elsewhere.
+struct Progress<'a> {
+    bar: Option<ProgressBar>,
+    what: &'a str,
+    all: usize,
+    told: AtomicUsize,
+}
+
+impl<'a> Progress<'a> {
+    fn new(all: usize, what: &'a str) -> Self {
+        let bar = io::stderr().is_terminal().then(|| {
+            let bar = ProgressBar::new(all as u64);
+            let style = "{bar:40} {pos} of {len} files, {eta} left";
+            if let Ok(style) = ProgressStyle::with_template(style) {
+                bar.set_style(style);
+            }
+            bar
+        });
+        Self { bar, what, all, told: AtomicUsize::new(0) }
+    }
+
+    fn at(&self, files: usize) {
+        if let Some(bar) = &self.bar {
+            bar.set_position(files as u64);
+            return;
+        }
+        let tenth = files * 10 / self.all.max(1);
+        if tenth > self.told.swap(tenth, Relaxed) && self.all >= 100 {
+            // Whoever closed standard error does not want to know.
+            let _unused = writeln!(io::stderr(), "{}: {files} of {} files", self.what, self.all);
+        }
+    }
+
+    fn done(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// Every file below a folder whose name ends in `.rrd`, in the order of their names; what cannot be
+/// looked into is a failure.
+pub(super) fn below(folder: &Path, failed: &mut Failures) -> anyhow::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    // The first one must be readable; later ones are counted.
+    let first = std::fs::read_dir(folder).with_context(|| {
+        format!(
+            "{} cannot be read; run this as a user who may, for example with sudo",
+            folder.display()
+        )
+    })?;
+    let mut waiting = vec![(folder.to_owned(), Ok(first))];
+    while let Some((folder, entries)) = waiting.pop() {
+        let entries = match entries {
+            Ok(entries) => entries,
+            Err(e) => {
+                failed.add(&folder, e);
+                continue;
+            }
+        };
+        for entry in entries.flatten() {
+            let path = entry.path();
+            // Links to folders are not followed: they may lead in circles.
+            if entry.file_type().is_ok_and(|t| t.is_dir()) {
+                let inside = std::fs::read_dir(&path);
+                waiting.push((path, inside));
+            } else if path.extension().is_some_and(|e| e == "rrd") {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
+}

@@ -1,0 +1,59 @@
+//! wire: which rows of an RRD file tell of a time: the finest there are, each time once.
+
+use super::{Archive, Consolidation, Rrd};
+use crate::model::Stretch;
+
+/// What a file knows of one source, the oldest first, each time once. Coarse rows reach up to where
+/// finer ones begin; the row that lies across goes that far.
+pub fn eras(rrd: &Rrd<'_>, source: usize) -> Vec<Stretch> {
+    use Consolidation::*;
+    // One archive for each length of rows: the mean, or what comes closest.
+    let rank = |a: &&Archive| match a.how {
+        Average => 0,
+        Last => 1,
+        Max => 2,
+        Min => 3,
+        Other => 4,
+    };
+    let mut kept: Vec<&Archive> = rrd.archives.iter().filter(|a| a.how != Other).collect();
+    kept.sort_by_key(|a| (a.span, rank(a), std::cmp::Reverse(a.rows)));
+    kept.dedup_by_key(|a| a.span);
+    let mut out = Vec::new();
+    // Where what is finer begins.
+    let mut until = i64::MAX;
+    for archive in kept {
+        let span = archive.span;
+        let first_end = archive.newest - (archive.rows as i64 - 1) * span;
+        let begins = |row: usize| first_end + (row as i64 - 1) * span;
+        let rows = (0..archive.rows).rev().find(|r| begins(*r) < until).map_or(0, |r| r + 1);
+        if rows == 0 {
+            continue;
+        }
+        let mean: Vec<f64> = rrd.values(archive, source).take(rows).collect();
+        let other = |how: Consolidation| -> Vec<f64> {
+            let of = rrd.archives.iter().filter(|a| a.how == how && a.span == span);
+            let Some(of) = of.max_by_key(|a| a.rows) else { return Vec::new() };
+            let mut values: Vec<f64> = rrd.values(of, source).collect();
+            // All archives of one length end together; they may begin apart.
+            values.truncate((rows + of.rows).saturating_sub(archive.rows));
+            let lacks = rows.saturating_sub(values.len());
+            values.drain(..values.len().saturating_sub(rows));
+            values.splice(..0, std::iter::repeat_n(f64::NAN, lacks));
+            values
+        };
+        // What is not consolidated is its own smallest and largest.
+        let apart = span > rrd.step;
+        let (min, max) = if apart { (other(Min), other(Max)) } else { Default::default() };
+        out.push(Stretch {
+            span: span * 1000,
+            first_end: first_end * 1000,
+            until: until.saturating_mul(1000),
+            mean,
+            min,
+            max,
+        });
+        until = until.min(first_end - span);
+    }
+    out.reverse();
+    out
+}

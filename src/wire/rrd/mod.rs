@@ -1,0 +1,304 @@
+//! wire: RRD files of rrdtool: the binary form of this kind of machine, and the XML that
+//! `rrdtool dump` makes of any. Bytes in, values out; no I/O.
+//!
+//! Source: rrdtool 1.7.2, `src/rrd_format.h` (the structures, in this order: `stat_head`, `ds_def`,
+//! `rra_def`, `live_head`, `pdp_prep`, `cdp_prep`, `rra_ptr`, then the rows), `src/rrd_open.c` (what
+//! it checks) and `src/rrd_dump.c` (which time a row has). The file is memory written out, so its
+//! layout is that of the machine: here 64 bits, lowest byte first, doubles on 8 bytes.
+
+mod dump;
+mod eras;
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
+
+pub use eras::eras;
+
+/// What `float_cookie` holds if doubles and their alignment are as here.
+const FLOAT_COOKIE: f64 = 8.642135E130;
+const HEAD: usize = 128;
+const DS: usize = 120;
+const RRA: usize = 120;
+const LIVE: usize = 16;
+const PDP: usize = 112;
+const CDP: usize = 80;
+/// `DS_NAM_SIZE`, `DST_SIZE`, `CF_NAM_SIZE`
+const WORD: usize = 20;
+/// `LAST_DS_LEN`
+const LAST_DS: usize = 30;
+/// More of either is no file that anybody made.
+const MOST: u64 = 10_000;
+/// Latest time that is taken for one: the year 9999.
+const LATEST: i64 = 253_402_300_799;
+
+/// Why a file could not be read.
+#[derive(Debug, thiserror::Error, Clone, PartialEq, Eq)]
+pub enum RrdError {
+    /// It does not begin as one.
+    #[error("this is no RRD file")]
+    NotRrd,
+    /// It is one of another kind of machine, or of a version with another layout: `rrdtool dump` can
+    /// read it, or could where it was written.
+    #[error("written by another version of rrdtool, or on another kind of machine")]
+    Foreign,
+    /// It ends early.
+    #[error("it is cut off: {found} bytes of {expected}")]
+    Short {
+        /// Bytes there are.
+        found: u64,
+        /// Bytes there should be.
+        expected: u64,
+    },
+    /// Something in it cannot be.
+    #[error("it is damaged: {0}")]
+    Damaged(&'static str),
+}
+
+/// How a data source makes rates of what it is given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SourceType {
+    /// Values are kept as they are.
+    Gauge,
+    /// Increase a second, of what wraps at 2^32 or 2^64.
+    Counter,
+    /// Change a second.
+    Derive,
+    /// Value by time.
+    Absolute,
+    /// Computed from others (COMPUTE), or a type of later versions: kept as it is.
+    Other,
+}
+
+/// A data source: a column of every archive.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DataSource {
+    /// Its name.
+    pub name: String,
+    /// What becomes of what it is given.
+    pub kind: SourceType,
+    /// Values below are unknown.
+    pub min: Option<f64>,
+    /// Values above are unknown.
+    pub max: Option<f64>,
+    /// What it was last given, before anything was made of it.
+    pub last: Option<f64>,
+}
+
+/// How rows are made of values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Consolidation {
+    /// The mean.
+    Average,
+    /// The smallest.
+    Min,
+    /// The largest.
+    Max,
+    /// The newest.
+    Last,
+    /// What forecasts are made of; not a value that was measured.
+    Other,
+}
+
+/// An archive: rows of one length, of which the oldest go.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Archive {
+    /// How its rows are made.
+    pub how: Consolidation,
+    /// How many there are.
+    pub rows: usize,
+    /// Seconds a row stands for.
+    pub span: i64,
+    /// Where the newest row ends, seconds since 1970 UTC.
+    pub newest: i64,
+    /// Which row that is.
+    current: usize,
+    /// Where its rows begin.
+    at: usize,
+}
+
+/// An RRD file.
+#[derive(Debug, Clone)]
+pub struct Rrd<'a> {
+    /// Seconds between two values.
+    pub step: i64,
+    /// When it was last given a value, seconds since 1970 UTC.
+    pub updated: i64,
+    /// Its columns.
+    pub sources: Vec<DataSource>,
+    /// What is kept of them.
+    pub archives: Vec<Archive>,
+    data: Cow<'a, [u8]>,
+}
+
+impl<'a> Rrd<'a> {
+    /// Reads the binary form. The rows stay where they are; nothing is made room for that is not
+    /// there.
+    pub fn read(bytes: &'a [u8]) -> Result<Self, RrdError> {
+        if bytes.get(..4) != Some(b"RRD\0") {
+            return Err(RrdError::NotRrd);
+        }
+        // Version 0003 keeps microseconds of the last update, 0004 only adds a type of source (0005
+        // one more); what is older is laid out in another way.
+        let version = bytes.get(4..9).unwrap_or_default();
+        if ![b"0003\0", b"0004\0", b"0005\0"].iter().any(|v| *v == version) {
+            return Err(RrdError::Foreign);
+        }
+        let mut at = Cursor { bytes, at: 16 };
+        if at.float()? != FLOAT_COOKIE {
+            return Err(RrdError::Foreign);
+        }
+        let (sources, archives) = (at.count()?, at.count()?);
+        let step = at.whole()?;
+        if sources > MOST || archives > MOST {
+            return Err(RrdError::Foreign);
+        }
+        if !(1..=LATEST).contains(&step) || sources == 0 {
+            return Err(RrdError::Damaged("no data source, or no step"));
+        }
+        let (sources, archives) = (sources as usize, archives as usize);
+        let rows_at =
+            HEAD + sources * (DS + PDP) + archives * (RRA + 8) + LIVE + sources * archives * CDP;
+        at.has(rows_at)?;
+        let live = HEAD + sources * DS + archives * RRA;
+        at.at = live;
+        let updated = at.whole()?;
+        if !(0..=LATEST).contains(&updated) {
+            return Err(RrdError::Damaged("the time of its last update"));
+        }
+        let mut rrd =
+            Self { step, updated, sources: Vec::new(), archives: Vec::new(), data: bytes.into() };
+        for i in 0..sources {
+            let def = HEAD + i * DS;
+            let number = |n: f64| (!n.is_nan()).then_some(n);
+            at.at = def + 2 * WORD + 8;
+            let (min, max) = (number(at.float()?), number(at.float()?));
+            let last = at.word(live + LIVE + i * PDP, LAST_DS)?;
+            rrd.sources.push(DataSource {
+                name: at.word(def, WORD)?.to_owned(),
+                kind: SourceType::from_word(at.word(def + WORD, WORD)?),
+                min,
+                max,
+                last: last.parse().ok().filter(|v: &f64| v.is_finite()),
+            });
+        }
+        let pointers = rows_at - archives * 8;
+        let mut next = rows_at;
+        for i in 0..archives {
+            let def = HEAD + sources * DS + i * RRA;
+            at.at = def + WORD + 4;
+            let (rows, steps) = (at.count()?, at.count()?);
+            at.at = pointers + i * 8;
+            let current = at.count()?;
+            let span = i64::try_from(steps).ok().and_then(|s| s.checked_mul(step));
+            let span = span.filter(|s| (1..=LATEST).contains(s));
+            let span = span.ok_or(RrdError::Damaged("the length of a row"))?;
+            let bytes = usize::try_from(rows).ok().and_then(|r| r.checked_mul(sources * 8));
+            let end = bytes.and_then(|b| next.checked_add(b));
+            let end = end.ok_or(RrdError::Damaged("the number of rows"))?;
+            at.has(end)?;
+            if current >= rows {
+                return Err(RrdError::Damaged("the place of the newest row"));
+            }
+            rrd.archives.push(Archive {
+                how: Consolidation::from_word(at.word(def, WORD)?),
+                rows: rows as usize,
+                span,
+                newest: updated - updated % span,
+                current: current as usize,
+                at: next,
+            });
+            next = end;
+        }
+        Ok(rrd)
+    }
+
+    /// Reads what `rrdtool dump` prints.
+    pub fn read_dump(text: &str) -> Result<Rrd<'static>, RrdError> {
+        dump::read(text)
+    }
+
+    /// How many values there are, unknown ones too.
+    pub fn points(&self) -> u64 {
+        self.archives.iter().map(|a| (a.rows * self.sources.len()) as u64).sum()
+    }
+
+    /// The values of one source in an archive, the oldest first; NaN is unknown.
+    pub fn values(&self, archive: &Archive, source: usize) -> impl Iterator<Item = f64> {
+        let width = self.sources.len() * 8;
+        let end = archive.at + archive.rows * width;
+        let rows = self.data.get(archive.at..end).unwrap_or_default();
+        let (new, old) = rows.split_at(((archive.current + 1) * width).min(rows.len()));
+        old.chunks_exact(width).chain(new.chunks_exact(width)).map(move |row| {
+            match row.get(source * 8..source * 8 + 8).and_then(|b| b.try_into().ok()) {
+                Some(bytes) => f64::from_le_bytes(bytes),
+                None => f64::NAN,
+            }
+        })
+    }
+}
+
+impl SourceType {
+    fn from_word(word: &str) -> Self {
+        match word {
+            "GAUGE" => Self::Gauge,
+            "COUNTER" | "DCOUNTER" => Self::Counter,
+            "DERIVE" | "DDERIVE" => Self::Derive,
+            "ABSOLUTE" => Self::Absolute,
+            _ => Self::Other,
+        }
+    }
+}
+
+impl Consolidation {
+    fn from_word(word: &str) -> Self {
+        match word {
+            "AVERAGE" => Self::Average,
+            "MIN" => Self::Min,
+            "MAX" => Self::Max,
+            "LAST" => Self::Last,
+            _ => Self::Other,
+        }
+    }
+}
+
+struct Cursor<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Cursor<'a> {
+    fn has(&self, expected: usize) -> Result<(), RrdError> {
+        if self.bytes.len() >= expected {
+            return Ok(());
+        }
+        let found = self.bytes.len() as u64;
+        Err(RrdError::Short { found, expected: expected as u64 })
+    }
+
+    fn eight(&mut self) -> Result<[u8; 8], RrdError> {
+        self.has(self.at + 8)?;
+        let bytes = self.bytes.get(self.at..self.at + 8).and_then(|b| b.try_into().ok());
+        self.at += 8;
+        bytes.ok_or(RrdError::NotRrd)
+    }
+
+    fn float(&mut self) -> Result<f64, RrdError> {
+        self.eight().map(f64::from_le_bytes)
+    }
+
+    fn count(&mut self) -> Result<u64, RrdError> {
+        self.eight().map(u64::from_le_bytes)
+    }
+
+    fn whole(&mut self) -> Result<i64, RrdError> {
+        self.eight().map(i64::from_le_bytes)
+    }
+
+    /// Letters up to a zero.
+    fn word(&self, at: usize, most: usize) -> Result<&'a str, RrdError> {
+        let bytes = self.bytes.get(at..at + most).ok_or(RrdError::Damaged("a name"))?;
+        let bytes = bytes.split(|b| *b == 0).next().unwrap_or_default();
+        std::str::from_utf8(bytes).map_err(|_| RrdError::Damaged("a name"))
+    }
+}
