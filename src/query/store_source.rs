@@ -142,6 +142,7 @@ impl Source for StoreSource<'_> {
             end,
             raw_from,
             hours_only: hints.finest == Resolution::Hour,
+            last_only: hints.step == 0 && hints.range == 0,
             read: HashMap::new(),
             rolled: HashMap::new(),
         }))
@@ -182,6 +183,8 @@ struct StoreSet<'a> {
     /// From here on samples, before it buckets.
     raw_from: i64,
     hours_only: bool,
+    /// Of each series its last sample is all that counts.
+    last_only: bool,
     /// Read together with others and not asked for yet.
     read: HashMap<i64, Column>,
     rolled: HashMap<i64, Rolled>,
@@ -214,7 +217,11 @@ impl SeriesSet for StoreSet<'_> {
                     .collect();
                 let from = self.start.max(self.raw_from);
                 if from <= self.end {
-                    self.reader.columns(from, self.end, &mut columns)?;
+                    if self.last_only {
+                        self.reader.last_samples(from, self.end, &mut columns)?;
+                    } else {
+                        self.reader.columns(from, self.end, &mut columns)?;
+                    }
                 }
                 self.read.extend(columns.into_iter().map(|c| (c.series, c)));
                 self.read.remove(id).unwrap_or_default()

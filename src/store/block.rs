@@ -2,9 +2,11 @@
 //! directory in front, so that a reader takes out one series without unpacking the others.
 //! docs/format/block.md tells every byte. No SQLite here.
 
+use std::ops::Range;
+
 use super::chunk::{
-    Corrupt, MAX_COUNT, Scratch, Timestamps, decode_timestamps, decode_values, encode_timestamps,
-    encode_values,
+    Corrupt, MAX_COUNT, Scratch, Timestamps, decode_timestamps, decode_values_within,
+    encode_timestamps, encode_values,
 };
 
 /// Series a block holds at the most: few enough that merging one never takes long, enough that
@@ -209,14 +211,29 @@ impl Directory {
     pub fn column<E: From<BlockError>>(
         &self,
         entry: &Entry,
-        mut get: impl FnMut(usize, usize, &mut Vec<u8>) -> Result<(), E>,
+        get: impl FnMut(usize, usize, &mut Vec<u8>) -> Result<(), E>,
         scratch: &mut Scratch,
     ) -> Result<(Timestamps, Vec<f64>), E> {
+        let (ts, _, values) = self.column_within(entry, get, i64::MIN, i64::MAX, scratch)?;
+        Ok((ts, values))
+    }
+
+    /// Unpacks of one column the values from `from` to `to` inclusive (ms since 1970 UTC), with all
+    /// times and the places of those values among them.
+    pub fn column_within<E: From<BlockError>>(
+        &self,
+        entry: &Entry,
+        mut get: impl FnMut(usize, usize, &mut Vec<u8>) -> Result<(), E>,
+        from: i64,
+        to: i64,
+        scratch: &mut Scratch,
+    ) -> Result<(Timestamps, Range<usize>, Vec<f64>), E> {
         let times = self.times[entry.times];
         if !(1..=MAX_COUNT).contains(&times.count) {
             return Err(BlockError::Directory.into());
         }
-        let mut bytes = Vec::new();
+        let mut bytes = std::mem::take(&mut scratch.bytes);
+        bytes.clear();
         for span in [times.span, entry.head, entry.body] {
             get(span.at, span.bytes, &mut bytes)?;
         }
@@ -225,9 +242,16 @@ impl Directory {
         }
         let (ts, column) = bytes.split_at(times.span.bytes);
         let ts = decode_timestamps(ts, times.count, scratch).map_err(BlockError::from)?;
+        let first = ts.partition(from);
+        let end = if to == i64::MAX { ts.len() } else { ts.partition(to + 1) };
+        let range = first.min(end)..end;
         let mut values = Vec::new();
-        decode_values(column, times.count, scratch, &mut values).map_err(BlockError::from)?;
-        Ok((ts, values))
+        if !range.is_empty() {
+            decode_values_within(column, times.count, range.clone(), scratch, &mut values)
+                .map_err(BlockError::from)?;
+        }
+        scratch.bytes = bytes;
+        Ok((ts, range, values))
     }
 }
 

@@ -281,9 +281,26 @@ impl Reader {
     /// The same of many series at once, which is much quicker than one by one: each column says
     /// which, in the order of their numbers, and comes back filled.
     pub fn columns(&self, from: i64, to: i64, columns: &mut [Column]) -> Result<(), SqlError> {
+        self.columns_of(from, to, false, columns)
+    }
+
+    /// The same where the last sample of each counts: others may be there or not. Takes no block
+    /// into its hands where the head has what is asked for.
+    pub fn last_samples(&self, from: i64, to: i64, columns: &mut [Column]) -> Result<(), SqlError> {
+        self.columns_of(from, to, true, columns)
+    }
+
+    fn columns_of(
+        &self,
+        from: i64,
+        to: i64,
+        last_only: bool,
+        columns: &mut [Column],
+    ) -> Result<(), SqlError> {
         // One picture for all: what is sealed between two statements would be missed or doubled.
         let tx = self.conn.unchecked_transaction()?;
-        series::raw(&tx, self.head(), from, to, &mut self.scratch.borrow_mut(), columns)
+        let mut scratch = self.scratch.borrow_mut();
+        series::raw(&tx, self.head(), (from, to), last_only, &mut scratch, columns)
     }
 
     /// Reads what is not sealed into memory, which is worth it for somebody who then asks for many

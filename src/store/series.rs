@@ -36,11 +36,12 @@ impl From<BlockError> for Failed {
 /// order of time, each time once. `columns` come empty, in the order of their series. With a head
 /// the newest come from there; it must have been the head of this database when the transaction
 /// that `conn` is in began, or before. A damaged block is reported in the log and leaves a gap.
+/// `last_only`: the last sample of each counts, others may be left out.
 pub(super) fn raw(
     conn: &Connection,
     head: Option<&Head>,
-    from: i64,
-    to: i64,
+    (from, to): (i64, i64),
+    last_only: bool,
     scratch: &mut Scratch,
     columns: &mut [Column],
 ) -> Result<(), SqlError> {
@@ -48,12 +49,20 @@ pub(super) fn raw(
     // Before anything is read from the file: what is sealed meanwhile is then found twice, and not
     // missed.
     let mut newest: Vec<Column> = columns.iter().map(empty).collect();
-    let covers = head.map(|head| head.read(from, to, &mut newest));
+    let covers = head.map(|head| match last_only {
+        true => head.read_newest(from, to, &mut newest),
+        false => head.read(from, to, &mut newest),
+    });
     let pruned = state::get(conn, state::PRUNED_UNTIL)?.unwrap_or(i64::MIN);
     if from <= pruned {
         plain(conn, from, to.min(pruned), columns)?;
     }
-    sealed(conn, 0, from, to, scratch, columns)?;
+    // Up to the last sample that is known of a series no block says anything new.
+    let mut known = Vec::new();
+    if last_only {
+        known.extend(newest.iter().map(|c| c.ts.last().copied().unwrap_or(i64::MIN)));
+    }
+    sealed_after(conn, 0, (from, to), &known, scratch, columns)?;
     let rows = covers.or(state::get(conn, state::SEALED_UNTIL)?).unwrap_or(i64::MIN);
     if to > rows {
         plain(conn, from.max(rows.saturating_add(1)), to, &mut newest)?;
@@ -74,17 +83,33 @@ pub(super) fn sealed(
     scratch: &mut Scratch,
     columns: &mut [Column],
 ) -> Result<(), SqlError> {
+    sealed_after(conn, resolution, (from, to), &[], scratch, columns)
+}
+
+/// The same without blocks that end at or before the time that is `known` of each column of their
+/// group; where nothing is said of a column, all are read.
+fn sealed_after(
+    conn: &Connection,
+    resolution: i64,
+    (from, to): (i64, i64),
+    known: &[i64],
+    scratch: &mut Scratch,
+    columns: &mut [Column],
+) -> Result<(), SqlError> {
     let mut blocks = Blocks::new(conn);
+    let mut at = 0;
     for group in columns.chunk_by_mut(|a, b| group_of(a) == group_of(b)) {
-        let found = blocks.list(resolution, group_of(&group[0]), from, to)?;
+        let mut found = blocks.list(resolution, group_of(&group[0]), from, to)?;
+        let known = known.get(at..at + group.len()).and_then(|k| k.iter().min());
+        found.retain(|block| known.is_none_or(|known| block.end > *known));
+        at += group.len();
         let room = found.iter().map(|b| b.within(from, to)).sum();
         for column in &mut *group {
             column.ts.reserve(room);
             column.values.reserve(room);
         }
         for block in &found {
-            blocks.read(block, group, scratch, |out, ts, values| {
-                let range = ts.partition(from)..ts.partition(to.saturating_add(1));
+            blocks.read(block, group, (from, to), scratch, |out, ts, range, values| {
                 join_packed(out, &ts, range, &values);
             })?;
         }
@@ -117,7 +142,7 @@ pub(super) fn visit_sealed(
     for block in &found {
         let mut times: Option<Timestamps> = None;
         let mut values = vec![Vec::new(); parts.len()];
-        blocks.read(block, &mut wanted, scratch, |column, ts, decoded| {
+        blocks.read(block, &mut wanted, EVER, scratch, |column, ts, _, decoded| {
             if let Some(at) = parts.iter().position(|part| *part == column.part) {
                 values[at] = decoded;
                 times = Some(ts);
@@ -132,6 +157,11 @@ pub(super) fn visit_sealed(
     }
     Ok(true)
 }
+
+/// All of a block.
+const EVER: (i64, i64) = (i64::MIN, i64::MAX);
+/// None of it but its times.
+const NEVER: (i64, i64) = (i64::MAX, i64::MIN);
 
 /// A block, without what is in it.
 #[derive(Debug)]
@@ -203,17 +233,19 @@ impl<'c> Blocks<'c> {
         }
     }
 
-    /// Unpacks the wanted columns of a block. What is damaged is reported and left out.
+    /// Unpacks the wanted columns of a block, of their values those within these times, inclusive.
+    /// What is damaged is reported and left out.
     fn read(
         &mut self,
         block: &Found,
         wanted: &mut [Column],
+        within: (i64, i64),
         scratch: &mut Scratch,
-        each: impl FnMut(&mut Column, Timestamps, Vec<f64>),
+        each: impl FnMut(&mut Column, Timestamps, Range<usize>, Vec<f64>),
     ) -> Result<(), SqlError> {
         let blob = self.open(block.id)?;
         let lost = |series, e: &BlockError| report(series, block.start, block.end, e);
-        match take(blob, scratch, wanted, each, lost) {
+        match take(blob, scratch, wanted, within, each, lost) {
             Ok(()) => Ok(()),
             Err(Failed::Sql(e)) => Err(e),
             Err(Failed::Block(e)) => {
@@ -254,7 +286,7 @@ pub(super) fn strike_sealed(
             let mut columns: Vec<Column> =
                 group.iter().map(|s| Column { series: *s, ..Column::default() }).collect();
             let mut there = Vec::new();
-            blocks.read(block, &mut columns, scratch, |column, ts, _| {
+            blocks.read(block, &mut columns, NEVER, scratch, |column, ts, _, _| {
                 if ts.partition(to.saturating_add(1)) > ts.partition(from) {
                     there.push(column.series);
                 }
@@ -293,7 +325,8 @@ fn take(
     blob: &Blob<'_>,
     scratch: &mut Scratch,
     wanted: &mut [Column],
-    mut each: impl FnMut(&mut Column, Timestamps, Vec<f64>),
+    (from, to): (i64, i64),
+    mut each: impl FnMut(&mut Column, Timestamps, Range<usize>, Vec<f64>),
     lost: impl Fn(i64, &BlockError),
 ) -> Result<(), Failed> {
     let directory = directory(blob)?;
@@ -312,8 +345,8 @@ fn take(
             c.series.rem_euclid(GROUP) as u8 == entry.offset && c.part == entry.part
         };
         let Some(out) = wanted.iter_mut().find(fits) else { continue };
-        match directory.column(entry, get, scratch) {
-            Ok((ts, values)) => each(out, ts, values),
+        match directory.column_within(entry, get, from, to, scratch) {
+            Ok((ts, range, values)) => each(out, ts, range, values),
             Err(Failed::Sql(e)) => return Err(e.into()),
             Err(Failed::Block(e)) => lost(out.series, &e),
         }

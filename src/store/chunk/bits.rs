@@ -1,5 +1,7 @@
 //! store: single bits in and out of bytes, lowest bit first.
 
+use std::ops::Range;
+
 use super::Corrupt;
 use super::bytes::Bytes;
 
@@ -72,6 +74,56 @@ pub(super) fn unpack(
         numbers.push(least.wrapping_add(reader.get(bits)? as i64));
     }
     reader.finish()
+}
+
+/// Of numbers packed as for [`unpack`] those at the places of `range`, `least` more than what is
+/// packed; returns the sum of all before them, which are looked at once and kept nowhere.
+pub(super) fn unpack_within(
+    bytes: &[u8],
+    bits: u32,
+    least: i64,
+    range: Range<usize>,
+    numbers: &mut Vec<i64>,
+) -> Result<i64, Corrupt> {
+    let bits = bits as usize;
+    if bytes.len() < (range.end * bits).div_ceil(8) {
+        return Err(Corrupt::Short);
+    }
+    let mask = if bits == 64 { u64::MAX } else { (1u64 << bits) - 1 };
+    // Where eight bytes hold all of a number, and are there.
+    let whole = match bytes.len().checked_sub(8) {
+        Some(last) if (1..=56).contains(&bits) => (last * 8 / bits + 1).min(range.end),
+        _ => 0,
+    };
+    let quick = |i: usize| {
+        let at = i * bits;
+        let word = bytes.get(at / 8..).and_then(|b| b.first_chunk()).copied().unwrap_or_default();
+        u64::from_le_bytes(word) >> (at % 8) & mask
+    };
+    let slow = |i: usize| {
+        let at = i * bits;
+        let end = bytes.len().min(at / 8 + 9);
+        let word = bytes[at / 8..end].iter().rev().fold(0u128, |w, b| w << 8 | u128::from(*b));
+        (word >> (at % 8)) as u64 & mask
+    };
+    let before = range.start.min(whole);
+    // Four sums, so that none has to wait for the one before.
+    let mut sums = [0u64; 4];
+    let fours = before - before % 4;
+    let mut i = 0;
+    while i < fours {
+        sums[0] = sums[0].wrapping_add(quick(i));
+        sums[1] = sums[1].wrapping_add(quick(i + 1));
+        sums[2] = sums[2].wrapping_add(quick(i + 2));
+        sums[3] = sums[3].wrapping_add(quick(i + 3));
+        i += 4;
+    }
+    let rest = (fours..before).map(quick).chain((before..range.start).map(slow));
+    let sum = sums.into_iter().chain(rest).fold(0u64, u64::wrapping_add);
+    let middle = range.end.min(whole).max(range.start);
+    numbers.extend((range.start..middle).map(|i| least.wrapping_add(quick(i) as i64)));
+    numbers.extend((middle..range.end).map(|i| least.wrapping_add(slow(i) as i64)));
+    Ok((sum as i64).wrapping_add(least.wrapping_mul(range.start as i64)))
 }
 
 /// Takes bits off the front of [`Bytes`].

@@ -129,6 +129,22 @@ impl Head {
         inner.covers
     }
 
+    /// The same of the newest samples only; where that is as easy, with others before them.
+    pub(super) fn read_newest(&self, from: i64, to: i64, columns: &mut [Column]) -> i64 {
+        let inner = self.inner();
+        for column in columns {
+            let Some(tail) = inner.tail(column.series) else { continue };
+            match tail.newest(from, to) {
+                Some(newest) => newest.into_iter().for_each(|(ts, value)| {
+                    column.ts.push(ts);
+                    column.values.push(value);
+                }),
+                None => tail.read(from, to, &mut column.ts, &mut column.values),
+            }
+        }
+        inner.covers
+    }
+
     /// Takes out of `missing` the series that have a sample from `from` to `to` inclusive. Newer
     /// ones than the time that comes back are in the file only.
     pub(super) fn strike(&self, from: i64, to: i64, missing: &mut Vec<i64>) -> i64 {
