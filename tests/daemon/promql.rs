@@ -2,7 +2,9 @@
 //! known.
 
 use std::fmt::Write;
+use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use crate::support::*;
@@ -328,5 +330,31 @@ fn what_is_to_be_kept_for_longer_is_kept_from_the_start_on() {
     let body: Value = serde_json::from_str(&answer.body).expect("JSON");
     let values = body["data"]["result"][0]["values"].as_array().map(Vec::len);
     assert_eq!(values, Some(40), "{body}");
+    daemon.stop();
+}
+
+/// How many questions are being answered.
+fn running(daemon: &Daemon) -> i64 {
+    daemon.json("/api/status")["queries"]["running"].as_i64().expect("a number")
+}
+
+#[test]
+fn a_question_ends_with_the_command_that_asked_it() {
+    let (folder, daemon) = filled();
+    // Sorts ten million windows: nobody has the patience, nor does the daemon.
+    let text = "quantile_over_time(0.9, quantile_over_time(0.5, paint_total[1h:1s])[1h:100ms])";
+    let asked = folder.plimsoll(&["query", text, "--at", &(START + 3_600).to_string()]).spawn();
+    let mut asked = asked.expect("it starts");
+    let run = |wanted: i64| match running(&daemon) {
+        count if count == wanted => Ok(()),
+        count => Err(format!("{count} are being answered")),
+    };
+    eventually("the daemon works on it", PATIENCE, || run(1));
+    let left = Instant::now();
+    kill_process(Pid::from_child(&asked), Signal::INT).expect("it can be told");
+    asked.wait().expect("it ends");
+    eventually("nobody works on it", PATIENCE, || run(0));
+    // Not by its deadline of ten seconds.
+    assert!(left.elapsed() < Duration::from_secs(6), "{:?}", left.elapsed());
     daemon.stop();
 }

@@ -34,8 +34,6 @@ pub const MAX_COUNT: usize = 65_536;
 /// and nothing else. About 100 bytes a sample of the longest column so far.
 #[derive(Debug, Default)]
 pub struct Scratch {
-    /// A column's bytes, for whoever fetches them.
-    pub(super) bytes: Vec<u8>,
     numbers: Vec<i64>,
     others: Vec<usize>,
     trial: Vec<u8>,

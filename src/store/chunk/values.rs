@@ -208,14 +208,15 @@ pub fn decode_values(
     scratch: &mut Scratch,
     out: &mut Vec<f64>,
 ) -> Result<(), Corrupt> {
+    out.clear();
     decode_values_within(bytes, count, 0..count, scratch, out)
 }
 
-/// The same of those values that lie at the places of `range`; of it what lies past the end is left
+/// Appends those values that lie at the places of `range`; of it what lies past the end is left
 /// out. A few of many take a fraction of the time, and what is behind them is not looked at.
 ///
 /// # Errors
-/// As far as the bytes are looked at.
+/// As far as the bytes are looked at; nothing is appended then.
 pub fn decode_values_within(
     bytes: &[u8],
     count: usize,
@@ -223,11 +224,10 @@ pub fn decode_values_within(
     scratch: &mut Scratch,
     out: &mut Vec<f64>,
 ) -> Result<(), Corrupt> {
-    out.clear();
-    let end = range.end.min(count);
+    let (before, end) = (out.len(), range.end.min(count));
     let result = read_column(bytes, count, range.start.min(end)..end, scratch, out);
     if result.is_err() {
-        out.clear();
+        out.truncate(before);
     }
     result
 }
@@ -245,6 +245,7 @@ fn read_column(
     if !(1..=MAX_COUNT).contains(&count) {
         return Err(Corrupt::Count(count));
     }
+    let before = out.len();
     let mut bytes = Bytes(bytes);
     let first = bytes.byte()?;
     if first == id::PCO_FLOATS {
@@ -274,7 +275,7 @@ fn read_column(
     }
     form.values(numbers, base, step, out);
     if let Some(list) = others {
-        others::apply(list, count, from, out)?;
+        others::apply(list, count, from, &mut out[before..])?;
     }
     Ok(())
 }
@@ -293,15 +294,16 @@ fn read_floats(
         .page_decompressor_with_scratch(rest, count, &mut scratch.pco)
         .map_err(Corrupt::pco)?;
     let wanted = range.end.next_multiple_of(BATCH).min(count);
-    out.resize(wanted, 0.0);
-    let progress = page.read(out).map_err(Corrupt::pco)?;
+    let before = out.len();
+    out.resize(before + wanted, 0.0);
+    let progress = page.read(&mut out[before..]).map_err(Corrupt::pco)?;
     if progress.n_processed != wanted {
         return Err(Corrupt::Short);
     }
     if wanted == count {
         Bytes(page.into_src()).end()?;
     }
-    out.truncate(range.end);
-    out.drain(..range.start);
+    out.truncate(before + range.end);
+    out.drain(before..before + range.start);
     Ok(())
 }

@@ -10,6 +10,7 @@ use proptest::prelude::*;
 use crate::model::{Identity, Labels, Registry, Series, SeriesRef};
 use crate::pipeline::{Batch, Source};
 use crate::store::block::Column;
+use crate::store::chunk::Scratch;
 use crate::store::{Limits, Reader, Store, Times};
 
 const START: i64 = 1_700_000_000_000;
@@ -170,11 +171,11 @@ impl Life {
         for back in [0, 1, 7, 60, 400, 2000] {
             let to = self.now - back * STEP;
             let from = to - 30 * STEP + 1;
-            let mut columns: Vec<Column> = (numbers.iter())
-                .map(|(series, _)| Column { series: *series, ..Column::default() })
-                .collect();
-            reader.last_samples(from, to, &mut columns).expect("reads");
-            for (column, (_, i)) in columns.iter().zip(&numbers) {
+            let series: Vec<i64> = numbers.iter().map(|(series, _)| *series).collect();
+            let fetched = reader.fetch(&series, from, to, true).expect("reads");
+            for (fetched, (_, i)) in fetched.iter().zip(&numbers) {
+                let mut column = Column::default();
+                fetched.unpack(from, to, &mut Scratch::default(), &mut column);
                 let last = column.ts.last().zip(column.values.last().map(|v| v.to_bits()));
                 let mut all = self.truth.range((*i, from)..=(*i, to));
                 let want = all.next_back().map(|((_, ts), v)| (*ts, v.to_bits()));

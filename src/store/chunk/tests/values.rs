@@ -118,10 +118,13 @@ fn scratch_carries_nothing_over() {
 
 /// What lies at these places, unpacked alone, is what all of it has there.
 fn part(values: &[f64], bytes: &[u8], from: usize, length: usize, scratch: &mut Scratch) {
-    let (mut out, to) = (Vec::new(), from + length);
+    let (mut out, to) = (vec![1.0], from + length);
     decode_values_within(bytes, values.len(), from..to, scratch, &mut out).unwrap();
     let end = to.min(values.len());
-    assert!(bits(&out) == bits(&values[from.min(end)..end]), "{from}..{to} of {values:?}");
+    assert!(
+        out[0] == 1.0 && bits(&out[1..]) == bits(&values[from.min(end)..end]),
+        "{from}..{to} of {values:?}"
+    );
 }
 
 #[test]
