@@ -358,3 +358,19 @@ fn a_question_ends_with_the_command_that_asked_it() {
     assert!(left.elapsed() < Duration::from_secs(6), "{:?}", left.elapsed());
     daemon.stop();
 }
+
+#[test]
+fn a_file_that_took_the_place_of_ours_is_not_mixed_with_it() {
+    let (folder, other) = (Folder::new(), imported());
+    let daemon = folder.start(FAST);
+    daemon.rows_after(0);
+    assert!(!data(&daemon, "query?query=node_load1")["result"].as_array().expect("one").is_empty());
+    std::fs::rename(other.db(), folder.db()).expect("on one file system");
+    // Its series have the numbers that others have in the daemon's memory.
+    let (status, body) = get(&daemon, "query?query=paint_total");
+    assert_eq!(status, 500, "{body}");
+    let said = body["error"].as_str().expect("a sentence");
+    assert!(said.contains("was replaced") && said.ends_with("restart it"), "{said}");
+    daemon.says("metrics.sqlite was deleted or replaced");
+    daemon.stop();
+}
