@@ -216,6 +216,9 @@ const MANY: usize = 32;
 /// So many bytes are fetched for the sake of their neighbours; then each series comes alone.
 const MOST_HELD: usize = 24 << 20;
 
+/// So many more series are fetched at once where only the last sample of each counts.
+const TOGETHER: usize = 128;
+
 fn several_cores() -> bool {
     std::thread::available_parallelism().is_ok_and(|cores| cores.get() > 1)
 }
@@ -229,7 +232,14 @@ impl StoreSet<'_> {
             return Ok(fetched);
         }
         let ids = if self.held < MOST_HELD {
-            take_group(&mut self.waiting, id)
+            let mut ids = take_group(&mut self.waiting, id);
+            if self.last_only {
+                // Those that follow are asked for soon, and a statement costs more than what it finds.
+                let at = self.waiting.partition_point(|w| *w < id);
+                let more = self.waiting.len().min(at + TOGETHER);
+                ids.extend(self.waiting.drain(at..more));
+            }
+            ids
         } else {
             if let Ok(at) = self.waiting.binary_search(&id) {
                 self.waiting.remove(at);

@@ -217,8 +217,11 @@ impl Directory {
         if !(1..=MAX_COUNT).contains(&count) {
             return Err(BlockError::Directory.into());
         }
-        let mut bytes = Vec::new();
-        for span in [span, entry.head, entry.body] {
+        let spans = [span, entry.head, entry.body];
+        // A damaged directory may say anything; then it grows as bytes come.
+        let room = spans.iter().map(|s| s.bytes).fold(0, usize::saturating_add);
+        let mut bytes = Vec::with_capacity(room.min(MAX_COUNT));
+        for span in spans {
             get(span.at, span.bytes, &mut bytes)?;
         }
         Ok(Taken { count, times: span.bytes, crc: entry.crc, bytes })
