@@ -117,7 +117,7 @@ fn many_series_of_a_file_are_what_they_are_in_memory() {
         for query in [
             "m",
             "sum by (host) (rate(m[5m]))",
-            "sum(m) + on () group_left () m{device=\"d3\"}",
+            "sum(m) + on () group_left () m{device=\"d3\",host=\"h1\"}",
             "topk(5, m)",
             "quantile by (device) (0.3, m)",
             "max_over_time(m{host=~\"h[0-4]\"}[10m]) - m offset 3m",
