@@ -8,7 +8,7 @@ A question goes to each server in turn, over one connection that stays open, wit
 byte has come; medians in ms, and how many times as long as plimsoll the better of the two took. Memory
 is the peak of resident memory while the questions were asked. Loopback only.
 """
-import contextlib, itertools, json, math, os, random, socket, statistics, subprocess, sys, tempfile, time
+import contextlib, itertools, json, math, os, random, re, socket, statistics, subprocess, sys, tempfile, time
 import urllib.parse
 
 import peers
@@ -136,14 +136,16 @@ def body(head, parts):
 
 
 def instant(query):
-    return "/api/v1/query?" + urllib.parse.urlencode({"query": query, "time": END - 15})
+    return lambda later: "/api/v1/query?" + urllib.parse.urlencode({"query": query, "time": END - 15 + later})
 
 
 def over(query, length, step):
-    return "/api/v1/query_range?" + urllib.parse.urlencode(
-        {"query": query, "start": END - length, "end": END - 1, "step": step})
+    return lambda later: "/api/v1/query_range?" + urllib.parse.urlencode(
+        {"query": query, "start": END - length + later, "end": END - 1 + later, "step": step})
 
 
+# So many seconds later no sample lies on the edge of a window.
+LATER = 7
 QUESTIONS = [
     ("one series, a year at 1,000 points", over("s7", 60 * YEAR, 60 * YEAR // 1000)),
     ("one series, 24 h, every sample", instant(f"{shown('bytes_total', dict(zip(('host', 'device'), NAMES[77])))}[24h]")),
@@ -207,10 +209,17 @@ def ask(servers):
     print("| | points | " + " | ".join(f"{name}, ms" for name in servers) + " | times as long |")
     print("|---" * (3 + len(servers)) + "|", flush=True)
     ratios = []
-    for what, path in QUESTIONS:
-        answers = {name: body(*line.ask(path)) for name, line in lines.items()}
-        ours = answers["plimsoll"]
-        same = values(ours) == values(answers["Prometheus"])
+    for what, question in QUESTIONS:
+        path = question(0)
+        head, parts = lines["plimsoll"].ask(path)
+        ours = body(head, parts)
+        served = re.search(rb"x-plimsoll-resolution: (.*)", head.lower())[1].decode().strip()
+        mark = "" if served == "raw" else f" ({served})"
+        if not mark and values(ours) != values(body(*lines["Prometheus"].ask(path))):
+            both = [values(body(*lines[name].ask(question(LATER)))) for name in ("plimsoll", "Prometheus")]
+            mark = " (edge)" if both[0] == both[1] else " (!)"
+        for line in lines.values():
+            line.ask(path)
         taken = {name: [] for name in lines}
         begin = time.monotonic()
         while time.monotonic() - begin < 30 and len(taken["plimsoll"]) < 300:
@@ -223,11 +232,12 @@ def ask(servers):
         ms = {name: statistics.median(t) for name, t in taken.items()}
         others = [v for name, v in ms.items() if name != "plimsoll"]
         ratios.append(min(others) / ms["plimsoll"])
-        print(f"| {what} | {points(ours):,}{'' if same else ' (!)'} | " + " | ".join(f"{v:.2f}" for v in ms.values())
+        print(f"| {what} | {points(ours):,}{mark} | " + " | ".join(f"{v:.2f}" for v in ms.values())
               + f" | {ratios[-1]:.1f} |", flush=True)
     print(f"| geometric mean | | | | | {math.prod(ratios) ** (1 / len(ratios)):.1f} |")
     print("| most memory, MB | | " + " | ".join(f"{peak(s.child.pid):.0f}" for s in servers.values()) + " | |")
-    print("(!): not the same numbers as Prometheus")
+    print("(edge): other numbers than Prometheus 2.42's where a sample lies on a window's left edge, which counts no "
+          "more since 3.0; the same at moments some seconds later. (5m): of buckets. (!): other numbers")
 
 
 if __name__ == "__main__":

@@ -221,6 +221,11 @@ where
     let mut read = tokio::io::BufReader::new(read.take(MAX_LINE));
     tokio::time::timeout(PATIENCE, read.read_line(&mut line)).await??;
     let response = match serde_json::from_str(&line) {
+        Ok(request @ Request::Query { .. }) => tokio::select! {
+            response = answer(request) => response,
+            // Nobody waits for it any more: what is dropped here stops the work, too.
+            _ = read.read_u8() => return Ok(()),
+        },
         Ok(request) => answer(request).await,
         Err(e) => Response::failed(format!("this plimsoll does not know the request: {e}")),
     };

@@ -22,6 +22,7 @@
 //!   explain      what an answer took, as a tree
 //! ```
 
+mod ahead;
 pub mod annotation;
 pub mod ast;
 pub mod buckets;

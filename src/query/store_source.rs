@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 
+use super::ahead::Ahead;
 use super::matcher::{MatchOp, Matcher, NAME};
 use super::plan::{self, Held};
 use super::source::{
@@ -12,7 +13,7 @@ use super::source::{
 };
 use crate::model::Labels;
 use crate::store::block::{Column, GROUP};
-use crate::store::{Reader, Rolled, SqlError};
+use crate::store::{Fetched, Reader, Rolled, SqlError};
 
 impl From<SqlError> for SourceError {
     fn from(e: SqlError) -> Self {
@@ -142,7 +143,12 @@ impl Source for StoreSource<'_> {
             end,
             raw_from,
             hours_only: hints.finest == Resolution::Hour,
-            read: HashMap::new(),
+            last_only: hints.step == 0 && hints.range == 0,
+            fetched: HashMap::new(),
+            held: 0,
+            next: 0,
+            sent: 0,
+            ahead: None,
             rolled: HashMap::new(),
         }))
     }
@@ -182,8 +188,17 @@ struct StoreSet<'a> {
     /// From here on samples, before it buckets.
     raw_from: i64,
     hours_only: bool,
+    /// Of each series its last sample is all that counts.
+    last_only: bool,
+    /// Fetched together with others and not asked for yet, and how many bytes that is.
+    fetched: HashMap<i64, Fetched>,
+    held: usize,
+    /// The one that is asked for next, where they are asked for in order.
+    next: usize,
+    /// Those before it went to the other thread.
+    sent: usize,
+    ahead: Option<Ahead>,
     /// Read together with others and not asked for yet.
-    read: HashMap<i64, Column>,
     rolled: HashMap<i64, Rolled>,
 }
 
@@ -196,6 +211,52 @@ fn take_group(waiting: &mut Vec<i64>, id: i64) -> Vec<i64> {
     if ids.contains(&id) { ids } else { vec![id] }
 }
 
+/// With so many series it is worth a thread to unpack them.
+const MANY: usize = 32;
+/// So many bytes are fetched for the sake of their neighbours; then each series comes alone.
+const MOST_HELD: usize = 24 << 20;
+
+/// So many more series are fetched at once where only the last sample of each counts.
+const TOGETHER: usize = 128;
+
+fn several_cores() -> bool {
+    std::thread::available_parallelism().is_ok_and(|cores| cores.get() > 1)
+}
+
+impl StoreSet<'_> {
+    /// The samples of one series, not unpacked; those of its group come with it and wait.
+    fn fetch(&mut self, series: usize, from: i64) -> Result<Fetched, SourceError> {
+        let id = self.ids[series];
+        if let Some(fetched) = self.fetched.remove(&id) {
+            self.held -= fetched.size();
+            return Ok(fetched);
+        }
+        let ids = if self.held < MOST_HELD {
+            let mut ids = take_group(&mut self.waiting, id);
+            if self.last_only {
+                // Those that follow are asked for soon, and a statement costs more than what it finds.
+                let at = self.waiting.partition_point(|w| *w < id);
+                let more = self.waiting.len().min(at + TOGETHER);
+                ids.extend(self.waiting.drain(at..more));
+            }
+            ids
+        } else {
+            if let Ok(at) = self.waiting.binary_search(&id) {
+                self.waiting.remove(at);
+            }
+            vec![id]
+        };
+        let fetched = self.reader.fetch(&ids, from, self.end, self.last_only)?;
+        for (id, fetched) in ids.into_iter().zip(fetched) {
+            self.held += fetched.size();
+            self.fetched.insert(id, fetched);
+        }
+        let fetched = self.fetched.remove(&id);
+        self.held -= fetched.as_ref().map_or(0, Fetched::size);
+        fetched.ok_or_else(|| SourceError(format!("series {id} was not read")))
+    }
+}
+
 impl SeriesSet for StoreSet<'_> {
     fn labels(&self) -> &[Arc<Labels>] {
         &self.labels
@@ -203,27 +264,36 @@ impl SeriesSet for StoreSet<'_> {
 
     fn read(&mut self, series: usize, into: &mut Columns) -> Result<(), SourceError> {
         into.clear();
-        let Some(id) = self.ids.get(series) else { return Ok(()) };
-        let column = match self.read.remove(id) {
-            Some(column) => column,
-            None => {
-                let ids = take_group(&mut self.waiting, *id);
-                let mut columns: Vec<Column> = ids
-                    .iter()
-                    .map(|series| Column { series: *series, ..Column::default() })
-                    .collect();
-                let from = self.start.max(self.raw_from);
-                if from <= self.end {
-                    self.reader.columns(from, self.end, &mut columns)?;
+        let from = self.start.max(self.raw_from);
+        if from > self.end || series >= self.ids.len() {
+            return Ok(());
+        }
+        let used = std::mem::take(into);
+        let mut column = Column { ts: used.times, values: used.values, ..Column::default() };
+        if series == 0 && self.next == 0 && self.ids.len() >= MANY && several_cores() {
+            self.ahead = Ahead::new(from, self.end);
+        }
+        match self.ahead.take() {
+            Some(mut ahead) if series == self.next => {
+                while self.sent < self.ids.len() && ahead.has_room() {
+                    ahead.add(self.fetch(self.sent, from)?)?;
+                    self.sent += 1;
                 }
-                self.read.extend(columns.into_iter().map(|c| (c.series, c)));
-                self.read.remove(id).unwrap_or_default()
+                column = ahead.take(column)?;
+                self.ahead = Some(ahead);
+                self.next += 1;
             }
-        };
+            // Out of order: nobody knows what comes next.
+            _ => {
+                let fetched = self.fetch(series, from)?;
+                self.reader.unpack(&fetched, from, self.end, &mut column);
+            }
+        }
         into.times = column.ts;
         into.values = column.values;
         Ok(())
     }
+
     fn raw_from(&self) -> i64 {
         self.raw_from
     }

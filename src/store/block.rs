@@ -2,9 +2,11 @@
 //! directory in front, so that a reader takes out one series without unpacking the others.
 //! docs/format/block.md tells every byte. No SQLite here.
 
+use std::ops::Range;
+
 use super::chunk::{
-    Corrupt, MAX_COUNT, Scratch, Timestamps, decode_timestamps, decode_values, encode_timestamps,
-    encode_values,
+    Corrupt, MAX_COUNT, Scratch, Timestamps, decode_timestamps, decode_values_within,
+    encode_timestamps, encode_values,
 };
 
 /// Series a block holds at the most: few enough that merging one never takes long, enough that
@@ -205,29 +207,71 @@ impl Directory {
         &self.entries
     }
 
-    /// Unpacks one column. `get` fetches bytes of the block by place and length.
-    pub fn column<E: From<BlockError>>(
+    /// Takes the bytes of one column out. `get` fetches bytes of the block by place and length.
+    pub fn take<E: From<BlockError>>(
         &self,
         entry: &Entry,
         mut get: impl FnMut(usize, usize, &mut Vec<u8>) -> Result<(), E>,
-        scratch: &mut Scratch,
-    ) -> Result<(Timestamps, Vec<f64>), E> {
-        let times = self.times[entry.times];
-        if !(1..=MAX_COUNT).contains(&times.count) {
+    ) -> Result<Taken, E> {
+        let Times { count, span } = self.times[entry.times];
+        if !(1..=MAX_COUNT).contains(&count) {
             return Err(BlockError::Directory.into());
         }
-        let mut bytes = Vec::new();
-        for span in [times.span, entry.head, entry.body] {
+        let spans = [span, entry.head, entry.body];
+        // A damaged directory may say anything; then it grows as bytes come.
+        let room = spans.iter().map(|s| s.bytes).fold(0, usize::saturating_add);
+        let mut bytes = Vec::with_capacity(room.min(MAX_COUNT));
+        for span in spans {
             get(span.at, span.bytes, &mut bytes)?;
         }
-        if crc32fast::hash(&bytes) != entry.crc {
-            return Err(BlockError::Checksum.into());
+        Ok(Taken { count, times: span.bytes, crc: entry.crc, bytes })
+    }
+}
+
+/// The bytes of one column, not unpacked yet.
+#[derive(Debug, Clone)]
+pub struct Taken {
+    count: usize,
+    /// So many of the bytes are those of the times.
+    times: usize,
+    crc: u32,
+    bytes: Vec<u8>,
+}
+
+impl Taken {
+    /// How many samples it says that it has.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// How many bytes it takes in memory.
+    pub fn size(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Unpacks the times, after a look whether the bytes are what was written.
+    ///
+    /// # Errors
+    /// When they are not.
+    pub fn times(&self, scratch: &mut Scratch) -> Result<Timestamps, BlockError> {
+        if crc32fast::hash(&self.bytes) != self.crc {
+            return Err(BlockError::Checksum);
         }
-        let (ts, column) = bytes.split_at(times.span.bytes);
-        let ts = decode_timestamps(ts, times.count, scratch).map_err(BlockError::from)?;
-        let mut values = Vec::new();
-        decode_values(column, times.count, scratch, &mut values).map_err(BlockError::from)?;
-        Ok((ts, values))
+        Ok(decode_timestamps(&self.bytes[..self.times], self.count, scratch)?)
+    }
+
+    /// Appends the values at the places of `range`.
+    ///
+    /// # Errors
+    /// When the bytes make no column; nothing is appended then.
+    pub fn values(
+        &self,
+        range: Range<usize>,
+        scratch: &mut Scratch,
+        out: &mut Vec<f64>,
+    ) -> Result<(), BlockError> {
+        let column = &self.bytes[self.times..];
+        Ok(decode_values_within(column, self.count, range, scratch, out)?)
     }
 }
 
@@ -244,14 +288,18 @@ pub fn decode(
     scratch: &mut Scratch,
 ) -> Result<Vec<Unpacked>, BlockError> {
     let directory = Directory::read(bytes)?.ok_or(BlockError::Directory)?;
-    let get = |at: usize, length: usize, out: &mut Vec<u8>| {
+    let get = |at: usize, length: usize, out: &mut Vec<u8>| -> Result<(), BlockError> {
         let part = at.checked_add(length).and_then(|end| bytes.get(at..end));
         out.extend_from_slice(part.ok_or(BlockError::Directory)?);
         Ok(())
     };
-    let unpack = |e: &Entry| {
-        (group * GROUP + i64::from(e.offset), e.part, directory.column(e, get, scratch))
+    let mut column = |e: &Entry| -> Result<(Timestamps, Vec<f64>), BlockError> {
+        let taken = directory.take(e, get)?;
+        let (times, mut values) = (taken.times(scratch)?, Vec::new());
+        taken.values(0..times.len(), scratch, &mut values)?;
+        Ok((times, values))
     };
+    let unpack = |e: &Entry| (group * GROUP + i64::from(e.offset), e.part, column(e));
     Ok(directory.entries.iter().map(unpack).collect())
 }
 

@@ -209,7 +209,7 @@ fn from_samples(
     }
     let mut columns: Vec<Column> =
         out.iter().map(|o| Column { series: o.series, ..Column::default() }).collect();
-    series::raw(conn, reader.head(), from, to - 1, scratch, &mut columns)?;
+    series::raw(conn, reader.head(), (from, to - 1), scratch, &mut columns)?;
     let Some(group) = out.first().map(|o| o.series.div_euclid(GROUP)) else { return Ok(()) };
     let kinds = rollup::members(conn, group)?;
     for (out, column) in out.iter_mut().zip(&columns) {

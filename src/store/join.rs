@@ -12,7 +12,7 @@ pub(super) fn report(series: i64, start: i64, end: i64, e: &BlockError) {
     tracing::error!("sealed samples of series {series} from {from} to {to} are lost: {e}");
 }
 
-/// Puts newer samples into a column, those of a range of places.
+/// Puts newer samples into a column: the times at a range of places, and their values.
 pub(super) fn join_packed(
     column: &mut Column,
     ts: &Timestamps,
@@ -20,7 +20,6 @@ pub(super) fn join_packed(
     values: &[f64],
 ) {
     let Some(first) = ts.get(range.start).filter(|_| !range.is_empty()) else { return };
-    let values = &values[range.clone()];
     if column.ts.last().is_none_or(|last| *last < first) {
         ts.extend(range, &mut column.ts);
         column.values.extend_from_slice(values);

@@ -66,6 +66,7 @@ pub use remembered::Remembered;
 pub use salvage::Salvaged;
 pub use schema::{APPLICATION_ID, SCHEMA_VERSION};
 pub use sender::Sender;
+pub use series::Fetched;
 pub use summary::{Summary, Want};
 pub use upkeep::Times;
 pub use value::{from_column, to_sql};

@@ -266,7 +266,8 @@ fn sealed_until(conn: &Connection) -> Result<i64, SqlError> {
     Ok(state::get(conn, state::SEALED_UNTIL)?.unwrap_or(i64::MIN))
 }
 
-fn identity(path: &Path) -> Option<(u64, u64)> {
+/// Device and number of the file that has this name now.
+pub(super) fn identity(path: &Path) -> Option<(u64, u64)> {
     use std::os::unix::fs::MetadataExt;
     std::fs::metadata(path).ok().map(|meta| (meta.dev(), meta.ino()))
 }

@@ -13,6 +13,7 @@ use super::block::{Column, GROUP};
 use super::chunk::Scratch;
 use super::open::{check_ours, wal_size};
 use super::rollup::FIVE_MINUTES_MS;
+use super::series::Fetched;
 use super::{Head, OpenError, SqlError, from_column, series};
 use crate::model::{Glob, Kind};
 
@@ -283,7 +284,28 @@ impl Reader {
     pub fn columns(&self, from: i64, to: i64, columns: &mut [Column]) -> Result<(), SqlError> {
         // One picture for all: what is sealed between two statements would be missed or doubled.
         let tx = self.conn.unchecked_transaction()?;
-        series::raw(&tx, self.head(), from, to, &mut self.scratch.borrow_mut(), columns)
+        let mut scratch = self.scratch.borrow_mut();
+        series::raw(&tx, self.head(), (from, to), &mut scratch, columns)
+    }
+
+    /// The same, in the order of their numbers, without unpacking any. `last_only`: the last sample
+    /// of each counts, others may be there or not; no block is read then where the head has it.
+    pub fn fetch(
+        &self,
+        series: &[i64],
+        from: i64,
+        to: i64,
+        last_only: bool,
+    ) -> Result<Vec<Fetched>, SqlError> {
+        let tx = self.conn.unchecked_transaction()?;
+        series::fetch(&tx, self.head(), (from, to), last_only, series)
+    }
+
+    /// Replaces what is in a column by what was fetched, from `from` to `to` inclusive.
+    pub fn unpack(&self, fetched: &Fetched, from: i64, to: i64, column: &mut Column) {
+        column.ts.clear();
+        column.values.clear();
+        fetched.unpack(from, to, &mut self.scratch.borrow_mut(), column);
     }
 
     /// Reads what is not sealed into memory, which is worth it for somebody who then asks for many

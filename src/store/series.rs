@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use rusqlite::{Connection, blob::Blob, params};
 
-use super::block::{BlockError, Column, Directory, GROUP};
+use super::block::{BlockError, Column, Directory, GROUP, Taken};
 use super::chunk::{MAX_COUNT, Scratch, Timestamps};
 use super::head::Head;
 use super::join::{join, join_packed, report};
@@ -32,35 +32,149 @@ impl From<BlockError> for Failed {
     }
 }
 
-/// The samples of each column's series from `from` to `to` inclusive (ms since 1970 UTC) in the
-/// order of time, each time once. `columns` come empty, in the order of their series. With a head
-/// the newest come from there; it must have been the head of this database when the transaction
-/// that `conn` is in began, or before. A damaged block is reported in the log and leaves a gap.
-pub(super) fn raw(
+/// The samples of one series as they were read, those of blocks not unpacked yet.
+#[derive(Debug, Clone)]
+pub struct Fetched {
+    series: i64,
+    /// Plain rows older than any block.
+    oldest: Column,
+    /// Blocks in the order of their sealing.
+    packed: Vec<(Span, Taken)>,
+    /// What no block has.
+    newest: Column,
+}
+
+/// From when to when, both inclusive.
+type Span = (i64, i64);
+
+impl Fetched {
+    /// About how many bytes it takes in memory.
+    pub fn size(&self) -> usize {
+        let rows = (self.oldest.ts.len() + self.newest.ts.len()) * 16;
+        self.packed.iter().map(|(_, taken)| taken.size()).sum::<usize>() + rows
+    }
+
+    /// About how many samples from `from` to `to` there are in it.
+    pub fn samples(&self, from: i64, to: i64) -> usize {
+        let packed = self
+            .packed
+            .iter()
+            .map(|((start, end), taken)| within(taken.count(), (*start, *end), (from, to)));
+        packed.sum::<usize>() + self.oldest.ts.len() + self.newest.ts.len()
+    }
+
+    /// Appends the samples from `from` to `to` inclusive (ms since 1970 UTC) to an empty column, in
+    /// the order of time, each time once. What is damaged is reported in the log and leaves a gap.
+    pub fn unpack(&self, from: i64, to: i64, scratch: &mut Scratch, out: &mut Column) {
+        join(out, &self.oldest.ts, &self.oldest.values);
+        for (span, taken) in &self.packed {
+            unpack(self.series, *span, taken, (from, to), scratch, out);
+        }
+        join(out, &self.newest.ts, &self.newest.values);
+    }
+}
+
+/// Adds what newer bytes hold from `from` to `to` inclusive.
+fn unpack(
+    series: i64,
+    (start, end): Span,
+    taken: &Taken,
+    (from, to): (i64, i64),
+    scratch: &mut Scratch,
+    out: &mut Column,
+) {
+    let mut add = || -> Result<(), BlockError> {
+        let ts = taken.times(scratch)?;
+        let range = ts.partition(from)..ts.partition(to.saturating_add(1));
+        let Some(first) = ts.get(range.start).filter(|_| !range.is_empty()) else { return Ok(()) };
+        if out.ts.last().is_none_or(|last| *last < first) {
+            taken.values(range.clone(), scratch, &mut out.values)?;
+            ts.extend(range, &mut out.ts);
+        } else {
+            let mut values = Vec::new();
+            taken.values(range.clone(), scratch, &mut values)?;
+            join_packed(out, &ts, range, &values);
+        }
+        Ok(())
+    };
+    if let Err(e) = add() {
+        report(series, start, end, &e);
+    }
+}
+
+/// The samples of some series, in the order of their numbers, from `from` to `to` inclusive (ms
+/// since 1970 UTC), as they lie in the file; blocks that the ends cut come whole. With a head the
+/// newest come from there; it must have been the head of this database when the transaction that
+/// `conn` is in began, or before. `last_only`: the last sample of each counts, others may be left out.
+pub(super) fn fetch(
     conn: &Connection,
     head: Option<&Head>,
-    from: i64,
-    to: i64,
-    scratch: &mut Scratch,
-    columns: &mut [Column],
-) -> Result<(), SqlError> {
-    let empty = |c: &Column| Column { series: c.series, ..Column::default() };
+    (from, to): (i64, i64),
+    last_only: bool,
+    series: &[i64],
+) -> Result<Vec<Fetched>, SqlError> {
+    let empty = |series: &i64| Column { series: *series, ..Column::default() };
     // Before anything is read from the file: what is sealed meanwhile is then found twice, and not
     // missed.
-    let mut newest: Vec<Column> = columns.iter().map(empty).collect();
-    let covers = head.map(|head| head.read(from, to, &mut newest));
+    let mut newest: Vec<Column> = series.iter().map(empty).collect();
+    let covers = head.map(|head| match last_only {
+        true => head.read_newest(from, to, &mut newest),
+        false => head.read(from, to, &mut newest),
+    });
+    let mut oldest: Vec<Column> = series.iter().map(empty).collect();
     let pruned = state::get(conn, state::PRUNED_UNTIL)?.unwrap_or(i64::MIN);
     if from <= pruned {
-        plain(conn, from, to.min(pruned), columns)?;
+        plain(conn, from, to.min(pruned), &mut oldest)?;
     }
-    sealed(conn, 0, from, to, scratch, columns)?;
+    let mut packed: Vec<Vec<(Span, Taken)>> = series.iter().map(|_| Vec::new()).collect();
+    let keys: Vec<Key> = series.iter().map(|series| (*series, 0)).collect();
+    let mut blocks = Blocks::new(conn);
+    let mut at = 0;
+    for group in keys.chunk_by(|a, b| group_of(a) == group_of(b)) {
+        let places = at..at + group.len();
+        at = places.end;
+        let mut found = blocks.list(0, group_of(&group[0]), from, to)?;
+        if last_only {
+            // Up to the last sample that is known of a series no block says anything new.
+            let known = newest[places.clone()].iter().map(|c| c.ts.last().copied());
+            let known = known.min().flatten().unwrap_or(i64::MIN);
+            found.retain(|block| block.end > known);
+        }
+        for block in &found {
+            blocks.read(block, group, |i, taken| {
+                packed[places.start + i].push(((block.start, block.end), taken));
+                Ok(())
+            })?;
+        }
+    }
     let rows = covers.or(state::get(conn, state::SEALED_UNTIL)?).unwrap_or(i64::MIN);
     if to > rows {
         plain(conn, from.max(rows.saturating_add(1)), to, &mut newest)?;
     }
     late(conn, from, to, &mut newest)?;
-    for (column, newest) in columns.iter_mut().zip(newest) {
-        join(column, &newest.ts, &newest.values);
+    let columns = oldest.into_iter().zip(packed).zip(newest);
+    Ok((series.iter().zip(columns))
+        .map(|(series, ((oldest, packed), newest))| Fetched {
+            series: *series,
+            oldest,
+            packed,
+            newest,
+        })
+        .collect())
+}
+
+/// The same, unpacked: `columns` come empty, in the order of their series.
+pub(super) fn raw(
+    conn: &Connection,
+    head: Option<&Head>,
+    (from, to): (i64, i64),
+    scratch: &mut Scratch,
+    columns: &mut [Column],
+) -> Result<(), SqlError> {
+    let series: Vec<i64> = columns.iter().map(|c| c.series).collect();
+    let fetched = fetch(conn, head, (from, to), false, &series)?;
+    for (fetched, column) in fetched.into_iter().zip(columns) {
+        fetched.unpack(from, to, scratch, column);
     }
     Ok(())
 }
@@ -75,17 +189,19 @@ pub(super) fn sealed(
     columns: &mut [Column],
 ) -> Result<(), SqlError> {
     let mut blocks = Blocks::new(conn);
-    for group in columns.chunk_by_mut(|a, b| group_of(a) == group_of(b)) {
-        let found = blocks.list(resolution, group_of(&group[0]), from, to)?;
+    for group in columns.chunk_by_mut(|a, b| group_of(&key(a)) == group_of(&key(b))) {
+        let keys: Vec<Key> = group.iter().map(key).collect();
+        let found = blocks.list(resolution, group_of(&keys[0]), from, to)?;
         let room = found.iter().map(|b| b.within(from, to)).sum();
         for column in &mut *group {
             column.ts.reserve(room);
             column.values.reserve(room);
         }
         for block in &found {
-            blocks.read(block, group, scratch, |out, ts, values| {
-                let range = ts.partition(from)..ts.partition(to.saturating_add(1));
-                join_packed(out, &ts, range, &values);
+            let span = (block.start, block.end);
+            blocks.read(block, &keys, |i, taken| {
+                unpack(keys[i].0, span, &taken, (from, to), scratch, &mut group[i]);
+                Ok(())
             })?;
         }
     }
@@ -112,16 +228,15 @@ pub(super) fn visit_sealed(
     if found.windows(2).any(|pair| pair[1].start <= pair[0].end) {
         return Ok(false);
     }
-    let mut wanted: Vec<Column> =
-        parts.iter().map(|part| Column { series, part: *part, ..Column::default() }).collect();
+    let wanted: Vec<Key> = parts.iter().map(|part| (series, *part)).collect();
     for block in &found {
         let mut times: Option<Timestamps> = None;
         let mut values = vec![Vec::new(); parts.len()];
-        blocks.read(block, &mut wanted, scratch, |column, ts, decoded| {
-            if let Some(at) = parts.iter().position(|part| *part == column.part) {
-                values[at] = decoded;
-                times = Some(ts);
-            }
+        blocks.read(block, &wanted, |at, taken| {
+            let ts = taken.times(scratch)?;
+            taken.values(0..ts.len(), scratch, &mut values[at])?;
+            times = Some(ts);
+            Ok(())
         })?;
         let Some(times) = times else { continue };
         // A damaged part takes the others with it: half a bucket says nothing.
@@ -131,6 +246,17 @@ pub(super) fn visit_sealed(
         }
     }
     Ok(true)
+}
+
+/// A column of a block: its series and its part.
+type Key = (i64, u8);
+
+fn key(column: &Column) -> Key {
+    (column.series, column.part)
+}
+
+fn group_of((series, _): &Key) -> i64 {
+    series.div_euclid(GROUP)
 }
 
 /// A block, without what is in it.
@@ -145,10 +271,15 @@ struct Found {
 impl Found {
     /// About how many samples of a column lie in this stretch.
     fn within(&self, from: i64, to: i64) -> usize {
-        let all = (self.end.saturating_sub(self.start)).max(1) as f64;
-        let some = self.end.min(to).saturating_sub(self.start.max(from)).max(0) as f64;
-        (self.longest as f64 * some / all) as usize + 1
+        within(self.longest, (self.start, self.end), (from, to))
     }
+}
+
+/// About how many of `count` samples that lie from `start` to `end` lie from `from` to `to`.
+fn within(count: usize, (start, end): Span, (from, to): Span) -> usize {
+    let all = end.saturating_sub(start).max(1) as f64;
+    let some = end.min(to).saturating_sub(start.max(from)).max(0) as f64;
+    (count as f64 * some / all) as usize + 1
 }
 
 /// Reads blocks, one after the other.
@@ -203,21 +334,21 @@ impl<'c> Blocks<'c> {
         }
     }
 
-    /// Unpacks the wanted columns of a block. What is damaged is reported and left out.
+    /// Hands over the wanted columns of a block, by their places among those wanted. What is damaged
+    /// is reported and left out.
     fn read(
         &mut self,
         block: &Found,
-        wanted: &mut [Column],
-        scratch: &mut Scratch,
-        each: impl FnMut(&mut Column, Timestamps, Vec<f64>),
+        wanted: &[Key],
+        each: impl FnMut(usize, Taken) -> Result<(), BlockError>,
     ) -> Result<(), SqlError> {
         let blob = self.open(block.id)?;
         let lost = |series, e: &BlockError| report(series, block.start, block.end, e);
-        match take(blob, scratch, wanted, each, lost) {
+        match take(blob, wanted, each, lost) {
             Ok(()) => Ok(()),
             Err(Failed::Sql(e)) => Err(e),
             Err(Failed::Block(e)) => {
-                wanted.iter().for_each(|c| lost(c.series, &e));
+                wanted.iter().for_each(|(series, _)| lost(*series, &e));
                 Ok(())
             }
         }
@@ -251,13 +382,14 @@ pub(super) fn strike_sealed(
             group.retain(|s| !offsets.contains(&(s.rem_euclid(GROUP) as u8)));
         }
         for block in cut {
-            let mut columns: Vec<Column> =
-                group.iter().map(|s| Column { series: *s, ..Column::default() }).collect();
+            let wanted: Vec<Key> = group.iter().map(|s| (*s, 0)).collect();
             let mut there = Vec::new();
-            blocks.read(block, &mut columns, scratch, |column, ts, _| {
+            blocks.read(block, &wanted, |at, taken| {
+                let ts = taken.times(scratch)?;
                 if ts.partition(to.saturating_add(1)) > ts.partition(from) {
-                    there.push(column.series);
+                    there.push(group[at]);
                 }
+                Ok(())
             })?;
             group.retain(|s| !there.contains(s));
         }
@@ -265,10 +397,6 @@ pub(super) fn strike_sealed(
     }
     *missing = left;
     Ok(())
-}
-
-fn group_of(column: &Column) -> i64 {
-    column.series.div_euclid(GROUP)
 }
 
 /// What a block holds, and where.
@@ -291,9 +419,8 @@ fn directory(blob: &Blob<'_>) -> Result<Directory, Failed> {
 /// The wanted columns of one block. `lost` is told of those that are damaged.
 fn take(
     blob: &Blob<'_>,
-    scratch: &mut Scratch,
-    wanted: &mut [Column],
-    mut each: impl FnMut(&mut Column, Timestamps, Vec<f64>),
+    wanted: &[Key],
+    mut each: impl FnMut(usize, Taken) -> Result<(), BlockError>,
     lost: impl Fn(i64, &BlockError),
 ) -> Result<(), Failed> {
     let directory = directory(blob)?;
@@ -308,14 +435,15 @@ fn take(
         Ok(())
     };
     for entry in directory.entries() {
-        let fits = |c: &&mut Column| {
-            c.series.rem_euclid(GROUP) as u8 == entry.offset && c.part == entry.part
+        let fits = |(series, part): &Key| {
+            series.rem_euclid(GROUP) as u8 == entry.offset && *part == entry.part
         };
-        let Some(out) = wanted.iter_mut().find(fits) else { continue };
-        match directory.column(entry, get, scratch) {
-            Ok((ts, values)) => each(out, ts, values),
+        let Some(at) = wanted.iter().position(fits) else { continue };
+        let taken = directory.take(entry, get);
+        match taken.and_then(|taken| Ok(each(at, taken)?)) {
+            Ok(()) => {}
             Err(Failed::Sql(e)) => return Err(e.into()),
-            Err(Failed::Block(e)) => lost(out.series, &e),
+            Err(Failed::Block(e)) => lost(wanted[at].0, &e),
         }
     }
     Ok(())

@@ -219,7 +219,7 @@ impl Reader {
         let mut raw = |from: i64, to: i64, buckets: &mut Buckets| -> Result<(), SqlError> {
             let mut column = Column { series: series_id, ..Column::default() };
             let one = std::slice::from_mut(&mut column);
-            series::raw(&tx, self.head(), from, to - 1, &mut scratch, one)?;
+            series::raw(&tx, self.head(), (from, to - 1), &mut scratch, one)?;
             buckets.samples(&column);
             Ok(())
         };

@@ -134,7 +134,7 @@ impl Cursor<'_> {
             self.column = Column { series: id, ..Column::default() };
             let (from, to) = self.range;
             let wanted = std::slice::from_mut(&mut self.column);
-            series::raw(&conn, None, from, to, &mut self.scratch, wanted)?;
+            series::raw(&conn, None, (from, to), &mut self.scratch, wanted)?;
             if !self.column.ts.is_empty() {
                 self.key = key;
                 self.at = 0;

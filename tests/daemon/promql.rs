@@ -2,7 +2,9 @@
 //! known.
 
 use std::fmt::Write;
+use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use crate::support::*;
@@ -328,5 +330,47 @@ fn what_is_to_be_kept_for_longer_is_kept_from_the_start_on() {
     let body: Value = serde_json::from_str(&answer.body).expect("JSON");
     let values = body["data"]["result"][0]["values"].as_array().map(Vec::len);
     assert_eq!(values, Some(40), "{body}");
+    daemon.stop();
+}
+
+/// How many questions are being answered.
+fn running(daemon: &Daemon) -> i64 {
+    daemon.json("/api/status")["queries"]["running"].as_i64().expect("a number")
+}
+
+#[test]
+fn a_question_ends_with_the_command_that_asked_it() {
+    let (folder, daemon) = filled();
+    // Sorts ten million windows: nobody has the patience, nor does the daemon.
+    let text = "quantile_over_time(0.9, quantile_over_time(0.5, paint_total[1h:1s])[1h:100ms])";
+    let asked = folder.plimsoll(&["query", text, "--at", &(START + 3_600).to_string()]).spawn();
+    let mut asked = asked.expect("it starts");
+    let run = |wanted: i64| match running(&daemon) {
+        count if count == wanted => Ok(()),
+        count => Err(format!("{count} are being answered")),
+    };
+    eventually("the daemon works on it", PATIENCE, || run(1));
+    let left = Instant::now();
+    kill_process(Pid::from_child(&asked), Signal::INT).expect("it can be told");
+    asked.wait().expect("it ends");
+    eventually("nobody works on it", PATIENCE, || run(0));
+    // Not by its deadline of ten seconds.
+    assert!(left.elapsed() < Duration::from_secs(6), "{:?}", left.elapsed());
+    daemon.stop();
+}
+
+#[test]
+fn a_file_that_took_the_place_of_ours_is_not_mixed_with_it() {
+    let (folder, other) = (Folder::new(), imported());
+    let daemon = folder.start(FAST);
+    daemon.rows_after(0);
+    assert!(!data(&daemon, "query?query=node_load1")["result"].as_array().expect("one").is_empty());
+    std::fs::rename(other.db(), folder.db()).expect("on one file system");
+    // Its series have the numbers that others have in the daemon's memory.
+    let (status, body) = get(&daemon, "query?query=paint_total");
+    assert_eq!(status, 500, "{body}");
+    let said = body["error"].as_str().expect("a sentence");
+    assert!(said.contains("was replaced") && said.ends_with("restart it"), "{said}");
+    daemon.says("metrics.sqlite was deleted or replaced");
     daemon.stop();
 }

@@ -3,6 +3,7 @@
 
 mod differential;
 mod limits;
+mod many;
 mod prometheus;
 mod rollups;
 mod script;

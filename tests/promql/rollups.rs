@@ -6,7 +6,7 @@ use std::sync::Arc;
 use plimsoll::model::{Labels, Registry};
 use plimsoll::query::eval::{Answer, Limits, Options, Value, When, evaluate};
 use plimsoll::query::source::{MemorySource, Resolution, Source};
-use plimsoll::query::{Catalog, StoreSource, parse};
+use plimsoll::query::{Catalog, StoreSource, parse, plan};
 use plimsoll::store::{Limits as Kept, Reader, Store, Times};
 
 const MINUTE: i64 = 60_000;
@@ -19,6 +19,9 @@ type Beat = (i64, i64);
 const DAYS: Beat = (9 * DAY, MINUTE);
 /// Enough for more than one block of each resolution.
 const WEEKS: Beat = (45 * DAY, 150_000);
+
+/// More samples of one series than are read where buckets serve as well.
+const MANY: Beat = (29 * DAY, 7_500);
 
 /// A gauge, and a counter that begins anew now and then; seven seconds past the beat, so that no
 /// sample lies on the edge of a bucket; the gauge has a gap of five hours.
@@ -255,4 +258,56 @@ fn a_range_past_what_is_kept_is_whole() {
     let at = When::Instant(START + 35 * DAY);
     let answer = file.ask("g[1h]", at, Resolution::Raw);
     assert_eq!(points(&answer).len(), 12);
+}
+
+#[test]
+fn a_long_look_at_a_sealed_file_takes_buckets_and_a_short_one_samples() {
+    let file = file(MANY, Kept::default());
+    let bits = |points: Vec<(i64, f64)>| -> Vec<(i64, u64)> {
+        points.iter().map(|p| (p.0, p.1.to_bits())).collect()
+    };
+    let held = |days: i64| days * DAY / MANY.1;
+    let limit = plan::MANY as i64;
+    assert!(held(28) - 5 * HOUR / MANY.1 > limit && held(25) < limit, "the test is of no use");
+    let long = range(HOUR, 28 * DAY, HOUR);
+    for (query, by) in [
+        ("max_over_time(g[1h])", 0.0),
+        ("min_over_time(c_total[6h])", 0.0),
+        ("count_over_time(g[1d])", 0.0),
+        ("last_over_time(c_total[1h])", 0.0),
+        ("resets(c_total[1d])", 0.0),
+        ("sum_over_time(g[1h])", 1e-12),
+        ("avg_over_time(g[2h])", 1e-12),
+        // By its step of an hour.
+        ("c_total", 0.0),
+    ] {
+        let answer = file.ask(query, long, Resolution::Raw);
+        assert_eq!(answer.stats.resolution(), "5m", "{query}");
+        assert_eq!(answer.stats.samples, 0, "{query}");
+        let (got, want) =
+            (points(&answer), points(&ask(&file.memory, query, long, Resolution::Raw)));
+        assert_eq!(got.len(), want.len(), "{query}");
+        for ((t, v), (at, want)) in got.iter().zip(&want) {
+            assert!(t == at && close(*v, *want, by), "{query} at {t}: {v}, not {want}");
+        }
+    }
+    for (query, when) in [
+        // Fewer samples than that.
+        ("max_over_time(g[1h])", range(HOUR, 25 * DAY, HOUR)),
+        ("max_over_time(g[1h])", range(10 * DAY, 11 * DAY, HOUR)),
+        ("c_total", range(10 * DAY, 11 * DAY, HOUR)),
+        // Narrow windows, and what buckets do not know.
+        ("rate(c_total[59m])", long),
+        ("quantile_over_time(0.9, g[1h])", long),
+        ("c_total", range(HOUR, 28 * DAY, 59 * MINUTE)),
+    ] {
+        let answer = file.ask(query, when, Resolution::Raw);
+        assert_eq!(
+            (answer.stats.resolution().as_str(), answer.stats.buckets),
+            ("raw", 0),
+            "{query}"
+        );
+        let want = ask(&file.memory, query, when, Resolution::Raw);
+        assert_eq!(bits(points(&answer)), bits(points(&want)), "{query}");
+    }
 }

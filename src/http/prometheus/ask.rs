@@ -44,6 +44,13 @@ impl Files {
         // A damaged file is set aside and begun anew under the same name.
         let meta = std::fs::metadata(&self.path).map_err(failed)?;
         let inode = (meta.dev(), meta.ino());
+        if self.head.is_of_another(inode) {
+            // Its write-ahead log and its newest samples are those of the other one.
+            let path = self.path.display();
+            return Err(failed(format!(
+                "{path} was replaced, and plimsoll still writes into the file that was there: restart it"
+            )));
+        }
         let known = {
             let mut idle = locked(&self.idle);
             idle.retain(|(of, _)| *of == inode);

@@ -8,7 +8,7 @@ use super::super::ast::{Edges, Expr, MatrixSelector, Subquery, VectorSelector};
 use super::super::float::is_absent;
 use super::super::plan;
 use super::super::source::{Columns, Hints, Part, Resolution, Rollups, Selection};
-use super::super::window::{Ends, Mixed, Samples, forward};
+use super::super::window::{Ends, Mixed, Samples, forward, onward};
 use super::answer::Matrix;
 use super::coarse::{Old, Stretch, part};
 use super::error::{EvalError, Outcome};
@@ -334,10 +334,10 @@ fn edges_need_a_function(selector: &VectorSelector) -> EvalError {
 /// The newest sample at each step that is not older than the range; whether there is any.
 fn newest(samples: Samples<'_>, ends: Ends, wanted: Wanted, out: &mut [f64]) -> bool {
     let Samples { times, values } = samples;
-    let (mut hi, mut any) = (0, false);
+    let (mut hi, mut any, mut stride) = (0, false, 0);
     let mut end = ends.first;
     for out in out.iter_mut() {
-        hi = forward(times, hi, end);
+        hi = onward(times, hi, end, &mut stride);
         *out = super::super::float::ABSENT;
         if hi > 0 && times[hi - 1] > end.saturating_sub(ends.range) && !is_absent(values[hi - 1]) {
             any = true;

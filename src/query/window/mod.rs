@@ -58,15 +58,32 @@ pub struct Window {
 #[inline]
 pub fn each(times: &[i64], ends: Ends, mut see: impl FnMut(Window)) {
     let (mut lo, mut hi) = (0, 0);
+    let (mut lo_stride, mut hi_stride) = (0, 0);
     let mut end = ends.first;
     for step in 0..ends.count {
-        hi = forward(times, hi, end);
-        lo = forward(times, lo, end.saturating_sub(ends.range));
+        hi = onward(times, hi, end, &mut hi_stride);
+        lo = onward(times, lo, end.saturating_sub(ends.range), &mut lo_stride);
         if lo < hi {
             see(Window { step, lo, hi, end });
         }
         end = end.saturating_add(ends.step);
     }
+}
+
+/// The same as [`forward`], but looks first where the stride before would lead: on the grid of a beat
+/// all are the same.
+#[inline(always)]
+pub fn onward(times: &[i64], at: usize, moment: i64, stride: &mut usize) -> usize {
+    let guess = at + *stride;
+    if let Some(next) = times.get(guess)
+        && *next > moment
+        && (guess == at || times[guess - 1] <= moment)
+    {
+        return guess;
+    }
+    let found = forward(times, at, moment);
+    *stride = found - at;
+    found
 }
 
 /// The first index from `at` on whose time is past `moment`: a few looks ahead one by one, then

@@ -1,5 +1,7 @@
 //! store: single bits in and out of bytes, lowest bit first.
 
+use std::ops::Range;
+
 use super::Corrupt;
 use super::bytes::Bytes;
 
@@ -51,27 +53,91 @@ pub(super) fn unpack(
     least: i64,
     numbers: &mut Vec<i64>,
 ) -> Result<(), Corrupt> {
-    numbers.reserve(count);
-    let (mut at, mut done) = (0, 0);
-    // A number of so many bits lies within eight bytes wherever it begins; all but the last one, as
-    // what follows that is looked at too. Several times as fast as byte by byte.
-    if bits <= 56 {
-        let mask = (1u64 << bits) - 1;
-        for _ in 1..count {
-            let Some(word) = bytes.0[at / 8..].first_chunk() else { break };
-            let number = u64::from_le_bytes(*word) >> (at % 8) & mask;
-            numbers.push(least.wrapping_add(number as i64));
-            at += bits as usize;
-            done += 1;
+    let total = count * bits as usize;
+    unpack_within(bytes.0, bits, least, 0..count, numbers)?;
+    let packed = bytes.take(total.div_ceil(8))?;
+    match packed.last() {
+        Some(last) if total % 8 > 0 && last >> (total % 8) > 0 => {
+            Err(Corrupt::Invalid("padding bits are set"))
         }
+        _ => Ok(()),
     }
-    bytes.0 = &bytes.0[at / 8..];
-    let mut reader = BitReader::new(bytes);
-    reader.get((at % 8) as u32)?;
-    for _ in done..count {
-        numbers.push(least.wrapping_add(reader.get(bits)? as i64));
+}
+
+/// Of numbers packed as for [`unpack`] those at the places of `range`, `least` more than what is
+/// packed; returns the sum of all before them, which are looked at once and kept nowhere.
+pub(super) fn unpack_within(
+    bytes: &[u8],
+    bits: u32,
+    least: i64,
+    range: Range<usize>,
+    numbers: &mut Vec<i64>,
+) -> Result<i64, Corrupt> {
+    let bits = bits as usize;
+    if bytes.len() < (range.end * bits).div_ceil(8) {
+        return Err(Corrupt::Short);
     }
-    reader.finish()
+    let mask = if bits == 64 { u64::MAX } else { (1u64 << bits) - 1 };
+    // A number of so many bits lies within eight bytes wherever it begins: several times as fast as
+    // byte by byte, where they are there.
+    let whole = match bytes.len().checked_sub(8) {
+        Some(last) if (1..=56).contains(&bits) => (last * 8 / bits + 1).min(range.end),
+        _ => 0,
+    };
+    let slow = |i: usize| {
+        let at = i * bits;
+        let end = bytes.len().min(at / 8 + 9);
+        let word = bytes[at / 8..end].iter().rev().fold(0u128, |w, b| w << 8 | u128::from(*b));
+        (word >> (at % 8)) as u64 & mask
+    };
+    let before = range.start.min(whole);
+    let sum = (before..range.start).map(slow).fold(sum_of(bytes, bits, before), u64::wrapping_add);
+    let middle = range.end.min(whole).max(range.start);
+    let quick = |i: usize| least.wrapping_add((word(bytes, i * bits) & mask) as i64);
+    numbers.extend((range.start..middle).map(quick));
+    numbers.extend((middle..range.end).map(|i| least.wrapping_add(slow(i) as i64)));
+    Ok((sum as i64).wrapping_add(least.wrapping_mul(range.start as i64)))
+}
+
+/// 57 bits and more from a place on; zeros where there are no eight bytes.
+#[inline(always)]
+fn word(bytes: &[u8], at: usize) -> u64 {
+    let word = bytes.get(at / 8..at / 8 + 8).and_then(|b| b.first_chunk());
+    u64::from_le_bytes(word.copied().unwrap_or_default()) >> (at % 8)
+}
+
+/// The sum of the first `count` numbers of `bits` (1 to 56) each; eight bytes from the beginning of
+/// each are there. As many as fit into a word are added at once: every other one, so that there is
+/// room for what the sums have more, and the others by themselves.
+fn sum_of(bytes: &[u8], bits: usize, count: usize) -> u64 {
+    if count == 0 {
+        return 0;
+    }
+    let mask = (1u64 << bits) - 1;
+    let at_once = 56 / bits;
+    let lanes = |n: usize| (0..n).fold(0, |m, lane| m | mask << (2 * lane * bits));
+    let (even, odd) = (lanes(at_once.div_ceil(2)), lanes(at_once / 2));
+    let wide = if bits < 32 { (1u64 << (2 * bits)) - 1 } else { u64::MAX };
+    let add_up = |sums: u64| {
+        (0..at_once.div_ceil(2))
+            .fold(0u64, |s, lane| s.wrapping_add(sums >> (2 * lane * bits) & wide))
+    };
+    // So often no sum outgrows its room, not even the uppermost, which has eight bits more.
+    let most = 1usize << bits.min(8);
+    let (mut sum, mut at, mut words) = (0u64, 0, count / at_once);
+    while words > 0 {
+        let now = words.min(most);
+        let (mut a, mut b) = (0u64, 0u64);
+        for _ in 0..now {
+            let word = word(bytes, at);
+            a = a.wrapping_add(word & even);
+            b = b.wrapping_add(word >> bits & odd);
+            at += at_once * bits;
+        }
+        sum = sum.wrapping_add(add_up(a)).wrapping_add(add_up(b));
+        words -= now;
+    }
+    (count - count % at_once..count).fold(sum, |s, i| s.wrapping_add(word(bytes, i * bits) & mask))
 }
 
 /// Takes bits off the front of [`Bytes`].

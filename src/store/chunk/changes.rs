@@ -130,10 +130,16 @@ pub(super) fn read(
     count: usize,
     lengths: &mut Vec<i64>,
 ) -> Result<(), Corrupt> {
-    lengths.clear();
     if bytes.0.ends_with(&[0]) {
         return Err(Corrupt::Trailing(1));
     }
+    read_upto(bytes, count, lengths);
+    bytes.end()
+}
+
+/// The same of the first `count` numbers of more; how much of the bytes that takes says nothing.
+pub(super) fn read_upto(bytes: &mut Bytes<'_>, count: usize, lengths: &mut Vec<i64>) {
+    lengths.clear();
     let mut next = || {
         let (&first, rest) = bytes.0.split_first().unwrap_or((&0, &[]));
         bytes.0 = rest;
@@ -159,5 +165,4 @@ pub(super) fn read(
         }
     }
     lengths.truncate(runs);
-    bytes.end()
 }

@@ -25,7 +25,7 @@ mod tests;
 
 pub use error::Corrupt;
 pub use timestamps::{Timestamps, decode_timestamps, encode_timestamps};
-pub use values::{decode_values, encode_values};
+pub use values::{decode_values, decode_values_within, encode_values};
 
 /// The most samples of a chunk; also what bounds memory when bytes lie.
 pub const MAX_COUNT: usize = 65_536;

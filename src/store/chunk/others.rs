@@ -43,10 +43,17 @@ pub(super) fn skip<'a>(bytes: &mut Bytes<'a>, count: usize) -> Result<Bytes<'a>,
     Ok(list)
 }
 
-/// Puts the listed values into their places.
-pub(super) fn apply(mut list: Bytes<'_>, values: &mut [f64]) -> Result<(), Corrupt> {
-    walk(&mut list, values.len(), |start, length, bits| {
-        values[start..start + length].fill(f64::from_bits(bits));
+/// Puts the listed values of `count` into their places; `values` are those from `from` on.
+pub(super) fn apply(
+    mut list: Bytes<'_>,
+    count: usize,
+    from: usize,
+    values: &mut [f64],
+) -> Result<(), Corrupt> {
+    let to = from + values.len();
+    walk(&mut list, count, |start, length, bits| {
+        let (start, end) = (start.clamp(from, to), (start + length).clamp(from, to));
+        values[start - from..end - from].fill(f64::from_bits(bits));
     })
 }
 

@@ -1,6 +1,8 @@
 //! store: integers that begin with zero, as differences, as runs, or as they are, whichever is
 //! smallest. What two proportional series share: their plans are the same bytes.
 
+use std::ops::Range;
+
 use super::bytes::{Bytes, put_varint, zigzag};
 use super::stream::StreamScratch;
 use super::{Corrupt, changes, estimate, stream};
@@ -148,17 +150,25 @@ fn write_as(plan: u8, numbers: &[i64], s: &mut PlanScratch, out: &mut Vec<u8>) {
     out[at] = kinds;
 }
 
-/// Fills `numbers` with `count` (at least 2) of them.
-pub(super) fn read(
-    count: usize,
-    bytes: &mut Bytes<'_>,
-    scratch: &mut PlanScratch,
-    numbers: &mut Vec<i64>,
-) -> Result<(), Corrupt> {
-    let s = scratch;
+/// What stands before the lists.
+struct Opening {
+    plan: u8,
+    /// The kind of the main list, and that of the lengths.
+    main: u8,
+    lengths: u8,
+    /// How many numbers the runs are to be spread over.
+    spread: usize,
+    /// How many runs there are, less one.
+    runs: usize,
+    /// The first difference, where it stands alone.
+    alone: i64,
+    /// How many numbers the main list has.
+    main_count: usize,
+}
+
+fn open(count: usize, bytes: &mut Bytes<'_>) -> Result<Opening, Corrupt> {
     let kinds = bytes.byte()?;
     let (plan, main, lengths) = (kinds >> 4, kinds >> 2 & 3, kinds & 3);
-    // How many numbers the runs are to be spread over, and how many runs there are.
     let spread = match plan {
         RUNS | RUNS_DELTAS => count,
         DELTA_RUNS | DELTA_RUNS_DELTAS => count - 1,
@@ -181,6 +191,18 @@ pub(super) fn read(
         DELTA_RUNS => runs + 1,
         _ => runs,
     };
+    Ok(Opening { plan, main, lengths, spread, runs, alone, main_count })
+}
+
+/// Fills `numbers` with `count` (at least 2) of them.
+pub(super) fn read(
+    count: usize,
+    bytes: &mut Bytes<'_>,
+    scratch: &mut PlanScratch,
+    numbers: &mut Vec<i64>,
+) -> Result<(), Corrupt> {
+    let s = scratch;
+    let Opening { plan, main, lengths, spread, runs, alone, main_count } = open(count, bytes)?;
     stream::read(main, main_count, bytes, &mut s.stream, &mut s.deltas)?;
     let main = &s.deltas[..];
     numbers.clear();
@@ -234,6 +256,107 @@ pub(super) fn read(
                 add_up(numbers);
             }
         }
+    }
+    Ok(())
+}
+
+/// Fills `numbers` with those of `count` (at least 2) that lie at the places of `range`. What comes
+/// behind is not looked at, nor whether it is right.
+pub(super) fn read_within(
+    count: usize,
+    range: Range<usize>,
+    bytes: &mut Bytes<'_>,
+    scratch: &mut PlanScratch,
+    numbers: &mut Vec<i64>,
+) -> Result<(), Corrupt> {
+    let s = scratch;
+    numbers.clear();
+    let Range { start, end } = range;
+    if start >= end {
+        return Ok(());
+    }
+    let opened = open(count, bytes)?;
+    let Opening { plan, main, main_count, .. } = opened;
+    let mut list = |range, into: &mut Vec<i64>| {
+        stream::read_within(main, main_count, range, *bytes, &mut s.stream, into)
+    };
+    match plan {
+        LEVELS if start == 0 => {
+            list(0..end - 1, numbers)?;
+            numbers.insert(0, 0);
+        }
+        LEVELS => drop(list(start - 1..end - 1, numbers)?),
+        // The first is the sum of what lies before it, the next one more, and so on.
+        DELTAS => {
+            let sum = list(start..end - 1, numbers)?;
+            numbers.insert(0, sum);
+            add_up(numbers);
+        }
+        DELTAS2 => {
+            list(0..end.saturating_sub(2), &mut s.deltas)?;
+            let (mut number, mut delta) = (0i64, opened.alone);
+            let mut next = s.deltas.iter();
+            for i in 0..end {
+                if i >= start {
+                    numbers.push(number);
+                }
+                number = number.wrapping_add(delta);
+                delta = delta.wrapping_add(next.next().copied().unwrap_or_default());
+            }
+        }
+        _ => return read_runs_within(opened, start..end, bytes, s, numbers),
+    }
+    Ok(())
+}
+
+fn read_runs_within(
+    opened: Opening,
+    range: Range<usize>,
+    bytes: &mut Bytes<'_>,
+    s: &mut PlanScratch,
+    numbers: &mut Vec<i64>,
+) -> Result<(), Corrupt> {
+    let Opening { plan, main, lengths, spread, runs, alone, main_count } = opened;
+    stream::read(main, main_count, bytes, &mut s.stream, &mut s.deltas)?;
+    if lengths == CHANGES {
+        changes::read_upto(bytes, spread.min(range.end), &mut s.runs.lengths);
+    } else {
+        stream::read(lengths, runs, bytes, &mut s.stream, &mut s.runs.lengths)?;
+    }
+    let (mut level, rest) = match (plan, &s.deltas[..]) {
+        (DELTA_RUNS, [first, rest @ ..]) => (*first, rest),
+        (DELTA_RUNS_DELTAS, rest) => (alone, rest),
+        (_, rest) => (0, rest),
+    };
+    let (near, summed) = (matches!(plan, RUNS_DELTAS | DELTA_RUNS_DELTAS), plan >= DELTA_RUNS);
+    // Sums have a number more than there are levels: the zero they begin with.
+    let (mut at, mut sum) = (0, 0i64);
+    let (mut rest, mut lengths) = (rest.iter(), s.runs.lengths.iter());
+    while at < range.end {
+        let next = match (rest.next(), lengths.next()) {
+            (Some(next), Some(less_one)) => Some((*next, *less_one)),
+            _ => None,
+        };
+        let left = range.end - at;
+        let length = next.map_or(left, |(_, less_one)| {
+            usize::try_from(less_one).unwrap_or(usize::MAX).saturating_add(1).min(left)
+        });
+        let from = range.start.saturating_sub(at).min(length);
+        if summed {
+            let first = sum.wrapping_add(level.wrapping_mul(from as i64));
+            numbers.extend(
+                (0..length - from).map(|i| first.wrapping_add(level.wrapping_mul(i as i64))),
+            );
+            sum = sum.wrapping_add(level.wrapping_mul(length as i64));
+        } else {
+            numbers.resize(numbers.len() + length - from, level);
+        }
+        at += length;
+        level = match next {
+            Some((next, _)) if near => level.wrapping_add(next),
+            Some((next, _)) => next,
+            None => level,
+        };
     }
     Ok(())
 }

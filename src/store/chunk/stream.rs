@@ -1,12 +1,14 @@
 //! store: a list of integers, of a length known beforehand, as few bytes: all the same, packed to
 //! one width, or through pco, whichever is smallest.
 
+use std::ops::Range;
+
 use pco::wrapped::{FileCompressor, FileDecompressor};
 use pco::{ChunkConfig, DeltaSpec, ModeSpec};
 
 use super::Corrupt;
 use super::bins::{self, Latent};
-use super::bits::{BitWriter, unpack, width};
+use super::bits::{BitWriter, unpack, unpack_within, width};
 use super::bytes::{Bytes, put_varint, zigzag};
 
 /// Every number is the least one.
@@ -109,39 +111,96 @@ pub(super) fn read(
         PACKED => {
             let bits = u32::from(bytes.byte()?);
             if bits > 64 {
-                return Err(Corrupt::Invalid("packed numbers are wider than 64 bits"));
+                return Err(WIDE);
             }
             unpack(bytes, count, bits, least, numbers)?;
         }
         PCO32 => {
-            read_pco(count, bytes, &mut scratch.meta, &mut scratch.pco, &mut scratch.narrow)?;
+            let StreamScratch { meta, pco, narrow, .. } = scratch;
+            read_pco(count, count, bytes, meta, pco, narrow)?;
             numbers.extend(scratch.narrow.iter().map(|&n| least.wrapping_add(i64::from(n))));
         }
         // Two bits: there is no fifth kind.
         _ => {
-            read_pco(count, bytes, &mut scratch.meta, &mut scratch.pco, &mut scratch.wide)?;
+            let StreamScratch { meta, pco, wide, .. } = scratch;
+            read_pco(count, count, bytes, meta, pco, wide)?;
             numbers.extend(scratch.wide.iter().map(|&n| least.wrapping_add(n as i64)));
         }
     }
     Ok(())
 }
 
+/// Of `count` numbers those at the places of `range`; returns the sum of all before them. Where the
+/// list ends is not found out: what follows it cannot be read.
+pub(super) fn read_within(
+    kind: u8,
+    count: usize,
+    range: Range<usize>,
+    bytes: Bytes<'_>,
+    scratch: &mut StreamScratch,
+    numbers: &mut Vec<i64>,
+) -> Result<i64, Corrupt> {
+    numbers.clear();
+    let mut bytes = bytes;
+    let range = range.start.min(count)..range.end.min(count);
+    if range.is_empty() && range.start == 0 {
+        return Ok(0);
+    }
+    let least = bytes.signed()?;
+    let before = least.wrapping_mul(range.start as i64);
+    Ok(match kind {
+        SAME => {
+            numbers.resize(range.len(), least);
+            before
+        }
+        PACKED => {
+            let bits = u32::from(bytes.byte()?);
+            if bits > 64 {
+                return Err(WIDE);
+            }
+            unpack_within(bytes.0, bits, least, range, numbers)?
+        }
+        PCO32 => {
+            let StreamScratch { meta, pco, narrow, .. } = scratch;
+            read_pco(count, range.end, &mut bytes, meta, pco, narrow)?;
+            numbers.extend(narrow[range.clone()].iter().map(|&n| least.wrapping_add(n.into())));
+            let sum: u64 = narrow[..range.start].iter().map(|&n| u64::from(n)).sum();
+            before.wrapping_add(sum as i64)
+        }
+        _ => {
+            let StreamScratch { meta, pco, wide, .. } = scratch;
+            read_pco(count, range.end, &mut bytes, meta, pco, wide)?;
+            numbers.extend(wide[range.clone()].iter().map(|&n| least.wrapping_add(n as i64)));
+            let sum = wide[..range.start].iter().fold(0u64, |sum, &n| sum.wrapping_add(n));
+            before.wrapping_add(sum as i64)
+        }
+    })
+}
+
+const WIDE: Corrupt = Corrupt::Invalid("packed numbers are wider than 64 bits");
+
+/// pco unpacks so many numbers at a time.
+pub(super) const BATCH: usize = 256;
+
+/// Reads `count` numbers, or at least the first `upto` of them.
 fn read_pco<L: Latent>(
     count: usize,
+    upto: usize,
     bytes: &mut Bytes<'_>,
     meta: &mut Vec<u8>,
     pco: &mut pco::DecompressorScratch,
     numbers: &mut Vec<L>,
 ) -> Result<(), Corrupt> {
+    let wanted = upto.next_multiple_of(BATCH).min(count);
     meta.clear();
     bins::read::<L>(bytes, meta)?;
     let (file, _) = FileDecompressor::new(&PCO_HEADER[..]).map_err(Corrupt::pco)?;
     let (chunk, _) = file.chunk_decompressor::<L, _>(&meta[..]).map_err(Corrupt::pco)?;
     let mut page =
         chunk.page_decompressor_with_scratch(bytes.0, count, pco).map_err(Corrupt::pco)?;
-    numbers.resize(count, L::narrow(0));
+    numbers.resize(wanted, L::narrow(0));
     let progress = page.read(numbers).map_err(Corrupt::pco)?;
-    if progress.n_processed != count {
+    if progress.n_processed != wanted {
         return Err(Corrupt::Short);
     }
     bytes.0 = page.into_src();

@@ -1,12 +1,14 @@
 //! store: a column of values as bytes and back, bit for bit.
 
+use std::ops::Range;
+
 use pco::wrapped::{FileCompressor, FileDecompressor};
 use pco::{ChunkConfig, DeltaSpec};
 
 use super::bits::BitReader;
 use super::bytes::{Bytes, put_varint, unzigzag, zigzag};
 use super::form::{self, Form, id};
-use super::stream::{LEVEL, PCO_HEADER};
+use super::stream::{BATCH, LEVEL, PCO_HEADER};
 use super::{Corrupt, MAX_COUNT, Scratch, others, plan, ratio};
 
 /// The low bits of the first byte say which encoding it is.
@@ -209,26 +211,47 @@ pub fn decode_values(
     out: &mut Vec<f64>,
 ) -> Result<(), Corrupt> {
     out.clear();
-    let result = read_column(bytes, count, scratch, out);
+    decode_values_within(bytes, count, 0..count, scratch, out)
+}
+
+/// Appends those values that lie at the places of `range`; of it what lies past the end is left
+/// out. A few of many take a fraction of the time, and what is behind them is not looked at.
+///
+/// # Errors
+/// As far as the bytes are looked at; nothing is appended then.
+pub fn decode_values_within(
+    bytes: &[u8],
+    count: usize,
+    range: Range<usize>,
+    scratch: &mut Scratch,
+    out: &mut Vec<f64>,
+) -> Result<(), Corrupt> {
+    let (before, end) = (out.len(), range.end.min(count));
+    let result = read_column(bytes, count, range.start.min(end)..end, scratch, out);
     if result.is_err() {
-        out.clear();
+        out.truncate(before);
     }
     result
 }
 
+/// Less than this share of a column is worth being looked for.
+const FEW: usize = 2;
+
 fn read_column(
     bytes: &[u8],
     count: usize,
+    range: Range<usize>,
     scratch: &mut Scratch,
     out: &mut Vec<f64>,
 ) -> Result<(), Corrupt> {
     if !(1..=MAX_COUNT).contains(&count) {
         return Err(Corrupt::Count(count));
     }
+    let before = out.len();
     let mut bytes = Bytes(bytes);
     let first = bytes.byte()?;
     if first == id::PCO_FLOATS {
-        return read_floats(bytes, count, scratch, out);
+        return read_floats(bytes, count, range, scratch, out);
     }
     if first & !(ID_BITS | STEP | OTHERS) != 0 {
         return Err(Corrupt::UnknownEncoding(first));
@@ -237,18 +260,24 @@ fn read_column(
     let others = if first & OTHERS == 0 { None } else { Some(others::skip(&mut bytes, count)?) };
     let base = bytes.signed()?;
     let step = if first & STEP == 0 { 1 } else { unzigzag(bytes.varint()?) };
+    let numbers = &mut scratch.numbers;
+    let from = range.start;
     if bytes.0.is_empty() {
-        scratch.numbers.clear();
-        scratch.numbers.resize(count, 0);
+        numbers.clear();
+        numbers.resize(range.len(), 0);
     } else if count < 2 {
         return Err(Corrupt::Trailing(bytes.0.len()));
+    } else if range.len() < count / FEW {
+        plan::read_within(count, range, &mut bytes, &mut scratch.plan, numbers)?;
     } else {
-        plan::read(count, &mut bytes, &mut scratch.plan, &mut scratch.numbers)?;
+        plan::read(count, &mut bytes, &mut scratch.plan, numbers)?;
+        bytes.end()?;
+        numbers.truncate(range.end);
+        numbers.drain(..from);
     }
-    bytes.end()?;
-    form.values(&scratch.numbers, base, step, out);
+    form.values(numbers, base, step, out);
     if let Some(list) = others {
-        others::apply(list, out)?;
+        others::apply(list, count, from, &mut out[before..])?;
     }
     Ok(())
 }
@@ -256,6 +285,7 @@ fn read_column(
 fn read_floats(
     bytes: Bytes<'_>,
     count: usize,
+    range: Range<usize>,
     scratch: &mut Scratch,
     out: &mut Vec<f64>,
 ) -> Result<(), Corrupt> {
@@ -265,10 +295,17 @@ fn read_floats(
     let mut page = chunk
         .page_decompressor_with_scratch(rest, count, &mut scratch.pco)
         .map_err(Corrupt::pco)?;
-    out.resize(count, 0.0);
-    let progress = page.read(out).map_err(Corrupt::pco)?;
-    if progress.n_processed != count {
+    let wanted = range.end.next_multiple_of(BATCH).min(count);
+    let before = out.len();
+    out.resize(before + wanted, 0.0);
+    let progress = page.read(&mut out[before..]).map_err(Corrupt::pco)?;
+    if progress.n_processed != wanted {
         return Err(Corrupt::Short);
     }
-    Bytes(page.into_src()).end()
+    if wanted == count {
+        Bytes(page.into_src()).end()?;
+    }
+    out.truncate(before + range.end);
+    out.drain(before..before + range.start);
+    Ok(())
 }

@@ -5,12 +5,14 @@
 mod tail;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::RwLock;
 
 use rusqlite::Connection;
 
 use self::tail::Tail;
 use super::block::{Column, GROUP};
+use super::open::identity;
 use super::{SqlError, from_column, state};
 
 /// So many samples are held at most; a longer backlog (a file from elsewhere) is taken in piece by
@@ -32,11 +34,13 @@ struct Inner {
     samples: usize,
     /// Newer samples than this are not held.
     covers: i64,
+    /// Device and number of the file that this is a copy of, once that is read.
+    file: Option<(u64, u64)>,
 }
 
 impl Default for Inner {
     fn default() -> Self {
-        Self { groups: BTreeMap::new(), samples: 0, covers: i64::MAX }
+        Self { groups: BTreeMap::new(), samples: 0, covers: i64::MAX, file: None }
     }
 }
 
@@ -69,7 +73,8 @@ impl Head {
 
     fn load_most(&self, conn: &Connection, most: usize) -> Result<(), SqlError> {
         let sealed = state::get(conn, state::SEALED_UNTIL)?.unwrap_or(i64::MIN);
-        let mut inner = Inner::default();
+        let file = conn.path().and_then(|path| identity(Path::new(path)));
+        let mut inner = Inner { file, ..Inner::default() };
         let mut statement =
             conn.prepare("SELECT series_id, ts, value FROM samples WHERE ts > ?1 ORDER BY ts")?;
         let mut rows = statement.query([sealed])?;
@@ -105,6 +110,11 @@ impl Head {
         }
     }
 
+    /// Whether this is a copy of another file than this one (device and number).
+    pub fn is_of_another(&self, file: (u64, u64)) -> bool {
+        self.inner().file.is_some_and(|own| own != file)
+    }
+
     /// Whether rows newer than what is held wait in the file.
     pub(super) fn is_partial(&self) -> bool {
         self.inner().covers != i64::MAX
@@ -124,6 +134,22 @@ impl Head {
         for column in columns {
             if let Some(tail) = inner.tail(column.series) {
                 tail.read(from, to, &mut column.ts, &mut column.values);
+            }
+        }
+        inner.covers
+    }
+
+    /// The same of the newest samples only; where that is as easy, with others before them.
+    pub(super) fn read_newest(&self, from: i64, to: i64, columns: &mut [Column]) -> i64 {
+        let inner = self.inner();
+        for column in columns {
+            let Some(tail) = inner.tail(column.series) else { continue };
+            match tail.newest(from, to) {
+                Some(newest) => newest.into_iter().for_each(|(ts, value)| {
+                    column.ts.push(ts);
+                    column.values.push(value);
+                }),
+                None => tail.read(from, to, &mut column.ts, &mut column.values),
             }
         }
         inner.covers

@@ -164,6 +164,15 @@ impl Tail {
         }
     }
 
+    /// The newest sample from `from` to `to` inclusive, where that is known without unpacking: the
+    /// outer nothing is "look for it".
+    pub(super) fn newest(&self, from: i64, to: i64) -> Option<Option<(i64, f64)>> {
+        if self.is_empty() || self.max < from || self.min > to {
+            return Some(None);
+        }
+        (!self.mixed && self.last.ts <= to).then_some(Some((self.last.ts, self.last.value)))
+    }
+
     /// Forgets what is not after `until`.
     pub(super) fn forget(&mut self, until: i64) {
         if self.is_empty() || self.min > until {
@@ -323,6 +332,9 @@ mod tests {
             let all: Vec<_> = truth.clone().into_iter().collect();
             prop_assert_eq!(read(&tail, i64::MIN, i64::MAX), all);
             let part: Vec<_> = truth.range(from..=from + length).map(|(t, v)| (*t, *v)).collect();
+            if let Some(known) = tail.newest(from, from + length) {
+                prop_assert_eq!(known.map(|(t, v)| (t, v.to_bits())), part.last().copied());
+            }
             prop_assert_eq!(read(&tail, from, from + length), part);
             tail.forget(until);
             let left: Vec<_> = truth.range(until + 1..).map(|(t, v)| (*t, *v)).collect();

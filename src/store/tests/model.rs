@@ -9,6 +9,8 @@ use proptest::prelude::*;
 
 use crate::model::{Identity, Labels, Registry, Series, SeriesRef};
 use crate::pipeline::{Batch, Source};
+use crate::store::block::Column;
+use crate::store::chunk::Scratch;
 use crate::store::{Limits, Reader, Store, Times};
 
 const START: i64 = 1_700_000_000_000;
@@ -158,7 +160,32 @@ impl Life {
         self.check_with(&reader().load_head().expect("reads"));
     }
 
+    /// The last samples of all series in windows that end where something begins or ends.
+    fn check_last(&self, reader: &Reader) {
+        let known = reader.series().expect("series");
+        let mut numbers: Vec<(i64, usize)> = known
+            .iter()
+            .map(|k| (k.id, k.name[1..k.name.len() - 6].parse().expect("our name")))
+            .collect();
+        numbers.sort_unstable();
+        for back in [0, 1, 7, 60, 400, 2000] {
+            let to = self.now - back * STEP;
+            let from = to - 30 * STEP + 1;
+            let series: Vec<i64> = numbers.iter().map(|(series, _)| *series).collect();
+            let fetched = reader.fetch(&series, from, to, true).expect("reads");
+            for (fetched, (_, i)) in fetched.iter().zip(&numbers) {
+                let mut column = Column::default();
+                fetched.unpack(from, to, &mut Scratch::default(), &mut column);
+                let last = column.ts.last().zip(column.values.last().map(|v| v.to_bits()));
+                let mut all = self.truth.range((*i, from)..=(*i, to));
+                let want = all.next_back().map(|((_, ts), v)| (*ts, v.to_bits()));
+                assert!(last.map(|(ts, v)| (*ts, v)) == want, "s{i} {back} steps ago");
+            }
+        }
+    }
+
     fn check_with(&self, reader: &Reader) {
+        self.check_last(reader);
         for known in reader.series().expect("series") {
             let i: usize = known.name[1..known.name.len() - 6].parse().expect("our name");
             let (ts, values) = reader.samples(known.id, i64::MIN, i64::MAX).expect("reads");

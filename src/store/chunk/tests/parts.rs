@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::super::bits::{BitReader, BitWriter, unpack, width};
+use super::super::bits::{BitReader, BitWriter, unpack, unpack_within, width};
 use super::super::bytes::{Bytes, put_varint, unzigzag, zigzag};
 use super::super::form::{self, Form};
 use super::super::{Corrupt, changes, ratio};
@@ -153,5 +153,38 @@ proptest! {
         let mut out = Vec::new();
         put_varint(&mut out, number);
         prop_assert_eq!(Bytes(&out).varint(), Ok(number));
+    }
+}
+
+/// Of numbers of every width, all as large as they can be or any: those in a range, and the sum of
+/// those before it.
+#[test]
+fn packed_numbers_in_part() {
+    let mut random = super::Random(11);
+    for bits in 1..=64u32 {
+        for count in [1usize, 2, 3, 7, 40, 900] {
+            let most = u64::MAX >> (64 - bits);
+            let number = |random: &mut super::Random| match count % 2 {
+                0 => most,
+                _ => random.bits() & most,
+            };
+            let numbers: Vec<u64> = (0..count).map(|_| number(&mut random)).collect();
+            let mut packed = Vec::new();
+            let mut writer = BitWriter::new(&mut packed);
+            numbers.iter().for_each(|n| writer.put(*n, bits));
+            writer.finish();
+            for trailing in [0, 12] {
+                packed.resize(packed.len() + trailing, 0xff);
+                for from in [0, 1, count / 2, count - 1, count] {
+                    let to = (from + 5).min(count);
+                    let mut out = Vec::new();
+                    let sum = unpack_within(&packed, bits, -3, from..to, &mut out).unwrap();
+                    let less = |n: &u64| (*n as i64).wrapping_sub(3);
+                    let want = numbers[..from].iter().map(less).fold(0, i64::wrapping_add);
+                    assert_eq!(sum, want, "{bits} bits, {from} of {count}");
+                    assert!(out.into_iter().eq(numbers[from..to].iter().map(less)));
+                }
+            }
+        }
     }
 }

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::super::form::id;
-use super::super::{MAX_COUNT, Scratch, decode_values, encode_values};
+use super::super::{MAX_COUNT, Scratch, decode_values, decode_values_within, encode_values};
 use super::{STALE, bits, cases, decode, encode, round_trip};
 
 fn values_of(name: &str) -> Vec<f64> {
@@ -116,6 +116,31 @@ fn scratch_carries_nothing_over() {
     }
 }
 
+/// What lies at these places, unpacked alone, is what all of it has there.
+fn part(values: &[f64], bytes: &[u8], from: usize, length: usize, scratch: &mut Scratch) {
+    let (mut out, to) = (vec![1.0], from + length);
+    decode_values_within(bytes, values.len(), from..to, scratch, &mut out).unwrap();
+    let end = to.min(values.len());
+    assert!(
+        out[0] == 1.0 && bits(&out[1..]) == bits(&values[from.min(end)..end]),
+        "{from}..{to} of {values:?}"
+    );
+}
+
+#[test]
+fn every_part_of_every_case() {
+    let mut scratch = Scratch::default();
+    for (_, values) in cases() {
+        let bytes = encode(&values);
+        for length in [0, 1, 2, 3, 20, 256, 300] {
+            for from in (0..values.len() + 2).step_by(values.len() / 70 + 1) {
+                part(&values, &bytes, from, length, &mut scratch);
+            }
+            part(&values, &bytes, values.len().saturating_sub(length), length, &mut scratch);
+        }
+    }
+}
+
 fn special() -> impl Strategy<Value = f64> {
     prop_oneof![
         Just(f64::NAN),
@@ -176,12 +201,15 @@ proptest! {
     fn with_special_values_too(
         mut values in column(),
         odd in prop::collection::vec((any::<prop::sample::Index>(), special()), 0..12),
+        from in any::<prop::sample::Index>(),
+        length in 0usize..90,
     ) {
         for (at, value) in odd {
             let at = at.index(values.len());
             values[at] = value;
         }
-        round_trip(&values);
+        let bytes = round_trip(&values);
+        part(&values, &bytes, from.index(values.len()), length, &mut Scratch::default());
     }
 
     #[test]
