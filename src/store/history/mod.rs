@@ -264,7 +264,7 @@ impl<'s> History<'s> {
 
     /// Writes the past of a group; on disk when this returns.
     pub fn put(&mut self, prepared: &Prepared) -> Result<(), SqlError> {
-        let Prepared { group, samples, fine, made } = prepared;
+        let Prepared { group, samples, fine, made, .. } = prepared;
         let newest = made.iter().map(|(_, m)| m.until).max().unwrap_or(i64::MIN);
         if newest == i64::MIN {
             return Ok(());
