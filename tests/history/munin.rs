@@ -322,8 +322,8 @@ fn it_joins_what_a_plugin_records_beside_a_daemon() {
     let stood: f64 = value('d', 70 * 288 - 1).parse().expect("a number");
     assert!((stood - at_end).abs() < 4_000.0, "{at_end} where it stood at {stood}");
     // In PromQL, years and the last minute are one line of one series.
-    let hour = until - until % 3_600;
-    let long = file.ask(&format!("count({key})"), hour - 60 * DAY, hour, DAY);
+    let day = until - until % DAY;
+    let long = file.ask(&format!("count({key})"), day - 60 * DAY, day, DAY);
     assert!(long.len() >= 58 && long.values().all(|n| *n == 1.0), "{long:?}");
     // The chart's words are those of the plugin that runs here.
     let titles = sqlite3(&folder.db(), "select title from graphs where graph = 'munin/room'");

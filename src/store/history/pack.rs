@@ -17,10 +17,12 @@ const CLOSE: i64 = 2 * HOUR_MS;
 /// How far apart the five-minute buckets of a row lie: it takes seven numbers for each to be packed.
 fn apart(span: i64) -> i64 {
     const SIX: i64 = 6 * HOUR_MS;
-    match span {
-        ..=HOUR_MS => FIVE_MINUTES_MS,
-        ..=SIX => HOUR_MS,
-        _ => SIX,
+    if span <= HOUR_MS {
+        FIVE_MINUTES_MS
+    } else if span <= SIX {
+        HOUR_MS
+    } else {
+        SIX
     }
 }
 
