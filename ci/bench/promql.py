@@ -93,11 +93,23 @@ class Line:
     """One connection that stays open."""
 
     def __init__(self, port):
-        self.socket = socket.create_connection(("127.0.0.1", port))
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.port = port
         self.buffer = bytearray(1 << 20)
+        self.begin()
+
+    def begin(self):
+        self.socket = socket.create_connection(("127.0.0.1", self.port))
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def ask(self, path):
+        """Once more on a new connection where the server has closed the old one, as VictoriaMetrics does now and then."""
+        try:
+            return self.once(path)
+        except (RuntimeError, ConnectionError):
+            self.begin()
+            return self.once(path)
+
+    def once(self, path):
         self.socket.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         parts, head = [], b""
         while b"\r\n\r\n" not in head:

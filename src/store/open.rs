@@ -11,7 +11,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
 use super::dictionary::Dictionary;
-use super::head::{Head, Sample};
+use super::head::{Head, Sample, identity};
 use super::read::read_only_uri;
 use super::salvage::{Salvage, Salvaged};
 use super::schema::{APPLICATION_ID, SCHEMA, SCHEMA_VERSION};
@@ -264,12 +264,6 @@ impl Store {
 
 fn sealed_until(conn: &Connection) -> Result<i64, SqlError> {
     Ok(state::get(conn, state::SEALED_UNTIL)?.unwrap_or(i64::MIN))
-}
-
-/// Device and number of the file that has this name now.
-pub(super) fn identity(path: &Path) -> Option<(u64, u64)> {
-    use std::os::unix::fs::MetadataExt;
-    std::fs::metadata(path).ok().map(|meta| (meta.dev(), meta.ino()))
 }
 
 fn check_folder(path: &Path) -> Result<(), OpenError> {

@@ -151,7 +151,8 @@ impl Pruner {
             return Ok(true);
         }
         let pages = Pages::of(conn)?;
-        let used = (pages.all - pages.free) * pages.size;
+        // Where the header is damaged, more may be free than there is.
+        let used = pages.all.saturating_sub(pages.free).saturating_mul(pages.size);
         if used > limits.file_limit()
             && (drop_blocks(conn, 0)?
                 || self.drop_rows(conn)?

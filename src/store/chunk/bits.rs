@@ -57,7 +57,7 @@ pub(super) fn unpack(
     unpack_within(bytes.0, bits, least, 0..count, numbers)?;
     let packed = bytes.take(total.div_ceil(8))?;
     match packed.last() {
-        Some(last) if total % 8 > 0 && last >> (total % 8) > 0 => {
+        Some(last) if !total.is_multiple_of(8) && last >> (total % 8) > 0 => {
             Err(Corrupt::Invalid("padding bits are set"))
         }
         _ => Ok(()),

@@ -12,7 +12,6 @@ use rusqlite::Connection;
 
 use self::tail::Tail;
 use super::block::{Column, GROUP};
-use super::open::identity;
 use super::{SqlError, from_column, state};
 
 /// So many samples are held at most; a longer backlog (a file from elsewhere) is taken in piece by
@@ -42,6 +41,12 @@ impl Default for Inner {
     fn default() -> Self {
         Self { groups: BTreeMap::new(), samples: 0, covers: i64::MAX, file: None }
     }
+}
+
+/// Device and number of the file that has this name now.
+pub(super) fn identity(path: &Path) -> Option<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata(path).ok().map(|meta| (meta.dev(), meta.ino()))
 }
 
 /// What a seal would take.
