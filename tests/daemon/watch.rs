@@ -191,6 +191,8 @@ fn keys_choose_what_is_shown() {
     terminal.tmux(&["send-keys", "-t", "t", "-l", "no such thing"]);
     terminal.shows("nothing found", |s| s.contains("no series has this"));
     terminal.key("Escape");
+    // Two that arrive together are one key to a terminal.
+    terminal.shows("no search any more", |s| !s.contains("no series has this"));
     terminal.key("Escape");
     terminal.is_as_before("after Escape");
     daemon.stop();
