@@ -367,10 +367,10 @@ fn what_cannot_be_read_is_told_and_stops_nothing_else() {
     let refused = import(&folder, &dir, &["--host", "nobody"]).refused();
     assert!(refused.contains("web-1.example.com"), "{refused}");
     let refused = import(&folder, &folder.join("nowhere"), &[]).refused();
-    assert!(refused.contains("cannot be read"), "{refused}");
+    assert!(refused.contains("there is no folder"), "{refused}");
     let empty = folder.join("empty");
     std::fs::create_dir(&empty).expect("made");
-    assert!(import(&folder, &empty, &[]).refused().contains("no RRD file was found"));
+    assert!(import(&folder, &empty, &[]).refused().contains("no RRD file was found below"));
     // That one host is this machine, if one says so.
     let other = Folder::new();
     other.configure("");

@@ -289,9 +289,10 @@ fn report(
     }
     if failed.all > 0 {
         let rest = if files > 0 { "; all others were" } else { "" };
-        anyhow::bail!("{} files could not be imported{rest}", show::count(failed.all));
+        let files = if failed.all == 1 { "file" } else { "files" };
+        anyhow::bail!("{} {files} could not be imported{rest}", show::count(failed.all));
     }
-    anyhow::ensure!(!plan.files.is_empty(), "no RRD file was found");
+    anyhow::ensure!(!plan.files.is_empty(), "no RRD file was found of what is asked for");
     Ok(())
 }
 
@@ -340,11 +341,12 @@ impl<'a> Progress<'a> {
 pub(super) fn below(folder: &Path, failed: &mut Failures) -> anyhow::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     // The first one must be readable; later ones are counted.
-    let first = std::fs::read_dir(folder).with_context(|| {
-        format!(
+    let first = std::fs::read_dir(folder).with_context(|| match folder.exists() {
+        true => format!(
             "{} cannot be read; run this as a user who may, for example with sudo",
             folder.display()
-        )
+        ),
+        false => format!("there is no folder {}; --dir DIR says where it is", folder.display()),
     })?;
     let mut waiting = vec![(folder.to_owned(), Ok(first))];
     while let Some((folder, entries)) = waiting.pop() {
@@ -366,6 +368,11 @@ pub(super) fn below(folder: &Path, failed: &mut Failures) -> anyhow::Result<Vec<
             }
         }
     }
+    anyhow::ensure!(
+        !found.is_empty() || failed.all > 0,
+        "no RRD file was found below {}; --dir DIR says where they are",
+        folder.display()
+    );
     found.sort();
     Ok(found)
 }
