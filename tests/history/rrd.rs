@@ -123,7 +123,7 @@ fn wrong_arguments_say_so() {
     let refused = folder.ask(&["import", "rrd", "a.rrd", "b.rrd", "--key", "x"]).refused();
     assert!(refused.contains("--key names the series of one file"), "{refused}");
     let refused = folder.ask(&["import", "rrd", "nowhere.rrd"]).refused();
-    assert!(refused.contains("No such file") && refused.contains("1 files"), "{refused}");
+    assert!(refused.contains("No such file") && refused.contains("1 file could"), "{refused}");
     let folder_itself = folder.path().display().to_string();
     assert!(folder.ask(&["import", "rrd", &folder_itself]).refused().contains("directory"));
     assert!(!folder.db().exists(), "nothing was to be imported");
