@@ -14,9 +14,10 @@ use tokio::task::AbortHandle;
 
 use super::beat::{JOB as OWN_JOB, Shared};
 use super::own;
+use super::plugins::hand_over;
 use crate::config::Config;
 use crate::model::{Graph, Identity, KeyFilter, Kind, Labels, Recorder, Series, SeriesRef};
-use crate::pipeline::{Batch, Group, Source};
+use crate::pipeline::Group;
 use crate::plugin::{self, End, Keeper, Output, Samples};
 use crate::receive::{NodeError, NodeSettings, Told, ask_node};
 use crate::wire::munin::JOB;
@@ -270,18 +271,7 @@ impl Peer {
     }
 
     fn push(&self, samples: Samples, ts: i64, own: &[(SeriesRef, f64)]) {
-        let Samples { mut values, mut times, .. } = samples.with_markers(ts);
-        values.extend_from_slice(own);
-        if values.is_empty() {
-            return;
-        }
-        times.resize(values.len(), ts);
-        if times.iter().all(|t| *t == ts) {
-            times.clear();
-        }
-        let arrived = self.shared.clock.wall_ms();
-        let batch = Batch { times, arrived, ..Batch::of(Source::Plugin, ts, values) };
-        let _spare = self.shared.queue.push(batch);
+        hand_over(&self.shared, samples, ts, own, self.shared.clock.wall_ms());
     }
 }
 

@@ -17,7 +17,7 @@ use super::beat::{JOB, Shared};
 use super::own;
 use super::schedule::{Due, Now, Schedule};
 use crate::config::Config;
-use crate::model::{Graph, Interval, Metric, Recorder};
+use crate::model::{Graph, Interval, Metric, Recorder, SeriesRef};
 use crate::pipeline::{Batch, Group, Source};
 use crate::plugin::{self, Action, End, Keeper, Output, Plugin, Runner, Samples};
 
@@ -518,20 +518,30 @@ impl Crew {
         self.push(samples, ts, &own);
     }
 
-    fn push(&self, samples: Samples, ts: i64, own: &[(crate::model::SeriesRef, f64)]) {
-        let Samples { mut values, mut times, .. } = samples.with_markers(ts);
-        values.extend_from_slice(own);
-        if values.is_empty() {
-            return;
-        }
-        times.resize(values.len(), ts);
-        if times.iter().all(|t| *t == ts) {
-            times.clear();
-        }
-        let arrived = self.now().wall;
-        let batch = Batch { times, arrived, ..Batch::of(Source::Plugin, ts, values) };
-        let _spare = self.shared.queue.push(batch);
+    fn push(&self, samples: Samples, ts: i64, own: &[(SeriesRef, f64)]) {
+        hand_over(&self.shared, samples, ts, own, self.now().wall);
     }
+}
+
+/// Queues what a plugin said, here or on another machine, and what is said about it.
+pub(super) fn hand_over(
+    shared: &Shared,
+    samples: Samples,
+    ts: i64,
+    own: &[(SeriesRef, f64)],
+    arrived: i64,
+) {
+    let Samples { mut values, mut times, .. } = samples.with_markers(ts);
+    values.extend_from_slice(own);
+    if values.is_empty() {
+        return;
+    }
+    times.resize(values.len(), ts);
+    if times.iter().all(|t| *t == ts) {
+        times.clear();
+    }
+    let batch = Batch { times, arrived, ..Batch::of(Source::Plugin, ts, values) };
+    let _spare = shared.queue.push(batch);
 }
 
 /// Numbers of members in this process.

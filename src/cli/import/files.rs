@@ -44,7 +44,16 @@ pub(super) enum Target<'s> {
     Daemon(Sender),
 }
 
-impl Target<'_> {
+impl<'s> Target<'s> {
+    /// The file itself, which is kept in `store`, or the daemon that has it.
+    pub(super) fn open(path: &Path, store: &'s mut Option<Store>) -> anyhow::Result<Self> {
+        match Store::open(path, &crate::daemon::host_name(), Arc::default()) {
+            Ok(opened) => Ok(Self::Store(store.insert(opened).begin_import())),
+            Err(OpenError::InUse { .. }) => Ok(Self::Daemon(Sender::open(path)?)),
+            Err(e) => Err(e.into()),
+        }
+    }
+
     pub(super) fn write(&mut self, rows: &[Record]) -> anyhow::Result<()> {
         let rows = rows.iter().map(|r| (r.key.as_str(), r.ts, r.value));
         match self {
@@ -66,15 +75,8 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
         Some(db) => db.clone(),
         None => global.database()?,
     };
-    let mut store;
-    let mut target = match Store::open(&path, &crate::daemon::host_name(), Arc::default()) {
-        Ok(opened) => {
-            store = opened;
-            Target::Store(store.begin_import())
-        }
-        Err(OpenError::InUse { .. }) => Target::Daemon(Sender::open(&path)?),
-        Err(e) => return Err(e.into()),
-    };
+    let mut store = None;
+    let mut target = Target::open(&path, &mut store)?;
     let mut all = Tally::default();
     for file in &args.file {
         let tally =

@@ -4,14 +4,12 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Arc;
 
 use anyhow::Context;
 
 use super::files::Target;
 use super::is_here;
 use crate::cli::{Global, show};
-use crate::store::{OpenError, Sender, Store};
 use crate::wire::{Record, sar};
 
 /// `plimsoll import sar`
@@ -41,15 +39,8 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
         Some(db) => db.clone(),
         None => global.database()?,
     };
-    let mut store;
-    let mut target = match Store::open(&path, &crate::daemon::host_name(), Arc::default()) {
-        Ok(opened) => {
-            store = opened;
-            Target::Store(store.begin_import())
-        }
-        Err(OpenError::InUse { .. }) => Target::Daemon(Sender::open(&path)?),
-        Err(e) => return Err(e.into()),
-    };
+    let mut store = None;
+    let mut target = Target::open(&path, &mut store)?;
     let mut taken = 0;
     for file in &args.file {
         taken += one(file, &mut target).with_context(|| file.display().to_string())?;
