@@ -76,7 +76,8 @@ impl Board {
         if let Some(entry) = self.lock().remove(subject) {
             let for_ = seconds(self.clock.boot_ms() - entry.since_boot);
             let count = entry.problem.count;
-            tracing::info!("{subject}: works again after {for_} ({count} failures)");
+            let s = if count == 1 { "" } else { "s" };
+            tracing::info!("{subject}: works again after {for_} ({count} failure{s})");
         }
     }
 
