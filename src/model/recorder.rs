@@ -45,7 +45,7 @@ impl Metric {
 #[derive(Debug)]
 pub struct Recorder {
     registry: Arc<Registry>,
-    job: Box<str>,
+    job: Arc<str>,
     filter: Arc<KeyFilter>,
     slots: Vec<Slot>,
     cursor: usize,

@@ -1,11 +1,11 @@
 //! model: each series gets a small number for the life of the process.
 
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher, Hash};
 use std::sync::{Arc, RwLock};
 
 use hashbrown::HashTable;
 
-use super::{Identity, Series};
+use super::{Identity, Labels, Series};
 
 /// A series' number in one [`Registry`]; dense, from 0, never reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -23,22 +23,52 @@ struct Inner {
     /// Seeded per process: names come from the network too.
     hasher: foldhash::quality::RandomState,
     index: HashTable<u32>,
+    shared: Shared,
+}
+
+/// What many series have in common is kept once: a job, a unit, a sentence; and the labels, which a
+/// disk's dozen metrics have, and all timers of statsd.
+#[derive(Debug, Default)]
+struct Shared {
+    words: HashTable<Arc<str>>,
+    labels: HashTable<Labels>,
+}
+
+impl Shared {
+    fn share(&mut self, series: &mut Series, hasher: &impl BuildHasher) {
+        one(&mut self.words, &mut series.identity.job, hasher);
+        one(&mut self.words, &mut series.unit, hasher);
+        one(&mut self.words, &mut series.help, hasher);
+        one(&mut self.labels, &mut series.identity.labels, hasher);
+    }
+}
+
+/// The one that is known takes the place of the same.
+fn one<T: Hash + Eq + Clone>(known: &mut HashTable<T>, item: &mut T, hasher: &impl BuildHasher) {
+    let hash = hasher.hash_one(&*item);
+    match known.find(hash, |k| k == item) {
+        Some(same) => item.clone_from(same),
+        None => {
+            known.insert_unique(hash, item.clone(), |k| hasher.hash_one(k));
+        }
+    }
 }
 
 impl Registry {
     /// The number of this series, new or known. What is known about it is kept from its first
     /// mention.
-    pub fn intern(&self, series: Series) -> SeriesRef {
+    pub fn intern(&self, mut series: Series) -> SeriesRef {
         if let Some(known) = self.find(&series.identity) {
             return known;
         }
         let mut inner = self.inner.write().unwrap_or_else(|e| e.into_inner());
-        let Inner { list, hasher, index } = &mut *inner;
+        let Inner { list, hasher, index, shared } = &mut *inner;
         let hash = hasher.hash_one(&series.identity);
         if let Some(known) = index.find(hash, |i| list[*i as usize].identity == series.identity) {
             return SeriesRef(*known);
         }
         let number = list.len() as u32;
+        shared.share(&mut series, hasher);
         list.push(Arc::new(series));
         index.insert_unique(hash, number, |i| hasher.hash_one(&list[*i as usize].identity));
         SeriesRef(number)

@@ -1,6 +1,7 @@
 //! model: a series is a name plus sorted labels on one system; a sample is a time and a value.
 
 use std::fmt;
+use std::sync::Arc;
 
 /// How a value behaves over time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -31,9 +32,9 @@ impl Kind {
     }
 }
 
-/// Label pairs, sorted by label name, each name once.
+/// Label pairs, sorted by label name, each name once. A copy costs nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Labels(Box<[(Box<str>, Box<str>)]>);
+pub struct Labels(Arc<[(Box<str>, Box<str>)]>);
 
 impl Labels {
     /// Sorts the pairs; of two with the same name the later one stays. An empty value is no label
@@ -50,7 +51,8 @@ impl Labels {
             }
         }
         sorted.retain(|(_, value)| !value.is_empty());
-        Self(sorted.into_boxed_slice())
+        // The empty one is no allocation.
+        if sorted.is_empty() { Self::default() } else { Self(sorted.into()) }
     }
 
     /// The pairs in order.
@@ -80,7 +82,7 @@ pub struct Identity {
     /// The host it was measured on; `None` is this machine. Label `instance` outside.
     pub system: Option<Box<str>>,
     /// Where it came from: `node` for the built-in collectors, `statsd`, `sql`, … Label `job` outside.
-    pub job: Box<str>,
+    pub job: Arc<str>,
     /// The metric's name.
     pub name: Box<str>,
     /// Its labels, without `instance` and `job`.
@@ -109,9 +111,9 @@ pub struct Series {
     /// How its values behave.
     pub kind: Kind,
     /// Base unit (`bytes`, `seconds`, `ratio`, `percent`, `celsius`), or nothing.
-    pub unit: Box<str>,
+    pub unit: Arc<str>,
     /// One sentence for people.
-    pub help: Box<str>,
+    pub help: Arc<str>,
 }
 
 impl Series {

@@ -156,7 +156,7 @@ impl Node {
                         continue;
                     }
                     let id = identity(&name, &graph.name, &field.name);
-                    let at = (host.as_deref().map(str::to_owned), id.job.into(), {
+                    let at = (host.as_deref().map(str::to_owned), String::from(&*id.job), {
                         let mut key = String::new();
                         write_key(&mut key, &id.name, id.labels.iter());
                         key

@@ -189,7 +189,7 @@ impl Push<'_> {
         }
         let kind = about.as_ref().map_or_else(|| Kind::guess(&name), |a| a.kind);
         let (unit, help) = about.map_or(("", ""), |a| (a.unit, a.help));
-        let short = |text: &str| -> Box<str> { text.chars().take(MAX_LABEL_VALUE).collect() };
+        let short = |text: &str| text.chars().take(MAX_LABEL_VALUE).collect::<String>().into();
         let series = Series { identity, kind, unit: short(unit), help: short(help) };
         Ok(intake.registry.intern(series))
     }

@@ -1,13 +1,21 @@
 //! pipeline: the newest value of every series, for `/metrics`, `/health` and the burst rules.
 
+use std::num::NonZeroU32;
 use std::sync::Mutex;
 
 use crate::model::SeriesRef;
 
 /// The readings of one source at one moment belong together: what was not in the newest of them
-/// has vanished (an unmounted disk).
+/// has vanished (an unmounted disk). Counted from 1, which makes an [`Entry`] that may be missing a
+/// quarter smaller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Group(u32);
+pub struct Group(NonZeroU32);
+
+impl Group {
+    fn at(self) -> usize {
+        self.0.get() as usize - 1
+    }
+}
 
 /// See the module's text.
 #[derive(Debug, Default)]
@@ -38,14 +46,15 @@ impl Latest {
     /// A group for one more source.
     pub fn group(&self) -> Group {
         let mut inner = self.lock();
+        let group = Group(NonZeroU32::MIN.saturating_add(inner.groups.len() as u32));
         inner.groups.push(i64::MIN);
-        Group(inner.groups.len() as u32 - 1)
+        group
     }
 
     /// The readings of one source at one moment.
     pub fn update(&self, group: Group, ts: i64, samples: &[(SeriesRef, f64)]) {
         let mut inner = self.lock();
-        inner.groups[group.0 as usize] = ts;
+        inner.groups[group.at()] = ts;
         for &(series, value) in samples {
             let at = series.0 as usize;
             if at >= inner.values.len() {
@@ -57,7 +66,7 @@ impl Latest {
 
     /// A source has gone (switched off by a reload): its values with it.
     pub fn retire(&self, group: Group) {
-        self.lock().groups[group.0 as usize] = i64::MIN;
+        self.lock().groups[group.at()] = i64::MIN;
     }
 
     /// The current value of a series and its time.
@@ -66,7 +75,7 @@ impl Latest {
         inner
             .values
             .get(series.0 as usize)?
-            .filter(|e| inner.groups[e.group.0 as usize] == e.ts)
+            .filter(|e| inner.groups[e.group.at()] == e.ts)
             .map(|e| (e.ts, e.value))
     }
 
@@ -76,7 +85,7 @@ impl Latest {
         (0..)
             .zip(&inner.values)
             .filter_map(|(i, e)| e.map(|e| (SeriesRef(i), e)))
-            .filter(|(_, e)| inner.groups[e.group.0 as usize] == e.ts)
+            .filter(|(_, e)| inner.groups[e.group.at()] == e.ts)
             .map(|(s, e)| (s, e.ts, e.value))
             .collect()
     }

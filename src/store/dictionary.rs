@@ -12,7 +12,8 @@ use crate::pipeline::Names;
 #[derive(Debug)]
 pub(super) struct Dictionary {
     registry: Arc<Registry>,
-    ids: Vec<Option<i64>>,
+    /// 0: not looked up yet.
+    ids: Vec<i64>,
     by_key: hashbrown::HashMap<Box<str>, i64, foldhash::quality::RandomState>,
     /// How many names senders may bring, all of them together.
     allowed: Arc<Names>,
@@ -60,15 +61,15 @@ impl Dictionary {
     /// The row of a series; made if it is new.
     #[inline]
     pub(super) fn id(&mut self, conn: &Connection, series: SeriesRef) -> Result<i64, SqlError> {
-        if let Some(Some(id)) = self.ids.get(series.0 as usize) {
+        if let Some(id) = self.ids.get(series.0 as usize).filter(|id| **id != 0) {
             return Ok(*id);
         }
         let id = find_or_make(conn, &self.registry.get(series))?;
         let at = series.0 as usize;
         if at >= self.ids.len() {
-            self.ids.resize(at + 1, None);
+            self.ids.resize(at + 1, 0);
         }
-        self.ids[at] = Some(id);
+        self.ids[at] = id;
         Ok(id)
     }
 

@@ -55,8 +55,7 @@ impl Store {
         for (id, ts, value) in rows {
             insert.put(*ts, *id, *value)?;
         }
-        upkeep.pruner.written(insert.rows);
-        drop(insert);
+        upkeep.pruner.written(insert.finish()?);
         tx.commit()?;
         head.append(fresh);
         Ok(())

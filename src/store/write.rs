@@ -1,5 +1,7 @@
 //! store: one transaction a beat: the batches, and what SQL clients left in the inbox.
 
+use std::sync::LazyLock;
+
 use rusqlite::{CachedStatement, Connection};
 
 use super::head::Sample;
@@ -9,17 +11,38 @@ use super::{events, graphs};
 use crate::model::{Event, Graph};
 use crate::pipeline::{Batch, Source};
 
-/// Of two samples of one series in one millisecond the later write wins.
-const INSERT: &str = "INSERT INTO samples (ts, series_id, value) VALUES (?1, ?2, ?3)
-     ON CONFLICT (ts, series_id) DO UPDATE SET value = excluded.value";
+/// So many rows go into one statement: a statement of its own for each costs SQLite a cursor, and a
+/// way down the tree, for each.
+const ROWS: usize = 32;
 
 /// Puts plain rows into the database, within the caller's transaction.
 pub(super) struct Inserter<'c> {
-    row: CachedStatement<'c>,
+    one: CachedStatement<'c>,
+    many: CachedStatement<'c>,
     late: CachedStatement<'c>,
     sealed_until: i64,
     fresh: &'c mut Vec<Sample>,
-    pub(super) rows: u64,
+    /// What waits for its statement.
+    waiting: Vec<Sample>,
+    rows: u64,
+}
+
+/// Of two samples of one series in one millisecond the later write wins.
+fn insert(rows: usize) -> String {
+    let rows = vec!["(?,?,?)"; rows].join(",");
+    format!(
+        "INSERT INTO samples (ts, series_id, value) VALUES {rows}
+         ON CONFLICT (ts, series_id) DO UPDATE SET value = excluded.value"
+    )
+}
+
+fn execute(statement: &mut CachedStatement<'_>, rows: &[Sample]) -> Result<(), SqlError> {
+    for (i, &(id, ts, value)) in rows.iter().enumerate() {
+        statement.raw_bind_parameter(3 * i + 1, ts)?;
+        statement.raw_bind_parameter(3 * i + 2, id)?;
+        statement.raw_bind_parameter(3 * i + 3, to_sql(value))?;
+    }
+    statement.raw_execute().map(drop)
 }
 
 impl<'c> Inserter<'c> {
@@ -28,19 +51,27 @@ impl<'c> Inserter<'c> {
         sealed_until: i64,
         fresh: &'c mut Vec<Sample>,
     ) -> Result<Self, SqlError> {
+        static SQL: LazyLock<[String; 2]> = LazyLock::new(|| [insert(1), insert(ROWS)]);
         fresh.clear();
         Ok(Self {
-            row: conn.prepare_cached(INSERT)?,
+            one: conn.prepare_cached(&SQL[0])?,
+            many: conn.prepare_cached(&SQL[1])?,
             late: conn.prepare_cached("INSERT INTO late (ts, series_id) VALUES (?1, ?2)")?,
             sealed_until,
             fresh,
+            waiting: Vec::with_capacity(ROWS),
             rows: 0,
         })
     }
 
-    /// One row; if its time has been sealed already, it is listed to be sealed later.
+    /// One row, by [`Inserter::finish`] at the latest; if its time has been sealed already, it is
+    /// listed to be sealed later.
     pub(super) fn put(&mut self, ts: i64, id: i64, value: f64) -> Result<(), SqlError> {
-        self.row.execute((ts, id, to_sql(value)))?;
+        self.waiting.push((id, ts, value));
+        if self.waiting.len() == ROWS {
+            execute(&mut self.many, &self.waiting)?;
+            self.waiting.clear();
+        }
         self.rows += 1;
         if ts <= self.sealed_until {
             self.late.execute((ts, id))?;
@@ -48,6 +79,12 @@ impl<'c> Inserter<'c> {
             self.fresh.push((id, ts, value));
         }
         Ok(())
+    }
+
+    /// Puts what still waits. How many rows there were.
+    pub(super) fn finish(mut self) -> Result<u64, SqlError> {
+        self.waiting.chunks(1).try_for_each(|row| execute(&mut self.one, row))?;
+        Ok(self.rows)
     }
 }
 
@@ -123,7 +160,7 @@ impl Store {
             written.samples[Source::Sql as usize] += rows;
             written.refused = refused;
             written.more = more;
-            upkeep.pruner.written(insert.rows);
+            upkeep.pruner.written(insert.finish()?);
         }
         conn.prepare_cached("COMMIT")?.execute([])?;
         dictionary.committed();

@@ -1,6 +1,6 @@
 //! Errors of the disk, injected into the system calls of the running daemon by strace: no panic,
 //! counted, nothing called durable that is not in the file, and writing goes on afterwards. Every
-//! call of a hundred commits: ci/torture/io.
+//! call of a hundred commits: ci/torture/io. And which calls there are: a commit costs what it must.
 
 use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -161,6 +161,32 @@ fn every_call(calls: &'static str, error: &'static str, step: u64) {
     let failed = failed.into_inner();
     println!("{calls} {error}: {runs} runs of {commits} commits, {failed} commits failed");
     assert!(failed > 0, "something was tested");
+}
+
+/// SQLite's own habit is fsync, which writes the log's new time as well: .cargo/config.toml.
+#[test]
+fn a_commit_waits_for_its_bytes_and_not_for_their_time() {
+    let folder = Folder::new();
+    folder.configure(FAST);
+    let trace = folder.join("trace");
+    let mut command = tool("strace", "strace");
+    command.args(["-D", "-f", "-qqq", "--seccomp-bpf", "-y", "-e", "trace=fsync,fdatasync", "-o"]);
+    command.arg(&trace).env("PLIMSOLL_PLUGIN_DIR", NO_PLUGINS);
+    command.arg(PLIMSOLL).arg("run").arg("--db").arg(folder.db());
+    command.arg("--config").arg(folder.join("plimsoll.toml"));
+    let daemon = Daemon::spawn(command, &folder.join("log"));
+    let synced = |call: &str| {
+        let text = std::fs::read_to_string(&trace).unwrap_or_default();
+        text.lines().filter(|l| l.contains(call) && l.contains("metrics.sqlite")).count()
+    };
+    daemon.ready(PATIENCE);
+    let made = synced("fdatasync(");
+    eventually("three commits", PATIENCE, || match synced("fdatasync(") - made {
+        3.. => Ok(()),
+        few => Err(format!("{few}: {}", daemon.log())),
+    });
+    assert_eq!(synced("fsync("), 0);
+    daemon.stop();
 }
 
 #[test]
