@@ -100,3 +100,25 @@ impl Registry {
         self.len() == 0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_series_have_in_common_is_kept_once() {
+        let registry = Registry::default();
+        let kept = |name: &str, device: &str| {
+            let labels = Labels::new([("device", device)]);
+            let mut series = Series::undescribed(Identity::local("node", name, labels));
+            series.help = "Bytes read.".into();
+            let kept = registry.get(registry.intern(series));
+            let value = kept.identity.labels.get("device").map(str::as_ptr);
+            (kept.identity.job.as_ptr(), kept.help.as_ptr(), value)
+        };
+        let (a, b, c) = (kept("read", "sda"), kept("written", "sda"), kept("read", "sdb"));
+        assert_eq!(a, b);
+        assert_eq!((a.0, a.1), (c.0, c.1));
+        assert_ne!(a.2, c.2);
+    }
+}
