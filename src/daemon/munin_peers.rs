@@ -68,6 +68,9 @@ struct Member {
     tell_at: i64,
 }
 
+/// A machine that the node tells of (nothing: itself), and a plugin.
+type Key = (Option<String>, String);
+
 struct Peer {
     shared: Shared,
     settings: NodeSettings,
@@ -76,7 +79,7 @@ struct Peer {
     subject: String,
     /// The instance, once it is known.
     name: Option<String>,
-    members: HashMap<String, Member>,
+    members: HashMap<Key, Member>,
     recorder: Recorder,
     /// Of what is said about the node itself.
     group: Group,
@@ -128,16 +131,16 @@ impl Peer {
 
     async fn ask(&mut self, ts: i64) {
         let begun = self.shared.clock.boot_ms();
-        let fresh: HashSet<String> = (self.members.iter())
+        let fresh: HashSet<Key> = (self.members.iter())
             .filter(|(_, m)| m.describe_at > begun)
-            .map(|(name, _)| name.clone())
+            .map(|(key, _)| key.clone())
             .collect();
         let (mut told, mut greeted) = (Vec::new(), None);
         let patience = (self.settings.interval.as_ms() * 3).max(LEAST_PATIENCE_MS);
         let asking = ask_node(
             &self.settings,
             |name| greeted = Some(name.to_owned()),
-            |plugin| !fresh.contains(plugin),
+            |host, plugin| !fresh.contains(&(host.map(str::to_owned), plugin.to_owned())),
             |one| told.push(one),
         );
         let patience = Duration::from_millis(patience as u64);
@@ -147,24 +150,24 @@ impl Peer {
         };
         self.rename(greeted, ts);
         let mut fault = None;
-        let listed: HashSet<&str> = told.iter().map(|t| &*t.plugin).collect();
+        let listed: HashSet<Key> = told.iter().map(key).collect();
         // What broke off says nothing of the plugins behind.
-        let gone: Vec<String> = match &asked {
-            Ok(()) => self.members.keys().filter(|n| !listed.contains(&***n)).cloned().collect(),
+        let gone: Vec<Key> = match &asked {
+            Ok(()) => self.members.keys().filter(|key| !listed.contains(*key)).cloned().collect(),
             Err(_) => self.members.keys().cloned().collect(),
         };
         for one in &told {
             if let Err(why) = self.take(one, ts) {
                 // What it told before is not the present any more.
-                if let Some(member) = self.members.get(&one.plugin) {
+                if let Some(member) = self.members.get(&key(one)) {
                     self.shared.latest.update(member.group, ts, &[]);
                 }
                 fault.get_or_insert_with(|| format!("plugin {}: {why}", one.plugin));
             }
         }
-        for name in gone {
-            if asked.is_ok() || !told.iter().any(|t| t.plugin == name) {
-                self.end(&name, ts, asked.is_ok());
+        for gone in gone {
+            if asked.is_ok() || !listed.contains(&gone) {
+                self.end(&gone, ts, asked.is_ok());
             }
         }
         let up = asked.is_ok();
@@ -176,32 +179,33 @@ impl Peer {
         self.report(ts, up, self.shared.clock.boot_ms() - begun);
     }
 
-    /// What it calls itself is its instance, unless the configuration says otherwise.
+    /// What it calls itself is its instance, unless the configuration says otherwise; other machines
+    /// that it tells of have their own names.
     fn rename(&mut self, greeted: Option<String>, ts: i64) {
         let name = self.settings.name.clone().or(greeted);
         if name.is_some() && name != self.name {
-            for plugin in self.members.keys().cloned().collect::<Vec<_>>() {
-                self.end(&plugin, ts, true);
+            for key in self.members.keys().cloned().collect::<Vec<_>>() {
+                self.end(&key, ts, true);
             }
             self.name = name;
         }
     }
 
     /// Its plugin has gone, or cannot be asked now.
-    fn end(&mut self, plugin: &str, ts: i64, forget: bool) {
-        let Some(member) = self.members.get_mut(plugin) else { return };
+    fn end(&mut self, key: &Key, ts: i64, forget: bool) {
+        let Some(member) = self.members.get_mut(key) else { return };
         let ended = member.keeper.end();
         self.shared.latest.retire(member.group);
         self.push(ended, ts, &[]);
         if forget {
-            self.members.remove(plugin);
+            self.members.remove(key);
         }
     }
 
     fn take(&mut self, told: &Told, ts: i64) -> Result<(), String> {
         let now = self.shared.clock.boot_ms();
-        let Some(name) = self.name.clone() else { return Ok(()) };
-        let member = self.members.entry(told.plugin.clone()).or_insert_with(|| Member {
+        let Some(name) = told.host.clone().or_else(|| self.name.clone()) else { return Ok(()) };
+        let member = self.members.entry(key(told)).or_insert_with(|| Member {
             keeper: Keeper::new(
                 Arc::clone(&self.shared.registry),
                 Arc::clone(&self.filter),
@@ -273,6 +277,10 @@ impl Peer {
     fn push(&self, samples: Samples, ts: i64, own: &[(SeriesRef, f64)]) {
         hand_over(&self.shared, samples, ts, own, self.shared.clock.wall_ms());
     }
+}
+
+fn key(told: &Told) -> Key {
+    (told.host.clone(), told.plugin.clone())
 }
 
 /// What a node says in place of a plugin's answer.
