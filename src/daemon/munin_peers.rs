@@ -5,6 +5,7 @@
 //! who is not done when its time comes again misses it (`plimsoll_ticks_skipped_total`).
 
 use std::collections::{HashMap, HashSet};
+use std::path::Path;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -13,6 +14,7 @@ use tokio::sync::Semaphore;
 use tokio::task::AbortHandle;
 
 use super::beat::{JOB as OWN_JOB, Shared};
+use super::counters::Stand;
 use super::own;
 use super::plugins::hand_over;
 use crate::config::Config;
@@ -41,7 +43,7 @@ pub struct Peers {
 impl Peers {
     /// Asks the nodes that the configuration names, and no others any more. To be called within the
     /// runtime.
-    pub fn configure(&self, shared: &Shared, config: &Config) {
+    pub fn configure(&self, shared: &Shared, config: &Config, database: &Path) {
         let mut asked = self.asked.lock().unwrap_or_else(|e| e.into_inner());
         if *asked == config.munin_peers {
             return;
@@ -50,7 +52,7 @@ impl Peers {
         let places = Arc::new(Semaphore::new(PLACES));
         let filter = Arc::new(config.filter.clone());
         let fresh = config.munin_peers.iter().map(|settings| {
-            let peer = Peer::new(shared.clone(), settings.clone(), Arc::clone(&filter));
+            let peer = Peer::new(shared.clone(), settings.clone(), Arc::clone(&filter), database);
             tokio::spawn(peer.run(Arc::clone(&places))).abort_handle()
         });
         let mut tasks = self.tasks.lock().unwrap_or_else(|e| e.into_inner());
@@ -80,6 +82,7 @@ struct Peer {
     /// The instance, once it is known.
     name: Option<String>,
     members: HashMap<Key, Member>,
+    stand: Stand,
     recorder: Recorder,
     /// Of what is said about the node itself.
     group: Group,
@@ -88,19 +91,26 @@ struct Peer {
 impl Drop for Peer {
     fn drop(&mut self) {
         self.shared.board.forget(&self.subject);
+        self.members.iter().for_each(|(key, member)| self.keep_counters(key, member));
         let groups = self.members.values().map(|m| m.group);
         groups.chain([self.group]).for_each(|group| self.shared.latest.retire(group));
     }
 }
 
 impl Peer {
-    fn new(shared: Shared, settings: NodeSettings, filter: Arc<KeyFilter>) -> Self {
+    fn new(
+        shared: Shared,
+        settings: NodeSettings,
+        filter: Arc<KeyFilter>,
+        database: &Path,
+    ) -> Self {
         let subject = format!("munin node {}:{}", settings.host, settings.port);
         let recorder = Recorder::new(Arc::clone(&shared.registry), OWN_JOB, Arc::clone(&filter));
         Self {
             group: shared.latest.group(),
             name: settings.name.clone(),
             members: HashMap::new(),
+            stand: Stand::elsewhere(database),
             shared,
             settings,
             filter,
@@ -191,8 +201,23 @@ impl Peer {
         }
     }
 
+    /// By the machine that it is of, and the plugin.
+    fn stand_of(&self, (host, plugin): &Key) -> String {
+        let host = host.as_deref().or(self.name.as_deref()).unwrap_or_default();
+        format!("{plugin}@{host}")
+    }
+
+    fn keep_counters(&self, key: &Key, member: &Member) {
+        if let Err(e) = self.stand.write(&self.stand_of(key), &member.keeper.memory()) {
+            tracing::debug!("{}: where counters stand: {e}", self.subject);
+        }
+    }
+
     /// Its plugin has gone, or cannot be asked now.
     fn end(&mut self, key: &Key, ts: i64, forget: bool) {
+        if let Some(member) = self.members.get(key).filter(|_| forget) {
+            self.keep_counters(key, member);
+        }
         let Some(member) = self.members.get_mut(key) else { return };
         let ended = member.keeper.end();
         self.shared.latest.retire(member.group);
@@ -205,18 +230,25 @@ impl Peer {
     fn take(&mut self, told: &Told, ts: i64) -> Result<(), String> {
         let now = self.shared.clock.boot_ms();
         let Some(name) = told.host.clone().or_else(|| self.name.clone()) else { return Ok(()) };
-        let member = self.members.entry(key(told)).or_insert_with(|| Member {
-            keeper: Keeper::new(
+        let of = key(told);
+        let stood = match self.members.contains_key(&of) {
+            true => None,
+            false => self.stand.read(&self.stand_of(&of)),
+        };
+        let member = self.members.entry(of.clone()).or_insert_with(|| {
+            let mut keeper = Keeper::new(
                 Arc::clone(&self.shared.registry),
                 Arc::clone(&self.filter),
                 &told.plugin,
                 Some(&name),
                 Some(plugin::Kind::Munin),
-            ),
-            group: self.shared.latest.group(),
-            describe_at: i64::MIN,
-            told: Vec::new(),
-            tell_at: i64::MIN,
+            );
+            if let Some(stood) = stood {
+                keeper.remember(&stood);
+            }
+            let group = self.shared.latest.group();
+            let (told, tell_at) = (Vec::new(), i64::MIN);
+            Member { keeper, group, describe_at: i64::MIN, told, tell_at }
         });
         if let Some(config) = &told.config {
             refusal(config)?;
@@ -242,6 +274,9 @@ impl Peer {
             member.describe_at = i64::MIN;
         }
         self.shared.latest.update(member.group, ts, &samples.values);
+        if let Some(member) = self.members.get(&of).filter(|_| samples.wrapped) {
+            self.keep_counters(&of, member);
+        }
         let fault = samples.fault.clone();
         self.push(samples, ts, &[]);
         fault.map_or(Ok(()), Err)

@@ -18,6 +18,7 @@ pub use handle::{Plugins, RATE_PREFIX};
 
 use super::alarm::Alarm;
 use super::beat::{JOB, Rate, Shared};
+use super::counters::Stand;
 use super::own;
 use super::schedule::{Due, Now, Schedule};
 use crate::config::Config;
@@ -90,6 +91,7 @@ impl Plugins {
             shared: shared.clone(),
             config: Arc::clone(config),
             database: database.to_owned(),
+            stand: Stand::here(database, &config.collect.proc),
             alarm,
             runner,
             mailbox: Arc::clone(&mailbox),
@@ -142,6 +144,7 @@ struct Crew {
     shared: Shared,
     config: Arc<Config>,
     database: PathBuf,
+    stand: Stand,
     alarm: Alarm,
     runner: Runner,
     mailbox: Arc<Mutex<Vec<Command>>>,
@@ -198,6 +201,7 @@ impl Crew {
             }
         }
         self.runner.stop();
+        self.members.iter().for_each(|m| self.keep_counters(m));
         drop(held);
     }
 
@@ -277,15 +281,19 @@ impl Crew {
                         self.shared.board.fail(&subject(&plugin.name), what);
                     }
                     let registry = &self.shared.registry;
+                    let mut keeper = Keeper::new(
+                        Arc::clone(registry),
+                        Arc::clone(&filter),
+                        &plugin.name,
+                        plugin.host.as_deref(),
+                        plugin.kind,
+                    );
+                    if let Some(text) = self.stand.read(&plugin.name) {
+                        keeper.remember(&text);
+                    }
                     Member {
                         tag,
-                        keeper: Keeper::new(
-                            Arc::clone(registry),
-                            Arc::clone(&filter),
-                            &plugin.name,
-                            plugin.host.as_deref(),
-                            plugin.kind,
-                        ),
+                        keeper,
                         recorder: Recorder::new(Arc::clone(registry), JOB, Arc::clone(&filter)),
                         group: self.shared.latest.group(),
                         state: State::Waiting(now.wall - now.wall.rem_euclid(1_000)),
@@ -315,7 +323,16 @@ impl Crew {
         }
     }
 
+    /// A disk that is full says so elsewhere; a counter then begins anew with the next process.
+    fn keep_counters(&self, member: &Member) {
+        let kept = self.stand.write(&member.plugin.name, &member.keeper.memory());
+        if let Err(e) = kept {
+            tracing::debug!("plugin {}: where its counters stand: {e}", member.plugin.name);
+        }
+    }
+
     fn retire(&mut self, mut member: Member) {
+        self.keep_counters(&member);
         self.shared.shelf.forget(&member.plugin.name);
         self.shared.board.forget(&subject(&member.plugin.name));
         self.shared.latest.retire(member.group);
@@ -424,6 +441,9 @@ impl Crew {
         }
         if let Ok(samples) = &samples {
             self.pass_on(at, output, samples);
+            if let Some(member) = self.members.get(at).filter(|_| samples.wrapped) {
+                self.keep_counters(member);
+            }
         }
         if self.members.get(at).is_some_and(|m| m.keeper.kind() != Some(plugin::Kind::Munin)) {
             self.describe(at);

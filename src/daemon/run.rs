@@ -258,7 +258,7 @@ async fn serve(mut daemon: Daemon) -> anyhow::Result<()> {
         .ok();
     web::start_http(&mut daemon).await;
     munin::start_node(&mut daemon);
-    daemon.peers.configure(&daemon.shared, &daemon.config());
+    daemon.peers.configure(&daemon.shared, &daemon.config(), &daemon.database);
     let daemon = Arc::new(daemon);
     if let Some(listener) = control {
         let d = Arc::clone(&daemon);
@@ -477,7 +477,7 @@ impl Daemon {
         self.beat.tell(Command::Configure(Arc::clone(&new), reply));
         rates::in_time(answer).await?;
         self.configure_plugins(&new);
-        self.peers.configure(&self.shared, &new);
+        self.peers.configure(&self.shared, &new, &self.database);
         let now = self.shared.clock.wall_ms();
         self.config.set(new, now);
         tell(&self.shared, "reload", now, "configuration read again", &said);

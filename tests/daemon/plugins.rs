@@ -469,6 +469,52 @@ fn a_rate_asked_for_by_hand_reaches_a_plugin_and_ends_by_itself() {
     daemon.stop();
 }
 
+/// A counter of 32 bits goes past its end, and plimsoll is started anew after that: what is stored
+/// goes on, and no rate sees a new beginning.
+#[test]
+fn a_counter_that_has_wrapped_goes_on_after_a_restart() {
+    let folder = Folder::new();
+    let dir = plugins(&folder);
+    let told = folder.join("told");
+    let tell = |value: u64| std::fs::write(&told, value.to_string()).expect("written");
+    put(
+        &dir,
+        "wraps",
+        &format!(
+            "#!/bin/sh\n[ \"$1\" = config ] && {{ echo graph_title W; echo a.label A; echo a.type COUNTER; exit; }}\n\
+             echo a.value $(cat {})\n",
+            told.display()
+        ),
+    );
+    let key = r#"munin_wraps{field="a"}"#;
+    let past = 4_294_967_296.0;
+    tell(4_294_967_000);
+    let daemon = folder.start(&config(&dir, ""));
+    let is = |daemon: &Daemon, wanted: f64| {
+        eventually(key, PATIENCE, || match daemon.value(key) {
+            Some(v) if v == wanted => Ok(()),
+            other => Err(format!("{other:?} {:?}", daemon.problems())),
+        });
+    };
+    is(&daemon, past - 296.0);
+    tell(100);
+    is(&daemon, past + 100.0);
+    daemon.stop();
+    tell(300);
+    let daemon = folder.start(&config(&dir, ""));
+    is(&daemon, past + 300.0);
+    // Killed without a word: it had been kept when it wrapped.
+    daemon.kill();
+    tell(500);
+    let daemon = folder.start(&config(&dir, ""));
+    is(&daemon, past + 500.0);
+    daemon.stop();
+    let falls = "select count(*) from (select value, lag(value) over (order by timestamp) before \
+         from metrics where key = '{}') where value < before"
+        .replace("{}", key);
+    assert_eq!(sqlite3(&folder.db(), &falls), "0");
+}
+
 #[test]
 fn with_the_rights_of_the_drop_in_plugins_become_others_and_keep_none_of_them() {
     need_root("another user");
