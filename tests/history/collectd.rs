@@ -24,7 +24,8 @@ fn files(folder: &std::path::Path) -> Vec<PathBuf> {
 fn exported(port: u16) -> BTreeMap<String, String> {
     use std::io::{Read, Write};
     let page = eventually("its page", PATIENCE, || -> Result<String, String> {
-        let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).map_err(|e| e.to_string())?;
+        let mut stream =
+            std::net::TcpStream::connect(("127.0.0.1", port)).map_err(|e| e.to_string())?;
         stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").map_err(|e| e.to_string())?;
         let mut text = String::new();
         stream.read_to_string(&mut text).map_err(|e| e.to_string())?;
@@ -36,7 +37,8 @@ fn exported(port: u16) -> BTreeMap<String, String> {
             kinds.insert(name.to_owned(), kind.trim().to_owned());
             continue;
         }
-        let Some((name, rest)) = line.split_once('{').filter(|(n, _)| n.starts_with("collectd_")) else {
+        let Some((name, rest)) = line.split_once('{').filter(|(n, _)| n.starts_with("collectd_"))
+        else {
             continue;
         };
         let Some((labels, _)) = rest.rsplit_once('}') else { continue };
@@ -44,7 +46,11 @@ fn exported(port: u16) -> BTreeMap<String, String> {
         let mut labels: Vec<&str> =
             labels.split(',').filter(|l| !l.starts_with("instance=")).collect();
         labels.sort_unstable();
-        let key = if labels.is_empty() { name.to_owned() } else { format!("{name}{{{}}}", labels.join(",")) };
+        let key = if labels.is_empty() {
+            name.to_owned()
+        } else {
+            format!("{name}{{{}}}", labels.join(","))
+        };
         out.insert(key, kinds.get(name).cloned().unwrap_or_default());
     }
     out

@@ -38,5 +38,14 @@ pub struct Scratch {
     others: Vec<usize>,
     trial: Vec<u8>,
     plan: plan::PlanScratch,
+    hasty: u8,
     pco: pco::DecompressorScratch,
+}
+
+impl Scratch {
+    pub(in crate::store) fn hasty(hasty: u8) -> Self {
+        let mut this = Self { hasty, ..Self::default() };
+        this.plan.haste(hasty);
+        this
+    }
 }

@@ -39,7 +39,11 @@ pub fn encode_values(values: &[f64], scratch: &mut Scratch, out: &mut Vec<u8>) -
     let mut head = write_integers(form, values, scratch, out);
     // Floats know nothing of runs, so where most values repeat the one before they only take time.
     let repeats = values.windows(2).filter(|p| p[0].to_bits() == p[1].to_bits()).count();
-    if form == Form::Bits && out.len() - start > 9 && repeats * 2 < values.len() {
+    if scratch.hasty == 0
+        && form == Form::Bits
+        && out.len() - start > 9
+        && repeats * 2 < values.len()
+    {
         let mut trial = std::mem::take(&mut scratch.trial);
         trial.clear();
         if write_floats(values, &mut trial) && trial.len() < out.len() - start {

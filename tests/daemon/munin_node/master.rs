@@ -262,7 +262,11 @@ fn the_tree_comes_back(tree: &Path, load: &Path) {
     let said = folder.ask(&words).well();
     let reader = plimsoll::store::Reader::open(&folder.db()).expect("opens");
     let known = reader.series().expect("reads");
-    for key in ["munin_load{field=\"load\"}", "munin_cpu{field=\"user\"}", "munin_uptime{field=\"uptime\"}"] {
+    for key in [
+        "munin_load{field=\"load\"}",
+        "munin_cpu{field=\"user\"}",
+        "munin_uptime{field=\"uptime\"}",
+    ] {
         assert!(known.iter().any(|k| k.key == key && k.system_id == 1), "{key}: {said}");
     }
     let title = "select title from graphs where graph = 'munin/load'";
@@ -270,15 +274,21 @@ fn the_tree_comes_back(tree: &Path, load: &Path) {
     let id = known.iter().find(|k| k.key == "munin_load{field=\"load\"}").expect("there").id;
     let (times, values) = reader.samples(id, i64::MIN, i64::MAX).expect("reads");
     let now = now_ms() / 1_000;
-    let fetched = run(tool("rrdtool", "rrdtool")
-        .arg("fetch")
-        .arg(load)
-        .args(["AVERAGE", "-r", "300", "-s", &(now - 10_800).to_string(), "-e", &now.to_string()]))
+    let fetched = run(tool("rrdtool", "rrdtool").arg("fetch").arg(load).args([
+        "AVERAGE",
+        "-r",
+        "300",
+        "-s",
+        &(now - 10_800).to_string(),
+        "-e",
+        &now.to_string(),
+    ]))
     .well();
     let mut rows = 0;
     for line in fetched.lines() {
         let Some((ts, value)) = line.split_once(": ") else { continue };
-        let (ts, value): (i64, f64) = (ts.trim().parse().expect("a time"), value.trim().parse().expect("a number"));
+        let (ts, value): (i64, f64) =
+            (ts.trim().parse().expect("a time"), value.trim().parse().expect("a number"));
         let at = times.iter().position(|t| *t == ts * 1_000);
         if value.is_nan() {
             assert_eq!(at, None, "{line}");
