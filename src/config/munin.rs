@@ -95,14 +95,12 @@ impl Resolver<'_> {
         });
         let own = self.tls(s).map(|t| (t.cert, t.key));
         let (ca, name) = (self.path(s, "tls_ca"), self.node_name(s, "tls_name"));
-        let Some((required, checked)) = mode.flatten() else {
-            for key in ["tls_ca", "tls_name", "tls_cert"] {
-                if !s.has("tls") && s.has(key) {
-                    let hint = "add `tls = \"paranoid\"`, or take it away";
-                    self.tell(s, key, s.span(), "nothing is done with this without `tls`", hint);
-                }
-            }
-            return None;
+        // Whoever names certificates does not want to speak in the clear.
+        let named = ["tls_ca", "tls_name", "tls_cert"].iter().any(|key| s.has(key));
+        let (required, checked) = match mode {
+            Some(mode) => mode?,
+            None if named && !s.has("tls") => (true, false),
+            None => return None,
         };
         if checked && !s.has("tls_ca") {
             let hint = "name the node's own certificate, or its authority's: \

@@ -170,6 +170,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
     ) -> Result<(), NodeError> {
         self.say("cap multigraph dirtyconfig").await?;
         let cap = self.line("cap").await?;
+        if cap.contains("require TLS") {
+            let why = "it demands TLS: `tls = \"paranoid\"` or \"enabled\" speaks it";
+            return Err(NodeError::Odd(why.into()));
+        }
         // Nodes from before 1.4 do not know the word.
         let dirty = cap.starts_with("cap ") && cap.split_whitespace().any(|w| w == "dirtyconfig");
         let mut left = MAX_PLUGINS;

@@ -214,11 +214,11 @@ fn other_machines_that_a_node_tells_of_are_instances_of_their_own() {
     soon(&daemon, "munin_own{field=\"a\",instance=\"here\"} 1");
     soon(&daemon, "munin_far{field=\"a\",instance=\"switch.example.org\"} 2");
     assert_eq!(metric(&daemon, "munin_far{field=\"a\",instance=\"here\"}"), None);
-    let systems = sqlite3(
-        &folder.db(),
-        "SELECT DISTINCT system FROM series WHERE name LIKE 'munin_%' ORDER BY 1",
-    );
-    assert_eq!(systems, "here\nswitch.example.org");
+    let sql = "SELECT DISTINCT system FROM series WHERE name LIKE 'munin_%' ORDER BY 1";
+    eventually("both machines in the file", PATIENCE, || match sqlite3(&folder.db(), sql) {
+        known if known == "here\nswitch.example.org" => Ok(()),
+        known => Err(known),
+    });
     // And a node of ours tells of the same machines as that one does.
     assert_eq!(real.list(), ["own"]);
     daemon.stop();
@@ -299,7 +299,7 @@ fn a_node_that_demands_tls_and_what_of_its_certificate_is_trusted() {
     let real = Node::start_with(&folder, &dir, &more);
     let (other, _) = files("other");
     for (tls, fault) in [
-        ("".to_owned(), Some("I require TLS")),
+        ("".to_owned(), Some("it demands TLS")),
         (format!("tls = \"paranoid\"\ntls_ca = \"{}\"\ntls_name = \"web7\"\n", text(&ca)), None),
         ("tls = \"enabled\"\n".to_owned(), None),
         ("tls = \"auto\"\n".to_owned(), None),
