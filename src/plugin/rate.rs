@@ -6,6 +6,8 @@ use crate::model::{Kind, Range};
 use crate::wire::munin::{FieldConfig, Type};
 
 const BITS_32: f64 = 4_294_967_296.0;
+/// A restart may read once more what was read before it; what lies further back is a clock that was set.
+const SET_BACK_MS: i64 = 60_000;
 const BITS_64: f64 = 18_446_744_073_709_551_616.0;
 
 /// The state of one field.
@@ -83,7 +85,7 @@ impl Rate {
         if self.how == How::Gauge {
             return self.bounds.holds(value).then_some(value);
         }
-        if std::mem::take(&mut self.resumed) && self.last.is_some_and(|(then, _)| ts <= then) {
+        if self.resumed && self.last.is_some_and(|(then, _)| ts < then - SET_BACK_MS) {
             self.last = None;
             self.offset = 0.0;
         }
@@ -92,6 +94,7 @@ impl Rate {
                 return None;
             }
             self.last = Some((ts, value));
+            self.resumed = false;
             return match self.how {
                 How::Change => None,
                 How::Absolute => {
@@ -106,6 +109,7 @@ impl Rate {
             return None;
         }
         self.last = Some((ts, value));
+        self.resumed = false;
         // The moment of measuring lies up to a beat beside its stamp: an idle CPU at its bound must
         // not lose every other sample. What is twice as fast as can be is none of that.
         let fits = |change: f64, bounds: &Range| {
@@ -224,6 +228,11 @@ mod tests {
         let mut after = make();
         after.resume(Stood { told: top, ..stood });
         assert_eq!(after.store(60_000, 250.0), Some(2.0 * BITS_32 + 250.0));
+        // The same moment once more is a repetition.
+        let mut after = make();
+        after.resume(stood);
+        assert_eq!(after.store(10_000, 50.0), None);
+        assert_eq!(after.store(20_000, 60.0), Some(top + 110.0));
         // A clock that was set back is no reason to say nothing for years.
         let mut after = make();
         after.resume(Stood { ts: 1_000_000, ..stood });

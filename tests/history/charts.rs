@@ -37,6 +37,9 @@ fn a_year_has_no_gaps_but_those_that_were_measured() {
     let whole = group.join(format!("{HOST}-room-all-g.rrd"));
     make_one(&whole, 'w', until, 400);
     make_one(&group.join(format!("{HOST}-room-down-d.rrd")), 'D', until, 400);
+    let line = |rest: &str| format!("localdomain;{HOST}:room.{rest}\n");
+    let said = ["graph_title The room", "down.type DERIVE", "down.min 0"].map(line).concat();
+    std::fs::write(dir.join("datafile"), format!("version 2.0.73\n{said}")).expect("written");
     import(&folder, &dir, &[]).well();
     let daemon = folder.start(FAST);
     for (from, to) in [
