@@ -130,8 +130,14 @@ pub async fn ask_node(
     let secure = timeout(patience, shake_hands(stream, &settings.host, tls)).await;
     let secure = secure.map_err(|_| late("the handshake of TLS"))?.map_err(NodeError::Odd)?;
     let mut talk = Talk { stream: BufReader::new(secure), patience, taken: 0 };
-    talk.all(&name, wants_config, take).await?;
-    Ok(name)
+    let asked = talk.all(&name, wants_config, take).await;
+    // With TLS 1.3 a node that wants a certificate hangs up when all seems well.
+    if asked.is_err() && talk.taken == 0 && tls.own.is_none() {
+        let why = "it hung up once TLS had begun; one with `tls paranoid` wants to see a certificate of \
+                   this machine: `tls_cert`, `tls_key`";
+        return Err(NodeError::Odd(why.into()));
+    }
+    asked.map(|()| name)
 }
 
 async fn connect(settings: &NodeSettings) -> Result<(Talk<TcpStream>, String), NodeError> {

@@ -44,14 +44,6 @@ pub(super) struct PlanScratch {
     delta_runs_deltas: Vec<i64>,
     trial: Vec<u8>,
     stream: StreamScratch,
-    hasty: u8,
-}
-
-impl PlanScratch {
-    pub(super) fn haste(&mut self, hasty: u8) {
-        self.hasty = hasty;
-        self.stream.level = if hasty >= 3 { 4 } else { 0 };
-    }
 }
 
 #[derive(Debug, Default)]
@@ -113,8 +105,7 @@ pub(super) fn write(numbers: &[i64], scratch: &mut PlanScratch, out: &mut Vec<u8
 
     let start = out.len();
     let mut trial = std::mem::take(&mut s.trial);
-    for (rank, &(bits, plan)) in plans.iter().take(if s.hasty >= 2 { 1 } else { TRIED }).enumerate()
-    {
+    for (rank, &(bits, plan)) in plans.iter().take(TRIED).enumerate() {
         if rank == 0 {
             write_as(plan, numbers, s, out);
         } else if bits < plans[0].0 * HOPELESS {

@@ -47,13 +47,11 @@ pub(super) fn write(numbers: &[i64], scratch: &mut StreamScratch, out: &mut Vec<
         let kind = if range <= u64::from(u32::MAX) {
             scratch.narrow.clear();
             scratch.narrow.extend(numbers.iter().map(|n| n.wrapping_sub(least) as u32));
-            write_pco(&scratch.narrow, if scratch.level > 0 { scratch.level } else { LEVEL }, out)
-                .then_some(PCO32)
+            write_pco(&scratch.narrow, out).then_some(PCO32)
         } else {
             scratch.wide.clear();
             scratch.wide.extend(numbers.iter().map(|n| n.wrapping_sub(least) as u64));
-            write_pco(&scratch.wide, if scratch.level > 0 { scratch.level } else { LEVEL }, out)
-                .then_some(PCO64)
+            write_pco(&scratch.wide, out).then_some(PCO64)
         };
         match kind {
             Some(kind) if out.len() - start < packed => return kind,
@@ -70,9 +68,9 @@ pub(super) fn write(numbers: &[i64], scratch: &mut StreamScratch, out: &mut Vec<
 }
 
 /// `false`, with `out` in disorder, where pco did something else than it was told.
-fn write_pco<L: Latent>(numbers: &[L], level: usize, out: &mut Vec<u8>) -> bool {
+fn write_pco<L: Latent>(numbers: &[L], out: &mut Vec<u8>) -> bool {
     let config = ChunkConfig::default()
-        .with_compression_level(level)
+        .with_compression_level(LEVEL)
         .with_mode_spec(ModeSpec::Classic)
         .with_delta_spec(DeltaSpec::NoOp);
     let Ok(mut chunk) = FileCompressor::default().chunk_compressor(numbers, &config) else {
@@ -215,6 +213,5 @@ pub(super) struct StreamScratch {
     narrow: Vec<u32>,
     wide: Vec<u64>,
     meta: Vec<u8>,
-    pub(super) level: usize,
     pco: pco::DecompressorScratch,
 }

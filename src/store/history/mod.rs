@@ -96,8 +96,7 @@ pub fn prepare(mut pasts: Vec<(Place, Past)>) -> Option<Prepared> {
     eras.retain(|until| *until < i64::MAX);
     eras.sort_unstable();
     eras.dedup();
-    let mut scratch =
-        Scratch::hasty(std::env::var("HASTY").ok().and_then(|v| v.parse().ok()).unwrap_or(0));
+    let mut scratch = Scratch::of_means();
     let (mut samples, mut fine, mut all, mut size) = (Vec::new(), Vec::new(), Vec::new(), 0);
     for (place, past) in pasts {
         let Place { after, before, samples_from, .. } = place;

@@ -291,12 +291,14 @@ fn a_node_that_demands_tls_and_what_of_its_certificate_is_trusted() {
         "-out",
         &cert_text,
     ]);
-    let more = format!(
-        "tls paranoid\ntls_certificate {cert_text}\ntls_private_key {key_text}\n\
-         tls_ca_certificate {}\ntls_verify_certificate no\n",
-        text(&ca)
-    );
-    let real = Node::start_with(&folder, &dir, &more);
+    let at = |mode: &str| {
+        format!(
+            "tls {mode}\ntls_certificate {cert_text}\ntls_private_key {key_text}\n\
+             tls_ca_certificate {}\n",
+            text(&ca)
+        )
+    };
+    let real = Node::start_with(&folder, &dir, &at("enabled"));
     let (other, _) = files("other");
     for (tls, fault) in [
         ("".to_owned(), Some("it demands TLS")),
@@ -325,8 +327,25 @@ fn a_node_that_demands_tls_and_what_of_its_certificate_is_trusted() {
         assert_eq!(metric(&daemon, "munin_own{").is_some(), fault.is_none(), "{tls}");
         daemon.stop();
     }
-    // One without TLS: `enabled` demands it, `auto` does not.
     drop(real);
+    // One that wants to see who asks.
+    let wary = Node::start_with(&folder, &dir, &(at("paranoid") + "tls_verify_certificate yes\n"));
+    let known = format!("tls = \"paranoid\"\ntls_ca = \"{cert_text}\"\n");
+    let of = Folder::new();
+    let daemon = of.start(&asking(wary.address, &known));
+    eventually("what is wrong", PATIENCE, || {
+        let problems = daemon.problems();
+        let told = problems.iter().any(|p| p.contains("wants to see a certificate"));
+        if told { Ok(()) } else { Err(format!("{problems:?}")) }
+    });
+    daemon.stop();
+    let of = Folder::new();
+    let own = format!("{known}tls_cert = \"{cert_text}\"\ntls_key = \"{key_text}\"\n");
+    let daemon = of.start(&asking(wary.address, &own));
+    assert_eq!(soon(&daemon, "munin_own{field=\"a\",instance=\"here\"} "), 3.0);
+    daemon.stop();
+    drop(wary);
+    // One without TLS: `enabled` demands it, `auto` does not.
     let plain = fake(|line| {
         Some(match line {
             "" => "# munin node at itself\n".into(),
