@@ -13,11 +13,12 @@ use crate::model::{Interval, format_duration, parse_duration};
     plimsoll interval                     show the rates in force\n  \
     plimsoll interval 1s --for 10m        everything each second, for ten minutes\n  \
     plimsoll interval 250ms cpu           one collector, until the next reload\n  \
+    plimsoll interval 5s plugin:df --for 10m   one plugin\n  \
     plimsoll interval default             back to the configuration")]
 pub struct Args {
     /// 100ms to 1d, or 'default' for what the configuration says
     interval: Option<String>,
-    /// Only this collector [default: all]
+    /// Only this collector, or this plugin (plugin:NAME) [default: all collectors]
     collector: Option<String>,
     /// How long; afterwards the configured rate returns [default: until the next reload]
     #[arg(long = "for", value_name = "DURATION", requires = "interval")]
@@ -54,26 +55,28 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     } else {
         let rates: Vec<Rate> = serde_json::from_value(response.data)?;
         let row = |r: &Rate| {
-            let until = match (r.interval_ms == r.configured_ms, r.ends_in_ms) {
-                (true, _) => String::new(),
-                (false, Some(ms)) => {
-                    format!("for {} more", format_duration((ms + 999) / 1000 * 1000))
-                }
-                (false, None) => "until the next reload".to_owned(),
-            };
             vec![
                 r.collector.clone(),
                 format_duration(r.interval_ms),
                 format_duration(r.configured_ms),
-                until,
+                until(r),
             ]
         };
         table::print(
             &mut out,
-            &["collector", "now", "configured", ""],
+            &["what", "now", "configured", ""],
             &rates.iter().map(row).collect::<Vec<_>>(),
         )?;
     }
     out.flush()?;
     Ok(())
+}
+
+/// How long it goes on at a rate that it has not by itself; nothing for its own.
+pub(super) fn until(r: &Rate) -> String {
+    match (r.interval_ms == r.configured_ms, r.ends_in_ms) {
+        (true, _) => String::new(),
+        (false, Some(ms)) => format!("for {} more", format_duration((ms + 999) / 1000 * 1000)),
+        (false, None) => "until the next reload".to_owned(),
+    }
 }

@@ -5,10 +5,11 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
-use super::{Global, show, table};
+use super::{Global, interval, show, table};
 use crate::config::Config;
 use crate::daemon::control::{AskError, Request, ask};
-use crate::daemon::{host_name, plugins::state_folder};
+use crate::daemon::plugins::{RATE_PREFIX, state_folder};
+use crate::daemon::{Rate, host_name};
 use crate::model::{Clock, SystemClock, format_duration};
 use crate::plugin::{self, Action, Kind, Plugin};
 use crate::store::{self, Reader};
@@ -97,6 +98,12 @@ impl Here {
             )?;
         }
         Ok(plugin)
+    }
+
+    /// The rates in force; none without a daemon.
+    fn rates(&self) -> Vec<Rate> {
+        let answer = ask(&self.database, &Request::Rates).ok().filter(|answer| answer.ok);
+        answer.and_then(|answer| serde_json::from_value(answer.data).ok()).unwrap_or_default()
     }
 
     /// A running daemon takes in what changed.
@@ -194,13 +201,29 @@ fn list(here: &Here, as_json: bool, out: &mut impl Write) -> anyhow::Result<()> 
         Some(_) => "failed",
         None => "not yet",
     };
-    let every = |p: &Plugin| p.interval.unwrap_or(settings.interval).to_string();
+    let rates = here.rates();
+    let rate =
+        |p: &Plugin| rates.iter().find(|r| r.collector.strip_prefix(RATE_PREFIX) == Some(&*p.name));
+    let usual = |p: &Plugin| match rate(p) {
+        Some(rate) => format_duration(rate.configured_ms),
+        None => p.interval.unwrap_or(settings.interval).to_string(),
+    };
+    let every = |p: &Plugin| match rate(p) {
+        Some(rate) => format_duration(rate.interval_ms),
+        None => usual(p),
+    };
+    // What was changed by hand, and for how long.
+    let shown = |p: &Plugin| match rate(p).map(interval::until).filter(|u| !u.is_empty()) {
+        Some(until) => format!("{} {until}", every(p)),
+        None => every(p),
+    };
     if as_json {
         let plugins: Vec<_> = (found.plugins.iter())
             .map(|p| {
                 json!({
                     "name": p.name, "file": p.file, "kind": p.kind.map(Kind::as_str),
-                    "user": p.account.name, "interval": every(p), "title": title(p),
+                    "user": p.account.name, "interval": every(p), "configured": usual(p),
+                    "title": title(p),
                     "timeout": format_duration(p.timeout_ms), "last": last(p),
                 })
             })
@@ -221,7 +244,7 @@ fn list(here: &Here, as_json: bool, out: &mut impl Write) -> anyhow::Result<()> 
     }
     let rows: Vec<Vec<String>> = (found.plugins.iter())
         .map(|p| {
-            let texts = [&*p.name, last(p), &every(p), &p.account.name, title(p)];
+            let texts = [&*p.name, last(p), &shown(p), &p.account.name, title(p)];
             texts.map(str::to_owned).to_vec()
         })
         .collect();

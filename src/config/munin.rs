@@ -7,7 +7,7 @@ use super::raw::{self, Section};
 use super::resolve::Resolver;
 use super::statsd::address;
 use crate::model::Interval;
-use crate::receive::{Network, NodeSettings};
+use crate::receive::{Network, NodeSettings, NodeTls};
 
 /// Where masters expect a node.
 const PORT: u16 = 4949;
@@ -74,8 +74,40 @@ impl Resolver<'_> {
         let name = self.node_name(s, "name");
         let interval = self.interval(s, "interval").unwrap_or(Interval::MINUTE);
         let timeout_ms = self.duration(s, "timeout", 1_000, LONGEST).unwrap_or(TIMEOUT);
+        let tls = self.peer_tls(s);
         let (host, port) = host?;
-        Some(NodeSettings { host, port, name, interval, timeout_ms })
+        Some(NodeSettings { host, port, name, interval, timeout_ms, tls })
+    }
+
+    /// Munin's own words, where it has some.
+    fn peer_tls(&mut self, s: &Section<'_>) -> Option<NodeTls> {
+        let mode = self.understood(s, "tls", |text| match text {
+            "disabled" => Ok(None),
+            "auto" => Ok(Some((false, false))),
+            "enabled" => Ok(Some((true, false))),
+            "paranoid" => Ok(Some((true, true))),
+            _ => Err((
+                format!("`{text}` is no way to use TLS"),
+                "`paranoid` demands it and checks the node's certificate, `enabled` demands it, \
+                 `auto` takes it where there is any, `disabled` never does"
+                    .into(),
+            )),
+        });
+        let own = self.tls(s).map(|t| (t.cert, t.key));
+        let (ca, name) = (self.path(s, "tls_ca"), self.node_name(s, "tls_name"));
+        // Whoever names certificates does not want to speak in the clear.
+        let named = ["tls_ca", "tls_name", "tls_cert"].iter().any(|key| s.has(key));
+        let (required, checked) = match mode {
+            Some(mode) => mode?,
+            None if named && !s.has("tls") => (true, false),
+            None => return None,
+        };
+        if checked && !s.has("tls_ca") {
+            let hint = "name the node's own certificate, or its authority's: \
+                        `tls_ca = \"/etc/plimsoll/munin-ca.pem\"`";
+            self.tell(s, "tls", s.span(), "`tls_ca` is missing: what is to be trusted?", hint);
+        }
+        Some(NodeTls { required, ca, name, own })
     }
 
     fn node_name(&mut self, section: &Section<'_>, key: &str) -> Option<String> {

@@ -161,6 +161,11 @@ pub static MUNIN_PEER: &[Key] = &[
     key("name", Shape::Text, r#""web7""#),
     INTERVAL,
     key("timeout", Shape::Text, r#""10s""#),
+    key("tls", Shape::Text, r#""enabled""#),
+    key("tls_ca", Shape::Text, r#""/etc/plimsoll/munin-ca.pem""#),
+    key("tls_name", Shape::Text, r#""web7""#),
+    key("tls_cert", Shape::Text, r#""/etc/plimsoll/cert.pem""#),
+    key("tls_key", Shape::Text, r#""/etc/plimsoll/key.pem""#),
 ];
 
 /// In `[push]`.

@@ -46,7 +46,7 @@ pub struct Shared {
     pub clock: Arc<dyn Clock>,
 }
 
-/// The rate of one collector, as `plimsoll interval` shows it.
+/// The rate of one collector or plugin, as `plimsoll interval` shows it.
 #[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub struct Rate {
     /// Its name.
@@ -368,16 +368,8 @@ impl Beater {
 
     fn rates(&self) -> Vec<Rate> {
         let boot = self.shared.clock.boot_ms();
-        let rate = |(number, r): (usize, &Running)| {
-            let (base, temporary) = self.schedule.temporary(number);
-            Rate {
-                collector: r.name.to_owned(),
-                interval_ms: self.schedule.interval(number).as_ms(),
-                configured_ms: base.as_ms(),
-                ends_in_ms: temporary.flatten().map(|until| until - boot),
-            }
-        };
-        self.running.iter().enumerate().map(rate).collect()
+        let all = self.running.iter().enumerate();
+        all.map(|(number, r)| self.schedule.rate(number, r.name.to_owned(), boot)).collect()
     }
 }
 

@@ -15,6 +15,7 @@ mod alarm;
 mod beat;
 mod burst;
 pub mod control;
+mod counters;
 mod graphite;
 pub mod log;
 mod memory;

@@ -5,6 +5,7 @@
 //! who is not done when its time comes again misses it (`plimsoll_ticks_skipped_total`).
 
 use std::collections::{HashMap, HashSet};
+use std::path::Path;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -13,6 +14,7 @@ use tokio::sync::Semaphore;
 use tokio::task::AbortHandle;
 
 use super::beat::{JOB as OWN_JOB, Shared};
+use super::counters::Stand;
 use super::own;
 use super::plugins::hand_over;
 use crate::config::Config;
@@ -41,7 +43,7 @@ pub struct Peers {
 impl Peers {
     /// Asks the nodes that the configuration names, and no others any more. To be called within the
     /// runtime.
-    pub fn configure(&self, shared: &Shared, config: &Config) {
+    pub fn configure(&self, shared: &Shared, config: &Config, database: &Path) {
         let mut asked = self.asked.lock().unwrap_or_else(|e| e.into_inner());
         if *asked == config.munin_peers {
             return;
@@ -50,7 +52,7 @@ impl Peers {
         let places = Arc::new(Semaphore::new(PLACES));
         let filter = Arc::new(config.filter.clone());
         let fresh = config.munin_peers.iter().map(|settings| {
-            let peer = Peer::new(shared.clone(), settings.clone(), Arc::clone(&filter));
+            let peer = Peer::new(shared.clone(), settings.clone(), Arc::clone(&filter), database);
             tokio::spawn(peer.run(Arc::clone(&places))).abort_handle()
         });
         let mut tasks = self.tasks.lock().unwrap_or_else(|e| e.into_inner());
@@ -68,6 +70,9 @@ struct Member {
     tell_at: i64,
 }
 
+/// A machine that the node tells of (nothing: itself), and a plugin.
+type Key = (Option<String>, String);
+
 struct Peer {
     shared: Shared,
     settings: NodeSettings,
@@ -76,7 +81,8 @@ struct Peer {
     subject: String,
     /// The instance, once it is known.
     name: Option<String>,
-    members: HashMap<String, Member>,
+    members: HashMap<Key, Member>,
+    stand: Stand,
     recorder: Recorder,
     /// Of what is said about the node itself.
     group: Group,
@@ -85,19 +91,26 @@ struct Peer {
 impl Drop for Peer {
     fn drop(&mut self) {
         self.shared.board.forget(&self.subject);
+        self.members.iter().for_each(|(key, member)| self.keep_counters(key, member));
         let groups = self.members.values().map(|m| m.group);
         groups.chain([self.group]).for_each(|group| self.shared.latest.retire(group));
     }
 }
 
 impl Peer {
-    fn new(shared: Shared, settings: NodeSettings, filter: Arc<KeyFilter>) -> Self {
+    fn new(
+        shared: Shared,
+        settings: NodeSettings,
+        filter: Arc<KeyFilter>,
+        database: &Path,
+    ) -> Self {
         let subject = format!("munin node {}:{}", settings.host, settings.port);
         let recorder = Recorder::new(Arc::clone(&shared.registry), OWN_JOB, Arc::clone(&filter));
         Self {
             group: shared.latest.group(),
             name: settings.name.clone(),
             members: HashMap::new(),
+            stand: Stand::elsewhere(database),
             shared,
             settings,
             filter,
@@ -128,16 +141,16 @@ impl Peer {
 
     async fn ask(&mut self, ts: i64) {
         let begun = self.shared.clock.boot_ms();
-        let fresh: HashSet<String> = (self.members.iter())
+        let fresh: HashSet<Key> = (self.members.iter())
             .filter(|(_, m)| m.describe_at > begun)
-            .map(|(name, _)| name.clone())
+            .map(|(key, _)| key.clone())
             .collect();
         let (mut told, mut greeted) = (Vec::new(), None);
         let patience = (self.settings.interval.as_ms() * 3).max(LEAST_PATIENCE_MS);
         let asking = ask_node(
             &self.settings,
             |name| greeted = Some(name.to_owned()),
-            |plugin| !fresh.contains(plugin),
+            |host, plugin| !fresh.contains(&(host.map(str::to_owned), plugin.to_owned())),
             |one| told.push(one),
         );
         let patience = Duration::from_millis(patience as u64);
@@ -147,24 +160,24 @@ impl Peer {
         };
         self.rename(greeted, ts);
         let mut fault = None;
-        let listed: HashSet<&str> = told.iter().map(|t| &*t.plugin).collect();
+        let listed: HashSet<Key> = told.iter().map(key).collect();
         // What broke off says nothing of the plugins behind.
-        let gone: Vec<String> = match &asked {
-            Ok(()) => self.members.keys().filter(|n| !listed.contains(&***n)).cloned().collect(),
+        let gone: Vec<Key> = match &asked {
+            Ok(()) => self.members.keys().filter(|key| !listed.contains(*key)).cloned().collect(),
             Err(_) => self.members.keys().cloned().collect(),
         };
         for one in &told {
             if let Err(why) = self.take(one, ts) {
                 // What it told before is not the present any more.
-                if let Some(member) = self.members.get(&one.plugin) {
+                if let Some(member) = self.members.get(&key(one)) {
                     self.shared.latest.update(member.group, ts, &[]);
                 }
                 fault.get_or_insert_with(|| format!("plugin {}: {why}", one.plugin));
             }
         }
-        for name in gone {
-            if asked.is_ok() || !told.iter().any(|t| t.plugin == name) {
-                self.end(&name, ts, asked.is_ok());
+        for gone in gone {
+            if asked.is_ok() || !listed.contains(&gone) {
+                self.end(&gone, ts, asked.is_ok());
             }
         }
         let up = asked.is_ok();
@@ -176,43 +189,66 @@ impl Peer {
         self.report(ts, up, self.shared.clock.boot_ms() - begun);
     }
 
-    /// What it calls itself is its instance, unless the configuration says otherwise.
+    /// What it calls itself is its instance, unless the configuration says otherwise; other machines
+    /// that it tells of have their own names.
     fn rename(&mut self, greeted: Option<String>, ts: i64) {
         let name = self.settings.name.clone().or(greeted);
         if name.is_some() && name != self.name {
-            for plugin in self.members.keys().cloned().collect::<Vec<_>>() {
-                self.end(&plugin, ts, true);
+            for key in self.members.keys().cloned().collect::<Vec<_>>() {
+                self.end(&key, ts, true);
             }
             self.name = name;
         }
     }
 
+    /// By the machine that it is of, and the plugin.
+    fn stand_of(&self, (host, plugin): &Key) -> String {
+        let host = host.as_deref().or(self.name.as_deref()).unwrap_or_default();
+        format!("{plugin}@{host}")
+    }
+
+    fn keep_counters(&self, key: &Key, member: &Member) {
+        if let Err(e) = self.stand.write(&self.stand_of(key), &member.keeper.memory()) {
+            tracing::debug!("{}: where counters stand: {e}", self.subject);
+        }
+    }
+
     /// Its plugin has gone, or cannot be asked now.
-    fn end(&mut self, plugin: &str, ts: i64, forget: bool) {
-        let Some(member) = self.members.get_mut(plugin) else { return };
+    fn end(&mut self, key: &Key, ts: i64, forget: bool) {
+        if let Some(member) = self.members.get(key).filter(|_| forget) {
+            self.keep_counters(key, member);
+        }
+        let Some(member) = self.members.get_mut(key) else { return };
         let ended = member.keeper.end();
         self.shared.latest.retire(member.group);
         self.push(ended, ts, &[]);
         if forget {
-            self.members.remove(plugin);
+            self.members.remove(key);
         }
     }
 
     fn take(&mut self, told: &Told, ts: i64) -> Result<(), String> {
         let now = self.shared.clock.boot_ms();
-        let Some(name) = self.name.clone() else { return Ok(()) };
-        let member = self.members.entry(told.plugin.clone()).or_insert_with(|| Member {
-            keeper: Keeper::new(
+        let Some(name) = told.host.clone().or_else(|| self.name.clone()) else { return Ok(()) };
+        let of = key(told);
+        let stood = match self.members.contains_key(&of) {
+            true => None,
+            false => self.stand.read(&self.stand_of(&of)),
+        };
+        let member = self.members.entry(of.clone()).or_insert_with(|| {
+            let mut keeper = Keeper::new(
                 Arc::clone(&self.shared.registry),
                 Arc::clone(&self.filter),
                 &told.plugin,
                 Some(&name),
                 Some(plugin::Kind::Munin),
-            ),
-            group: self.shared.latest.group(),
-            describe_at: i64::MIN,
-            told: Vec::new(),
-            tell_at: i64::MIN,
+            );
+            if let Some(stood) = stood {
+                keeper.remember(&stood);
+            }
+            let group = self.shared.latest.group();
+            let (told, tell_at) = (Vec::new(), i64::MIN);
+            Member { keeper, group, describe_at: i64::MIN, told, tell_at }
         });
         if let Some(config) = &told.config {
             refusal(config)?;
@@ -238,6 +274,9 @@ impl Peer {
             member.describe_at = i64::MIN;
         }
         self.shared.latest.update(member.group, ts, &samples.values);
+        if let Some(member) = self.members.get(&of).filter(|_| samples.wrapped) {
+            self.keep_counters(&of, member);
+        }
         let fault = samples.fault.clone();
         self.push(samples, ts, &[]);
         fault.map_or(Ok(()), Err)
@@ -273,6 +312,10 @@ impl Peer {
     fn push(&self, samples: Samples, ts: i64, own: &[(SeriesRef, f64)]) {
         hand_over(&self.shared, samples, ts, own, self.shared.clock.wall_ms());
     }
+}
+
+fn key(told: &Told) -> Key {
+    (told.host.clone(), told.plugin.clone())
 }
 
 /// What a node says in place of a plugin's answer.

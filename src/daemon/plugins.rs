@@ -6,14 +6,19 @@
 //! what hangs makes nobody late. A plugin whose time has come while it still runs misses it, and that is
 //! counted (`plimsoll_ticks_skipped_total`).
 
+mod handle;
+
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
 use std::time::SystemTime;
 
-use super::alarm::{Alarm, Bell};
-use super::beat::{JOB, Shared};
+use handle::Command;
+pub use handle::{Plugins, RATE_PREFIX};
+
+use super::alarm::Alarm;
+use super::beat::{JOB, Rate, Shared};
+use super::counters::Stand;
 use super::own;
 use super::schedule::{Due, Now, Schedule};
 use crate::config::Config;
@@ -40,20 +45,6 @@ static CUT: Metric = Metric::counter(
     "Runs of the plugin that were killed because they printed too much.",
 )
 .by(&["plugin"]);
-
-enum Command {
-    Configure(Arc<Config>),
-    Stop,
-}
-
-/// The running thread, to be told things.
-pub struct Plugins {
-    /// How many there were at the start.
-    pub found: usize,
-    mailbox: Arc<Mutex<Vec<Command>>>,
-    bell: Bell,
-    thread: JoinHandle<()>,
-}
 
 /// Where plugins keep what they remember: beside the database.
 pub fn state_folder(database: &Path) -> PathBuf {
@@ -100,6 +91,7 @@ impl Plugins {
             shared: shared.clone(),
             config: Arc::clone(config),
             database: database.to_owned(),
+            stand: Stand::here(database, &config.collect.proc),
             alarm,
             runner,
             mailbox: Arc::clone(&mailbox),
@@ -115,26 +107,6 @@ impl Plugins {
             .stack_size(256 << 10)
             .spawn(move || crew.run(found, held))?;
         Ok(Some(Self { found: count, mailbox, bell, thread }))
-    }
-
-    fn send(&self, command: Command) {
-        self.mailbox.lock().unwrap_or_else(|e| e.into_inner()).push(command);
-        self.bell.ring();
-    }
-
-    /// Works by another configuration from now on.
-    pub fn configure(&self, config: Arc<Config>) {
-        self.send(Command::Configure(config));
-    }
-
-    /// Ends what runs, and the thread.
-    pub fn stop(&self) {
-        self.send(Command::Stop);
-    }
-
-    /// Whether it has ended.
-    pub fn is_finished(&self) -> bool {
-        self.thread.is_finished()
     }
 }
 
@@ -172,6 +144,7 @@ struct Crew {
     shared: Shared,
     config: Arc<Config>,
     database: PathBuf,
+    stand: Stand,
     alarm: Alarm,
     runner: Runner,
     mailbox: Arc<Mutex<Vec<Command>>>,
@@ -192,7 +165,7 @@ impl Crew {
     fn run<H>(mut self, found: plugin::Found, held: H) {
         self.looked = self.now().boot;
         self.stamps = self.folders();
-        self.take_in(found);
+        self.take_in(found, false);
         let now = self.now();
         for (at, member) in self.members.iter_mut().enumerate() {
             member.state = State::Waiting(self.schedule.first(at, now));
@@ -228,6 +201,7 @@ impl Crew {
             }
         }
         self.runner.stop();
+        self.members.iter().for_each(|m| self.keep_counters(m));
         drop(held);
     }
 
@@ -245,7 +219,7 @@ impl Crew {
             self.stamps = stamps;
             let found = find(&self.config, &self.database);
             tell(&self.shared, &found);
-            self.take_in(found);
+            self.take_in(found, true);
         }
     }
 
@@ -259,22 +233,42 @@ impl Crew {
                     self.stamps = self.folders();
                     let found = find(&self.config, &self.database);
                     tell(&self.shared, &found);
-                    self.take_in(found);
+                    self.take_in(found, false);
+                }
+                // Whoever asked may have gone: then nobody needs the answer.
+                Command::Report(reply) => drop(reply.send(self.rates())),
+                Command::Rate(name, interval, for_ms, reply) => {
+                    let now = self.now();
+                    if let Some(at) = self.members.iter().position(|m| m.plugin.name == name) {
+                        self.schedule.ask(at, interval, for_ms, now);
+                    }
+                    let _unused = reply.send(());
                 }
             }
         }
         false
     }
 
-    /// Puts the plugins there are in place of those there were; who stays goes on.
-    fn take_in(&mut self, found: plugin::Found) {
+    fn rates(&self) -> Vec<Rate> {
+        let boot = self.now().boot;
+        let name = |m: &Member| format!("{RATE_PREFIX}{}", m.plugin.name);
+        let all = self.members.iter().enumerate();
+        all.map(|(at, member)| self.schedule.rate(at, name(member), boot)).collect()
+    }
+
+    /// Puts the plugins there are in place of those there were; who stays goes on, and at the rate
+    /// that was asked for by hand, if that is to be kept.
+    fn take_in(&mut self, found: plugin::Found, keep_rates: bool) {
         let now = self.now();
-        let mut before = std::mem::take(&mut self.members);
-        self.schedule = Schedule::default();
+        let was = std::mem::take(&mut self.schedule);
+        let mut before: Vec<(usize, Member)> =
+            std::mem::take(&mut self.members).into_iter().enumerate().collect();
         let filter = Arc::new(self.config.filter.clone());
         for plugin in found.plugins {
-            let known = before.iter().position(|m| m.plugin.name == plugin.name);
-            let member = match known.map(|at| before.swap_remove(at)) {
+            let known = before.iter().position(|(_, m)| m.plugin.name == plugin.name);
+            let known = known.map(|at| before.swap_remove(at));
+            let place = known.as_ref().map(|(at, _)| *at).filter(|_| keep_rates);
+            let member = match known.map(|(_, member)| member) {
                 Some(same) if same.plugin == plugin => same,
                 changed => {
                     // What still runs of it keeps its number, and so the new one waits for that.
@@ -287,15 +281,19 @@ impl Crew {
                         self.shared.board.fail(&subject(&plugin.name), what);
                     }
                     let registry = &self.shared.registry;
+                    let mut keeper = Keeper::new(
+                        Arc::clone(registry),
+                        Arc::clone(&filter),
+                        &plugin.name,
+                        plugin.host.as_deref(),
+                        plugin.kind,
+                    );
+                    if let Some(text) = self.stand.read(&plugin.name) {
+                        keeper.remember(&text);
+                    }
                     Member {
                         tag,
-                        keeper: Keeper::new(
-                            Arc::clone(registry),
-                            Arc::clone(&filter),
-                            &plugin.name,
-                            plugin.host.as_deref(),
-                            plugin.kind,
-                        ),
+                        keeper,
                         recorder: Recorder::new(Arc::clone(registry), JOB, Arc::clone(&filter)),
                         group: self.shared.latest.group(),
                         state: State::Waiting(now.wall - now.wall.rem_euclid(1_000)),
@@ -310,10 +308,13 @@ impl Crew {
                     }
                 }
             };
-            self.schedule.add(self.interval(&member), now);
+            let at = self.schedule.add(self.interval(&member), now);
+            if let Some(place) = place {
+                self.schedule.go_on(at, &was, place, now);
+            }
             self.members.push(member);
         }
-        for gone in before {
+        for (_, gone) in before {
             self.retire(gone);
         }
         let at = now.wall;
@@ -322,7 +323,16 @@ impl Crew {
         }
     }
 
+    /// A disk that is full says so elsewhere; a counter then begins anew with the next process.
+    fn keep_counters(&self, member: &Member) {
+        let kept = self.stand.write(&member.plugin.name, &member.keeper.memory());
+        if let Err(e) = kept {
+            tracing::debug!("plugin {}: where its counters stand: {e}", member.plugin.name);
+        }
+    }
+
     fn retire(&mut self, mut member: Member) {
+        self.keep_counters(&member);
         self.shared.shelf.forget(&member.plugin.name);
         self.shared.board.forget(&subject(&member.plugin.name));
         self.shared.latest.retire(member.group);
@@ -431,6 +441,9 @@ impl Crew {
         }
         if let Ok(samples) = &samples {
             self.pass_on(at, output, samples);
+            if let Some(member) = self.members.get(at).filter(|_| samples.wrapped) {
+                self.keep_counters(member);
+            }
         }
         if self.members.get(at).is_some_and(|m| m.keeper.kind() != Some(plugin::Kind::Munin)) {
             self.describe(at);

@@ -1,6 +1,7 @@
 //! daemon: from the start to the end of `plimsoll run`.
 
 mod munin;
+mod rates;
 mod web;
 
 use std::path::{Path, PathBuf};
@@ -11,14 +12,14 @@ use anyhow::Context;
 use serde_json::json;
 use tokio::sync::{Notify, oneshot};
 
-use super::beat::{Beat, Command, Rate, Shared};
+use super::beat::{Beat, Command, Shared};
 use super::control::{self, Request, Response};
 use super::munin_peers::Peers;
 use super::plugins::Plugins;
 use super::{graphite, log, memory, statsd};
 use crate::config::{Config, Http};
 use crate::http;
-use crate::model::{Clock, Event, Interval, Labels, SystemClock, format_duration, parse_duration};
+use crate::model::{Clock, Event, Interval, Labels, SystemClock, format_duration};
 use crate::pipeline::{Board, Intake, MAX_SAMPLES, Names, Queue};
 use crate::receive::NodeSettings;
 use crate::store::{Head, Orders, Store, Writer, WriterSettings};
@@ -27,8 +28,6 @@ use crate::store::{Head, Orders, Store, Writer, WriterSettings};
 const FAREWELL: Duration = Duration::from_millis(900);
 /// When what only starting needed is given back.
 const SETTLED: Duration = Duration::from_secs(3);
-/// The beat thread answers in microseconds, unless a collector hangs in the kernel.
-const BEAT_PATIENCE: Duration = Duration::from_secs(4);
 
 /// What the command line says.
 #[derive(Debug, Clone, Default)]
@@ -259,7 +258,7 @@ async fn serve(mut daemon: Daemon) -> anyhow::Result<()> {
         .ok();
     web::start_http(&mut daemon).await;
     munin::start_node(&mut daemon);
-    daemon.peers.configure(&daemon.shared, &daemon.config());
+    daemon.peers.configure(&daemon.shared, &daemon.config(), &daemon.database);
     let daemon = Arc::new(daemon);
     if let Some(listener) = control {
         let d = Arc::clone(&daemon);
@@ -290,7 +289,7 @@ async fn serve(mut daemon: Daemon) -> anyhow::Result<()> {
                 }
             }
             _ = tick(&mut watchdog) => {
-                if daemon.rates().await.is_ok() {
+                if daemon.beats().await.is_ok() {
                     let _unused = sd_notify::notify(&[sd_notify::NotifyState::Watchdog]);
                 }
             }
@@ -436,26 +435,6 @@ impl Daemon {
         }
     }
 
-    async fn rates(&self) -> Result<Vec<Rate>, String> {
-        let (reply, answer) = oneshot::channel();
-        self.beat.tell(Command::Report(reply));
-        in_time(answer).await
-    }
-
-    async fn change_rate(
-        &self,
-        collector: Option<String>,
-        interval: Option<String>,
-        for_: Option<String>,
-    ) -> Result<Vec<Rate>, String> {
-        let interval: Option<Interval> =
-            interval.map(|i| i.parse()).transpose().map_err(|e| format!("{e}"))?;
-        let for_ms = for_.map(|f| parse_duration(&f)).transpose().map_err(|e| format!("{e}"))?;
-        let (reply, answer) = oneshot::channel();
-        self.beat.tell(Command::Rate { collector, interval, for_ms, reply });
-        in_time(answer).await?
-    }
-
     /// Reads the configuration again; whatever is wrong with it leaves the running one in force.
     async fn reload(&self) -> Result<String, String> {
         let _unused = sd_notify::notify(&[sd_notify::NotifyState::Reloading]);
@@ -496,9 +475,9 @@ impl Daemon {
         let new = Arc::new(new);
         let (reply, answer) = oneshot::channel();
         self.beat.tell(Command::Configure(Arc::clone(&new), reply));
-        in_time(answer).await?;
+        rates::in_time(answer).await?;
         self.configure_plugins(&new);
-        self.peers.configure(&self.shared, &new);
+        self.peers.configure(&self.shared, &new, &self.database);
         let now = self.shared.clock.wall_ms();
         self.config.set(new, now);
         tell(&self.shared, "reload", now, "configuration read again", &said);
@@ -517,16 +496,6 @@ impl Daemon {
         match Plugins::start(&self.shared, config, &self.database, ended) {
             Ok(started) => *plugins = started,
             Err(e) => self.shared.board.fail("plugins", format!("they cannot be run: {e}")),
-        }
-    }
-}
-
-async fn in_time<T>(answer: oneshot::Receiver<T>) -> Result<T, String> {
-    match tokio::time::timeout(BEAT_PATIENCE, answer).await {
-        Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(_)) => Err("plimsoll is stopping".into()),
-        Err(_) => {
-            Err("a collector hangs; plimsoll will answer when the kernel lets go of it".into())
         }
     }
 }

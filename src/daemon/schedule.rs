@@ -5,6 +5,7 @@
 //! with its own grid point; those that were missed altogether are skipped and counted, never
 //! made up for in a burst.
 
+use super::beat::Rate;
 use crate::model::Interval;
 
 /// Both clocks at one moment.
@@ -166,6 +167,12 @@ impl Schedule {
         self.replan(entry, now);
     }
 
+    /// A rate asked for by hand for an entry of another timetable holds for this one, too.
+    pub fn go_on(&mut self, entry: usize, of: &Self, was: usize, now: Now) {
+        self.entries[entry].asked = of.entries[was].asked;
+        self.replan(entry, now);
+    }
+
     fn replan(&mut self, entry: usize, now: Now) {
         let entry = &mut self.entries[entry];
         entry.expire(now.boot);
@@ -195,6 +202,17 @@ impl Schedule {
     pub fn temporary(&self, entry: usize) -> (Interval, Option<Option<i64>>) {
         let e = &self.entries[entry];
         (e.base, e.burst.or(e.asked).map(|t| t.until))
+    }
+
+    /// An entry as people see it, by its name.
+    pub fn rate(&self, entry: usize, name: String, boot: i64) -> Rate {
+        let (base, temporary) = self.temporary(entry);
+        Rate {
+            collector: name,
+            interval_ms: self.interval(entry).as_ms(),
+            configured_ms: base.as_ms(),
+            ends_in_ms: temporary.flatten().map(|until| until - boot),
+        }
     }
 
     /// Ticks of all entries that were missed since the last call.

@@ -168,16 +168,22 @@ fn draw_series(
         return Err(GatherError::TooMany(series.len()));
     }
     let (from, to) = (ask.from, ask.to);
-    let width = (to - from) / i64::from(ask.points.max(1));
+    let mut width = (to - from) / i64::from(ask.points.max(1));
+    // Where samples are no longer held, nothing finer than buckets can be drawn.
+    if let Some(first) = series.first().filter(|_| width < ROLLED_UP_MS) {
+        width = width.max(reader.finest(first.id, from)?);
+    }
     let mut lines: Vec<Line> = Vec::with_capacity(series.len());
     if width >= ROLLED_UP_MS {
+        let points =
+            u32::try_from((to - from) / width).unwrap_or(ask.points).clamp(1, ask.points.max(1));
         for (known, name) in series.iter().zip(names) {
             check(&ask.limits)?;
             let want = match known.kind {
                 Kind::Gauge => Want::All,
                 Kind::Counter => Want::Counter,
             };
-            let buckets = reader.summary(known.id, from, to, ask.points, want)?;
+            let buckets = reader.summary(known.id, from, to, points, want)?;
             lines.push(match known.kind {
                 Kind::Gauge => line::rolled_up_gauge(name, &buckets, from, to),
                 Kind::Counter => line::rolled_up_counter(name, &buckets, from, to),

@@ -1,6 +1,7 @@
 //! draw: samples, rollups or the steps of an answer -> one line: no more points than there is room
 //! for, with the band of what they stand for, and where it is interrupted.
 
+use crate::overview::together;
 use crate::store::Summary;
 
 /// One line of a chart. The columns are of one length; without a band `min` and `max` are empty.
@@ -53,6 +54,16 @@ impl Line {
         }
         out.extend(start.map(|s| s..self.ts.len()));
         out
+    }
+
+    /// A point without a value.
+    fn interrupt(&mut self, ts: i64, from: i64, to: i64) {
+        self.ts.push(ts.clamp(from, to));
+        self.mean.push(f64::NAN);
+        if !self.min.is_empty() {
+            self.min.push(f64::NAN);
+            self.max.push(f64::NAN);
+        }
     }
 
     /// Fills in what the whole amounts to; `weights` say how much each point counts.
@@ -174,20 +185,25 @@ fn bucketed(
     line
 }
 
-/// How far apart buckets may lie and still be joined, and the buckets' width.
-fn spacing(buckets: &[Summary]) -> (i64, i64) {
+/// Whether each bucket is joined with the one before it, and the buckets' width.
+fn spacing(buckets: &[Summary]) -> (Vec<bool>, i64) {
     let width = median(buckets.windows(2).map(|w| w[1].start - w[0].start).collect()).max(1);
     let samples: u64 = buckets.iter().map(|b| b.count).sum();
     let interval = width * buckets.len() as i64 / (samples.max(1) as i64);
-    (width + interval * 5 / 2, width)
+    (together(buckets, width + interval * 5 / 2), width)
 }
 
 /// A line of what the file has rolled up of a gauge.
 pub fn rolled_up_gauge(name: String, buckets: &[Summary], from: i64, to: i64) -> Line {
-    let (gap, width) = spacing(buckets);
-    let mut line = Line { name, gap, ..Line::default() };
+    let (joined, width) = spacing(buckets);
+    // Gaps are told by points without a value.
+    let mut line = Line { name, gap: i64::MAX, ..Line::default() };
     let mut weights = Vec::new();
-    for b in buckets.iter().filter(|b| b.count > 0) {
+    for (i, b) in buckets.iter().enumerate().filter(|(_, b)| b.count > 0) {
+        if i.checked_sub(1).is_some_and(|at| !joined[at]) {
+            line.interrupt(b.start, from, to);
+            weights.push(0.0);
+        }
         line.ts.push((b.start + width / 2).clamp(from, to));
         line.mean.push(drawable(b.mean()));
         line.min.push(if b.min.is_finite() { b.min } else { b.mean() });
@@ -204,12 +220,13 @@ pub fn rolled_up_gauge(name: String, buckets: &[Summary], from: i64, to: i64) ->
 /// The same of a counter, read with [`crate::store::Want::Counter`]: the rate from the last sample of
 /// one bucket to that of the next. What lies within a bucket is not known, so there is no band.
 pub fn rolled_up_counter(name: String, buckets: &[Summary], from: i64, to: i64) -> Line {
-    let (gap, width) = spacing(buckets);
-    let mut line = Line { name, gap, ..Line::default() };
-    for pair in buckets.windows(2) {
+    let (joined, width) = spacing(buckets);
+    let mut line = Line { name, gap: i64::MAX, ..Line::default() };
+    for (pair, joined) in buckets.windows(2).zip(joined) {
         let [a, b] = pair else { continue };
         let length = b.last_ts - a.last_ts;
-        if length > gap || length <= 0 {
+        if !joined || length <= 0 {
+            line.interrupt(b.start, from, to);
             continue;
         }
         let grown = (b.last - a.last + b.lost).max(0.0);
@@ -372,10 +389,14 @@ mod tests {
             bucket(5, 90.0, 390.0, 390.0, 0.0),
         ];
         let line = rolled_up_gauge("a".into(), &buckets, 0, 2_000_000);
-        assert_eq!(line.pieces(), [0..3, 3..5]);
+        assert_eq!(line.pieces(), [0..3, 4..6]);
+        assert_eq!(line.min.len(), line.ts.len());
         let line = rolled_up_counter("a".into(), &buckets, 0, 2_000_000);
-        assert_eq!(line.mean, [1.0, 1.1, 1.0]);
-        assert_eq!(line.pieces(), [0..2, 2..3]);
+        assert_eq!(
+            (&line.mean[..2], line.mean[2].is_nan(), line.mean[3]),
+            (&[1.0, 1.1][..], true, 1.0)
+        );
+        assert_eq!(line.pieces(), [0..2, 3..4]);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! it was. Counters as what they grow by in a second, over rollups too.
 
 use super::charts::Line;
+use super::spacing::{together, usual};
 use crate::store::{Reader, SqlError, Summary, Want};
 
 /// A line as columns of one length; buckets without a sample are left out.
@@ -101,8 +102,11 @@ pub fn read(
     if to <= from {
         return Ok(Columns::default());
     }
+    // Before this, what is held may be coarser than the chart.
+    let old = reader.reach()?.samples_from;
     if let ([term], false) = (&*line.terms, line.rate) {
         let found = reader.summary(term.series, from, to, points(from, to, width), Want::All)?;
+        let found = spread(found, width, old);
         return Ok(exact(&found, term.factor, line.down));
     }
     let fine = part_width(width);
@@ -118,17 +122,26 @@ pub fn read(
         if line.rate {
             // Beyond a gap nobody knows when it grew.
             let longest = 4 * usual_distance(&found).max(fine);
-            for pair in found.windows(2) {
+            let times: Vec<i64> = found.iter().map(|b| b.last_ts).collect();
+            for (pair, usual) in found.windows(2).zip(usual(&times)) {
                 let distance = pair[1].last_ts - pair[0].last_ts;
                 let (seconds, more) =
                     (distance as f64 / 1e3, pair[1].last - pair[0].last + pair[1].lost);
-                if (1..=longest).contains(&distance) {
-                    add(&mut cells, from, fine, &pair[1], term.factor * more.max(0.0) / seconds);
+                if !(1..=longest.max(usual + usual / 4 * 3)).contains(&distance) {
+                    continue;
+                }
+                let value = term.factor * more.max(0.0) / seconds;
+                let mut at = pair[1].start;
+                add(&mut cells, from, fine, at, value);
+                // As fast all the way, where nothing finer is known.
+                while pair[1].start < old && at - fine > pair[0].start {
+                    at -= fine;
+                    add(&mut cells, from, fine, at, value);
                 }
             }
         } else {
-            for one in &found {
-                add(&mut cells, from, fine, one, term.factor * one.mean());
+            for one in &spread(found, fine, old) {
+                add(&mut cells, from, fine, one.start, term.factor * one.mean());
             }
         }
     }
@@ -160,8 +173,27 @@ fn part_width(width: i64) -> i64 {
     if width < 60_000 { width } else { WIDTHS.iter().find(fits).copied().unwrap_or(width) }
 }
 
-fn add(cells: &mut [Cell], from: i64, fine: i64, bucket: &Summary, value: f64) {
-    let place = usize::try_from((bucket.start - from).div_euclid(fine)).ok();
+/// Fills buckets of which nothing is held with what the next one says, as long as they hang together
+/// and lie before `old`: a row tells of all the time that ends with it.
+fn spread(found: Vec<Summary>, width: i64, old: i64) -> Vec<Summary> {
+    if found.first().is_none_or(|first| first.start >= old) {
+        return found;
+    }
+    let mut out: Vec<Summary> = Vec::with_capacity(found.len());
+    let joined = together(&found, width);
+    for (i, one) in found.iter().enumerate() {
+        let before = i.checked_sub(1).filter(|at| joined[*at] && one.start < old);
+        if let Some(before) = before.and_then(|at| found.get(at)) {
+            let gap = (one.start - before.start) / width;
+            out.extend((1..gap).map(|n| Summary { start: before.start + n * width, ..*one }));
+        }
+        out.push(*one);
+    }
+    out
+}
+
+fn add(cells: &mut [Cell], from: i64, fine: i64, start: i64, value: f64) {
+    let place = usize::try_from((start - from).div_euclid(fine)).ok();
     if let Some(cell) = place.and_then(|p| cells.get_mut(p)) {
         cell.value += value;
         cell.terms += 1;

@@ -6,6 +6,7 @@
 //!   charts    the table and the series of one system -> charts with their lines
 //!   described what sources say of their charts -> charts, in the same terms
 //!   columns   a line over a stretch of time -> mean, least and most, bucket by bucket
+//!   spacing   which readings hang together
 //!   forecast  what is left of something -> the day it is used up
 //!   verdict   well, or what is wrong and since when
 //!   json      charts and verdicts as the page reads them
@@ -16,6 +17,7 @@ mod columns;
 mod described;
 mod forecast;
 mod json;
+mod spacing;
 mod table;
 mod verdict;
 
@@ -23,6 +25,7 @@ pub use charts::{Bounds, Chart, Line, MOST_LINES, Term, charts};
 pub use columns::{Columns, nice_width, read, width};
 pub use forecast::{Forecast, forecast};
 pub use json::{write_chart, write_verdict};
+pub use spacing::{together, usual};
 pub use verdict::{Finding, Level, Trouble, Verdict, disk_forecasts, verdict};
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use super::memory::{self, Memory};
 use super::rate::Rate;
 use super::{Kind, Output};
 use crate::model::{
@@ -37,6 +38,8 @@ pub struct Samples {
     pub fault: Option<String>,
     /// A field came that the plugin has not described: it is to be asked for `config` again.
     pub undescribed: bool,
+    /// A counter has wrapped: where it stands is worth being kept.
+    pub wrapped: bool,
 }
 
 impl Samples {
@@ -86,6 +89,8 @@ pub struct Keeper {
     slots: Vec<Slot>,
     cursor: usize,
     graphs: Vec<Graph>,
+    /// Where counters stood before this process, until they are seen.
+    memory: Memory,
 }
 
 impl Keeper {
@@ -107,7 +112,24 @@ impl Keeper {
             slots: Vec::new(),
             cursor: 0,
             graphs: Vec::new(),
+            memory: Memory::new(),
         }
+    }
+
+    /// Where its counters stand, for a process to come; nothing if it has none.
+    pub fn memory(&self) -> String {
+        let mut out = String::new();
+        for slot in &self.slots {
+            if let Some(stood) = slot.rate.stands() {
+                memory::write_line(&mut out, &slot.graph, &slot.field, stood);
+            }
+        }
+        out
+    }
+
+    /// Takes what [`Keeper::memory`] gave; before the first values.
+    pub fn remember(&mut self, text: &str) {
+        self.memory = memory::read(text);
     }
 
     /// What sort of plugin it is; nothing as long as nobody knows.
@@ -196,6 +218,7 @@ impl Keeper {
                 slot.lives = false;
                 out.ended.extend(slot.series);
             }
+            out.wrapped |= slot.rate.take_wrapped();
         }
         Ok(out)
     }
@@ -287,11 +310,15 @@ impl Keeper {
         let identity = identity(&self.plugin, graph, field);
         let help = if config.info.is_empty() { &config.label } else { &config.info };
         let series = self.intern(identity, config.series_kind(), unit, help, out)?;
+        let mut rate = Rate::new(config);
+        if let Some(stood) = self.memory.remove(&(graph.into(), field.into())) {
+            rate.resume(stood);
+        }
         self.slots.push(Slot {
             graph: graph.into(),
             field: field.into(),
             series,
-            rate: Rate::new(config),
+            rate,
             seen: false,
             lives: false,
         });

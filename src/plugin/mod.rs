@@ -7,6 +7,7 @@
 //!   runner     runs them side by side, each with a deadline  -> what they printed
 //!   stray      what a plugin leaves behind
 //!   keeper     what they printed -> series and samples, graphs
+//!   memory     where counters stood before a restart
 //!   rate       one field's readings -> what is stored of them
 //!   shelf      what each said last, for whoever passes it on
 //!   links      enable, disable, suggest
@@ -18,6 +19,7 @@ mod discover;
 mod keeper;
 mod links;
 mod lint;
+mod memory;
 mod rate;
 mod runner;
 mod shelf;

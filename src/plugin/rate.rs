@@ -1,10 +1,13 @@
 //! plugin: what is stored of one field, reading by reading. docs/adr/0004-munin-series.md says why.
 //! Pure: times come in, in ms.
 
+use super::memory::Stood;
 use crate::model::{Kind, Range};
 use crate::wire::munin::{FieldConfig, Type};
 
 const BITS_32: f64 = 4_294_967_296.0;
+/// A restart may read once more what was read before it; what lies further back is a clock that was set.
+const SET_BACK_MS: i64 = 60_000;
 const BITS_64: f64 = 18_446_744_073_709_551_616.0;
 
 /// The state of one field.
@@ -17,6 +20,10 @@ pub(super) struct Rate {
     /// What lies between what the plugin tells and what is stored: wraps, and rates that were out
     /// of bounds; for an ABSOLUTE, all that has come so far.
     offset: f64,
+    /// `last` is from before a restart: the clock may have been set since.
+    resumed: bool,
+    /// It has wrapped since somebody last asked.
+    wrapped: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +46,8 @@ impl Rate {
             (Type::Counter, _) => How::Counter,
             (Type::Absolute, _) => How::Absolute,
         };
-        Self { how, bounds: field.bounds, last: None, offset: 0.0 }
+        let (resumed, wrapped) = (false, false);
+        Self { how, bounds: field.bounds, last: None, offset: 0.0, resumed, wrapped }
     }
 
     /// Whether the same field, described anew, goes on with this state.
@@ -47,16 +55,46 @@ impl Rate {
         self.how == with.how && self.bounds == with.bounds
     }
 
+    /// Where it stands, if that is to be known to go on: of a counter, and of what only grows if what
+    /// is stored is not what the plugin tells.
+    pub(super) fn stands(&self) -> Option<Stood> {
+        let (ts, told) = self.last?;
+        let counts = match self.how {
+            How::Counter => true,
+            How::Grows => self.offset != 0.0,
+            _ => false,
+        };
+        counts.then_some(Stood { ts, told, offset: self.offset })
+    }
+
+    /// Goes on from there.
+    pub(super) fn resume(&mut self, from: Stood) {
+        if matches!(self.how, How::Counter | How::Grows) {
+            (self.last, self.offset) = (Some((from.ts, from.told)), from.offset);
+            self.resumed = true;
+        }
+    }
+
+    /// Whether it has wrapped since this was last asked.
+    pub(super) fn take_wrapped(&mut self) -> bool {
+        std::mem::take(&mut self.wrapped)
+    }
+
     /// What is stored of a reading; nothing if it is out of bounds, or a repetition.
     pub(super) fn store(&mut self, ts: i64, value: f64) -> Option<f64> {
         if self.how == How::Gauge {
             return self.bounds.holds(value).then_some(value);
+        }
+        if self.resumed && self.last.is_some_and(|(then, _)| ts < then - SET_BACK_MS) {
+            self.last = None;
+            self.offset = 0.0;
         }
         let Some((then, before)) = self.last.filter(|_| value.is_finite()) else {
             if !value.is_finite() {
                 return None;
             }
             self.last = Some((ts, value));
+            self.resumed = false;
             return match self.how {
                 How::Change => None,
                 How::Absolute => {
@@ -71,6 +109,7 @@ impl Rate {
             return None;
         }
         self.last = Some((ts, value));
+        self.resumed = false;
         // The moment of measuring lies up to a beat beside its stamp: an idle CPU at its bound must
         // not lose every other sample. What is twice as fast as can be is none of that.
         let fits = |change: f64, bounds: &Range| {
@@ -99,6 +138,7 @@ impl Rate {
                 };
                 if plausible {
                     self.offset += wrap;
+                    self.wrapped = true;
                     change += wrap;
                 }
             }
@@ -170,6 +210,34 @@ mod tests {
         assert_eq!(got, [Some(4e9), Some(50.0), Some(100.0)]);
         let got = stored(field(Type::Counter, None, None), &[1e9, 50.0]);
         assert_eq!(got, [Some(1e9), Some(50.0)]);
+    }
+
+    #[test]
+    fn after_a_restart_a_counter_goes_on_where_it_stood() {
+        let make = || field(Type::Counter, None, None);
+        let (mut before, top) = (make(), BITS_32 - 50.0);
+        before.store(0, top);
+        assert_eq!(before.store(10_000, 50.0), Some(top + 100.0));
+        assert_eq!((before.take_wrapped(), before.take_wrapped()), (true, false));
+        let stood = before.stands().expect("a counter");
+        let mut after = make();
+        after.resume(stood);
+        assert_eq!(after.store(60_000, 250.0), Some(top + 300.0));
+        assert_eq!(after.store(70_000, 260.0), Some(top + 310.0));
+        // It wraps while nobody looks.
+        let mut after = make();
+        after.resume(Stood { told: top, ..stood });
+        assert_eq!(after.store(60_000, 250.0), Some(2.0 * BITS_32 + 250.0));
+        // The same moment once more is a repetition.
+        let mut after = make();
+        after.resume(stood);
+        assert_eq!(after.store(10_000, 50.0), None);
+        assert_eq!(after.store(20_000, 60.0), Some(top + 110.0));
+        // A clock that was set back is no reason to say nothing for years.
+        let mut after = make();
+        after.resume(Stood { ts: 1_000_000, ..stood });
+        assert_eq!(after.store(60_000, 250.0), Some(250.0));
+        assert_eq!(field(Type::Gauge, None, None).stands(), None);
     }
 
     #[test]

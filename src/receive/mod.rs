@@ -7,6 +7,7 @@
 //!   lines      the pieces of a stream -> whole lines
 //!   network    which addresses may connect, where that is asked
 //!   node       asks a node of Munin, as its master does
+//!   secure     TLS towards such a node
 //!   reader     one thread: waits for all of them, hands over, gives the sink its turns
 //! ```
 //!
@@ -19,6 +20,7 @@ pub mod lines;
 mod network;
 mod node;
 pub mod reader;
+mod secure;
 mod socket;
 
 use std::net::SocketAddr;
@@ -29,6 +31,7 @@ pub use datagrams::Drops;
 pub use network::Network;
 pub use node::{NodeError, NodeSettings, Told, ask_node};
 pub use reader::Reader;
+pub use secure::NodeTls;
 pub use socket::{Sockets, Trouble};
 
 /// Where to listen; nothing: not there.

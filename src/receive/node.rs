@@ -1,16 +1,19 @@
-//! receive: a node of Munin, asked as its master asks it: one connection, one plugin after the other.
+//! receive: a node of Munin, asked as its master asks it: one connection, one machine that it tells of
+//! after the other, one plugin after the other.
 //! What the answers mean is nobody's affair here.
 //!
-//! Bounds: a deadline for each answer, 1 MiB for one, 2,000 plugins, 64 MiB for all of them.
+//! Bounds: a deadline for each answer, 1 MiB for one, 500 machines, 2,000 plugins, 64 MiB for all of
+//! them.
 
 use std::fmt;
 use std::io;
 use std::time::Duration;
 
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use super::secure::{NodeTls, shake_hands};
 use crate::model::Interval;
 use crate::wire::munin::{greeting, listed};
 
@@ -19,6 +22,8 @@ const MAX_ANSWER: usize = 1 << 20;
 /// Of all together.
 const MAX_ALL: usize = 64 << 20;
 const MAX_PLUGINS: usize = 2_000;
+/// Machines of which a node tells.
+const MAX_HOSTS: usize = 500;
 /// Lines that may come before the greeting: what a login by ssh says.
 const MAX_CHATTER: usize = 100;
 
@@ -35,11 +40,15 @@ pub struct NodeSettings {
     pub interval: Interval,
     /// How long one answer may take, in ms.
     pub timeout_ms: i64,
+    /// Whether what is said is hidden from others.
+    pub tls: Option<NodeTls>,
 }
 
 /// What a plugin of a node told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Told {
+    /// The machine that it tells of; nothing: the node's own.
+    pub host: Option<String>,
     /// The plugin.
     pub plugin: String,
     /// Its answer to `config`; nothing: it was not asked.
@@ -77,49 +86,68 @@ impl From<io::Error> for NodeError {
     }
 }
 
-struct Talk {
-    stream: BufReader<TcpStream>,
+/// A connection to a node, in the clear or within TLS.
+struct Talk<S> {
+    stream: BufReader<S>,
     patience: Duration,
     taken: usize,
 }
 
 /// Asks a node everything. `greet` gets what it calls itself, before all else; `wants_config` says of
-/// a plugin whether it is asked for `config`, too; `take` gets what each told. What it calls itself
-/// comes back, too.
+/// a plugin of one of its machines (nothing: of itself) whether it is asked for `config`, too;
+/// `take` gets what each told. What it calls itself comes back, too.
 pub async fn ask_node(
     settings: &NodeSettings,
     mut greet: impl FnMut(&str),
-    mut wants_config: impl FnMut(&str) -> bool,
-    mut take: impl FnMut(Told),
+    wants_config: impl FnMut(Option<&str>, &str) -> bool,
+    take: impl FnMut(Told),
 ) -> Result<String, NodeError> {
+    let (mut plain, name) = connect(settings).await?;
+    greet(&name);
+    let Some(tls) = &settings.tls else {
+        plain.all(&name, wants_config, take).await?;
+        return Ok(name);
+    };
+    plain.say("STARTTLS").await?;
+    let answer = plain.line("STARTTLS").await?;
+    // A node that shows no certificate (`TLS MAYBE`) could be anybody.
+    if !answer.trim().eq_ignore_ascii_case("TLS OK") {
+        if tls.required {
+            let said: String = answer.chars().take(100).collect();
+            let why = format!("it does not speak TLS (it said `{said}`), and `tls` demands it");
+            return Err(NodeError::Odd(why));
+        }
+        // What it makes of this line from now on is not to be guessed.
+        let (mut plain, name) = connect(settings).await?;
+        plain.all(&name, wants_config, take).await?;
+        return Ok(name);
+    }
+    // What came before the handshake could be anybody's.
+    if !plain.stream.buffer().is_empty() {
+        return Err(NodeError::Odd("it says more before TLS has begun".into()));
+    }
+    let (patience, stream) = (plain.patience, plain.stream.into_inner());
+    let secure = timeout(patience, shake_hands(stream, &settings.host, tls)).await;
+    let secure = secure.map_err(|_| late("the handshake of TLS"))?.map_err(NodeError::Odd)?;
+    let mut talk = Talk { stream: BufReader::new(secure), patience, taken: 0 };
+    let asked = talk.all(&name, wants_config, take).await;
+    // With TLS 1.3 a node that wants a certificate hangs up when all seems well.
+    if asked.is_err() && talk.taken == 0 && tls.own.is_none() {
+        let why = "it hung up once TLS had begun; one with `tls paranoid` wants to see a certificate of \
+                   this machine: `tls_cert`, `tls_key`";
+        return Err(NodeError::Odd(why.into()));
+    }
+    asked.map(|()| name)
+}
+
+async fn connect(settings: &NodeSettings) -> Result<(Talk<TcpStream>, String), NodeError> {
     let patience = Duration::from_millis(settings.timeout_ms.max(1) as u64);
     let connect = TcpStream::connect((&*settings.host, settings.port));
     let stream = timeout(patience, connect).await.map_err(|_| late("connecting"))??;
     let _unused = stream.set_nodelay(true);
     let mut talk = Talk { stream: BufReader::new(stream), patience, taken: 0 };
     let name = talk.greeted().await?;
-    greet(&name);
-    talk.say("cap multigraph dirtyconfig").await?;
-    let cap = talk.line("cap").await?;
-    // Nodes from before 1.4 do not know the word.
-    let dirty = cap.starts_with("cap ") && cap.split_whitespace().any(|w| w == "dirtyconfig");
-    talk.say("list").await?;
-    let list = talk.line("list").await?;
-    for plugin in listed(&list).take(MAX_PLUGINS) {
-        let mut told = Told { plugin: plugin.to_owned(), config: None, values: None };
-        let mut whole = false;
-        if wants_config(plugin) {
-            let config = talk.ask(&format!("config {plugin}")).await?;
-            whole = dirty && has_values(&config);
-            told.config = Some(config);
-        }
-        if !whole {
-            told.values = Some(talk.ask(&format!("fetch {plugin}")).await?);
-        }
-        take(told);
-    }
-    talk.say("quit").await?;
-    Ok(name)
+    Ok((talk, name))
 }
 
 fn has_values(config: &[u8]) -> bool {
@@ -129,11 +157,75 @@ fn has_values(config: &[u8]) -> bool {
     config.split(|b| *b == b'\n').any(value)
 }
 
+/// What a node lists as a machine can be asked for by that name.
+fn is_host(name: &str) -> bool {
+    let fits = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+    !name.is_empty() && name.len() <= 200 && name.chars().all(fits)
+}
+
 fn late(what: &str) -> NodeError {
     NodeError::Late(what.to_owned())
 }
 
-impl Talk {
+impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
+    async fn all(
+        &mut self,
+        name: &str,
+        mut wants_config: impl FnMut(Option<&str>, &str) -> bool,
+        mut take: impl FnMut(Told),
+    ) -> Result<(), NodeError> {
+        self.say("cap multigraph dirtyconfig").await?;
+        let cap = self.line("cap").await?;
+        if cap.contains("require TLS") {
+            let why = "it demands TLS: `tls = \"paranoid\"` or \"enabled\" speaks it";
+            return Err(NodeError::Odd(why.into()));
+        }
+        // Nodes from before 1.4 do not know the word.
+        let dirty = cap.starts_with("cap ") && cap.split_whitespace().any(|w| w == "dirtyconfig");
+        let mut left = MAX_PLUGINS;
+        let others = self.others(name).await?;
+        for host in std::iter::once(None).chain(others.iter().map(|h| Some(h.as_str()))) {
+            self.say(&host.map_or("list".into(), |host| format!("list {host}"))).await?;
+            let list = self.line("list").await?;
+            for plugin in listed(&list).take(left) {
+                left -= 1;
+                let (host, plugin) = (host.map(str::to_owned), plugin.to_owned());
+                let mut told = Told { host, plugin, config: None, values: None };
+                let mut whole = false;
+                if wants_config(told.host.as_deref(), &told.plugin) {
+                    let config = self.ask(&format!("config {}", told.plugin)).await?;
+                    whole = dirty && has_values(&config);
+                    told.config = Some(config);
+                }
+                if !whole {
+                    told.values = Some(self.ask(&format!("fetch {}", told.plugin)).await?);
+                }
+                take(told);
+            }
+        }
+        self.say("quit").await
+    }
+
+    /// The machines that it tells of beside itself.
+    async fn others(&mut self, own: &str) -> Result<Vec<String>, NodeError> {
+        self.say("nodes").await?;
+        let mut out: Vec<String> = Vec::new();
+        loop {
+            let line = self.line("nodes").await?;
+            let host = line.trim();
+            // Those from before 1.2 do not know the word, and say so in one line.
+            if host == "." || host.starts_with('#') {
+                return Ok(out);
+            }
+            if out.len() >= MAX_HOSTS {
+                return Err(NodeError::Odd(format!("it tells of more than {MAX_HOSTS} machines")));
+            }
+            if is_host(host) && !host.eq_ignore_ascii_case(own) {
+                out.push(host.to_owned());
+            }
+        }
+    }
+
     async fn greeted(&mut self) -> Result<String, NodeError> {
         for _ in 0..MAX_CHATTER {
             if let Some(name) = greeting(&self.line("its greeting").await?) {

@@ -81,10 +81,12 @@ pub struct Directory {
 pub fn encode(columns: &[Column], scratch: &mut Scratch) -> Vec<u8> {
     let mut times: Vec<(&[i64], Vec<u8>)> = Vec::new();
     let mut bodies: Vec<Vec<u8>> = Vec::new();
-    let mut heads = Vec::new();
+    let mut heads: Vec<u8> = Vec::new();
     let mut directory = Vec::new();
     let mut packed = Vec::new();
-    for column in columns {
+    // Of each column so far: where its head lies, and which body is its.
+    let mut made: Vec<(Range<usize>, usize)> = Vec::with_capacity(columns.len());
+    for (number, column) in columns.iter().enumerate() {
         debug_assert_eq!(column.ts.len(), column.values.len());
         let t = match times.iter().position(|(ts, _)| **ts == *column.ts) {
             Some(at) => at,
@@ -95,27 +97,34 @@ pub fn encode(columns: &[Column], scratch: &mut Scratch) -> Vec<u8> {
                 times.len() - 1
             }
         };
-        packed.clear();
-        let head = encode_values(&column.values, scratch, &mut packed);
-        let (head, body) = packed.split_at(head);
-        let mut crc = crc32fast::Hasher::new();
-        for part in [&times[t].1, head, body] {
-            crc.update(part);
-        }
-        let b = match bodies.iter().position(|b| *b == body) {
-            Some(at) => at,
+        // Where one sample makes a bucket, most parts of a rollup are that sample.
+        let own = columns[..number].iter().zip(&made).rev();
+        let mut own = own.take_while(|(other, _)| other.series == column.series);
+        let (head, b) = match own.find(|(other, _)| same(&other.values, &column.values)) {
+            Some((_, (head, body))) => (heads[head.clone()].to_vec(), *body),
             None => {
-                bodies.push(body.to_vec());
-                bodies.len() - 1
+                packed.clear();
+                let head = encode_values(&column.values, scratch, &mut packed);
+                let (head, body) = packed.split_at(head);
+                let b = bodies.iter().position(|b| *b == body).unwrap_or_else(|| {
+                    bodies.push(body.to_vec());
+                    bodies.len() - 1
+                });
+                (head.to_vec(), b)
             }
         };
+        let mut crc = crc32fast::Hasher::new();
+        for part in [&times[t].1, &head, &bodies[b]] {
+            crc.update(part);
+        }
         directory.push(column.series.rem_euclid(GROUP) as u8);
         directory.push(column.part);
         put(&mut directory, t);
         put(&mut directory, head.len());
         put(&mut directory, b);
         directory.extend(crc.finalize().to_le_bytes());
-        heads.extend_from_slice(head);
+        made.push((heads.len()..heads.len() + head.len(), b));
+        heads.extend_from_slice(&head);
     }
     let mut out = vec![VERSION];
     put(&mut out, times.len());
@@ -138,6 +147,11 @@ pub fn encode(columns: &[Column], scratch: &mut Scratch) -> Vec<u8> {
         out.extend_from_slice(body);
     }
     out
+}
+
+/// Bit for bit.
+fn same(a: &[f64], b: &[f64]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.to_bits() == b.to_bits())
 }
 
 impl Directory {

@@ -182,25 +182,36 @@ pub(super) fn roll_one(conn: &Connection, scratch: &mut Scratch) -> Result<bool,
 
 /// Stores an hour of a series; not over what was made of more samples: see [`leave_fuller`].
 pub(super) fn put_hour(conn: &Connection, id: i64, at: i64, b: &Bucket) -> Result<(), SqlError> {
-    conn.prepare_cached(
+    put_hours(conn, id, std::iter::once((at, b)))
+}
+
+/// The same with the hours of a series, best in the order of time.
+pub(super) fn put_hours<'b>(
+    conn: &Connection,
+    id: i64,
+    hours: impl IntoIterator<Item = (i64, &'b Bucket)>,
+) -> Result<(), SqlError> {
+    let mut insert = conn.prepare_cached(
         "INSERT INTO rollup_1h (series_id, ts, count, sum, min, max, last, resets, lost)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
          ON CONFLICT (series_id, ts) DO UPDATE SET count = excluded.count, sum = excluded.sum,
          min = excluded.min, max = excluded.max, last = excluded.last,
          resets = excluded.resets, lost = excluded.lost WHERE excluded.count >= count",
-    )?
-    .execute(params![
-        id,
-        at,
-        b.count as i64,
-        to_sql(b.sum),
-        to_sql(b.min),
-        to_sql(b.max),
-        to_sql(b.last),
-        b.resets as i64,
-        to_sql(b.lost)
-    ])
-    .map(drop)
+    )?;
+    for (at, b) in hours {
+        insert.execute(params![
+            id,
+            at,
+            b.count as i64,
+            to_sql(b.sum),
+            to_sql(b.min),
+            to_sql(b.max),
+            to_sql(b.last),
+            b.resets as i64,
+            to_sql(b.lost)
+        ])?;
+    }
+    Ok(())
 }
 
 /// Takes out the buckets that are stored already and were made of more samples than there are now:

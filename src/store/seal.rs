@@ -260,6 +260,29 @@ pub(super) fn cut(columns: Vec<Column>) -> Vec<Vec<Column>> {
     }
 }
 
+/// Cuts the columns of a group at these times, ascending: what lies at one of them or after it is in
+/// the next piece. No piece is empty.
+pub(super) fn cut_at(columns: Vec<Column>, times: &[i64]) -> Vec<Vec<Column>> {
+    let mut pieces = Vec::with_capacity(times.len() + 1);
+    let mut rest = columns;
+    for time in times.iter().rev() {
+        let mut piece = Vec::with_capacity(rest.len());
+        for column in &mut rest {
+            let at = column.ts.partition_point(|t| t < time);
+            let (ts, values) = (column.ts.split_off(at), column.values.split_off(at));
+            if !ts.is_empty() {
+                piece.push(Column { series: column.series, part: column.part, ts, values });
+            }
+        }
+        rest.retain(|c| !c.ts.is_empty());
+        pieces.push(piece);
+    }
+    pieces.push(rest);
+    pieces.retain(|p| !p.is_empty());
+    pieces.reverse();
+    pieces
+}
+
 /// Stores a block as the newest of its group.
 pub(super) fn insert(
     conn: &Connection,

@@ -416,6 +416,106 @@ fn each_has_its_own_beat_and_none_runs_beside_itself() {
 }
 
 #[test]
+fn a_rate_asked_for_by_hand_reaches_a_plugin_and_ends_by_itself() {
+    let folder = Folder::new();
+    let dir = plugins(&folder);
+    put(&dir, "queue", MUNIN);
+    put(&dir, "stat", "#!/bin/sh\necho a 1\n");
+    let daemon = folder.start(&config(&dir, "").replace("200ms", "1h"));
+    let key = r#"munin_queue{field="waiting"}"#;
+    value(&daemon, key);
+    value(&daemon, r#"munin_stat{field="a"}"#);
+    let from = now_ms();
+    let said = folder.ask(&["interval", "200ms", "queue", "--for", "4s"]).well();
+    let line = said.lines().find(|l| l.starts_with("plugin:queue ")).unwrap_or_default();
+    assert!(["200ms", "1h", "more"].iter().all(|w| line.contains(w)), "{said}");
+    let listed = |name: &str| -> String {
+        let said = folder.ask(&["plugin", "list"]).well();
+        let line = said.lines().find(|l| l.starts_with(name)).map(str::to_owned);
+        line.unwrap_or(said)
+    };
+    assert!(listed("queue").contains("200ms for "), "{}", listed("queue"));
+    eventually("its readings", PATIENCE, || {
+        let all = timestamps(&folder.db(), key);
+        let quick: Vec<i64> = all.into_iter().filter(|ts| *ts > from).collect();
+        let enough = quick.len() >= 5 && quick.iter().all(|ts| ts % 200 == 0);
+        if enough { Ok(()) } else { Err(format!("{quick:?}")) }
+    });
+    eventually("its own rate", PATIENCE, || match listed("queue") {
+        line if line.contains("1h") && !line.contains("200ms") => Ok(()),
+        line => Err(line),
+    });
+    assert_eq!(timestamps(&folder.db(), r#"munin_stat{field="a"}"#).len(), 1, "the other waits");
+    // A plugin that is called as a collector is.
+    folder.ask(&["interval", "300ms", "plugin:stat"]).well();
+    let said = folder.ask(&["interval", "--json"]).well();
+    let rates: serde_json::Value = serde_json::from_str(&said).expect("JSON");
+    let now = |name: &str| {
+        let all = rates.as_array().expect("a list");
+        let one = all.iter().find(|r| r["collector"] == name);
+        one.and_then(|r| r["interval_ms"].as_i64())
+    };
+    assert_eq!(
+        (now("plugin:stat"), now("stat"), now("plugin:queue")),
+        (Some(300), Some(100), Some(3_600_000))
+    );
+    folder.ask(&["interval", "default", "plugin:stat"]).well();
+    assert!(!listed("stat").contains("300ms"), "{}", listed("stat"));
+    let error = folder.ask(&["interval", "1s", "plugin:nosuch"]).refused();
+    for name in ["no plugin `plugin:nosuch`", "plugin:queue, plugin:stat", "meminfo"] {
+        assert!(error.contains(name), "{name}: {error}");
+    }
+    daemon.healthy();
+    daemon.stop();
+}
+
+/// A counter of 32 bits goes past its end, and plimsoll is started anew after that: what is stored
+/// goes on, and no rate sees a new beginning.
+#[test]
+fn a_counter_that_has_wrapped_goes_on_after_a_restart() {
+    let folder = Folder::new();
+    let dir = plugins(&folder);
+    let told = folder.join("told");
+    let tell = |value: u64| std::fs::write(&told, value.to_string()).expect("written");
+    put(
+        &dir,
+        "wraps",
+        &format!(
+            "#!/bin/sh\n[ \"$1\" = config ] && {{ echo graph_title W; echo a.label A; echo a.type COUNTER; exit; }}\n\
+             echo a.value $(cat {})\n",
+            told.display()
+        ),
+    );
+    let key = r#"munin_wraps{field="a"}"#;
+    let past = 4_294_967_296.0;
+    tell(4_294_967_000);
+    let daemon = folder.start(&config(&dir, ""));
+    let is = |daemon: &Daemon, wanted: f64| {
+        eventually(key, PATIENCE, || match daemon.value(key) {
+            Some(v) if v == wanted => Ok(()),
+            other => Err(format!("{other:?} {:?}", daemon.problems())),
+        });
+    };
+    is(&daemon, past - 296.0);
+    tell(100);
+    is(&daemon, past + 100.0);
+    daemon.stop();
+    tell(300);
+    let daemon = folder.start(&config(&dir, ""));
+    is(&daemon, past + 300.0);
+    // Killed without a word: it had been kept when it wrapped.
+    daemon.kill();
+    tell(500);
+    let daemon = folder.start(&config(&dir, ""));
+    is(&daemon, past + 500.0);
+    daemon.stop();
+    let falls = "select count(*) from (select value, lag(value) over (order by timestamp) before \
+         from metrics where key = '{}') where value < before"
+        .replace("{}", key);
+    assert_eq!(sqlite3(&folder.db(), &falls), "0");
+}
+
+#[test]
 fn with_the_rights_of_the_drop_in_plugins_become_others_and_keep_none_of_them() {
     need_root("another user");
     let folder = Folder::new();

@@ -5,6 +5,7 @@
 #[allow(dead_code, reason = "each test crate uses its part")]
 mod support;
 
+mod charts;
 mod collectd;
 mod munin;
 mod rrd;

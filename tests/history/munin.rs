@@ -8,7 +8,7 @@ use crate::support::*;
 use crate::tool::*;
 
 const DAY: i64 = 86_400;
-const HOST: &str = "localhost.localdomain";
+pub const HOST: &str = "localhost.localdomain";
 
 /// How a value goes over time, of each type.
 fn value(kind: char, i: i64) -> String {
@@ -17,6 +17,9 @@ fn value(kind: char, i: i64) -> String {
         // Hours are missing each week, and a moment now and then.
         'g' if i % 2016 < 40 || i % 97 == 0 => "U".to_owned(),
         'g' => format!("{}", noise as f64 / 8.0 - 20.0),
+        // Nothing is missing.
+        'w' => format!("{}", noise as f64 / 8.0),
+        'D' => format!("{}", 5_000_000_000 + i * 90_000 + noise),
         'd' if i % 3000 < 20 => "U".to_owned(),
         'd' => format!("{}", 5_000_000_000 + i * 90_000 + noise),
         // Wraps at 2^32.
@@ -25,10 +28,11 @@ fn value(kind: char, i: i64) -> String {
     }
 }
 
-fn make_one(path: &Path, kind: char, until: i64, days: i64) {
+pub fn make_one(path: &Path, kind: char, until: i64, days: i64) {
     let (name, min) = match kind {
         'g' => ("GAUGE", "U"),
-        'd' => ("DERIVE", "0"),
+        'w' => ("GAUGE", "U"),
+        'd' | 'D' => ("DERIVE", "0"),
         'c' => ("COUNTER", "U"),
         _ => ("ABSOLUTE", "U"),
     };
@@ -63,7 +67,7 @@ fn tree(folder: &Folder, until: i64, days: i64) -> PathBuf {
     dir
 }
 
-fn import(folder: &Folder, dir: &Path, more: &[&str]) -> Said {
+pub fn import(folder: &Folder, dir: &Path, more: &[&str]) -> Said {
     let dir = dir.display().to_string();
     let mut words = vec!["import", "munin", "--dir", &dir, "--plugins", NO_PLUGINS];
     words.extend(more);

@@ -95,6 +95,10 @@ fn the_examples_in_messages_are_right() {
                     let other = if *name == "tls_key" { "tls_cert" } else { "tls_key" };
                     format!("[{path}]\n{other} = \"/x\"\n")
                 }
+                "munin.node" if matches!(*name, "tls_cert" | "tls_key") => {
+                    let other = if *name == "tls_key" { "tls_cert" } else { "tls_key" };
+                    format!("[[munin.node]]\nhost = \"x\"\n{other} = \"/x\"\n")
+                }
                 "munin.node" => "[[munin.node]]\nhost = \"x\"\n".into(),
                 "burst" => "[[burst]]\nwhen = \"a > 1\"\ninterval = \"2s\"\n".into(),
                 "plugin" => "[[plugin]]\nname = \"x\"\n".into(),

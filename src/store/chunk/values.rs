@@ -39,7 +39,7 @@ pub fn encode_values(values: &[f64], scratch: &mut Scratch, out: &mut Vec<u8>) -
     let mut head = write_integers(form, values, scratch, out);
     // Floats know nothing of runs, so where most values repeat the one before they only take time.
     let repeats = values.windows(2).filter(|p| p[0].to_bits() == p[1].to_bits()).count();
-    if form == Form::Bits && out.len() - start > 9 && repeats * 2 < values.len() {
+    if !scratch.means && form == Form::Bits && out.len() - start > 9 && repeats * 2 < values.len() {
         let mut trial = std::mem::take(&mut scratch.trial);
         trial.clear();
         if write_floats(values, &mut trial) && trial.len() < out.len() - start {
@@ -54,7 +54,7 @@ pub fn encode_values(values: &[f64], scratch: &mut Scratch, out: &mut Vec<u8>) -
 
 /// Leaves the numbers and the exceptions of the form it returns in `scratch`.
 fn guess(values: &[f64], scratch: &mut Scratch) -> Form {
-    let Scratch { numbers, others, .. } = scratch;
+    let Scratch { numbers, others, means, .. } = scratch;
     if Form::Integer.fit(values, 0, numbers, others) {
         return Form::Integer;
     }
@@ -75,6 +75,10 @@ fn guess(values: &[f64], scratch: &mut Scratch) -> Form {
         if samples.iter().all(|&x| form.fits(x)) && fits(form, allowed).is_some() {
             return form;
         }
+    }
+    if *means {
+        Form::Bits.fit(values, 0, numbers, others);
+        return Form::Bits;
     }
     samples.retain(|&x| x != 0.0);
     samples.dedup();

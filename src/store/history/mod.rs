@@ -21,8 +21,8 @@ use super::block::{Column, GROUP};
 use super::chunk::Scratch;
 use super::dictionary::find_or_make;
 use super::open::check_ours;
-use super::rollup::{self, FIVE_MINUTES_MS, STRETCH_MS, put_hour};
-use super::seal::{FINAL, LATE, Packed, cut, insert};
+use super::rollup::{self, FIVE_MINUTES_MS, STRETCH_MS, put_hours};
+use super::seal::{FINAL, LATE, Packed, cut, cut_at, insert};
 use super::{OpenError, SqlError, Store, graphs, series, state};
 use crate::model::{Graph, Kind, Past, Series};
 
@@ -90,7 +90,13 @@ impl Prepared {
 pub fn prepare(mut pasts: Vec<(Place, Past)>) -> Option<Prepared> {
     pasts.sort_by_key(|(place, _)| place.id);
     let group = pasts.first()?.0.group();
-    let mut scratch = Scratch::default();
+    // Rows of one length lie in blocks of their own: where each is one measurement, what a bucket
+    // knows is that, seven times over, and packed once. The files of one master end together.
+    let mut eras: Vec<i64> = pasts.first()?.1.stretches.iter().map(|s| s.until).collect();
+    eras.retain(|until| *until < i64::MAX);
+    eras.sort_unstable();
+    eras.dedup();
+    let mut scratch = Scratch::of_means();
     let (mut samples, mut fine, mut all, mut size) = (Vec::new(), Vec::new(), Vec::new(), 0);
     for (place, past) in pasts {
         let Place { after, before, samples_from, .. } = place;
@@ -106,11 +112,12 @@ pub fn prepare(mut pasts: Vec<(Place, Past)>) -> Option<Prepared> {
         }
         all.push((place, made));
     }
-    let mut pack = |columns: Vec<Column>| -> Vec<Packed> {
-        let pieces = cut(columns);
-        pieces.iter().filter_map(|piece| Packed::new(piece, &mut scratch)).collect()
+    let mut pack = |columns: Vec<Column>, eras: &[i64]| -> Vec<Packed> {
+        let pieces = cut_at(columns, eras).into_iter().flat_map(cut);
+        pieces.filter_map(|piece| Packed::new(&piece, &mut scratch)).collect()
     };
-    Some(Prepared { group, samples: pack(samples), fine: pack(fine), made: all, size })
+    let (samples, fine) = (pack(samples, &[]), pack(fine, &eras));
+    Some(Prepared { group, samples, fine, made: all, size })
 }
 
 impl Store {
@@ -285,9 +292,7 @@ impl<'s> History<'s> {
                 }
             }
             for (place, made) in made {
-                for (at, bucket) in &made.hours {
-                    put_hour(conn, place.id, *at, bucket)?;
-                }
+                put_hours(conn, place.id, made.hours.iter().map(|(at, b)| (*at, b)))?;
             }
             self.remember(conn, *group, made, newest)
         })?;

@@ -11,9 +11,6 @@ use crate::model::{Kind, Past};
 use crate::store::block::Column;
 use crate::store::rollup::{Bucket, FIVE_MINUTES_MS, HOUR_MS, PARTS};
 
-/// Rows up to this long have a row for each hour.
-const CLOSE: i64 = 2 * HOUR_MS;
-
 /// How far apart the five-minute buckets of a row lie: it takes seven numbers for each to be packed.
 fn apart(span: i64) -> i64 {
     const SIX: i64 = 6 * HOUR_MS;
@@ -159,7 +156,9 @@ impl Made {
                 add(&mut self.fine, FIVE_MINUTES_MS, w, piece);
             }
         }
-        let width = if span <= CLOSE { HOUR_MS.min(span) } else { span };
+        // One that is longer than an hour is one hour's row, its last one's: they are asked for when
+        // buckets have gone by age, and each costs as much as a hundred buckets.
+        let width = if span <= HOUR_MS { HOUR_MS.min(span) } else { span };
         for slot in slots(width) {
             add(&mut self.hours, HOUR_MS, w, course.piece((slot - width).max(start), slot, step));
         }

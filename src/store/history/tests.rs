@@ -30,8 +30,9 @@ fn a_row_s_buckets_lie_within_its_time_and_weigh_as_much_as_it() {
     for (_, b) in &made.fine[..2] {
         assert_eq!((b.count, b.sum, b.min, b.max, b.last), (12, 48.0, 3.0, 6.0, 4.0));
     }
-    assert_eq!(made.hours.iter().map(|(_, b)| b.count).collect::<Vec<_>>(), [12; 4]);
-    assert_eq!(made.hours[3].1.sum, 96.0);
+    let hours: Vec<(i64, u64, f64)> =
+        made.hours.iter().map(|(at, b)| (*at, b.count, b.sum)).collect();
+    assert_eq!(hours, [(START + HOUR, 24, 96.0), (START + 5 * HOUR, 24, 192.0)]);
     assert!(made.samples.ts.is_empty());
     assert_eq!((made.until, made.coarse_until), (START + 6 * HOUR, START + 6 * HOUR));
 }

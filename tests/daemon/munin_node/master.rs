@@ -178,6 +178,23 @@ fn munin_update_writes_the_same_files_of_both() {
     assert!(compared > 30, "{compared}");
     drop(real);
     daemon.stop();
+    // All of that tree comes back by an import, under the names that the plugins have here.
+    let other = Folder::new();
+    other.configure("");
+    let dir = folder.join("after/db").display().to_string();
+    let words = ["import", "munin", "--dir", &dir, "--host", "here", "--plugins", "/nonexistent"];
+    let said = other.ask(&words).well();
+    assert!(said.starts_with(&format!("{} files read", theirs.len())), "{said}");
+    let known = sqlite3(&other.db(), "select key, kind from series where system_id = 1");
+    for key in [
+        "munin_load{field=\"load\"}|gauge",
+        "munin_cpu{field=\"user\"}|counter",
+        "munin_memory{field=\"free\"}|gauge",
+        "munin_interrupts{field=\"ctx\"}|counter",
+        "munin_uptime{field=\"uptime\"}|gauge",
+    ] {
+        assert!(known.lines().any(|l| l == key), "{key}: {known}");
+    }
 }
 
 #[test]
@@ -249,4 +266,48 @@ fn what_a_master_missed_comes_with_its_times() {
     let known = fetched.lines().filter(|l| l.contains(": ") && !l.contains("nan")).count();
     assert!(known >= 1, "{fetched}");
     daemon.stop();
+    the_tree_comes_back(&folder.join("spool/db"), Path::new(&rrd));
+}
+
+/// What the real master wrote, imported: every file of it under the name that its plugin has here,
+/// with the titles of its `datafile`, and each row of one as rrdtool has it.
+fn the_tree_comes_back(tree: &Path, load: &Path) {
+    let folder = Folder::new();
+    folder.configure("");
+    let dir = tree.display().to_string();
+    let words = ["import", "munin", "--dir", &dir, "--host", "ours", "--plugins", "/nonexistent"];
+    let said = folder.ask(&words).well();
+    let reader = plimsoll::store::Reader::open(&folder.db()).expect("opens");
+    let known = reader.series().expect("reads");
+    assert!(said.starts_with("1 files read"), "{said}");
+    let title = "select title from graphs where graph = 'munin/load'";
+    assert_eq!(sqlite3(&folder.db(), title), "Load average");
+    let id = known.iter().find(|k| k.key == "munin_load{field=\"load\"}").expect("there").id;
+    let (times, values) = reader.samples(id, i64::MIN, i64::MAX).expect("reads");
+    let now = now_ms() / 1_000;
+    let fetched = run(tool("rrdtool", "rrdtool").arg("fetch").arg(load).args([
+        "AVERAGE",
+        "-r",
+        "300",
+        "-s",
+        &(now - 10_800).to_string(),
+        "-e",
+        &now.to_string(),
+    ]))
+    .well();
+    let mut rows = 0;
+    for line in fetched.lines() {
+        let Some((ts, value)) = line.split_once(": ") else { continue };
+        let (ts, value): (i64, f64) =
+            (ts.trim().parse().expect("a time"), value.trim().parse().expect("a number"));
+        let at = times.iter().position(|t| *t == ts * 1_000);
+        if value.is_nan() {
+            assert_eq!(at, None, "{line}");
+        } else {
+            let ours = values[at.unwrap_or_else(|| panic!("{line}: {times:?}"))];
+            assert!((ours - value).abs() <= 1e-9 * value.abs(), "{line}: {ours}");
+            rows += 1;
+        }
+    }
+    assert!(rows > 10 && rows == times.len(), "{rows} of {}: {fetched}", times.len());
 }

@@ -132,7 +132,7 @@ fn the_configuration_s_name_goes_before_its_own_and_a_reload_ends_it() {
             "list" => "a\n".into(),
             "config a" => "a.label x\n.\n".into(),
             "fetch a" => "a.value 5\n.\n".into(),
-            line if line.starts_with("cap") => "# Unknown command\n".into(),
+            line if line.starts_with("cap") || line == "nodes" => "# Unknown command\n".into(),
             _ => return None,
         })
     });
@@ -155,6 +155,7 @@ fn strange_nodes_hold_up_nobody() {
         Some(match line {
             "" => "# munin node at endless\n".into(),
             "list" => "a b\n".into(),
+            "nodes" => "endless\n.\n".into(),
             "config a" => "a.label x\n".repeat(200_000),
             line if line.starts_with("cap") => "cap multigraph\n".into(),
             _ => return None,
@@ -164,6 +165,7 @@ fn strange_nodes_hold_up_nobody() {
         Some(match line {
             "" => "# munin node at fine\n".into(),
             "list" => "dirty slow ../../etc bad\n".into(),
+            "nodes" => "fine\n../x\n.\n".into(),
             "config dirty" => "a.label x\na.value 7\n.\n".into(),
             "config slow" => "# Timed out\n.\n".into(),
             "fetch slow" => "# Timed out\n.\n".into(),
@@ -191,5 +193,181 @@ fn strange_nodes_hold_up_nobody() {
         let all = has("it does not end") && has("no answer in time") && has("it took too long");
         if all { Ok(()) } else { Err(format!("{problems:?}")) }
     });
+    daemon.stop();
+}
+
+/// Debian's munin-node with a plugin that tells of another machine, and one of its own.
+#[test]
+fn other_machines_that_a_node_tells_of_are_instances_of_their_own() {
+    let folder = Folder::new();
+    let dir = plugins(&folder);
+    let script = |more: &str, value: &str| {
+        format!(
+            "#!/bin/sh\nif [ \"$1\" = config ]; then\n{more}echo 'graph_title T'\necho 'a.label a'\n\
+             exit 0\nfi\necho 'a.value {value}'\n"
+        )
+    };
+    put(&dir, "own", &script("", "1"));
+    put(&dir, "far", &script("echo 'host_name switch.example.org'\n", "2"));
+    let mut real = Node::start(&folder, &dir);
+    let daemon = folder.start(&asking(real.address, ""));
+    soon(&daemon, "munin_own{field=\"a\",instance=\"here\"} 1");
+    soon(&daemon, "munin_far{field=\"a\",instance=\"switch.example.org\"} 2");
+    assert_eq!(metric(&daemon, "munin_far{field=\"a\",instance=\"here\"}"), None);
+    let sql = "SELECT DISTINCT system FROM series WHERE name LIKE 'munin_%' ORDER BY 1";
+    eventually("both machines in the file", PATIENCE, || match sqlite3(&folder.db(), sql) {
+        known if known == "here\nswitch.example.org" => Ok(()),
+        known => Err(known),
+    });
+    // And a node of ours tells of the same machines as that one does.
+    assert_eq!(real.list(), ["own"]);
+    daemon.stop();
+    let address = free_port();
+    let daemon = folder.start(&format!(
+        "{FAST}[plugins]\ndir = \"{}\"\nconf_dir = \"/nonexistent\"\ninterval = \"500ms\"\n\
+         [munin_node]\nlisten = \"{address}\"\nhost_name = \"ours\"\n",
+        dir.display(),
+    ));
+    eventually("both plugins", PATIENCE, || {
+        let nodes = Line::to(address).ask("nodes");
+        if nodes == "ours\nswitch.example.org\n" { Ok(()) } else { Err(nodes) }
+    });
+    let mut line = Line::to(address);
+    line.say("cap multigraph dirtyconfig");
+    line.line();
+    line.say("list switch.example.org");
+    assert_eq!(line.line(), "far\n");
+    line.say("list");
+    let own = line.line();
+    assert!(own.split(' ').any(|n| n == "own") && !own.contains("far"), "{own}");
+    assert_eq!(line.ask("fetch far"), "a.value 2\n");
+    daemon.stop();
+}
+
+/// Debian's munin-node, which says nothing without TLS.
+#[test]
+fn a_node_that_demands_tls_and_what_of_its_certificate_is_trusted() {
+    let folder = Folder::new();
+    let dir = plugins(&folder);
+    put(
+        &dir,
+        "own",
+        "#!/bin/sh\nif [ \"$1\" = config ]; then\necho a.label a\nexit 0\nfi\necho a.value 3\n",
+    );
+    let files =
+        |name: &str| (folder.join(&format!("{name}.pem")), folder.join(&format!("{name}.key")));
+    let openssl = |words: &[&str]| drop(run(tool("openssl", "openssl").args(words)).well());
+    let text = |path: &Path| path.display().to_string();
+    let new = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
+    // An authority, the node's certificate from it, and one of somebody else.
+    for name in ["ca", "other"] {
+        let (cert, key) = files(name);
+        let subject = format!("/CN={name}");
+        let made = [text(&cert), text(&key)];
+        let rest = ["-days", "3", "-subj", &subject, "-keyout", &made[1], "-out", &made[0]];
+        openssl(&[&["req", "-x509"][..], &new, &rest].concat());
+    }
+    let ((ca, ca_key), (cert, key)) = (files("ca"), files("node"));
+    let asked = text(&folder.join("node.csr"));
+    let extensions = folder.join("node.ext");
+    std::fs::write(&extensions, "subjectAltName=DNS:web7\n").expect("written");
+    let (cert_text, key_text) = (text(&cert), text(&key));
+    let rest = ["-subj", "/CN=web7", "-keyout", &key_text, "-out", &asked];
+    openssl(&[&["req"][..], &new, &rest].concat());
+    openssl(&[
+        "x509",
+        "-req",
+        "-in",
+        &asked,
+        "-CA",
+        &text(&ca),
+        "-CAkey",
+        &text(&ca_key),
+        "-CAcreateserial",
+        "-days",
+        "3",
+        "-extfile",
+        &text(&extensions),
+        "-out",
+        &cert_text,
+    ]);
+    let at = |mode: &str| {
+        format!(
+            "tls {mode}\ntls_certificate {cert_text}\ntls_private_key {key_text}\n\
+             tls_ca_certificate {}\n",
+            text(&ca)
+        )
+    };
+    let real = Node::start_with(&folder, &dir, &at("enabled"));
+    let (other, _) = files("other");
+    for (tls, fault) in [
+        ("".to_owned(), Some("it demands TLS")),
+        (format!("tls = \"paranoid\"\ntls_ca = \"{}\"\ntls_name = \"web7\"\n", text(&ca)), None),
+        ("tls = \"enabled\"\n".to_owned(), None),
+        ("tls = \"auto\"\n".to_owned(), None),
+        (format!("tls = \"paranoid\"\ntls_ca = \"{cert_text}\"\n"), None),
+        (
+            format!("tls = \"paranoid\"\ntls_ca = \"{}\"\n", text(&ca)),
+            Some("is not for `127.0.0.1`"),
+        ),
+        (format!("tls = \"enabled\"\ntls_ca = \"{}\"\n", text(&other)), Some("`tls_ca` knows")),
+    ] {
+        let of = Folder::new();
+        let daemon = of.start(&asking(real.address, &tls));
+        match fault {
+            None => {
+                assert_eq!(soon(&daemon, "munin_own{field=\"a\",instance=\"here\"} "), 3.0, "{tls}")
+            }
+            Some(fault) => eventually(fault, PATIENCE, || {
+                let problems = daemon.problems();
+                let told = problems.iter().any(|p| p.contains(fault));
+                if told { Ok(()) } else { Err(format!("{tls}: {problems:?}")) }
+            }),
+        }
+        assert_eq!(metric(&daemon, "munin_own{").is_some(), fault.is_none(), "{tls}");
+        daemon.stop();
+    }
+    drop(real);
+    // One that wants to see who asks.
+    let wary = Node::start_with(&folder, &dir, &(at("paranoid") + "tls_verify_certificate yes\n"));
+    let known = format!("tls = \"paranoid\"\ntls_ca = \"{cert_text}\"\n");
+    let of = Folder::new();
+    let daemon = of.start(&asking(wary.address, &known));
+    eventually("what is wrong", PATIENCE, || {
+        let problems = daemon.problems();
+        let told = problems.iter().any(|p| p.contains("wants to see a certificate"));
+        if told { Ok(()) } else { Err(format!("{problems:?}")) }
+    });
+    daemon.stop();
+    let of = Folder::new();
+    let own = format!("{known}tls_cert = \"{cert_text}\"\ntls_key = \"{key_text}\"\n");
+    let daemon = of.start(&asking(wary.address, &own));
+    assert_eq!(soon(&daemon, "munin_own{field=\"a\",instance=\"here\"} "), 3.0);
+    daemon.stop();
+    drop(wary);
+    // One without TLS: `enabled` demands it, `auto` does not.
+    let plain = fake(|line| {
+        Some(match line {
+            "" => "# munin node at itself\n".into(),
+            "list" => "a\n".into(),
+            "nodes" => "itself\n.\n".into(),
+            "config a" => "a.label x\n.\n".into(),
+            "fetch a" => "a.value 5\n.\n".into(),
+            line if line.starts_with("cap") => "cap multigraph\n".into(),
+            _ => "# Unknown command\n".into(),
+        })
+    });
+    let of = Folder::new();
+    let daemon = of.start(&asking(plain, "tls = \"enabled\"\n"));
+    eventually("what is wrong", PATIENCE, || {
+        let problems = daemon.problems();
+        let told = problems.iter().any(|p| p.contains("does not speak TLS"));
+        if told { Ok(()) } else { Err(format!("{problems:?}")) }
+    });
+    assert_eq!(metric(&daemon, "munin_a{"), None);
+    daemon.stop();
+    let of = Folder::new();
+    let daemon = of.start(&asking(plain, "tls = \"auto\"\n"));
+    assert_eq!(soon(&daemon, "munin_a{field=\"a\",instance=\"itself\"} "), 5.0);
     daemon.stop();
 }

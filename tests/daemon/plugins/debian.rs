@@ -20,6 +20,11 @@ pub struct Node {
 
 impl Node {
     pub fn start(folder: &Folder, dir: &Path) -> Self {
+        Self::start_with(folder, dir, "")
+    }
+
+    /// The same with more lines in its configuration.
+    pub fn start_with(folder: &Folder, dir: &Path, more: &str) -> Self {
         need_root("munin-node with a plugin folder of its own");
         let port = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = port.local_addr().expect("bound");
@@ -27,7 +32,7 @@ impl Node {
         let here = folder.path().display();
         let conf = format!(
             "log_file {here}/node.log\npid_file {here}/node.pid\nbackground 0\nsetsid 0\nuser root\n\
-             group root\nhost_name here\nallow ^127\\.0\\.0\\.1$\nhost 127.0.0.1\nport {}\ntimeout 30\n",
+             group root\nhost_name here\nallow ^127\\.0\\.0\\.1$\nhost 127.0.0.1\nport {}\ntimeout 30\n{more}",
             address.port()
         );
         std::fs::write(folder.join("node.conf"), conf).expect("written");
@@ -57,8 +62,10 @@ impl Node {
         stream.set_read_timeout(Some(PATIENCE)).expect("settable");
         let mut node = Self { child, stream: BufReader::new(stream), address };
         assert!(node.line().starts_with("# munin node at here"));
-        node.say("cap multigraph dirtyconfig");
-        node.line();
+        if more.is_empty() {
+            node.say("cap multigraph dirtyconfig");
+            node.line();
+        }
         node
     }
 

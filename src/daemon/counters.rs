@@ -1,0 +1,77 @@
+//! daemon: a file for each plugin that has counters, beside the database, in which stands where they
+//! stood. Written when one has wrapped, and at the end; a kill in between costs nothing else.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use super::plugins::state_folder;
+
+/// More was not written by us.
+const MOST: u64 = 4 << 20;
+
+/// Where those files are.
+#[derive(Debug, Clone)]
+pub struct Stand {
+    folder: PathBuf,
+    /// What is counted ends with this.
+    boot: String,
+}
+
+impl Stand {
+    /// For counters of this machine: what they stood at before it was started is of no use. `proc` is
+    /// `/proc`.
+    pub fn here(database: &Path, proc: &Path) -> Self {
+        let boot = std::fs::read_to_string(proc.join("sys/kernel/random/boot_id"));
+        Self { boot: boot.unwrap_or_default().trim().to_owned(), ..Self::elsewhere(database) }
+    }
+
+    /// For those of others, of which nobody here knows when they were started.
+    pub fn elsewhere(database: &Path) -> Self {
+        Self { folder: state_folder(database).join(".counters"), boot: "-".into() }
+    }
+
+    /// What was written of one; nothing: there is nothing to go on with.
+    pub fn read(&self, name: &str) -> Option<String> {
+        let path = self.folder.join(name);
+        if std::fs::metadata(&path).ok()?.len() > MOST {
+            return None;
+        }
+        let text = std::fs::read_to_string(path).ok()?;
+        let (boot, rest) = text.split_once('\n')?;
+        (boot == self.boot).then(|| rest.to_owned())
+    }
+
+    /// Puts what stands in `text` in its place; nothing if that is nothing.
+    pub fn write(&self, name: &str, text: &str) -> std::io::Result<()> {
+        if text.is_empty() {
+            return Ok(());
+        }
+        std::fs::create_dir_all(&self.folder)?;
+        let (path, fresh) = (self.folder.join(name), self.folder.join(format!("{name}.new")));
+        let mut file = std::fs::File::create(&fresh)?;
+        write!(file, "{}\n{text}", self.boot)?;
+        std::fs::rename(fresh, path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_counted_before_a_start_of_the_machine_is_of_no_use() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let boots = dir.path().join("sys/kernel/random");
+        std::fs::create_dir_all(&boots).expect("made");
+        let start = |boot: &str| {
+            std::fs::write(boots.join("boot_id"), boot).expect("written");
+            Stand::here(&dir.path().join("metrics.sqlite"), dir.path())
+        };
+        let first = start("one\n");
+        assert_eq!(first.read("if_eth0"), None);
+        first.write("if_eth0", "").expect("nothing to do");
+        first.write("if_eth0", "a b 1 2 3\n").expect("written");
+        assert_eq!(start("one\n").read("if_eth0").as_deref(), Some("a b 1 2 3\n"));
+        assert_eq!(start("two\n").read("if_eth0"), None);
+    }
+}

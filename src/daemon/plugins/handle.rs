@@ -1,0 +1,74 @@
+//! daemon: what the thread of plugins can be told, and how.
+
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+
+use tokio::sync::oneshot;
+
+use crate::config::Config;
+use crate::daemon::alarm::Bell;
+use crate::daemon::beat::Rate;
+use crate::model::Interval;
+
+/// Before a plugin's name where it stands among those of collectors.
+pub const RATE_PREFIX: &str = "plugin:";
+
+pub(super) enum Command {
+    Configure(Arc<Config>),
+    /// The rates in force.
+    Report(oneshot::Sender<Vec<Rate>>),
+    /// Another rate for one of them, if it is there; `None` returns to its own.
+    Rate(String, Option<Interval>, Option<i64>, oneshot::Sender<()>),
+    Stop,
+}
+
+/// The running thread, to be told things.
+pub struct Plugins {
+    /// How many there were at the start.
+    pub found: usize,
+    pub(super) mailbox: Arc<Mutex<Vec<Command>>>,
+    pub(super) bell: Bell,
+    pub(super) thread: JoinHandle<()>,
+}
+
+impl Plugins {
+    fn send(&self, command: Command) {
+        self.mailbox.lock().unwrap_or_else(|e| e.into_inner()).push(command);
+        self.bell.ring();
+    }
+
+    /// Works by another configuration from now on.
+    pub fn configure(&self, config: Arc<Config>) {
+        self.send(Command::Configure(config));
+    }
+
+    /// The rates in force, each plugin's name behind [`RATE_PREFIX`].
+    pub fn rates(&self) -> oneshot::Receiver<Vec<Rate>> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Command::Report(reply));
+        answer
+    }
+
+    /// Runs one at another rate for so many ms (`None`: until the next reload), or again at its
+    /// own. Nothing happens if it is not there.
+    pub fn set_rate(
+        &self,
+        name: String,
+        interval: Option<Interval>,
+        for_ms: Option<i64>,
+    ) -> oneshot::Receiver<()> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Command::Rate(name, interval, for_ms, reply));
+        answer
+    }
+
+    /// Ends what runs, and the thread.
+    pub fn stop(&self) {
+        self.send(Command::Stop);
+    }
+
+    /// Whether it has ended.
+    pub fn is_finished(&self) -> bool {
+        self.thread.is_finished()
+    }
+}
