@@ -119,20 +119,29 @@ async function load(all: boolean) {
   }
 }
 
-/** The first view, asked for before it is known what is in it. */
-export function start() {
+/** Longer than this nobody is to look at nothing, ms. */
+const PATIENCE = 150;
+
+/** Asks for the first view before it is known what is in it (in the words of the daemon's `Link`
+ * header, so that the answers may be there already). Settled when it can be drawn, or when that
+ * takes a while. */
+export function start(): Promise<unknown> {
+  let wanted: Promise<unknown>[] | null = [];
   if (view.value.page === "home" && !view.value.chart) {
     const of = key();
     first = ask<ChartAnswer>(`/api/chart?${stretch.value}&points=${points()}${host()}&id=first`);
-    first.then((answer) => {
+    wanted.push(first.then((answer) => {
       take(answer, of);
-      listen();
-    }, () => {});
+      listen(FIRST_LISTEN);
+    }, () => {}));
   }
   let before = "";
   effect(() => {
     const of = view.value.host;
-    untracked(() => void refresh(of));
+    untracked(() => {
+      const told = refresh(of);
+      wanted?.push(told);
+    });
   });
   effect(() => {
     const now = `${view.value.page}|${key()}`;
@@ -142,9 +151,17 @@ export function start() {
         void load(false);
         void loadEvents();
       });
-    } else untracked(() => void loadEvents());
+    } else {
+      untracked(() => {
+        const told = loadEvents();
+        wanted?.push(told);
+      });
+    }
     before = now;
   });
+  const all = Promise.all(wanted);
+  wanted = null;
+  return Promise.race([all, new Promise((done) => setTimeout(done, PATIENCE))]);
 }
 
 async function refresh(of: string) {
@@ -167,7 +184,9 @@ async function refresh(of: string) {
 async function loadEvents() {
   if (view.value.page !== "home") return;
   try {
-    events.value = (await ask<{ events: Happened[] }>(`/api/events?${stretch.value}${host()}`)).events;
+    const got = (await ask<{ events: Happened[] }>(`/api/events?${stretch.value}${host()}`)).events;
+    // The same would draw every chart again.
+    if (JSON.stringify(got) !== JSON.stringify(events.peek())) events.value = got;
   } catch {
     // They are an extra: the charts say what is wrong.
   }
@@ -188,8 +207,11 @@ function lively(): boolean {
   return follows.value && view.value.page === "home" && !document.hidden;
 }
 
+/** Not before the first view is drawn: it would wait for this, ms. */
+const FIRST_LISTEN = 400;
+
 /** Lets the daemon send what is in sight. Not anew for every step of a scroll. */
-function listen() {
+function listen(soon = 60) {
   clearTimeout(pending);
   pending = window.setTimeout(() => {
     if (!lively()) return close();
@@ -210,12 +232,12 @@ function listen() {
       void ask("/api/verdict" + (host() && `?${host().slice(1)}`)).then((got) => (judged.value = got as Judged), () => {});
       if (mine.readyState === 2) {
         source = null;
-        setTimeout(listen, 5_000);
+        setTimeout(() => listen(), 5_000);
       }
     };
     mine.addEventListener("series", () => void refresh(view.value.host));
     mine.onmessage = (message) => arrived(ids, JSON.parse(message.data).c);
-  }, 60);
+  }, soon);
 }
 
 let lapsed = false;

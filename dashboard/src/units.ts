@@ -67,13 +67,17 @@ export function span(ms: number): string {
   return `${Math.round(minutes / 1_440)} days`;
 }
 
-const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
-const clockSeconds = new Intl.DateTimeFormat(undefined, {
-  hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23",
-});
-const day = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
-const month = new Intl.DateTimeFormat(undefined, { month: "short", year: "numeric" });
-const dayYear = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", year: "numeric" });
+const two = (n: number) => (n < 10 ? `0${n}` : String(n));
+// A browser needs milliseconds to learn how dates are written: nobody waits for it who sees none.
+const clock = { format: (d: Date) => `${two(d.getHours())}:${two(d.getMinutes())}` };
+const clockSeconds = { format: (d: Date) => `${clock.format(d)}:${two(d.getSeconds())}` };
+function written(options: Intl.DateTimeFormatOptions) {
+  let known: Intl.DateTimeFormat | undefined;
+  return { format: (d: Date) => (known ??= new Intl.DateTimeFormat(undefined, options)).format(d) };
+}
+const day = written({ day: "numeric", month: "short" });
+const month = written({ month: "short", year: "numeric" });
+const dayYear = written({ day: "numeric", month: "short", year: "numeric" });
 
 /** A moment as said in a sentence: the clock today, with its day otherwise. */
 export function moment(ms: number, now = Date.now()): string {
@@ -85,7 +89,8 @@ export function moment(ms: number, now = Date.now()): string {
 
 /** The same in full. */
 export function exactly(ms: number): string {
-  return `${dayYear.format(ms)}, ${clockSeconds.format(ms)}`;
+  const date = new Date(ms);
+  return `${dayYear.format(date)}, ${clockSeconds.format(date)}`;
 }
 
 /** The text at a tick of a time axis whose ticks are `step` seconds apart. */

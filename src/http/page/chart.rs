@@ -1,9 +1,9 @@
 //! http: the numbers of many charts in one answer, and what happened meanwhile.
 
-use super::{Page, failed, write_short};
+use super::{Page, failed};
 use crate::http::prometheus::error::{ApiError, Kind};
 use crate::http::prometheus::params::Params;
-use crate::overview::{Chart, Columns, read, width};
+use crate::overview::{Chart, Span, width, write_events, write_lines, write_span};
 use crate::wire::json::write_string;
 
 /// Charts in one answer.
@@ -70,63 +70,23 @@ pub(super) fn chart(page: &Page, params: &Params) -> Result<String, ApiError> {
         }
         let line = wanted.first().and_then(|c| c.lines.first());
         let width = width(reader, line, from, to, points).map_err(failed)?;
-        let first = from - from.rem_euclid(width);
-        let count = usize::try_from((to - first) / width + 1).unwrap_or(0);
-        let mut out = format!(
-            r#"{{"from":{from},"to":{to},"start":{first},"width":{width},"count":{count},"charts":["#
-        );
+        let span = Span::new(from, to, width);
+        let mut out = String::from("{");
+        write_span(&mut out, &span);
+        out.push_str(r#","charts":["#);
         for (at, chart) in wanted.into_iter().enumerate() {
             if at > 0 {
                 out.push(',');
             }
             out.push_str(r#"{"id":"#);
             write_string(&mut out, &chart.id);
-            out.push_str(r#","lines":["#);
-            for (at, line) in chart.lines.iter().enumerate() {
-                if at > 0 {
-                    out.push(',');
-                }
-                let columns = read(reader, line, from, to, width).map_err(failed)?;
-                write_line(&mut out, &columns, first, width, count);
-            }
-            out.push_str("]}");
+            out.push_str(r#","lines":"#);
+            write_lines(&mut out, reader, chart, &span).map_err(failed)?;
+            out.push('}');
         }
         out.push_str("]}");
         Ok(out)
     })
-}
-
-fn write_line(out: &mut String, columns: &Columns, first: i64, width: i64, count: usize) {
-    let column = |out: &mut String, name: &str, values: &[f64]| {
-        out.push_str(name);
-        let mut at = 0;
-        for (start, value) in columns.start.iter().zip(values) {
-            let place = usize::try_from((start - first).div_euclid(width)).unwrap_or(usize::MAX);
-            if place < at || place >= count {
-                continue;
-            }
-            for _ in at..place {
-                out.push_str("null,");
-            }
-            write_short(out, *value);
-            out.push(',');
-            at = place + 1;
-        }
-        for _ in at..count {
-            out.push_str("null,");
-        }
-        if count > 0 {
-            out.pop();
-        }
-        out.push(']');
-    };
-    column(out, r#"{"m":["#, &columns.mean);
-    let wide = columns.min.iter().zip(&columns.max).any(|(a, b)| a != b);
-    if wide {
-        column(out, r#","lo":["#, &columns.min);
-        column(out, r#","hi":["#, &columns.max);
-    }
-    out.push('}');
 }
 
 /// `GET /api/events?from=&to=&host=`: what happened, newest first.
@@ -137,25 +97,8 @@ pub(super) fn events(page: &Page, params: &Params) -> Result<String, ApiError> {
         let from = if params.get("range") == "all" { 0 } else { from };
         reader.events(system, from, to, MOST_EVENTS).map_err(failed)
     })?;
-    let mut out = String::from(r#"{"events":["#);
-    for (at, event) in events.iter().enumerate() {
-        if at > 0 {
-            out.push(',');
-        }
-        out.push_str(&format!(r#"{{"t":{}"#, event.ts));
-        for (key, text) in [
-            ("kind", &event.kind),
-            ("level", &event.level),
-            ("title", &event.title),
-            ("text", &event.text),
-        ] {
-            if !text.is_empty() {
-                out.push_str(&format!(r#","{key}":"#));
-                write_string(&mut out, text);
-            }
-        }
-        out.push('}');
-    }
-    out.push_str("]}");
+    let mut out = String::from(r#"{"events":"#);
+    write_events(&mut out, &events);
+    out.push('}');
     Ok(out)
 }
