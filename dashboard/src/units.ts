@@ -68,16 +68,25 @@ export function span(ms: number): string {
 }
 
 const two = (n: number) => (n < 10 ? `0${n}` : String(n));
-// A browser needs milliseconds to learn how dates are written: nobody waits for it who sees none.
+// A browser takes 40 ms to learn how dates are written: who sees none does not wait for it, nor who
+// reads English.
 const clock = { format: (d: Date) => `${two(d.getHours())}:${two(d.getMinutes())}` };
 const clockSeconds = { format: (d: Date) => `${clock.format(d)}:${two(d.getSeconds())}` };
 function written(options: Intl.DateTimeFormatOptions) {
   let known: Intl.DateTimeFormat | undefined;
   return { format: (d: Date) => (known ??= new Intl.DateTimeFormat(undefined, options)).format(d) };
 }
-const day = written({ day: "numeric", month: "short" });
-const month = written({ month: "short", year: "numeric" });
-const dayYear = written({ day: "numeric", month: "short", year: "numeric" });
+const MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(" ");
+const english = /^en\b/.test(navigator.language), american = /^en(-US|-CA|-PH)?$/.test(navigator.language);
+const name = (d: Date) => MONTHS[d.getMonth()];
+const inEnglish = (d: Date) => (american ? `${name(d)} ${d.getDate()}` : `${d.getDate()} ${name(d)}`);
+const day = english ? { format: inEnglish } : written({ day: "numeric", month: "short" });
+const month = english
+  ? { format: (d: Date) => `${name(d)} ${d.getFullYear()}` }
+  : written({ month: "short", year: "numeric" });
+const dayYear = english
+  ? { format: (d: Date) => `${inEnglish(d)}${american ? "," : ""} ${d.getFullYear()}` }
+  : written({ day: "numeric", month: "short", year: "numeric" });
 
 /** A moment as said in a sentence: the clock today, with its day otherwise. */
 export function moment(ms: number, now = Date.now()): string {

@@ -501,7 +501,7 @@ test("what the page says it will ask is asked once", async () => {
   for (const [path, viewport] of [["/", { width: 1280, height: 900 }], ["/?range=1y", { width: 390, height: 800 }], ["/?range=all&chart=cpu", { width: 1280, height: 900 }]]) {
     const page = await open(daemon, path, { viewport });
     await page.waitForSelector(".drawn canvas");
-    for (const what of ["/api/overview", "/api/events", ...(path.includes("chart") ? [] : ["id=first"])]) {
+    for (const what of ["/api/overview", "/api/events", ...(path.includes("chart") ? [] : ["id=first", "id=rest"])]) {
       assert.equal(page.asked.filter((u) => u.includes(what)).length, 1, `${path}: ${what} in ${page.asked}`);
     }
     const link = (await fetch(daemon.url + path)).headers.get("link");

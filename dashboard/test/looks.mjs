@@ -50,7 +50,8 @@ function chart(query) {
   const width = query.get("points") === "180" ? 20_000 : 12_000;
   const count = HOUR / width + 1;
   const wanted = query.getAll("id");
-  const shown = CHARTS.filter((c) => (wanted[0] === "first" ? !c.group : wanted.includes(c.id)));
+  const view = CHARTS.filter((c) => !c.group);
+  const shown = { first: view.slice(0, 3), rest: view.slice(3) }[wanted[0]] ?? CHARTS.filter((c) => wanted.includes(c.id));
   const line = (c, n) => ({ m: Array.from({ length: count }, (_, i) => c.of((i * 300) / count, n)) });
   return { from: NOW - HOUR, to: NOW, start: NOW - HOUR, width, count, charts: shown.map((c) => ({ id: c.id, lines: c.lines.map((_, n) => line(c, n)) })) };
 }

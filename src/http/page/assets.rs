@@ -69,8 +69,10 @@ fn first_questions(address: &Uri) -> String {
     };
     if !given("chart") {
         for (points, media) in [(180, "(max-width: 699.98px)"), (300, "(min-width: 700px)")] {
-            let what = format!("/api/chart?range={range}&points={points}&id=first");
-            ask(&what, &format!("; media=\"{media}\""));
+            for id in ["first", "rest"] {
+                let what = format!("/api/chart?range={range}&points={points}&id={id}");
+                ask(&what, &format!("; media=\"{media}\""));
+            }
         }
     }
     ask(&format!("/api/events?range={range}"), "");
@@ -188,7 +190,11 @@ mod tests {
                 "</api/overview>{plain}, \
                  </api/chart?range=3600000&points=180&id=first>{plain}; \
                  media=\"(max-width: 699.98px)\", \
+                 </api/chart?range=3600000&points=180&id=rest>{plain}; \
+                 media=\"(max-width: 699.98px)\", \
                  </api/chart?range=3600000&points=300&id=first>{plain}; \
+                 media=\"(min-width: 700px)\", \
+                 </api/chart?range=3600000&points=300&id=rest>{plain}; \
                  media=\"(min-width: 700px)\", </api/events?range=3600000>{plain}"
             )
         );

@@ -6,6 +6,8 @@ use crate::http::prometheus::params::Params;
 use crate::overview::{Chart, Span, width, write_events, write_lines, write_span};
 use crate::wire::json::write_string;
 
+/// Charts of the first view that are drawn before the others: as many as stand beside each other.
+const ROW: usize = 3;
 /// Charts in one answer.
 const MOST_CHARTS: usize = 200;
 /// Buckets of a line.
@@ -38,8 +40,9 @@ fn stretch(page: &Page, params: &Params) -> Result<(i64, i64), ApiError> {
 }
 
 /// `GET /api/chart?id=…&id=…&from=&to=&range=&points=&host=`: of each chart its lines in buckets of
-/// one width, from the bucket that `from` lies in to that of `to`. `id=first` is all of the first
-/// view. Where least and most are the mean they are left away; where nothing was measured, null.
+/// one width, from the bucket that `from` lies in to that of `to`. `id=first` is the first row of the
+/// first view, `id=rest` the rest of it: asked for at once, they are read at once. Where least and most
+/// are the mean they are left away; where nothing was measured, null.
 pub(super) fn chart(page: &Page, params: &Params) -> Result<String, ApiError> {
     let (mut from, to) = stretch(page, params)?;
     let points = match params.get("points") {
@@ -55,10 +58,11 @@ pub(super) fn chart(page: &Page, params: &Params) -> Result<String, ApiError> {
         return Err(ApiError::new(Kind::BadData, message));
     }
     page.with_charts(page.system(params), |reader, charts| {
-        let wanted: Vec<&Chart> = if ids == ["first"] {
-            charts.iter().filter(|c| c.group.is_empty()).collect()
-        } else {
-            ids.iter().filter_map(|id| charts.iter().find(|c| c.id == *id)).collect()
+        let view = || charts.iter().filter(|c| c.group.is_empty());
+        let wanted: Vec<&Chart> = match &*ids {
+            ["first"] => view().take(ROW).collect(),
+            ["rest"] => view().skip(ROW).collect(),
+            ids => ids.iter().filter_map(|id| charts.iter().find(|c| c.id == *id)).collect(),
         };
         if params.get("range") == "all" {
             let mut oldest = None;
