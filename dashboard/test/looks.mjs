@@ -151,13 +151,13 @@ export async function apart(chrome, url, view, style = "") {
 
 /** What a mishap in the style sheet does. */
 const BROKEN = {
+  "no room around": "main, header { padding: 0 }",
+  "a head that is no row": "header, .strip { display: block } header > * { display: block }",
+  "legends as lists": ".legend { display: block }",
+  "colours of nothing": ":root { --page: #777; --ink: #888 }",
   "one chart a row": ".grid { display: block }",
   "no height for charts": ".plot { height: 12px; min-height: 0; overflow: hidden }",
-  "a head that is no row": "header, .strip { display: block } header > * { display: block }",
   "empty charts": "canvas { visibility: hidden }",
-  "legends as lists": ".legend { display: block }",
-  "colours of the other theme": ":root { --page: #777; --ink: #888 }",
-  "no room around": "main, header { padding: 0 }",
 };
 const FONTS = {
   "serifs": "* { font-family: 'DejaVu Serif', serif !important }",
@@ -176,9 +176,8 @@ export async function looks(chrome, url) {
 }
 
 export async function mishaps(chrome, url) {
-  for (const view of ["desktop-light", "phone-dark"]) {
-    for (const [what, style] of Object.entries(BROKEN)) {
-      if (view.startsWith("phone") && what === "one chart a row") continue;
+  for (const [view, most] of [["desktop-light", Infinity], ["phone-dark", 3]]) {
+    for (const [what, style] of Object.entries(BROKEN).slice(0, most)) {
       const { share } = await apart(chrome, url, view, style);
       if (process.env.LOOKS_SAY) console.log(view, what, share);
       assert(share > ALLOWED, `${view}, ${what}: only ${(share * 100).toFixed(1)} % of the picture differ`);
