@@ -194,7 +194,7 @@ export function Chart({ spec, large = false }: { spec: Spec; large?: boolean }) 
       onMouseDown={(e) => { if ((e.target as Element).closest(".plot")) e.preventDefault(); }}>
       <figcaption>
         {large ? <h2>{spec.title}</h2> : (
-          <h3><button type="button" class="title" title={spec.help || "show large, with a table"} onClick={() => go({ chart: spec.id })}>{spec.title}</button></h3>
+          <h3><button type="button" class="title" title={spec.help || (spec.title.length > 60 ? spec.title : "show large, with a table")} onClick={() => go({ chart: spec.id })}>{spec.title}</button></h3>
         )}
         <span class="now" ref={now}>{begun ? headline(spec, begun.values) : "–"}</span>
       </figcaption>
