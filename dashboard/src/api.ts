@@ -85,7 +85,7 @@ export function found() {
 export async function ask<T>(path: string, signal?: AbortSignal): Promise<T> {
   let response: Response;
   try {
-    response = await fetch(path, { signal, headers: { accept: "application/json" } });
+    response = await fetch(path, { signal });
   } catch (e) {
     if (!signal?.aborted) lost("no answer");
     throw e;

@@ -1,8 +1,8 @@
 // One chart: what it is, its newest values, the picture, and the same as a table.
 import { effect, signal } from "@preact/signals";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { Spec } from "./api";
-import { amounts, current, type Data } from "./data";
+import { amounts, current, type Data, near } from "./data";
 import { colours, dark, Plot } from "./plot";
 import { events, judged, numbers, onNumbers, shown, sight } from "./store";
 import { exactly, human, moment, span } from "./units";
@@ -38,6 +38,35 @@ function summary(spec: Spec, data: Data | null): string {
 }
 
 const LEGEND = 8;
+/** Charts this near to what is in sight are drawn, px. */
+const NEAR = 200;
+
+type Measured = (top: number, width: number) => void;
+let put: [HTMLElement, HTMLElement, Measured][] = [];
+
+/** Says where a chart is that was just put on the page, and how wide its plot is. All that came
+ * together are measured together: between changes, each look would lay out the page anew. */
+function measure(figure: HTMLElement, box: HTMLElement, then: Measured) {
+  if (!put.length) {
+    queueMicrotask(() => {
+      const all = put;
+      put = [];
+      const found = all.map(([figure, box]) => [figure.getBoundingClientRect().top, box.clientWidth]);
+      all.forEach(([, , then], n) => then(found[n][0], found[n][1]));
+    });
+  }
+  put.push([figure, box, then]);
+}
+
+/** Text that is the same needs no layout. */
+function say(on: Element | null | undefined, text: string) {
+  const node = on?.firstChild as Text | null;
+  if (node && node.data !== text) node.data = text;
+  else if (on && !node) on.textContent = text;
+}
+
+const any = (data: Data) => data.lines.some((line) => line.m.some((v) => v != null));
+const newest = (spec: Spec, data: Data) => spec.lines.map((_, n) => current(data, n));
 
 export function Chart({ spec, large = false }: { spec: Spec; large?: boolean }) {
   const figure = useRef<HTMLElement>(null);
@@ -46,30 +75,33 @@ export function Chart({ spec, large = false }: { spec: Spec; large?: boolean }) 
   const legend = useRef<HTMLUListElement>(null);
   const foot = useRef<HTMLElement>(null);
   const plot = useRef<Plot | null>(null);
-  const [state, setState] = useState<"waits" | "empty" | "drawn">("waits");
+  // What is known when it is put on the page stands there from the first frame on.
+  const [begun] = useState(() => {
+    const data = numbers(spec.id);
+    return data && { drawn: any(data), values: newest(spec, data) };
+  });
+  const [state, setState] = useState<"waits" | "empty" | "drawn">(begun ? (begun.drawn ? "drawn" : "empty") : "waits");
   const [hidden, setHidden] = useState<ReadonlySet<number>>(new Set());
   const seen = useRef(false);
 
-  useEffect(() => {
+  useLayoutEffect(() => {
     const height = large ? Math.max(220, Math.min(420, innerHeight * 0.5)) : 128;
     let stale = true, said = 0;
     let over: number | null = null;
     const write = () => {
       const data = numbers(spec.id);
       if (!data) return;
-      const at = (n: number) => (over == null ? current(data, n) : (data.lines[n]?.m[over] ?? null));
-      const values = spec.lines.map((_, n) => at(n));
-      if (now.current) now.current.textContent = headline(spec, values);
+      const place = over;
+      const values = place == null ? newest(spec, data) : spec.lines.map((_, n) => data.lines[n]?.m[place] ?? null);
+      say(now.current, headline(spec, values));
       const words = legend.current?.querySelectorAll("output");
-      words?.forEach((word, n) => (word.textContent = human(values[n], spec.unit, true)));
+      words?.forEach((word, n) => say(word, human(values[n], spec.unit, true)));
       let note = "";
       if (over != null) {
         const ts = data.start + over * data.width;
-        note = exactly(ts);
-        const near = events.value.find((e) => Math.abs(e.t - ts) <= Math.max(data.width, (shown.value[1] - shown.value[0]) * 8));
-        if (near) note += ` · ${near.title}`;
+        note = exactly(ts) + near(events.value, data, ts, shown.value[1] - shown.value[0]);
       }
-      if (foot.current) foot.current.textContent = note;
+      say(foot.current, note);
       figure.current?.classList.toggle("over", over != null);
     };
     const mine = new Plot(
@@ -86,14 +118,13 @@ export function Chart({ spec, large = false }: { spec: Spec; large?: boolean }) 
       height,
     );
     plot.current = mine;
-    const draw = () => {
+    const draw = (width?: number) => {
       const data = numbers(spec.id);
       if (!data) return;
       if (!seen.current) return void (stale = true);
       stale = false;
-      const any = data.lines.some((line) => line.m.some((v) => v != null));
-      setState(any ? "drawn" : "empty");
-      mine.show(data, shown.peek());
+      setState(any(data) ? "drawn" : "empty");
+      mine.show(data, shown.peek(), width);
       write();
       // What a screen reader is told may be half a minute old: it costs a walk over all values.
       const t = performance.now();
@@ -102,15 +133,18 @@ export function Chart({ spec, large = false }: { spec: Spec; large?: boolean }) 
         figure.current?.setAttribute("aria-label", summary(spec, data));
       }
     };
-    const stop = onNumbers(spec.id, draw);
-    const watch = new IntersectionObserver(
-      ([entry]) => {
-        seen.current = entry.isIntersecting;
-        sight(spec.id, seen.current);
-        if (seen.current && stale) draw();
-      },
-      { rootMargin: "200px" },
-    );
+    const stop = onNumbers(spec.id, () => draw());
+    const sighted = (there: boolean, width?: number) => {
+      seen.current = there;
+      sight(spec.id, there);
+      if (there && stale) draw(width);
+    };
+    let gone = false;
+    // Not a frame later, when an observer would say so.
+    measure(figure.current!, box.current!, (top, width) => {
+      if (!gone && width && top < innerHeight + NEAR && top > -NEAR) sighted(true, width);
+    });
+    const watch = new IntersectionObserver(([entry]) => sighted(entry.isIntersecting), { rootMargin: `${NEAR}px` });
     watch.observe(figure.current!);
     const size = new ResizeObserver(() => mine.resize());
     size.observe(box.current!);
@@ -120,6 +154,7 @@ export function Chart({ spec, large = false }: { spec: Spec; large?: boolean }) 
       draw();
     });
     return () => {
+      gone = true;
       stop();
       watch.disconnect();
       size.disconnect();
@@ -159,9 +194,9 @@ export function Chart({ spec, large = false }: { spec: Spec; large?: boolean }) 
       onMouseDown={(e) => { if ((e.target as Element).closest(".plot")) e.preventDefault(); }}>
       <figcaption>
         {large ? <h2>{spec.title}</h2> : (
-          <h3><button type="button" class="title" title={spec.help || "show large, with a table"} onClick={() => go({ chart: spec.id })}>{spec.title}</button></h3>
+          <h3><button type="button" class="title" title={spec.help || (spec.title.length > 60 ? spec.title : "show large, with a table")} onClick={() => go({ chart: spec.id })}>{spec.title}</button></h3>
         )}
-        <span class="now" ref={now}>–</span>
+        <span class="now" ref={now}>{begun ? headline(spec, begun.values) : "–"}</span>
       </figcaption>
       <div class="plot" ref={box}>
         {state === "waits" && <span class="wait" aria-hidden="true" />}
@@ -173,7 +208,7 @@ export function Chart({ spec, large = false }: { spec: Spec; large?: boolean }) 
             <li key={name}>
               <button type="button" aria-pressed={!hidden.has(n)} onClick={() => toggle(n)}>
                 <Swatch fill={paint[n]} />
-                <span>{name}</span> <output>–</output>
+                <span>{name}</span> <output>{begun ? human(begun.values[n], spec.unit, true) : "–"}</output>
               </button>
             </li>
           ))}

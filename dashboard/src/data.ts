@@ -1,5 +1,5 @@
 // The numbers of a chart, and what is drawn of them. Pure.
-import type { LineData } from "./api";
+import type { Happened, LineData } from "./api";
 
 type Value = number | null;
 
@@ -125,6 +125,13 @@ export function columns(data: Data, stack: boolean, hidden: Set<number>): any[] 
     out.push(nothing ?? joined(line.lo ?? line.m, most), nothing ?? joined(line.hi ?? line.m, most));
   }
   return out;
+}
+
+/** What happened at this moment, as near as a pixel or two of so many seconds tell. */
+export function near(events: Happened[], data: Data, ts: number, seconds: number): string {
+  const reach = Math.max(data.width, seconds * 8);
+  const found = events.find((e) => Math.abs(e.t - ts) <= reach);
+  return found ? ` · ${found.title}` : "";
 }
 
 /** The newest value of a line that is not older than a few buckets. */

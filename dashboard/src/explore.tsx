@@ -1,10 +1,10 @@
 // Any question in PromQL: with completion, errors under the caret, a chart and a table.
-import { signal } from "@preact/signals";
+import { effect, signal } from "@preact/signals";
 import { useEffect, useRef, useState } from "preact/hooks";
-import { ask, Refused } from "./api";
+import { ask, type Happened, Refused } from "./api";
 import { complete, type Offers } from "./complete";
-import { type Data, fresh } from "./data";
-import { colours, Plot } from "./plot";
+import { type Data, fresh, near } from "./data";
+import { colours, dark, Plot } from "./plot";
 import { Swatch } from "./chart";
 import { selector } from "./search";
 import { exactly, human } from "./units";
@@ -23,6 +23,7 @@ interface Asked {
   to: number;
   left: number;
   notes: string[];
+  events: Happened[];
 }
 const MOST = 24;
 const asked = signal<Asked | null>(null);
@@ -41,6 +42,10 @@ async function run(expr: string) {
   const points = innerWidth < 700 ? 180 : 360;
   const step = Math.max(1, Math.round((to - from) / 1000 / points));
   const start = Math.floor(from / 1000 / step) * step, end = Math.floor(to / 1000 / step) * step;
+  // They are an extra: without them there is an answer all the same.
+  const host = view.value.host ? `&host=${encodeURIComponent(view.value.host)}` : "";
+  const happened = ask<{ events: Happened[] }>(`/api/events?from=${Math.round(from)}&to=${Math.round(to)}${host}`, mine.signal)
+    .then((got) => got.events, () => []);
   try {
     const query = `query=${encodeURIComponent(expr)}&start=${start}&end=${end}&step=${step}`;
     const got = await ask<any>(`/api/v1/query_range?${query}`, mine.signal);
@@ -55,8 +60,10 @@ async function run(expr: string) {
       return { m };
     });
     const notes = [...(got.warnings ?? []), ...(got.infos ?? [])].map(String);
+    const events = await happened;
+    if (mine.signal.aborted) return;
     asked.value = {
-      expr, names: result.slice(0, MOST).map((s) => selector(s.metric) || expr), scalar: "",
+      events, expr, names: result.slice(0, MOST).map((s) => selector(s.metric) || expr), scalar: "",
       data: lines.length ? fresh(start * 1000, step * 1000, lines) : null,
       from: from / 1000, to: to / 1000, left: Math.max(0, result.length - MOST), notes,
     };
@@ -85,11 +92,15 @@ function Answer({ of }: { of: Asked }) {
   const paint = colours(of.names);
   useEffect(() => {
     if (!data) return;
-    const plot = new Plot(box.current!, { lines: of.names }, { over: setOver, events: () => [] }, Math.max(240, Math.min(420, innerHeight * 0.45)));
-    plot.show(data, [of.from, of.to]);
+    const plot = new Plot(box.current!, { lines: of.names }, { over: setOver, events: () => of.events }, Math.max(240, Math.min(420, innerHeight * 0.45)));
+    const draw = effect(() => {
+      dark.value;
+      plot.show(data, [of.from, of.to]);
+    });
     const size = new ResizeObserver(() => plot.resize());
     size.observe(box.current!);
     return () => {
+      draw();
       size.disconnect();
       plot.destroy();
     };
@@ -98,13 +109,14 @@ function Answer({ of }: { of: Asked }) {
   const count = data.lines[0].m.length;
   let at = over;
   if (at == null) for (at = count - 1; at > 0 && data.lines.every((l) => l.m[at!] == null); ) at--;
+  const ts = data.start + at * data.width;
   return (
     <>
       <figure class="chart drawn large" role="group" aria-label={`Chart of ${of.expr}`}><div class="plot" ref={box} /></figure>
       {of.notes.map((n) => <p class="note" key={n}>{n}</p>)}
       <div class="scroll" tabIndex={0} role="region" aria-label="Values">
         <table class="answer">
-          <caption>{exactly(data.start + at * data.width)}{of.left > 0 && `: the first ${MOST} of ${MOST + of.left} series`}</caption>
+          <caption>{exactly(ts)}{over != null && near(of.events, data, ts, of.to - of.from)}{of.left > 0 && `: the first ${MOST} of ${MOST + of.left} series`}</caption>
           <thead><tr><th scope="col">series</th><th scope="col">value</th></tr></thead>
           <tbody>
             {of.names.map((name, n) => (

@@ -1,4 +1,5 @@
 // The first view: well or not, the charts one looks at first, what happened, everything else.
+import { useEffect, useState } from "preact/hooks";
 import { link, type Finding, type Spec } from "./api";
 import { Chart, Focus } from "./chart";
 import { again, events, judged, overview, trouble } from "./store";
@@ -93,6 +94,28 @@ export function Denied() {
   );
 }
 
+/** Whether the page has been painted once. */
+let painted = false;
+
+/** The charts of the first view: in the first frame of all those of one row, which is there in half
+ * the time, and the others in the next. */
+function Charts({ first, groups }: { first: Spec[]; groups: Map<string, Spec[]> }) {
+  const [all, setAll] = useState(painted);
+  useEffect(() => {
+    painted = true;
+    const timer = setTimeout(() => setAll(true));
+    return () => clearTimeout(timer);
+  }, []);
+  const shown = all ? first : first.slice(0, Math.max(1, Math.floor(innerWidth / 400)));
+  return (
+    <>
+      <div class="grid first">{shown.map((c) => <Chart spec={c} key={c.id} />)}</div>
+      {all && groups.size > 0 && <p class="rest dim">Everything else</p>}
+      {all && [...groups].map(([name, charts]) => <Group name={name} charts={charts} key={name} />)}
+    </>
+  );
+}
+
 export function Home() {
   const known = overview.value;
   if (!known) {
@@ -140,9 +163,7 @@ export function Home() {
         </State>
       )}
       <Happenings />
-      <div class="grid first">{first.map((c) => <Chart spec={c} key={c.id} />)}</div>
-      {groups.size > 0 && <p class="rest dim">Everything else</p>}
-      {[...groups].map(([name, charts]) => <Group name={name} charts={charts} key={name} />)}
+      <Charts first={first} groups={groups} />
     </>
   );
 }

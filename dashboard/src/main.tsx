@@ -75,7 +75,7 @@ function Ranges() {
 const KEYS = [
   ["/", "search"], ["1 … 8", "ranges from 5 minutes to everything"], ["← →", "earlier, later; on a chart: move the crosshair"],
   ["+ −", "zoom in, out"], ["0", "back to live"], ["e", "explore"], ["h", "hosts"], ["c", "charts"], ["Esc", "back to all charts"],
-  ["drag", "zoom into a chart"], ["Ctrl + wheel", "zoom where the pointer is"], ["double click", "zoom out"],
+  ["drag", "zoom into a chart"], ["two fingers", "zoom and move a chart"], ["Ctrl + wheel", "zoom where the pointer is"], ["double click", "zoom out"],
 ];
 
 function Help() {
@@ -129,5 +129,5 @@ addEventListener("keydown", (e) => {
   else if (e.key === "Escape" && view.value.chart) go({ chart: "" });
 });
 
-start();
-render(<App />, document.getElementById("page")!);
+// The first frame shows it all, if it is there in time.
+void start().then(() => render(<App />, document.getElementById("page")!));

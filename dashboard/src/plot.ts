@@ -5,7 +5,7 @@ import { signal } from "@preact/signals";
 import { columns, type Data } from "./data";
 import type { Happened } from "./api";
 import { human, steps, tick } from "./units";
-import { go, zoom } from "./view";
+import { go, pinched, stretchTo, zoom } from "./view";
 
 // Okabe and Ito's colours, which stay apart for every kind of eye, made even for each background.
 const LIGHT = ["#0a6ebd", "#d55e00", "#00875f", "#b0569a", "#9a7200", "#3f9fd6", "#6b6f76", "#a33b2a"];
@@ -74,6 +74,7 @@ export interface Hooks {
 }
 
 const sync = uPlot.sync("x");
+const FINGER = ["pointerdown", "pointermove", "pointerup", "pointercancel"] as const;
 const FONT = '11px system-ui, sans-serif';
 
 export class Plot {
@@ -81,6 +82,10 @@ export class Plot {
   private data: Data | null = null;
   private hidden = new Set<number>();
   private wasDark = dark.value;
+  /** Fingers on the chart, and where each is. */
+  private fingers = new Map<number, number>();
+  /** The moments, ms, that lay under two of them when the second came; and what is shown since. */
+  private held: { under: [number, number]; shown: [number, number] } | null = null;
 
   constructor(private box: HTMLElement, private shape: Shape, private hooks: Hooks, private height: number) {}
 
@@ -211,22 +216,24 @@ export class Plot {
   }
 
   /** Draws these numbers from and to these seconds. */
-  show(data: Data, [from, to]: [number, number]) {
+  show(data: Data, [from, to]: [number, number], width = 0) {
     this.data = data;
     const drawn = columns(data, !!this.shape.stack, this.hidden) as uPlot.AlignedData;
     if (this.u && this.wasDark !== dark.value) this.destroy();
     this.wasDark = dark.value;
     if (!this.u) {
-      this.u = new uPlot(this.options(this.box.clientWidth || 300), drawn, this.box);
+      this.u = new uPlot(this.options(width || this.box.clientWidth || 300), drawn, this.box);
       this.u.root.setAttribute("aria-hidden", "true");
       this.box.addEventListener("wheel", this.wheel, { passive: false });
+      for (const kind of FINGER) this.u.over.addEventListener(kind, this.touch);
       this.u.setScale("x", { min: from, max: to });
       return;
     }
     const u = this.u;
     u.batch(() => {
       u.setData(drawn, false);
-      u.setScale("x", { min: from, max: to });
+      // What two fingers hold stays under them.
+      if (!this.held) u.setScale("x", { min: from, max: to });
     });
   }
 
@@ -258,10 +265,37 @@ export class Plot {
     zoom(by > 0 ? 1.35 : 1 / 1.35, Math.min(1, Math.max(0, (e.clientX - over.left) / over.width)), this.edges());
   };
 
+  /** One finger moves the crosshair; two zoom and move, as far as they are apart and go. */
+  private touch = (e: PointerEvent) => {
+    const u = this.u;
+    if (!u || e.pointerType !== "touch") return;
+    const { fingers } = this;
+    const over = u.over.getBoundingClientRect();
+    const place = (e.clientX - over.left) / over.width;
+    if (e.type === "pointerup" || e.type === "pointercancel") {
+      fingers.delete(e.pointerId);
+      const { held } = this;
+      this.held = null;
+      if (held) stretchTo(held.shown);
+      return;
+    }
+    if (e.type === "pointermove" && !fingers.has(e.pointerId)) return;
+    fingers.set(e.pointerId, place);
+    if (fingers.size === 1) u.setCursor({ left: place * over.width, top: e.clientY - over.top });
+    if (fingers.size !== 2) return;
+    const [a, b] = [...fingers.values()].sort((a, b) => a - b);
+    if (!this.held) {
+      const [from, to] = this.edges();
+      this.held = { under: [from + a * (to - from), from + b * (to - from)], shown: [from, to] };
+    }
+    const shown = (this.held.shown = pinched(this.held.under, [a, b]));
+    u.setScale("x", { min: shown[0] / 1000, max: shown[1] / 1000 });
+  };
+
   resize(height = this.height) {
     this.height = height;
-    const width = this.box.clientWidth;
-    if (this.u && width) this.u.setSize({ width, height });
+    const width = this.box.clientWidth, u = this.u;
+    if (u && width && (u.width !== width || u.height !== height)) u.setSize({ width, height });
   }
 
   destroy() {

@@ -76,7 +76,10 @@ function host(): string {
 }
 
 let asking: AbortController | null = null;
-let first: Promise<ChartAnswer> | null = null;
+let first: Promise<unknown> | null = null;
+/** Charts of the first row: as the daemon counts them. They are asked for apart, for both halves are
+ * then read at once, and the first are there sooner. */
+const ROW = 3;
 
 function take(answer: ChartAnswer, of: string) {
   if (of !== key()) return;
@@ -101,17 +104,20 @@ function wanted() {
 
 async function load(all: boolean) {
   // What is in sight first may be on its way already.
-  if (first) await first.catch(() => {});
+  if (first) await first;
   first = null;
   const of = key();
   const ids = [...slots].filter(([, s]) => s.seen && (all || s.of !== of)).map(([id]) => id);
   if (!ids.length || view.value.page !== "home") return;
   asking?.abort();
   const mine = (asking = new AbortController());
+  const part = async (ids: string[]) => {
+    if (!ids.length) return;
+    const query = ids.map((id) => `id=${encodeURIComponent(id)}`).join("&");
+    take(await ask<ChartAnswer>(`/api/chart?${stretch.value}&points=${points()}${host()}&${query}`, mine.signal), of);
+  };
   try {
-    const query = ids.slice(0, 200).map((id) => `id=${encodeURIComponent(id)}`).join("&");
-    const answer = await ask<ChartAnswer>(`/api/chart?${stretch.value}&points=${points()}${host()}&${query}`, mine.signal);
-    take(answer, of);
+    await Promise.all([part(ids.slice(0, ROW)), part(ids.slice(ROW, 200))]);
     trouble.value = "";
     listen();
   } catch (e) {
@@ -119,20 +125,32 @@ async function load(all: boolean) {
   }
 }
 
-/** The first view, asked for before it is known what is in it. */
-export function start() {
+/** Longer than this nobody is to look at nothing, ms. */
+const PATIENCE = 150;
+
+/** Asks for the first view before it is known what is in it (in the words of the daemon's `Link`
+ * header, so that the answers may be there already). Settled when it can be drawn, or when that
+ * takes a while. */
+export function start(): Promise<unknown> {
+  let wanted: Promise<unknown>[] | null = [];
   if (view.value.page === "home" && !view.value.chart) {
     const of = key();
-    first = ask<ChartAnswer>(`/api/chart?${stretch.value}&points=${points()}${host()}&id=first`);
-    first.then((answer) => {
-      take(answer, of);
-      listen();
-    }, () => {});
+    const part = (id: string) =>
+      ask<ChartAnswer>(`/api/chart?${stretch.value}&points=${points()}${host()}&id=${id}`).then((answer) => {
+        take(answer, of);
+        listen(FIRST_LISTEN);
+      }, () => {});
+    const row = part("first");
+    first = Promise.all([row, part("rest")]);
+    wanted.push(row);
   }
   let before = "";
   effect(() => {
     const of = view.value.host;
-    untracked(() => void refresh(of));
+    untracked(() => {
+      const told = refresh(of);
+      wanted?.push(told);
+    });
   });
   effect(() => {
     const now = `${view.value.page}|${key()}`;
@@ -142,9 +160,17 @@ export function start() {
         void load(false);
         void loadEvents();
       });
-    } else untracked(() => void loadEvents());
+    } else {
+      untracked(() => {
+        const told = loadEvents();
+        wanted?.push(told);
+      });
+    }
     before = now;
   });
+  const all = Promise.all(wanted);
+  wanted = null;
+  return Promise.race([all, new Promise((done) => setTimeout(done, PATIENCE))]);
 }
 
 async function refresh(of: string) {
@@ -167,7 +193,9 @@ async function refresh(of: string) {
 async function loadEvents() {
   if (view.value.page !== "home") return;
   try {
-    events.value = (await ask<{ events: Happened[] }>(`/api/events?${stretch.value}${host()}`)).events;
+    const got = (await ask<{ events: Happened[] }>(`/api/events?${stretch.value}${host()}`)).events;
+    // The same would draw every chart again.
+    if (JSON.stringify(got) !== JSON.stringify(events.peek())) events.value = got;
   } catch {
     // They are an extra: the charts say what is wrong.
   }
@@ -188,8 +216,11 @@ function lively(): boolean {
   return follows.value && view.value.page === "home" && !document.hidden;
 }
 
+/** Not before the first view is drawn: it would wait for this, ms. */
+const FIRST_LISTEN = 400;
+
 /** Lets the daemon send what is in sight. Not anew for every step of a scroll. */
-function listen() {
+function listen(soon = 60) {
   clearTimeout(pending);
   pending = window.setTimeout(() => {
     if (!lively()) return close();
@@ -210,12 +241,12 @@ function listen() {
       void ask("/api/verdict" + (host() && `?${host().slice(1)}`)).then((got) => (judged.value = got as Judged), () => {});
       if (mine.readyState === 2) {
         source = null;
-        setTimeout(listen, 5_000);
+        setTimeout(() => listen(), 5_000);
       }
     };
     mine.addEventListener("series", () => void refresh(view.value.host));
     mine.onmessage = (message) => arrived(ids, JSON.parse(message.data).c);
-  }, 60);
+  }, soon);
 }
 
 let lapsed = false;

@@ -67,13 +67,26 @@ export function span(ms: number): string {
   return `${Math.round(minutes / 1_440)} days`;
 }
 
-const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
-const clockSeconds = new Intl.DateTimeFormat(undefined, {
-  hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23",
-});
-const day = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
-const month = new Intl.DateTimeFormat(undefined, { month: "short", year: "numeric" });
-const dayYear = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", year: "numeric" });
+const two = (n: number) => (n < 10 ? `0${n}` : String(n));
+// A browser takes 40 ms to learn how dates are written: who sees none does not wait for it, nor who
+// reads English.
+const clock = { format: (d: Date) => `${two(d.getHours())}:${two(d.getMinutes())}` };
+const clockSeconds = { format: (d: Date) => `${clock.format(d)}:${two(d.getSeconds())}` };
+function written(options: Intl.DateTimeFormatOptions) {
+  let known: Intl.DateTimeFormat | undefined;
+  return { format: (d: Date) => (known ??= new Intl.DateTimeFormat(undefined, options)).format(d) };
+}
+const MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(" ");
+const english = /^en\b/.test(navigator.language), american = /^en(-US|-CA|-PH)?$/.test(navigator.language);
+const name = (d: Date) => MONTHS[d.getMonth()];
+const inEnglish = (d: Date) => (american ? `${name(d)} ${d.getDate()}` : `${d.getDate()} ${name(d)}`);
+const day = english ? { format: inEnglish } : written({ day: "numeric", month: "short" });
+const month = english
+  ? { format: (d: Date) => `${name(d)} ${d.getFullYear()}` }
+  : written({ month: "short", year: "numeric" });
+const dayYear = english
+  ? { format: (d: Date) => `${inEnglish(d)}${american ? "," : ""} ${d.getFullYear()}` }
+  : written({ day: "numeric", month: "short", year: "numeric" });
 
 /** A moment as said in a sentence: the clock today, with its day otherwise. */
 export function moment(ms: number, now = Date.now()): string {
@@ -85,7 +98,8 @@ export function moment(ms: number, now = Date.now()): string {
 
 /** The same in full. */
 export function exactly(ms: number): string {
-  return `${dayYear.format(ms)}, ${clockSeconds.format(ms)}`;
+  const date = new Date(ms);
+  return `${dayYear.format(date)}, ${clockSeconds.format(date)}`;
 }
 
 /** The text at a tick of a time axis whose ticks are `step` seconds apart. */

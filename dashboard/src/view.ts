@@ -122,6 +122,20 @@ export function zoom(factor: number, around = 0.5, shown: [number, number] = edg
   go({ from: Math.round(end - width), to: end });
 }
 
+/** Two moments under two fingers, each at its place between 0 (left edge) and 1: what is shown then. */
+export function pinched([a, b]: [number, number], [x, y]: [number, number]): [number, number] {
+  const width = Math.max(SHORTEST, (b - a) / Math.max(0.02, y - x));
+  const from = (a + b) / 2 - (width * (x + y)) / 2;
+  return [from, from + width];
+}
+
+/** Shows this stretch; what reaches up to now goes on. */
+export function stretchTo([from, to]: [number, number]) {
+  const now = Date.now();
+  if (to < now) return go({ from: Math.round(from), to: Math.round(to) });
+  go({ from: 0, to: 0, range: Math.max(SHORTEST, Math.round((now - from) / 1000) * 1000) });
+}
+
 /** To the side, by a share of what is shown. Up to now, it follows again. */
 export function pan(share: number) {
   const [from, to] = edges();

@@ -8,6 +8,7 @@ import { readFileSync } from "node:fs";
 import { brotliDecompressSync, gunzipSync } from "node:zlib";
 import { browser, Daemon, folder, history, until } from "./harness.mjs";
 import * as built from "./built.mjs";
+import { looks } from "./looks.mjs";
 
 const EVIL = `<img src=x onerror="window.hit=1">`;
 const AXE = readFileSync(new URL("../node_modules/axe-core/axe.min.js", import.meta.url), "utf8");
@@ -490,6 +491,83 @@ test("gaps are gaps, beats wider than buckets are not", async () => {
   for (const [text, where, typed] of [["rat", "name", "rat"], ["a{b", "label", "b"], ['a{b="c', "value", "c"], ["a[5", "window", "5"], ["sum by (x", "label", "x"], ['a{b="}"} + c', "name", "c"]]) {
     assert.deepEqual([place(text).in, place(text).typed], [where, typed], text);
   }
+});
+
+test("it looks as it did, and a broken layout does not", async () => looks(chrome, daemon.url));
+
+test("what the page says it will ask is asked once", async () => {
+  for (const [path, viewport] of [["/", { width: 1280, height: 900 }], ["/?range=1y", { width: 390, height: 800 }], ["/?range=all&chart=cpu", { width: 1280, height: 900 }]]) {
+    const page = await open(daemon, path, { viewport });
+    await page.waitForSelector(".drawn canvas");
+    for (const what of ["/api/overview", "/api/events", ...(path.includes("chart") ? [] : ["id=first", "id=rest"])]) {
+      assert.equal(page.asked.filter((u) => u.includes(what)).length, 1, `${path}: ${what} in ${page.asked}`);
+    }
+    const link = (await fetch(daemon.url + path)).headers.get("link");
+    for (const what of link.match(/<[^>]+>/g).filter((l) => !l.includes("points=") || l.includes(`points=${viewport.width < 700 ? 180 : 300}`))) {
+      assert(page.asked.includes(daemon.url + what.slice(1, -1)), `${path}: ${what} was not asked`);
+    }
+    await page.done();
+  }
+});
+
+test("two fingers zoom and move", async () => {
+  const page = await open(daemon, "/?range=6h", { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true });
+  await drawn(page);
+  const shown = () => [Date.parse(query(page).get("from")), Date.parse(query(page).get("to"))];
+  const box = await page.locator('[data-id="load"] .u-over').boundingBox();
+  const cdp = await page.context().newCDPSession(page);
+  const touch = (type, ...places) =>
+    cdp.send("Input.dispatchTouchEvent", { type, touchPoints: places.map((x, id) => ({ x: box.x + x * box.width, y: box.y + 40, id })) });
+  await touch("touchStart", 0.4);
+  await touch("touchStart", 0.4, 0.6);
+  for (const by of [0.05, 0.1, 0.15, 0.2]) await touch("touchMove", 0.4 - by, 0.6 + by);
+  await touch("touchEnd");
+  await until("a nearer view", () => query(page).get("from"));
+  const near = shown();
+  const hours = (near[1] - near[0]) / 3.6e6;
+  assert(Math.abs(hours - 2) < 0.2, `apart three times as far: a third of six hours, not ${hours}`);
+  await page.waitForSelector('[data-id="load"].drawn canvas');
+  // Both to the right: earlier, and as long.
+  await touch("touchStart", 0.3);
+  await touch("touchStart", 0.3, 0.5);
+  for (const by of [0.1, 0.2, 0.25]) await touch("touchMove", 0.3 + by, 0.5 + by);
+  await touch("touchEnd");
+  await until("an earlier view", () => shown()[0] < near[0] - 1_000);
+  const [from, to] = shown();
+  assert(Math.abs((near[0] - from) / 3.6e6 - hours / 4) < 0.1, "a quarter earlier");
+  assert(Math.abs(to - from - (near[1] - near[0])) < 60_000, "as long as before");
+  // One finger is the crosshair.
+  await touch("touchStart", 0.3);
+  await touch("touchMove", 0.35);
+  await touch("touchMove", 0.5);
+  await until("a time", () => text(page, '[data-id="load"] .foot'));
+  assert.deepEqual(shown(), [from, to]);
+  await touch("touchEnd");
+  await page.done();
+});
+
+test("explore marks what happened", async () => {
+  const page = await open(daemon, `/explore?range=5m&expr=${encodeURIComponent("node_load1")}`);
+  await page.waitForSelector(".explore canvas");
+  const { events } = await daemon.json("/api/events?range=300000");
+  const at = events.find((e) => e.title !== EVIL) ?? events[0];
+  const ends = new URL(page.asked.find((u) => u.includes("/api/events"))).searchParams;
+  const [from, to] = [Number(ends.get("from")), Number(ends.get("to"))];
+  const box = await page.locator(".explore .u-over").boundingBox();
+  await page.mouse.move(box.x + (box.width * (at.t - from)) / (to - from), box.y + 60);
+  await until("its title", async () => (await text(page, ".answer caption")).includes(" · "));
+  // The mark's head, in the colour of marks and of nothing else, at the top of the line.
+  const marked = await page.evaluate((share) => {
+    const canvas = document.querySelector(".explore canvas"), over = document.querySelector(".explore .u-over");
+    const [c, o] = [canvas.getBoundingClientRect(), over.getBoundingClientRect()];
+    const x = Math.round(o.left - c.left + share * o.width), y = Math.round(o.top - c.top);
+    const { data } = canvas.getContext("2d").getImageData(x - 3, y, 7, 3);
+    let drawn = 0;
+    for (let i = 0; i < data.length; i += 4) if (data[i + 3] > 200 && Math.abs(data[i] - 0x7d) < 12 && Math.abs(data[i + 2] - 0x91) < 12) drawn++;
+    return drawn;
+  }, (at.t - from) / (to - from));
+  assert(marked >= 4, `${marked} pixels of a mark`);
+  await page.done();
 });
 
 test("the committed build is what the sources give", async () => {

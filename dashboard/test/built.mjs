@@ -14,6 +14,7 @@ export async function module(name) {
   });
   const { code } = out[0].output[0];
   globalThis.addEventListener ??= () => {};
+  globalThis.navigator ??= { language: "en" };
   return import(`data:text/javascript,${encodeURIComponent(code)}`);
 }
 

@@ -25,7 +25,9 @@ const snapshot = (() => {
     const start = data.start + place * data.width;
     const count = Math.floor((to - start) / width) + 1;
     let ids = q.getAll("id");
-    if (ids[0] === "first") ids = overview.charts.filter((c) => !c.group).map((c) => c.id);
+    const view = overview.charts.filter((c) => !c.group).map((c) => c.id);
+    if (ids[0] === "first") ids = view.slice(0, 3);
+    if (ids[0] === "rest") ids = view.slice(3);
     const lines = (id) =>
       data.lines[id].map((line) => {
         const out = { m: merged(line.m, place, count, by, mean) };

@@ -1,7 +1,6 @@
 //! cli: `plimsoll snapshot`: the page as one file with its numbers inside, for a ticket or a
 //! post-mortem. It opens without a daemon and without a network, and asks nobody anything.
 
-use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use anyhow::Context;
@@ -10,7 +9,7 @@ use super::Global;
 use super::status;
 use crate::http::page_files;
 use crate::model::{Clock, Glob, SystemClock};
-use crate::overview::{self, Chart, Columns, Verdict};
+use crate::overview::{self, Chart, Span, Verdict};
 use crate::query::number;
 use crate::store::Reader;
 use crate::wire::json::write_string;
@@ -88,25 +87,6 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
         .with_context(|| format!("{}: it cannot be written", args.output.display()))
 }
 
-/// The time a snapshot covers, in buckets of one width.
-#[derive(Debug, Clone, Copy)]
-struct Span {
-    from: i64,
-    to: i64,
-    /// Where the first bucket begins.
-    start: i64,
-    width: i64,
-    count: usize,
-}
-
-impl Span {
-    fn new(from: i64, to: i64, width: i64) -> Self {
-        let start = from - from.rem_euclid(width);
-        let count = usize::try_from((to - start) / width + 1).unwrap_or(0);
-        Self { from, to, start, width, count }
-    }
-}
-
 /// The whole file.
 fn page(
     reader: &Reader,
@@ -115,46 +95,26 @@ fn page(
     verdict: &Verdict,
     span: Span,
 ) -> anyhow::Result<String> {
-    let mut data = format!(
-        r#"{{"from":{},"to":{},"start":{},"width":{},"count":{},"overview":"#,
-        span.from, span.to, span.start, span.width, span.count
-    );
-    write_overview(&mut data, reader, system, charts, verdict, span.to)?;
+    let mut data = String::from("{");
+    overview::write_span(&mut data, &span);
+    data.push_str(r#","overview":"#);
+    let forecasts = overview::disk_forecasts(reader, charts, span.to)?;
+    let named = forecasts.iter().map(|(chart, forecast)| (&*chart.id, forecast));
+    let hosts = [system.to_owned()];
+    overview::write_overview(&mut data, system, &hosts, charts, span.to, verdict, named);
     data.push_str(r#","lines":{"#);
     for (at, chart) in charts.iter().enumerate() {
         if at > 0 {
             data.push(',');
         }
         write_string(&mut data, &chart.id);
-        data.push_str(":[");
-        for (at, line) in chart.lines.iter().enumerate() {
-            if at > 0 {
-                data.push(',');
-            }
-            let columns = overview::read(reader, line, span.from, span.to, span.width)?;
-            write_line(&mut data, &columns, span);
-        }
-        data.push(']');
+        data.push(':');
+        overview::write_lines(&mut data, reader, chart, &span)?;
     }
-    data.push_str(r#"},"events":["#);
+    data.push_str(r#"},"events":"#);
     let events = reader.events(system, span.from, span.to, MOST_EVENTS)?;
-    for (at, event) in events.iter().enumerate() {
-        if at > 0 {
-            data.push(',');
-        }
-        let _infallible = write!(data, r#"{{"t":{}"#, event.ts);
-        for (name, text) in [
-            ("kind", &event.kind),
-            ("level", &event.level),
-            ("title", &event.title),
-            ("text", &event.text),
-        ] {
-            let _infallible = write!(data, r#","{name}":"#);
-            write_string(&mut data, text);
-        }
-        data.push('}');
-    }
-    data.push_str("]}");
+    overview::write_events(&mut data, &events);
+    data.push('}');
     let file = |name| page_files::unpacked(name).context("a file of the page cannot be unpacked");
     let (script, style) = (file("page.js")?, file("page.css")?);
     let mut title = String::new();
@@ -216,81 +176,6 @@ fn escape(out: &mut String, text: &str) {
     }
 }
 
-/// As `GET /api/overview` gives it.
-fn write_overview(
-    out: &mut String,
-    reader: &Reader,
-    system: &str,
-    charts: &[Chart],
-    verdict: &Verdict,
-    now: i64,
-) -> anyhow::Result<()> {
-    out.push_str(r#"{"version":"#);
-    write_string(out, env!("CARGO_PKG_VERSION"));
-    out.push_str(r#","host":"#);
-    write_string(out, system);
-    out.push_str(r#","hosts":["#);
-    write_string(out, system);
-    out.push_str(r#"],"charts":["#);
-    for (at, chart) in charts.iter().enumerate() {
-        if at > 0 {
-            out.push(',');
-        }
-        overview::write_chart(out, chart);
-    }
-    let _infallible = write!(out, r#"],"now":{now},"#);
-    let forecasts = overview::disk_forecasts(reader, charts, now)?;
-    let forecasts = forecasts.iter().map(|(chart, forecast)| (&*chart.id, forecast));
-    overview::write_verdict(out, verdict, forecasts);
-    out.push('}');
-    Ok(())
-}
-
-/// The columns with null where nothing is known; least and most only where they differ.
-fn write_line(out: &mut String, columns: &Columns, span: Span) {
-    let column = |out: &mut String, name: &str, values: &[f64]| {
-        let _infallible = write!(out, r#""{name}":["#);
-        let mut known = columns.start.iter().zip(values).peekable();
-        for at in 0..span.count {
-            if at > 0 {
-                out.push(',');
-            }
-            let begins = span.start + at as i64 * span.width;
-            while known.next_if(|(start, _)| **start < begins).is_some() {}
-            match known.next_if(|(start, _)| **start < begins + span.width) {
-                Some((_, value)) => write_value(out, *value),
-                None => out.push_str("null"),
-            }
-        }
-        out.push(']');
-    };
-    out.push('{');
-    column(out, "m", &columns.mean);
-    if columns.min.iter().zip(&columns.max).any(|(a, b)| a != b) {
-        out.push(',');
-        column(out, "lo", &columns.min);
-        out.push(',');
-        column(out, "hi", &columns.max);
-    }
-    out.push('}');
-}
-
-/// A number in five digits: more cannot be seen in a chart.
-fn write_value(out: &mut String, value: f64) {
-    if !value.is_finite() {
-        out.push_str("null");
-    } else if value == value.trunc() && value.abs() < 1e5 {
-        let _infallible = write!(out, "{value:.0}");
-    } else {
-        let short: f64 = format!("{value:.4e}").parse().unwrap_or(value);
-        let _infallible = if (1e-4..1e12).contains(&short.abs()) {
-            write!(out, "{short}")
-        } else {
-            write!(out, "{short:e}")
-        };
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -302,23 +187,5 @@ mod tests {
         let back: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(back["a"], "</script><!-- &amp; \u{2028}");
         assert!(!of_the_file("a='</script>'").contains("</script"));
-    }
-
-    #[test]
-    fn numbers_are_short_and_json() {
-        for (value, text) in [
-            (0.0, "0"),
-            (12.0, "12"),
-            (0.123_456_789, "0.12346"),
-            (1_234_567.0, "1234600"),
-            (f64::NAN, "null"),
-            (1e-9, "1e-9"),
-            (1.5e300, "1.5e300"),
-        ] {
-            let mut out = String::new();
-            write_value(&mut out, value);
-            assert_eq!(out, text);
-            assert!(serde_json::from_str::<serde_json::Value>(&out).is_ok());
-        }
     }
 }

@@ -11,8 +11,10 @@ use hyper::body::Incoming;
 use hyper::service::Service;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 use tokio_rustls::TlsAcceptor;
 
@@ -25,6 +27,9 @@ const MAX_CONNECTIONS: usize = 256;
 /// From the first byte expected to the last header, and between requests.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_HEADERS: usize = 16 << 10;
+/// So much of an answer may wait in the kernel until it is sent, bytes. It takes 4 MB of one who does
+/// not read, and whoever writes to him learns of it only then.
+const UNSENT: u32 = 128 << 10;
 
 struct Connection {
     busy: Arc<AtomicBool>,
@@ -33,6 +38,17 @@ struct Connection {
 
 /// Longest handshake of TLS.
 const HANDSHAKE: Duration = Duration::from_secs(10);
+
+/// Ends the connection that a request came on, whatever is still to be sent on it: to who does not
+/// read, even a last word would wait for ever.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Cut(Arc<Notify>);
+
+impl Cut {
+    pub(super) fn now(&self) {
+        self.0.notify_one();
+    }
+}
 
 /// Where connections come from.
 pub enum Listener {
@@ -54,6 +70,7 @@ impl Listener {
                 let (stream, from) = listener.accept().await?;
                 // Answers are small and whole: nothing is gained by waiting for more to send.
                 let _unused = stream.set_nodelay(true);
+                let _unused = SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT);
                 let local = from.ip().to_canonical().is_loopback();
                 let peer = if local { Peer::Local } else { Peer::Remote };
                 Ok(Stream::Tcp(stream, peer, tls.as_ref().map(Tls::acceptor)))
@@ -118,9 +135,12 @@ async fn one(
     busy: Arc<AtomicBool>,
 ) {
     let inner = TowerToHyperService::new(router);
+    let cut = Cut::default();
+    let end = cut.clone();
     let service = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
         busy.store(true, Relaxed);
         request.extensions_mut().insert(peer);
+        request.extensions_mut().insert(cut.clone());
         if unix {
             request.extensions_mut().insert(Unix);
         }
@@ -134,8 +154,13 @@ async fn one(
     });
     let mut http = hyper::server::conn::http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(MAX_HEADERS);
-    // An error here is the client's: gone, too slow, or not speaking HTTP.
-    if let Err(e) = http.serve_connection(TokioIo::new(stream), service).await {
-        tracing::debug!("http: {e}");
+    tokio::select! {
+        // An error here is the client's: gone, too slow, or not speaking HTTP.
+        ended = http.serve_connection(TokioIo::new(stream), service) => {
+            if let Err(e) = ended {
+                tracing::debug!("http: {e}");
+            }
+        }
+        () = end.0.notified() => {}
     }
 }

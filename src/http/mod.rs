@@ -78,6 +78,8 @@ pub struct State {
     pub hosts: Hosts,
     /// Who may do what.
     pub access: Access,
+    /// Called when questions were answered and no other follows, to give memory back.
+    pub rested: fn(),
 }
 
 /// Answers on the socket until the runtime ends.
@@ -108,11 +110,13 @@ impl Inside {
     }
 }
 
-/// Every route, behind the guard; and those that the control socket needs, without it.
+/// Every route, behind the guard; and those that the control socket needs, without it. Has to be called
+/// inside a runtime, which also gives memory back between questions.
 pub fn router(state: State) -> (Router, Inside) {
     let (hosts, access) = (state.hosts.clone(), state.access.clone());
     let state = Arc::new(state);
     let api = prometheus::Api::new(Arc::clone(&state));
+    tokio::spawn(Arc::clone(&api).rest_between());
     let sql = sql::routes(Arc::clone(&state));
     let inside = Inside(prometheus::routes(Arc::clone(&api)));
     let router = Router::new()

@@ -1,11 +1,11 @@
-//! http: questions that read the file take turns: so many at once, the others wait; and who works on
-//! one is told when nobody waits for it any more.
+//! http: questions that read the file take turns: so many at once, the others wait; who works on one is
+//! told when nobody waits for it any more; and after the last of them memory is given back.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use crate::pipeline::Counters;
 
@@ -14,6 +14,7 @@ use crate::pipeline::Counters;
 pub(super) struct Turns {
     places: Arc<Semaphore>,
     counters: Arc<Counters>,
+    ended: Arc<Notify>,
 }
 
 /// A place, held for as long as there is work; not for as long as the client is there.
@@ -21,11 +22,20 @@ pub(super) struct Turns {
 pub(super) struct Turn {
     _place: OwnedSemaphorePermit,
     counters: Arc<Counters>,
+    ended: Arc<Notify>,
 }
 
 impl Turns {
     pub(super) fn new(at_once: usize, counters: Arc<Counters>) -> Self {
-        Self { places: Arc::new(Semaphore::new(at_once)), counters }
+        Self { places: Arc::new(Semaphore::new(at_once)), counters, ended: Arc::default() }
+    }
+
+    /// Returns when questions were answered, and then none was for this long.
+    pub(super) async fn quiet(&self, length: Duration) {
+        self.ended.notified().await;
+        while tokio::time::timeout(length, self.ended.notified()).await.is_ok()
+            || self.counters.queries_running.load(Relaxed) > 0
+        {}
     }
 
     /// A place as soon as one is free; `None`: none was in all that time.
@@ -38,7 +48,8 @@ impl Turns {
             return None;
         };
         self.counters.queries_running.fetch_add(1, Relaxed);
-        Some(Turn { _place: place, counters: Arc::clone(&self.counters) })
+        let (counters, ended) = (Arc::clone(&self.counters), Arc::clone(&self.ended));
+        Some(Turn { _place: place, counters, ended })
     }
 }
 
@@ -46,6 +57,7 @@ impl Drop for Turn {
     fn drop(&mut self) {
         self.counters.queries_running.fetch_sub(1, Relaxed);
         self.counters.queries_done.fetch_add(1, Relaxed);
+        self.ended.notify_one();
     }
 }
 
@@ -72,5 +84,29 @@ pub(super) struct Leaving(pub(super) Arc<AtomicBool>);
 impl Drop for Leaving {
     fn drop(&mut self) {
         self.0.store(true, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn it_is_quiet_after_the_last_question() {
+        let turns = Turns::new(2, Arc::default());
+        let patience = Duration::from_secs(5);
+        let quiet = async |within: u64| {
+            let quiet = turns.quiet(Duration::from_millis(10));
+            tokio::time::timeout(Duration::from_millis(within), quiet).await.is_ok()
+        };
+        assert!(!quiet(100).await, "nothing was asked");
+        drop(turns.next(patience).await);
+        assert!(quiet(5_000).await);
+        assert!(!quiet(100).await, "once");
+        let (first, second) = (turns.next(patience).await, turns.next(patience).await);
+        drop(first);
+        assert!(!quiet(100).await, "one is still being answered");
+        drop(second);
+        assert!(quiet(5_000).await);
     }
 }

@@ -9,7 +9,7 @@
 //!   spacing   which readings hang together
 //!   forecast  what is left of something -> the day it is used up
 //!   verdict   well, or what is wrong and since when
-//!   json      charts and verdicts as the page reads them
+//!   json      charts, their numbers and verdicts as the page reads them
 //! ```
 
 mod charts;
@@ -24,7 +24,9 @@ mod verdict;
 pub use charts::{Bounds, Chart, Line, MOST_LINES, Term, charts};
 pub use columns::{Columns, nice_width, read, width};
 pub use forecast::{Forecast, forecast};
-pub use json::{write_chart, write_verdict};
+pub use json::{
+    Span, write_events, write_lines, write_overview, write_short, write_span, write_verdict,
+};
 pub use spacing::{together, usual};
 pub use verdict::{Finding, Level, Trouble, Verdict, disk_forecasts, verdict};
 

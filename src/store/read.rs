@@ -147,6 +147,12 @@ impl Reader {
         }
     }
 
+    /// Gives back what it holds to be quick, until it is asked again.
+    pub fn rest(&self) {
+        let _unused = self.conn.release_memory();
+        self.scratch.take();
+    }
+
     /// Where the database is.
     pub fn path(&self) -> &Path {
         &self.path

@@ -25,4 +25,5 @@ mod statsd;
 mod support;
 mod systemd;
 mod timers;
+mod viewers;
 mod watch;

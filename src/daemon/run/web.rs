@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::Daemon;
 use crate::config::Http;
+use crate::daemon::memory;
 use crate::http;
 use crate::pipeline::Board;
 
@@ -60,6 +61,7 @@ pub(super) async fn start_http(daemon: &mut Daemon) {
             config.behind_proxy,
             Arc::clone(&shared.board),
         ),
+        rested: memory::give_back,
     });
     daemon.inside = Some(inside);
     let fail = |what: String| shared.board.fail(HTTP, what);

@@ -1,11 +1,15 @@
 //! http: the page's own files, as `dashboard/` built them: packed, and under a name that changes
-//! with them, so that browsers keep them for good.
+//! with them, so that browsers keep them for good. The page itself names what it will ask first, which a
+//! browser then asks while it still fetches the script.
 
 use std::io::Read;
 
 use axum::extract::Path;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
+
+use crate::http::prometheus::params::Params;
+use crate::query::number::parse_duration;
 
 /// A file in the two packings that browsers take. Over plain HTTP they do not take brotli.
 struct Asset {
@@ -36,9 +40,48 @@ static ASSETS: [Asset; 3] = [
 /// Of all files together; part of their addresses.
 static VERSION: &str = include_str!("../../../dashboard/dist/version.txt");
 
+/// Without another in its address the page shows so much, ms.
+const USUAL_RANGE_MS: i64 = 3_600_000;
+/// And nothing shorter.
+const SHORTEST_MS: i64 = 10_000;
+
+/// What the page at this address asks first, as a `Link` header: letter by letter as `start` in
+/// `dashboard/src/store.ts` does, or it is asked twice. Nothing for another host or for a time that
+/// was chosen: those are asked by the script.
+fn first_questions(address: &Uri) -> String {
+    let params = Params::new(address.query().unwrap_or_default().as_bytes(), b"");
+    let given = |name: &str| !params.get(name).is_empty();
+    let mut out = String::new();
+    if given("host") {
+        return out;
+    }
+    let mut ask = |what: &str, media: &str| {
+        let comma = if out.is_empty() { "" } else { ", " };
+        out.push_str(&format!("{comma}<{what}>; rel=preload; as=fetch; crossorigin{media}"));
+    };
+    ask("/api/overview", "");
+    if address.path() != "/" || given("from") {
+        return out;
+    }
+    let range = match params.get("range") {
+        "all" => "all".to_owned(),
+        text => parse_duration(text).unwrap_or(USUAL_RANGE_MS).max(SHORTEST_MS).to_string(),
+    };
+    if !given("chart") {
+        for (points, media) in [(180, "(max-width: 699.98px)"), (300, "(min-width: 700px)")] {
+            for id in ["first", "rest"] {
+                let what = format!("/api/chart?range={range}&points={points}&id={id}");
+                ask(&what, &format!("; media=\"{media}\""));
+            }
+        }
+    }
+    ask(&format!("/api/events?range={range}"), "");
+    out
+}
+
 /// `/` and the page's other views: one file, asked for again each time, which costs nothing while
 /// it is the same.
-pub(super) async fn index(headers: HeaderMap) -> Response {
+pub(super) async fn index(address: Uri, headers: HeaderMap) -> Response {
     let tag = format!("\"{VERSION}\"");
     let known = headers.get(header::IF_NONE_MATCH).is_some_and(|t| t.as_bytes() == tag.as_bytes());
     let mut response =
@@ -48,6 +91,11 @@ pub(super) async fn index(headers: HeaderMap) -> Response {
     }
     let cache = HeaderValue::from_static("no-cache");
     response.headers_mut().insert(header::CACHE_CONTROL, cache);
+    if let Some(first) =
+        HeaderValue::try_from(first_questions(&address)).ok().filter(|f| !f.is_empty())
+    {
+        response.headers_mut().insert(header::LINK, first);
+    }
     response
 }
 
@@ -126,4 +174,37 @@ pub(in crate::http) fn no_permission(what: &str) -> String {
          <p>then load this page again; any user name will do, and the token is the password.</p>\
          <p class=\"dim\">{text}</p></main></html>"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_asked_first_goes_with_the_address() {
+        let asked = |address: &'static str| first_questions(&Uri::from_static(address));
+        let plain = "; rel=preload; as=fetch; crossorigin";
+        assert_eq!(
+            asked("/"),
+            format!(
+                "</api/overview>{plain}, \
+                 </api/chart?range=3600000&points=180&id=first>{plain}; \
+                 media=\"(max-width: 699.98px)\", \
+                 </api/chart?range=3600000&points=180&id=rest>{plain}; \
+                 media=\"(max-width: 699.98px)\", \
+                 </api/chart?range=3600000&points=300&id=first>{plain}; \
+                 media=\"(min-width: 700px)\", \
+                 </api/chart?range=3600000&points=300&id=rest>{plain}; \
+                 media=\"(min-width: 700px)\", </api/events?range=3600000>{plain}"
+            )
+        );
+        assert!(asked("/?range=1y").contains("</api/events?range=31536000000>"));
+        assert!(asked("/?range=all&open=a").contains("/api/chart?range=all&points"));
+        assert!(asked("/?range=2s").contains("range=10000&"));
+        assert!(asked("/?range=%3E%0D%0AX").contains("range=3600000&"), "nothing is passed on");
+        assert!(!asked("/?chart=load").contains("/api/chart"));
+        assert_eq!(asked("/explore?expr=a"), format!("</api/overview>{plain}"));
+        assert_eq!(asked("/?from=2026-01-01&to=2026-01-02"), format!("</api/overview>{plain}"));
+        assert_eq!(asked("/?host=db2"), "");
+    }
 }

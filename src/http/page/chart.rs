@@ -1,11 +1,13 @@
 //! http: the numbers of many charts in one answer, and what happened meanwhile.
 
-use super::{Page, failed, write_short};
+use super::{Page, failed};
 use crate::http::prometheus::error::{ApiError, Kind};
 use crate::http::prometheus::params::Params;
-use crate::overview::{Chart, Columns, read, width};
+use crate::overview::{Chart, Span, width, write_events, write_lines, write_span};
 use crate::wire::json::write_string;
 
+/// Charts of the first view that are drawn before the others: as many as stand beside each other.
+const ROW: usize = 3;
 /// Charts in one answer.
 const MOST_CHARTS: usize = 200;
 /// Buckets of a line.
@@ -38,8 +40,9 @@ fn stretch(page: &Page, params: &Params) -> Result<(i64, i64), ApiError> {
 }
 
 /// `GET /api/chart?id=…&id=…&from=&to=&range=&points=&host=`: of each chart its lines in buckets of
-/// one width, from the bucket that `from` lies in to that of `to`. `id=first` is all of the first
-/// view. Where least and most are the mean they are left away; where nothing was measured, null.
+/// one width, from the bucket that `from` lies in to that of `to`. `id=first` is the first row of the
+/// first view, `id=rest` the rest of it: asked for at once, they are read at once. Where least and most
+/// are the mean they are left away; where nothing was measured, null.
 pub(super) fn chart(page: &Page, params: &Params) -> Result<String, ApiError> {
     let (mut from, to) = stretch(page, params)?;
     let points = match params.get("points") {
@@ -55,10 +58,11 @@ pub(super) fn chart(page: &Page, params: &Params) -> Result<String, ApiError> {
         return Err(ApiError::new(Kind::BadData, message));
     }
     page.with_charts(page.system(params), |reader, charts| {
-        let wanted: Vec<&Chart> = if ids == ["first"] {
-            charts.iter().filter(|c| c.group.is_empty()).collect()
-        } else {
-            ids.iter().filter_map(|id| charts.iter().find(|c| c.id == *id)).collect()
+        let view = || charts.iter().filter(|c| c.group.is_empty());
+        let wanted: Vec<&Chart> = match &*ids {
+            ["first"] => view().take(ROW).collect(),
+            ["rest"] => view().skip(ROW).collect(),
+            ids => ids.iter().filter_map(|id| charts.iter().find(|c| c.id == *id)).collect(),
         };
         if params.get("range") == "all" {
             let mut oldest = None;
@@ -70,63 +74,23 @@ pub(super) fn chart(page: &Page, params: &Params) -> Result<String, ApiError> {
         }
         let line = wanted.first().and_then(|c| c.lines.first());
         let width = width(reader, line, from, to, points).map_err(failed)?;
-        let first = from - from.rem_euclid(width);
-        let count = usize::try_from((to - first) / width + 1).unwrap_or(0);
-        let mut out = format!(
-            r#"{{"from":{from},"to":{to},"start":{first},"width":{width},"count":{count},"charts":["#
-        );
+        let span = Span::new(from, to, width);
+        let mut out = String::from("{");
+        write_span(&mut out, &span);
+        out.push_str(r#","charts":["#);
         for (at, chart) in wanted.into_iter().enumerate() {
             if at > 0 {
                 out.push(',');
             }
             out.push_str(r#"{"id":"#);
             write_string(&mut out, &chart.id);
-            out.push_str(r#","lines":["#);
-            for (at, line) in chart.lines.iter().enumerate() {
-                if at > 0 {
-                    out.push(',');
-                }
-                let columns = read(reader, line, from, to, width).map_err(failed)?;
-                write_line(&mut out, &columns, first, width, count);
-            }
-            out.push_str("]}");
+            out.push_str(r#","lines":"#);
+            write_lines(&mut out, reader, chart, &span).map_err(failed)?;
+            out.push('}');
         }
         out.push_str("]}");
         Ok(out)
     })
-}
-
-fn write_line(out: &mut String, columns: &Columns, first: i64, width: i64, count: usize) {
-    let column = |out: &mut String, name: &str, values: &[f64]| {
-        out.push_str(name);
-        let mut at = 0;
-        for (start, value) in columns.start.iter().zip(values) {
-            let place = usize::try_from((start - first).div_euclid(width)).unwrap_or(usize::MAX);
-            if place < at || place >= count {
-                continue;
-            }
-            for _ in at..place {
-                out.push_str("null,");
-            }
-            write_short(out, *value);
-            out.push(',');
-            at = place + 1;
-        }
-        for _ in at..count {
-            out.push_str("null,");
-        }
-        if count > 0 {
-            out.pop();
-        }
-        out.push(']');
-    };
-    column(out, r#"{"m":["#, &columns.mean);
-    let wide = columns.min.iter().zip(&columns.max).any(|(a, b)| a != b);
-    if wide {
-        column(out, r#","lo":["#, &columns.min);
-        column(out, r#","hi":["#, &columns.max);
-    }
-    out.push('}');
 }
 
 /// `GET /api/events?from=&to=&host=`: what happened, newest first.
@@ -137,25 +101,8 @@ pub(super) fn events(page: &Page, params: &Params) -> Result<String, ApiError> {
         let from = if params.get("range") == "all" { 0 } else { from };
         reader.events(system, from, to, MOST_EVENTS).map_err(failed)
     })?;
-    let mut out = String::from(r#"{"events":["#);
-    for (at, event) in events.iter().enumerate() {
-        if at > 0 {
-            out.push(',');
-        }
-        out.push_str(&format!(r#"{{"t":{}"#, event.ts));
-        for (key, text) in [
-            ("kind", &event.kind),
-            ("level", &event.level),
-            ("title", &event.title),
-            ("text", &event.text),
-        ] {
-            if !text.is_empty() {
-                out.push_str(&format!(r#","{key}":"#));
-                write_string(&mut out, text);
-            }
-        }
-        out.push('}');
-    }
-    out.push_str("]}");
+    let mut out = String::from(r#"{"events":"#);
+    write_events(&mut out, &events);
+    out.push('}');
     Ok(out)
 }

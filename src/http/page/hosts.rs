@@ -1,10 +1,10 @@
 //! http: all systems at a glance: how each is, and three numbers of it.
 
 use super::overview::number;
-use super::{Page, failed, write_short};
+use super::{Page, failed};
 use crate::http::prometheus::error::ApiError;
 use crate::http::prometheus::params::Params;
-use crate::overview::{Chart, Line, read};
+use crate::overview::{Chart, Line, read, write_short};
 use crate::store::Reader;
 use crate::wire::json::write_string;
 

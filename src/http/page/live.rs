@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use axum::Extension;
 use axum::body::{Body, Bytes};
 use axum::extract::{RawQuery, State as Get};
 use axum::http::{StatusCode, header};
@@ -15,11 +16,12 @@ use axum::response::{IntoResponse, Response};
 use hyper::body::Frame;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
-use super::{Page, failed, write_short};
+use super::{Page, failed};
+use crate::http::connections::Cut;
 use crate::http::prometheus::error::{ApiError, Kind};
 use crate::http::prometheus::params::Params;
 use crate::model::{Identity, Labels, SeriesRef};
-use crate::overview::Chart;
+use crate::overview::{Chart, write_short};
 
 /// Pages that are kept up to date at a time.
 const MOST_VIEWERS: usize = 32;
@@ -86,7 +88,11 @@ struct WatchedLine {
 /// `GET /api/live?id=…&id=…`: `data: {"c":[[place of the id, time in ms, [a value a line]], …]}`
 /// whenever there are new values, for series of this process; `event: series` when the charts
 /// should be asked for again, because there are new series.
-pub(super) async fn live(Get(page): Get<Arc<Page>>, RawQuery(query): RawQuery) -> Response {
+pub(super) async fn live(
+    Get(page): Get<Arc<Page>>,
+    Extension(cut): Extension<Cut>,
+    RawQuery(query): RawQuery,
+) -> Response {
     let counters = Arc::clone(&page.api.state().counters);
     let Ok(place) = Arc::clone(&page.viewers.0).try_acquire_owned() else {
         counters.viewers_refused.fetch_add(1, Relaxed);
@@ -103,7 +109,7 @@ pub(super) async fn live(Get(page): Get<Arc<Page>>, RawQuery(query): RawQuery) -
         Err(e) => return ApiError::new(Kind::Internal, e.to_string()).into_response(),
     };
     let (frames, waiting) = mpsc::channel(WAITING);
-    tokio::spawn(keep_up(page, live, frames, place));
+    tokio::spawn(keep_up(page, live, frames, cut, place));
     let kind = [(header::CONTENT_TYPE, "text/event-stream"), (header::CACHE_CONTROL, "no-store")];
     (kind, Body::new(Frames(waiting))).into_response()
 }
@@ -121,6 +127,7 @@ async fn keep_up(
     page: Arc<Page>,
     mut live: Live,
     frames: mpsc::Sender<Bytes>,
+    cut: Cut,
     _place: OwnedSemaphorePermit,
 ) {
     let state = page.api.state();
@@ -139,6 +146,7 @@ async fn keep_up(
                 Err(mpsc::error::TrySendError::Closed(_)) => return,
                 Err(mpsc::error::TrySendError::Full(_)) => {
                     state.counters.viewers_dropped.fetch_add(1, Relaxed);
+                    cut.now();
                     return;
                 }
             }

@@ -1,6 +1,6 @@
 //! http: the page at `/` and what it asks: which charts there are, their numbers, whether all is
 //! well, what happened, and the newest values as they come. What they are is decided in the room
-//! `overview`; here they become JSON, written by hand, for a year of sixty charts is much of it.
+//! `overview`, which also writes them as JSON.
 
 pub mod assets;
 mod chart;
@@ -169,54 +169,5 @@ impl Page {
         problems
             .map(|(subject, p)| Trouble { subject, since: p.since, message: p.message })
             .collect()
-    }
-}
-
-/// Five digits, which is more than a screen shows; what is no number is null.
-fn write_short(out: &mut String, value: f64) {
-    use std::fmt::Write;
-    let size = value.abs();
-    let _ = if !value.is_finite() {
-        out.push_str("null");
-        Ok(())
-    } else if value == value.trunc() && size < 100_000.0 {
-        write!(out, "{value:.0}")
-    } else if !(1e-3..1e6).contains(&size) {
-        write!(out, "{value:.4e}")
-    } else {
-        let digits = (4 - size.log10().floor() as i32).clamp(0, 7) as usize;
-        let start = out.len();
-        let done = write!(out, "{value:.digits$}");
-        if digits > 0 {
-            let short = out[start..].trim_end_matches('0').trim_end_matches('.').len();
-            out.truncate(start + short);
-        }
-        done
-    };
-}
-
-#[cfg(test)]
-mod tests {
-    use super::write_short;
-
-    #[test]
-    fn numbers_are_short_and_json() {
-        for (value, text) in [
-            (0.0, "0"),
-            (-0.25, "-0.25"),
-            (1234.0, "1234"),
-            (0.123456, "0.12346"),
-            (99.99999, "100"),
-            (123456.7, "123457"),
-            (8_012_345_678.0, "8.0123e9"),
-            (0.000012, "1.2000e-5"),
-            (f64::NAN, "null"),
-            (f64::INFINITY, "null"),
-        ] {
-            let mut out = String::new();
-            write_short(&mut out, value);
-            assert_eq!(out, text);
-            assert!(serde_json::from_str::<serde_json::Value>(&out).is_ok());
-        }
     }
 }

@@ -6,9 +6,8 @@ use super::{Page, failed};
 use crate::http::prometheus::error::ApiError;
 use crate::http::prometheus::params::Params;
 use crate::overview::{
-    Forecast, Verdict, disk_forecasts, verdict as judge, write_chart, write_verdict as write_found,
+    Forecast, Verdict, disk_forecasts, verdict as judge, write_overview, write_verdict,
 };
-use crate::wire::json::write_string;
 
 /// A verdict serves everybody who asks within this time, ms.
 const FRESH_MS: i64 = 5_000;
@@ -50,18 +49,16 @@ impl Page {
 
 /// `GET /api/verdict?host=`
 pub(super) fn verdict(page: &Page, params: &Params) -> Result<String, ApiError> {
+    let found = page.judged(page.system(params))?;
+    let (verdict, forecasts) = &*found;
     let mut out = String::from("{");
-    write_verdict(&mut out, page, page.system(params))?;
+    write_verdict(&mut out, page.api.state().clock.wall_ms(), verdict, named(forecasts));
     out.push('}');
     Ok(out)
 }
 
-fn write_verdict(out: &mut String, page: &Page, system: &str) -> Result<(), ApiError> {
-    let found = page.judged(system)?;
-    let (verdict, forecasts) = &*found;
-    out.push_str(&format!(r#""now":{},"#, page.api.state().clock.wall_ms()));
-    write_found(out, verdict, forecasts.iter().map(|(chart, forecast)| (&**chart, forecast)));
-    Ok(())
+fn named(forecasts: &[(String, Forecast)]) -> impl Iterator<Item = (&str, &Forecast)> {
+    forecasts.iter().map(|(chart, forecast)| (&**chart, forecast))
 }
 
 /// A number or null.
@@ -72,29 +69,10 @@ pub(super) fn number(value: Option<i64>) -> String {
 /// `GET /api/overview?host=`: the systems, the verdict and every chart without its numbers.
 pub(super) fn overview(page: &Page, params: &Params) -> Result<String, ApiError> {
     let system = page.system(params);
-    let mut out = String::from(r#"{"version":"#);
-    write_string(&mut out, env!("CARGO_PKG_VERSION"));
-    out.push_str(r#","host":"#);
-    write_string(&mut out, system);
-    out.push_str(r#","charts":["#);
-    page.with_charts(system, |_, charts| {
-        for (at, chart) in charts.iter().enumerate() {
-            if at > 0 {
-                out.push(',');
-            }
-            write_chart(&mut out, chart);
-        }
-        Ok(())
-    })?;
-    out.push_str(r#"],"hosts":["#);
-    for (at, host) in page.systems().iter().enumerate() {
-        if at > 0 {
-            out.push(',');
-        }
-        write_string(&mut out, host);
-    }
-    out.push_str("],");
-    write_verdict(&mut out, page, system)?;
-    out.push('}');
+    let charts = page.with_charts(system, |_, charts| Ok(Arc::clone(charts)))?;
+    let (found, now) = (page.judged(system)?, page.api.state().clock.wall_ms());
+    let (verdict, forecasts) = &*found;
+    let mut out = String::new();
+    write_overview(&mut out, system, &page.systems(), &charts, now, verdict, named(forecasts));
     Ok(out)
 }

@@ -71,6 +71,13 @@ impl Files {
         answer
     }
 
+    /// Nobody asks: one reader is enough, without its memory.
+    pub(in crate::http) fn rest(&self) {
+        let mut idle = locked(&self.idle);
+        idle.truncate(1);
+        idle.iter().for_each(|(_, reader)| reader.rest());
+    }
+
     /// The names of all series.
     pub(super) fn with_catalog<T>(
         &self,

@@ -42,6 +42,9 @@ const AT_ONCE: usize = 4;
 /// The longest that a question may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// Nobody asks any more after this long; shorter than what pages wait between questions.
+const QUIET: Duration = Duration::from_secs(3);
+
 /// The largest form that is read, in bytes.
 const LARGEST_FORM: usize = 1 << 20;
 
@@ -60,6 +63,20 @@ impl Api {
         let files = Files::new(state.database.clone(), Arc::clone(&state.head));
         let turns = Turns::new(AT_ONCE, Arc::clone(&state.counters));
         Arc::new(Self { state, files, turns })
+    }
+
+    /// Gives memory back when nobody has asked for a while, for as long as the runtime goes on: what a
+    /// year of sixty charts takes would otherwise stay.
+    pub(super) async fn rest_between(self: Arc<Self>) {
+        loop {
+            self.turns.quiet(QUIET).await;
+            let api = Arc::clone(&self);
+            let rested = tokio::task::spawn_blocking(move || {
+                api.files.rest();
+                (api.state.rested)();
+            });
+            let _unused = rested.await;
+        }
     }
 }
 
