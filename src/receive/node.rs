@@ -118,6 +118,7 @@ pub async fn ask_node(
             return Err(NodeError::Odd(why));
         }
         // What it makes of this line from now on is not to be guessed.
+        drop(plain);
         let (mut plain, name) = connect(settings).await?;
         plain.all(&name, wants_config, take).await?;
         return Ok(name);

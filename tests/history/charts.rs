@@ -38,7 +38,15 @@ fn a_year_has_no_gaps_but_those_that_were_measured() {
     make_one(&whole, 'w', until, 400);
     make_one(&group.join(format!("{HOST}-room-down-d.rrd")), 'D', until, 400);
     let line = |rest: &str| format!("localdomain;{HOST}:room.{rest}\n");
-    let said = ["graph_title The room", "down.type DERIVE", "down.min 0"].map(line).concat();
+    let said = [
+        "graph_title The room",
+        "all.label all",
+        "down.label down",
+        "down.type DERIVE",
+        "down.min 0",
+    ]
+    .map(line)
+    .concat();
     std::fs::write(dir.join("datafile"), format!("version 2.0.73\n{said}")).expect("written");
     import(&folder, &dir, &[]).well();
     let daemon = folder.start(FAST);
