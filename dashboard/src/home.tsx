@@ -2,7 +2,7 @@
 import { useEffect, useState } from "preact/hooks";
 import { link, type Finding, type Spec } from "./api";
 import { Chart, Focus } from "./chart";
-import { again, events, judged, overview, trouble } from "./store";
+import { again, events, firstRow, judged, overview, trouble } from "./store";
 import { moment, span } from "./units";
 import { go, view } from "./view";
 
@@ -103,8 +103,10 @@ function Charts({ first, groups }: { first: Spec[]; groups: Map<string, Spec[]> 
   const [all, setAll] = useState(painted);
   useEffect(() => {
     painted = true;
-    const timer = setTimeout(() => setAll(true));
-    return () => clearTimeout(timer);
+    let gone = false;
+    // Behind the frame in which the row is drawn.
+    void firstRow.then(() => requestAnimationFrame(() => setTimeout(() => gone || setAll(true))));
+    return () => void (gone = true);
   }, []);
   const shown = all ? first : first.slice(0, Math.max(1, Math.floor(innerWidth / 400)));
   return (

@@ -80,6 +80,8 @@ let first: Promise<unknown> | null = null;
 /** Charts of the first row: as the daemon counts them. They are asked for apart, for both halves are
  * then read at once, and the first are there sooner. */
 const ROW = 3;
+/** Settled when there is nothing to wait for to draw the first row. */
+export let firstRow: Promise<unknown> = Promise.resolve();
 
 function take(answer: ChartAnswer, of: string) {
   if (of !== key()) return;
@@ -142,7 +144,7 @@ export function start(): Promise<unknown> {
       }, () => {});
     const row = part("first");
     first = Promise.all([row, part("rest")]);
-    wanted.push(row);
+    wanted.push((firstRow = row));
   }
   let before = "";
   effect(() => {
