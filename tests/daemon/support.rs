@@ -16,7 +16,7 @@ pub const PLIMSOLL: &str = env!("CARGO_BIN_EXE_plimsoll");
 pub const NO_PLUGINS: &str = "/nonexistent";
 
 /// For everything that has no bound of its own: two busy cores must not make a test fail.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(40);
 
 /// A beat as fast as it gets, and a port that is free.
 pub const FAST: &str = "interval = \"100ms\"\n[http]\nlisten = \"127.0.0.1:0\"\n";
