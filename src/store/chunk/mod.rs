@@ -47,7 +47,8 @@ impl Scratch {
     /// not a decimal is not looked at for fractions, nor tried as pco's floats, and fewer plans are
     /// weighed. On imported history that takes half of the time and gives no more bytes.
     pub(in crate::store) fn of_means() -> Self {
-        let plan = plan::PlanScratch { means: true, ..plan::PlanScratch::default() };
-        Self { means: true, plan, ..Self::default() }
+        let mut this = Self { means: true, ..Self::default() };
+        this.plan.means = true;
+        this
     }
 }
