@@ -70,15 +70,8 @@ impl Bucket {
     }
 
     pub(super) fn part(&self, part: usize) -> f64 {
-        match part {
-            0 => self.count as f64,
-            1 => self.sum,
-            2 => self.min,
-            3 => self.max,
-            4 => self.last,
-            5 => self.resets as f64,
-            _ => self.lost,
-        }
+        [self.count as f64, self.sum, self.min, self.max, self.last, self.resets as f64, self.lost]
+            [part]
     }
 }
 

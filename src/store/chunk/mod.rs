@@ -44,10 +44,9 @@ pub struct Scratch {
 
 impl Scratch {
     /// For values that somebody computed and that are no measurements, means of hours say: what is
-    /// not a decimal is not looked at for fractions, nor tried as pco's floats, and fewer plans are
-    /// weighed. On imported history that takes half of the time and gives no more bytes.
+    /// not a decimal is not looked at for fractions, nor tried as pco's floats. On imported history
+    /// that takes half of the time and gives no more bytes.
     pub(in crate::store) fn of_means() -> Self {
-        let plan = plan::PlanScratch { means: true, ..plan::PlanScratch::default() };
-        Self { means: true, plan, ..Self::default() }
+        Self { means: true, ..Self::default() }
     }
 }

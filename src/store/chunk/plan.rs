@@ -44,8 +44,6 @@ pub(super) struct PlanScratch {
     delta_runs_deltas: Vec<i64>,
     trial: Vec<u8>,
     stream: StreamScratch,
-    /// See [`super::Scratch::of_means`].
-    pub(super) means: bool,
 }
 
 #[derive(Debug, Default)]
@@ -66,11 +64,6 @@ impl Runs {
             self.lengths.push(run.len() as i64 - 1);
         }
         self.lengths.pop();
-    }
-
-    /// Whether most of the numbers repeat the one before.
-    fn are_long(&self, count: usize) -> bool {
-        self.numbers.len() * 2 <= count
     }
 
     /// Chooses how to tell the lengths; returns how many bits that takes.
@@ -97,26 +90,17 @@ pub(super) fn write(numbers: &[i64], scratch: &mut PlanScratch, out: &mut Vec<u8
     differences(&s.runs.numbers, &mut s.runs_deltas);
     differences(&s.delta_runs.numbers, &mut s.delta_runs_deltas);
 
-    // Rows of means either all differ or stand several times each; that decides without an estimate.
-    let all = !s.means;
-    let in_runs = s.runs.are_long(numbers.len());
-    let in_delta_runs = !in_runs && s.delta_runs.are_long(s.deltas.len());
-    let mut plans = [(f32::INFINITY, LEVELS); 7];
-    if all || !in_runs {
-        plans[0] = (estimate::anywhere(&numbers[1..]), LEVELS);
-        plans[1] = (estimate::anywhere(&s.deltas), DELTAS);
-        plans[2] = (estimate::around_zero(&s.deltas2), DELTAS2);
-    }
-    if all || in_runs {
-        let runs = s.runs.weigh(numbers);
-        plans[3] = (runs + estimate::anywhere(&s.runs.numbers[1..]), RUNS);
-        plans[4] = (runs + estimate::around_zero(&s.runs_deltas), RUNS_DELTAS);
-    }
-    if all || in_delta_runs {
-        let runs = s.delta_runs.weigh(&s.deltas);
-        plans[5] = (runs + estimate::anywhere(&s.delta_runs.numbers), DELTA_RUNS);
-        plans[6] = (runs + estimate::around_zero(&s.delta_runs_deltas), DELTA_RUNS_DELTAS);
-    }
+    let runs = s.runs.weigh(numbers);
+    let delta_runs = s.delta_runs.weigh(&s.deltas);
+    let mut plans = [
+        (estimate::anywhere(&numbers[1..]), LEVELS),
+        (estimate::anywhere(&s.deltas), DELTAS),
+        (estimate::around_zero(&s.deltas2), DELTAS2),
+        (runs + estimate::anywhere(&s.runs.numbers[1..]), RUNS),
+        (runs + estimate::around_zero(&s.runs_deltas), RUNS_DELTAS),
+        (delta_runs + estimate::anywhere(&s.delta_runs.numbers), DELTA_RUNS),
+        (delta_runs + estimate::around_zero(&s.delta_runs_deltas), DELTA_RUNS_DELTAS),
+    ];
     plans.sort_by(|a, b| a.0.total_cmp(&b.0));
 
     let start = out.len();
