@@ -110,7 +110,9 @@ async function load(all: boolean) {
   first = null;
   const of = key();
   const ids = [...slots].filter(([, s]) => s.seen && (all || s.of !== of)).map(([id]) => id);
-  if (!ids.length || view.value.page !== "home") return;
+  if (view.value.page !== "home") return;
+  // What came into sight may have its numbers, and only wants to go on.
+  if (!ids.length) return listen();
   asking?.abort();
   const mine = (asking = new AbortController());
   const part = async (ids: string[]) => {
