@@ -13,6 +13,7 @@ use super::chunk::{
 /// SQLite's pages are full.
 pub const GROUP: i64 = 16;
 
+/// The first byte. A block in slices has another one: see [`super::slices`].
 const VERSION: u8 = 1;
 /// Columns of one series: samples as they came, or the parts of a rollup.
 const MOST_COLUMNS: usize = GROUP as usize * 8;
@@ -28,6 +29,27 @@ pub struct Column {
     pub ts: Vec<i64>,
     /// As many values.
     pub values: Vec<f64>,
+}
+
+/// A column, or a stretch of one, where somebody else holds it.
+#[derive(Debug, Clone, Copy)]
+pub struct View<'a> {
+    /// See [`Column`].
+    pub series: i64,
+    /// See [`Column`].
+    pub part: u8,
+    /// See [`Column`].
+    pub ts: &'a [i64],
+    /// See [`Column`].
+    pub values: &'a [f64],
+}
+
+impl<'a> View<'a> {
+    /// The samples at these places, which must be there.
+    pub fn of(column: &'a Column, places: Range<usize>) -> Self {
+        let Column { series, part, ts, values } = column;
+        Self { series: *series, part: *part, ts: &ts[places.clone()], values: &values[places] }
+    }
 }
 
 /// Why a column could not be read.
@@ -78,7 +100,7 @@ pub struct Directory {
 
 /// Packs the columns of one group. Equal columns of timestamps, and equal bodies of proportional
 /// series, are stored once. Every column has 1 to [`MAX_COUNT`] samples.
-pub fn encode(columns: &[Column], scratch: &mut Scratch) -> Vec<u8> {
+pub fn encode(columns: &[View<'_>], scratch: &mut Scratch) -> Vec<u8> {
     let mut times: Vec<(&[i64], Vec<u8>)> = Vec::new();
     let mut bodies: Vec<Vec<u8>> = Vec::new();
     let mut heads = Vec::new();
@@ -86,17 +108,17 @@ pub fn encode(columns: &[Column], scratch: &mut Scratch) -> Vec<u8> {
     let mut packed = Vec::new();
     for column in columns {
         debug_assert_eq!(column.ts.len(), column.values.len());
-        let t = match times.iter().position(|(ts, _)| **ts == *column.ts) {
+        let t = match times.iter().position(|(ts, _)| *ts == column.ts) {
             Some(at) => at,
             None => {
                 let mut bytes = Vec::new();
-                encode_timestamps(&column.ts, scratch, &mut bytes);
-                times.push((&column.ts, bytes));
+                encode_timestamps(column.ts, scratch, &mut bytes);
+                times.push((column.ts, bytes));
                 times.len() - 1
             }
         };
         packed.clear();
-        let head = encode_values(&column.values, scratch, &mut packed);
+        let head = encode_values(column.values, scratch, &mut packed);
         let (head, body) = packed.split_at(head);
         let mut crc = crc32fast::Hasher::new();
         for part in [&times[t].1, head, body] {
@@ -183,10 +205,7 @@ impl Directory {
             let head = Span { at: 0, bytes: head };
             entries.push(Entry { offset, part, times: t, head, body, crc });
         }
-        let own = crc32fast::hash(&cursor.bytes[..cursor.at]);
-        if cursor.crc()? != own {
-            return Err(End::Wrong);
-        }
+        cursor.end()?;
         let mut at = cursor.at;
         let mut place = |span: &mut Span| -> Result<(), End> {
             span.at = at;
@@ -303,18 +322,22 @@ pub fn decode(
     Ok(directory.entries.iter().map(unpack).collect())
 }
 
-enum End {
+/// Why reading stopped.
+pub(super) enum End {
+    /// There is more than was given.
     Short,
+    /// What there is cannot be.
     Wrong,
 }
 
-struct Cursor<'a> {
-    bytes: &'a [u8],
-    at: usize,
+/// Reads the small numbers in front of a block.
+pub(super) struct Cursor<'a> {
+    pub(super) bytes: &'a [u8],
+    pub(super) at: usize,
 }
 
 impl Cursor<'_> {
-    fn byte(&mut self) -> Result<u8, End> {
+    pub(super) fn byte(&mut self) -> Result<u8, End> {
         let byte = *self.bytes.get(self.at).ok_or(End::Short)?;
         self.at += 1;
         Ok(byte)
@@ -325,20 +348,40 @@ impl Cursor<'_> {
     }
 
     /// LEB128, at most 32 bits.
-    fn number(&mut self) -> Result<usize, End> {
+    pub(super) fn number(&mut self) -> Result<usize, End> {
+        u32::try_from(self.long()?).map(|v| v as usize).map_err(|_| End::Wrong)
+    }
+
+    /// LEB128, at most 64 bits.
+    pub(super) fn long(&mut self) -> Result<u64, End> {
         let mut value = 0u64;
-        for shift in (0..35).step_by(7) {
+        for shift in (0..64).step_by(7) {
             let byte = self.byte()?;
+            if shift == 63 && byte > 1 {
+                return Err(End::Wrong);
+            }
             value |= u64::from(byte & 0x7f) << shift;
             if byte < 0x80 {
-                return u32::try_from(value).map(|v| v as usize).map_err(|_| End::Wrong);
+                return Ok(value);
             }
         }
         Err(End::Wrong)
     }
+
+    /// The checksum of all that was read, which stands here.
+    pub(super) fn end(&mut self) -> Result<(), End> {
+        let own = crc32fast::hash(self.bytes.get(..self.at).unwrap_or_default());
+        if self.crc()? == own { Ok(()) } else { Err(End::Wrong) }
+    }
 }
 
-fn put(out: &mut Vec<u8>, mut value: usize) {
+/// Appends a number as [`Cursor::number`] reads it.
+pub(super) fn put(out: &mut Vec<u8>, value: usize) {
+    put_long(out, value as u64);
+}
+
+/// Appends a number as [`Cursor::long`] reads it.
+pub(super) fn put_long(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         out.push(value as u8 | 0x80);
         value >>= 7;
@@ -354,6 +397,11 @@ mod tests {
     fn column(series: i64, part: u8, start: i64, values: &[f64]) -> Column {
         let ts = (0..values.len() as i64).map(|i| start + i * 10_000).collect();
         Column { series, part, ts, values: values.to_vec() }
+    }
+
+    fn encode(columns: &[Column], scratch: &mut Scratch) -> Vec<u8> {
+        let views: Vec<_> = columns.iter().map(|c| View::of(c, 0..c.ts.len())).collect();
+        super::encode(&views, scratch)
     }
 
     fn unpack(group: i64, bytes: &[u8]) -> Vec<Column> {

@@ -3,9 +3,10 @@
 
 use rusqlite::{Connection, params};
 
-use super::block::{BlockError, GROUP, decode};
+use super::block::{BlockError, GROUP};
 use super::chunk::Scratch;
 use super::rollup::{self, STRETCH_MS};
+use super::slices::decode;
 use super::{Reader, SqlError, state};
 use crate::wire::time::format_timestamp;
 

@@ -3,11 +3,12 @@
 
 use rusqlite::{Connection, params};
 
-use super::block::{Column, decode};
+use super::SqlError;
+use super::block::{self, BlockError, Column};
 use super::chunk::Scratch;
-use super::join::{join, join_packed, report};
+use super::join::{join, report};
 use super::seal::{FINAL, LATE, LONGEST, Packed, cut, insert_as};
-use super::{SqlError, block};
+use super::slices::{decode, gather};
 
 /// Blocks of one level that make a merge worth its while.
 const FAN_IN: usize = 8;
@@ -101,21 +102,8 @@ fn load(
             report(group * block::GROUP, found.start, found.end, &e);
             Vec::new()
         });
-        for (series, part, unpacked) in unpacked {
-            let (ts, values) = match unpacked {
-                Ok(unpacked) => unpacked,
-                Err(e) => {
-                    report(series, found.start, found.end, &e);
-                    continue;
-                }
-            };
-            let place = columns.binary_search_by_key(&(series, part), |c| (c.series, c.part));
-            let at = place.unwrap_or_else(|at| {
-                columns.insert(at, Column { series, part, ..Column::default() });
-                at
-            });
-            join_packed(&mut columns[at], &ts, 0..ts.len(), &values);
-        }
+        let lost = |series, e: BlockError| report(series, found.start, found.end, &e);
+        gather(unpacked, &mut columns, lost);
     }
     Ok(columns)
 }

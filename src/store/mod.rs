@@ -42,6 +42,7 @@ mod schema;
 mod seal;
 mod sender;
 mod series;
+mod slices;
 mod state;
 mod summary;
 mod table;

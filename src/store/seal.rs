@@ -10,9 +10,10 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, params};
 
-use super::block::{Column, GROUP, encode};
+use super::block::{Column, GROUP};
 use super::chunk::Scratch;
 use super::head::{Head, Sample};
+use super::slices::encode;
 use super::{SqlError, from_column, state};
 
 /// Plain rows that make a seal worth its while: about 200 samples of each series of one machine.
