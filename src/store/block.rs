@@ -13,7 +13,6 @@ use super::chunk::{
 /// SQLite's pages are full.
 pub const GROUP: i64 = 16;
 
-/// The first byte. A block in slices has another one: see [`super::slices`].
 const VERSION: u8 = 1;
 /// Columns of one series: samples as they came, or the parts of a rollup.
 const MOST_COLUMNS: usize = GROUP as usize * 8;
@@ -205,7 +204,10 @@ impl Directory {
             let head = Span { at: 0, bytes: head };
             entries.push(Entry { offset, part, times: t, head, body, crc });
         }
-        cursor.end()?;
+        let own = crc32fast::hash(&cursor.bytes[..cursor.at]);
+        if cursor.crc()? != own {
+            return Err(End::Wrong);
+        }
         let mut at = cursor.at;
         let mut place = |span: &mut Span| -> Result<(), End> {
             span.at = at;
@@ -322,22 +324,18 @@ pub fn decode(
     Ok(directory.entries.iter().map(unpack).collect())
 }
 
-/// Why reading stopped.
-pub(super) enum End {
-    /// There is more than was given.
+enum End {
     Short,
-    /// What there is cannot be.
     Wrong,
 }
 
-/// Reads the small numbers in front of a block.
-pub(super) struct Cursor<'a> {
-    pub(super) bytes: &'a [u8],
-    pub(super) at: usize,
+struct Cursor<'a> {
+    bytes: &'a [u8],
+    at: usize,
 }
 
 impl Cursor<'_> {
-    pub(super) fn byte(&mut self) -> Result<u8, End> {
+    fn byte(&mut self) -> Result<u8, End> {
         let byte = *self.bytes.get(self.at).ok_or(End::Short)?;
         self.at += 1;
         Ok(byte)
@@ -348,40 +346,20 @@ impl Cursor<'_> {
     }
 
     /// LEB128, at most 32 bits.
-    pub(super) fn number(&mut self) -> Result<usize, End> {
-        u32::try_from(self.long()?).map(|v| v as usize).map_err(|_| End::Wrong)
-    }
-
-    /// LEB128, at most 64 bits.
-    pub(super) fn long(&mut self) -> Result<u64, End> {
+    fn number(&mut self) -> Result<usize, End> {
         let mut value = 0u64;
-        for shift in (0..64).step_by(7) {
+        for shift in (0..35).step_by(7) {
             let byte = self.byte()?;
-            if shift == 63 && byte > 1 {
-                return Err(End::Wrong);
-            }
             value |= u64::from(byte & 0x7f) << shift;
             if byte < 0x80 {
-                return Ok(value);
+                return u32::try_from(value).map(|v| v as usize).map_err(|_| End::Wrong);
             }
         }
         Err(End::Wrong)
     }
-
-    /// The checksum of all that was read, which stands here.
-    pub(super) fn end(&mut self) -> Result<(), End> {
-        let own = crc32fast::hash(self.bytes.get(..self.at).unwrap_or_default());
-        if self.crc()? == own { Ok(()) } else { Err(End::Wrong) }
-    }
 }
 
-/// Appends a number as [`Cursor::number`] reads it.
-pub(super) fn put(out: &mut Vec<u8>, value: usize) {
-    put_long(out, value as u64);
-}
-
-/// Appends a number as [`Cursor::long`] reads it.
-pub(super) fn put_long(out: &mut Vec<u8>, mut value: u64) {
+fn put(out: &mut Vec<u8>, mut value: usize) {
     while value >= 0x80 {
         out.push(value as u8 | 0x80);
         value >>= 7;

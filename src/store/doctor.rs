@@ -3,10 +3,9 @@
 
 use rusqlite::{Connection, params};
 
-use super::block::{BlockError, GROUP};
+use super::block::{BlockError, GROUP, decode};
 use super::chunk::Scratch;
 use super::rollup::{self, STRETCH_MS};
-use super::slices::decode;
 use super::{Reader, SqlError, state};
 use crate::wire::time::format_timestamp;
 

@@ -4,11 +4,10 @@ use std::time::Duration;
 
 use rusqlite::{Connection, params};
 
-use super::block::{Column, GROUP};
+use super::block::{Column, GROUP, decode};
 use super::chunk::Scratch;
 use super::doctor::{LOST_LATE, hurt_blocks, integrity, numbers_wrong, wrong_rollups};
 use super::seal::{Packed, insert_as};
-use super::slices::{decode, gather};
 use super::{OpenError, SqlError, Store, Times, rollup, series, state};
 
 impl Store {
@@ -101,9 +100,15 @@ fn mend_block(conn: &Connection, id: i64, scratch: &mut Scratch) -> Result<(), S
     match decode(group, &data, scratch) {
         Err(_) => lost.clone_from(&named),
         Ok(columns) => {
-            gather(columns, &mut good, |series, _| lost.push(series));
-            good.retain(|column| named.contains(&column.series));
-            lost.dedup();
+            for (series, part, column) in columns {
+                match column {
+                    Ok((ts, values)) if named.contains(&series) => {
+                        good.push(Column { series, part, ts: ts.iter().collect(), values });
+                    }
+                    Ok(_) => {}
+                    Err(_) => lost.push(series),
+                }
+            }
         }
     }
     let tx = conn.unchecked_transaction()?;

@@ -42,7 +42,6 @@ mod schema;
 mod seal;
 mod sender;
 mod series;
-mod slices;
 mod state;
 mod summary;
 mod table;

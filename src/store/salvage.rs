@@ -9,7 +9,7 @@ use hashbrown::{HashMap, HashSet};
 use rusqlite::types::Value;
 use rusqlite::{Connection, params};
 
-use super::block::GROUP;
+use super::block::{Column, GROUP, decode};
 use super::carve::{Carver, Row, Table, ascending};
 use super::chunk::Scratch;
 use super::names::{Name, names};
@@ -17,7 +17,6 @@ use super::open::usual_roots;
 use super::repair::aside_path;
 use super::rollup::{self, STRETCH_MS};
 use super::seal::{Packed, insert_as};
-use super::slices::{decode, gather};
 use super::{OpenError, SqlError, events, state};
 
 /// Less room than this on the disk, and moving rests: commits need it more.
@@ -463,10 +462,16 @@ impl Salvage {
             self.salvaged.lost += 1;
             return Ok(());
         };
-        let (mut good, mut lost) = (Vec::new(), 0);
-        gather(columns, &mut good, |_, _| lost += 1);
-        self.salvaged.lost += lost;
-        let packed = if lost == 0 {
+        let all = columns.len();
+        let good: Vec<Column> = columns
+            .into_iter()
+            .filter_map(|(series, part, column)| {
+                let (ts, values) = column.ok()?;
+                Some(Column { series, part, ts: ts.iter().collect(), values })
+            })
+            .collect();
+        self.salvaged.lost += (all - good.len()) as u64;
+        let packed = if good.len() == all {
             Some(Packed {
                 group: block.group,
                 start: block.start,
@@ -474,6 +479,7 @@ impl Salvage {
                 samples: good.iter().map(|c| c.ts.len()).sum(),
                 longest: good.iter().map(|c| c.ts.len()).max().unwrap_or(0),
                 data: block.data,
+                full: false,
             })
         } else {
             Packed::new(&good, scratch)

@@ -9,10 +9,9 @@ use super::block::{BlockError, Column, Directory, GROUP, Taken};
 use super::chunk::{MAX_COUNT, Scratch, Timestamps};
 use super::head::Head;
 use super::join::{join, join_packed, report};
-use super::slices::{self, Slice};
 use super::{SqlError, from_column, state};
 
-/// Enough of a block or slice to hold its directory, nearly always.
+/// Enough of a block to hold its directory, nearly always.
 const HEAD: usize = 1_024;
 /// So much is read at once where most of it is wanted.
 const WHOLE: usize = 64 << 10;
@@ -146,8 +145,8 @@ pub(super) fn fetch(
             found.retain(|block| block.end > known);
         }
         for block in &found {
-            blocks.read(block, group, (from, to), |i, span, taken| {
-                packed[places.start + i].push((span, taken));
+            blocks.read(block, group, |i, taken| {
+                packed[places.start + i].push(((block.start, block.end), taken));
                 Ok(())
             })?;
         }
@@ -203,7 +202,8 @@ pub(super) fn sealed(
             column.values.reserve(room);
         }
         for block in &found {
-            blocks.read(block, &keys, (from, to), |i, span, taken| {
+            let span = (block.start, block.end);
+            blocks.read(block, &keys, |i, taken| {
                 unpack(keys[i].0, span, &taken, (from, to), scratch, &mut group[i]);
                 Ok(())
             })?;
@@ -234,21 +234,19 @@ pub(super) fn visit_sealed(
     }
     let wanted: Vec<Key> = parts.iter().map(|part| (series, *part)).collect();
     for block in &found {
-        let mut slices: Vec<(Span, Timestamps, Vec<Vec<f64>>)> = Vec::new();
-        blocks.read(block, &wanted, (from, to), |at, span, taken| {
+        let mut times: Option<Timestamps> = None;
+        let mut values = vec![Vec::new(); parts.len()];
+        blocks.read(block, &wanted, |at, taken| {
             let ts = taken.times(scratch)?;
-            if slices.last().is_none_or(|(last, _, _)| *last != span) {
-                slices.push((span, ts, vec![Vec::new(); parts.len()]));
-            }
-            let Some((_, ts, values)) = slices.last_mut() else { return Ok(()) };
-            Ok(taken.values(0..ts.len(), scratch, &mut values[at])?)
+            taken.values(0..ts.len(), scratch, &mut values[at])?;
+            times = Some(ts);
+            Ok(())
         })?;
-        for (_, times, values) in &slices {
-            // A damaged part takes the others with it: half a bucket says nothing.
-            if values.iter().all(|v| v.len() == times.len()) {
-                let range = times.partition(from)..times.partition(to.saturating_add(1));
-                each(times, range, values);
-            }
+        let Some(times) = times else { continue };
+        // A damaged part takes the others with it: half a bucket says nothing.
+        if values.iter().all(|v| v.len() == times.len()) {
+            let range = times.partition(from)..times.partition(to.saturating_add(1));
+            each(&times, range, &values);
         }
     }
     Ok(true)
@@ -333,159 +331,100 @@ impl<'c> Blocks<'c> {
             }
             none => none.insert(conn.blob_open("main", "blocks", "data", id, true)?),
         };
-        Ok(Bytes { blob, room, at: 0, length: 0 })
+        Ok(Bytes { blob, room, length: 0 })
     }
 
     /// The places in the group of the series that a block holds; none where it is damaged.
     fn offsets(&mut self, block: &Found) -> Result<Vec<u8>, SqlError> {
-        let mut bytes = self.open(block.id)?;
-        let mut all = || -> Result<Vec<u8>, Failed> {
-            let mut offsets = Vec::new();
-            for slice in bytes.slices()? {
-                let directory = bytes.directory(slice, HEAD)?;
-                offsets.extend(directory.entries().iter().map(|e| e.offset));
-            }
-            Ok(offsets)
-        };
-        match all() {
-            Ok(offsets) => Ok(offsets),
+        match self.open(block.id)?.directory(HEAD) {
+            Ok(directory) => Ok(directory.entries().iter().map(|e| e.offset).collect()),
             Err(Failed::Sql(e)) => Err(e),
             Err(Failed::Block(_)) => Ok(Vec::new()),
         }
     }
 
-    /// Hands over the wanted columns of a block, slice by slice where those have samples from `from`
-    /// to `to`: their places among those wanted, when they begin and end, their bytes. What is damaged
+    /// Hands over the wanted columns of a block, by their places among those wanted. What is damaged
     /// is reported and left out.
     fn read(
         &mut self,
         block: &Found,
         wanted: &[Key],
-        (from, to): Span,
-        mut each: impl FnMut(usize, Span, Taken) -> Result<(), BlockError>,
+        each: impl FnMut(usize, Taken) -> Result<(), BlockError>,
     ) -> Result<(), SqlError> {
         let mut bytes = self.open(block.id)?;
-        let lost = |(start, end): Span, e: &BlockError| {
-            wanted.iter().for_each(|(series, _)| report(*series, start, end, e));
-        };
-        let slices = match bytes.slices() {
-            Ok(slices) => slices,
-            Err(Failed::Sql(e)) => return Err(e),
+        let lost = |series, e: &BlockError| report(series, block.start, block.end, e);
+        match bytes.take(wanted, each, lost) {
+            Ok(()) => Ok(()),
+            Err(Failed::Sql(e)) => Err(e),
             Err(Failed::Block(e)) => {
-                lost((block.start, block.end), &e);
-                return Ok(());
-            }
-        };
-        for at in slices::within(&slices, from, to) {
-            let end = slices.get(at + 1).map_or(block.end, |next| next.start.saturating_sub(1));
-            let span = (slices[at].start.max(block.start), end.min(block.end));
-            match bytes.take(slices[at], wanted, span, &mut each) {
-                Ok(()) => {}
-                Err(Failed::Sql(e)) => return Err(e),
-                Err(Failed::Block(e)) => lost(span, &e),
+                wanted.iter().for_each(|(series, _)| lost(*series, &e));
+                Ok(())
             }
         }
-        Ok(())
     }
 }
 
-/// A block's bytes, of which some are in memory.
+/// A block's bytes, of which the first are in memory.
 struct Bytes<'b, 'c> {
     blob: &'b Blob<'c>,
     room: &'b mut Vec<u8>,
-    /// Where those begin that are.
-    at: usize,
     /// How many are.
     length: usize,
 }
 
 impl Bytes<'_, '_> {
-    /// Those from `at` on; they stay in memory until others are asked for.
-    fn get(&mut self, at: usize, length: usize) -> Result<&[u8], Failed> {
-        let inside = at.checked_sub(self.at).filter(|from| from + length <= self.length);
-        let from = match inside {
-            Some(from) => from,
-            None => {
-                self.check(at, length)?;
-                if self.room.len() < length {
-                    self.room.resize(length, 0);
-                }
-                self.blob.read_at_exact(&mut self.room[..length], at)?;
-                (self.at, self.length) = (at, length);
-                0
-            }
-        };
-        Ok(&self.room[from..from + length])
-    }
-
-    /// Appends those from `at` on.
-    fn append(&self, at: usize, length: usize, into: &mut Vec<u8>) -> Result<(), Failed> {
-        let inside = at.checked_sub(self.at).filter(|from| from + length <= self.length);
-        if let Some(from) = inside {
-            into.extend_from_slice(&self.room[from..from + length]);
-            return Ok(());
-        }
-        self.check(at, length)?;
-        let before = into.len();
-        into.resize(before + length, 0);
-        Ok(self.blob.read_at_exact(&mut into[before..], at)?)
-    }
-
-    /// What a damaged directory asks for is not allocated.
-    fn check(&self, at: usize, length: usize) -> Result<(), BlockError> {
-        let end = at.checked_add(length).filter(|end| *end <= self.blob.size() as usize);
-        end.map(drop).ok_or(BlockError::Directory)
-    }
-
-    /// Reads as much from `at` on as it takes, `first` bytes to begin with, `size` at the most.
-    fn parse<T>(
-        &mut self,
-        at: usize,
-        size: usize,
-        first: usize,
-        parse: impl Fn(&[u8]) -> Result<Option<T>, BlockError>,
-    ) -> Result<T, Failed> {
+    /// What the block holds, and where; after so many bytes were read, or more if it takes more.
+    fn directory(&mut self, first: usize) -> Result<Directory, Failed> {
+        let size = self.blob.size() as usize;
         let mut length = first.min(size);
         loop {
-            match parse(self.get(at, length)?)? {
-                Some(parsed) => return Ok(parsed),
+            if self.room.len() < length {
+                self.room.resize(length, 0);
+            }
+            self.blob.read_at_exact(&mut self.room[..length], 0)?;
+            self.length = length;
+            match Directory::read(&self.room[..length])? {
+                Some(directory) => return Ok(directory),
                 None if length == size => return Err(BlockError::Directory.into()),
                 None => length = (length * 4).min(size),
             }
         }
     }
 
-    fn slices(&mut self) -> Result<Vec<Slice>, Failed> {
-        let size = self.blob.size() as usize;
-        self.parse(0, size, HEAD, |bytes| slices::table(bytes, size))
+    /// Appends some of them.
+    fn append(&self, at: usize, length: usize, into: &mut Vec<u8>) -> Result<(), Failed> {
+        // What a damaged directory asks for is not allocated.
+        let end = at.checked_add(length).filter(|end| *end <= self.blob.size() as usize);
+        let end = end.ok_or(BlockError::Directory)?;
+        if end <= self.length {
+            into.extend_from_slice(&self.room[at..end]);
+            return Ok(());
+        }
+        let before = into.len();
+        into.resize(before + length, 0);
+        Ok(self.blob.read_at_exact(&mut into[before..], at)?)
     }
 
-    fn directory(&mut self, slice: Slice, first: usize) -> Result<Directory, Failed> {
-        self.parse(slice.at, slice.bytes, first, Directory::read)
-    }
-
-    /// The wanted columns of a slice.
+    /// The wanted columns. `lost` is told of those that are damaged.
     fn take(
         &mut self,
-        slice: Slice,
         wanted: &[Key],
-        span: Span,
-        each: &mut impl FnMut(usize, Span, Taken) -> Result<(), BlockError>,
+        mut each: impl FnMut(usize, Taken) -> Result<(), BlockError>,
+        lost: impl Fn(i64, &BlockError),
     ) -> Result<(), Failed> {
-        let all = wanted.len() >= MOST && slice.bytes <= WHOLE;
-        let directory = self.directory(slice, if all { slice.bytes } else { HEAD })?;
+        let size = self.blob.size() as usize;
+        let all = wanted.len() >= MOST && size <= WHOLE;
+        let directory = self.directory(if all { size } else { HEAD })?;
         for entry in directory.entries() {
             let fits = |(series, part): &Key| {
                 series.rem_euclid(GROUP) as u8 == entry.offset && *part == entry.part
             };
             let Some(at) = wanted.iter().position(fits) else { continue };
-            let get = |at: usize, length: usize, into: &mut Vec<u8>| -> Result<(), Failed> {
-                self.append(slice.at.saturating_add(at), length, into)
-            };
-            match directory.take(entry, get).and_then(|taken| Ok(each(at, span, taken)?)) {
+            let taken = directory.take(entry, |at, length, into| self.append(at, length, into));
+            match taken.and_then(|taken| Ok(each(at, taken)?)) {
                 Ok(()) => {}
                 Err(Failed::Sql(e)) => return Err(e.into()),
-                Err(Failed::Block(e)) => report(wanted[at].0, span.0, span.1, &e),
+                Err(Failed::Block(e)) => lost(wanted[at].0, &e),
             }
         }
         Ok(())
@@ -521,7 +460,7 @@ pub(super) fn strike_sealed(
         for block in cut {
             let wanted: Vec<Key> = group.iter().map(|s| (*s, 0)).collect();
             let mut there = Vec::new();
-            blocks.read(block, &wanted, (from, to), |at, _, taken| {
+            blocks.read(block, &wanted, |at, taken| {
                 let ts = taken.times(scratch)?;
                 if ts.partition(to.saturating_add(1)) > ts.partition(from) {
                     there.push(group[at]);

@@ -106,10 +106,7 @@ pub fn prepare(mut pasts: Vec<(Place, Past)>) -> Option<Prepared> {
         }
         all.push((place, made));
     }
-    let mut pack = |columns: Vec<Column>| -> Vec<Packed> {
-        let pieces = cut(columns);
-        pieces.iter().filter_map(|piece| Packed::new(piece, &mut scratch)).collect()
-    };
+    let mut pack = |columns: Vec<Column>| cut(&columns, &mut scratch);
     Some(Prepared { group, samples: pack(samples), fine: pack(fine), made: all, size })
 }
 

@@ -1,2 +1,0 @@
--- Schema version 5: no table changes. Blocks of many bytes come in slices of time (docs/format/block.md),
--- which older programs would take for damage.
