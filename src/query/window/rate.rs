@@ -47,13 +47,23 @@ pub fn extrapolated(slope: Slope, samples: Samples<'_>, ends: Ends, out: &mut [f
 
 /// The places of the values that are below the one before.
 fn resets(values: &[f64]) -> Vec<usize> {
-    let pairs = || values.iter().zip(values.get(1..).unwrap_or_default());
-    // Nearly always there is none, which is found out without a branch a sample.
-    if !pairs().fold(false, |any, (before, after)| any | is_reset(*before, *after)) {
+    let Some((first, rest)) = values.split_first() else { return Vec::new() };
+    // Nearly always there is none, which is found out several at a time and without a branch for each.
+    let (mut before, mut any) = (*first, false);
+    let (fours, odd) = rest.as_chunks::<4>();
+    for [a, b, c, d] in fours {
+        any |= is_reset(before, *a) | is_reset(*a, *b) | is_reset(*b, *c) | is_reset(*c, *d);
+        before = *d;
+    }
+    for value in odd {
+        any |= is_reset(before, *value);
+        before = *value;
+    }
+    if !any {
         return Vec::new();
     }
-    let places = pairs().enumerate().filter(|(_, (before, after))| is_reset(**before, **after));
-    places.map(|(at, _)| at + 1).collect()
+    let pairs = values.windows(2).enumerate().filter(|(_, pair)| is_reset(pair[0], pair[1]));
+    pairs.map(|(at, _)| at + 1).collect()
 }
 
 /// How what was gained between the first and the last sample is stretched to the edges: the same for
