@@ -6,11 +6,11 @@ With FOLDER the data stay there and are used again.
 Twenty gauges hold a year of 1-minute samples, a thousand counters (50 hosts, 20 devices) DAYS of 15 s.
 A question goes to each server in turn, over one connection that stays open, without gzip, until the last
 byte has come; medians in ms, and how many times as long as plimsoll the better of the two took. Memory
-is the peak of resident memory while the questions were asked. Then an hour of the counters comes in by
-remote write, up to the present, and the questions of a moment are asked of that. Loopback only.
+is the peak of resident memory while the questions were asked. Then the next hour of the counters comes in by
+remote write, as it would in an hour, and the questions of a moment are asked of its end. Loopback only.
 """
-import contextlib, itertools, json, math, os, random, re, socket, statistics, struct, subprocess, sys, tempfile, time
-import urllib.parse, urllib.request
+import contextlib, itertools, json, math, os, random, re, shutil, socket, statistics, struct, subprocess, sys, tempfile, time
+import urllib.error, urllib.parse, urllib.request
 
 import peers
 import push
@@ -39,6 +39,16 @@ def counters():
         total = itertools.accumulate(grown)
         yield ("bytes_total", {"host": host, "device": device}, range(END - DAYS * DAY, END, 15),
                [str(v) for v in total])
+
+
+def ready(prometheus):
+    """Waits until it has read what it wrote the last time: until then it refuses questions."""
+    for _ in range(600):
+        try:
+            return prometheus.get("/-/ready")
+        except urllib.error.HTTPError:
+            time.sleep(0.1)
+    raise RuntimeError("Prometheus does not get ready")
 
 
 def shown(name, labels):
@@ -181,8 +191,9 @@ LIVE = [
 
 
 def write_hour(servers):
-    """An hour of every counter into each server, 15 s apart, up to the present; when it ends."""
-    end = int(time.time()) // 15 * 15
+    """The hour that begins now of every counter into each server, 15 s apart; when it ends. An hour that has
+    passed would be late: plimsoll may have sealed it."""
+    end = int(time.time()) // 15 * 15 + 3600
     grown = [random.Random(5000 + number).choices(range(1000), k=240) for number in range(len(NAMES))]
     totals = [list(itertools.accumulate(g)) for g in grown]
     for first in range(0, 240, 12):
@@ -237,12 +248,20 @@ def main():
             with peers.Victoria(work) as victoria:
                 fill_victoria(victoria)
                 print(f"VictoriaMetrics is filled: {victoria.bytes() / 1e6:.0f} MB", flush=True)
+        # What an earlier run wrote last is in nobody's way.
+        for name in ("wal", "chunks_head"):
+            shutil.rmtree(os.path.join(blocks, name), ignore_errors=True)
+        for name in os.listdir(work):
+            if name.startswith("run.sqlite"):
+                os.remove(os.path.join(work, name))
+        db = shutil.copy(db, os.path.join(work, "run.sqlite"))
         # All three begin anew, so that filling is not in their memory.
         with peers.Victoria(work) as victoria, peers.Server(work, "prometheus", [
                 "prometheus", f"--config.file={work}/prometheus.yml", f"--storage.tsdb.path={blocks}",
                 "--web.listen-address=127.0.0.1:PORT", "--storage.tsdb.retention.time=100y",
                 "--web.enable-remote-write-receiver"]) as prometheus, \
                 peers.Server(work, "plimsoll", [program, "run", "--config", config, "--db", db], port) as plimsoll:
+            ready(prometheus)
             ask({"plimsoll": plimsoll, "VictoriaMetrics": victoria, "Prometheus": prometheus})
     print()
     print(peers.versions())
@@ -284,8 +303,7 @@ def ask(servers):
         ratios.append(measure(lines, f"{what} | {points(ours):,}{mark}", path))
     print(f"| geometric mean | | | | | {math.prod(ratios) ** (1 / len(ratios)):.1f} |")
     print("| most memory, MB | | " + " | ".join(f"{peak(s.child.pid):.0f}" for s in servers.values()) + " | |", flush=True)
-    # VictoriaMetrics shows nothing that is newer than half a minute.
-    end = write_hour(servers) + 60
+    end = write_hour(servers) + 7
     for what, query in LIVE:
         path = "/api/v1/query?" + urllib.parse.urlencode({"query": query, "time": end})
         wanted = len(NAMES) if query == "bytes_total" else 1
