@@ -6,12 +6,14 @@ With FOLDER the data stay there and are used again.
 Twenty gauges hold a year of 1-minute samples, a thousand counters (50 hosts, 20 devices) DAYS of 15 s.
 A question goes to each server in turn, over one connection that stays open, without gzip, until the last
 byte has come; medians in ms, and how many times as long as plimsoll the better of the two took. Memory
-is the peak of resident memory while the questions were asked. Loopback only.
+is the peak of resident memory while the questions were asked. Then the next hour of the counters comes in by
+remote write, as it would in an hour, and the questions of a moment are asked of its end. Loopback only.
 """
-import contextlib, itertools, json, math, os, random, re, socket, statistics, subprocess, sys, tempfile, time
-import urllib.parse
+import contextlib, itertools, json, math, os, random, re, shutil, socket, statistics, struct, subprocess, sys, tempfile, time
+import urllib.error, urllib.parse, urllib.request
 
 import peers
+import push
 
 END = 1_767_225_600  # 2026-01-01
 YEAR = 525_600
@@ -37,6 +39,16 @@ def counters():
         total = itertools.accumulate(grown)
         yield ("bytes_total", {"host": host, "device": device}, range(END - DAYS * DAY, END, 15),
                [str(v) for v in total])
+
+
+def ready(prometheus):
+    """Waits until it has read what it wrote the last time: until then it refuses questions."""
+    for _ in range(600):
+        try:
+            return prometheus.get("/-/ready")
+        except urllib.error.HTTPError:
+            time.sleep(0.1)
+    raise RuntimeError("Prometheus does not get ready")
 
 
 def shown(name, labels):
@@ -171,6 +183,36 @@ QUESTIONS = [
 ]
 
 
+# The same of the newest hour, which nobody has had the time to pack.
+LIVE = [
+    ("now, 1,000 series, an hour by remote write", "bytes_total"),
+    ("now, one series of them", 'bytes_total{host="host-07",device="dev3"}'),
+]
+
+
+def write_hour(servers):
+    """The hour that begins now of every counter into each server, 15 s apart; when it ends. An hour that has
+    passed would be late: plimsoll may have sealed it."""
+    end = int(time.time()) // 15 * 15 + 3600
+    grown = [random.Random(5000 + number).choices(range(1000), k=240) for number in range(len(NAMES))]
+    totals = [list(itertools.accumulate(g)) for g in grown]
+    for first in range(0, 240, 12):
+        series = []
+        for (host, device), total in zip(NAMES, totals):
+            labels = (("__name__", "bytes_total"), ("device", device), ("host", host))
+            message = b"".join(push.field(1, push.field(1, k.encode()) + push.field(2, v.encode())) for k, v in labels)
+            for i in range(first, first + 12):
+                at = (end - (239 - i) * 15) * 1000
+                message += push.field(2, b"\x09" + struct.pack("<d", total[i]) + b"\x10" + push.varint(at))
+            series.append(push.field(1, message))
+        body = push.snappy(b"".join(series))
+        for server in servers.values():
+            headers = {**push.PROTOBUF, "X-Prometheus-Remote-Write-Version": "0.1.0"}
+            request = urllib.request.Request(f"http://127.0.0.1:{server.port}/api/v1/write", body, headers)
+            urllib.request.urlopen(request, timeout=60).close()
+    return end
+
+
 def peak(pid):
     with open(f"/proc/{pid}/status") as f:
         return next(int(line.split()[1]) for line in f if line.startswith("VmHWM:")) / 1000
@@ -206,14 +248,42 @@ def main():
             with peers.Victoria(work) as victoria:
                 fill_victoria(victoria)
                 print(f"VictoriaMetrics is filled: {victoria.bytes() / 1e6:.0f} MB", flush=True)
+        # What an earlier run wrote last is in nobody's way.
+        for name in ("wal", "chunks_head"):
+            shutil.rmtree(os.path.join(blocks, name), ignore_errors=True)
+        for name in os.listdir(work):
+            if name.startswith("run.sqlite"):
+                os.remove(os.path.join(work, name))
+        db = shutil.copy(db, os.path.join(work, "run.sqlite"))
         # All three begin anew, so that filling is not in their memory.
         with peers.Victoria(work) as victoria, peers.Server(work, "prometheus", [
                 "prometheus", f"--config.file={work}/prometheus.yml", f"--storage.tsdb.path={blocks}",
-                "--web.listen-address=127.0.0.1:PORT", "--storage.tsdb.retention.time=100y"]) as prometheus, \
+                "--web.listen-address=127.0.0.1:PORT", "--storage.tsdb.retention.time=100y",
+                "--web.enable-remote-write-receiver"]) as prometheus, \
                 peers.Server(work, "plimsoll", [program, "run", "--config", config, "--db", db], port) as plimsoll:
+            ready(prometheus)
             ask({"plimsoll": plimsoll, "VictoriaMetrics": victoria, "Prometheus": prometheus})
     print()
     print(peers.versions())
+
+
+def measure(lines, what, path):
+    """Asks each in turn, some hundred times; how many times as long as plimsoll the better of the others took."""
+    for line in lines.values():
+        line.ask(path)
+    taken = {name: [] for name in lines}
+    begin = time.monotonic()
+    while time.monotonic() - begin < 30 and len(taken["plimsoll"]) < 300:
+        if time.monotonic() - begin > 6 and len(taken["plimsoll"]) >= 7:
+            break
+        for name, line in lines.items():
+            at = time.perf_counter()
+            line.ask(path)
+            taken[name].append((time.perf_counter() - at) * 1000)
+    ms = {name: statistics.median(t) for name, t in taken.items()}
+    ratio = min(v for name, v in ms.items() if name != "plimsoll") / ms["plimsoll"]
+    print(f"| {what} | " + " | ".join(f"{v:.2f}" for v in ms.values()) + f" | {ratio:.1f} |", flush=True)
+    return ratio
 
 
 def ask(servers):
@@ -230,24 +300,20 @@ def ask(servers):
         if not mark and values(ours) != values(body(*lines["Prometheus"].ask(path))):
             both = [values(body(*lines[name].ask(question(LATER)))) for name in ("plimsoll", "Prometheus")]
             mark = " (edge)" if both[0] == both[1] else " (!)"
-        for line in lines.values():
-            line.ask(path)
-        taken = {name: [] for name in lines}
-        begin = time.monotonic()
-        while time.monotonic() - begin < 30 and len(taken["plimsoll"]) < 300:
-            if time.monotonic() - begin > 6 and len(taken["plimsoll"]) >= 7:
-                break
-            for name, line in lines.items():
-                at = time.perf_counter()
-                line.ask(path)
-                taken[name].append((time.perf_counter() - at) * 1000)
-        ms = {name: statistics.median(t) for name, t in taken.items()}
-        others = [v for name, v in ms.items() if name != "plimsoll"]
-        ratios.append(min(others) / ms["plimsoll"])
-        print(f"| {what} | {points(ours):,}{mark} | " + " | ".join(f"{v:.2f}" for v in ms.values())
-              + f" | {ratios[-1]:.1f} |", flush=True)
+        ratios.append(measure(lines, f"{what} | {points(ours):,}{mark}", path))
     print(f"| geometric mean | | | | | {math.prod(ratios) ** (1 / len(ratios)):.1f} |")
-    print("| most memory, MB | | " + " | ".join(f"{peak(s.child.pid):.0f}" for s in servers.values()) + " | |")
+    print("| most memory, MB | | " + " | ".join(f"{peak(s.child.pid):.0f}" for s in servers.values()) + " | |", flush=True)
+    end = write_hour(servers) + 7
+    for what, query in LIVE:
+        path = "/api/v1/query?" + urllib.parse.urlencode({"query": query, "time": end})
+        wanted = len(NAMES) if query == "bytes_total" else 1
+        for name, line in lines.items():
+            until = time.monotonic() + 90
+            while points(body(*line.ask(path))) != wanted:
+                if time.monotonic() > until:
+                    raise RuntimeError(f"{name} does not show what was written into it")
+                time.sleep(0.5)
+        measure(lines, f"{what} | {wanted:,}", path)
     print("(edge): other numbers than Prometheus 2.42's where a sample lies on a window's left edge, which counts no "
           "more since 3.0; the same at moments some seconds later. (5m): of buckets. (!): other numbers")
 

@@ -218,4 +218,5 @@ def main():
                 print(f"| {way}: CPU, plimsoll to VictoriaMetrics | | {medians['plimsoll'] / medians['VictoriaMetrics']:.2f} | | |", flush=True)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -211,7 +211,8 @@ fn take_group(waiting: &mut Vec<i64>, id: i64) -> Vec<i64> {
     if ids.contains(&id) { ids } else { vec![id] }
 }
 
-/// With so many series it is worth a thread to unpack them.
+/// With so many series it is worth a thread to unpack them; not where of each one sample counts, which
+/// is done in less time than it takes to wake somebody.
 const MANY: usize = 32;
 /// So many bytes are fetched for the sake of their neighbours; then each series comes alone.
 const MOST_HELD: usize = 24 << 20;
@@ -270,7 +271,8 @@ impl SeriesSet for StoreSet<'_> {
         }
         let used = std::mem::take(into);
         let mut column = Column { ts: used.times, values: used.values, ..Column::default() };
-        if series == 0 && self.next == 0 && self.ids.len() >= MANY && several_cores() {
+        let much = self.ids.len() >= MANY && !self.last_only;
+        if series == 0 && self.next == 0 && much && several_cores() {
             self.ahead = Ahead::new(from, self.end);
         }
         match self.ahead.take() {

@@ -30,6 +30,27 @@ pub struct Column {
     pub values: Vec<f64>,
 }
 
+/// A column, or a stretch of one, where somebody else holds it.
+#[derive(Debug, Clone, Copy)]
+pub struct View<'a> {
+    /// See [`Column`].
+    pub series: i64,
+    /// See [`Column`].
+    pub part: u8,
+    /// See [`Column`].
+    pub ts: &'a [i64],
+    /// See [`Column`].
+    pub values: &'a [f64],
+}
+
+impl<'a> View<'a> {
+    /// The samples at these places, which must be there.
+    pub fn of(column: &'a Column, places: Range<usize>) -> Self {
+        let Column { series, part, ts, values } = column;
+        Self { series: *series, part: *part, ts: &ts[places.clone()], values: &values[places] }
+    }
+}
+
 /// Why a column could not be read.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum BlockError {
@@ -78,7 +99,7 @@ pub struct Directory {
 
 /// Packs the columns of one group. Equal columns of timestamps, and equal bodies of proportional
 /// series, are stored once. Every column has 1 to [`MAX_COUNT`] samples.
-pub fn encode(columns: &[Column], scratch: &mut Scratch) -> Vec<u8> {
+pub fn encode(columns: &[View<'_>], scratch: &mut Scratch) -> Vec<u8> {
     let mut times: Vec<(&[i64], Vec<u8>)> = Vec::new();
     let mut bodies: Vec<Vec<u8>> = Vec::new();
     let mut heads: Vec<u8> = Vec::new();
@@ -88,23 +109,23 @@ pub fn encode(columns: &[Column], scratch: &mut Scratch) -> Vec<u8> {
     let mut made: Vec<(Range<usize>, usize)> = Vec::with_capacity(columns.len());
     for (number, column) in columns.iter().enumerate() {
         debug_assert_eq!(column.ts.len(), column.values.len());
-        let t = match times.iter().position(|(ts, _)| **ts == *column.ts) {
+        let t = match times.iter().position(|(ts, _)| *ts == column.ts) {
             Some(at) => at,
             None => {
                 let mut bytes = Vec::new();
-                encode_timestamps(&column.ts, scratch, &mut bytes);
-                times.push((&column.ts, bytes));
+                encode_timestamps(column.ts, scratch, &mut bytes);
+                times.push((column.ts, bytes));
                 times.len() - 1
             }
         };
         // Where one sample makes a bucket, most parts of a rollup are that sample.
         let own = columns[..number].iter().zip(&made).rev();
         let mut own = own.take_while(|(other, _)| other.series == column.series);
-        let (head, b) = match own.find(|(other, _)| same(&other.values, &column.values)) {
+        let (head, b) = match own.find(|(other, _)| same(other.values, column.values)) {
             Some((_, (head, body))) => (heads[head.clone()].to_vec(), *body),
             None => {
                 packed.clear();
-                let head = encode_values(&column.values, scratch, &mut packed);
+                let head = encode_values(column.values, scratch, &mut packed);
                 let (head, body) = packed.split_at(head);
                 let b = bodies.iter().position(|b| *b == body).unwrap_or_else(|| {
                     bodies.push(body.to_vec());
@@ -368,6 +389,11 @@ mod tests {
     fn column(series: i64, part: u8, start: i64, values: &[f64]) -> Column {
         let ts = (0..values.len() as i64).map(|i| start + i * 10_000).collect();
         Column { series, part, ts, values: values.to_vec() }
+    }
+
+    fn encode(columns: &[Column], scratch: &mut Scratch) -> Vec<u8> {
+        let views: Vec<_> = columns.iter().map(|c| View::of(c, 0..c.ts.len())).collect();
+        super::encode(&views, scratch)
     }
 
     fn unpack(group: i64, bytes: &[u8]) -> Vec<Column> {

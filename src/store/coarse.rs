@@ -265,7 +265,13 @@ fn five_minutes(
         if columns.iter().any(|c| c.ts != columns[0].ts) {
             continue;
         }
-        out.ends.extend(columns[0].ts.iter().map(|ts| ts + FIVE_MINUTES_MS));
+        let Some(first) = columns.first_mut() else { continue };
+        first.ts.iter_mut().for_each(|ts| *ts += FIVE_MINUTES_MS);
+        if out.ends.is_empty() {
+            out.ends = std::mem::take(&mut first.ts);
+        } else {
+            out.ends.extend_from_slice(&first.ts);
+        }
         for (into, column) in out.parts.iter_mut().zip(columns) {
             if into.is_empty() {
                 *into = std::mem::take(&mut column.values);

@@ -6,7 +6,7 @@ use rusqlite::Connection;
 use super::dictionary::Room;
 use super::head::Sample;
 use super::rollup::{self, STRETCH_MS};
-use super::seal::{LATE, Packed, insert, pack};
+use super::seal::{FINAL, LATE, Packed, insert, pack};
 use super::write::Inserter;
 use super::{SqlError, Store, state};
 
@@ -110,7 +110,14 @@ impl Import<'_> {
         let tx = conn.unchecked_transaction()?;
         for block in &blocks {
             // What shares time with what is there already is merged into it.
-            let level = if block.start > *sealed_until && !busy { 0 } else { LATE };
+            let apart = block.start > *sealed_until && !busy;
+            let level = if !apart {
+                LATE
+            } else if block.full {
+                FINAL
+            } else {
+                0
+            };
             insert(&tx, 0, level, block)?;
             mark_dirty(&tx, block)?;
         }

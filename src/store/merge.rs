@@ -6,13 +6,11 @@ use rusqlite::{Connection, params};
 use super::block::{Column, decode};
 use super::chunk::Scratch;
 use super::join::{join, join_packed, report};
-use super::seal::{FINAL, LATE, LONGEST, Packed, cut, insert_as};
+use super::seal::{FINAL, LATE, LONG, LONGEST, Packed, cut, insert_as};
 use super::{SqlError, block};
 
 /// Blocks of one level that make a merge worth its while.
 const FAN_IN: usize = 8;
-/// A column this long is not merged any further.
-const LONG: usize = LONGEST / 2;
 
 /// A block without its data.
 #[derive(Debug, Clone, Copy)]
@@ -130,13 +128,13 @@ fn replace(
     seq: i64,
     scratch: &mut Scratch,
 ) -> Result<(), SqlError> {
-    let pieces: Vec<Packed> = cut(columns).iter().filter_map(|c| Packed::new(c, scratch)).collect();
+    let pieces = cut(&columns, scratch);
     let tx = conn.unchecked_transaction()?;
     for found in blocks {
         tx.prepare_cached("DELETE FROM blocks WHERE id = ?1")?.execute([found.id])?;
     }
     for piece in &pieces {
-        let level = if piece.longest >= LONG { FINAL } else { level.min(LATE - 1) };
+        let level = if piece.full { FINAL } else { level.min(LATE - 1) };
         insert_as(&tx, resolution, level, seq, piece)?;
     }
     tx.commit()
@@ -183,7 +181,7 @@ fn merge_late(
             rest.push(Column { series, part, ts: rest_ts, values: rest_values });
         }
     }
-    let pieces: Vec<Packed> = cut(columns).iter().filter_map(|c| Packed::new(c, scratch)).collect();
+    let pieces = cut(&columns, scratch);
     let tx = conn.unchecked_transaction()?;
     for id in [late.id, target.id] {
         tx.prepare_cached("DELETE FROM blocks WHERE id = ?1")?.execute([id])?;

@@ -479,6 +479,7 @@ impl Salvage {
                 samples: good.iter().map(|c| c.ts.len()).sum(),
                 longest: good.iter().map(|c| c.ts.len()).max().unwrap_or(0),
                 data: block.data,
+                full: false,
             })
         } else {
             Packed::new(&good, scratch)

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, params};
 
-use super::block::{Column, GROUP, encode};
+use super::block::{Column, GROUP, View, encode};
 use super::chunk::Scratch;
 use super::head::{Head, Sample};
 use super::{SqlError, from_column, state};
@@ -24,6 +24,18 @@ const ENOUGH_EACH: usize = 64;
 const MOST_ROWS: usize = 6_400_000;
 /// The longest column a block gets.
 pub(super) const LONGEST: usize = 8_192;
+/// A column this long is not merged any further.
+pub(super) const LONG: usize = LONGEST / 2;
+/// About as many bytes as a block of samples gets: a reader of a moment takes one block, and a few
+/// pages of SQLite are read in the time that it takes to find them. What compresses well is as long
+/// as it may be.
+const BYTES: usize = 32 << 10;
+/// So much of the beginning shows how well samples compress.
+const FIRST: usize = 1_024;
+/// Blocks of shorter columns would be all directory.
+const LEAST: usize = 512;
+/// pco packs so many at a time.
+const BATCH: usize = 256;
 /// Older rows are sealed even if they are few.
 const OLDEST_MS: i64 = 2 * HOUR_MS;
 const HOUR_MS: i64 = 3_600_000;
@@ -116,7 +128,7 @@ impl Sealing {
         while let Some(group) = self.groups.get(next)
             && (next == self.next || start.elapsed() < STEP)
         {
-            blocks.extend(Packed::new(&head.group(*group, self.until), scratch));
+            blocks.extend(cut(&head.group(*group, self.until), scratch));
             next += 1;
         }
         if next < self.groups.len() {
@@ -184,19 +196,29 @@ pub(super) struct Packed {
     pub(super) samples: usize,
     pub(super) longest: usize,
     pub(super) data: Vec<u8>,
+    /// It is as large as it gets: merging it with others would cut it off again.
+    pub(super) full: bool,
 }
 
 impl Packed {
     /// From the columns of one group; `None` if there are none.
     pub(super) fn new(columns: &[Column], scratch: &mut Scratch) -> Option<Self> {
+        let views: Vec<View<'_>> = columns.iter().map(|c| View::of(c, 0..c.ts.len())).collect();
+        Self::of(&views, scratch)
+    }
+
+    fn of(columns: &[View<'_>], scratch: &mut Scratch) -> Option<Self> {
         let first = columns.first()?;
+        let longest = columns.iter().map(|c| c.ts.len()).max()?;
+        let data = encode(columns, scratch);
         Some(Self {
             group: first.series.div_euclid(GROUP),
             start: columns.iter().filter_map(|c| c.ts.first()).min().copied()?,
             end: columns.iter().filter_map(|c| c.ts.last()).max().copied()?,
             samples: columns.iter().map(|c| c.ts.len()).sum(),
-            longest: columns.iter().map(|c| c.ts.len()).max()?,
-            data: encode(columns, scratch),
+            longest,
+            full: longest >= LONG || first.part == 0 && longest >= LEAST && data.len() >= BYTES / 2,
+            data,
         })
     }
 }
@@ -222,42 +244,68 @@ pub(super) fn pack(samples: &mut Vec<Sample>, scratch: &mut Scratch) -> Vec<Pack
                 values: series.iter().map(|s| s.2).collect(),
             })
             .collect();
-        blocks.extend(cut(columns).iter().filter_map(|c| Packed::new(c, scratch)));
+        blocks.extend(cut(&columns, scratch));
     }
     blocks
 }
 
-/// Cuts the columns of a group by time, so that none is longer than [`LONGEST`].
-pub(super) fn cut(columns: Vec<Column>) -> Vec<Vec<Column>> {
-    if columns.iter().all(|c| c.ts.len() <= LONGEST) {
-        return vec![columns];
-    }
+/// Packs the columns of a group as blocks, cut by time: none is longer than [`LONGEST`], and of
+/// samples none has many more than [`BYTES`]. Rollups have seven columns a series, of which a reader
+/// wants few: theirs are cut by length only.
+pub(super) fn cut(columns: &[Column], scratch: &mut Scratch) -> Vec<Packed> {
+    let samples = columns.iter().all(|c| c.part == 0);
+    let mut blocks: Vec<Packed> = Vec::new();
     let mut places = vec![0; columns.len()];
-    let mut pieces = Vec::new();
+    let longest = columns.iter().map(|c| c.ts.len()).max().unwrap_or(0);
+    let mut length = if samples && longest >= LONG { FIRST } else { LONGEST };
     loop {
-        let too_far = columns.iter().zip(&places).filter_map(|(c, at)| c.ts.get(at + LONGEST));
-        let end = too_far.min().copied();
-        let mut piece = Vec::new();
-        for (column, at) in columns.iter().zip(&mut places) {
-            let to = match end {
-                Some(end) => *at + column.ts[*at..].partition_point(|t| *t < end),
-                None => column.ts.len(),
-            };
-            if *at < to {
-                piece.push(Column {
-                    series: column.series,
-                    part: column.part,
-                    ts: column.ts[*at..to].to_vec(),
-                    values: column.values[*at..to].to_vec(),
-                });
-            }
-            *at = to;
+        let views = next(columns, &mut places, length);
+        let taken = views.iter().map(|v| v.ts.len()).max().unwrap_or(0);
+        let Some(block) = Packed::of(&views, scratch) else { break };
+        if samples {
+            let fits = taken.saturating_mul(BYTES) / block.data.len().max(1);
+            length = fits.clamp(LEAST, LONGEST) / BATCH * BATCH;
         }
-        pieces.push(piece);
-        if end.is_none() {
-            return pieces;
+        if blocks.is_empty()
+            && taken < longest.min(LONGEST)
+            && one_is_enough(longest.min(LONGEST), length)
+        {
+            // It was only to see how much it is, and it is little.
+            length = LONGEST;
+            places.fill(0);
+            continue;
         }
+        blocks.push(block);
     }
+    // But for the last, which others may follow.
+    let last = blocks.len().saturating_sub(1);
+    blocks[..last].iter_mut().for_each(|block| block.full = true);
+    blocks
+}
+
+/// Whether so much is left that it is one block rather than two.
+fn one_is_enough(left: usize, length: usize) -> bool {
+    left <= LONGEST && left <= length + length / 2
+}
+
+/// What comes next of each column, up to a time at which none of them is longer than `length`, or to
+/// the end; what has nothing is left out.
+fn next<'c>(columns: &'c [Column], places: &mut [usize], length: usize) -> Vec<View<'c>> {
+    let left = columns.iter().zip(&*places).map(|(c, at)| c.ts.len() - at).max().unwrap_or(0);
+    let too_far = columns.iter().zip(&*places).filter_map(|(c, at)| c.ts.get(at + length));
+    let end = too_far.min().filter(|_| !one_is_enough(left, length)).copied();
+    let mut views = Vec::with_capacity(columns.len());
+    for (column, at) in columns.iter().zip(places) {
+        let to = match end {
+            Some(end) => *at + column.ts[*at..].partition_point(|t| *t < end),
+            None => column.ts.len(),
+        };
+        if *at < to {
+            views.push(View::of(column, *at..to));
+        }
+        *at = to;
+    }
+    views
 }
 
 /// Cuts the columns of a group at these times, ascending: what lies at one of them or after it is in
@@ -319,4 +367,94 @@ pub(super) fn insert_as(
         b.data
     ])
     .map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::store::block::decode;
+    use crate::store::join::join_packed;
+
+    /// Counters that grow by whole numbers that nobody can guess: some 1.3 bytes a sample.
+    fn busy(series: i64, start: i64, step: i64, count: usize) -> Column {
+        let (mut at, mut total) = (series as u64 + 1, 0);
+        let values = (0..count).map(|_| {
+            at = at.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            total += (at >> 33) % 1_000;
+            total as f64
+        });
+        let ts = (0..count as i64).map(|i| start + i * step).collect();
+        Column { series, part: 0, ts, values: values.collect() }
+    }
+
+    /// The blocks put together again.
+    fn all(blocks: &[Packed]) -> Vec<Column> {
+        let mut columns: Vec<Column> = Vec::new();
+        for block in blocks {
+            for (series, part, column) in
+                decode(block.group, &block.data, &mut Scratch::default()).unwrap()
+            {
+                let (ts, values) = column.unwrap();
+                assert!(ts.len() <= LONGEST);
+                let place = columns.binary_search_by_key(&(series, part), |c| (c.series, c.part));
+                let at = place.unwrap_or_else(|at| {
+                    columns.insert(at, Column { series, part, ..Column::default() });
+                    at
+                });
+                join_packed(&mut columns[at], &ts, 0..ts.len(), &values);
+            }
+        }
+        columns
+    }
+
+    #[test]
+    fn what_takes_many_bytes_is_cut_into_blocks_of_a_few_pages() {
+        let mut scratch = Scratch::default();
+        // One begins late, one ends early, and one is sparse.
+        let mut columns: Vec<Column> =
+            (0..13).map(|i| busy(32 + i, 1_000, 15_000, 8_000)).collect();
+        columns.push(busy(45, 90_000_000, 15_000, 2_000));
+        columns.push(busy(46, -5_000_000, 15_000, 700));
+        columns.push(busy(47, 7, 300_000, 390));
+        let blocks = cut(&columns, &mut scratch);
+        assert!((4..8).contains(&blocks.len()), "{}", blocks.len());
+        let few = BYTES / 2..BYTES * 2;
+        assert!(blocks.iter().all(|b| b.full && few.contains(&b.data.len())));
+        assert!(blocks.windows(2).all(|pair| pair[0].end < pair[1].start));
+        assert_eq!(all(&blocks), columns);
+
+        let still = |series| Column { values: vec![4.0; 8_000], ..busy(series, 0, 15_000, 8_000) };
+        let quiet: Vec<Column> = (0..16).map(still).collect();
+        assert_eq!(cut(&quiet, &mut scratch).len(), 1, "what compresses well stays together");
+        assert_eq!(cut(&[busy(1, 0, 1_000, LONG - 1)], &mut scratch).len(), 1);
+        let rollups: Vec<Column> =
+            (0..7).map(|part| Column { part, ..busy(1, 0, 1_000, 9_000) }).collect();
+        let blocks = cut(&rollups, &mut scratch);
+        assert_eq!(
+            blocks.iter().map(|b| b.longest).collect::<Vec<_>>(),
+            [LONGEST, 9_000 - LONGEST]
+        );
+        assert!(blocks[0].full && !blocks[1].full);
+        assert!(cut(&[], &mut scratch).is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_cut_comes_back(
+            counts in prop::collection::vec(1usize..20_000, 1..5),
+            starts in prop::collection::vec(any::<i32>(), 5),
+            steps in prop::collection::vec(1i64..100_000, 5),
+            quiet: u8,
+        ) {
+            let columns: Vec<Column> = (counts.iter().zip(&starts).zip(&steps).enumerate())
+                .map(|(i, ((count, start), step))| busy(i as i64, i64::from(*start), *step, *count))
+                .map(|c| if quiet >> c.series & 1 == 1 { Column { values: vec![1.5; c.ts.len()], ..c } } else { c })
+                .collect();
+            let blocks = cut(&columns, &mut Scratch::default());
+            prop_assert!(blocks.iter().rev().skip(1).all(|b| b.full));
+            prop_assert_eq!(all(&blocks), columns);
+        }
+    }
 }

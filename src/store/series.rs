@@ -13,6 +13,10 @@ use super::{SqlError, from_column, state};
 
 /// Enough of a block to hold its directory, nearly always.
 const HEAD: usize = 1_024;
+/// So much is read at once where most of it is wanted.
+const WHOLE: usize = 64 << 10;
+/// So many columns of a group are most of it.
+const MOST: usize = 4;
 
 /// A failure of one column, or of the database.
 enum Failed {
@@ -286,11 +290,13 @@ fn within(count: usize, (start, end): Span, (from, to): Span) -> usize {
 struct Blocks<'c> {
     conn: &'c Connection,
     open: Option<Blob<'c>>,
+    /// Room for what is read at once.
+    room: Vec<u8>,
 }
 
 impl<'c> Blocks<'c> {
     fn new(conn: &'c Connection) -> Self {
-        Self { conn, open: None }
+        Self { conn, open: None, room: Vec::new() }
     }
 
     /// Those of a group that share this time, in the order of sealing: where two have the same
@@ -315,19 +321,22 @@ impl<'c> Blocks<'c> {
             .collect()
     }
 
-    fn open(&mut self, id: i64) -> Result<&mut Blob<'c>, SqlError> {
-        Ok(match &mut self.open {
+    /// A block's bytes.
+    fn open(&mut self, id: i64) -> Result<Bytes<'_, 'c>, SqlError> {
+        let Self { conn, open, room } = self;
+        let blob = match open {
             Some(open) => {
                 open.reopen(id)?;
                 open
             }
-            none => none.insert(self.conn.blob_open("main", "blocks", "data", id, true)?),
-        })
+            none => none.insert(conn.blob_open("main", "blocks", "data", id, true)?),
+        };
+        Ok(Bytes { blob, room, length: 0 })
     }
 
     /// The places in the group of the series that a block holds; none where it is damaged.
     fn offsets(&mut self, block: &Found) -> Result<Vec<u8>, SqlError> {
-        match directory(self.open(block.id)?) {
+        match self.open(block.id)?.directory(HEAD) {
             Ok(directory) => Ok(directory.entries().iter().map(|e| e.offset).collect()),
             Err(Failed::Sql(e)) => Err(e),
             Err(Failed::Block(_)) => Ok(Vec::new()),
@@ -342,9 +351,9 @@ impl<'c> Blocks<'c> {
         wanted: &[Key],
         each: impl FnMut(usize, Taken) -> Result<(), BlockError>,
     ) -> Result<(), SqlError> {
-        let blob = self.open(block.id)?;
+        let mut bytes = self.open(block.id)?;
         let lost = |series, e: &BlockError| report(series, block.start, block.end, e);
-        match take(blob, wanted, each, lost) {
+        match bytes.take(wanted, each, lost) {
             Ok(()) => Ok(()),
             Err(Failed::Sql(e)) => Err(e),
             Err(Failed::Block(e)) => {
@@ -352,6 +361,73 @@ impl<'c> Blocks<'c> {
                 Ok(())
             }
         }
+    }
+}
+
+/// A block's bytes, of which the first are in memory.
+struct Bytes<'b, 'c> {
+    blob: &'b Blob<'c>,
+    room: &'b mut Vec<u8>,
+    /// How many are.
+    length: usize,
+}
+
+impl Bytes<'_, '_> {
+    /// What the block holds, and where; after so many bytes were read, or more if it takes more.
+    fn directory(&mut self, first: usize) -> Result<Directory, Failed> {
+        let size = self.blob.size() as usize;
+        let mut length = first.min(size);
+        loop {
+            if self.room.len() < length {
+                self.room.resize(length, 0);
+            }
+            self.blob.read_at_exact(&mut self.room[..length], 0)?;
+            self.length = length;
+            match Directory::read(&self.room[..length])? {
+                Some(directory) => return Ok(directory),
+                None if length == size => return Err(BlockError::Directory.into()),
+                None => length = (length * 4).min(size),
+            }
+        }
+    }
+
+    /// Appends some of them.
+    fn append(&self, at: usize, length: usize, into: &mut Vec<u8>) -> Result<(), Failed> {
+        // What a damaged directory asks for is not allocated.
+        let end = at.checked_add(length).filter(|end| *end <= self.blob.size() as usize);
+        let end = end.ok_or(BlockError::Directory)?;
+        if end <= self.length {
+            into.extend_from_slice(&self.room[at..end]);
+            return Ok(());
+        }
+        let before = into.len();
+        into.resize(before + length, 0);
+        Ok(self.blob.read_at_exact(&mut into[before..], at)?)
+    }
+
+    /// The wanted columns. `lost` is told of those that are damaged.
+    fn take(
+        &mut self,
+        wanted: &[Key],
+        mut each: impl FnMut(usize, Taken) -> Result<(), BlockError>,
+        lost: impl Fn(i64, &BlockError),
+    ) -> Result<(), Failed> {
+        let size = self.blob.size() as usize;
+        let all = wanted.len() >= MOST && size <= WHOLE;
+        let directory = self.directory(if all { size } else { HEAD })?;
+        for entry in directory.entries() {
+            let fits = |(series, part): &Key| {
+                series.rem_euclid(GROUP) as u8 == entry.offset && *part == entry.part
+            };
+            let Some(at) = wanted.iter().position(fits) else { continue };
+            let taken = directory.take(entry, |at, length, into| self.append(at, length, into));
+            match taken.and_then(|taken| Ok(each(at, taken)?)) {
+                Ok(()) => {}
+                Err(Failed::Sql(e)) => return Err(e.into()),
+                Err(Failed::Block(e)) => lost(wanted[at].0, &e),
+            }
+        }
+        Ok(())
     }
 }
 
@@ -396,56 +472,6 @@ pub(super) fn strike_sealed(
         left.extend(group);
     }
     *missing = left;
-    Ok(())
-}
-
-/// What a block holds, and where.
-fn directory(blob: &Blob<'_>) -> Result<Directory, Failed> {
-    let mut length = HEAD.min(blob.size() as usize);
-    let mut head = vec![0; length];
-    loop {
-        blob.read_at_exact(&mut head, 0)?;
-        match Directory::read(&head)? {
-            Some(directory) => return Ok(directory),
-            None if length == blob.size() as usize => return Err(BlockError::Directory.into()),
-            None => {
-                length = (length * 4).min(blob.size() as usize);
-                head.resize(length, 0);
-            }
-        }
-    }
-}
-
-/// The wanted columns of one block. `lost` is told of those that are damaged.
-fn take(
-    blob: &Blob<'_>,
-    wanted: &[Key],
-    mut each: impl FnMut(usize, Taken) -> Result<(), BlockError>,
-    lost: impl Fn(i64, &BlockError),
-) -> Result<(), Failed> {
-    let directory = directory(blob)?;
-    let get = |at: usize, bytes: usize, into: &mut Vec<u8>| -> Result<(), Failed> {
-        let before = into.len();
-        // What a damaged directory asks for is not allocated.
-        if at.checked_add(bytes).is_none_or(|end| end > blob.size() as usize) {
-            return Err(BlockError::Directory.into());
-        }
-        into.resize(before + bytes, 0);
-        blob.read_at_exact(&mut into[before..], at)?;
-        Ok(())
-    };
-    for entry in directory.entries() {
-        let fits = |(series, part): &Key| {
-            series.rem_euclid(GROUP) as u8 == entry.offset && *part == entry.part
-        };
-        let Some(at) = wanted.iter().position(fits) else { continue };
-        let taken = directory.take(entry, get);
-        match taken.and_then(|taken| Ok(each(at, taken)?)) {
-            Ok(()) => {}
-            Err(Failed::Sql(e)) => return Err(e.into()),
-            Err(Failed::Block(e)) => lost(wanted[at].0, &e),
-        }
-    }
     Ok(())
 }
 

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::time::{Duration, Instant};
 
 use super::error::{ApiError, Kind};
-use super::json::{write_labels, write_list, write_point, write_seconds, write_text};
+use super::json::{Points, write_labels, write_list, write_point, write_seconds, write_text};
 use super::{Ask, Notes, PATIENCE};
 use crate::query::annotation::Level;
 use crate::query::ast::Expr;
@@ -132,7 +132,7 @@ fn write_value(out: &mut String, value: &Value, limit: usize) -> bool {
                 out.push_str(r#"{"metric":"#);
                 write_labels(out, labels);
                 out.push_str(r#","values":"#);
-                write_list(out, matrix.points(at), |out, (ms, value)| write_point(out, ms, value));
+                Points::new(out).list(matrix.points(at));
                 out.push('}');
             });
             matrix.len() > limit

@@ -15,67 +15,118 @@ pub enum Slope {
 
 /// `rate`, `increase` and `delta`: from the first to the last sample, stretched to the edges of the
 /// window where the samples come close enough to them. Each sample is looked at once: what the
-/// windows share are the places where the counter began anew.
+/// windows share are the places where the counter began anew, and how far they are stretched.
 pub fn extrapolated(slope: Slope, samples: Samples<'_>, ends: Ends, out: &mut [f64]) {
     let Samples { times, values } = samples;
     let counter = slope != Slope::Delta;
-    let seconds = ends.range as f64 / 1000.0;
-    // Indices of the values that are below the one before, in the windows so far; those from
-    // `oldest` on may still be in one.
-    let mut resets: Vec<usize> = Vec::new();
-    let (mut oldest, mut seen) = (0, 1);
+    let resets = if counter { resets(values) } else { Vec::new() };
+    let mut oldest = 0;
+    let mut stretch = Stretch::default();
     each(times, ends, |w| {
         let last = w.hi - 1;
-        if counter {
-            seen = seen.max(w.lo + 1);
-            while seen < w.hi {
-                if is_reset(values[seen - 1], values[seen]) {
-                    resets.push(seen);
-                }
-                seen += 1;
-            }
-        }
         if last == w.lo {
             return;
         }
         let mut gain = values[last] - values[w.lo];
-        if counter {
-            while resets.get(oldest).is_some_and(|at| *at <= w.lo) {
-                oldest += 1;
-            }
-            for at in &resets[oldest..] {
-                gain += values[at - 1];
-            }
+        while resets.get(oldest).is_some_and(|at| *at <= w.lo) {
+            oldest += 1;
         }
-        let start = w.end - ends.range;
-        let sampled = (times[last] - times[w.lo]) as f64 / 1000.0;
-        let mut to_start = (times[w.lo] - start) as f64 / 1000.0;
-        let mut to_end = (w.end - times[last]) as f64 / 1000.0;
-        let between = sampled / (last - w.lo) as f64;
+        for at in resets.get(oldest..).unwrap_or_default() {
+            if *at > last {
+                break;
+            }
+            gain += values[at - 1];
+        }
+        let spans = (last - w.lo, times[last] - times[w.lo], times[w.lo] - (w.end - ends.range));
+        if spans != stretch.spans {
+            stretch = Stretch::new(slope, spans, (w.end - times[last], ends.range));
+        }
+        out[w.step] = gain * stretch.factor(values[w.lo], gain, counter);
+    });
+}
+
+/// The places of the values that are below the one before.
+fn resets(values: &[f64]) -> Vec<usize> {
+    let Some((first, rest)) = values.split_first() else { return Vec::new() };
+    // Nearly always there is none, which is found out several at a time and without a branch for each.
+    let (mut before, mut any) = (*first, false);
+    let (fours, odd) = rest.as_chunks::<4>();
+    for [a, b, c, d] in fours {
+        any |= is_reset(before, *a) | is_reset(*a, *b) | is_reset(*b, *c) | is_reset(*c, *d);
+        before = *d;
+    }
+    for value in odd {
+        any |= is_reset(before, *value);
+        before = *value;
+    }
+    if !any {
+        return Vec::new();
+    }
+    let pairs = values.windows(2).enumerate().filter(|(_, pair)| is_reset(pair[0], pair[1]));
+    pairs.map(|(at, _)| at + 1).collect()
+}
+
+/// How what was gained between the first and the last sample is stretched to the edges: the same for
+/// all windows in which these lie alike, as on the grid of a beat nearly all do.
+#[derive(Default)]
+struct Stretch {
+    /// Distances between samples; ms from the first to the last; ms from the left edge to the first.
+    spans: (usize, i64, i64),
+    /// Seconds from the first to the last.
+    sampled: f64,
+    /// Seconds that are added to the left and to the right.
+    to_start: f64,
+    to_end: f64,
+    /// What a second of the window counts, of a rate.
+    seconds: Option<f64>,
+    /// By what the gain is multiplied, if it is stretched as far to the left.
+    factor: f64,
+}
+
+impl Stretch {
+    fn new(slope: Slope, spans: (usize, i64, i64), (right, range): (i64, i64)) -> Self {
+        let (count, sampled, left) = spans;
+        let sampled = sampled as f64 / 1000.0;
+        let mut to_start = left as f64 / 1000.0;
+        let mut to_end = right as f64 / 1000.0;
+        let between = sampled / count as f64;
         let threshold = between * 1.1;
         if to_start >= threshold {
             to_start = between / 2.0;
         }
-        if counter {
-            // A counter was never below zero: not further back than to where it was there.
-            let to_zero = if gain > 0.0 && values[w.lo] >= 0.0 {
-                sampled * (values[w.lo] / gain)
-            } else {
-                to_start
-            };
-            if to_zero < to_start {
-                to_start = to_zero;
-            }
-        }
         if to_end >= threshold {
             to_end = between / 2.0;
         }
-        let mut factor = (sampled + to_start + to_end) / sampled;
-        if slope == Slope::Rate {
-            factor /= seconds;
+        let seconds = (slope == Slope::Rate).then_some(range as f64 / 1000.0);
+        let mut stretch = Self { spans, sampled, to_start, to_end, seconds, factor: 0.0 };
+        stretch.factor = stretch.factor_from(to_start);
+        stretch
+    }
+
+    fn factor_from(&self, to_start: f64) -> f64 {
+        let factor = (self.sampled + to_start + self.to_end) / self.sampled;
+        self.seconds.map_or(factor, |seconds| factor / seconds)
+    }
+
+    #[inline]
+    fn factor(&self, first: f64, gain: f64, counter: bool) -> f64 {
+        if !counter {
+            return self.factor;
         }
-        out[w.step] = gain * factor;
-    });
+        // A counter was never below zero: not further back than to where it was there. Most are far
+        // from it, further than what a rounded division could make a difference.
+        let far = self.to_start * gain * 1.000_001;
+        if far > 1e-290 && first * self.sampled > far {
+            return self.factor;
+        }
+        if gain > 0.0 && first >= 0.0 {
+            let to_zero = self.sampled * (first / gain);
+            if to_zero < self.to_start {
+                return self.factor_from(to_zero);
+            }
+        }
+        self.factor
+    }
 }
 
 /// `irate` (per second, from zero after a reset) and `idelta`: the last two samples of a window.

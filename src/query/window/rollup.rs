@@ -20,12 +20,16 @@ impl Mixed {
     pub fn fill(&mut self, rollups: &Rollups, parts: &[Part], samples: Samples<'_>, until: i64) {
         let tail = samples.times.partition_point(|t| *t <= until);
         let values = &samples.values[..tail];
+        // Room for both at once: a year is moved else, for a handful of samples behind it.
+        let all = rollups.ends.len() + tail;
         self.times.clear();
+        self.times.reserve(all);
         self.times.extend_from_slice(&rollups.ends);
         self.times.extend_from_slice(&samples.times[..tail]);
         for part in parts {
             let column = &mut self.parts[*part as usize];
             column.clear();
+            column.reserve(all);
             column.extend_from_slice(rollups.part(*part));
             match part {
                 Part::Count => column.resize(self.times.len(), 1.0),

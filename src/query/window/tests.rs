@@ -72,7 +72,71 @@ fn samples() -> impl Strategy<Value = (Vec<i64>, Vec<f64>)> {
     })
 }
 
+/// The plain formula of one window.
+fn stretched(slope: Slope, times: &[i64], values: &[f64], end: i64, range: i64) -> f64 {
+    let (last, counter) = (times.len() - 1, slope != Slope::Delta);
+    let mut gain = values[last] - values[0];
+    for pair in values.windows(2).filter(|pair| counter && pair[1] < pair[0]) {
+        gain += pair[0];
+    }
+    let sampled = (times[last] - times[0]) as f64 / 1000.0;
+    let mut to_start = (times[0] - (end - range)) as f64 / 1000.0;
+    let mut to_end = (end - times[last]) as f64 / 1000.0;
+    let between = sampled / last as f64;
+    if to_start >= between * 1.1 {
+        to_start = between / 2.0;
+    }
+    if counter {
+        let zero = sampled * (values[0] / gain);
+        let to_zero = if gain > 0.0 && values[0] >= 0.0 { zero } else { to_start };
+        to_start = if to_zero < to_start { to_zero } else { to_start };
+    }
+    if to_end >= between * 1.1 {
+        to_end = between / 2.0;
+    }
+    let factor = (sampled + to_start + to_end) / sampled;
+    gain * if slope == Slope::Rate { factor / (range as f64 / 1000.0) } else { factor }
+}
+
 proptest! {
+    #[test]
+    fn a_stretch_that_is_kept_changes_no_bit(
+        values in prop::collection::vec(
+            prop_oneof![
+                6 => (0..1000_i32).prop_map(f64::from),
+                2 => any::<u64>().prop_map(f64::from_bits),
+                1 => (0..1000_i32, -320..308_i32).prop_map(|(n, e)| f64::from(n) * 10f64.powi(e)),
+            ],
+            0..80,
+        ),
+        sorted in any::<bool>(),
+        gaps in prop::collection::vec(1..4_i64, 80),
+        (first, step, range) in (0..200_i64, 1..60_i64, 2..200_i64),
+    ) {
+        let mut values: Vec<f64> = values.into_iter().filter(|v| !is_absent(*v)).collect();
+        if sorted {
+            values.sort_by(f64::total_cmp);
+        }
+        // Mostly a grid, with a sample missing here and there.
+        let gaps = gaps.iter().map(|gap| (gap / 3 + 1) * 5);
+        let times: Vec<i64> = gaps.scan(0, |at, gap| { *at += gap; Some(*at) }).take(values.len()).collect();
+        for slope in [Slope::Rate, Slope::Increase, Slope::Delta] {
+            let all = ends(first, step, 20, range);
+            let out = run(|s, e, o| extrapolated(slope, s, e, o), &times, &values, all);
+            for (i, got) in out.iter().enumerate() {
+                let end = first + step * i as i64;
+                let (lo, hi) = (times.partition_point(|t| *t <= end - range), times.partition_point(|t| *t <= end));
+                if hi < lo + 2 {
+                    prop_assert!(is_absent(*got));
+                } else {
+                    let plain = stretched(slope, &times[lo..hi], &values[lo..hi], end, range);
+                    let same = got.to_bits() == plain.to_bits() || got.is_nan() && plain.is_nan();
+                    prop_assert!(same, "{got} but {plain}");
+                }
+            }
+        }
+    }
+
     /// What moves along from window to window gives the same bits as each window on its own.
     #[test]
     fn moving_along_changes_no_bit(

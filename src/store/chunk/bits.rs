@@ -93,8 +93,19 @@ pub(super) fn unpack_within(
     let before = range.start.min(whole);
     let sum = (before..range.start).map(slow).fold(sum_of(bytes, bits, before), u64::wrapping_add);
     let middle = range.end.min(whole).max(range.start);
-    let quick = |i: usize| least.wrapping_add((word(bytes, i * bits) & mask) as i64);
-    numbers.extend((range.start..middle).map(quick));
+    // As many as a word holds are taken out of it.
+    let at_once = (56 / bits.max(1)).max(1);
+    let from = numbers.len();
+    numbers.resize(from + middle - range.start, 0);
+    let mut at = range.start * bits;
+    for some in numbers[from..].chunks_mut(at_once) {
+        let mut word = word(bytes, at);
+        for number in some {
+            *number = least.wrapping_add((word & mask) as i64);
+            word >>= bits;
+        }
+        at += at_once * bits;
+    }
     numbers.extend((middle..range.end).map(|i| least.wrapping_add(slow(i) as i64)));
     Ok((sum as i64).wrapping_add(least.wrapping_mul(range.start as i64)))
 }

@@ -113,8 +113,7 @@ pub fn prepare(mut pasts: Vec<(Place, Past)>) -> Option<Prepared> {
         all.push((place, made));
     }
     let mut pack = |columns: Vec<Column>, eras: &[i64]| -> Vec<Packed> {
-        let pieces = cut_at(columns, eras).into_iter().flat_map(cut);
-        pieces.filter_map(|piece| Packed::new(&piece, &mut scratch)).collect()
+        cut_at(columns, eras).iter().flat_map(|piece| cut(piece, &mut scratch)).collect()
     };
     let (samples, fine) = (pack(samples, &[]), pack(fine, &eras));
     Some(Prepared { group, samples, fine, made: all, size })
