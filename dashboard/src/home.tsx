@@ -104,8 +104,13 @@ function Charts({ first, groups }: { first: Spec[]; groups: Map<string, Spec[]> 
   useEffect(() => {
     painted = true;
     let gone = false;
-    // Behind the frame in which the row is drawn.
-    void firstRow.then(() => requestAnimationFrame(() => setTimeout(() => gone || setAll(true))));
+    // Behind the frame in which the row is drawn; where no frame is drawn (a tab that nobody sees, a
+    // page that is printed), soon enough.
+    const rest = () => void (gone || setAll(true));
+    void firstRow.then(() => {
+      requestAnimationFrame(() => setTimeout(rest));
+      setTimeout(rest, 1000);
+    });
     return () => void (gone = true);
   }, []);
   const shown = all ? first : first.slice(0, Math.max(1, Math.floor(innerWidth / 400)));

@@ -12,8 +12,8 @@ use crate::store::chunk::Scratch;
 
 /// So many pieces of work wait for each other at most, beside the one that is done.
 const WAITING: usize = 2;
-/// About so many samples make a piece of work: handing it over is nothing beside it. Three times as
-/// many take 5 % more CPU, for what was unpacked has left the cache when the evaluator comes to it.
+/// About so many samples make a piece of work: handing it over is nothing beside it, and what was
+/// unpacked is still in the cache when the evaluator comes to it.
 const PIECE: usize = 12_288;
 /// A series counts for so many samples at least.
 const LEAST: usize = 256;
