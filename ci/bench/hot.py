@@ -5,8 +5,8 @@ them side by side; build.rs has the reason.
 Usage: ci/bench/hot.py [SECONDS]     (default 100; needs gdb)
 Builds plimsoll with its names, runs it with all collectors at a 1 s beat, waits until it has settled,
 and then puts a breakpoint that works once on every function. What is hit within that time is hot,
-upkeep's look at the file included. Rust's names hold a hash that changes with the compiler: make the
-list again after an update of it, or only SQLite's functions are found again. Loopback only.
+upkeep's look at the file included. Rust's names hold a hash that changes with the compiler, the profile
+and the dependencies: make the list again after that, or only SQLite's functions are found again. Loopback only.
 """
 import os, signal, socket, subprocess, sys, tempfile, time
 
@@ -50,8 +50,8 @@ def functions(program):
 
 def main():
     seconds = int(sys.argv[1]) if len(sys.argv) > 1 else 100
-    # The release build has no names.
-    os.environ["CARGO_PROFILE_RELEASE_STRIP"] = "debuginfo"
+    # The release build has none, and is the same otherwise: build.rs.
+    os.environ["PLIMSOLL_NAMES"] = "1"
     program = os.path.realpath(peers.binary())
     with tempfile.TemporaryDirectory(prefix="plimsoll-hot-") as work:
         with socket.socket() as s:
