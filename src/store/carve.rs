@@ -90,6 +90,8 @@ enum Mapped {
     Free,
     Overflow,
     Child(u32),
+    /// Child of a page that lies behind the end of the file.
+    Orphan,
     Unknown,
 }
 
@@ -132,6 +134,7 @@ impl Carver {
             })
             .collect();
         carver.claim(&roots, &map);
+        carver.adopt(&map);
         Ok(carver)
     }
 
@@ -203,6 +206,7 @@ impl Carver {
                         2 => Mapped::Free,
                         3 | 4 => Mapped::Overflow,
                         5 if parent > 0 && parent <= self.count() => Mapped::Child(parent),
+                        5 if parent > 0 => Mapped::Orphan,
                         _ => Mapped::Unknown,
                     };
                 }
@@ -227,8 +231,38 @@ impl Carver {
                 }
                 match map[at as usize] {
                     Mapped::Child(parent) => at = parent,
-                    Mapped::Root | Mapped::Free | Mapped::Overflow | Mapped::Unknown => break,
+                    _ => break,
                 }
+            }
+        }
+    }
+
+    /// Of a file that was cut off, pages whose parents are gone: the rows on them tell which of the
+    /// tables that grow they belong to.
+    fn adopt(&mut self, map: &[Mapped]) {
+        let orphaned = |page: u32| {
+            let mut at = page;
+            for _ in 0..DEEPEST {
+                match map[at as usize] {
+                    Mapped::Orphan => return true,
+                    Mapped::Child(parent) => at = parent,
+                    _ => return false,
+                }
+            }
+            false
+        };
+        let mut rows = Vec::new();
+        for page in (2..=self.count()).filter(|page| orphaned(*page)) {
+            if self.owner(page).is_some() {
+                continue;
+            }
+            for table in [Table::Samples, Table::Hours, Table::Blocks] {
+                rows.clear();
+                self.owners[page as usize] = Some(table);
+                if self.rows(page, &mut rows) && !rows.is_empty() && rows.iter().all(of(table)) {
+                    break;
+                }
+                self.owners[page as usize] = None;
             }
         }
     }
@@ -350,6 +384,23 @@ impl Carver {
 /// Types of the pages of a tree: leaf, interior.
 fn kinds(table: Table) -> (u8, u8) {
     if table.has_rowid() { (LEAF_TABLE, INTERIOR_TABLE) } else { (LEAF_INDEX, INTERIOR_INDEX) }
+}
+
+/// Whether a row looks like one of a table that grows; no other table's rows look alike.
+fn of(table: Table) -> impl Fn(&Row) -> bool {
+    let numbers = |values: &[Value]| values.iter().all(|v| matches!(v, Value::Integer(_)));
+    move |row| match (table, row.values.as_slice()) {
+        (Table::Samples, [keys @ .., Value::Integer(_) | Value::Real(_) | Value::Blob(_)]) => {
+            keys.len() == 2 && numbers(keys)
+        }
+        (Table::Hours, [keys @ .., _, _, _, _, Value::Integer(_), _]) => {
+            keys.len() == 3 && numbers(keys)
+        }
+        (Table::Blocks, [Value::Null, head @ .., Value::Blob(_)]) => {
+            head.len() == 8 && numbers(head)
+        }
+        _ => false,
+    }
 }
 
 /// The first page begins with the file's header.

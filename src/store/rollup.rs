@@ -5,6 +5,9 @@
 //! `dirty` lists the stretches to be made, group by group: new ones as time is sealed, old ones
 //! again when late samples fell into them. One entry is one short transaction.
 
+use std::sync::LazyLock;
+
+use rusqlite::types::ToSqlOutput;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::block::{Column, GROUP};
@@ -171,45 +174,54 @@ pub(super) fn roll_one(conn: &Connection, scratch: &mut Scratch) -> Result<bool,
             .query_row(params![FIVE_MINUTES_MS, group, start], |r| r.get(0))?;
         insert(&tx, FIVE_MINUTES_MS, if again { LATE } else { 0 }, &packed)?;
     }
-    for (id, at, bucket) in hours {
-        put_hour(&tx, id, at, &bucket)?;
-    }
+    put_hours(&tx, &hours)?;
     tx.prepare_cached("DELETE FROM dirty WHERE start = ?1 AND grp = ?2")?
         .execute([start, group])?;
     tx.commit()?;
     Ok(true)
 }
 
-/// Stores an hour of a series; not over what was made of more samples: see [`leave_fuller`].
-pub(super) fn put_hour(conn: &Connection, id: i64, at: i64, b: &Bucket) -> Result<(), SqlError> {
-    put_hours(conn, id, std::iter::once((at, b)))
-}
+/// So many hours go into one statement, as rows of samples do: each statement costs SQLite a cursor.
+const ROWS: usize = 16;
 
-/// The same with the hours of a series, best in the order of time.
-pub(super) fn put_hours<'b>(
-    conn: &Connection,
-    id: i64,
-    hours: impl IntoIterator<Item = (i64, &'b Bucket)>,
-) -> Result<(), SqlError> {
-    let mut insert = conn.prepare_cached(
+/// Not over what was made of more samples: see [`leave_fuller`].
+fn insert_hours(rows: usize) -> String {
+    let rows = vec!["(?,?,?,?,?,?,?,?,?)"; rows].join(",");
+    format!(
         "INSERT INTO rollup_1h (series_id, ts, count, sum, min, max, last, resets, lost)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+         VALUES {rows}
          ON CONFLICT (series_id, ts) DO UPDATE SET count = excluded.count, sum = excluded.sum,
          min = excluded.min, max = excluded.max, last = excluded.last,
-         resets = excluded.resets, lost = excluded.lost WHERE excluded.count >= count",
-    )?;
-    for (at, b) in hours {
-        insert.execute(params![
-            id,
-            at,
-            b.count as i64,
-            to_sql(b.sum),
-            to_sql(b.min),
-            to_sql(b.max),
-            to_sql(b.last),
-            b.resets as i64,
-            to_sql(b.lost)
-        ])?;
+         resets = excluded.resets, lost = excluded.lost WHERE excluded.count >= count"
+    )
+}
+
+/// Stores hours, each a series, its beginning and what it amounts to; best in the order of series
+/// and time.
+pub(super) fn put_hours(conn: &Connection, hours: &[Hour]) -> Result<(), SqlError> {
+    static SQL: LazyLock<[String; 2]> = LazyLock::new(|| [insert_hours(1), insert_hours(ROWS)]);
+    let whole = hours.len() - hours.len() % ROWS;
+    for (sql, rows, hours) in [(&SQL[1], ROWS, &hours[..whole]), (&SQL[0], 1, &hours[whole..])] {
+        let mut statement = conn.prepare_cached(sql)?;
+        for hours in hours.chunks(rows) {
+            let mut at = 1..;
+            let mut bind = |value: ToSqlOutput<'_>| match at.next() {
+                Some(at) => statement.raw_bind_parameter(at, value),
+                None => Ok(()),
+            };
+            for &(id, ts, b) in hours {
+                bind(id.into())?;
+                bind(ts.into())?;
+                bind((b.count as i64).into())?;
+                bind(to_sql(b.sum))?;
+                bind(to_sql(b.min))?;
+                bind(to_sql(b.max))?;
+                bind(to_sql(b.last))?;
+                bind((b.resets as i64).into())?;
+                bind(to_sql(b.lost))?;
+            }
+            statement.raw_execute()?;
+        }
     }
     Ok(())
 }
@@ -253,7 +265,7 @@ fn leave_fuller(
 }
 
 /// A series, the beginning of an hour, what it amounts to.
-type Hour = (i64, i64, Bucket);
+pub(super) type Hour = (i64, i64, Bucket);
 
 /// The rollups of one stretch of one group, from its samples: columns of five minutes, and hours.
 fn make(

@@ -21,7 +21,7 @@ use super::block::{Column, GROUP};
 use super::chunk::Scratch;
 use super::dictionary::find_or_make;
 use super::open::check_ours;
-use super::rollup::{self, FIVE_MINUTES_MS, STRETCH_MS, put_hours};
+use super::rollup::{self, FIVE_MINUTES_MS, Hour, STRETCH_MS, put_hours};
 use super::seal::{FINAL, LATE, Packed, cut, cut_at, insert};
 use super::{OpenError, SqlError, Store, graphs, series, state};
 use crate::model::{Graph, Kind, Past, Series};
@@ -73,7 +73,8 @@ pub struct Prepared {
     group: i64,
     samples: Vec<Packed>,
     fine: Vec<Packed>,
-    /// Without what is packed already.
+    hours: Vec<Hour>,
+    /// Without what is above already.
     made: Vec<(Place, Made)>,
     size: u64,
 }
@@ -97,7 +98,8 @@ pub fn prepare(mut pasts: Vec<(Place, Past)>) -> Option<Prepared> {
     eras.sort_unstable();
     eras.dedup();
     let mut scratch = Scratch::of_means();
-    let (mut samples, mut fine, mut all, mut size) = (Vec::new(), Vec::new(), Vec::new(), 0);
+    let (mut samples, mut fine, mut hours) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut all, mut size) = (Vec::new(), 0);
     for (place, past) in pasts {
         let Place { after, before, samples_from, .. } = place;
         let mut made = make(&past, place.kind, Wanted { after, before, samples_from });
@@ -106,6 +108,7 @@ pub fn prepare(mut pasts: Vec<(Place, Past)>) -> Option<Prepared> {
         fine.extend(made.parts(place.id));
         // A group has some 40 MB of columns; not twice, and not while it waits to be written.
         made.fine = Vec::new();
+        hours.extend(std::mem::take(&mut made.hours).into_iter().map(|(at, b)| (place.id, at, b)));
         let column = std::mem::take(&mut made.samples);
         if !column.ts.is_empty() {
             samples.push(column);
@@ -116,7 +119,7 @@ pub fn prepare(mut pasts: Vec<(Place, Past)>) -> Option<Prepared> {
         cut_at(columns, eras).iter().flat_map(|piece| cut(piece, &mut scratch)).collect()
     };
     let (samples, fine) = (pack(samples, &[]), pack(fine, &eras));
-    Some(Prepared { group, samples, fine, made: all, size })
+    Some(Prepared { group, samples, fine, hours, made: all, size })
 }
 
 impl Store {
@@ -270,7 +273,7 @@ impl<'s> History<'s> {
 
     /// Writes the past of a group; on disk when this returns.
     pub fn put(&mut self, prepared: &Prepared) -> Result<(), SqlError> {
-        let Prepared { group, samples, fine, made, .. } = prepared;
+        let Prepared { group, samples, fine, hours, made, .. } = prepared;
         let newest = made.iter().map(|(_, m)| m.until).max().unwrap_or(i64::MIN);
         if newest == i64::MIN {
             return Ok(());
@@ -290,9 +293,7 @@ impl<'s> History<'s> {
                     insert(conn, resolution, if shared { LATE } else { FINAL }, block)?;
                 }
             }
-            for (place, made) in made {
-                put_hours(conn, place.id, made.hours.iter().map(|(at, b)| (*at, b)))?;
-            }
+            put_hours(conn, hours)?;
             self.remember(conn, *group, made, newest)
         })?;
         if let Held::Of(store) = &mut self.conn {

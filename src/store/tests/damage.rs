@@ -322,8 +322,8 @@ fn a_file_cut_off_gives_what_it_still_has() {
         let dir = folder();
         let path = salvage(&bytes[..keep], dir.path()).expect("salvaged");
         let kept = Contents::of(&path).kept(was);
-        // Rows and blocks of one time lie side by side, so that both may be gone.
-        assert!(kept * bytes.len() > was.all() * keep * 7 / 10, "{keep}: {kept} of {}", was.all());
+        // Also rows whose way down from the root was cut off with the end.
+        assert!(kept * bytes.len() > was.all() * keep * 9 / 10, "{keep}: {kept} of {}", was.all());
     }
 }
 
