@@ -134,7 +134,7 @@ def main():
             # The first run of each, with `config`, is not what goes on day after day.
             daemon.wait(2 * COUNT, 240)
             before, begun, start = stat(daemon.pid), daemon.runs(), time.monotonic()
-            time.sleep(options.minutes * 60)
+            daemon.wait(begun + COUNT * options.minutes, options.minutes * 60 + 60)
             after, passed = stat(daemon.pid), time.monotonic() - start
             runs = daemon.runs() - begun
         finally:
