@@ -17,7 +17,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 pub use condition::{Condition, Op};
-pub use error::{ConfigError, Content, Mistake};
+pub use error::{ConfigError, Content, Mistake, nearest};
 
 use crate::collect::{self, COLLECTORS};
 use crate::http::TlsSettings;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::Daemon;
+use crate::config::nearest;
 use crate::daemon::beat::{Command, Rate};
 use crate::daemon::plugins::RATE_PREFIX;
 use crate::model::{Interval, parse_duration};
@@ -79,18 +80,31 @@ impl Daemon {
     }
 }
 
-/// Which names there are.
+/// More names than this are for a command of their own.
+const LISTED: usize = 20;
+
+/// Which names there are, and the one that was probably meant.
 fn unknown(name: &str, known: &[Rate]) -> String {
-    let (plugins, collectors): (Vec<&str>, Vec<&str>) = (known.iter())
+    let bare = |rate: &'_ Rate| rate.collector.strip_prefix(RATE_PREFIX).map(str::to_owned);
+    let plugins: Vec<String> = known.iter().filter_map(bare).collect();
+    let collectors: Vec<&str> = known
+        .iter()
         .map(|r| r.collector.as_str())
-        .partition(|name| name.starts_with(RATE_PREFIX));
+        .filter(|n| !n.starts_with(RATE_PREFIX))
+        .collect();
     let mut text = match plugins.is_empty() {
         true => format!("no collector `{name}` is running"),
         false => format!("no collector and no plugin `{name}` is running"),
     };
+    let all = collectors.iter().copied().chain(plugins.iter().map(String::as_str));
+    if let Some(near) = nearest(name.strip_prefix(RATE_PREFIX).unwrap_or(name), all) {
+        text.push_str(&format!("; did you mean `{near}`?"));
+    }
     text.push_str(&format!("\n  collectors: {}", collectors.join(", ")));
-    if !plugins.is_empty() {
-        text.push_str(&format!("\n  plugins: {}", plugins.join(", ")));
+    match plugins.len() {
+        0 => {}
+        1..=LISTED => text.push_str(&format!("\n  plugins: {}", plugins.join(", "))),
+        many => text.push_str(&format!("\n  plugins: {many}, see `plimsoll plugin list`")),
     }
     text
 }
@@ -110,8 +124,18 @@ mod tests {
         let all = [rate("cpu"), rate("loadavg"), rate("plugin:df")];
         assert_eq!(
             unknown("lod", &all),
-            "no collector and no plugin `lod` is running\n  collectors: cpu, loadavg\n  plugins: plugin:df"
+            "no collector and no plugin `lod` is running\n  collectors: cpu, loadavg\n  plugins: df"
         );
-        assert_eq!(unknown("x", &all[..1]), "no collector `x` is running\n  collectors: cpu");
+        assert_eq!(
+            unknown("plugin:dff", &all),
+            "no collector and no plugin `plugin:dff` is running; did you mean `df`?\n  \
+             collectors: cpu, loadavg\n  plugins: df"
+        );
+        assert_eq!(unknown("xyz", &all[..1]), "no collector `xyz` is running\n  collectors: cpu");
+        let many: Vec<Rate> = (0..29).map(|i| rate(&format!("plugin:p{i}"))).collect();
+        assert_eq!(
+            unknown("loadavg", &many).lines().last(),
+            Some("  plugins: 29, see `plimsoll plugin list`")
+        );
     }
 }
