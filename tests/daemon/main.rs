@@ -24,6 +24,8 @@ mod start;
 mod statsd;
 mod support;
 mod systemd;
+mod terminal;
 mod timers;
+mod verbs;
 mod viewers;
 mod watch;

@@ -1,69 +1,12 @@
 //! `plimsoll watch` in a real terminal, tmux's: what is seen at each size, what keys do, and that the
 //! terminal is as it was, however it ends.
 
-use std::process::Command;
-
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::*;
-
-/// A terminal of one's own with a shell in it.
-struct Terminal {
-    socket: String,
-    folder: Folder,
-}
+use crate::terminal::Terminal;
 
 impl Terminal {
-    fn new(folder: Folder, width: u32, height: u32) -> Self {
-        // A server of its own: it goes with the test.
-        let socket = folder.join("tmux").to_str().expect("UTF-8").to_owned();
-        let terminal = Self { socket, folder };
-        let (width, height) = (width.to_string(), height.to_string());
-        let shell = "env LC_ALL=C.UTF-8 RUST_BACKTRACE=0 PS1='$ ' sh";
-        terminal.tmux(&["new-session", "-d", "-s", "t", "-x", &width, "-y", &height, shell]);
-        terminal.tmux(&["set-option", "-g", "status", "off"]);
-        terminal.shows("a prompt", |screen| screen.starts_with('$'));
-        terminal
-    }
-
-    fn command(&self) -> Command {
-        let mut command = tool("tmux", "tmux");
-        command.args(["-u", "-f", "/dev/null", "-S", &self.socket]);
-        command.env("LC_ALL", "C.UTF-8").env_remove("TMUX");
-        command
-    }
-
-    fn tmux(&self, words: &[&str]) -> String {
-        run(self.command().args(words)).well()
-    }
-
-    /// Types a line.
-    fn line(&self, text: &str) {
-        self.tmux(&["send-keys", "-t", "t", "-l", text]);
-        self.key("Enter");
-    }
-
-    fn key(&self, key: &str) {
-        self.tmux(&["send-keys", "-t", "t", key]);
-    }
-
-    fn screen(&self) -> String {
-        self.tmux(&["capture-pane", "-p", "-t", "t"])
-    }
-
-    /// Waits for the screen to be so, and returns it.
-    fn shows(&self, what: &str, is: impl Fn(&str) -> bool) -> String {
-        eventually(what, PATIENCE, || {
-            let screen = self.screen();
-            if is(&screen) { Ok(screen) } else { Err(screen) }
-        })
-    }
-
-    fn resize(&self, width: u32, height: u32) {
-        let (width, height) = (width.to_string(), height.to_string());
-        self.tmux(&["resize-window", "-t", "t", "-x", &width, "-y", &height]);
-    }
-
     /// Starts it after a line that the screen must still have when it has ended.
     fn watch(&self, before: &str, more: &str) {
         self.line(&format!("stty -g > {}", self.folder.join("before").display()));
@@ -113,12 +56,6 @@ impl Terminal {
             let pid = text.split_whitespace().next().and_then(|p| p.parse().ok());
             pid.and_then(Pid::from_raw).ok_or(text)
         })
-    }
-}
-
-impl Drop for Terminal {
-    fn drop(&mut self) {
-        let _unused = run(self.command().arg("kill-server"));
     }
 }
 
