@@ -76,7 +76,7 @@ impl Store {
         for (start, group) in wrong {
             rollup::mark(conn, start, group)?;
         }
-        while rollup::roll_one(conn, &mut scratch)? {
+        while rollup::roll_some(conn, &mut scratch)? {
             self.checkpoint()?;
         }
         Ok(())

@@ -3,12 +3,13 @@
 //! peaks and rates survive.
 //!
 //! `dirty` lists the stretches to be made, group by group: new ones as time is sealed, old ones
-//! again when late samples fell into them. One entry is one short transaction.
+//! again when late samples fell into them.
 
 use std::sync::LazyLock;
+use std::time::{Duration, Instant};
 
 use rusqlite::types::ToSqlOutput;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use super::block::{Column, GROUP};
 use super::chunk::Scratch;
@@ -122,63 +123,99 @@ pub(super) fn mark(conn: &Connection, start: i64, group: i64) -> Result<(), SqlE
         .map(drop)
 }
 
-/// Lists the next stretch if all of it is sealed. False: not yet.
+/// Stretches listed in one go: a few samples a year make a stretch of each six hours between them.
+const STRETCHES: usize = 64;
+/// Those go into one transaction for about so long; a stretch of a machine that measures takes longer.
+const TOGETHER: Duration = Duration::from_millis(5);
+
+/// Lists the next stretches if all of them is sealed. False: not yet.
 pub(super) fn advance(conn: &Connection) -> Result<bool, SqlError> {
     let Some(sealed) = state::get(conn, state::SEALED_UNTIL)? else { return Ok(false) };
-    let rolled = state::get(conn, state::ROLLED_UNTIL)?.unwrap_or(i64::MIN);
-    // Straight to the next data: a machine that was off for a year has no work for that year.
-    let next: Option<i64> = conn
-        .prepare_cached(
-            "SELECT min(max(start, ?1)) FROM blocks WHERE resolution = 0 AND end >= ?1",
-        )?
-        .query_row([rolled], |r| r.get(0))?;
-    let Some(next) = next else { return Ok(false) };
-    let start = next - next.rem_euclid(STRETCH_MS);
-    let end = start + STRETCH_MS;
-    if sealed < end {
+    let mut rolled = state::get(conn, state::ROLLED_UNTIL)?.unwrap_or(i64::MIN);
+    let mut stretches = Vec::new();
+    while stretches.len() < STRETCHES {
+        // Straight to the next data: a machine that was off for a year has no work for that year.
+        let next: Option<i64> = conn
+            .prepare_cached(
+                "SELECT min(max(start, ?1)) FROM blocks WHERE resolution = 0 AND end >= ?1",
+            )?
+            .query_row([rolled], |r| r.get(0))?;
+        let Some(start) = next.map(|next| next - next.rem_euclid(STRETCH_MS)) else { break };
+        if sealed < start + STRETCH_MS {
+            break;
+        }
+        stretches.push(start);
+        rolled = start + STRETCH_MS;
+    }
+    if stretches.is_empty() {
         return Ok(false);
     }
     let tx = conn.unchecked_transaction()?;
-    let groups: Vec<i64> = tx
-        .prepare_cached(
-            "SELECT DISTINCT grp FROM blocks
-             WHERE resolution = 0 AND end >= ?1 AND start < ?2",
-        )?
-        .query_map([start, end], |r| r.get(0))?
-        .collect::<Result<_, _>>()?;
-    for group in groups {
-        mark(&tx, start, group)?;
+    for start in stretches {
+        let groups: Vec<i64> = tx
+            .prepare_cached(
+                "SELECT DISTINCT grp FROM blocks
+                 WHERE resolution = 0 AND end >= ?1 AND start < ?2",
+            )?
+            .query_map([start, start + STRETCH_MS], |r| r.get(0))?
+            .collect::<Result<_, _>>()?;
+        for group in groups {
+            mark(&tx, start, group)?;
+        }
     }
-    state::set(&tx, state::ROLLED_UNTIL, end)?;
+    state::set(&tx, state::ROLLED_UNTIL, rolled)?;
     tx.commit()?;
     Ok(true)
 }
 
-/// Makes the rollups of one listed stretch of one group. False: none is listed.
-pub(super) fn roll_one(conn: &Connection, scratch: &mut Scratch) -> Result<bool, SqlError> {
-    let next: Option<(i64, i64)> = conn
-        .prepare_cached("SELECT start, grp FROM dirty ORDER BY start, grp LIMIT 1")?
+/// Makes the rollups of a listed stretch of one group, and of more if they take next to no time.
+/// False: none is listed.
+pub(super) fn roll_some(conn: &Connection, scratch: &mut Scratch) -> Result<bool, SqlError> {
+    let begun = Instant::now();
+    let Some(mut at) = listed(conn)? else { return Ok(false) };
+    // What takes long is read before anybody has to wait for the lock.
+    let mut made = make(conn, at, scratch)?;
+    let tx = Transaction::new_unchecked(conn, TransactionBehavior::Immediate)?;
+    loop {
+        put(&tx, at, made, scratch)?;
+        match listed(&tx)? {
+            Some(next) if begun.elapsed() < TOGETHER => at = next,
+            _ => break,
+        }
+        made = make(&tx, at, scratch)?;
+    }
+    tx.commit()?;
+    Ok(true)
+}
+
+/// The first stretch that is listed, and its group.
+fn listed(conn: &Connection) -> Result<Option<(i64, i64)>, SqlError> {
+    conn.prepare_cached("SELECT start, grp FROM dirty ORDER BY start, grp LIMIT 1")?
         .query_row([], |r| Ok((r.get(0)?, r.get(1)?)))
-        .optional()?;
-    let Some((start, group)) = next else { return Ok(false) };
-    let (mut fine, hours) = make(conn, start, group, scratch)?;
+        .optional()
+}
+
+/// Stores what was made of a stretch, and strikes it off the list.
+fn put(
+    conn: &Connection,
+    (start, group): (i64, i64),
+    (mut fine, hours): (Vec<Column>, Vec<Hour>),
+    scratch: &mut Scratch,
+) -> Result<(), SqlError> {
     leave_fuller(conn, start, &mut fine, scratch)?;
-    let packed = Packed::new(&fine, scratch);
-    let tx = conn.unchecked_transaction()?;
-    if let Some(packed) = packed {
-        let again: bool = tx
+    if let Some(packed) = Packed::new(&fine, scratch) {
+        let again: bool = conn
             .prepare_cached(
                 "SELECT EXISTS (SELECT 1 FROM blocks WHERE resolution = ?1 AND grp = ?2
                  AND level >= 0 AND end >= ?3)",
             )?
             .query_row(params![FIVE_MINUTES_MS, group, start], |r| r.get(0))?;
-        insert(&tx, FIVE_MINUTES_MS, if again { LATE } else { 0 }, &packed)?;
+        insert(conn, FIVE_MINUTES_MS, if again { LATE } else { 0 }, &packed)?;
     }
-    put_hours(&tx, &hours)?;
-    tx.prepare_cached("DELETE FROM dirty WHERE start = ?1 AND grp = ?2")?
-        .execute([start, group])?;
-    tx.commit()?;
-    Ok(true)
+    put_hours(conn, &hours)?;
+    conn.prepare_cached("DELETE FROM dirty WHERE start = ?1 AND grp = ?2")?
+        .execute([start, group])
+        .map(drop)
 }
 
 /// So many hours go into one statement, as rows of samples do: each statement costs SQLite a cursor.
@@ -270,8 +307,7 @@ pub(super) type Hour = (i64, i64, Bucket);
 /// The rollups of one stretch of one group, from its samples: columns of five minutes, and hours.
 fn make(
     conn: &Connection,
-    start: i64,
-    group: i64,
+    (start, group): (i64, i64),
     scratch: &mut Scratch,
 ) -> Result<(Vec<Column>, Vec<Hour>), SqlError> {
     let mut fine: Vec<Column> = Vec::new();
@@ -336,7 +372,7 @@ pub(super) fn compare(
     group: i64,
     scratch: &mut Scratch,
 ) -> Result<Compared, SqlError> {
-    let (fine, hours) = make(conn, start, group, scratch)?;
+    let (fine, hours) = make(conn, (start, group), scratch)?;
     let mut compared = Compared::default();
     for parts in fine.chunk_by(|a, b| a.series == b.series) {
         let mut stored: Vec<Column> = parts

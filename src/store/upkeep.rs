@@ -154,7 +154,7 @@ impl Store {
             }
             return Ok(true);
         }
-        if rollup::roll_one(conn, scratch)? || rollup::advance(conn)? {
+        if rollup::roll_some(conn, scratch)? || rollup::advance(conn)? {
             *groups = None;
             return Ok(true);
         }
