@@ -54,15 +54,17 @@ const PAINTED = () => {
   new MutationObserver((_, seen) => {
     if (!document.querySelector(".drawn canvas")) return;
     seen.disconnect();
-    requestAnimationFrame(() => setTimeout(() => (window.painted = performance.now())));
+    requestAnimationFrame(() => setTimeout(() => console.log(`painted ${performance.now()}`)));
   }).observe(document, { subtree: true, childList: true, attributes: true });
 };
 const painted = async (range, script) => {
   const page = await fresh();
   if (script) await page.route("**/page.js", (r) => r.fulfill({ body: script, contentType: "text/javascript" }));
+  // The page says it itself: to be asked meanwhile takes 20 ms of its main thread.
+  const said = new Promise((done) => page.on("console", (m) => m.text().startsWith("painted ") && done(Number(m.text().slice(8)))));
   await page.addInitScript(PAINTED);
   await page.goto(`${daemon.url}/?range=${range}`);
-  const took = await until("a chart", () => page.evaluate(() => window.painted));
+  const took = await said;
   await page.context().close();
   return took;
 };
