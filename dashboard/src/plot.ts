@@ -84,6 +84,8 @@ export class Plot {
   private wasDark = dark.value;
   /** Fingers on the chart, and where each is. */
   private fingers = new Map<number, number>();
+  /** The mouse went down on this chart, not on one that follows it. */
+  private pressed = false;
   /** The moments, ms, that lay under two of them when the second came; and what is shown since. */
   private held: { under: [number, number]; shown: [number, number] } | null = null;
 
@@ -167,10 +169,13 @@ export class Plot {
   }
 
   private selected(u: uPlot) {
-    const { left, width } = u.select;
-    if (width < 6) return;
+    const { left, width } = u.select, { pressed } = this;
+    this.pressed = false;
+    if (!width) return;
     const from = u.posToVal(left, "x") * 1000, to = u.posToVal(left + width, "x") * 1000;
     u.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
+    // All charts show what is chosen; one of them says so.
+    if (width < 6 || !pressed) return;
     go({ from: Math.round(from), to: Math.round(Math.max(to, from + 5_000)) });
   }
 
@@ -225,6 +230,7 @@ export class Plot {
       this.u = new uPlot(this.options(width || this.box.clientWidth || 300), drawn, this.box);
       this.u.root.setAttribute("aria-hidden", "true");
       this.box.addEventListener("wheel", this.wheel, { passive: false });
+      this.u.over.addEventListener("mousedown", () => (this.pressed = true));
       for (const kind of FINGER) this.u.over.addEventListener(kind, this.touch);
       this.u.setScale("x", { min: from, max: to });
       return;
@@ -232,8 +238,8 @@ export class Plot {
     const u = this.u;
     u.batch(() => {
       u.setData(drawn, false);
-      // What two fingers hold stays under them.
-      if (!this.held) u.setScale("x", { min: from, max: to });
+      // What two fingers hold stays under them, and what is being chosen stays where it is.
+      if (!this.held && !u.select.width) u.setScale("x", { min: from, max: to });
     });
   }
 

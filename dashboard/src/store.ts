@@ -100,16 +100,18 @@ let soon = 0;
 function wanted() {
   soon ||= window.setTimeout(() => {
     soon = 0;
-    void load(false);
+    void load();
   }, 20);
 }
 
-async function load(all: boolean) {
+/** Asks for what is in sight: what has no numbers of this time, and what got none for so many ms. */
+async function load(older = Infinity) {
   // What is in sight first may be on its way already.
   if (first) await first;
   first = null;
   const of = key();
-  const ids = [...slots].filter(([, s]) => s.seen && (all || s.of !== of)).map(([id]) => id);
+  const since = performance.now() - older;
+  const ids = [...slots].filter(([, s]) => s.seen && (s.of !== of || s.touched <= since)).map(([id]) => id);
   if (view.value.page !== "home") return;
   // What came into sight may have its numbers, and only wants to go on.
   if (!ids.length) return listen();
@@ -121,7 +123,9 @@ async function load(all: boolean) {
     take(await ask<ChartAnswer>(`/api/chart?${stretch.value}&points=${points()}${host()}&${query}`, mine.signal), of);
   };
   try {
-    await Promise.all([part(ids.slice(0, ROW)), part(ids.slice(ROW, 200))]);
+    // Somebody waits for the first row; what is only made fresh is one question.
+    const row = older === Infinity ? ROW : 0;
+    await Promise.all([part(ids.slice(0, row)), part(ids.slice(row, 200))]);
     trouble.value = "";
     listen();
   } catch (e) {
@@ -161,7 +165,7 @@ export function start(): Promise<unknown> {
     if (before && before !== now) {
       untracked(() => {
         close();
-        void load(false);
+        void load();
         void loadEvents();
       });
     } else {
@@ -236,7 +240,7 @@ function listen(soon = 60) {
     const query = ids.map((id) => `id=${encodeURIComponent(id)}`).join("&");
     const mine = (source = new EventSource(`/api/live?${query}${host()}`));
     mine.onopen = () => {
-      if (lapsed) void load(true);
+      if (lapsed) void load(0);
       lapsed = false;
       found();
     };
@@ -277,36 +281,36 @@ function arrived(ids: string[], charts: [number, number, (number | null)[]][]) {
 document.addEventListener("visibilitychange", () => {
   if (document.hidden) close();
   else {
-    void load(true);
+    void load(0);
     void refresh(view.value.host);
   }
 });
 
-/** What nobody sends by itself: other hosts' values, wide buckets, the verdict. */
-setInterval(() => {
-  if (document.hidden) return;
-  const v = view.value;
-  if (v.page === "home") {
-    const of = v.host;
-    ask<Judged>(`/api/verdict${of ? `?host=${encodeURIComponent(of)}` : ""}`).then(
-      (got) => of === view.value.host && (judged.value = got),
-      () => {},
-    );
-    if (follows.value) {
-      const now = performance.now();
-      if ([...slots.values()].some((s) => s.seen && now - s.touched > 14_000)) void load(true);
-      else if (!source) listen();
-      void loadEvents();
-    }
-  }
-}, 15_000);
+/** What nobody sends by itself: other hosts' values, wide buckets, the verdict. One after the other:
+ * nobody waits for it, and the daemon needs less memory for one question than for four. */
+async function freshen() {
+  const of = view.value.host;
+  if (document.hidden || view.value.page !== "home") return;
+  await ask<Judged>(`/api/verdict${of ? `?host=${encodeURIComponent(of)}` : ""}`).then(
+    (got) => of === view.value.host && (judged.value = got),
+    () => {},
+  );
+  if (!follows.value) return;
+  const now = performance.now();
+  if ([...slots.values()].some((s) => s.seen && now - s.touched > STALE)) await load(STALE);
+  else if (!source) listen();
+  await loadEvents();
+}
+/** Without numbers for so long, ms, a chart is asked for. */
+const STALE = 14_000;
+setInterval(() => void freshen(), 15_000);
 
 addEventListener("offline", () => lost("this device is offline"));
 
 /** Tries everything again at once. */
 export function again() {
   void refresh(view.value.host);
-  void load(true);
+  void load(0);
 }
 
 export { edges };

@@ -554,6 +554,68 @@ test("two fingers zoom and move", async () => {
   await page.done();
 });
 
+test("live values take nothing from who holds a chart", async () => {
+  const page = await open(daemon, "/?range=5m", { hasTouch: true });
+  // What is written on each chart, and how often it was drawn.
+  await page.evaluate(() => {
+    const { clearRect, fillText } = CanvasRenderingContext2D.prototype;
+    CanvasRenderingContext2D.prototype.clearRect = function (...words) {
+      this.canvas.drawn = (this.canvas.drawn ?? 0) + 1;
+      this.canvas.words = [];
+      return clearRect.apply(this, words);
+    };
+    CanvasRenderingContext2D.prototype.fillText = function (word, ...where) {
+      this.canvas.words?.push(word);
+      return fillText.call(this, word, ...where);
+    };
+  });
+  await drawn(page);
+  const look = () => page.locator('[data-id="load"] canvas').evaluate((c) => ({ drawn: c.drawn ?? 0, words: (c.words ?? []).filter((w) => /:/.test(w)).join() }));
+  const redrawn = async (times = 2) => {
+    const { drawn } = await look();
+    await until(`${times} times drawn`, async () => (await look()).drawn >= drawn + times);
+  };
+  await redrawn();
+  const place = () => page.locator('[data-id="load"] .u-over').boundingBox();
+  let box = await place();
+  const x = (share) => box.x + share * box.width;
+  // Where the mouse went down, is the moment that lay there then.
+  await page.mouse.move(x(0.3), box.y + 40);
+  await page.mouse.down();
+  const down = Date.now();
+  await page.mouse.move(x(0.7), box.y + 40, { steps: 6 });
+  await redrawn(7);
+  assert(Date.now() - down > 5_000);
+  const select = page.locator('[data-id="load"] .u-select');
+  assert(Math.abs((await select.boundingBox()).width - 0.4 * box.width) < 3, "what is chosen stays");
+  const before = await page.evaluate(() => history.length);
+  await page.mouse.up();
+  const from = Date.parse(await until("a zoom", () => query(page).get("from")));
+  const ago = (down - from) / 1000;
+  assert(Math.abs(ago - 210) < 3, `seven tenths of five minutes before, not ${ago} s`);
+  assert.equal(await page.evaluate(() => history.length), before + 1, "one step back");
+  await page.goBack();
+  await until("live again", () => query(page).get("from") === null);
+  await redrawn();
+  // Two fingers that rest: what they have made of the time stays.
+  box = await place();
+  const { words } = await look();
+  const cdp = await page.context().newCDPSession(page);
+  const touch = (type, ...places) =>
+    cdp.send("Input.dispatchTouchEvent", { type, touchPoints: places.map((share, id) => ({ x: x(share), y: box.y + 40, id })) });
+  await touch("touchStart", 0.4);
+  await touch("touchStart", 0.4, 0.6);
+  for (const by of [0.05, 0.1, 0.15, 0.2]) await touch("touchMove", 0.4 - by, 0.6 + by);
+  const held = await until("another time", async () => (await look()).words !== words && (await look()).words);
+  await redrawn();
+  assert.equal((await look()).words, held);
+  await touch("touchEnd");
+  await until("a nearer view", () => query(page).get("from"));
+  const seconds = (Date.parse(query(page).get("to")) - Date.parse(query(page).get("from"))) / 1000;
+  assert(Math.abs(seconds - 100) < 5, `a third of five minutes, not ${seconds} s`);
+  await page.done();
+});
+
 test("explore marks what happened", async () => {
   const page = await open(daemon, `/explore?range=5m&expr=${encodeURIComponent("node_load1")}`);
   await page.waitForSelector(".explore canvas");

@@ -105,7 +105,7 @@ pub fn read(
     // Before this, what is held may be coarser than the chart.
     let old = reader.reach()?.samples_from;
     if let ([term], false) = (&*line.terms, line.rate) {
-        let found = reader.summary(term.series, from, to, points(from, to, width), Want::All)?;
+        let found = reader.summary(term.series, from, to, points(from, to, width), Want::Band)?;
         let found = spread(found, width, old);
         return Ok(exact(&found, term.factor, line.down));
     }

@@ -264,7 +264,7 @@ impl Directory {
 }
 
 /// The bytes of one column, not unpacked yet.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Taken {
     count: usize,
     /// So many of the bytes are those of the times.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use rusqlite::config::DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags};
 
@@ -16,6 +17,9 @@ use super::rollup::FIVE_MINUTES_MS;
 use super::series::Fetched;
 use super::{Head, OpenError, SqlError, from_column, series};
 use crate::model::{Glob, Kind};
+
+/// Pages of the file that a reader holds in memory, KiB.
+const CACHE_KIB: i64 = 512;
 
 /// A read-only view of the database.
 #[derive(Debug)]
@@ -134,6 +138,13 @@ impl Reader {
                 // Made, but nothing written yet: for a reader the same as not there.
                 return Err(OpenError::Missing { path: path.to_owned() });
             }
+            // Otherwise a statement is planned anew for each value that it is asked with.
+            conn.set_db_config(SQLITE_DBCONFIG_ENABLE_QPSG, true)
+                .map_err(|e| OpenError::from_sqlite(path, e))?;
+            // Four at once are open while somebody looks. What one question reads twice fits into this;
+            // the rest is in the kernel's cache.
+            conn.pragma_update(None, "cache_size", -CACHE_KIB)
+                .map_err(|e| OpenError::from_sqlite(path, e))?;
             super::table::register(&conn).map_err(|e| OpenError::from_sqlite(path, e))?;
             let path = path.to_owned();
             Ok(Self { conn, path, head: None, scratch: RefCell::default() })

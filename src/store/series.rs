@@ -224,7 +224,7 @@ pub(super) fn visit_sealed(
     from: i64,
     to: i64,
     scratch: &mut Scratch,
-    mut each: impl FnMut(&Timestamps, Range<usize>, &[Vec<f64>]),
+    mut each: impl FnMut(&Timestamps, Range<usize>, &[&[f64]]),
 ) -> Result<bool, SqlError> {
     let mut blocks = Blocks::new(conn);
     let mut found = blocks.list(resolution, series.div_euclid(GROUP), from, to)?;
@@ -233,20 +233,31 @@ pub(super) fn visit_sealed(
         return Ok(false);
     }
     let wanted: Vec<Key> = parts.iter().map(|part| (series, *part)).collect();
+    let mut values = vec![Vec::new(); parts.len()];
     for block in &found {
         let mut times: Option<Timestamps> = None;
-        let mut values = vec![Vec::new(); parts.len()];
+        values.iter_mut().for_each(Vec::clear);
+        // Where each part's values are: where one sample makes a bucket, most parts are that sample,
+        // in the same bytes.
+        let mut places: Vec<usize> = (0..parts.len()).collect();
+        let mut before: Option<(usize, Taken)> = None;
         blocks.read(block, &wanted, |at, taken| {
+            if let Some((same, _)) = before.as_ref().filter(|(_, before)| *before == taken) {
+                places[at] = *same;
+                return Ok(());
+            }
             let ts = taken.times(scratch)?;
             taken.values(0..ts.len(), scratch, &mut values[at])?;
             times = Some(ts);
+            before = Some((at, taken));
             Ok(())
         })?;
         let Some(times) = times else { continue };
+        let found: Vec<&[f64]> = places.iter().map(|at| &*values[*at]).collect();
         // A damaged part takes the others with it: half a bucket says nothing.
-        if values.iter().all(|v| v.len() == times.len()) {
+        if found.iter().all(|v| v.len() == times.len()) {
             let range = times.partition(from)..times.partition(to.saturating_add(1));
-            each(&times, range, &values);
+            each(&times, range, &found);
         }
     }
     Ok(true)

@@ -16,9 +16,11 @@ use super::{Reader, SqlError, series, state};
 pub enum Want {
     /// The average alone.
     Mean,
+    /// The average, smallest and largest.
+    Band,
     /// The average, smallest, largest and newest.
     All,
-    /// Of a counter: the newest, and what it stood at when it began anew.
+    /// Of a counter: the newest, and what it stood at when it began anew. No average.
     Counter,
 }
 
@@ -29,7 +31,7 @@ pub struct Summary {
     pub start: i64,
     /// Samples that are numbers.
     pub count: u64,
-    /// Their sum.
+    /// Their sum; anything where only a counter was asked for.
     pub sum: f64,
     /// The smallest; infinite if it was not asked for, and the next too.
     pub min: f64,
@@ -53,12 +55,14 @@ impl Summary {
 }
 
 impl Want {
-    /// Parts of a rollup by their place in `rollup::PARTS`: count, sum, min, max, last.
+    /// Parts of a rollup by their place in `rollup::PARTS`: count, sum, min, max, last; of a counter
+    /// count, last, lost.
     fn parts(self) -> &'static [u8] {
         match self {
             Want::Mean => &[0, 1],
+            Want::Band => &[0, 1, 2, 3],
             Want::All => &[0, 1, 2, 3, 4],
-            Want::Counter => &[0, 1, 4, 6],
+            Want::Counter => &[0, 4, 6],
         }
     }
 }
@@ -132,8 +136,8 @@ impl Buckets {
         range: Range<usize>,
         parts: &[impl AsRef<[f64]>],
     ) {
-        let [count, sum, rest @ ..] = parts else { return };
-        let (count, sum) = (count.as_ref(), sum.as_ref());
+        let [count, rest @ ..] = parts else { return };
+        let count = count.as_ref();
         let mut at = range.start;
         while at < range.end {
             let Some(first) = ts.get(at) else { return };
@@ -144,23 +148,29 @@ impl Buckets {
             };
             let end = ts.partition(bucket.start + self.width).min(range.end);
             let here = at..end.max(at + 1);
-            for i in here.clone() {
-                bucket.count += count[i] as u64;
-                bucket.sum += sum[i];
-            }
+            // Whole numbers, of which a float holds enough.
+            bucket.count += count[here.clone()].iter().sum::<f64>() as u64;
             if let Some(newest) = ts.get(here.end - 1) {
                 let beat = resolution / (count[here.end - 1] as i64).max(1);
                 bucket.last_ts = newest + resolution - beat;
             }
-            if let [last, lost] = rest {
+            if self.counter {
+                let [last, lost] = rest else { return };
                 bucket.lost += lost.as_ref()[here.clone()].iter().sum::<f64>();
                 bucket.last = last.as_ref()[here.end - 1];
                 self.before = Some(bucket.last);
-            } else if let [min, max, last] = rest {
-                let (min, max) = (&min.as_ref()[here.clone()], &max.as_ref()[here.clone()]);
-                bucket.min = min.iter().fold(bucket.min, |a, b| a.min(*b));
-                bucket.max = max.iter().fold(bucket.max, |a, b| a.max(*b));
-                bucket.last = last.as_ref()[here.end - 1];
+            } else {
+                let [sum, rest @ ..] = rest else { return };
+                bucket.sum = sum.as_ref()[here.clone()].iter().fold(bucket.sum, |a, b| a + b);
+                if let [min, max, last @ ..] = rest {
+                    let (min, max) = (&min.as_ref()[here.clone()], &max.as_ref()[here.clone()]);
+                    // One instruction each; what is no number is passed over as `min` does.
+                    bucket.min = min.iter().fold(bucket.min, |a, b| if *b < a { *b } else { a });
+                    bucket.max = max.iter().fold(bucket.max, |a, b| if *b > a { *b } else { a });
+                    if let [last] = last {
+                        bucket.last = last.as_ref()[here.end - 1];
+                    }
+                }
             }
             at = here.end;
         }
@@ -216,15 +226,16 @@ impl Reader {
         let mut buckets = Buckets::new(from - from.rem_euclid(width), to - 1, width, want);
         let tx = self.connection().unchecked_transaction()?;
         let mut scratch = Scratch::default();
-        let mut raw = |from: i64, to: i64, buckets: &mut Buckets| -> Result<(), SqlError> {
+        let scratch = &mut scratch;
+        let raw = |from: i64, to: i64, scratch: &mut Scratch, buckets: &mut Buckets| {
             let mut column = Column { series: series_id, ..Column::default() };
             let one = std::slice::from_mut(&mut column);
-            series::raw(&tx, self.head(), (from, to - 1), &mut scratch, one)?;
+            series::raw(&tx, self.head(), (from, to - 1), scratch, one)?;
             buckets.samples(&column);
-            Ok(())
+            Ok::<(), SqlError>(())
         };
         if !coarse {
-            raw(from, to, &mut buckets)?;
+            raw(from, to, scratch, &mut buckets)?;
             return Ok(buckets.filled());
         }
         // Rollups of these stretches are not made, or have to be made again.
@@ -240,20 +251,20 @@ impl Reader {
             hours(&tx, series_id, from, sampled, want, &mut buckets)?;
         }
         if sampled < at {
-            raw(sampled, at, &mut buckets)?;
+            raw(sampled, at, scratch, &mut buckets)?;
         }
         for stretch in dirty.into_iter().chain([rolled]) {
             let end = stretch.clamp(at, rolled);
             if at < end {
-                rolled_up(&tx, series_id, at, end - 1, want, &mut buckets)?;
+                rolled_up(&tx, series_id, (at, end - 1), want, scratch, &mut buckets)?;
             }
             at = (stretch + STRETCH_MS).clamp(end, rolled.max(end));
             if end < at {
-                raw(end, at, &mut buckets)?;
+                raw(end, at, scratch, &mut buckets)?;
             }
         }
         if rolled < to {
-            raw(rolled, to, &mut buckets)?;
+            raw(rolled, to, scratch, &mut buckets)?;
         }
         Ok(buckets.filled())
     }
@@ -287,12 +298,12 @@ fn hours(
 fn rolled_up(
     conn: &Connection,
     series: i64,
-    from: i64,
-    to: i64,
+    (from, to): (i64, i64),
     want: Want,
+    scratch: &mut Scratch,
     buckets: &mut Buckets,
 ) -> Result<(), SqlError> {
-    let (parts, mut scratch) = (want.parts(), Scratch::default());
+    let parts = want.parts();
     let resolution = FIVE_MINUTES_MS;
     let in_order = series::visit_sealed(
         conn,
@@ -301,13 +312,13 @@ fn rolled_up(
         parts,
         from,
         to,
-        &mut scratch,
+        scratch,
         |ts, range, values| buckets.rollups(resolution, ts, range, values),
     )?;
     if !in_order {
         let mut columns: Vec<Column> =
             parts.iter().map(|part| Column { series, part: *part, ..Column::default() }).collect();
-        series::sealed(conn, resolution, from, to, &mut scratch, &mut columns)?;
+        series::sealed(conn, resolution, from, to, scratch, &mut columns)?;
         let times = Timestamps::List(std::mem::take(&mut columns[0].ts));
         let values: Vec<Vec<f64>> = columns.into_iter().map(|c| c.values).collect();
         if values.iter().all(|v| v.len() == times.len()) {

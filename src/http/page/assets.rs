@@ -45,7 +45,7 @@ const USUAL_RANGE_MS: i64 = 3_600_000;
 /// And nothing shorter.
 const SHORTEST_MS: i64 = 10_000;
 
-/// What the page at this address asks first, as a `Link` header: letter by letter as `start` in
+/// What the page at this address asks first, as part of a `Link` header: letter by letter as `start` in
 /// `dashboard/src/store.ts` does, or it is asked twice. Nothing for another host or for a time that
 /// was chosen: those are asked by the script.
 fn first_questions(address: &Uri) -> String {
@@ -79,6 +79,21 @@ fn first_questions(address: &Uri) -> String {
     out
 }
 
+/// The `Link` header: the script and the style sheet, which a browser would otherwise ask for when it
+/// has read the page, behind all questions; then these.
+fn first_of_all(address: &Uri) -> String {
+    let mut out = format!(
+        "</assets/{VERSION}/page.js>; rel=modulepreload, \
+         </assets/{VERSION}/page.css>; rel=preload; as=style; crossorigin"
+    );
+    let questions = first_questions(address);
+    if !questions.is_empty() {
+        out.push_str(", ");
+        out.push_str(&questions);
+    }
+    out
+}
+
 /// `/` and the page's other views: one file, asked for again each time, which costs nothing while
 /// it is the same.
 pub(super) async fn index(address: Uri, headers: HeaderMap) -> Response {
@@ -91,9 +106,7 @@ pub(super) async fn index(address: Uri, headers: HeaderMap) -> Response {
     }
     let cache = HeaderValue::from_static("no-cache");
     response.headers_mut().insert(header::CACHE_CONTROL, cache);
-    if let Some(first) =
-        HeaderValue::try_from(first_questions(&address)).ok().filter(|f| !f.is_empty())
-    {
+    if let Ok(first) = HeaderValue::try_from(first_of_all(&address)) {
         response.headers_mut().insert(header::LINK, first);
     }
     response
@@ -206,5 +219,9 @@ mod tests {
         assert_eq!(asked("/explore?expr=a"), format!("</api/overview>{plain}"));
         assert_eq!(asked("/?from=2026-01-01&to=2026-01-02"), format!("</api/overview>{plain}"));
         assert_eq!(asked("/?host=db2"), "");
+        let files = first_of_all(&Uri::from_static("/?host=db2"));
+        assert_eq!(files.matches(&format!("/assets/{VERSION}/page.")).count(), 2);
+        let all = first_of_all(&Uri::from_static("/"));
+        assert_eq!(all, format!("{files}, {}", asked("/")));
     }
 }

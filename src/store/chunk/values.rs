@@ -267,19 +267,20 @@ fn read_column(
     let numbers = &mut scratch.numbers;
     let from = range.start;
     if bytes.0.is_empty() {
-        numbers.clear();
-        numbers.resize(range.len(), 0);
+        // All the same.
+        form.values(&[0], base, step, out);
+        let value = out.pop().unwrap_or(f64::NAN);
+        out.resize(before + range.len(), value);
     } else if count < 2 {
         return Err(Corrupt::Trailing(bytes.0.len()));
     } else if range.len() < count / FEW {
         plan::read_within(count, range, &mut bytes, &mut scratch.plan, numbers)?;
+        form.values(numbers, base, step, out);
     } else {
         plan::read(count, &mut bytes, &mut scratch.plan, numbers)?;
         bytes.end()?;
-        numbers.truncate(range.end);
-        numbers.drain(..from);
+        form.values(numbers.get(range).unwrap_or_default(), base, step, out);
     }
-    form.values(numbers, base, step, out);
     if let Some(list) = others {
         others::apply(list, count, from, &mut out[before..])?;
     }

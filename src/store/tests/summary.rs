@@ -68,6 +68,9 @@ fn check_all(path: &std::path::Path, store: &Store) {
 fn check(reader: &Reader, from: i64, to: i64, points: u32) {
     let got = reader.summary(1, from, to, points, Want::All).expect("reads");
     let mean = reader.summary(1, from, to, points, Want::Mean).expect("reads");
+    let band = reader.summary(1, from, to, points, Want::Band).expect("reads");
+    let edges = |all: &[Summary]| all.iter().map(|b| (b.sum, b.min, b.max)).collect::<Vec<_>>();
+    assert_eq!(edges(&got), edges(&band));
     assert_eq!(
         got.iter().map(|b| (b.start, b.count, b.sum)).collect::<Vec<_>>(),
         mean.iter().map(|b| (b.start, b.count, b.sum)).collect::<Vec<_>>()
@@ -137,6 +140,36 @@ fn a_counters_increase_is_whole_over_resets_samples_and_rollups() {
         let first = got[0].last + got[0].lost;
         assert_eq!(first + increase, rows.len() as f64 * 3.0, "{points}");
         assert_eq!(got.last().map(|b| b.last), rows.last().map(|r| r.1));
+    }
+}
+
+#[test]
+fn where_a_sample_makes_a_bucket_all_parts_are_that_sample() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("m.sqlite");
+    let mut store = Store::open(&path, "here", Arc::new(Registry::default())).expect("opens");
+    let from = START - START.rem_euclid(HOUR);
+    let to = from + 60 * HOUR;
+    let value = |ts: i64| (ts / 300_000 % 97) as f64 * 1.5;
+    let rows = (from..to).step_by(300_000).map(|ts| ("a", ts, value(ts)));
+    store.import(rows).expect("commits");
+    store.compact(Times { wall: to, boot: to - from }).expect("compacts");
+    let reader = Reader::open(&path).expect("opens").with_head(store.head());
+    for want in [Want::Mean, Want::Band, Want::All] {
+        let got = reader.summary(1, from, to, 60, want).expect("reads");
+        assert_eq!(got.len(), 60);
+        for bucket in got {
+            let here: Vec<f64> =
+                (bucket.start..bucket.start + HOUR).step_by(300_000).map(value).collect();
+            assert_eq!((bucket.count, bucket.sum), (12, here.iter().sum()));
+            if want != Want::Mean {
+                assert_eq!(bucket.min, here.iter().copied().fold(f64::INFINITY, f64::min));
+                assert_eq!(bucket.max, here.iter().copied().fold(f64::NEG_INFINITY, f64::max));
+            }
+            if want == Want::All {
+                assert_eq!(Some(&bucket.last), here.last());
+            }
+        }
     }
 }
 
