@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::AT_ONCE;
 use super::error::{ApiError, Kind};
-use crate::query::{Catalog, StoreSource};
+use crate::query::{Catalog, Little, StoreSource};
 use crate::store::{Head, Reader};
 
 /// Device and number of a file.
@@ -29,6 +29,11 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 fn failed(e: impl std::fmt::Display) -> ApiError {
     ApiError::new(Kind::Internal, e.to_string())
+}
+
+/// Nobody is shown it: the question goes to a thread.
+fn not_at_hand() -> ApiError {
+    failed("this question takes a thread of its own")
 }
 
 impl Files {
@@ -90,6 +95,36 @@ impl Files {
                 *locked(&self.catalog) = (inode, Arc::clone(&catalog));
             }
             ask(reader, &catalog)
+        })
+    }
+
+    /// The same where a reader is open and the names are known, and are no more than this; nothing
+    /// where that would have to be done first.
+    pub(super) fn with_catalog_at_hand<T>(
+        &self,
+        most: usize,
+        ask: impl FnOnce(&Reader, &Catalog) -> Result<T, ApiError>,
+    ) -> Result<T, ApiError> {
+        if locked(&self.idle).is_empty() {
+            return Err(not_at_hand());
+        }
+        self.with_reader(|reader, inode| {
+            let (of, catalog) = locked(&self.catalog).clone();
+            let current = of == inode && catalog.is_current(reader).map_err(failed)?;
+            if !current || catalog.len() > most {
+                return Err(not_at_hand());
+            }
+            ask(reader, &catalog)
+        })
+    }
+
+    /// What is in the file now, as far as it takes little; nothing where it takes more.
+    pub(super) fn with_little<T>(
+        &self,
+        ask: impl FnOnce(&StoreSource<'_>) -> Result<T, ApiError>,
+    ) -> Result<T, ApiError> {
+        self.with_catalog_at_hand(usize::MAX, |reader, catalog| {
+            ask(&StoreSource::new(reader, catalog).at_most(Little::default()))
         })
     }
 
