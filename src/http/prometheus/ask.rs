@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use super::AT_ONCE;
 use super::error::{ApiError, Kind};
 use crate::query::{Catalog, Little, StoreSource};
-use crate::store::{Head, Reader};
+use crate::store::{Head, Kept, Reader};
 
 /// Device and number of a file.
 pub(in crate::http) type Inode = (u64, u64);
@@ -20,6 +20,8 @@ pub(in crate::http) struct Files {
     head: Arc<Head>,
     /// As many as there are questions at once, no more.
     idle: Mutex<Vec<(Inode, Reader)>>,
+    /// What they keep of blocks while there are questions.
+    kept: Arc<Kept>,
     catalog: Mutex<(Inode, Arc<Catalog>)>,
 }
 
@@ -38,7 +40,7 @@ fn not_at_hand() -> ApiError {
 
 impl Files {
     pub(in crate::http) fn new(path: PathBuf, head: Arc<Head>) -> Self {
-        Self { path, head, idle: Mutex::default(), catalog: Mutex::default() }
+        Self { path, head, idle: Mutex::default(), kept: Arc::default(), catalog: Mutex::default() }
     }
 
     /// Lends a reader.
@@ -65,7 +67,7 @@ impl Files {
             Some((_, reader)) => reader,
             None => {
                 let reader = Reader::open(&self.path).map_err(failed)?;
-                reader.with_head(Arc::clone(&self.head))
+                reader.with_head(Arc::clone(&self.head)).with_kept(Arc::clone(&self.kept))
             }
         };
         let answer = ask(&reader, inode);
@@ -81,6 +83,7 @@ impl Files {
         let mut idle = locked(&self.idle);
         idle.truncate(1);
         idle.iter().for_each(|(_, reader)| reader.rest());
+        self.kept.clear();
     }
 
     /// The names of all series.

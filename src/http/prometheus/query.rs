@@ -9,9 +9,9 @@ use super::{Ask, Notes, PATIENCE, near};
 use crate::query::annotation::Level;
 use crate::query::ast::Expr;
 use crate::query::eval::{Limits, Options, Stats, Value, Watched, When, evaluate};
-use crate::query::{StoreSource, parse};
 use crate::query::print::pretty;
 use crate::query::tree::write_tree;
+use crate::query::{StoreSource, parse};
 
 /// The most steps of a range.
 const MOST_STEPS: i64 = 11_000;
