@@ -2,9 +2,38 @@
 //! of that ran once: while starting, or while sealing. Unmapping it costs a few page faults.
 #![allow(unsafe_code, reason = "malloc_trim and madvise have no safe wrapper")]
 
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+/// Whether free memory is kept for the next question.
+static HELD: AtomicBool = AtomicBool::new(false);
+/// What stays free in each of the two arenas while questions come, bytes. It is also the largest piece
+/// that comes out of an arena.
+const WHILE_ASKED: i32 = 32 << 20;
+/// The same between questions; the library begins with half of it.
+const AT_REST: i32 = 256 << 10;
+
+fn keep_free(bytes: i32) {
+    // SAFETY: mallopt takes the arena's lock and stores two integers.
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, bytes);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, bytes);
+    }
+}
+
+/// From now on what is freed stays with the process, until [`give_back`]: fresh memory for each
+/// question took a quarter of the time of one about a year.
+pub fn hold() {
+    if !HELD.swap(true, Relaxed) {
+        keep_free(WHILE_ASKED);
+    }
+}
+
 /// Hands free heap pages back to the kernel and unmaps program text and constants, the libraries'
 /// too; what is still needed is mapped again, from the page cache, as it is reached.
 pub fn give_back() {
+    if HELD.swap(false, Relaxed) {
+        keep_free(AT_REST);
+    }
     // SAFETY: takes a number and touches only free memory.
     unsafe { libc::malloc_trim(0) };
     let Ok(maps) = std::fs::read_to_string("/proc/self/maps") else { return };

@@ -21,13 +21,13 @@ const SAMPLES: u64 = 20_000;
 const PATIENCE: Duration = Duration::from_millis(3);
 /// After a question that took this long, because the disk did, nothing is tried here for a while.
 const SLOW: Duration = Duration::from_millis(10);
-const WHILE: Duration = Duration::from_secs(60);
+const WHILE: Duration = Duration::from_secs(2);
 
 /// Whether questions may be answered here, in ms since it began.
 #[derive(Debug)]
 pub(super) struct Near {
     begun: Instant,
-    /// Until then, for a thread was quick not long ago.
+    /// Until then, for somebody has just read the file.
     until: AtomicU64,
     /// Not before then.
     from: AtomicU64,
@@ -47,7 +47,7 @@ impl Near {
         now < self.until.load(Relaxed) && now >= self.from.load(Relaxed)
     }
 
-    /// A thread has read the file, so the little that a small question needs is in memory.
+    /// Somebody has read the file, so the little that a small question needs is in memory.
     pub(super) fn read(&self, now: Instant) {
         self.until.store(self.ms(now + QUIET), Relaxed);
     }
@@ -56,6 +56,8 @@ impl Near {
     pub(super) fn tried(&self, took: Duration, now: Instant) {
         if took >= SLOW {
             self.from.store(self.ms(now + WHILE), Relaxed);
+        } else {
+            self.read(now);
         }
     }
 }
@@ -101,13 +103,13 @@ mod tests {
         assert!(near.is_open(at(1_001)));
         assert!(!near.is_open(at(4_000)), "what was in memory has been given back");
         near.read(at(5_000));
-        near.tried(Duration::from_millis(2), at(5_002));
-        assert!(near.is_open(at(5_003)));
-        near.tried(Duration::from_millis(40), at(5_100));
-        near.read(at(6_000));
-        assert!(!near.is_open(at(6_001)), "the disk is slow");
-        near.read(at(65_200));
-        assert!(near.is_open(at(65_201)));
+        near.tried(Duration::from_millis(2), at(7_000));
+        assert!(near.is_open(at(9_999)), "that was one, too");
+        near.tried(Duration::from_millis(40), at(10_000));
+        near.read(at(11_000));
+        assert!(!near.is_open(at(11_001)), "the disk is slow");
+        near.read(at(12_000));
+        assert!(near.is_open(at(12_001)));
     }
 
     #[test]
