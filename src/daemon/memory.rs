@@ -90,6 +90,25 @@ mod tests {
     }
 
     #[test]
+    fn what_a_question_frees_stays_until_it_is_given_back() {
+        let resident = || {
+            let statm = std::fs::read_to_string("/proc/self/statm").expect("Linux");
+            let pages = statm.split(' ').nth(1).and_then(|n| n.parse::<usize>().ok());
+            pages.expect("a number") * 4096
+        };
+        let work = || drop(std::hint::black_box(vec![1u8; 12 << 20]));
+        hold();
+        work();
+        let held = resident();
+        assert!(held > 12 << 20, "{held}");
+        give_back();
+        assert!(resident() + (8 << 20) < held, "{} of {held}", resident());
+        let rested = resident();
+        work();
+        assert!(resident() < rested + (4 << 20), "{} after {rested}", resident());
+    }
+
+    #[test]
     fn the_program_goes_on_afterwards() {
         let before = std::env::var("PATH");
         give_back();

@@ -435,3 +435,19 @@ impl SeriesSet for StoreSet<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn little_is_used_up_by_all_selectors_together() {
+        let day = (0, 86_400_000);
+        let little = Little::default();
+        assert!(little.look_at(2_000).is_ok() && little.look_at(100).is_err());
+        assert!(little.read(1, day).is_ok());
+        assert!(little.read(1, day).is_err(), "100,000 seconds");
+        assert!(Little::default().read(65, (0, 1)).is_err(), "64 series");
+        assert!(Little::default().read(1, (i64::MIN, i64::MAX)).is_err());
+    }
+}

@@ -397,3 +397,33 @@ fn by_ratio(mut grid: Grid, ratio: &Scalars) -> Grid {
     }
     grid.drop_empty()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn halves_are_put_where_the_whole_would_be() {
+        let (steps, rows) = (1_000, 300);
+        let values: Vec<f64> = (0..steps * rows).map(|i| ((i * 7_919) % 10_007) as f64).collect();
+        let guard = Guard::new(Default::default());
+        let q = Scalars::Steps((0..steps).map(|i| i as f64 / steps as f64).collect());
+        for size in [1, 7, 100, 300] {
+            let all: Vec<usize> = (0..rows).collect();
+            let groups: Vec<Vec<usize>> = all.chunks(size).map(<[usize]>::to_vec).collect();
+            let (mut one, mut two) = (vec![ABSENT; groups.len() * steps], Vec::new());
+            two.clone_from(&one);
+            let from = (values.as_slice(), steps);
+            quantiles(&q, &groups, from, &guard, &mut one).expect("in time");
+            let fill = |g: &[Vec<usize>], out: &mut [f64]| quantiles(&q, g, from, &guard, out);
+            by_halves(&groups, &mut two, from, &fill).expect("in time");
+            let bits = |values: &[f64]| values.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+            assert!(bits(&one) == bits(&two) && !one.iter().any(|v| is_absent(*v)), "{size}");
+        }
+        assert!(values.len() >= MANY);
+        let late = |_: &[Vec<usize>], _: &mut [f64]| Err(EvalError::Timeout);
+        let mut out = vec![0.0; rows * steps];
+        let groups: Vec<Vec<usize>> = (0..rows).map(|i| vec![i]).collect();
+        assert!(by_halves(&groups, &mut out, (&values, steps), &late).is_err());
+    }
+}
