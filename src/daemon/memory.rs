@@ -2,38 +2,9 @@
 //! of that ran once: while starting, or while sealing. Unmapping it costs a few page faults.
 #![allow(unsafe_code, reason = "malloc_trim and madvise have no safe wrapper")]
 
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-
-/// Whether free memory is kept for the next question.
-static HELD: AtomicBool = AtomicBool::new(false);
-/// What stays free in each of the two arenas while questions come, bytes. It is also the largest piece
-/// that comes out of an arena.
-const WHILE_ASKED: i32 = 32 << 20;
-/// The same between questions; the library begins with half of it.
-const AT_REST: i32 = 256 << 10;
-
-fn keep_free(bytes: i32) {
-    // SAFETY: mallopt takes the arena's lock and stores two integers.
-    unsafe {
-        libc::mallopt(libc::M_MMAP_THRESHOLD, bytes);
-        libc::mallopt(libc::M_TRIM_THRESHOLD, bytes);
-    }
-}
-
-/// From now on what is freed stays with the process, until [`give_back`]: fresh memory for each
-/// question took a quarter of the time of one about a year.
-pub fn hold() {
-    if !HELD.swap(true, Relaxed) {
-        keep_free(WHILE_ASKED);
-    }
-}
-
 /// Hands free heap pages back to the kernel and unmaps program text and constants, the libraries'
 /// too; what is still needed is mapped again, from the page cache, as it is reached.
 pub fn give_back() {
-    if HELD.swap(false, Relaxed) {
-        keep_free(AT_REST);
-    }
     // SAFETY: takes a number and touches only free memory.
     unsafe { libc::malloc_trim(0) };
     let Ok(maps) = std::fs::read_to_string("/proc/self/maps") else { return };
@@ -87,25 +58,6 @@ mod tests {
                     f000-f100 rw-p 00000000 00:00 0 \n";
         assert_eq!(unwritten(maps), [(0x1000, 0x2000), (0x2000, 0x9000), (0xd000, 0xe000)]);
         assert!(unwritten("").is_empty());
-    }
-
-    #[test]
-    fn what_a_question_frees_stays_until_it_is_given_back() {
-        let resident = || {
-            let statm = std::fs::read_to_string("/proc/self/statm").expect("Linux");
-            let pages = statm.split(' ').nth(1).and_then(|n| n.parse::<usize>().ok());
-            pages.expect("a number") * 4096
-        };
-        let work = || drop(std::hint::black_box(vec![1u8; 12 << 20]));
-        hold();
-        work();
-        let held = resident();
-        assert!(held > 12 << 20, "{held}");
-        give_back();
-        assert!(resident() + (8 << 20) < held, "{} of {held}", resident());
-        let rested = resident();
-        work();
-        assert!(resident() < rested + (4 << 20), "{} after {rested}", resident());
     }
 
     #[test]

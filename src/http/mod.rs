@@ -78,8 +78,6 @@ pub struct State {
     pub hosts: Hosts,
     /// Who may do what.
     pub access: Access,
-    /// Called when a question is about to be answered on a thread: what it frees is soon asked for again.
-    pub asked: fn(),
     /// Called when questions were answered and no other follows, to give memory back.
     pub rested: fn(),
 }

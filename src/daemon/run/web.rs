@@ -61,7 +61,6 @@ pub(super) async fn start_http(daemon: &mut Daemon) {
             config.behind_proxy,
             Arc::clone(&shared.board),
         ),
-        asked: memory::hold,
         rested: memory::give_back,
     });
     daemon.inside = Some(inside);

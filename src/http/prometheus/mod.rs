@@ -260,7 +260,6 @@ async fn on_thread<T: Send + 'static>(
     let leaving = Leaving::default();
     let cancel = Arc::clone(&leaving.0);
     let done = tokio::task::spawn_blocking(move || {
-        (api.state.asked)();
         let done = work(&api, &cancel);
         if done.is_ok() {
             api.near.read(Instant::now());
