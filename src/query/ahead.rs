@@ -1,8 +1,9 @@
 //! query: series unpacked by a second thread while the evaluator works on those before them. A few at
-//! a time are under way, never more; what is unpacked goes back with the room it was given.
+//! a time are under way, never more; what is unpacked goes back with the room it was given. Where the
+//! evaluator would have to wait, it unpacks some of those that come later itself.
 
 use std::collections::VecDeque;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::thread::JoinHandle;
 
 use super::source::SourceError;
@@ -10,16 +11,27 @@ use crate::store::Fetched;
 use crate::store::block::Column;
 use crate::store::chunk::Scratch;
 
-/// So many pieces of work wait for each other at most, beside the one that is done.
+/// So many pieces of work wait for each other at the other thread, beside the one that is done.
 const WAITING: usize = 2;
-/// About so many samples make a piece of work: handing it over is nothing beside it, and what was
+/// So many are there at once: away, or waiting here, or done and not taken.
+const DEEP: usize = 4;
+/// About so many samples make a piece of work: handing it over is little beside it, and what was
 /// unpacked is still in the cache when the evaluator comes to it.
-const PIECE: usize = 12_288;
+const PIECE: usize = 24_576;
 /// A series counts for so many samples at least.
 const LEAST: usize = 256;
 
 /// Series and room for their samples.
 type Work = Vec<(Fetched, Column)>;
+
+#[derive(Debug)]
+enum Piece {
+    /// The other thread has it.
+    Away,
+    /// Nobody has begun.
+    Here(Work),
+    Done(Vec<Column>),
+}
 
 /// See the module.
 #[derive(Debug)]
@@ -28,79 +40,141 @@ pub(super) struct Ahead {
     work: Option<SyncSender<Work>>,
     done: Receiver<Vec<Column>>,
     thread: Option<JoinHandle<()>>,
-    /// Not handed over yet, and about how many samples that is.
+    /// Not a piece yet, and about how many samples that is.
     next: Work,
     samples: usize,
-    /// Pieces handed over and not taken back.
-    out: usize,
+    /// In the order of the series. The other thread gives them back in the same order.
+    pieces: VecDeque<Piece>,
+    away: usize,
     ready: VecDeque<Column>,
     /// Room that can be used again.
     spare: Vec<Column>,
+    scratch: Scratch,
+}
+
+fn unpack(work: Work, (from, to): (i64, i64), scratch: &mut Scratch) -> Vec<Column> {
+    let unpack = |(fetched, mut column): (Fetched, Column)| {
+        column.ts.clear();
+        column.values.clear();
+        fetched.unpack(from, to, scratch, &mut column);
+        column
+    };
+    work.into_iter().map(unpack).collect()
 }
 
 impl Ahead {
     /// For samples from `from` to `to` (ms) inclusive; nothing where no thread can be had.
     pub(super) fn new(from: i64, to: i64) -> Option<Self> {
+        let span = (from, to);
         let (work, orders) = sync_channel::<Work>(WAITING);
         let (give, done) = sync_channel(WAITING + 1);
         let go = move || {
             let mut scratch = Scratch::default();
             while let Ok(work) = orders.recv() {
-                let unpack = |(fetched, mut column): (Fetched, Column)| {
-                    column.ts.clear();
-                    column.values.clear();
-                    fetched.unpack(from, to, &mut scratch, &mut column);
-                    column
-                };
-                if give.send(work.into_iter().map(unpack).collect()).is_err() {
+                if give.send(unpack(work, span, &mut scratch)).is_err() {
                     return;
                 }
             }
         };
         let thread = std::thread::Builder::new().name("unpack".to_owned()).spawn(go).ok()?;
         Some(Self {
-            span: (from, to),
+            span,
             work: Some(work),
             done,
             thread: Some(thread),
             next: Vec::new(),
             samples: 0,
-            out: 0,
+            pieces: VecDeque::new(),
+            away: 0,
             ready: VecDeque::new(),
             spare: Vec::new(),
+            scratch: Scratch::default(),
         })
     }
 
     /// Whether another series may be added now.
     pub(super) fn has_room(&self) -> bool {
-        self.out < WAITING
+        self.pieces.len() < DEEP
     }
 
     /// Adds a series behind those before it.
     pub(super) fn add(&mut self, fetched: Fetched) -> Result<(), SourceError> {
         self.samples += fetched.samples(self.span.0, self.span.1).max(LEAST);
         self.next.push((fetched, self.spare.pop().unwrap_or_default()));
-        if self.samples >= PIECE { self.hand_over() } else { Ok(()) }
+        if self.samples >= PIECE { self.end_piece() } else { Ok(()) }
     }
 
-    fn hand_over(&mut self) -> Result<(), SourceError> {
-        let piece = std::mem::take(&mut self.next);
+    fn end_piece(&mut self) -> Result<(), SourceError> {
+        self.pieces.push_back(Piece::Here(std::mem::take(&mut self.next)));
         self.samples = 0;
-        self.out += 1;
-        self.work.as_ref().and_then(|work| work.send(piece).ok()).ok_or_else(gone)
+        self.hand_over()
+    }
+
+    /// Gives the other thread as much as it may have waiting.
+    fn hand_over(&mut self) -> Result<(), SourceError> {
+        for piece in &mut self.pieces {
+            if self.away == WAITING {
+                break;
+            }
+            if let Piece::Here(work) = piece {
+                let work = std::mem::take(work);
+                let sent = self.work.as_ref().and_then(|to| to.send(work).ok());
+                sent.ok_or_else(gone)?;
+                *piece = Piece::Away;
+                self.away += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// The other thread has done the first piece of those that it has.
+    fn came_back(&mut self, columns: Vec<Column>) -> Result<(), SourceError> {
+        let first = self.pieces.iter_mut().find(|piece| matches!(piece, Piece::Away));
+        *first.ok_or_else(gone)? = Piece::Done(columns);
+        self.away -= 1;
+        self.hand_over()
     }
 
     /// The next series in the order in which they were added, for the room of one before it.
     pub(super) fn take(&mut self, used: Column) -> Result<Column, SourceError> {
         self.spare.push(used);
-        if self.ready.is_empty() {
-            if self.out == 0 {
-                self.hand_over()?;
+        loop {
+            if let Some(column) = self.ready.pop_front() {
+                return Ok(column);
             }
-            self.ready.extend(self.done.recv().map_err(|_| gone())?);
-            self.out -= 1;
+            match self.pieces.pop_front() {
+                Some(Piece::Done(columns)) => self.ready.extend(columns),
+                Some(Piece::Here(work)) => {
+                    self.ready.extend(unpack(work, self.span, &mut self.scratch));
+                }
+                Some(Piece::Away) => {
+                    self.pieces.push_front(Piece::Away);
+                    let columns = self.wait()?;
+                    if let Some(columns) = columns {
+                        self.came_back(columns)?;
+                    }
+                }
+                None if self.next.is_empty() => return Err(gone()),
+                None => self.end_piece()?,
+            }
         }
-        self.ready.pop_front().ok_or_else(gone)
+    }
+
+    /// What the other thread has done; nothing where there was something to do here meanwhile.
+    fn wait(&mut self) -> Result<Option<Vec<Column>>, SourceError> {
+        match self.done.try_recv() {
+            Ok(columns) => return Ok(Some(columns)),
+            Err(TryRecvError::Disconnected) => return Err(gone()),
+            Err(TryRecvError::Empty) => {}
+        }
+        let idle = self.pieces.iter_mut().find(|piece| matches!(piece, Piece::Here(_)));
+        if let Some(piece) = idle
+            && let Piece::Here(work) = std::mem::replace(piece, Piece::Away)
+        {
+            *piece = Piece::Done(unpack(work, self.span, &mut self.scratch));
+            return Ok(None);
+        }
+        self.done.recv().map(Some).map_err(|_| gone())
     }
 }
 

@@ -49,7 +49,7 @@ pub mod window;
 
 pub use error::ParseError;
 pub use parser::{parse, parse_selector};
-pub use store_source::{Catalog, StoreSource};
+pub use store_source::{Catalog, Little, StoreSource};
 
 #[cfg(test)]
 mod tests;

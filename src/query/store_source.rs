@@ -1,5 +1,6 @@
 //! query: the file as a source: series by their labels, their samples, and the buckets before them.
 
+use std::cell::Cell;
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
@@ -83,6 +84,23 @@ impl Catalog {
         let fits = |labels: &Labels| {
             matchers.iter().all(|m| m.matches(labels.get(m.name()).unwrap_or_default()))
         };
+        match self.among(matchers) {
+            Among::Labelled(places) => {
+                let series = places.iter().map(|at| &self.series[*at as usize]);
+                series.filter(|(labels, _)| fits(labels)).collect()
+            }
+            Among::Named(lists) => {
+                let mut places: Vec<usize> = lists.into_iter().flatten().copied().collect();
+                places.sort_unstable();
+                let series = places.iter().map(|at| &self.series[*at]);
+                series.filter(|(labels, _)| fits(labels)).collect()
+            }
+            Among::All => self.series.iter().filter(|(labels, _)| fits(labels)).collect(),
+        }
+    }
+
+    /// Where the series that match are to be looked for.
+    fn among(&self, matchers: &[Matcher]) -> Among<'_> {
         // The rarest label that is asked for by its value says more than the name.
         let equal =
             |m: &&Matcher| m.op() == MatchOp::Equal && m.name() != NAME && !m.value().is_empty();
@@ -93,18 +111,75 @@ impl Catalog {
             .map(|places| places.map_or(&[][..], Vec::as_slice))
             .min_by_key(|places| places.len());
         if let Some(places) = rarest {
-            let series = places.iter().map(|at| &self.series[*at as usize]);
-            return series.filter(|(labels, _)| fits(labels)).collect();
+            return Among::Labelled(places);
         }
         let names = matchers.iter().filter(|m| m.name() == NAME).find_map(Matcher::listed);
-        let Some(names) = names else {
-            return self.series.iter().filter(|(labels, _)| fits(labels)).collect();
-        };
-        let listed = names.into_iter().filter_map(|name| self.by_name.get(name));
-        let mut places: Vec<usize> = listed.flatten().copied().collect();
-        places.sort_unstable();
-        places.iter().map(|at| &self.series[*at]).filter(|(labels, _)| fits(labels)).collect()
+        let Some(names) = names else { return Among::All };
+        Among::Named(names.into_iter().filter_map(|name| self.by_name.get(name)).collect())
     }
+
+    /// How many series there are.
+    pub fn len(&self) -> usize {
+        self.series.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.series.is_empty()
+    }
+
+    /// How many series have to be looked at to find those that match.
+    fn looked_at(&self, matchers: &[Matcher]) -> usize {
+        match self.among(matchers) {
+            Among::Labelled(places) => places.len(),
+            Among::Named(lists) => lists.iter().map(|list| list.len()).sum(),
+            Among::All => self.series.len(),
+        }
+    }
+}
+
+/// Places in a catalog.
+enum Among<'c> {
+    Labelled(&'c [u32]),
+    Named(Vec<&'c Vec<usize>>),
+    All,
+}
+
+/// What the selectors of a question may take together that is to be answered in less time than
+/// another thread needs to wake up. What goes beyond it is refused before anything is read.
+#[derive(Debug, Clone)]
+pub struct Little {
+    /// Series whose labels are looked at.
+    looked_at: Cell<usize>,
+    /// Series that are read.
+    series: Cell<usize>,
+    /// Seconds of each of them, together: nearly nobody measures more often than once a second.
+    seconds: Cell<u64>,
+}
+
+impl Default for Little {
+    fn default() -> Self {
+        Self { looked_at: Cell::new(2_048), series: Cell::new(64), seconds: Cell::new(100_000) }
+    }
+}
+
+impl Little {
+    fn look_at(&self, series: usize) -> Result<(), SourceError> {
+        self.looked_at.set(self.looked_at.get().checked_sub(series).ok_or_else(not_little)?);
+        Ok(())
+    }
+
+    fn read(&self, series: usize, (from, to): (i64, i64)) -> Result<(), SourceError> {
+        let each = to.saturating_sub(from).max(0) as u64 / 1000 + 1;
+        let seconds = each.saturating_mul(series as u64);
+        self.series.set(self.series.get().checked_sub(series).ok_or_else(not_little)?);
+        self.seconds.set(self.seconds.get().checked_sub(seconds).ok_or_else(not_little)?);
+        Ok(())
+    }
+}
+
+fn not_little() -> SourceError {
+    SourceError("this question takes a thread of its own".to_owned())
 }
 
 /// A file, by the names of its catalog.
@@ -112,18 +187,30 @@ impl Catalog {
 pub struct StoreSource<'a> {
     reader: &'a Reader,
     catalog: &'a Catalog,
+    little: Option<Little>,
 }
 
 impl<'a> StoreSource<'a> {
     /// What is in the file, by the names of the catalog.
     pub fn new(reader: &'a Reader, catalog: &'a Catalog) -> Self {
-        Self { reader, catalog }
+        Self { reader, catalog, little: None }
+    }
+
+    /// The same for somebody who must not be held up: selectors that would take more fail.
+    pub fn at_most(self, little: Little) -> Self {
+        Self { little: Some(little), ..self }
     }
 }
 
 impl Source for StoreSource<'_> {
     fn select(&self, selection: &Selection<'_>) -> Result<Box<dyn SeriesSet + '_>, SourceError> {
+        if let Some(little) = &self.little {
+            little.look_at(self.catalog.looked_at(selection.matchers))?;
+        }
         let found = self.catalog.matching(selection.matchers);
+        if let Some(little) = &self.little {
+            little.read(found.len(), (selection.start, selection.end))?;
+        }
         let (labels, ids): (Vec<_>, Vec<i64>) =
             found.into_iter().map(|(labels, id)| (Arc::clone(labels), *id)).unzip();
         let mut waiting = ids.clone();
@@ -133,6 +220,9 @@ impl Source for StoreSource<'_> {
         let held = Held { raw_from: reach.samples_from, rolled_until: reach.rolled_until };
         let raw_from =
             plan::raw_from(held, &hints, (start, end), |from| self.samples(&waiting, from, end))?;
+        if self.little.is_some() && raw_from > start {
+            return Err(not_little());
+        }
         Ok(Box::new(StoreSet {
             reader: self.reader,
             labels,
@@ -343,5 +433,21 @@ impl SeriesSet for StoreSet<'_> {
             into.parts[*part as usize] = values;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn little_is_used_up_by_all_selectors_together() {
+        let day = (0, 86_400_000);
+        let little = Little::default();
+        assert!(little.look_at(2_000).is_ok() && little.look_at(100).is_err());
+        assert!(little.read(1, day).is_ok());
+        assert!(little.read(1, day).is_err(), "100,000 seconds");
+        assert!(Little::default().read(65, (0, 1)).is_err(), "64 series");
+        assert!(Little::default().read(1, (i64::MIN, i64::MAX)).is_err());
     }
 }

@@ -3,6 +3,7 @@
 //! docs/format/block.md tells every byte. No SQLite here.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::chunk::{
     Corrupt, MAX_COUNT, Scratch, Timestamps, decode_timestamps, decode_values_within,
@@ -95,6 +96,7 @@ pub struct Entry {
 pub struct Directory {
     times: Vec<Times>,
     entries: Vec<Entry>,
+    size: usize,
 }
 
 /// Packs the columns of one group. Equal columns of timestamps, and equal bodies of proportional
@@ -222,7 +224,8 @@ impl Directory {
         if cursor.crc()? != own {
             return Err(End::Wrong);
         }
-        let mut at = cursor.at;
+        let size = cursor.at;
+        let mut at = size;
         let mut place = |span: &mut Span| -> Result<(), End> {
             span.at = at;
             at = at.checked_add(span.bytes).ok_or(End::Wrong)?;
@@ -234,7 +237,13 @@ impl Directory {
         for entry in &mut entries {
             entry.body = bodies[entry.body.at];
         }
-        Ok(Self { times, entries })
+        Ok(Self { times, entries, size })
+    }
+
+    /// How many bytes it takes at the beginning of the block. They tell the block from any other:
+    /// the checksum of each column is among them.
+    pub fn size(&self) -> usize {
+        self.size
     }
 
     /// The columns, in the order in which they were written.
@@ -259,7 +268,7 @@ impl Directory {
         for span in spans {
             get(span.at, span.bytes, &mut bytes)?;
         }
-        Ok(Taken { count, times: span.bytes, crc: entry.crc, bytes })
+        Ok(Taken { count, times: span.bytes, crc: entry.crc, bytes: Arc::new(bytes) })
     }
 }
 
@@ -270,7 +279,7 @@ pub struct Taken {
     /// So many of the bytes are those of the times.
     times: usize,
     crc: u32,
-    bytes: Vec<u8>,
+    bytes: Arc<Vec<u8>>,
 }
 
 impl Taken {

@@ -7,7 +7,7 @@ use rusqlite::{Connection, params};
 use super::block::{Column, GROUP};
 use super::chunk::Scratch;
 use super::rollup::{self, FIVE_MINUTES_MS, HOUR_MS, STRETCH_MS};
-use super::{Reader, SqlError, from_column, series, state};
+use super::{Kept, Reader, SqlError, from_column, series, state};
 
 /// How far back there is what.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -156,7 +156,7 @@ impl Reader {
                 out.iter_mut().try_for_each(|o| hours(&tx, parts, (at, cut), o))?;
             }
             if cut < end {
-                five_minutes(&tx, parts, (cut, end), &mut scratch, &mut out)?;
+                five_minutes((&tx, self.kept()), parts, (cut, end), &mut scratch, &mut out)?;
             }
         }
         Ok(out)
@@ -247,7 +247,7 @@ pub(super) fn hours(
 }
 
 fn five_minutes(
-    conn: &Connection,
+    conn: (&Connection, Option<&Kept>),
     parts: &[u8],
     (from, to): (i64, i64),
     scratch: &mut Scratch,
@@ -259,7 +259,7 @@ fn five_minutes(
             parts.iter().map(|p| Column { series: o.series, part: *p, ..Column::default() })
         })
         .collect();
-    series::sealed(conn, FIVE_MINUTES_MS, from, to - 1, scratch, &mut columns)?;
+    series::sealed_or_kept(conn, FIVE_MINUTES_MS, (from, to - 1), scratch, &mut columns)?;
     for (out, columns) in out.iter_mut().zip(columns.chunks_exact_mut(parts.len().max(1))) {
         // A damaged part takes the others with it: half a bucket says nothing.
         if columns.iter().any(|c| c.ts != columns[0].ts) {

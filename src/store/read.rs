@@ -15,7 +15,7 @@ use super::chunk::Scratch;
 use super::open::{check_ours, wal_size};
 use super::rollup::FIVE_MINUTES_MS;
 use super::series::Fetched;
-use super::{Head, OpenError, SqlError, from_column, series};
+use super::{Head, Kept, OpenError, SqlError, from_column, series};
 use crate::model::{Glob, Kind};
 
 /// Pages of the file that a reader holds in memory, KiB.
@@ -27,6 +27,7 @@ pub struct Reader {
     conn: Connection,
     path: PathBuf,
     head: Option<Arc<Head>>,
+    kept: Option<Arc<Kept>>,
     scratch: RefCell<Scratch>,
 }
 
@@ -147,7 +148,7 @@ impl Reader {
                 .map_err(|e| OpenError::from_sqlite(path, e))?;
             super::table::register(&conn).map_err(|e| OpenError::from_sqlite(path, e))?;
             let path = path.to_owned();
-            Ok(Self { conn, path, head: None, scratch: RefCell::default() })
+            Ok(Self { conn, path, head: None, kept: None, scratch: RefCell::default() })
         };
         match attempt(None) {
             // A write-ahead database on read-only media: no log beside it, so it cannot change.
@@ -315,7 +316,7 @@ impl Reader {
         last_only: bool,
     ) -> Result<Vec<Fetched>, SqlError> {
         let tx = self.conn.unchecked_transaction()?;
-        series::fetch(&tx, self.head(), (from, to), last_only, series)
+        series::fetch(&tx, (self.head(), self.kept()), (from, to), last_only, series)
     }
 
     /// Replaces what is in a column by what was fetched, from `from` to `to` inclusive.
@@ -337,6 +338,16 @@ impl Reader {
     pub fn with_head(mut self, head: Arc<Head>) -> Self {
         self.head = Some(head);
         self
+    }
+
+    /// Shares what is kept of blocks with other readers of the same file.
+    pub fn with_kept(mut self, kept: Arc<Kept>) -> Self {
+        self.kept = Some(kept);
+        self
+    }
+
+    pub(super) fn kept(&self) -> Option<&Kept> {
+        self.kept.as_deref()
     }
 
     /// Holds the present picture of the database until this reader is dropped.

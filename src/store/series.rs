@@ -9,6 +9,7 @@ use super::block::{BlockError, Column, Directory, GROUP, Taken};
 use super::chunk::{MAX_COUNT, Scratch, Timestamps};
 use super::head::Head;
 use super::join::{join, join_packed, report};
+use super::kept::{Keep, Kept, Key};
 use super::{SqlError, from_column, state};
 
 /// Enough of a block to hold its directory, nearly always.
@@ -112,7 +113,7 @@ fn unpack(
 /// `conn` is in began, or before. `last_only`: the last sample of each counts, others may be left out.
 pub(super) fn fetch(
     conn: &Connection,
-    head: Option<&Head>,
+    (head, kept): (Option<&Head>, Option<&Kept>),
     (from, to): (i64, i64),
     last_only: bool,
     series: &[i64],
@@ -132,7 +133,7 @@ pub(super) fn fetch(
     }
     let mut packed: Vec<Vec<(Span, Taken)>> = series.iter().map(|_| Vec::new()).collect();
     let keys: Vec<Key> = series.iter().map(|series| (*series, 0)).collect();
-    let mut blocks = Blocks::new(conn);
+    let mut blocks = Blocks { kept, ..Blocks::new(conn) };
     let mut at = 0;
     for group in keys.chunk_by(|a, b| group_of(a) == group_of(b)) {
         let places = at..at + group.len();
@@ -176,7 +177,7 @@ pub(super) fn raw(
     columns: &mut [Column],
 ) -> Result<(), SqlError> {
     let series: Vec<i64> = columns.iter().map(|c| c.series).collect();
-    let fetched = fetch(conn, head, (from, to), false, &series)?;
+    let fetched = fetch(conn, (head, None), (from, to), false, &series)?;
     for (fetched, column) in fetched.into_iter().zip(columns) {
         fetched.unpack(from, to, scratch, column);
     }
@@ -192,7 +193,18 @@ pub(super) fn sealed(
     scratch: &mut Scratch,
     columns: &mut [Column],
 ) -> Result<(), SqlError> {
-    let mut blocks = Blocks::new(conn);
+    sealed_or_kept((conn, None), resolution, (from, to), scratch, columns)
+}
+
+/// The same with what is kept of blocks.
+pub(super) fn sealed_or_kept(
+    (conn, kept): (&Connection, Option<&Kept>),
+    resolution: i64,
+    (from, to): (i64, i64),
+    scratch: &mut Scratch,
+    columns: &mut [Column],
+) -> Result<(), SqlError> {
+    let mut blocks = Blocks { kept, ..Blocks::new(conn) };
     for group in columns.chunk_by_mut(|a, b| group_of(&key(a)) == group_of(&key(b))) {
         let keys: Vec<Key> = group.iter().map(key).collect();
         let found = blocks.list(resolution, group_of(&keys[0]), from, to)?;
@@ -263,9 +275,6 @@ pub(super) fn visit_sealed(
     Ok(true)
 }
 
-/// A column of a block: its series and its part.
-type Key = (i64, u8);
-
 fn key(column: &Column) -> Key {
     (column.series, column.part)
 }
@@ -300,6 +309,7 @@ fn within(count: usize, (start, end): Span, (from, to): Span) -> usize {
 /// Reads blocks, one after the other.
 struct Blocks<'c> {
     conn: &'c Connection,
+    kept: Option<&'c Kept>,
     open: Option<Blob<'c>>,
     /// Room for what is read at once.
     room: Vec<u8>,
@@ -307,7 +317,7 @@ struct Blocks<'c> {
 
 impl<'c> Blocks<'c> {
     fn new(conn: &'c Connection) -> Self {
-        Self { conn, open: None, room: Vec::new() }
+        Self { conn, kept: None, open: None, room: Vec::new() }
     }
 
     /// Those of a group that share this time, in the order of sealing: where two have the same
@@ -334,7 +344,7 @@ impl<'c> Blocks<'c> {
 
     /// A block's bytes.
     fn open(&mut self, id: i64) -> Result<Bytes<'_, 'c>, SqlError> {
-        let Self { conn, open, room } = self;
+        let Self { conn, open, room, .. } = self;
         let blob = match open {
             Some(open) => {
                 open.reopen(id)?;
@@ -360,11 +370,24 @@ impl<'c> Blocks<'c> {
         &mut self,
         block: &Found,
         wanted: &[Key],
-        each: impl FnMut(usize, Taken) -> Result<(), BlockError>,
+        mut each: impl FnMut(usize, Taken) -> Result<(), BlockError>,
     ) -> Result<(), SqlError> {
-        let mut bytes = self.open(block.id)?;
         let lost = |series, e: &BlockError| report(series, block.start, block.end, e);
-        match bytes.take(wanted, each, lost) {
+        let kept = self.kept;
+        let known = kept.and_then(|kept| kept.directory(block.id));
+        let mut bytes = self.open(block.id)?;
+        if let (Some(kept), Some(length)) = (kept, known) {
+            let begins = bytes.begin(length)?;
+            if let Some(columns) = kept.find(block.id, begins, wanted) {
+                for (at, taken) in columns.into_iter().enumerate() {
+                    let Some(Err(e)) = taken.map(|taken| each(at, taken)) else { continue };
+                    lost(wanted[at].0, &e);
+                }
+                return Ok(());
+            }
+        }
+        let keep = kept.map(|kept| Keep::new(kept, block.id, wanted));
+        match bytes.take(wanted, keep, each, lost) {
             Ok(()) => Ok(()),
             Err(Failed::Sql(e)) => Err(e),
             Err(Failed::Block(e)) => {
@@ -384,17 +407,23 @@ struct Bytes<'b, 'c> {
 }
 
 impl Bytes<'_, '_> {
+    /// The first so many bytes, or all there are.
+    fn begin(&mut self, length: usize) -> Result<&[u8], SqlError> {
+        let length = length.min(self.blob.size() as usize);
+        if self.room.len() < length {
+            self.room.resize(length, 0);
+        }
+        self.blob.read_at_exact(&mut self.room[..length], 0)?;
+        self.length = length;
+        Ok(&self.room[..length])
+    }
+
     /// What the block holds, and where; after so many bytes were read, or more if it takes more.
     fn directory(&mut self, first: usize) -> Result<Directory, Failed> {
         let size = self.blob.size() as usize;
         let mut length = first.min(size);
         loop {
-            if self.room.len() < length {
-                self.room.resize(length, 0);
-            }
-            self.blob.read_at_exact(&mut self.room[..length], 0)?;
-            self.length = length;
-            match Directory::read(&self.room[..length])? {
+            match Directory::read(self.begin(length)?)? {
                 Some(directory) => return Ok(directory),
                 None if length == size => return Err(BlockError::Directory.into()),
                 None => length = (length * 4).min(size),
@@ -420,6 +449,7 @@ impl Bytes<'_, '_> {
     fn take(
         &mut self,
         wanted: &[Key],
+        mut keep: Option<Keep<'_>>,
         mut each: impl FnMut(usize, Taken) -> Result<(), BlockError>,
         lost: impl Fn(i64, &BlockError),
     ) -> Result<(), Failed> {
@@ -432,11 +462,22 @@ impl Bytes<'_, '_> {
             };
             let Some(at) = wanted.iter().position(fits) else { continue };
             let taken = directory.take(entry, |at, length, into| self.append(at, length, into));
+            if let (Some(keep), Ok(taken)) = (&mut keep, &taken) {
+                keep.found(at, taken);
+            }
             match taken.and_then(|taken| Ok(each(at, taken)?)) {
                 Ok(()) => {}
                 Err(Failed::Sql(e)) => return Err(e.into()),
-                Err(Failed::Block(e)) => lost(wanted[at].0, &e),
+                Err(Failed::Block(e)) => {
+                    if let Some(keep) = &mut keep {
+                        keep.damaged(at);
+                    }
+                    lost(wanted[at].0, &e);
+                }
             }
+        }
+        if let Some(keep) = keep {
+            keep.keep(&self.room[..directory.size()], wanted);
         }
         Ok(())
     }

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::AT_ONCE;
 use super::error::{ApiError, Kind};
-use crate::query::{Catalog, StoreSource};
-use crate::store::{Head, Reader};
+use crate::query::{Catalog, Little, StoreSource};
+use crate::store::{Head, Kept, Reader};
 
 /// Device and number of a file.
 pub(in crate::http) type Inode = (u64, u64);
@@ -20,6 +20,8 @@ pub(in crate::http) struct Files {
     head: Arc<Head>,
     /// As many as there are questions at once, no more.
     idle: Mutex<Vec<(Inode, Reader)>>,
+    /// What they keep of blocks while there are questions.
+    kept: Arc<Kept>,
     catalog: Mutex<(Inode, Arc<Catalog>)>,
 }
 
@@ -31,9 +33,14 @@ fn failed(e: impl std::fmt::Display) -> ApiError {
     ApiError::new(Kind::Internal, e.to_string())
 }
 
+/// Nobody is shown it: the question goes to a thread.
+fn not_at_hand() -> ApiError {
+    failed("this question takes a thread of its own")
+}
+
 impl Files {
     pub(in crate::http) fn new(path: PathBuf, head: Arc<Head>) -> Self {
-        Self { path, head, idle: Mutex::default(), catalog: Mutex::default() }
+        Self { path, head, idle: Mutex::default(), kept: Arc::default(), catalog: Mutex::default() }
     }
 
     /// Lends a reader.
@@ -60,7 +67,7 @@ impl Files {
             Some((_, reader)) => reader,
             None => {
                 let reader = Reader::open(&self.path).map_err(failed)?;
-                reader.with_head(Arc::clone(&self.head))
+                reader.with_head(Arc::clone(&self.head)).with_kept(Arc::clone(&self.kept))
             }
         };
         let answer = ask(&reader, inode);
@@ -76,6 +83,7 @@ impl Files {
         let mut idle = locked(&self.idle);
         idle.truncate(1);
         idle.iter().for_each(|(_, reader)| reader.rest());
+        self.kept.clear();
     }
 
     /// The names of all series.
@@ -90,6 +98,36 @@ impl Files {
                 *locked(&self.catalog) = (inode, Arc::clone(&catalog));
             }
             ask(reader, &catalog)
+        })
+    }
+
+    /// The same where a reader is open and the names are known, and are no more than this; nothing
+    /// where that would have to be done first.
+    pub(super) fn with_catalog_at_hand<T>(
+        &self,
+        most: usize,
+        ask: impl FnOnce(&Reader, &Catalog) -> Result<T, ApiError>,
+    ) -> Result<T, ApiError> {
+        if locked(&self.idle).is_empty() {
+            return Err(not_at_hand());
+        }
+        self.with_reader(|reader, inode| {
+            let (of, catalog) = locked(&self.catalog).clone();
+            let current = of == inode && catalog.is_current(reader).map_err(failed)?;
+            if !current || catalog.len() > most {
+                return Err(not_at_hand());
+            }
+            ask(reader, &catalog)
+        })
+    }
+
+    /// What is in the file now, as far as it takes little; nothing where it takes more.
+    pub(super) fn with_little<T>(
+        &self,
+        ask: impl FnOnce(&StoreSource<'_>) -> Result<T, ApiError>,
+    ) -> Result<T, ApiError> {
+        self.with_catalog_at_hand(usize::MAX, |reader, catalog| {
+            ask(&StoreSource::new(reader, catalog).at_most(Little::default()))
         })
     }
 

@@ -7,6 +7,7 @@ pub(super) mod error;
 mod escape;
 mod federate;
 mod json;
+mod near;
 pub(super) mod params;
 mod query;
 mod series;
@@ -26,10 +27,11 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get};
 
 use super::State;
-use super::turns::{Leaving, Turns};
+use super::turns::{Leaving, Turn, Turns};
 use ask::Files;
 use error::{ApiError, Kind};
 use json::write_list;
+use near::Near;
 use params::Params;
 
 use crate::query::Catalog;
@@ -56,13 +58,14 @@ pub(super) struct Api {
     state: Arc<State>,
     files: Files,
     turns: Turns,
+    near: Near,
 }
 
 impl Api {
     pub(super) fn new(state: Arc<State>) -> Arc<Self> {
         let files = Files::new(state.database.clone(), Arc::clone(&state.head));
         let turns = Turns::new(AT_ONCE, Arc::clone(&state.counters));
-        Arc::new(Self { state, files, turns })
+        Arc::new(Self { state, files, turns, near: Near::new(Instant::now()) })
     }
 
     /// Gives memory back when nobody has asked for a while, for as long as the runtime goes on: what a
@@ -114,6 +117,8 @@ struct Ask<'a> {
     started: Instant,
     /// How long it waited for its turn.
     queued: Duration,
+    /// It is only tried, by the thread that reads requests: what is not little has to fail.
+    near: bool,
 }
 
 /// What is said beside the answer.
@@ -152,27 +157,26 @@ impl Api {
         let leaving = Leaving::default();
         let (api, cancel) = (Arc::clone(self), Arc::clone(&leaving.0));
         let done = tokio::task::spawn_blocking(move || {
-            let _turn = turn;
             let deadline = Some(Instant::now() + PATIENCE);
             let limits = Limits { deadline, cancel: Some(&cancel), ..Limits::default() };
-            work(&api, limits)
+            (work(&api, limits), turn)
         })
         .await;
-        done.ok()
+        done.ok().map(|(done, _turn)| done)
     }
 }
 
 /// Every route below `/api/v1`.
 pub(super) fn routes(api: Arc<Api>) -> Router {
     Router::new()
-        .route("/query", both(query::instant))
+        .route("/query", read_or_sent(query::instant, true))
         .route("/query_range", both(query::range))
         .route("/query_exemplars", both(query::exemplars))
         .route("/format_query", both(query::format))
         .route("/parse_query", both(query::tree))
-        .route("/series", both(series::series))
-        .route("/labels", both(series::labels))
-        .route("/label/{name}/values", only(series::values))
+        .route("/series", read_or_sent(series::series, true))
+        .route("/labels", read_or_sent(series::labels, true))
+        .route("/label/{name}/values", read(series::values, true))
         .route("/metadata", only(series::metadata))
         .route("/targets", only(targets::targets))
         .route("/targets/metadata", only(targets::metadata))
@@ -211,14 +215,24 @@ async fn wrong_method() -> Response {
 }
 
 fn only(endpoint: Endpoint) -> MethodRouter<Arc<Api>> {
-    get(move |api, path, headers, query, body: Bytes| {
-        serve(endpoint, api, path, headers, query, body)
-    })
+    read(endpoint, false)
 }
 
 fn both(endpoint: Endpoint) -> MethodRouter<Arc<Api>> {
-    only(endpoint).post(move |api, path, headers, query, body: Bytes| {
-        serve(endpoint, api, path, headers, query, body)
+    read_or_sent(endpoint, false)
+}
+
+/// An endpoint by GET; `near`: it is tried by the thread that reads requests.
+fn read(endpoint: Endpoint, near: bool) -> MethodRouter<Arc<Api>> {
+    get(move |api, path, headers, query, body: Bytes| {
+        serve((endpoint, near), api, path, headers, query, body)
+    })
+}
+
+/// The same by GET and POST.
+fn read_or_sent(endpoint: Endpoint, near: bool) -> MethodRouter<Arc<Api>> {
+    read(endpoint, near).post(move |api, path, headers, query, body: Bytes| {
+        serve((endpoint, near), api, path, headers, query, body)
     })
 }
 
@@ -228,17 +242,36 @@ async fn in_turn<T: Send + 'static>(
     api: Arc<Api>,
     work: impl FnOnce(&Api, &AtomicBool) -> Result<T, ApiError> + Send + 'static,
 ) -> Result<T, ApiError> {
-    let Some(turn) = api.turns.next(PATIENCE).await else {
-        let message = "too many queries are running; ask again later";
-        return Err(ApiError::new(Kind::Timeout, message));
-    };
+    let turn = next(&api).await?;
+    on_thread(api, turn, work).await
+}
+
+async fn next(api: &Api) -> Result<Turn, ApiError> {
+    api.turns.next(PATIENCE).await.ok_or_else(|| {
+        ApiError::new(Kind::Timeout, "too many queries are running; ask again later")
+    })
+}
+
+async fn on_thread<T: Send + 'static>(
+    api: Arc<Api>,
+    turn: Turn,
+    work: impl FnOnce(&Api, &AtomicBool) -> Result<T, ApiError> + Send + 'static,
+) -> Result<T, ApiError> {
     let leaving = Leaving::default();
     let cancel = Arc::clone(&leaving.0);
     let done = tokio::task::spawn_blocking(move || {
-        let _turn = turn;
-        work(&api, &cancel)
+        let done = work(&api, &cancel);
+        if done.is_ok() {
+            api.near.read(Instant::now());
+        }
+        // The turn ends where this is taken, or here when nobody takes it: to end it first would wake
+        // the thread that sends the answer once more.
+        (turn, done)
     });
-    done.await.unwrap_or_else(|e| Err(ApiError::new(Kind::Internal, e.to_string())))
+    match done.await {
+        Ok((_turn, done)) => done,
+        Err(e) => Err(ApiError::new(Kind::Internal, e.to_string())),
+    }
 }
 
 /// Whether the client takes gzip.
@@ -252,7 +285,7 @@ fn takes_gzip(headers: &HeaderMap) -> bool {
 }
 
 async fn serve(
-    endpoint: Endpoint,
+    (endpoint, near): (Endpoint, bool),
     Get(api): Get<Arc<Api>>,
     path: Option<Path<String>>,
     headers: HeaderMap,
@@ -266,14 +299,10 @@ async fn serve(
         .is_some_and(|t| t.starts_with("application/x-www-form-urlencoded"));
     let body = if form { &body[..] } else { &[] };
     let params = Params::new(query.as_deref().unwrap_or_default().as_bytes(), body);
-    let packed = takes_gzip(&headers);
-    let answer = in_turn(api, move |api, cancel| {
-        let name = path.as_ref().map_or("", |Path(name)| name);
-        let queued = started.elapsed();
-        let ask = Ask { api, params: &params, name, cancel, started, queued };
-        answer(endpoint, &ask, packed)
-    });
-    match answer.await {
+    let pack = takes_gzip(&headers);
+    let near = near && near::may_be_little(query.as_deref(), body);
+    let question = Question { endpoint, params, path, started, pack };
+    match question.answered(api, near).await {
         Ok((body, packed, resolution)) => {
             let mut response = respond(StatusCode::OK, body, packed);
             if let Some(resolution) = resolution.and_then(|r| HeaderValue::try_from(r).ok()) {
@@ -285,10 +314,63 @@ async fn serve(
     }
 }
 
+/// What is asked.
+struct Question {
+    endpoint: Endpoint,
+    params: Params,
+    path: Option<Path<String>>,
+    started: Instant,
+    /// Whether the client takes gzip.
+    pack: bool,
+}
+
+impl Question {
+    /// Tries it here where it may be little (`near`), and leaves it to a thread where it is not.
+    async fn answered(self, api: Arc<Api>, near: bool) -> Result<Answered, ApiError> {
+        let turn = next(&api).await?;
+        let queued = self.started.elapsed();
+        let begin = Instant::now();
+        if near && api.near.is_open(begin) {
+            let tried = self.text(&api, &AtomicBool::new(false), queued, true);
+            let end = Instant::now();
+            api.near.tried(end - begin, end);
+            // Whatever went wrong, the thread tells.
+            if let Ok((text, resolution)) = tried {
+                if near::is_sent_here(text.len(), self.pack) {
+                    let (body, packed) = pack_up(text, self.pack)?;
+                    return Ok((body, packed, resolution));
+                }
+                let (body, packed) =
+                    on_thread(api, turn, move |_, _| pack_up(text, self.pack)).await?;
+                return Ok((body, packed, resolution));
+            }
+        }
+        on_thread(api, turn, move |api, cancel| {
+            let (text, resolution) = self.text(api, cancel, queued, false)?;
+            let (body, packed) = pack_up(text, self.pack)?;
+            Ok((body, packed, resolution))
+        })
+        .await
+    }
+
+    /// The answer before it is packed, and what served it.
+    fn text(
+        &self,
+        api: &Api,
+        cancel: &AtomicBool,
+        queued: Duration,
+        near: bool,
+    ) -> Result<(String, Option<String>), ApiError> {
+        let name = self.path.as_ref().map_or("", |Path(name)| name);
+        let (params, started) = (&self.params, self.started);
+        answer(self.endpoint, &Ask { api, params, name, cancel, started, queued, near })
+    }
+}
+
 /// The body, whether it is packed, and what served it.
 type Answered = (Vec<u8>, bool, Option<String>);
 
-fn answer(endpoint: Endpoint, ask: &Ask<'_>, pack: bool) -> Result<Answered, ApiError> {
+fn answer(endpoint: Endpoint, ask: &Ask<'_>) -> Result<(String, Option<String>), ApiError> {
     let mut out = String::from(r#"{"status":"success","data":"#);
     let notes = endpoint(ask, &mut out)?;
     for (key, texts) in [("warnings", notes.warnings), ("infos", notes.infos)] {
@@ -298,8 +380,7 @@ fn answer(endpoint: Endpoint, ask: &Ask<'_>, pack: bool) -> Result<Answered, Api
         }
     }
     out.push('}');
-    let (body, packed) = pack_up(out, pack)?;
-    Ok((body, packed, notes.resolution))
+    Ok((out, notes.resolution))
 }
 
 /// The text as bytes, packed where that is wanted and worth it.

@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 
 use super::error::{ApiError, Kind};
 use super::json::{Points, write_labels, write_list, write_point, write_seconds, write_text};
-use super::{Ask, Notes, PATIENCE};
+use super::{Ask, Notes, PATIENCE, near};
 use crate::query::annotation::Level;
 use crate::query::ast::Expr;
 use crate::query::eval::{Limits, Options, Stats, Value, Watched, When, evaluate};
-use crate::query::parse;
 use crate::query::print::pretty;
 use crate::query::tree::write_tree;
+use crate::query::{StoreSource, parse};
 
 /// The most steps of a range.
 const MOST_STEPS: i64 = 11_000;
@@ -81,8 +81,13 @@ fn run(ask: &Ask<'_>, when: When, limit: usize, out: &mut String) -> Result<Note
         cancel: Some(ask.cancel),
         ..Limits::default()
     };
-    let mut answer =
-        ask.api.files.with_source(|source| Ok(evaluate(source, &expr, when, &options, limits)?))?;
+    let limits = near::limits(ask, limits);
+    let of = |source: &StoreSource<'_>| Ok(evaluate(source, &expr, when, &options, limits)?);
+    let mut answer = match ask.near {
+        true if near::is_plain(&expr) => ask.api.files.with_little(of)?,
+        true => return Err(ApiError::new(Kind::Timeout, "not here")),
+        false => ask.api.files.with_source(of)?,
+    };
     let mut notes = Notes {
         warnings: answer.annotations.shown(Level::Warning, text, MOST_NOTES),
         infos: answer.annotations.shown(Level::Info, text, MOST_NOTES),

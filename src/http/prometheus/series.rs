@@ -9,7 +9,11 @@ use super::json::{write_labels, write_list, write_text};
 use super::params::ALWAYS;
 use super::{Ask, Notes};
 use crate::model::Labels;
-use crate::query::parse_selector;
+use crate::query::{Catalog, parse_selector};
+use crate::store::Reader;
+
+/// So many series are looked at, for all `match[]` together, without a thread.
+const LISTED_HERE: usize = 2_048;
 
 /// The series of all `match[]` together, of all there are where none is given, that have a sample
 /// between `start` and `end`.
@@ -24,12 +28,13 @@ fn matching(ask: &Ask<'_>) -> Result<Vec<Arc<Labels>>, ApiError> {
     if selectors.is_empty() {
         selectors.push(Vec::new());
     }
-    ask.api.files.with_catalog(|reader, catalog| {
+    let bounded = start.is_some_and(|t| t > ALWAYS.0) || end.is_some_and(|t| t < ALWAYS.1);
+    let find = |reader: &Reader, catalog: &Catalog| {
         let mut all: Vec<(Arc<Labels>, i64)> =
             selectors.iter().flat_map(|matchers| catalog.matching(matchers)).cloned().collect();
         all.sort();
         all.dedup();
-        if start.is_some_and(|t| t > ALWAYS.0) || end.is_some_and(|t| t < ALWAYS.1) {
+        if bounded {
             let ids: Vec<i64> = all.iter().map(|(_, id)| *id).collect();
             let (from, to) = (start.unwrap_or(ALWAYS.0), end.unwrap_or(ALWAYS.1));
             let there = reader
@@ -38,7 +43,13 @@ fn matching(ask: &Ask<'_>) -> Result<Vec<Arc<Labels>>, ApiError> {
             all.retain(|(_, id)| there.binary_search(id).is_ok());
         }
         Ok(all.into_iter().map(|(labels, _)| labels).collect())
-    })
+    };
+    match ask.near {
+        // Which series have a sample in a stretch of time is in the blocks.
+        true if bounded => Err(ApiError::new(Kind::Timeout, "not here")),
+        true => ask.api.files.with_catalog_at_hand(LISTED_HERE / selectors.len(), find),
+        false => ask.api.files.with_catalog(find),
+    }
 }
 
 /// Appends a list, cut at the limit.

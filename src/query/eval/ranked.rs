@@ -9,6 +9,7 @@ use super::super::float::{self, ABSENT, is_absent};
 use super::aggregate::{choice, group_metric, param};
 use super::error::{EvalError, Outcome};
 use super::grid::{Choice, Classes, Grid};
+use super::guard::Guard;
 use super::walk::{Evaluator, Frame, Scalars};
 use super::{sampling, sorting};
 
@@ -46,6 +47,9 @@ impl Extent {
     }
 }
 
+/// Rows one after the other, and how many steps each has.
+type Cells<'g> = (&'g [f64], usize);
+
 /// A few steps of some rows, step by step: the rows of a grid lie far apart, and to look at one
 /// value of each waits for memory once a value.
 struct Tile {
@@ -63,13 +67,13 @@ impl Tile {
     }
 
     /// The values of these rows at a step. Steps come in order.
-    fn at(&mut self, grid: &Grid, rows: &[usize], step: usize) -> &[f64] {
+    fn at(&mut self, (values, steps): Cells<'_>, rows: &[usize], step: usize) -> &[f64] {
         if step == 0 || step >= self.from + self.steps {
             self.from = step;
-            self.steps = Self::STEPS.min(grid.steps - step);
+            self.steps = Self::STEPS.min(steps - step);
             self.values.resize(self.steps * rows.len(), ABSENT);
             for (i, row) in rows.iter().enumerate() {
-                let part = &grid.values[row * grid.steps + step..][..self.steps];
+                let part = &values[row * steps + step..][..self.steps];
                 for (at, value) in part.iter().enumerate() {
                     self.values[at * rows.len() + i] = *value;
                 }
@@ -77,6 +81,61 @@ impl Tile {
         }
         &self.values[(step - self.from) * rows.len()..][..rows.len()]
     }
+}
+
+/// From so many values on it is worth a thread to share the groups.
+const MANY: usize = 1 << 18;
+
+/// Fills the results of some groups, row after row.
+type Fill<'f> = dyn Fn(&[Vec<usize>], &mut [f64]) -> Outcome<()> + Sync + 'f;
+
+/// Fills the results of all groups, of half of them on another thread where they look at much. Which
+/// thread does it changes nothing in a group's results.
+fn by_halves(
+    groups: &[Vec<usize>],
+    results: &mut [f64],
+    (values, steps): Cells<'_>,
+    fill: &Fill<'_>,
+) -> Outcome<()> {
+    let half = groups.len() / 2;
+    if half == 0 || values.len() < MANY {
+        return fill(groups, results);
+    }
+    let done = std::thread::scope(|scope| {
+        let (own, others) = results.split_at_mut(half * steps);
+        let (now, later) = groups.split_at(half);
+        let thread = std::thread::Builder::new().name("aggregate".to_owned());
+        let thread = thread.spawn_scoped(scope, || fill(later, others)).ok()?;
+        let done = fill(now, own);
+        let gone = |_| Err(EvalError::execution("a thread of this query has ended"));
+        Some(done.and(thread.join().unwrap_or_else(gone)))
+    });
+    // Where no thread can be had, this one does it all.
+    done.unwrap_or_else(|| fill(groups, results))
+}
+
+/// The quantile of each group at each step.
+fn quantiles(
+    q: &Scalars,
+    groups: &[Vec<usize>],
+    (values, steps): Cells<'_>,
+    guard: &Guard<'_>,
+    results: &mut [f64],
+) -> Outcome<()> {
+    let mut scratch = Vec::new();
+    for (rows, results) in groups.iter().zip(results.chunks_exact_mut(steps)) {
+        let mut tile = Tile::new();
+        for (i, result) in results.iter_mut().enumerate() {
+            scratch.clear();
+            let at = tile.at((values, steps), rows, i);
+            scratch.extend(at.iter().filter(|v| !is_absent(**v)));
+            if !scratch.is_empty() {
+                *result = float::quantile(q.at(i), &mut scratch);
+            }
+        }
+        guard.check()?;
+    }
+    Ok(())
 }
 
 impl Evaluator<'_> {
@@ -104,20 +163,16 @@ impl Evaluator<'_> {
             self.notes.add(Annotation::invalid_quantile(extent.least, span));
         }
         let mut out = Grid::new(frame.count);
-        let mut scratch = Vec::new();
-        for rows in members(&grid, choice(e)) {
-            self.guard.make(frame.count)?;
-            let result = out.add(group_metric(&grid.metrics[rows[0]], e.without, &e.grouping));
-            let mut tile = Tile::new();
-            for (i, result) in result.iter_mut().enumerate() {
-                scratch.clear();
-                scratch.extend(tile.at(&grid, &rows, i).iter().filter(|v| !is_absent(**v)));
-                if !scratch.is_empty() {
-                    *result = float::quantile(q.at(i), &mut scratch);
-                }
-            }
-            self.guard.check()?;
+        let groups = members(&grid, choice(e));
+        self.guard.make(frame.count.saturating_mul(groups.len()))?;
+        for rows in &groups {
+            out.add(group_metric(&grid.metrics[rows[0]], e.without, &e.grouping));
         }
+        let from = (grid.values.as_slice(), frame.count);
+        let guard = &self.guard;
+        by_halves(&groups, &mut out.values, from, &|groups, results| {
+            quantiles(&q, groups, from, guard, results)
+        })?;
         Ok(out.drop_empty())
     }
 
@@ -217,7 +272,13 @@ impl Evaluator<'_> {
                 if i % 64 == 0 {
                     self.guard.check()?;
                 }
-                choose(e.op, tile.at(&grid, rows, i), rows, many.at(i), &mut heap);
+                choose(
+                    e.op,
+                    tile.at((&grid.values, grid.steps), rows, i),
+                    rows,
+                    many.at(i),
+                    &mut heap,
+                );
                 for (value, row) in &heap {
                     let at = *places[*row].get_or_insert_with(|| {
                         origins.push((*row, chosen.len()));
@@ -244,7 +305,7 @@ fn instant(op: AggregateOp, grid: &Grid, groups: &[Vec<usize>], many: f64) -> Gr
     let mut out = Grid::new(1);
     let mut heap = Vec::new();
     for rows in groups {
-        choose(op, Tile::new().at(grid, rows, 0), rows, many, &mut heap);
+        choose(op, Tile::new().at((&grid.values, grid.steps), rows, 0), rows, many, &mut heap);
         match op {
             AggregateOp::Topk => sorting::by_value(&mut heap, |(value, _)| *value, true),
             AggregateOp::Bottomk => sorting::by_value(&mut heap, |(value, _)| *value, false),
@@ -335,4 +396,34 @@ fn by_ratio(mut grid: Grid, ratio: &Scalars) -> Grid {
         }
     }
     grid.drop_empty()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn halves_are_put_where_the_whole_would_be() {
+        let (steps, rows) = (1_000, 300);
+        let values: Vec<f64> = (0..steps * rows).map(|i| ((i * 7_919) % 10_007) as f64).collect();
+        let guard = Guard::new(Default::default());
+        let q = Scalars::Steps((0..steps).map(|i| i as f64 / steps as f64).collect());
+        for size in [1, 7, 100, 300] {
+            let all: Vec<usize> = (0..rows).collect();
+            let groups: Vec<Vec<usize>> = all.chunks(size).map(<[usize]>::to_vec).collect();
+            let (mut one, mut two) = (vec![ABSENT; groups.len() * steps], Vec::new());
+            two.clone_from(&one);
+            let from = (values.as_slice(), steps);
+            quantiles(&q, &groups, from, &guard, &mut one).expect("in time");
+            let fill = |g: &[Vec<usize>], out: &mut [f64]| quantiles(&q, g, from, &guard, out);
+            by_halves(&groups, &mut two, from, &fill).expect("in time");
+            let bits = |values: &[f64]| values.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+            assert!(bits(&one) == bits(&two) && !one.iter().any(|v| is_absent(*v)), "{size}");
+        }
+        assert!(values.len() >= MANY);
+        let late = |_: &[Vec<usize>], _: &mut [f64]| Err(EvalError::Timeout);
+        let mut out = vec![0.0; rows * steps];
+        let groups: Vec<Vec<usize>> = (0..rows).map(|i| vec![i]).collect();
+        assert!(by_halves(&groups, &mut out, (&values, steps), &late).is_err());
+    }
 }

@@ -11,7 +11,7 @@ use crate::model::{Identity, Labels, Registry, Series, SeriesRef};
 use crate::pipeline::{Batch, Source};
 use crate::store::block::Column;
 use crate::store::chunk::Scratch;
-use crate::store::{Limits, Reader, Store, Times};
+use crate::store::{Kept, Limits, Reader, Store, Times};
 
 const START: i64 = 1_700_000_000_000;
 const STEP: i64 = 10_000;
@@ -59,6 +59,7 @@ struct Life {
     now: i64,
     truth: BTreeMap<(usize, i64), f64>,
     noise: u64,
+    kept: Arc<Kept>,
 }
 
 impl Life {
@@ -71,6 +72,7 @@ impl Life {
             now: START,
             truth: BTreeMap::new(),
             noise: 1,
+            kept: Arc::default(),
         };
         for i in 0..series {
             let identity = Identity::local("node", &format!("s{i}_total"), Labels::default());
@@ -158,6 +160,10 @@ impl Life {
         let head = self.store.as_ref().expect("open").head();
         self.check_with(&reader().with_head(head));
         self.check_with(&reader().load_head().expect("reads"));
+        // What it kept of blocks may be of blocks that are gone since, and whose numbers are used again.
+        for _ in 0..2 {
+            self.check_with(&reader().with_kept(Arc::clone(&self.kept)));
+        }
     }
 
     /// The last samples of all series in windows that end where something begins or ends.

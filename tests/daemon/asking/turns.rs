@@ -86,3 +86,74 @@ fn long_answers_are_packed_for_those_who_take_it() {
     assert_eq!(curl(&["--compressed"]), curl(&[]));
     daemon.stop();
 }
+
+/// How often threads of the pool were run.
+fn pool_runs(daemon: &Daemon) -> u64 {
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", daemon.pid())).expect("it runs");
+    let runs = tasks.flatten().filter_map(|task| {
+        let name = std::fs::read_to_string(task.path().join("comm")).ok()?;
+        let times = std::fs::read_to_string(task.path().join("schedstat")).ok()?;
+        let runs = times.split_ascii_whitespace().nth(2)?.parse::<u64>().ok()?;
+        name.starts_with("tokio").then_some(runs)
+    });
+    runs.sum()
+}
+
+#[test]
+fn small_questions_wake_no_other_thread_and_large_ones_do() {
+    let (_folder, daemon) = ticking();
+    let ask = |path: &str| {
+        let answer = send(&daemon, "GET", path, &[], "");
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.body
+    };
+    // Less than unpacking a block takes a debug build.
+    let small = "/api/v1/query?query=absent(nothing)&time=1700010000";
+    let first = ask(small);
+    let before = pool_runs(&daemon);
+    for _ in 0..40 {
+        assert_eq!(ask(small), first);
+    }
+    let runs = pool_runs(&daemon) - before;
+    // One that took long, for others kept the machine busy, sends the next ones to a thread for a while.
+    assert!(runs < 40, "{runs}");
+    // As small as that by its selector, but with an hour's work inside.
+    let large = "/api/v1/query?time=1700030000&query=\
+                 quantile_over_time(0.5,quantile_over_time(0.5,ticks[8000s])[8000s:1s])";
+    let client = begin(&daemon, "GET", large, "");
+    at_work(&daemon, 1, 0);
+    daemon.healthy();
+    drop(client);
+    at_work(&daemon, 0, 0);
+    daemon.stop();
+}
+
+#[test]
+fn series_that_several_threads_unpack_come_in_their_order() {
+    let folder = Folder::new();
+    let mut rows = String::from("key,timestamp,value\n");
+    for series in 0..48 {
+        for i in 0..3_000 {
+            let key = format!("\"many{{n=\"\"{series:02}\"\"}}\"");
+            rows.push_str(&format!("{key},{},{}\n", START + i, series * 10_000 + i));
+        }
+    }
+    std::fs::write(folder.join("rows.csv"), rows).expect("writable");
+    folder.ask(&["import", "rows.csv"]).well();
+    let daemon = folder.start(FAST);
+    let (start, end) = (START + 10, START + 2_990);
+    let path = format!("/api/v1/query_range?query=many&start={start}&end={end}&step=20");
+    for _ in 0..4 {
+        let answer = send(&daemon, "GET", &path, &[], "");
+        let result = &data(&answer)["result"];
+        for series in 0..48 {
+            let one = &result[series];
+            assert_eq!(one["metric"]["n"], format!("{series:02}"));
+            for step in 0..150 {
+                let value = series * 10_000 + 10 + step * 20;
+                assert_eq!(one["values"][step][1], value.to_string(), "{series} {step}");
+            }
+        }
+    }
+    daemon.stop();
+}
