@@ -36,6 +36,7 @@ mod store {
     mod chunk;
     mod head;
     mod join;
+    mod kept;
     mod schema;
     mod series;
     mod state;

@@ -3,10 +3,9 @@
 //! block that is kept is known by its directory, which is read anew each time and holds the checksum
 //! of every column: numbers of blocks are used again.
 
+use std::collections::BTreeMap;
 use std::hash::{BuildHasher, BuildHasherDefault};
 use std::sync::{Mutex, MutexGuard};
-
-use hashbrown::HashMap;
 
 use super::block::Taken;
 
@@ -28,7 +27,7 @@ pub struct Kept(Mutex<Inner>);
 struct Inner {
     once: Vec<u64>,
     taken: usize,
-    blocks: HashMap<i64, Block>,
+    blocks: BTreeMap<i64, Block>,
     bytes: usize,
 }
 
@@ -36,7 +35,7 @@ struct Inner {
 struct Block {
     directory: Box<[u8]>,
     /// Nothing: the block has no such column.
-    columns: HashMap<Key, Option<Taken>>,
+    columns: BTreeMap<Key, Option<Taken>>,
 }
 
 impl Kept {
@@ -103,7 +102,7 @@ impl Kept {
         let more = columns.iter().map(|(_, taken)| size(taken)).sum::<usize>() + directory.len();
         let mut inner = self.inner();
         if inner.bytes + more > MOST {
-            inner.blocks = HashMap::new();
+            inner.blocks = BTreeMap::new();
             inner.bytes = 0;
         }
         if more > MOST {
