@@ -462,7 +462,7 @@ fn a_rate_asked_for_by_hand_reaches_a_plugin_and_ends_by_itself() {
     folder.ask(&["interval", "default", "plugin:stat"]).well();
     assert!(!listed("stat").contains("300ms"), "{}", listed("stat"));
     let error = folder.ask(&["interval", "1s", "plugin:nosuch"]).refused();
-    for name in ["no plugin `plugin:nosuch`", "plugin:queue, plugin:stat", "meminfo"] {
+    for name in ["no plugin `plugin:nosuch`", "plugins: queue, plugin:stat", "meminfo"] {
         assert!(error.contains(name), "{name}: {error}");
     }
     daemon.healthy();

@@ -85,18 +85,20 @@ const LISTED: usize = 20;
 
 /// Which names there are, and the one that was probably meant.
 fn unknown(name: &str, known: &[Rate]) -> String {
-    let bare = |rate: &'_ Rate| rate.collector.strip_prefix(RATE_PREFIX).map(str::to_owned);
-    let plugins: Vec<String> = known.iter().filter_map(bare).collect();
-    let collectors: Vec<&str> = known
-        .iter()
-        .map(|r| r.collector.as_str())
-        .filter(|n| !n.starts_with(RATE_PREFIX))
-        .collect();
+    let names = known.iter().map(|r| r.collector.as_str());
+    let (plugins, collectors): (Vec<&str>, Vec<&str>) =
+        names.partition(|name| name.starts_with(RATE_PREFIX));
+    // As they are asked for: a collector goes before a plugin of its name.
+    let shown = |name| {
+        let bare = str::strip_prefix(name, RATE_PREFIX).unwrap_or(name);
+        if collectors.contains(&bare) { name } else { bare }
+    };
+    let plugins: Vec<&str> = plugins.into_iter().map(shown).collect();
     let mut text = match plugins.is_empty() {
         true => format!("no collector `{name}` is running"),
         false => format!("no collector and no plugin `{name}` is running"),
     };
-    let all = collectors.iter().copied().chain(plugins.iter().map(String::as_str));
+    let all = collectors.iter().chain(&plugins).copied();
     if let Some(near) = nearest(name.strip_prefix(RATE_PREFIX).unwrap_or(name), all) {
         text.push_str(&format!("; did you mean `{near}`?"));
     }
@@ -121,15 +123,15 @@ mod tests {
             configured_ms: 1,
             ends_in_ms: None,
         };
-        let all = [rate("cpu"), rate("loadavg"), rate("plugin:df")];
+        let all = [rate("cpu"), rate("loadavg"), rate("plugin:cpu"), rate("plugin:df")];
         assert_eq!(
             unknown("lod", &all),
-            "no collector and no plugin `lod` is running\n  collectors: cpu, loadavg\n  plugins: df"
+            "no collector and no plugin `lod` is running\n  collectors: cpu, loadavg\n  plugins: plugin:cpu, df"
         );
         assert_eq!(
             unknown("plugin:dff", &all),
             "no collector and no plugin `plugin:dff` is running; did you mean `df`?\n  \
-             collectors: cpu, loadavg\n  plugins: df"
+             collectors: cpu, loadavg\n  plugins: plugin:cpu, df"
         );
         assert_eq!(unknown("xyz", &all[..1]), "no collector `xyz` is running\n  collectors: cpu");
         let many: Vec<Rate> = (0..29).map(|i| rate(&format!("plugin:p{i}"))).collect();
