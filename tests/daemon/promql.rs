@@ -310,6 +310,11 @@ fn the_command_line_needs_no_daemon() {
         json[3],
         json!({ "series": "{}", "time": "2023-11-14T22:23:20.000Z", "value": "2400" })
     );
+    let range = ["query", "paint_total", "--at", &at, "--range", "10m", "--step", "20s"];
+    let chart = folder.ask(&[&range[..], &["--format", "chart"]].concat()).well();
+    let drawn = |line: &&str| line.chars().any(|c| ('\u{2801}'..='\u{28ff}').contains(&c));
+    assert!(chart.lines().filter(drawn).count() > 3, "braille\n{chart}");
+    assert!(chart.contains('┤') && chart.contains("━ blue"), "axis, names\n{chart}");
     let wrong = folder.ask(&["query", "1 + rate(paint_total)"]).refused();
     assert!(wrong.contains("1:10: parse error: expected type range vector"), "{wrong}");
     assert!(wrong.contains("  1 + rate(paint_total)\n           ^^^^^^^^^^^"), "{wrong}");
