@@ -1,4 +1,4 @@
-//! Lays the functions that every beat needs side by side.
+//! Lays the functions that every beat needs side by side, and behind them those that the page needs.
 //!
 //! At rest most of plimsoll's memory is mapped program text, and the kernel maps it in windows of
 //! 64 kB or more: nearly every window holds something that a beat needs, although all of it together

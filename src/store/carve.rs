@@ -259,7 +259,10 @@ impl Carver {
             for table in [Table::Samples, Table::Hours, Table::Blocks] {
                 rows.clear();
                 self.owners[page as usize] = Some(table);
-                if self.rows(page, &mut rows) && !rows.is_empty() && rows.iter().all(of(table)) {
+                if self.rows(page, &mut rows)
+                    && !rows.is_empty()
+                    && rows.iter().all(is_row_of(table))
+                {
                     break;
                 }
                 self.owners[page as usize] = None;
@@ -387,7 +390,7 @@ fn kinds(table: Table) -> (u8, u8) {
 }
 
 /// Whether a row looks like one of a table that grows; no other table's rows look alike.
-fn of(table: Table) -> impl Fn(&Row) -> bool {
+fn is_row_of(table: Table) -> impl Fn(&Row) -> bool {
     let numbers = |values: &[Value]| values.iter().all(|v| matches!(v, Value::Integer(_)));
     move |row| match (table, row.values.as_slice()) {
         (Table::Samples, [keys @ .., Value::Integer(_) | Value::Real(_) | Value::Blob(_)]) => {
