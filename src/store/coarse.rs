@@ -6,7 +6,7 @@ use rusqlite::{Connection, params};
 
 use super::block::{Column, GROUP};
 use super::chunk::Scratch;
-use super::rollup::{self, FIVE_MINUTES_MS, HOUR_MS, STRETCH_MS};
+use super::rollup::{self, FIVE_MINUTES_MS, HOUR_MS, PARTS, STRETCH_MS};
 use super::{Kept, Reader, SqlError, from_column, series, state};
 
 /// How far back there is what.
@@ -232,15 +232,17 @@ pub(super) fn hours(
     (from, to): (i64, i64),
     out: &mut Rolled,
 ) -> Result<(), SqlError> {
-    let mut rows = conn.prepare_cached(
-        "SELECT ts, count, sum, min, max, last, resets, lost FROM rollup_1h
-         WHERE series_id = ?1 AND ts >= ?2 AND ts < ?3 ORDER BY ts",
-    )?;
+    // Each column that is named is taken out of each row.
+    let columns: String = parts.iter().map(|p| [", ", PARTS[usize::from(*p)]].concat()).collect();
+    let mut rows = conn.prepare_cached(&format!(
+        "SELECT ts{columns} FROM rollup_1h
+         WHERE series_id = ?1 AND ts >= ?2 AND ts < ?3 ORDER BY ts"
+    ))?;
     let mut rows = rows.query([out.series, from, to])?;
     while let Some(row) = rows.next()? {
         out.ends.push(row.get::<_, i64>(0)? + HOUR_MS);
-        for (into, part) in out.parts.iter_mut().zip(parts) {
-            into.push(from_column(row.get_ref(usize::from(*part) + 1)?).unwrap_or(f64::NAN));
+        for (i, into) in out.parts.iter_mut().enumerate() {
+            into.push(from_column(row.get_ref(i + 1)?).unwrap_or(f64::NAN));
         }
     }
     Ok(())

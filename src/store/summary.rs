@@ -201,9 +201,10 @@ impl Reader {
 
     /// One series from `from` to `to` (ms since 1970 UTC, `to` exclusive) as about `points` buckets
     /// of one width; those without a sample are left out. A bucket is at least a millisecond wide,
-    /// and begins where a multiple of its width lies; one of five minutes or more is a whole number
-    /// of five-minute rollups, and `from` and `to` are then taken as far apart as whole ones reach.
-    /// Where only hours are kept, see [`Reader::finest`], each is in the bucket that it begins in.
+    /// and begins where a multiple of its width lies. One of five minutes or more is a whole number
+    /// of five-minute rollups, or of hours where that makes few more of them; `from` and `to` are
+    /// then taken as far apart as whole ones reach. Where only hours are kept, see
+    /// [`Reader::finest`], each is in the bucket that it begins in.
     pub fn summary(
         &self,
         series_id: i64,
@@ -216,13 +217,9 @@ impl Reader {
             return Ok(Vec::new());
         }
         let width = (to.saturating_sub(from) / i64::from(points.max(1))).max(1);
-        let coarse = width >= FIVE_MINUTES_MS;
-        let (from, to, width) = if coarse {
-            let (five, end) = (FIVE_MINUTES_MS, to.saturating_add(FIVE_MINUTES_MS - 1));
-            (from - from.rem_euclid(five), end - end.rem_euclid(five), width - width % five)
-        } else {
-            (from, to, width)
-        };
+        let unit = unit(width, want);
+        let (from, to) = (from - from.rem_euclid(unit), to.saturating_add(unit - 1));
+        let (to, width) = (to - to.rem_euclid(unit), width - width % unit);
         let mut buckets = Buckets::new(from - from.rem_euclid(width), to - 1, width, want);
         let tx = self.connection().unchecked_transaction()?;
         let mut scratch = Scratch::default();
@@ -234,7 +231,7 @@ impl Reader {
             buckets.samples(&column);
             Ok::<(), SqlError>(())
         };
-        if !coarse {
+        if unit == 1 {
             raw(from, to, scratch, &mut buckets)?;
             return Ok(buckets.filled());
         }
@@ -245,18 +242,24 @@ impl Reader {
             .collect::<Result<_, _>>()?;
         let rolled = state::get(&tx, state::ROLLED_UNTIL)?.unwrap_or(i64::MIN).clamp(from, to);
         // Samples may be kept for longer than rollups; hours are kept for longest.
-        let mut at = oldest_rollup(&tx, series_id)?.unwrap_or(rolled).clamp(from, rolled);
+        let oldest = oldest_rollup(&tx, series_id)?.unwrap_or(rolled);
+        let mut at = (oldest - oldest.rem_euclid(unit)).clamp(from, rolled);
         let sampled = self.reach()?.samples_from.clamp(from, at);
         if from < sampled {
-            hours(&tx, series_id, from, sampled, want, &mut buckets)?;
+            hours(&tx, series_id, (from, sampled), want, &mut buckets)?;
         }
         if sampled < at {
             raw(sampled, at, scratch, &mut buckets)?;
         }
+        let whole = if unit == HOUR_MS { hours_since(&tx, series_id)? } else { i64::MAX };
         for stretch in dirty.into_iter().chain([rolled]) {
             let end = stretch.clamp(at, rolled);
-            if at < end {
-                rolled_up(&tx, series_id, (at, end - 1), want, scratch, &mut buckets)?;
+            let cut = whole.clamp(at, end);
+            if at < cut {
+                rolled_up(&tx, series_id, (at, cut - 1), want, scratch, &mut buckets)?;
+            }
+            if cut < end {
+                hours(&tx, series_id, (cut, end), want, &mut buckets)?;
             }
             at = (stretch + STRETCH_MS).clamp(end, rolled.max(end));
             if end < at {
@@ -270,6 +273,28 @@ impl Reader {
     }
 }
 
+/// What a bucket of about this width is made of, ms: samples (1), five minutes, or hours, each of
+/// which says as much as twelve of those, where whole ones make at most a seventh more buckets. Of a
+/// counter never hours: at a gap they do not tell when it grew.
+fn unit(width: i64, want: Want) -> i64 {
+    match width {
+        ..FIVE_MINUTES_MS => 1,
+        HOUR_MS.. if want != Want::Counter && width % HOUR_MS <= width / 8 => HOUR_MS,
+        _ => FIVE_MINUTES_MS,
+    }
+}
+
+/// From where on each hour of a series is there, and made of samples: a long row that was imported
+/// is one hour's, whatever it tells of.
+fn hours_since(conn: &Connection, series: i64) -> Result<i64, SqlError> {
+    let oldest: Option<i64> = conn
+        .prepare_cached("SELECT min(ts) FROM rollup_1h WHERE series_id = ?1")?
+        .query_row([series], |r| r.get(0))?;
+    let past = state::get(conn, &state::past_of(series))?;
+    let past = past.map(|past| past - past.rem_euclid(HOUR_MS) + HOUR_MS);
+    Ok(oldest.map_or(i64::MAX, |oldest| past.map_or(oldest, |past| past.max(oldest))))
+}
+
 fn oldest_rollup(conn: &Connection, series: i64) -> Result<Option<i64>, SqlError> {
     conn.prepare_cached(
         "SELECT min(start) FROM blocks WHERE resolution = ?1 AND grp = ?2 AND level >= 0",
@@ -277,12 +302,11 @@ fn oldest_rollup(conn: &Connection, series: i64) -> Result<Option<i64>, SqlError
     .query_row([FIVE_MINUTES_MS, series.div_euclid(GROUP)], |r| r.get(0))
 }
 
-/// Takes the hours of a stretch of which nothing finer is kept.
+/// Takes the hours of a stretch.
 fn hours(
     conn: &Connection,
     series: i64,
-    from: i64,
-    to: i64,
+    (from, to): (i64, i64),
     want: Want,
     buckets: &mut Buckets,
 ) -> Result<(), SqlError> {

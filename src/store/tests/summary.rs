@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::model::Registry;
+use crate::model::{Identity, Labels, Past, Registry, Series, Stretch};
 use crate::store::rollup::FIVE_MINUTES_MS;
-use crate::store::{Reader, Store, Summary, Times, Want};
+use crate::store::{Reader, Store, Summary, Times, Want, prepare};
 
 pub(super) const START: i64 = 1_700_000_100_000;
 pub(super) const HOUR: i64 = 3_600_000;
@@ -41,6 +41,16 @@ fn a_chart_of_rollups_says_what_the_samples_say() {
     assert!(dirty > 0, "nothing to be made again: the test shows less than it should");
     let path = dir.path().join("m.sqlite");
     check_all(&path, &store);
+    // Whether hours are read at all where they may be: they say so.
+    store.conn.execute("UPDATE rollup_1h SET sum = sum + 1000", []).expect("updated");
+    let reader = Reader::open(&path).expect("opens");
+    let sum = |points| -> f64 {
+        let all = reader.summary(1, START, START + LENGTH, points, Want::Mean).expect("reads");
+        all.iter().map(|b| b.sum).sum()
+    };
+    let (hours, finer) = (sum(30), sum(100));
+    assert!((20_000.0..60_000.0).contains(&(hours - finer)), "{hours} {finer}");
+    store.conn.execute("UPDATE rollup_1h SET sum = sum - 1000", []).expect("updated");
     // Rollups that are gone by age, of samples that are kept for longer.
     let gone = "DELETE FROM blocks WHERE resolution > 0";
     assert!(store.conn.execute(gone, []).expect("deleted") > 0);
@@ -52,20 +62,25 @@ fn check_all(path: &std::path::Path, store: &Store) {
         Reader::open(path).expect("opens"),
         Reader::open(path).expect("opens").with_head(store.head()),
     ] {
-        for (from, to, points) in [
-            (START, START + LENGTH, 100),
-            (START - HOUR, START + LENGTH + HOUR, 30),
-            (START + 29 * HOUR + 77, START + 59 * HOUR + 12_345, 200),
-            (START + 50 * HOUR, START + 51 * HOUR, 500),
-            (START, START + LENGTH, 0),
-            (START, START, 10),
+        let late = (START + 29 * HOUR + 77, START + 59 * HOUR + 12_345);
+        for ((from, to), points, width) in [
+            ((START, START + LENGTH), 100, 7 * FIVE_MINUTES_MS),
+            ((START - HOUR, START + LENGTH + HOUR), 30, 2 * HOUR),
+            (late, 200, FIVE_MINUTES_MS),
+            // 3.75 hours; 4.29; 1.07.
+            (late, 8, 45 * FIVE_MINUTES_MS),
+            (late, 7, 4 * HOUR),
+            (late, 28, HOUR),
+            ((START + 50 * HOUR, START + 51 * HOUR), 500, 7_200),
+            ((START, START + LENGTH), 0, LENGTH),
         ] {
-            check(&reader, from, to, points);
+            check(&reader, (from, to), points, width);
         }
+        assert_eq!(reader.summary(1, START, START, 10, Want::All).expect("reads"), []);
     }
 }
 
-fn check(reader: &Reader, from: i64, to: i64, points: u32) {
+fn check(reader: &Reader, (from, to): (i64, i64), points: u32, width: i64) {
     let got = reader.summary(1, from, to, points, Want::All).expect("reads");
     let mean = reader.summary(1, from, to, points, Want::Mean).expect("reads");
     let band = reader.summary(1, from, to, points, Want::Band).expect("reads");
@@ -75,18 +90,10 @@ fn check(reader: &Reader, from: i64, to: i64, points: u32) {
         got.iter().map(|b| (b.start, b.count, b.sum)).collect::<Vec<_>>(),
         mean.iter().map(|b| (b.start, b.count, b.sum)).collect::<Vec<_>>()
     );
-    if to <= from {
-        assert_eq!(got, []);
-        return;
-    }
-    let width = (to - from) / i64::from(points.max(1));
-    let coarse = width >= FIVE_MINUTES_MS;
-    let (from, to, width) = if coarse {
-        let (five, end) = (FIVE_MINUTES_MS, to + FIVE_MINUTES_MS - 1);
-        (from - from % five, end - end % five, width - width % five)
-    } else {
-        (from, to, width)
-    };
+    // As far as whole ones reach of what the buckets are made of.
+    let of = [HOUR, FIVE_MINUTES_MS, 1];
+    let of = of.into_iter().find(|of| width % of == 0).expect("1 fits");
+    let (from, to) = (from - from % of, to + (of - to % of) % of);
     let (ts, values) = reader.samples(1, from, to - 1).expect("reads");
     let mut want: Vec<Summary> = Vec::new();
     for (ts, v) in ts.into_iter().zip(values).filter(|(_, v)| !v.is_nan()) {
@@ -141,6 +148,61 @@ fn a_counters_increase_is_whole_over_resets_samples_and_rollups() {
         assert_eq!(first + increase, rows.len() as f64 * 3.0, "{points}");
         assert_eq!(got.last().map(|b| b.last), rows.last().map(|r| r.1));
     }
+}
+
+#[test]
+fn when_a_counter_last_grew_before_a_gap_is_known_to_five_minutes() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("m.sqlite");
+    let mut store = Store::open(&path, "here", Arc::new(Registry::default())).expect("opens");
+    let from = START - START.rem_euclid(HOUR);
+    let gap = from + 20 * HOUR + 11 * 60_000..from + 26 * HOUR;
+    let rows = (from..from + 48 * HOUR).step_by(10_000).filter(|ts| !gap.contains(ts));
+    store.import(rows.map(|ts| ("a_total", ts, (ts - from) as f64))).expect("commits");
+    let now = from + 48 * HOUR;
+    store.compact(Times { wall: now, boot: 48 * HOUR }).expect("compacts");
+    let reader = Reader::open(&path).expect("opens");
+    let got = reader.summary(1, from, now, 24, Want::Counter).expect("reads");
+    let before = got.iter().find(|b| b.start == from + 20 * HOUR).expect("half a bucket");
+    let off = before.last_ts - gap.start;
+    assert!(off.abs() < FIVE_MINUTES_MS, "{off} ms");
+}
+
+#[test]
+fn imported_days_are_not_one_hour_each_where_hours_would_do() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("m.sqlite");
+    let mut store = Store::open(&path, "here", Arc::new(Registry::default())).expect("opens");
+    let day = 24 * HOUR;
+    let from = START - START.rem_euclid(day);
+    let (days, now) = (30, from + 40 * day);
+    let mut history = store.begin_history(now, 5 * day).expect("begins");
+    let series = Series::undescribed(Identity::local("import", "s", Labels::default()));
+    let place = history.places(&[series]).expect("a place")[0];
+    let mean: Vec<f64> = (0..days).map(|n| n as f64).collect();
+    let stretch = Stretch {
+        span: day,
+        first_end: from + day,
+        until: i64::MAX,
+        min: mean.clone(),
+        max: mean.clone(),
+        mean,
+    };
+    let past = Past { stretches: vec![stretch], step: 300_000, anchor: None };
+    history.put(&prepare(vec![(place, past)]).expect("something")).expect("is put");
+    drop(history);
+    let own = (from + 31 * day..now).step_by(60_000);
+    store.import(own.map(|ts| ("s", ts, 100.0))).expect("commits");
+    store.compact(Times { wall: now, boot: 40 * day }).expect("compacts");
+    let reader = Reader::open(&path).expect("opens");
+    let got = reader.summary(1, from, now, 40 * 3, Want::Mean).expect("reads");
+    let (imported, own) = got.split_at(got.partition_point(|b| b.start < from + 30 * day));
+    assert_eq!(imported.len(), 90, "three buckets a day");
+    for bucket in imported {
+        assert_eq!(bucket.mean(), ((bucket.start - from) / day) as f64);
+    }
+    assert_eq!(own.len(), 27);
+    assert!(own.iter().all(|b| (b.count, b.mean()) == (8 * 60, 100.0)), "{own:?}");
 }
 
 #[test]
