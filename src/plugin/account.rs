@@ -1,6 +1,9 @@
 //! plugin: whose rights a plugin has. Names are looked up in /etc/passwd and /etc/group: the C
 //! library's way would load whatever nsswitch.conf names into the daemon.
 
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
 use rustix::process::{Gid, Uid};
 
 /// A user that a process can become.
@@ -47,6 +50,23 @@ impl Account {
         }
         let gid = gids.first().copied().unwrap_or(gid);
         Ok(Self { name, switch: Some((uid, gid, gids)), wanted: None })
+    }
+
+    /// The first folder on the way to `path` that it may not enter, as far as the modes say.
+    pub(super) fn stopped_at<'p>(&self, path: &'p Path) -> Option<&'p Path> {
+        let (uid, gid, gids) = self.switch.as_ref().filter(|(uid, ..)| !uid.is_root())?;
+        let closed = |folder: &&Path| {
+            std::fs::metadata(folder).is_ok_and(|m| {
+                let mine = |g: &Gid| g.as_raw() == m.gid();
+                let bit = match () {
+                    () if uid.as_raw() == m.uid() => 0o100,
+                    () if mine(gid) || gids.iter().any(mine) => 0o010,
+                    () => 0o001,
+                };
+                m.mode() & bit == 0
+            })
+        };
+        path.ancestors().filter(closed).last()
     }
 }
 
@@ -103,5 +123,33 @@ mod tests {
         assert_eq!(find_group(group, "adm").map(|g| g.as_raw()), Some(4));
         assert_eq!(find_group(group, "12").map(|g| g.as_raw()), Some(12));
         assert_eq!(find_group(group, "none"), None);
+    }
+
+    #[test]
+    fn a_folder_that_keeps_others_out() {
+        use std::fs::{Permissions, create_dir, set_permissions};
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().expect("a folder");
+        let home = dir.path().join("home");
+        let state = home.join("plugin-state/nobody");
+        create_dir(&home).expect("made");
+        let (uid, gid) = (rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw());
+        let account = |uid, gid| Account {
+            name: "some".into(),
+            switch: Some((Uid::from_raw(uid), Gid::from_raw(gid), Vec::new())),
+            wanted: None,
+        };
+        let (stranger, friend) = (account(uid + 1, gid + 1), account(uid + 1, gid));
+        set_permissions(dir.path(), Permissions::from_mode(0o755)).expect("set");
+        for (mode, to_stranger, to_friend) in
+            [(0o755, true, true), (0o750, false, true), (0o700, false, false)]
+        {
+            set_permissions(&home, Permissions::from_mode(mode)).expect("set");
+            let enters = |who: &Account| who.stopped_at(&state) != Some(&*home);
+            assert_eq!((enters(&stranger), enters(&friend)), (to_stranger, to_friend), "{mode:o}");
+            assert_eq!(account(uid, gid).stopped_at(&state), None);
+        }
+        let same = Account { switch: None, ..stranger };
+        assert_eq!(same.stopped_at(&state), None, "it stays who plimsoll is");
     }
 }

@@ -1,6 +1,7 @@
 //! plugin: which plugins there are: the files in the plugin folders and those that the configuration
 //! names, each with the settings it is run with. What must not be run is told with its reason.
 
+use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -48,7 +49,8 @@ pub struct Found {
     pub plugins: Vec<Plugin>,
     /// What is not run, and why, in the order of their names.
     pub refused: Vec<(String, String)>,
-    /// What nobody understands in plugin-conf.d: file, line and reason in one text.
+    /// What nobody understands in plugin-conf.d: file, line and reason in one text. And users who
+    /// cannot get at what their plugins keep.
     pub faults: Vec<String>,
 }
 
@@ -91,6 +93,15 @@ pub fn find(settings: &Settings, state: &Path, host: &str) -> Found {
     }
     found.plugins.sort_by(|a, b| a.name.cmp(&b.name));
     found.refused.sort();
+    let shut_out = |p: &Plugin| {
+        let (who, folder) = (&p.account.name, p.account.stopped_at(state)?.display());
+        Some(format!(
+            "{who}, as whom plugins run, may not enter {folder}, where the database is: those that keep \
+             something between runs will fail; put it elsewhere with --db, or run 'plimsoll install'"
+        ))
+    };
+    let shut_out: BTreeSet<String> = found.plugins.iter().filter_map(shut_out).collect();
+    found.faults.extend(shut_out);
     found
 }
 

@@ -545,14 +545,16 @@ fn plain(conn: &Connection, from: i64, to: i64, columns: &mut [Column]) -> Resul
 
 /// Rows that came too late to be sealed in order, and are not sealed yet.
 fn late(conn: &Connection, from: i64, to: i64, columns: &mut [Column]) -> Result<(), SqlError> {
+    let ends = columns.first().zip(columns.last()).map(|(a, b)| (a.series, b.series));
+    let Some((first, last)) = ends else { return Ok(()) };
     let mut rows = conn.prepare_cached(
         "SELECT l.series_id, l.ts, s.value
          FROM late l CROSS JOIN samples s ON s.ts = l.ts AND s.series_id = l.series_id
-         WHERE l.ts BETWEEN ?1 AND ?2 ORDER BY l.ts",
+         WHERE l.ts BETWEEN ?1 AND ?2 AND l.series_id BETWEEN ?3 AND ?4 ORDER BY l.ts",
     )?;
     let mut found: Vec<Column> =
         columns.iter().map(|c| Column { series: c.series, ..Column::default() }).collect();
-    fill(rows.query([from, to])?, &mut found)?;
+    fill(rows.query([from, to, first, last])?, &mut found)?;
     for (column, late) in columns.iter_mut().zip(found) {
         join(column, &late.ts, &late.values);
     }
