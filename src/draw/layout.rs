@@ -426,11 +426,13 @@ fn marks(canvas: &mut Canvas, chart: &Chart, field: &Field) {
             paint.faint(190),
         );
         canvas.rect((x - 2.5, field.top - 6.5), (5.0, 5.0), 2.5, paint);
-        // As far as the next mark that would be written over; at the right edge, to the left.
+        // As far as the next mark that would be written over; to the left where that is near, or
+        // the edge.
         let next = places.get(i + 1).copied().unwrap_or(f32::MAX);
+        let before = i.checked_sub(1).map_or(f32::MIN, |i| places[i] + 8.0);
         let end = (field.right + MARGIN).min(next - 8.0);
-        let left = end - x < 40.0 && next == f32::MAX;
-        let room = if left { x - 12.0 - free.max(field.left) } else { end - x - 6.0 };
+        let left = end - x < 40.0;
+        let room = if left { x - 12.0 - free.max(before).max(field.left) } else { end - x - 6.0 };
         let text = letters::cut(&mark.text, room.min(180.0) / SLACK, SMALL, false);
         let short = text.chars().count() < mark.text.chars().count().min(4);
         if short || (!left && x < free) {
@@ -442,5 +444,55 @@ fn marks(canvas: &mut Canvas, chart: &Chart, field: &Field) {
         }
         free = x + 6.0 + wide(&text, SMALL, false) + 8.0;
         canvas.text((x + 6.0, field.top - 3.0), Anchor::Start, paint, text);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::draw::Mark;
+
+    /// What stands above the field for marks at these places (0 to 1 of the width), with the places
+    /// where each begins and ends, and where the dots are.
+    fn above(places: &[f64]) -> (Vec<(String, f32, f32)>, Vec<f32>) {
+        let hour = |p: &f64| (p * 3_600_000.0) as i64;
+        let mark = |p: &f64| Mark { ts: hour(p), text: format!("mark {p}"), bad: false };
+        let marks = places.iter().map(mark).collect();
+        let chart = Chart { to: 3_600_000, marks, ..Chart::default() };
+        let (mut texts, mut dots) = (Vec::new(), Vec::new());
+        for shape in picture(&chart, &Frame::default()).shapes {
+            match shape {
+                Shape::Text(t) if t.text.starts_with("mark") => {
+                    let wide = wide(&t.text, t.size, t.bold);
+                    let from = if t.anchor == Anchor::End { t.at.0 - wide } else { t.at.0 };
+                    texts.push((t.text, from, from + wide));
+                }
+                Shape::Rect { at, size: (5.0, 5.0), .. } => dots.push(at.0 + 2.5),
+                _ => {}
+            }
+        }
+        (texts, dots)
+    }
+
+    #[test]
+    fn what_happened_is_written_where_it_hides_nothing() {
+        for (places, written) in [
+            (&[0.1, 0.5][..], &["mark 0.1", "mark 0.5"][..]),
+            (&[0.5, 0.98], &["mark 0.5", "mark 0.98"]),
+            // Of some that are near each other the first, to its left.
+            (&[0.5, 0.52], &["mark 0.5", "mark 0.52"]),
+            (&[0.97, 0.985], &["mark 0.97"]),
+            (&[0.97, 0.98, 0.99, 1.0], &["mark 0.97"]),
+            (&[0.0, 0.01], &["mark 0.01"]),
+        ] {
+            let (texts, dots) = above(places);
+            assert_eq!(dots.len(), places.len());
+            assert_eq!(texts.iter().map(|t| &*t.0).collect::<Vec<_>>(), written, "{places:?}");
+            for (text, from, to) in &texts {
+                assert!(*from >= 0.0 && *to <= 800.0, "{text} is cut off");
+                assert!(dots.iter().all(|x| x + 2.5 < *from || x - 2.5 > *to), "{text} on a dot");
+            }
+            assert!(texts.windows(2).all(|t| t[0].2 < t[1].1), "one on another: {texts:?}");
+        }
     }
 }

@@ -235,41 +235,25 @@ impl Reader {
     pub fn rows_back(
         &self,
         from: i64,
-        mut each: impl FnMut(Row) -> std::ops::ControlFlow<()>,
+        each: impl FnMut(Row) -> std::ops::ControlFlow<()>,
     ) -> Result<(), SqlError> {
         let mut statement = self.conn.prepare(
             "SELECT ts, series_id, value FROM samples WHERE ts >= ?1
              ORDER BY ts DESC, series_id DESC",
         )?;
-        let mut rows = statement.query([from])?;
-        while let Some(row) = rows.next()? {
-            let Some(value) = from_column(row.get_ref(2)?) else { continue };
-            let row = Row { ts: row.get(0)?, series_id: row.get(1)?, value };
-            if each(row).is_break() {
-                break;
-            }
-        }
-        Ok(())
+        hand_out(statement.query([from])?, each)
     }
 
     /// Every plain row from `from` on, from the oldest on.
     pub fn rows_from(
         &self,
         from: i64,
-        mut each: impl FnMut(Row) -> std::ops::ControlFlow<()>,
+        each: impl FnMut(Row) -> std::ops::ControlFlow<()>,
     ) -> Result<(), SqlError> {
         let mut statement = self.conn.prepare_cached(
             "SELECT ts, series_id, value FROM samples WHERE ts >= ?1 ORDER BY ts, series_id",
         )?;
-        let mut rows = statement.query([from])?;
-        while let Some(row) = rows.next()? {
-            let Some(value) = from_column(row.get_ref(2)?) else { continue };
-            let row = Row { ts: row.get(0)?, series_id: row.get(1)?, value };
-            if each(row).is_break() {
-                break;
-            }
-        }
-        Ok(())
+        hand_out(statement.query([from])?, each)
     }
 
     /// The samples of one series from `from` to `to` inclusive, in full resolution as far back as
@@ -460,6 +444,21 @@ impl Reader {
     pub fn matching(&self, key: &Glob) -> Result<Vec<Known>, SqlError> {
         Ok(self.series()?.into_iter().filter(|s| key.matches(&s.key)).collect())
     }
+}
+
+/// Until whoever takes them has enough.
+fn hand_out(
+    mut rows: rusqlite::Rows<'_>,
+    mut each: impl FnMut(Row) -> std::ops::ControlFlow<()>,
+) -> Result<(), SqlError> {
+    while let Some(row) = rows.next()? {
+        let Some(value) = from_column(row.get_ref(2)?) else { continue };
+        let row = Row { ts: row.get(0)?, series_id: row.get(1)?, value };
+        if each(row).is_break() {
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// `immutable`: nobody writes, so that SQLite needs neither locks nor files beside it.
