@@ -5,10 +5,10 @@ It was written from those documents and knows nothing of plimsoll's own source, 
 where the two disagree, one of them is wrong. It needs Python 3.9 and its standard library, opens the
 file read-only, and is made for reading, not for speed.
 
-    reader.py samples  DATABASE     key,ts_ms,value            every sample, sealed or plain
-    reader.py rollups  DATABASE     key,ts_ms,count,sum,min,max,last,resets,lost
-    reader.py values COUNT HEX      value                      one column of values
-    reader.py timestamps COUNT HEX  ts_ms                      one column of timestamps
+    reader.py samples DATABASE   every sample, sealed or plain: key,ts_ms,value
+    reader.py rollups DATABASE   every five minutes: key,ts_ms,count,sum,min,max,last,resets,lost
+    reader.py columns            from standard input, a column a line: `values COUNT HEX` or
+                                 `timestamps COUNT HEX`; prints what is in it, a line each
 
 Values are the 64 bits of the double in hexadecimal, so that a NaN or -0.0 is seen as it is. A key may
 contain commas: split a line from the right. What is damaged is named on standard error, and the exit
@@ -347,6 +347,7 @@ def sums(start, steps):
 
 def planned(source, count):
     """The integers w of a body."""
+    need(count > 1, "a plan for one sample")
     byte = source.byte()
     plan, main, lengths = byte >> 4, byte >> 2 & 3, byte & 3
     need(plan <= 6, "an unknown plan")
@@ -399,16 +400,21 @@ def values(column, count):
     if form == 5:
         bits = [(n ^ ((n >> 63) & U64) >> 1) & U64 for n in integers]
     else:
+        need(form == 0 or parameter > 0, "a parameter of 0")
         if form == 0:
             numbers = [float(n) for n in integers]
         elif form == 1:
-            numbers = [float(n) / float(f"1e{parameter}") for n in integers]
+            tens = float(f"1e{parameter}")
+            numbers = [float(n) / tens for n in integers]
         elif form == 2:
-            numbers = [float(n) / float(parameter) for n in integers]
+            divisor = float(parameter)
+            numbers = [float(n) / divisor for n in integers]
         elif form == 3:
-            numbers = [float(n) / float(parameter) * 100.0 for n in integers]
+            divisor = float(parameter)
+            numbers = [float(n) / divisor * 100.0 for n in integers]
         else:
-            numbers = [float(n) * float(f"1e-{parameter}") for n in integers]
+            tenth = float(f"1e-{parameter}")
+            numbers = [float(n) * tenth for n in integers]
         bits = list(struct.unpack(f"<{count}Q", struct.pack(f"<{count}d", *numbers)))
     for start, length, pattern in others:
         need(start + length <= count, "others after the end")
@@ -529,15 +535,14 @@ class Database:
         for (group,) in groups:
             found = {}
             blocks = self.db.execute(
-                "SELECT id, data, start, end, samples, longest FROM blocks"
-                " WHERE resolution = ? AND grp = ? ORDER BY seq",
+                "SELECT id, data FROM blocks WHERE resolution = ? AND grp = ? ORDER BY seq",
                 (resolution, group),
             )
-            for block, data, *row in blocks:
-                self.one_block(found, block, group, bytes(data), row)
+            for block, data in blocks:
+                self.one_block(found, block, group, bytes(data))
             yield group, found
 
-    def one_block(self, found, block, group, data, row):
+    def one_block(self, found, block, group, data):
         def lost(place, part, why):
             key = self.keys.get(group * 16 + place)
             self.complain(f"block {block}, {key}, part {part}: {why}")
@@ -552,27 +557,36 @@ class Database:
 
     def samples(self):
         """(key, ts, bits) of every sample, series by series."""
-        newest = self.plain()
-        for _, found in self.sealed(0):
-            for (series, _), samples in sorted(found.items()):
-                samples.update(newest.pop(series, {}))
-                yield from ((self.keys[series], ts, samples[ts]) for ts in sorted(samples))
-        for series, samples in sorted(newest.items()):
-            yield from ((self.keys[series], ts, samples[ts]) for ts in sorted(samples))
+        oldest = self.plain("ts <= ?", self.state("pruned_until"))
+        newest = self.plain("ts > ?", self.state("sealed_until"))
+        late = "(ts, series_id) IN (SELECT ts, series_id FROM late) AND ts <= ?"
+        for series, rows in self.plain(late, self.state("sealed_until")).items():
+            newest.setdefault(series, {}).update(rows)
+        for group, found in self.sealed(0):
+            for series in range(group * 16, group * 16 + 16):
+                yield from self.layers(series, oldest, {series: found.get((series, 0), {})}, newest)
+        for series in sorted(oldest.keys() | newest.keys()):
+            yield from self.layers(series, oldest, newest)
 
-    def plain(self):
-        """The plain rows that are newer than any block."""
-        rows = self.db.execute(
-            "SELECT series_id, ts, value FROM samples WHERE ts >"
-            " coalesce((SELECT value FROM state WHERE name = 'sealed_until'), -9223372036854775808)"
-            " UNION ALL SELECT s.series_id, s.ts, s.value FROM late l"
-            " JOIN samples s ON s.ts = l.ts AND s.series_id = l.series_id"
-        )
-        newest = {}
-        for series, ts, value in rows:
+    def layers(self, series, *layers):
+        """The samples of one series, each layer over those before it, and taken from them."""
+        samples = {}
+        for layer in layers:
+            samples.update(layer.pop(series, {}))
+        return ((self.keys[series], ts, samples[ts]) for ts in sorted(samples))
+
+    def state(self, name):
+        found = self.db.execute("SELECT value FROM state WHERE name = ?", (name,)).fetchone()
+        return found[0] if found else -MID
+
+    def plain(self, where, until):
+        """Some of the plain rows: {series: {ts: bits}}."""
+        found = {}
+        query = f"SELECT series_id, ts, value FROM samples WHERE {where}"
+        for series, ts, value in self.db.execute(query, (until,)):
             bits = int.from_bytes(value, "big") if isinstance(value, bytes) else bits_of(value)
-            newest.setdefault(series, {})[ts] = bits
-        return newest
+            found.setdefault(series, {})[ts] = bits
+        return found
 
     def rollups(self):
         """(key, ts, [bits of each part]) of every five minutes of every series."""
@@ -584,20 +598,31 @@ class Database:
                     yield self.keys[series], ts, [part[ts] for part in parts]
 
 
+def print_columns(lines, out):
+    """How many were damaged."""
+    damaged = 0
+    for line in lines:
+        kind, count, text = line.split()
+        try:
+            if kind == "values":
+                numbers = [f"{bits:016x}" for bits in values(bytes.fromhex(text), int(count))]
+            else:
+                numbers = [str(ts) for ts in timestamps(bytes.fromhex(text), int(count))]
+        except Damaged as why:
+            damaged += 1
+            numbers = [f"damaged: {why}"]
+        out.write(" ".join(numbers) + "\n")
+    return damaged
+
+
 def main(arguments):
-    if len(arguments) == 3 and arguments[0] in ("values", "timestamps"):
-        _, count, text = arguments
-        column = bytes.fromhex(text)
-        if arguments[0] == "values":
-            print("\n".join(f"{bits:016x}" for bits in values(column, int(count))))
-        else:
-            print("\n".join(map(str, timestamps(column, int(count)))))
-        return 0
+    out = sys.stdout
+    if arguments == ["columns"]:
+        return 1 if print_columns(sys.stdin, out) else 0
     if len(arguments) != 2 or arguments[0] not in ("samples", "rollups"):
         print(__doc__.strip(), file=sys.stderr)
         return 2
     database = Database(arguments[1])
-    out = sys.stdout
     if arguments[0] == "samples":
         for key, ts, bits in database.samples():
             out.write(f"{key},{ts},{bits:016x}\n")
