@@ -167,7 +167,7 @@ fn next_value(kind: usize, i: usize, level: &mut i64, random: &mut Random) -> f6
             *level += random.below(2_001) - 1_000;
             *level as f64 * 1e-310
         }
-        // Odd ones: alone, in runs, among others, nothing else.
+        // Odd ones: any of them, in runs, any bits, nothing else.
         24 => match random.below(6) {
             0 => f64::from_bits(ODD[random.below(ODD.len() as i64) as usize]),
             _ => random.below(1_000) as f64 / 10.0,
@@ -178,9 +178,15 @@ fn next_value(kind: usize, i: usize, level: &mut i64, random: &mut Random) -> f6
         },
         26 => f64::from_bits(random.bits()),
         27 => f64::from_bits(0x7ff0_0000_0000_0002),
-        _ => -0.0,
+        28 => -0.0,
+        // Idle for long, then nearly always another value, then sometimes.
+        _ => {
+            let busy = [random.one_in(300), !random.one_in(300), random.one_in(2)][i / 600 % 3];
+            *level += if busy { 1 + random.below(30) } else { 0 };
+            *level as f64
+        }
     }
 }
 
 /// How many behaviours [`next_value`] knows.
-const KINDS: usize = 29;
+const KINDS: usize = 30;
