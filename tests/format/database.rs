@@ -96,7 +96,7 @@ impl Database {
     fn new() -> Self {
         let mut database = Self { dir: tempfile::tempdir().unwrap(), expected: Samples::new() };
         database.configure("100y");
-        let mut random = Random(0x5EA1_ED);
+        let mut random = Random(0x5EA1ED);
         let (mut in_text, mut others) = (Vec::new(), Vec::new());
         for kind in 0..KINDS {
             let name = if [3, 4, 5, 6].contains(&kind) { "_total" } else { "" };

@@ -105,7 +105,7 @@ fn next_value(kind: usize, i: usize, level: &mut i64, random: &mut Random) -> f6
             *level as f64
         }
         6 => {
-            *level += if i / 70 % 3 == 0 { 1 + random.below(30) } else { 0 };
+            *level += if (i / 70).is_multiple_of(3) { 1 + random.below(30) } else { 0 };
             *level as f64
         }
         // Rates that change now and then, and ramps.
@@ -129,7 +129,7 @@ fn next_value(kind: usize, i: usize, level: &mut i64, random: &mut Random) -> f6
             *level as f64
         }
         13 => {
-            if i % 23 == 0 {
+            if i.is_multiple_of(23) {
                 *level += random.below(64) * 4 - 126;
             }
             (5_000_000 + *level) as f64

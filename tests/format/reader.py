@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Reads the sealed samples of a plimsoll database: docs/format/block.md and chunk.md, executable.
 
-It was written from those documents and knows nothing of plimsoll's own source, which must stay so:
-where the two disagree, one of them is wrong. It needs Python 3.9 and its standard library, opens the
-file read-only, and is made for reading, not for speed.
+It was written from those documents and not from plimsoll's source, which must stay so: where it
+disagrees with plimsoll, one of the three is wrong. It needs Python 3.11 and its standard library, opens
+the file read-only, and is made to be read, not for speed.
 
     reader.py samples DATABASE   every sample, sealed or plain: key,ts_ms,value
     reader.py rollups DATABASE   every five minutes: key,ts_ms,count,sum,min,max,last,resets,lost
@@ -19,6 +19,7 @@ import sqlite3
 import struct
 import sys
 import zlib
+from pathlib import Path
 
 U64 = (1 << 64) - 1
 MID = 1 << 63
@@ -265,7 +266,7 @@ def whole(latent):
     """The whole double with this number: 0.0 is MID, -0.0 is MID - 1."""
     size = latent - MID if latent & MID else MID - 1 - latent
     most = 1 << 53
-    number = float(size) if size < most else double(bits_of(float(most)) + size - most)
+    number = float(size) if size < most else double((bits_of(float(most)) + size - most) & U64)
     return number if latent & MID else -number
 
 
@@ -518,10 +519,13 @@ class Database:
     """A plimsoll database, read while it may be written."""
 
     def __init__(self, path):
-        self.db = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+        self.db = sqlite3.connect(f"{Path(path).resolve().as_uri()}?mode=ro", uri=True)
         self.db.execute("BEGIN")  # one snapshot for everything that follows
         self.keys = dict(self.db.execute("SELECT id, key FROM series_dict"))
         self.damaged = 0
+
+    def key(self, series):
+        return self.keys.get(series, f"series {series}, which has no name")
 
     def complain(self, what):
         self.damaged += 1
@@ -544,7 +548,7 @@ class Database:
 
     def one_block(self, found, block, group, data):
         def lost(place, part, why):
-            key = self.keys.get(group * 16 + place)
+            key = self.key(group * 16 + place)
             self.complain(f"block {block}, {key}, part {part}: {why}")
 
         try:
@@ -573,7 +577,7 @@ class Database:
         samples = {}
         for layer in layers:
             samples.update(layer.pop(series, {}))
-        return ((self.keys[series], ts, samples[ts]) for ts in sorted(samples))
+        return ((self.key(series), ts, samples[ts]) for ts in sorted(samples))
 
     def state(self, name):
         found = self.db.execute("SELECT value FROM state WHERE name = ?", (name,)).fetchone()
@@ -595,7 +599,7 @@ class Database:
                 parts = [found.get((series, part), {}) for part in range(len(PARTS))]
                 whole_ones = set(parts[0]).intersection(*parts[1:])
                 for ts in sorted(whole_ones):
-                    yield self.keys[series], ts, [part[ts] for part in parts]
+                    yield self.key(series), ts, [part[ts] for part in parts]
 
 
 def print_columns(lines, out):
