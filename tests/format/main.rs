@@ -1,6 +1,6 @@
-//! tests: the bytes of sealed samples are what docs/format says. `reader.py` was written from those
-//! documents alone, in another language; it has to find every bit that was put in, and to notice
-//! every bit that was turned.
+//! tests: the bytes of sealed samples are what docs/format says. `reader.py` follows those
+//! documents and not the source, in another language; it has to find every bit that was put in, and
+//! to notice every bit that was turned.
 
 mod columns;
 mod database;

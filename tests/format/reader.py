@@ -2,8 +2,8 @@
 """Reads the sealed samples of a plimsoll database: docs/format/block.md, executable; chunk.md is in
 columns.py beside this file.
 
-It was written from those documents and not from plimsoll's source, which must stay so: where it
-disagrees with plimsoll, one of the three is wrong. It needs Python 3.11 and its standard library, opens
+It follows those documents and not plimsoll's source, which must stay so: where it disagrees with
+plimsoll, one of the three is wrong. It needs Python 3.11 and its standard library, opens
 the file read-only, and is made to be read, not for speed.
 
     reader.py samples DATABASE   every sample, sealed or plain: key,ts_ms,value
