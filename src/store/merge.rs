@@ -140,8 +140,8 @@ fn replace(
     tx.commit()
 }
 
-/// Merges a late block into the oldest block whose time it shares, or into the gap where it
-/// belongs; what lies further on stays late for the next step.
+/// Merges the beginning of a late block into the block that holds its time, or into the one after
+/// the gap where it belongs; what lies further on stays late for the next step.
 fn merge_late(
     conn: &Connection,
     resolution: i64,
@@ -149,26 +149,30 @@ fn merge_late(
     late: &Found,
     scratch: &mut Scratch,
 ) -> Result<(), SqlError> {
-    let target = conn
+    let sharing = conn
         .prepare_cached(
             "SELECT id, level, seq, start, end, longest FROM blocks
              WHERE resolution = ?1 AND grp = ?2 AND level <> ?3 AND end >= ?4 AND start <= ?5
-             ORDER BY start LIMIT 1",
+             ORDER BY start, seq DESC",
         )?
         .query_map(params![resolution, group, LATE, late.start, late.end], found)?
-        .next()
-        .transpose()?;
-    let Some(target) = target else {
+        .collect::<Result<Vec<_>, _>>()?;
+    // A late block that nothing shared time with may by now lie within a merged one. Into that of
+    // the two that counts less nothing may go: it would not be seen.
+    let holds = sharing.iter().filter(|f| f.start <= late.start).max_by_key(|f| f.seq);
+    let Some(target) = holds.or(sharing.first()).copied() else {
         // Nothing shares its time: it is a block like others.
         conn.prepare_cached("UPDATE blocks SET level = ?2 WHERE id = ?1")?
             .execute([late.id, FINAL])?;
         return Ok(());
     };
+    let over = sharing.iter().filter(|f| f.seq > target.seq && f.start > late.start);
+    let until = over.fold(target.end, |until, f| until.min(f.start - 1));
     let newer = load(conn, group, &[*late], scratch)?;
     let mut columns = load(conn, group, &[target], scratch)?;
     let mut rest = Vec::new();
     for mut column in newer {
-        let at = column.ts.partition_point(|t| *t <= target.end);
+        let at = column.ts.partition_point(|t| *t <= until);
         let rest_ts = column.ts.split_off(at);
         let rest_values = column.values.split_off(at);
         let (series, part) = (column.series, column.part);
