@@ -249,11 +249,12 @@ impl Daemon {
         self.child.id()
     }
 
-    /// Megabytes that it has in memory now.
+    /// Megabytes of its own that it has in memory now: not the program's text, of which whatever it
+    /// does for the first time maps more.
     pub fn resident(&self) -> f64 {
         let path = format!("/proc/{}/status", self.pid());
         let status = std::fs::read_to_string(path).expect("it runs");
-        let line = status.lines().find(|l| l.starts_with("VmRSS:")).expect("what is resident");
+        let line = status.lines().find(|l| l.starts_with("RssAnon:")).expect("what is resident");
         let kb = line.split_whitespace().nth(1).and_then(|n| n.parse::<f64>().ok());
         kb.expect("a number") / 1024.0
     }

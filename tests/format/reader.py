@@ -200,4 +200,9 @@ def main(arguments):
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except sqlite3.Error as e:
+        sys.exit(f"{sys.argv[2]}: {e}")
+    except BrokenPipeError:
+        sys.exit(1)
