@@ -75,8 +75,12 @@ fn print(out: &mut impl Write, findings: &[Finding]) -> std::io::Result<()> {
 fn repair(path: &Path, limits: Limits) -> anyhow::Result<()> {
     // Nothing is begun where nothing is.
     anyhow::ensure!(path.exists(), OpenError::Missing { path: path.to_owned() });
-    let mut store = Store::open(path, &crate::daemon::host_name(), Arc::default())
-        .context("to repair, the database must be free")?;
+    let mut store = match Store::open(path, &crate::daemon::host_name(), Arc::default()) {
+        Err(e @ (OpenError::InUse { .. } | OpenError::Locked { .. })) => {
+            return Err(e).context("to repair, the database must be free");
+        }
+        other => other?,
+    };
     store.set_limits(limits);
     let clock = SystemClock;
     store.mend(Times { wall: clock.wall_ms(), boot: clock.boot_ms() })?;
@@ -96,7 +100,7 @@ fn repair(path: &Path, limits: Limits) -> anyhow::Result<()> {
 fn examine(path: &Path, limits: Limits) -> anyhow::Result<Vec<Finding>> {
     let mut findings = match Reader::open(path) {
         Ok(reader) => reader.examine(SystemClock.wall_ms()),
-        Err(e @ (OpenError::Damaged { .. } | OpenError::NotSqlite { .. })) => vec![Finding {
+        Err(e) if e.is_repairable() => vec![Finding {
             check: "SQLite's own check",
             wrong: vec![e.to_string()],
             remedy: "set the file aside and move what can be read into a new one",

@@ -224,4 +224,40 @@ mod tests {
         // All but what lies in the last six hours begun.
         assert!((2_880 - 360..=2_880).contains(&hours), "{hours}");
     }
+
+    /// One sample of 1970 beside those of today: the half century between is no work.
+    #[test]
+    fn a_time_of_nothing_is_no_work() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("m.sqlite");
+        let mut store = Store::open(&path, "here", Arc::default()).expect("opens");
+        store.upkeep.limits.raw_ms = i64::MAX / 4;
+        let now = Times { wall: START + 60 * HOUR, boot: 60 * HOUR };
+        store.import((0..600).map(|i| ("known", START + i * 60_000, 1.0))).expect("imports");
+        store.compact(now).expect("compacts");
+        // Straight into blocks, over what is rolled up; and by way of plain rows, late.
+        for (key, many) in [("sealed", 1), ("late", usize::MAX)] {
+            let mut import = store.begin_import();
+            import.many = many;
+            let rows = (0..600).map(|i| (key, START + i * 60_000, i as f64));
+            import.put([(key, 0, 7.0)].into_iter().chain(rows)).expect("taken");
+            import.finish().expect("written");
+            let listed: i64 = store
+                .conn
+                .query_row("SELECT count(*) FROM dirty", [], |r| r.get(0))
+                .expect("a number");
+            assert!(listed < 100, "{key}: {listed}");
+            store.compact(now).expect("compacts");
+        }
+        let longest: i64 = store
+            .conn
+            .query_row("SELECT max(end - start) FROM blocks WHERE resolution = 0", [], |r| r.get(0))
+            .expect("a number");
+        assert!(longest < 400 * 24 * HOUR, "{longest}");
+        let reader = Reader::open(&path).expect("opens");
+        for known in reader.series().expect("series") {
+            let (ts, _) = reader.samples(known.id, i64::MIN, i64::MAX).expect("reads");
+            assert_eq!(ts.len(), if known.key == "known" { 600 } else { 601 }, "{}", known.key);
+        }
+    }
 }

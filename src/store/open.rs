@@ -108,7 +108,7 @@ impl Store {
             aside_at: None,
             salvage: None,
             // What was suspect may just have gone out of the way.
-            damaged: suspect.filter(|_| aside.is_none()).map(|e| e.to_string()),
+            damaged: suspect.filter(|_| aside.is_none()).map(|e| e.why_aside()),
             _lock: lock,
         };
         match store.reopen() {
@@ -152,7 +152,7 @@ impl Store {
         let opened = match self.damaged.take() {
             Some(why) => Err(why),
             None => match self.attempt() {
-                Err(e) if repair::is_ours_damaged(&self.path, &e) => Err(e.to_string()),
+                Err(e) if repair::is_ours_damaged(&self.path, &e) => Err(e.why_aside()),
                 other => Ok(other?),
             },
         };
@@ -492,6 +492,14 @@ pub(super) fn check_ours(conn: &Connection, path: &Path) -> Result<bool, OpenErr
             found: version,
             known: SCHEMA_VERSION,
         });
+    }
+    if version < 1 {
+        // Both numbers are written with the first table: begun anew, it would be over what is there.
+        let found = SqlError::SqliteFailure(
+            rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT),
+            Some(format!("schema version {version} has never been")),
+        );
+        return Err(OpenError::Damaged { path: path.to_owned(), found });
     }
     Ok(false)
 }
