@@ -93,12 +93,12 @@ pub enum OpenError {
         path: PathBuf,
     },
     /// Anything else SQLite says.
-    #[error("{path}: {source}")]
+    #[error("{path}: {found}")]
     Sqlite {
         /// The database.
         path: PathBuf,
         /// What SQLite said.
-        source: rusqlite::Error,
+        found: rusqlite::Error,
     },
 }
 
@@ -144,7 +144,7 @@ impl OpenError {
                 reason: source.to_string(),
                 hint: "choose a place that this user may write: --db FILE",
             },
-            _ => Self::Sqlite { path, source },
+            _ => Self::Sqlite { path, found: source },
         }
     }
 }

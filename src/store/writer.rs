@@ -21,7 +21,8 @@ const LOG_FULL: &str = "one holds an old picture of the database, so the write-a
      emptied and has reached its bound; samples wait in memory until it ends";
 const UNWRITABLE: &str = "the database cannot be written at present\n  \
      plimsoll's log and /health say why; try again when it can";
-const FILE: &str = "database file";
+/// What the board says of when the file was deleted or replaced under the writer.
+pub const FILE: &str = "database file";
 /// What upkeep may take after a commit, so that the next one is on time.
 const UPKEEP: Duration = Duration::from_millis(25);
 /// To look whether any is due costs as much as a commit: not after each, but after so long, or so

@@ -263,4 +263,22 @@ fn a_file_deleted_under_it_is_noticed() {
     daemon.says("metrics.sqlite was deleted or replaced");
     assert_eq!(daemon.http("GET", "/health").status, 503);
     daemon.stop();
+    let log = std::fs::read_to_string(folder.join("log")).expect("the log");
+    assert!(log.contains("what was measured since is lost"), "{log}");
+    assert!(!log.contains("everything is in"), "{log}");
+}
+
+#[test]
+fn one_that_lost_its_file_leaves_the_socket_of_the_next() {
+    let folder = Folder::new();
+    let first = folder.start(FAST);
+    first.rows_after(0);
+    for ending in ["", "-wal", "-shm", ".lock", ".sock"] {
+        std::fs::remove_file(folder.join(&format!("metrics.sqlite{ending}"))).expect("was there");
+    }
+    let second = Daemon::spawn(folder.plimsoll(&["run"]), &folder.join("log-of-second"));
+    second.ready(PATIENCE);
+    first.stop();
+    folder.ask(&["reload"]).well();
+    second.stop();
 }
