@@ -59,6 +59,8 @@ pub struct Store {
     aside_at: Option<Instant>,
     /// The damaged database whose rows are being moved into this one.
     pub(super) salvage: Option<Salvage>,
+    /// What the last salvage came to, in a sentence.
+    pub(super) moved: Option<String>,
     /// What SQLite said of the open file: [`Store::reopen`] begins a new one.
     damaged: Option<String>,
     _lock: Lock,
@@ -107,6 +109,7 @@ impl Store {
             aside,
             aside_at: None,
             salvage: None,
+            moved: None,
             // What was suspect may just have gone out of the way.
             damaged: suspect.filter(|_| aside.is_none()).map(|e| e.why_aside()),
             _lock: lock,
