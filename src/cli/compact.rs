@@ -22,14 +22,19 @@ pub struct Args {
 pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     let path = global.database()?;
     let config = Config::find(global.config.as_deref())?;
-    let before = Reader::open(&path)?.parts()?;
+    // Nothing is begun where nothing is.
+    drop(Reader::open(&path)?);
+    let before;
     match Store::open(&path, &crate::daemon::host_name(), Arc::default()) {
         Ok(mut store) => {
+            // What an older plimsoll wrote has its tables only now.
+            before = Reader::open(&path)?.parts()?;
             store.set_limits(config.limits);
             let clock = SystemClock;
             store.compact(Times { wall: clock.wall_ms(), boot: clock.boot_ms() })?;
         }
         Err(OpenError::InUse { .. }) => {
+            before = Reader::open(&path)?.parts()?;
             let response = ask(&path, &Request::Compact)?;
             anyhow::ensure!(response.ok, "{}", response.message);
         }

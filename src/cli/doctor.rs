@@ -32,18 +32,20 @@ pub struct Args {
 pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     let path = global.database()?;
     let limits = Config::find(global.config.as_deref())?.limits;
-    if args.repair {
-        repair(&path, limits)?;
-    }
+    let moved = if args.repair { repair(&path, limits)? } else { None };
     let findings = examine(&path, limits)?;
     let wrong = findings.iter().filter(|f| !f.wrong.is_empty()).count();
     let mut out = super::stdout();
     if args.json {
         let one = |f: &Finding| json!({ "check": f.check, "wrong": f.wrong, "remedy": f.remedy });
         let all: Vec<_> = findings.iter().map(one).collect();
-        serde_json::to_writer_pretty(&mut out, &json!({ "ok": wrong == 0, "checks": all }))?;
+        let all = json!({ "ok": wrong == 0, "checks": all, "moved": moved });
+        serde_json::to_writer_pretty(&mut out, &all)?;
         writeln!(out)?;
     } else {
+        if let Some(moved) = moved {
+            writeln!(out, "{moved}")?;
+        }
         print(&mut out, &findings)?;
     }
     out.flush()?;
@@ -72,14 +74,19 @@ fn print(out: &mut impl Write, findings: &[Finding]) -> std::io::Result<()> {
     Ok(())
 }
 
-fn repair(path: &Path, limits: Limits) -> anyhow::Result<()> {
+/// What was moved into a new file, if that was necessary.
+fn repair(path: &Path, limits: Limits) -> anyhow::Result<Option<String>> {
     // Nothing is begun where nothing is.
     anyhow::ensure!(path.exists(), OpenError::Missing { path: path.to_owned() });
-    let mut store = Store::open(path, &crate::daemon::host_name(), Arc::default())
-        .context("to repair, the database must be free")?;
+    let mut store = match Store::open(path, &crate::daemon::host_name(), Arc::default()) {
+        Err(e @ (OpenError::InUse { .. } | OpenError::Locked { .. })) => {
+            return Err(e).context("to repair, the database must be free");
+        }
+        other => other?,
+    };
     store.set_limits(limits);
     let clock = SystemClock;
-    store.mend(Times { wall: clock.wall_ms(), boot: clock.boot_ms() })?;
+    let moved = store.mend(Times { wall: clock.wall_ms(), boot: clock.boot_ms() })?;
     drop(store);
     let socket = socket_path(path);
     if socket.exists() && Lock::owner(path).is_none() {
@@ -90,13 +97,13 @@ fn repair(path: &Path, limits: Limits) -> anyhow::Result<()> {
         std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode))
             .with_context(|| file.display().to_string())?;
     }
-    Ok(())
+    Ok(moved)
 }
 
 fn examine(path: &Path, limits: Limits) -> anyhow::Result<Vec<Finding>> {
     let mut findings = match Reader::open(path) {
         Ok(reader) => reader.examine(SystemClock.wall_ms()),
-        Err(e @ (OpenError::Damaged { .. } | OpenError::NotSqlite { .. })) => vec![Finding {
+        Err(e) if e.is_repairable() => vec![Finding {
             check: "SQLite's own check",
             wrong: vec![e.to_string()],
             remedy: "set the file aside and move what can be read into a new one",

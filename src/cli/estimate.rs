@@ -9,7 +9,7 @@ use super::{Global, show};
 use crate::collect::COLLECTORS;
 use crate::config::Config;
 use crate::model::{Interval, Recorder, Registry, format_size};
-use crate::store::{OpenError, PLAIN, Part, Reader, SEALED};
+use crate::store::{FIVE_MINUTES, HOURLY, Limits, OpenError, PLAIN, Part, Reader, SEALED};
 
 /// `plimsoll estimate`
 #[derive(Debug, clap::Args)]
@@ -31,6 +31,8 @@ const NAIVE_BYTES: f64 = 45.0;
 /// What is usual, until this database has enough samples to be measured.
 const USUAL_PLAIN: f64 = 15.0;
 const USUAL_SEALED: f64 = 0.5;
+const USUAL_BUCKET: f64 = 7.0;
+const USUAL_HOUR: f64 = 72.0;
 /// Fewer say nothing: half-filled pages weigh too much.
 const ENOUGH: u64 = 10_000;
 const YEAR_MS: f64 = 365.0 * 86_400_000.0;
@@ -58,6 +60,30 @@ impl Each {
     }
 }
 
+/// What a file holds.
+struct Held<'a> {
+    limits: &'a Limits,
+    series: f64,
+    /// A year.
+    samples: f64,
+    /// Bytes of a sealed sample, a plain one, a bucket of five minutes, an hour.
+    bytes: [f64; 4],
+}
+
+impl Held<'_> {
+    /// What the file comes to after so many years, if `max_size` does not hold it.
+    fn after(&self, years: f64) -> f64 {
+        let kept = |ms: i64| years.min(ms as f64 / YEAR_MS);
+        // A bucket begins with a sample.
+        let buckets = |width_ms: f64| (self.series * YEAR_MS / width_ms).min(self.samples);
+        let [sealed, plain, bucket, hour] = self.bytes;
+        kept(self.limits.raw_ms) * self.samples * sealed
+            + (years * self.samples * plain).min(self.limits.plain_rows as f64)
+            + kept(self.limits.five_minutes_ms) * buckets(300_000.0) * bucket
+            + kept(self.limits.hours_ms) * buckets(3_600_000.0) * hour
+    }
+}
+
 pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     let config = Config::find(global.config.as_deref())?;
     let (series, samples) = match args.series {
@@ -73,6 +99,21 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     };
     let sealed = Each::of(&parts, SEALED, USUAL_SEALED);
     let plain = Each::of(&parts, PLAIN, USUAL_PLAIN);
+    let held = Held {
+        limits: &config.limits,
+        series: series as f64,
+        samples,
+        bytes: [
+            sealed.bytes,
+            plain.bytes,
+            Each::of(&parts, FIVE_MINUTES, USUAL_BUCKET).bytes,
+            Each::of(&parts, HOURLY, USUAL_HOUR).bytes,
+        ],
+    };
+    let longest =
+        config.limits.hours_ms.max(config.limits.five_minutes_ms).max(config.limits.raw_ms);
+    let (one_year, at_last) = (held.after(1.0), held.after(longest as f64 / YEAR_MS));
+    let most = config.limits.max_size as f64;
     let file: u64 = parts.iter().map(|p| p.bytes).sum();
     let mut out = super::stdout();
     if args.json {
@@ -89,6 +130,9 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
             "sealed": one(&sealed),
             "plain_rows": one(&plain),
             "text_schema": { "bytes_per_sample": NAIVE_BYTES, "bytes_per_year": samples * NAIVE_BYTES },
+            "after_a_year": one_year.min(most),
+            "at_last": at_last.min(most),
+            "at_last_without_max_size": at_last,
             "max_size": config.limits.max_size,
             "database_bytes": file,
         });
@@ -109,6 +153,16 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
         )?;
         let naive = format!("in a text schema, at {NAIVE_BYTES:.0} bytes a row");
         line("", show::bytes(samples * NAIVE_BYTES), &naive)?;
+        line(
+            "after a year",
+            show::bytes(one_year.min(most)),
+            "with five-minute and hourly rows, and what has been too old deleted",
+        )?;
+        line(
+            "at last",
+            show::bytes(at_last.min(most)),
+            if at_last > most { "max_size makes the ages shorter than configured" } else { "" },
+        )?;
         line(
             "never more than",
             format_size(config.limits.max_size),
@@ -138,4 +192,26 @@ fn of_this_machine(config: &Config, interval: Option<Interval>) -> (u64, f64) {
         all.1 += n as f64 * YEAR_MS / interval.unwrap_or(wanted.interval).as_ms() as f64;
     }
     all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_for_long_counts() {
+        let limits = Limits::default();
+        // 100 series every ten seconds.
+        let samples = 100.0 * YEAR_MS / 10_000.0;
+        let held = Held { limits: &limits, series: 100.0, samples, bytes: [0.5, 15.0, 7.0, 72.0] };
+        let (raw, plain) = (100.0 * 8_640.0 * 30.0 * 0.5, 64e6);
+        let (fine, hours) = (100.0 * 288.0 * 7.0, 100.0 * 24.0 * 72.0);
+        assert_eq!(held.after(1.0), raw + plain + 365.0 * (fine + hours));
+        assert_eq!(held.after(20.0), raw + plain + 400.0 * fine + 3_650.0 * hours);
+        // Three every two hours: no bucket without a sample.
+        let samples = 3.0 * 12.0 * 365.0;
+        let held = Held { samples, series: 3.0, ..held };
+        let month = 30.0 / 365.0;
+        assert_eq!(held.after(1.0), samples * (month * 0.5 + 15.0 + 7.0 + 72.0));
+    }
 }

@@ -70,8 +70,11 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
                 .map_err(|e| anyhow::anyhow!("{}: {e}", path.display()))?;
             let mut out = std::io::BufWriter::new(file);
             write(&mut out, format, &wanted, samples)?;
-            out.get_ref().sync_all()?;
-            Ok(())
+            match out.get_ref().sync_all() {
+                // A pipe or /dev/null: nothing that a power cut could take.
+                Err(e) if e.kind() != std::io::ErrorKind::InvalidInput => Err(e.into()),
+                _ => Ok(()),
+            }
         }
     }
 }

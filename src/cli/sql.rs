@@ -183,7 +183,8 @@ fn explain(e: SqlError) -> anyhow::Error {
     let hint = if text.contains("readonly") {
         "\n  'plimsoll sql' only reads; a value gets in with sqlite3 and INSERT INTO metrics, or 'plimsoll import'"
     } else if text.contains("no such table") || text.contains("no such column") {
-        "\n  the tables for everybody: metrics, metrics_by_system, series, systems (docs/SCHEMA.md)"
+        "\n  for everybody: metrics, metrics_by_system, history, series, systems, event_log, graphs, \
+         graph_fields, samples_all() (docs/SCHEMA.md)"
     } else {
         ""
     };

@@ -22,7 +22,7 @@ use crate::http;
 use crate::model::{Clock, Event, Interval, Labels, SystemClock, format_duration};
 use crate::pipeline::{Board, Intake, MAX_SAMPLES, Names, Queue};
 use crate::receive::NodeSettings;
-use crate::store::{Head, Orders, Store, Writer, WriterSettings};
+use crate::store::{Head, Lock, Orders, Store, Writer, WriterSettings};
 
 /// How long the last commit may take once somebody wants us gone.
 const FAREWELL: Duration = Duration::from_millis(900);
@@ -197,7 +197,11 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     });
     shared.queue.close();
     wait_until(deadline, || writer.is_finished());
-    let _unused = std::fs::remove_file(control::socket_path(&database));
+    // Where the folder was replaced, the next one may have its socket there already.
+    let mine = |pid: String| pid == std::process::id().to_string();
+    if Lock::owner(&database).is_none_or(mine) {
+        let _unused = std::fs::remove_file(control::socket_path(&database));
+    }
     runtime.shutdown_background();
     outcome?;
     anyhow::ensure!(
@@ -219,7 +223,14 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         ),
         Err(_) => anyhow::bail!("the store thread panicked; please report this"),
     }
-    tracing::info!("stopped; everything is in {}", database.display());
+    if shared.board.problems().iter().any(|(subject, _)| subject == crate::store::FILE) {
+        tracing::warn!(
+            "stopped; {} was deleted or replaced: what was measured since is lost",
+            database.display()
+        );
+    } else {
+        tracing::info!("stopped; everything is in {}", database.display());
+    }
     Ok(())
 }
 

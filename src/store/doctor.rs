@@ -40,12 +40,18 @@ impl Reader {
     pub fn examine(&self, now: i64) -> Vec<Finding> {
         let conn = self.connection();
         let mut scratch = Scratch::default();
+        let whole = Finding::new(
+            "SQLite's own check",
+            "rebuild the indexes; if that does not help, set the file aside and move what can be read into a new one",
+            integrity(conn),
+        );
+        // Before the second version nothing was sealed: there is nothing else to check.
+        let version = conn.pragma_query_value(None, "user_version", |r| r.get::<_, i64>(0));
+        if version.is_ok_and(|version| version < 2) {
+            return vec![whole];
+        }
         vec![
-            Finding::new(
-                "SQLite's own check",
-                "rebuild the indexes; if that does not help, set the file aside and move what can be read into a new one",
-                integrity(conn),
-            ),
+            whole,
             Finding::new(
                 "sealed samples",
                 "drop the damaged columns, keep the others; what is still there as plain rows is sealed again",

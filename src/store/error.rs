@@ -47,12 +47,15 @@ pub enum OpenError {
         known: i64,
     },
     /// The file cannot be read as a database any more.
-    #[error("{path} is damaged: {source}")]
+    #[error(
+        "{path} is damaged: {found}\n  \
+         'plimsoll doctor --repair', or a start of 'plimsoll run', moves what can be read into a new file"
+    )]
     Damaged {
         /// The database.
         path: PathBuf,
         /// What SQLite found.
-        source: rusqlite::Error,
+        found: rusqlite::Error,
     },
     /// There is no such file, for those who only read.
     #[error(
@@ -90,16 +93,38 @@ pub enum OpenError {
         path: PathBuf,
     },
     /// Anything else SQLite says.
-    #[error("{path}: {source}")]
+    #[error("{path}: {found}")]
     Sqlite {
         /// The database.
         path: PathBuf,
         /// What SQLite said.
-        source: rusqlite::Error,
+        found: rusqlite::Error,
     },
 }
 
 impl OpenError {
+    /// Whether [`super::Store::open`] would set the file aside and move what can be read into a new
+    /// one: it is damaged, and it was one of ours.
+    pub fn is_repairable(&self) -> bool {
+        match self {
+            Self::Damaged { path, .. } | Self::NotSqlite { path } => {
+                super::repair::is_ours_damaged(path, self)
+            }
+            _ => false,
+        }
+    }
+
+    /// Why a file is set aside, in one line, without what to do about it: that is being done.
+    pub(super) fn why_aside(&self) -> String {
+        match self {
+            Self::Damaged { path, found } => format!("{} is damaged: {found}", path.display()),
+            Self::NotSqlite { path } => {
+                format!("{} is damaged: it does not begin as a database does", path.display())
+            }
+            other => other.to_string(),
+        }
+    }
+
     /// Sorts SQLite's answer into what a person can act on.
     pub(super) fn from_sqlite(path: &std::path::Path, source: rusqlite::Error) -> Self {
         use rusqlite::ErrorCode as E;
@@ -112,14 +137,14 @@ impl OpenError {
         match source.sqlite_error_code() {
             Some(E::DiskFull) => Self::Full { path },
             Some(E::NotADatabase) => Self::NotSqlite { path },
-            Some(E::DatabaseCorrupt) => Self::Damaged { path, source },
+            Some(E::DatabaseCorrupt) => Self::Damaged { path, found: source },
             Some(E::DatabaseBusy | E::DatabaseLocked) => Self::Locked { path },
             Some(E::CannotOpen | E::ReadOnly | E::PermissionDenied) => Self::Unwritable {
                 path,
                 reason: source.to_string(),
                 hint: "choose a place that this user may write: --db FILE",
             },
-            _ => Self::Sqlite { path, source },
+            _ => Self::Sqlite { path, found: source },
         }
     }
 }

@@ -109,8 +109,9 @@ impl Import<'_> {
         let busy = upkeep.sealing.is_some();
         let tx = conn.unchecked_transaction()?;
         for block in &blocks {
-            // What shares time with what is there already is merged into it.
-            let apart = block.start > *sealed_until && !busy;
+            // What shares time with what is there already is merged into it, be that from before the
+            // last seal or from an import that was cut off and is repeated.
+            let apart = block.start > *sealed_until && !busy && !shares_time(&tx, block)?;
             let level = if !apart {
                 LATE
             } else if block.full {
@@ -126,6 +127,15 @@ impl Import<'_> {
         upkeep.groups = None;
         self.store.checkpoint()
     }
+}
+
+/// Whether blocks of this group hold something of this time.
+fn shares_time(conn: &Connection, block: &Packed) -> Result<bool, SqlError> {
+    conn.prepare_cached(
+        "SELECT EXISTS (SELECT 1 FROM blocks
+         WHERE resolution = 0 AND grp = ?1 AND end >= ?2 AND start <= ?3)",
+    )?
+    .query_row([block.group, block.start, block.end], |r| r.get(0))
 }
 
 /// The rollups of what is rolled up already are made again.
@@ -223,5 +233,67 @@ mod tests {
             .expect("a number");
         // All but what lies in the last six hours begun.
         assert!((2_880 - 360..=2_880).contains(&hours), "{hours}");
+    }
+
+    #[test]
+    fn what_is_imported_twice_is_held_once() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("m.sqlite");
+        let mut store = Store::open(&path, "here", Arc::default()).expect("opens");
+        for _ in 0..3 {
+            let mut import = store.begin_import();
+            import.many = 1;
+            for piece in 0..3 {
+                let rows = (0..10_000).map(|i| {
+                    let n = piece * 10_000 + i;
+                    ("k", START + n * 1_000, (n * n % 977) as f64)
+                });
+                import.put(rows).expect("taken");
+            }
+            import.finish().expect("written");
+        }
+        let now = Times { wall: START + 60 * HOUR, boot: 60 * HOUR };
+        store.compact(now).expect("compacts");
+        let held: i64 = store
+            .conn
+            .query_row("SELECT sum(samples) FROM blocks WHERE resolution = 0", [], |r| r.get(0))
+            .expect("a number");
+        assert_eq!(held, 30_000);
+    }
+
+    /// One sample of 1970 beside those of today: the half century between is no work.
+    #[test]
+    fn a_time_of_nothing_is_no_work() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("m.sqlite");
+        let mut store = Store::open(&path, "here", Arc::default()).expect("opens");
+        store.upkeep.limits.raw_ms = i64::MAX / 4;
+        let now = Times { wall: START + 60 * HOUR, boot: 60 * HOUR };
+        store.import((0..600).map(|i| ("known", START + i * 60_000, 1.0))).expect("imports");
+        store.compact(now).expect("compacts");
+        // Straight into blocks, over what is rolled up; and by way of plain rows, late.
+        for (key, many) in [("sealed", 1), ("late", usize::MAX)] {
+            let mut import = store.begin_import();
+            import.many = many;
+            let rows = (0..600).map(|i| (key, START + i * 60_000, i as f64));
+            import.put([(key, 0, 7.0)].into_iter().chain(rows)).expect("taken");
+            import.finish().expect("written");
+            let listed: i64 = store
+                .conn
+                .query_row("SELECT count(*) FROM dirty", [], |r| r.get(0))
+                .expect("a number");
+            assert!(listed < 100, "{key}: {listed}");
+            store.compact(now).expect("compacts");
+        }
+        let longest: i64 = store
+            .conn
+            .query_row("SELECT max(end - start) FROM blocks WHERE resolution = 0", [], |r| r.get(0))
+            .expect("a number");
+        assert!(longest < 400 * 24 * HOUR, "{longest}");
+        let reader = Reader::open(&path).expect("opens");
+        for known in reader.series().expect("series") {
+            let (ts, _) = reader.samples(known.id, i64::MIN, i64::MAX).expect("reads");
+            assert_eq!(ts.len(), if known.key == "known" { 600 } else { 601 }, "{}", known.key);
+        }
     }
 }

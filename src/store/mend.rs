@@ -12,7 +12,8 @@ use super::{OpenError, SqlError, Store, Times, rollup, series, state};
 
 impl Store {
     /// Puts right everything that [`super::Reader::examine`] would find. Takes as long as it takes.
-    pub fn mend(&mut self, now: Times) -> Result<(), OpenError> {
+    /// Where that meant a new file, what could be moved into it, in a sentence.
+    pub fn mend(&mut self, now: Times) -> Result<Option<String>, OpenError> {
         self.salvage_all(now)?;
         let sound = |conn: &Connection| integrity(conn).is_ok_and(|wrong| wrong.is_empty());
         if !sound(&self.conn) {
@@ -27,7 +28,8 @@ impl Store {
         let mended = self.mend_rows(now);
         self.upkeep.forget();
         mended.map_err(|e| OpenError::from_sqlite(self.path(), e))?;
-        self.reopen()
+        self.reopen()?;
+        Ok(self.moved.take())
     }
 
     fn salvage_all(&mut self, now: Times) -> Result<(), OpenError> {

@@ -6,7 +6,7 @@ use rusqlite::{Connection, params};
 use super::block::{Column, decode};
 use super::chunk::Scratch;
 use super::join::{join, join_packed, report};
-use super::seal::{FINAL, LATE, LONG, LONGEST, Packed, cut, insert_as};
+use super::seal::{FINAL, GAP_MS, LATE, LONG, LONGEST, Packed, cut, insert_as};
 use super::{SqlError, block};
 
 /// Blocks of one level that make a merge worth its while.
@@ -67,7 +67,8 @@ fn list(conn: &Connection, resolution: i64, group: i64) -> Result<Vec<Found>, Sq
 fn choose(found: &[Found], all: bool) -> Option<Vec<Found>> {
     let mut run: Vec<Found> = Vec::new();
     for f in found {
-        let same = run.last().is_none_or(|last| all || last.level == f.level);
+        let same = run.last().is_none_or(|last| all || last.level == f.level)
+            && run.last().is_none_or(|last| !apart(last, f));
         let sum: usize = run.iter().map(|r| r.longest).sum::<usize>() + f.longest;
         if same && sum <= LONGEST {
             run.push(*f);
@@ -81,6 +82,11 @@ fn choose(found: &[Found], all: bool) -> Option<Vec<Found>> {
         }
     }
     (all && run.len() > 1).then_some(run)
+}
+
+/// Together they would be cut again at once.
+fn apart(a: &Found, b: &Found) -> bool {
+    a.start.max(b.start).saturating_sub(a.end.min(b.end)) > GAP_MS
 }
 
 /// The columns of these blocks; of two samples of one time that of the later block stays.

@@ -63,7 +63,7 @@ pub use locate::{to_read, to_write};
 pub use lock::{Lock, lock_path};
 pub use open::{Store, sizes};
 pub use prune::Limits;
-pub use read::{Cell, Known, PLAIN, Part, Reader, Row, SEALED};
+pub use read::{Cell, FIVE_MINUTES, HOURLY, Known, PLAIN, Part, Reader, Row, SEALED};
 pub use remembered::Remembered;
 pub use salvage::Salvaged;
 pub use schema::{APPLICATION_ID, SCHEMA_VERSION};
@@ -73,7 +73,7 @@ pub use summary::{Summary, Want};
 pub use upkeep::Times;
 pub use value::{from_column, to_sql};
 pub use write::Written;
-pub use writer::{Orders, Writer, WriterSettings};
+pub use writer::{FILE, Orders, Writer, WriterSettings};
 
 /// What SQLite says when a statement fails.
 pub type SqlError = rusqlite::Error;

@@ -59,6 +59,8 @@ pub struct Store {
     aside_at: Option<Instant>,
     /// The damaged database whose rows are being moved into this one.
     pub(super) salvage: Option<Salvage>,
+    /// What the last salvage came to, in a sentence.
+    pub(super) moved: Option<String>,
     /// What SQLite said of the open file: [`Store::reopen`] begins a new one.
     damaged: Option<String>,
     _lock: Lock,
@@ -107,8 +109,9 @@ impl Store {
             aside,
             aside_at: None,
             salvage: None,
+            moved: None,
             // What was suspect may just have gone out of the way.
-            damaged: suspect.filter(|_| aside.is_none()).map(|e| e.to_string()),
+            damaged: suspect.filter(|_| aside.is_none()).map(|e| e.why_aside()),
             _lock: lock,
         };
         match store.reopen() {
@@ -152,7 +155,7 @@ impl Store {
         let opened = match self.damaged.take() {
             Some(why) => Err(why),
             None => match self.attempt() {
-                Err(e) if repair::is_ours_damaged(&self.path, &e) => Err(e.to_string()),
+                Err(e) if repair::is_ours_damaged(&self.path, &e) => Err(e.why_aside()),
                 other => Ok(other?),
             },
         };
@@ -492,6 +495,14 @@ pub(super) fn check_ours(conn: &Connection, path: &Path) -> Result<bool, OpenErr
             found: version,
             known: SCHEMA_VERSION,
         });
+    }
+    if version < 1 {
+        // Both numbers are written with the first table: begun anew, it would be over what is there.
+        let found = SqlError::SqliteFailure(
+            rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT),
+            Some(format!("schema version {version} has never been")),
+        );
+        return Err(OpenError::Damaged { path: path.to_owned(), found });
     }
     Ok(false)
 }

@@ -3,7 +3,7 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::rollup::FIVE_MINUTES_MS;
+use super::rollup::{FIVE_MINUTES_MS, HOUR_MS};
 use super::{SqlError, events, state};
 
 /// How much is kept; may be changed at any time, in both directions.
@@ -61,6 +61,8 @@ const STEP_BLOCKS: i64 = 8;
 const COUNT_STEP: i64 = 50_000;
 /// Pages given back to the file system in one step.
 const STEP_PAGES: i64 = 256;
+/// Series whose hours are looked at in one step.
+const STEP_SERIES: usize = 256;
 /// How much faster than time the clock of retention may run; see [`Pruner::clock`].
 const CATCH_UP: i64 = 24;
 
@@ -82,6 +84,62 @@ pub(super) struct Pruner {
     rows: Option<u64>,
     counting: (i64, u64),
     last_boot: Option<i64>,
+    hours: Hours,
+}
+
+/// What is known of the hourly rows. They lie by series, so the oldest of all is only found by
+/// asking each series for its own, which goes on from step to step.
+#[derive(Debug, Default)]
+struct Hours {
+    /// The series that was looked at last; `None`: it begins anew.
+    after: Option<i64>,
+    /// The oldest row that was seen on the way.
+    seen: Option<i64>,
+    /// The oldest row when the last of them was seen; `None`: that has not been yet.
+    oldest: Option<Option<i64>>,
+}
+
+impl Hours {
+    /// Goes on through the series, and deletes the hours before `until`. True: there are more.
+    fn pass(&mut self, conn: &Connection, until: i64) -> Result<bool, SqlError> {
+        let mut next = conn.prepare_cached(
+            "SELECT series_id, ts FROM rollup_1h WHERE series_id > ?1
+             ORDER BY series_id, ts LIMIT 1",
+        )?;
+        let mut delete =
+            conn.prepare_cached("DELETE FROM rollup_1h WHERE series_id = ?1 AND ts < ?2")?;
+        let tx = conn.unchecked_transaction()?;
+        let mut rows = 0;
+        let mut more = true;
+        for _ in 0..STEP_SERIES {
+            let after = self.after.unwrap_or(i64::MIN);
+            let row = next.query_row([after], |r| Ok((r.get(0)?, r.get(1)?))).optional()?;
+            let Some((series, ts)): Option<(i64, i64)> = row else {
+                more = false;
+                break;
+            };
+            if ts >= until {
+                self.seen = Some(self.seen.map_or(ts, |seen| seen.min(ts)));
+                self.after = Some(series);
+                continue;
+            }
+            // The series is looked at once more: rows of it may be left.
+            let to = until.min(ts.saturating_add((STEP_ROWS - rows).max(1) * HOUR_MS));
+            rows += delete.execute([series, to])? as i64;
+            if rows >= STEP_ROWS {
+                break;
+            }
+        }
+        if rows > 0 {
+            let before = state::get(&tx, state::HOURS_GONE)?.unwrap_or(i64::MIN);
+            state::set(&tx, state::HOURS_GONE, before.max(until))?;
+        }
+        tx.commit()?;
+        if !more {
+            *self = Self { after: None, seen: None, oldest: Some(self.seen) };
+        }
+        Ok(more)
+    }
 }
 
 impl Pruner {
@@ -132,14 +190,9 @@ impl Pruner {
                 return Ok(true);
             }
         }
-        let hours = conn
-            .prepare_cached(
-                "DELETE FROM rollup_1h WHERE (series_id, ts) IN
-                 (SELECT series_id, ts FROM rollup_1h WHERE ts < ?1 LIMIT ?2)",
-            )?
-            .execute(params![now - limits.hours_ms, STEP_ROWS])?;
+        let hours = self.hours.pass(conn, now - limits.hours_ms)?;
         // Who looks at a day of last year wants to know what happened on it.
-        Ok(events::prune(conn, now - limits.five_minutes_ms)? || hours > 0)
+        Ok(events::prune(conn, now - limits.five_minutes_ms)? || hours)
     }
 
     /// Deletes a little of what is too much. True: there may be more.
@@ -153,12 +206,7 @@ impl Pruner {
         let pages = Pages::of(conn)?;
         // Where the header is damaged, more may be free than there is.
         let used = pages.all.saturating_sub(pages.free).saturating_mul(pages.size);
-        if used > limits.file_limit()
-            && (drop_blocks(conn, 0)?
-                || self.drop_rows(conn)?
-                || drop_blocks(conn, FIVE_MINUTES_MS)?
-                || events::drop_oldest(conn)?)
-        {
+        if used > limits.file_limit() && self.make_room(conn, limits)? {
             return Ok(true);
         }
         // Free pages are used again; they go back when they are many, or when the bound is near.
@@ -167,6 +215,43 @@ impl Pruner {
             return give_back_pages(conn);
         }
         Ok(false)
+    }
+
+    /// Deletes a little of what has most of the age that it may have: samples before all else, until
+    /// they are shortened so much that it is the turn of what is kept longer. Without that, the hours
+    /// of ten years would leave no room for the samples of a day. False: there is nothing to delete.
+    fn make_room(&mut self, conn: &Connection, limits: &Limits) -> Result<bool, SqlError> {
+        let Some(hours) = self.hours.oldest else {
+            self.hours.pass(conn, i64::MIN)?;
+            return Ok(true);
+        };
+        let newest = state::get(conn, state::SEALED_UNTIL)?.unwrap_or(i64::MAX);
+        let share = |oldest: Option<i64>, age: i64| {
+            oldest.map_or(0.0, |oldest| newest.saturating_sub(oldest) as f64 / age.max(1) as f64)
+        };
+        let edge = |sql: &str| conn.prepare_cached(sql)?.query_row([], |r| r.get(0));
+        let samples = match edge("SELECT min(end) FROM blocks WHERE resolution = 0")? {
+            None => edge("SELECT min(ts) FROM samples")?,
+            oldest => oldest,
+        };
+        let samples = share(samples, limits.raw_ms);
+        let fine = edge("SELECT min(end) FROM blocks WHERE resolution = 300000")?;
+        let fine = share(fine, limits.five_minutes_ms);
+        if let Some(oldest) = hours.filter(|_| share(hours, limits.hours_ms) > samples.max(fine)) {
+            self.hours.pass(conn, oldest.saturating_add(DAY_MS))?;
+            return Ok(true);
+        }
+        if fine > samples && drop_blocks(conn, FIVE_MINUTES_MS)? {
+            return Ok(true);
+        }
+        if drop_blocks(conn, 0)? || self.drop_rows(conn)? || drop_blocks(conn, FIVE_MINUTES_MS)? {
+            return Ok(true);
+        }
+        if let Some(oldest) = hours {
+            self.hours.pass(conn, oldest.saturating_add(DAY_MS))?;
+            return Ok(true);
+        }
+        events::drop_oldest(conn)
     }
 
     /// Counts plain rows bit by bit after a start. True: done.
@@ -220,17 +305,16 @@ fn drop_blocks(conn: &Connection, resolution: i64) -> Result<bool, SqlError> {
     drop_these(conn, resolution, &oldest)
 }
 
-/// Drops blocks, given by row and end, and remembers how far samples are gone.
+/// Drops blocks, given by row and end, and remembers how far they are gone.
 fn drop_these(conn: &Connection, resolution: i64, blocks: &[(i64, i64)]) -> Result<bool, SqlError> {
     let Some(until) = blocks.iter().map(|(_, end)| *end).max() else { return Ok(false) };
     let tx = conn.unchecked_transaction()?;
     for (id, _) in blocks {
         tx.prepare_cached("DELETE FROM blocks WHERE id = ?1")?.execute([id])?;
     }
-    if resolution == 0 {
-        let before = state::get(&tx, state::PRUNED_UNTIL)?.unwrap_or(i64::MIN);
-        state::set(&tx, state::PRUNED_UNTIL, before.max(until))?;
-    }
+    let gone = if resolution == 0 { state::PRUNED_UNTIL } else { state::FIVE_MINUTES_GONE };
+    let before = state::get(&tx, gone)?.unwrap_or(i64::MIN);
+    state::set(&tx, gone, before.max(until))?;
     tx.commit()?;
     Ok(true)
 }

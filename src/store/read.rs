@@ -86,6 +86,10 @@ pub enum Cell {
 pub const PLAIN: &str = "plain rows";
 /// The name of the sealed samples among the parts.
 pub const SEALED: &str = "sealed samples";
+/// The part that five-minute rollups take; its samples are buckets.
+pub const FIVE_MINUTES: &str = "5 min rollups";
+/// The part that hourly rows take; its samples are rows.
+pub const HOURLY: &str = "hourly rows";
 
 /// What a kind of data takes in the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -380,12 +384,12 @@ impl Reader {
                 samples: number("SELECT sum(samples) FROM blocks WHERE resolution = 0")?,
             },
             Part {
-                name: "5 min rollups",
+                name: FIVE_MINUTES,
                 bytes: share(rollups),
                 samples: number("SELECT sum(samples) / 7 FROM blocks WHERE resolution > 0")?,
             },
             Part {
-                name: "hourly rows",
+                name: HOURLY,
                 bytes: pages("name = 'rollup_1h'")?,
                 samples: number("SELECT count(*) FROM rollup_1h")?,
             },

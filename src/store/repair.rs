@@ -25,8 +25,8 @@ pub(super) fn is_ours_damaged(path: &Path, e: &OpenError) -> bool {
     let suspect = match e {
         OpenError::Damaged { .. } | OpenError::NotSqlite { .. } => true,
         // A schema whose text was hit: `no such table`, `unsupported file format`.
-        OpenError::Sqlite { source, .. } => {
-            source.sqlite_error().is_some_and(|e| e.extended_code == rusqlite::ffi::SQLITE_ERROR)
+        OpenError::Sqlite { found, .. } => {
+            found.sqlite_error().is_some_and(|e| e.extended_code == rusqlite::ffi::SQLITE_ERROR)
         }
         _ => false,
     };

@@ -365,7 +365,8 @@ impl Compared {
 }
 
 /// Makes the rollups of a stretch again and compares. Buckets that know of more samples than there
-/// are now are right: what they were made of was lost since.
+/// are now are right: what they were made of was lost since. So are those that retention dropped
+/// before their samples, which may be asked for, or be so where a block reaches over years.
 pub(super) fn compare(
     conn: &Connection,
     start: i64,
@@ -374,6 +375,8 @@ pub(super) fn compare(
 ) -> Result<Compared, SqlError> {
     let (fine, hours) = make(conn, (start, group), scratch)?;
     let mut compared = Compared::default();
+    let gone = |name| Ok::<_, SqlError>(state::get(conn, name)?.unwrap_or(i64::MIN));
+    let (fine_gone, hours_gone) = (gone(state::FIVE_MINUTES_GONE)?, gone(state::HOURS_GONE)?);
     for parts in fine.chunk_by(|a, b| a.series == b.series) {
         let mut stored: Vec<Column> = parts
             .iter()
@@ -389,7 +392,10 @@ pub(super) fn compare(
             let same = (0..parts.len()).all(|part| {
                 value(part, *ts).map(f64::to_bits) == Some(parts[part].values[i].to_bits())
             });
-            compared.add(value(0, *ts).map(|count| (count, same)), parts[0].values[i]);
+            let stored = value(0, *ts).map(|count| (count, same));
+            if stored.is_some() || *ts > fine_gone {
+                compared.add(stored, parts[0].values[i]);
+            }
         }
     }
     let mut stored = conn.prepare_cached(
@@ -407,7 +413,9 @@ pub(super) fn compare(
                 .all(|i| row[i].map(f64::to_bits) == Some(bucket.part(i).to_bits()));
             (row[0].unwrap_or(-1.0), same)
         });
-        compared.add(stored, bucket.count as f64);
+        if stored.is_some() || at >= hours_gone {
+            compared.add(stored, bucket.count as f64);
+        }
     }
     Ok(compared)
 }

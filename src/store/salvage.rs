@@ -167,6 +167,8 @@ impl Salvage {
             (state::ROLLED_UNTIL, rolled),
             (state::SEQ, told.get(state::SEQ).copied()),
             (state::PRUNE_CLOCK, told.get(state::PRUNE_CLOCK).copied()),
+            (state::FIVE_MINUTES_GONE, told.get(state::FIVE_MINUTES_GONE).copied()),
+            (state::HOURS_GONE, told.get(state::HOURS_GONE).copied()),
         ] {
             if let Some(value) = value {
                 state::set(conn, name, value)?;

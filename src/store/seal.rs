@@ -32,6 +32,9 @@ pub(super) const LONG: usize = LONGEST / 2;
 const BYTES: usize = 32 << 10;
 /// So much of the beginning shows how well samples compress.
 const FIRST: usize = 1_024;
+/// A block does not reach over a longer time of nothing: of each six hours that it reaches over it is
+/// asked what they hold, and an import may bring a sample of 1970 and one of today.
+pub(super) const GAP_MS: i64 = 100 * 24 * HOUR_MS;
 /// Blocks of shorter columns would be all directory.
 const LEAST: usize = 512;
 /// pco packs so many at a time.
@@ -253,6 +256,41 @@ pub(super) fn pack(samples: &mut Vec<Sample>, scratch: &mut Scratch) -> Vec<Pack
 /// samples none has many more than [`BYTES`]. Rollups have seven columns a series, of which a reader
 /// wants few: theirs are cut by length only.
 pub(super) fn cut(columns: &[Column], scratch: &mut Scratch) -> Vec<Packed> {
+    let gaps = gaps(columns);
+    if gaps.is_empty() {
+        return cut_dense(columns, scratch);
+    }
+    let pieces = cut_at(columns.to_vec(), &gaps);
+    pieces.iter().flat_map(|piece| cut_dense(piece, scratch)).collect()
+}
+
+/// Where columns go on after more than [`GAP_MS`] of nothing in any of them, ascending.
+fn gaps(columns: &[Column]) -> Vec<i64> {
+    let first = columns.iter().filter_map(|c| c.ts.first()).min();
+    let last = columns.iter().filter_map(|c| c.ts.last()).max();
+    match (first, last) {
+        (Some(first), Some(last)) if last.saturating_sub(*first) > GAP_MS => {}
+        _ => return Vec::new(),
+    }
+    let mut covered: Vec<(i64, i64)> = Vec::new();
+    for column in columns {
+        for piece in column.ts.chunk_by(|a, b| b.saturating_sub(*a) <= GAP_MS) {
+            covered.extend(piece.first().copied().zip(piece.last().copied()));
+        }
+    }
+    covered.sort_unstable();
+    let mut gaps = Vec::new();
+    let mut until = i64::MAX;
+    for (from, to) in covered {
+        if until != i64::MAX && from.saturating_sub(until) > GAP_MS {
+            gaps.push(from);
+        }
+        until = if until == i64::MAX { to } else { until.max(to) };
+    }
+    gaps
+}
+
+fn cut_dense(columns: &[Column], scratch: &mut Scratch) -> Vec<Packed> {
     let samples = columns.iter().all(|c| c.part == 0);
     let mut blocks: Vec<Packed> = Vec::new();
     let mut places = vec![0; columns.len()];

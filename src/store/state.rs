@@ -14,6 +14,10 @@ pub(super) const ROLLED_UNTIL: &str = "rolled_until";
 /// Blocks of samples up to this time may have been dropped: what plain rows still hold of it is not
 /// in any block.
 pub(super) const PRUNED_UNTIL: &str = "pruned_until";
+/// Five-minute rollups that begin up to this time, and hours that begin before that one, may have
+/// been dropped, whether their samples are there or not.
+pub(super) const FIVE_MINUTES_GONE: &str = "five_minutes_gone";
+pub(super) const HOURS_GONE: &str = "hours_gone";
 /// An import has put samples straight into blocks: what plain rows hold of a time is then not all
 /// that was measured.
 pub(super) const IMPORTED: &str = "imported";

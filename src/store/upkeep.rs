@@ -82,7 +82,7 @@ impl Store {
             return Ok(false);
         }
         let s = salvage.salvaged();
-        tracing::info!(
+        let what = format!(
             "salvaged from {}: {} plain rows, {} sealed samples, {} hourly rows; \
              {} pages and {} rows or columns could not be read; the file was kept",
             salvage.from().display(),
@@ -92,6 +92,8 @@ impl Store {
             s.pages_hurt,
             s.lost
         );
+        tracing::info!("{what}");
+        self.moved = Some(what);
         self.salvage = None;
         // Rows have come that were not counted, and that the head does not know.
         self.upkeep.forget();

@@ -19,7 +19,10 @@ const LOG: &str = "write-ahead log";
 const LOG_HELD: &str = "reader of the database";
 const LOG_FULL: &str = "one holds an old picture of the database, so the write-ahead log cannot be \
      emptied and has reached its bound; samples wait in memory until it ends";
-const FILE: &str = "database file";
+const UNWRITABLE: &str = "the database cannot be written at present\n  \
+     plimsoll's log and /health say why; try again when it can";
+/// What the board says of when the file was deleted or replaced under the writer.
+pub const FILE: &str = "database file";
 /// What upkeep may take after a commit, so that the next one is on time.
 const UPKEEP: Duration = Duration::from_millis(25);
 /// To look whether any is due costs as much as a commit: not after each, but after so long, or so
@@ -132,12 +135,14 @@ fn run(mut store: Store, full: Option<OpenError>, s: &WriterSettings) -> usize {
         if !s.queue.is_closed() && store.log_is_full().unwrap_or(false) {
             s.board.fail(LOG_HELD, LOG_FULL.to_owned());
             s.queue.give_back(&mut batches);
+            refuse(s, &mut compaction, LOG_FULL);
             s.queue.rest(Duration::from_millis(250));
             continue;
         }
         s.board.ok(LOG_HELD);
         if broken && !reopen(&mut store, s) {
             s.queue.give_back(&mut batches);
+            refuse(s, &mut compaction, UNWRITABLE);
             if s.queue.is_closed() {
                 break;
             }
@@ -192,7 +197,9 @@ fn run(mut store: Store, full: Option<OpenError>, s: &WriterSettings) -> usize {
             }
         }
         checkpoint(&store, s);
-        if !broken {
+        if broken {
+            refuse(s, &mut compaction, UNWRITABLE);
+        } else {
             obey(&mut store, s, &mut compaction);
         }
         show_salvage(&store, s);
@@ -286,6 +293,17 @@ fn obey(store: &mut Store, s: &WriterSettings, compaction: &mut Option<Compactio
     *compaction = None;
     if store.rest() {
         (s.rested)();
+    }
+}
+
+/// Whoever waits for a compaction is told why there is none, and not left waiting for as long as
+/// the disk is full.
+fn refuse(s: &WriterSettings, compaction: &mut Option<Compaction>, why: &str) {
+    let asked = std::mem::take(&mut *s.orders.compact.lock().unwrap_or_else(|e| e.into_inner()));
+    let begun = compaction.take().map_or_else(Vec::new, |c| c.asked);
+    for reply in asked.into_iter().chain(begun) {
+        // Whoever asked may have gone.
+        let _unused = reply.try_send(Err(why.to_owned()));
     }
 }
 

@@ -263,4 +263,52 @@ fn a_file_deleted_under_it_is_noticed() {
     daemon.says("metrics.sqlite was deleted or replaced");
     assert_eq!(daemon.http("GET", "/health").status, 503);
     daemon.stop();
+    let log = std::fs::read_to_string(folder.join("log")).expect("the log");
+    assert!(log.contains("what was measured since is lost"), "{log}");
+    assert!(!log.contains("everything is in"), "{log}");
+}
+
+#[test]
+fn one_that_lost_its_file_leaves_the_socket_of_the_next() {
+    let folder = Folder::new();
+    let first = folder.start(FAST);
+    first.rows_after(0);
+    for ending in ["", "-wal", "-shm", ".lock", ".sock"] {
+        std::fs::remove_file(folder.join(&format!("metrics.sqlite{ending}"))).expect("was there");
+    }
+    let second = Daemon::spawn(folder.plimsoll(&["run"]), &folder.join("log-of-second"));
+    second.ready(PATIENCE);
+    first.stop();
+    folder.ask(&["reload"]).well();
+    second.stop();
+}
+
+#[test]
+fn what_a_repair_could_not_save_is_told() {
+    let folder = Folder::new();
+    let db = folder.filled();
+    let length = std::fs::metadata(&db).expect("is there").len();
+    let file = std::fs::File::options().write(true).open(&db).expect("opens");
+    file.set_len(length / 8192 * 4096).expect("cut");
+    let sentence = folder.ask(&["sql", "select 1 from metrics"]).refused();
+    assert!(sentence.contains("doctor --repair"), "{sentence}");
+    assert_eq!(sentence.matches("malformed").count(), 1, "{sentence}");
+    let said = folder.ask(&["doctor", "--repair"]).well();
+    assert!(said.contains("salvaged from") && said.contains("could not be read"), "{said}");
+}
+
+#[test]
+fn a_file_of_the_first_version_is_well_and_is_compacted() {
+    let folder = Folder::new();
+    let fixture =
+        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/schema/v1.sqlite");
+    folder.configure(FAST);
+    std::fs::copy(fixture, folder.db()).expect("copied");
+    folder.ask(&["doctor"]).well();
+    let said = folder.ask(&["compact"]).well();
+    assert!(said.contains("before"), "{said}");
+    folder.ask(&["doctor"]).well();
+    let rows = sqlite3(&folder.db(), "select count(*) from metrics");
+    assert_eq!(rows, "5");
+    folder.ask(&["export", "-o", "/dev/null"]).well();
 }

@@ -201,3 +201,14 @@ fn started_on_a_disk_that_filled_up_since_it_waits_for_room() {
     small.daemon.healthy();
     small.daemon.stop();
 }
+
+#[test]
+fn a_compaction_does_not_wait_for_room() {
+    let small = OnSmallDisk::start("8m", "true");
+    small.writes_after(now_ms());
+    small.fill();
+    small.says_that_the_disk_is_full();
+    let mut compact = small.enter(env!("CARGO_BIN_EXE_plimsoll"), "plimsoll");
+    let told = run(compact.arg("--db").arg(&small.db).arg("compact")).refused();
+    assert!(told.contains("cannot be written at present"), "{told}");
+}

@@ -287,3 +287,73 @@ fn plain_rows_that_outlive_their_blocks_are_reached() {
     let reach = Reader::open(&rig.path).expect("opens").reach().expect("reads");
     assert!(reach.samples_from > START + DAY, "{}", reach.samples_from - START);
 }
+
+#[test]
+fn hours_stay_within_the_bound_too_and_leave_room_for_samples() {
+    const SERIES: i64 = 300;
+    let cap = 4 << 20;
+    let mut rig = rig(&[], Limits { max_size: cap, ..Limits::default() });
+    let keys: Vec<String> = (0..SERIES).map(|i| format!("k{i}")).collect();
+    // An hourly row each, 15 MB of them.
+    let rows = (0..29 * 24).flat_map(|hour| {
+        keys.iter().map(move |key| (key.as_str(), START + hour * HOUR, (hour % 7) as f64))
+    });
+    assert_eq!(rig.store.import(rows).expect("imports"), 0);
+    let now = Times { wall: START + 29 * DAY, boot: DAY };
+    rig.store.compact(now).expect("compacts");
+    assert!(rig.bytes() <= cap + cap / 10, "{}", rig.bytes());
+    let kept = rig.ask("SELECT count(*) FROM rollup_1h");
+    assert!(matches!(kept[0][0], Cell::Integer(n) if n > 10 * SERIES), "{kept:?}");
+    let newest = format!("SELECT count(*) FROM samples WHERE ts > {}", START + 28 * DAY);
+    assert_eq!(rig.ask(&newest), [[Cell::Integer(SERIES * 23)]], "the last day is there");
+    // What went was the oldest, of all series alike.
+    let begins = "SELECT min(begin), max(begin) FROM
+                  (SELECT min(ts) AS begin FROM rollup_1h GROUP BY series_id)";
+    let (Cell::Integer(first), Cell::Integer(last)) =
+        (&rig.ask(begins)[0][0], &rig.ask(begins)[0][1])
+    else {
+        panic!("numbers")
+    };
+    assert!(*first > START && last - first <= DAY, "{first} {last}");
+    let reader = Reader::open(&rig.path).expect("opens");
+    let wrong: Vec<_> = reader.examine(now.wall).into_iter().flat_map(|f| f.wrong).collect();
+    assert_eq!(wrong, Vec::<String>::new());
+}
+
+#[test]
+fn age_takes_the_hours_of_every_series() {
+    let limits = Limits { hours_ms: 10 * DAY, ..Limits::default() };
+    let mut rig = rig(&[], limits);
+    // More series than one step looks at.
+    let keys: Vec<String> = (0..600).map(|i| format!("k{i}")).collect();
+    let rows =
+        (0..20).flat_map(|day| keys.iter().map(move |key| (key.as_str(), START + day * DAY, 1.0)));
+    rig.store.import(rows).expect("imports");
+    let now = Times { wall: START + 20 * DAY, boot: DAY };
+    rig.store.compact(now).expect("compacts");
+    let kept = "SELECT min(ts), count(*) FROM rollup_1h";
+    assert_eq!(
+        rig.ask(kept),
+        [[Cell::Integer(START + 10 * DAY), Cell::Integer(600 * 10)]],
+        "ten days of each"
+    );
+}
+
+#[test]
+fn rollups_that_went_before_their_samples_are_not_called_wrong() {
+    let limits = Limits { five_minutes_ms: DAY, hours_ms: DAY, ..Limits::default() };
+    let mut rig = rig(&[], limits);
+    let rows = (0..4 * 1440).map(|minute| ("k", START + minute * 60_000, minute as f64));
+    rig.store.import(rows).expect("imports");
+    let wall = START + 8 * DAY;
+    rig.store.compact(Times { wall, boot: DAY }).expect("compacts");
+    assert_eq!(rig.ask("SELECT count(*) FROM rollup_1h"), [[Cell::Integer(0)]]);
+    let wrong = |rig: &Rig| -> Vec<String> {
+        let reader = Reader::open(&rig.path).expect("opens");
+        reader.examine(wall).into_iter().flat_map(|f| f.wrong).collect()
+    };
+    assert_eq!(wrong(&rig), Vec::<String>::new());
+    // Those that should be there are still missed.
+    rig.store.conn.execute("DELETE FROM state WHERE name = 'hours_gone'", []).expect("runs");
+    assert!(wrong(&rig).iter().any(|w| w.contains("buckets")), "{:?}", wrong(&rig));
+}

@@ -121,3 +121,30 @@ fn what_sqlite_itself_complains_of_is_rebuilt() {
         "",
     );
 }
+
+#[test]
+fn a_lost_schema_version_is_damage_and_costs_nothing() {
+    let dir = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("a folder");
+    let path = dir.path().join("m.sqlite");
+    make(&path);
+    Connection::open(&path)
+        .and_then(|conn| conn.pragma_update(None, "user_version", 0))
+        .expect("breaks");
+    let refused = Reader::open(&path).expect_err("damaged");
+    assert!(refused.is_repairable(), "{refused}");
+    assert!(refused.to_string().contains("doctor --repair"), "{refused}");
+    open(&path).mend(NOW).expect("mends");
+    assert_eq!(examine(&path), []);
+    for key in ["a_total", "b"] {
+        assert_eq!(count(&path, key), BEATS as usize, "{key}");
+    }
+}
+
+#[test]
+fn a_stranger_s_file_is_not_said_to_be_repairable() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("m.sqlite");
+    std::fs::write(&path, [7; 10_000]).expect("written");
+    let refused = Reader::open(&path).expect_err("no database");
+    assert!(!refused.is_repairable(), "{refused}");
+}
