@@ -185,6 +185,10 @@ fn explain(e: SqlError) -> anyhow::Error {
     } else if text.contains("no such table") || text.contains("no such column") {
         "\n  for everybody: metrics, metrics_by_system, history, series, systems, event_log, graphs, \
          graph_fields, samples_all() (docs/SCHEMA.md)"
+    } else if text.contains("API misuse") {
+        return anyhow::anyhow!(
+            "there is no statement; try 'plimsoll sql \"select * from metrics\"'"
+        );
     } else {
         ""
     };

@@ -53,6 +53,8 @@ pub struct Store {
     system: String,
     /// Device and inode, once it is open.
     file: Option<(u64, u64)>,
+    /// The write-ahead log beside it.
+    log: Option<(u64, u64)>,
     /// A damaged database that was set aside, and whose names are not in the new one yet.
     aside: Option<i64>,
     /// When that was last done.
@@ -97,6 +99,7 @@ impl Store {
         let nowhere = Connection::open_in_memory().map_err(|e| OpenError::from_sqlite(path, e))?;
         let mut store = Self {
             file: None,
+            log: None,
             dictionary: Dictionary::new(registry),
             path: path.to_owned(),
             system: system.to_owned(),
@@ -142,6 +145,18 @@ impl Store {
         self.file.is_none() || self.file == identity(&self.path)
     }
 
+    /// Ends writing. Where another file has been put in the place of the database, its log is put
+    /// aside as `…-wal.lost`: SQLite would take it for that file's own, and write old pages over it.
+    pub fn leave(self) -> std::io::Result<()> {
+        let Self { path, conn, file, log, .. } = self;
+        let (now, beside) = (identity(&path), repair::with(&path, "-wal"));
+        drop(conn);
+        if file.is_none() || now.is_none() || file == now || log != identity(&beside) {
+            return Ok(());
+        }
+        std::fs::rename(&beside, repair::with(&beside, ".lost"))
+    }
+
     /// Time of the newest sample, ms since 1970 UTC.
     pub fn newest_ts(&self) -> Option<i64> {
         let newest = "SELECT ts FROM samples ORDER BY ts DESC LIMIT 1";
@@ -164,6 +179,7 @@ impl Store {
             self.attempt()?;
         }
         self.file = identity(&self.path);
+        self.log = identity(&repair::with(&self.path, "-wal"));
         self.dictionary.forget();
         self.upkeep.forget();
         Ok(())
@@ -219,6 +235,7 @@ impl Store {
         self.dictionary.forget();
         drop(old);
         self.file = None;
+        self.log = None;
         let stamp = repair::set_aside(&self.path, SystemClock.wall_ms()).inspect_err(|_| {
             self.damaged = Some(why.to_owned());
         })?;

@@ -49,7 +49,7 @@ pub(super) fn aside_path(path: &Path, stamp: i64) -> PathBuf {
     with(path, &format!(".corrupt-{day}T{time}Z"))
 }
 
-fn with(path: &Path, suffix: &str) -> PathBuf {
+pub(super) fn with(path: &Path, suffix: &str) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(suffix);
     name.into()

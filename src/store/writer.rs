@@ -205,6 +205,11 @@ fn run(mut store: Store, full: Option<OpenError>, s: &WriterSettings) -> usize {
         show_salvage(&store, s);
         look_at_file(&store, s);
     }
+    if let Err(e) = store.leave() {
+        tracing::warn!(
+            "the write-ahead log of the database that was replaced stays in its place: {e}"
+        );
+    }
     s.queue.len()
 }
 

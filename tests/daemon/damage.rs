@@ -269,6 +269,29 @@ fn a_file_deleted_under_it_is_noticed() {
 }
 
 #[test]
+fn a_backup_that_is_put_in_its_place_is_not_written_over() {
+    let folder = Folder::new();
+    let db = folder.filled();
+    let copy = folder.join("copy.sqlite");
+    folder.ask(&["backup", copy.to_str().expect("text")]).well();
+    let rows = |db: &std::path::Path| -> u64 {
+        sqlite3(db, "select count(*) from metrics").parse().expect("a number")
+    };
+    let saved = rows(&copy);
+    let daemon = folder.start(FAST);
+    daemon.rows_after(now_ms());
+    std::fs::rename(&copy, &db).expect("moved");
+    daemon.says("metrics.sqlite was deleted or replaced");
+    daemon.stop();
+    assert!(folder.join("metrics.sqlite-wal.lost").exists());
+    let next = folder.start(FAST);
+    next.rows_after(now_ms());
+    next.stop();
+    assert!(rows(&db) > saved, "{} of {saved}", rows(&db));
+    folder.ask(&["doctor"]).well();
+}
+
+#[test]
 fn one_that_lost_its_file_leaves_the_socket_of_the_next() {
     let folder = Folder::new();
     let first = folder.start(FAST);
