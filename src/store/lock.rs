@@ -29,7 +29,12 @@ impl Lock {
         let unwritable = |e: std::io::Error| OpenError::Unwritable {
             path: path.clone(),
             reason: e.to_string(),
-            hint: "choose a place that this user may write: --db FILE",
+            hint: match e.kind() {
+                std::io::ErrorKind::ReadOnlyFilesystem => {
+                    "its file system is mounted so: mount it with 'rw', or choose another place: --db FILE"
+                }
+                _ => "choose a place that this user may write: --db FILE",
+            },
         };
         let mut file = OpenOptions::new()
             .read(true)

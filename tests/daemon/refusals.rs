@@ -50,6 +50,19 @@ fn refuses(folder: &Folder, told: &[&str]) {
 }
 
 #[test]
+fn a_file_system_that_is_mounted_read_only() {
+    need_root("mounting one");
+    let folder = Folder::new();
+    let mut command = tool("unshare", "util-linux");
+    command.env("PLIMSOLL_PLUGIN_DIR", NO_PLUGINS).args(["--mount", "--propagation", "private"]);
+    let script = "mount -t tmpfs -o ro nothing \"$1\" && exec \"$0\" run --db \"$1/m.sqlite\"";
+    command.args(["sh", "-c", script, PLIMSOLL]).arg(folder.path());
+    let err = run(&mut command).refused();
+    assert!(err.contains("m.sqlite.lock") && err.contains("Read-only"), "{err}");
+    assert!(err.contains("mount it with 'rw'") && err.contains("--db FILE"), "{err}");
+}
+
+#[test]
 fn two_daemons_on_one_file() {
     let folder = Folder::new();
     let mut first = folder.start(FAST);
