@@ -290,9 +290,10 @@ fn hours_since(conn: &Connection, series: i64) -> Result<i64, SqlError> {
     let oldest: Option<i64> = conn
         .prepare_cached("SELECT min(ts) FROM rollup_1h WHERE series_id = ?1")?
         .query_row([series], |r| r.get(0))?;
-    let past = state::get(conn, &state::past_of(series))?;
-    let past = past.map(|past| past - past.rem_euclid(HOUR_MS) + HOUR_MS);
-    Ok(oldest.map_or(i64::MAX, |oldest| past.map_or(oldest, |past| past.max(oldest))))
+    // A late sample may have made an hour before those that are gone.
+    let known = [state::get(conn, &state::past_of(series))?, state::get(conn, state::HOURS_GONE)?];
+    let after = known.into_iter().flatten().map(|ts| ts - ts.rem_euclid(HOUR_MS) + HOUR_MS);
+    Ok(oldest.map_or(i64::MAX, |oldest| after.fold(oldest, i64::max)))
 }
 
 fn oldest_rollup(conn: &Connection, series: i64) -> Result<Option<i64>, SqlError> {

@@ -51,6 +51,14 @@ fn a_chart_of_rollups_says_what_the_samples_say() {
     let (hours, finer) = (sum(30), sum(100));
     assert!((20_000.0..60_000.0).contains(&(hours - finer)), "{hours} {finer}");
     store.conn.execute("UPDATE rollup_1h SET sum = sum - 1000", []).expect("updated");
+    // Hours that went for want of room, and an older one that a late sample made since.
+    let gone = START + 25 * HOUR;
+    let hours = format!(
+        "DELETE FROM rollup_1h WHERE ts > (SELECT min(ts) FROM rollup_1h) AND ts < {gone};
+         INSERT INTO state (name, value) VALUES ('hours_gone', {gone})"
+    );
+    store.conn.execute_batch(&hours).expect("deleted");
+    check_all(&path, &store);
     // Rollups that are gone by age, of samples that are kept for longer.
     let gone = "DELETE FROM blocks WHERE resolution > 0";
     assert!(store.conn.execute(gone, []).expect("deleted") > 0);
