@@ -441,7 +441,7 @@ test("viewers are bounded, counted and let go", async () => {
     stops.push(stop);
     return fetch(`${mine.url}/api/live?id=load`, { signal: stop.signal });
   };
-  const all = await Promise.all(Array.from({ length: 32 }, look));
+  const all = await Promise.all(Array.from({ length: 24 }, look));
   assert(all.every((a) => a.status === 200), all.map((a) => a.status).join());
   const reader = all[0].body.getReader();
   let heard = "";

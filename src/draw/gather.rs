@@ -12,10 +12,11 @@ use super::line::{self, Line};
 use super::{Chart, Mark, Unit, measure};
 use crate::model::{Glob, Kind, Labels, write_key};
 use crate::query::ast::{Expr, VectorSelector};
+use crate::query::budget::{Budget, Spent};
 use crate::query::eval::{EvalError, Limits, Options, Value, When, evaluate};
 use crate::query::matcher::NAME;
 use crate::query::{Catalog, StoreSource, error::write_place, parse};
-use crate::store::block::Column;
+use crate::store::block::{Column, GROUP};
 use crate::store::{Known, Reader, SqlError, Want};
 
 /// What is wanted.
@@ -51,6 +52,9 @@ pub enum GatherError {
     /// It could not be answered.
     #[error("{0}")]
     Failed(String),
+    /// It takes too much memory.
+    #[error("{0}")]
+    Memory(#[from] Spent),
     /// It took too long, or nobody waits for it any more.
     #[error("it took too long; ask for a shorter time, or for fewer series")]
     TooLong,
@@ -167,6 +171,7 @@ fn draw_series(
     if series.len() > MOST_SERIES {
         return Err(GatherError::TooMany(series.len()));
     }
+    let mut room = ask.limits.budget.map_or_else(Budget::unbounded, Arc::clone).hold();
     let (from, to) = (ask.from, ask.to);
     let mut width = (to - from) / i64::from(ask.points.max(1));
     // Where samples are no longer held, nothing finer than buckets can be drawn.
@@ -184,30 +189,65 @@ fn draw_series(
                 Kind::Counter => Want::Counter,
             };
             let buckets = reader.summary(known.id, from, to, points, want)?;
-            lines.push(match known.kind {
+            let line = match known.kind {
                 Kind::Gauge => line::rolled_up_gauge(name, &buckets, from, to),
                 Kind::Counter => line::rolled_up_counter(name, &buckets, from, to),
-            });
+            };
+            room.take(size(&line))?;
+            lines.push(line);
         }
     } else {
-        let mut columns: Vec<Column> =
-            series.iter().map(|k| Column { series: k.id, ..Column::default() }).collect();
-        columns.sort_by_key(|c| c.series);
-        reader.columns(from - BEFORE_MS, to, &mut columns)?;
-        for (known, name) in series.iter().zip(names) {
+        let mut wanted: Vec<(usize, &Known, String)> =
+            series.iter().zip(names).enumerate().map(|(at, (k, name))| (at, *k, name)).collect();
+        wanted.sort_by_key(|(_, known, _)| known.id);
+        let mut drawn: Vec<(usize, Line)> = Vec::with_capacity(wanted.len());
+        let mut rest = wanted.as_mut_slice();
+        let mut samples = room.another();
+        while let Some((_, first, _)) = rest.first() {
             check(&ask.limits)?;
-            let Ok(at) = columns.binary_search_by_key(&known.id, |c| c.series) else { continue };
-            let (ts, values) = (&columns[at].ts, &columns[at].values);
-            lines.push(match known.kind {
-                Kind::Gauge => line::gauge(name, ts, values, from, to, ask.points),
-                Kind::Counter => line::counter(name, ts, values, from, to, ask.points),
-            });
+            // A group of the file is read at once, unless that is much: then one by one.
+            let group = first.id.div_euclid(GROUP);
+            let each = reader.weight(0, group, from - BEFORE_MS, to)?.values as usize * SAMPLE;
+            let alike = |(_, k, _): &(usize, &Known, String)| k.id.div_euclid(GROUP) == group;
+            let together = rest.partition_point(alike).max(1);
+            let count = if each * together > AT_ONCE { 1 } else { together };
+            samples.settle(each * count)?;
+            let (some, others) = rest.split_at_mut(count);
+            let of =
+                |(_, k, _): &(usize, &Known, String)| Column { series: k.id, ..Column::default() };
+            let mut columns: Vec<Column> = some.iter().map(of).collect();
+            reader.columns(from - BEFORE_MS, to, &mut columns)?;
+            samples.settle(columns.iter().map(|c| c.ts.len() * SAMPLE).sum())?;
+            for ((at, known, name), column) in some.iter_mut().zip(&columns) {
+                check(&ask.limits)?;
+                let (ts, values, name) = (&column.ts, &column.values, std::mem::take(name));
+                let line = match known.kind {
+                    Kind::Gauge => line::gauge(name, ts, values, from, to, ask.points),
+                    Kind::Counter => line::counter(name, ts, values, from, to, ask.points),
+                };
+                room.take(size(&line))?;
+                drawn.push((*at, line));
+            }
+            rest = others;
         }
+        drawn.sort_by_key(|(at, _)| *at);
+        lines.extend(drawn.into_iter().map(|(_, line)| line));
     }
     chart.unit = common(series.iter().map(|k| Unit::of_series(word(k), k.kind == Kind::Counter)));
     chart.subtitle = subtitle(series);
     chart.lines = lines;
     Ok(())
+}
+
+/// Samples in memory on their way into a line, in bytes each: time, value, weight, and what is made of
+/// them.
+const SAMPLE: usize = 48;
+/// No more than these bytes of samples are read at once.
+const AT_ONCE: usize = 8 << 20;
+
+/// What a line takes in memory, in bytes.
+fn size(line: &Line) -> usize {
+    line.name.len() + (line.ts.len() + line.mean.len() + line.min.len() + line.max.len()) * 8
 }
 
 /// The unit of a series; where nobody said, what its name says by the field's convention.
@@ -262,7 +302,12 @@ fn draw_expression(
         && selector.at.is_none()
         && selector.offset.is_zero()
     {
-        let found = catalog.matching(&selector.matchers);
+        let goes_on = || check(&ask.limits).is_ok();
+        let found = catalog.matching_while(&selector.matchers, goes_on);
+        let found = found.ok_or(GatherError::TooLong)?;
+        if found.len() > MOST_SERIES {
+            return Err(GatherError::TooMany(found.len()));
+        }
         if found.is_empty() {
             return Err(unknown(ask.expression.trim(), known));
         }
@@ -278,7 +323,7 @@ fn draw_expression(
     let step = if step > 1000 { step - step % 1000 } else { step };
     let end = ask.to - ask.to.rem_euclid(step);
     let start = end - (ask.to - ask.from) / step * step;
-    let source = StoreSource::new(reader, catalog);
+    let source = StoreSource::new(reader, catalog).within(ask.limits);
     let when = When::Range { start, end, step };
     let answer = evaluate(&source, expr, when, &Options::default(), ask.limits)
         .map_err(|e| failed(&e, ask.expression.trim()))?;
@@ -318,6 +363,7 @@ pub fn fill(
 fn failed(e: &EvalError, text: &str) -> GatherError {
     match e {
         EvalError::Timeout | EvalError::Canceled => GatherError::TooLong,
+        EvalError::Memory(why) => GatherError::Memory(*why),
         EvalError::Execution { span: Some(span), .. } => {
             let mut message = format!("{e}\n");
             write_place(&mut message, text, *span);

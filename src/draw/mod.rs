@@ -33,7 +33,7 @@ pub use layout::{Frame, Picture, picture};
 pub use letters::{clean, cut_letters as cut};
 pub use line::{Line, added, columns, counter, gauge, rolled_up_counter, rolled_up_gauge, steps};
 pub use palette::Theme;
-pub use png::{MOST_PIXELS, png};
+pub use png::{MOST_PIXELS, png, png_while};
 pub use svg::svg;
 pub use unit::Unit;
 

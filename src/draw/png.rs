@@ -20,6 +20,16 @@ pub const MOST_PIXELS: u64 = 8_000_000;
 /// The picture as a PNG file, `scale` times as large in each direction: 2 for screens with small
 /// pixels. Nothing for one without pixels, or with more than [`MOST_PIXELS`].
 pub fn png(picture: &Picture, scale: f32) -> Option<Vec<u8>> {
+    png_while(picture, scale, || true)
+}
+
+/// The same as long as the work may go on, which is asked about between shapes and while it is packed;
+/// nothing where it may not.
+pub fn png_while(
+    picture: &Picture,
+    scale: f32,
+    mut goes_on: impl FnMut() -> bool,
+) -> Option<Vec<u8>> {
     let pixels = |size: u32| (size as f32 * scale).round() as u32;
     let (width, height) = (pixels(picture.width), pixels(picture.height));
     if u64::from(width) * u64::from(height) > MOST_PIXELS {
@@ -30,9 +40,12 @@ pub fn png(picture: &Picture, scale: f32) -> Option<Vec<u8>> {
     pixmap.fill(tiny_skia::Color::from_rgba8(r, g, b, 255));
     let transform = Transform::from_scale(scale, scale);
     for shape in &picture.shapes {
+        if !goes_on() {
+            return None;
+        }
         paint(&mut pixmap, shape, transform, scale);
     }
-    packed(&pixmap)
+    packed(&pixmap, goes_on)
 }
 
 fn brush(paint: Paint) -> Brush<'static> {
@@ -141,7 +154,7 @@ fn letter(pixmap: &mut Pixmap, text: &Text, scale: f32) {
 
 /// Eight bits of red, green and blue; each row as its difference to the one above, which is mostly
 /// nothing.
-fn packed(pixmap: &Pixmap) -> Option<Vec<u8>> {
+fn packed(pixmap: &Pixmap, mut goes_on: impl FnMut() -> bool) -> Option<Vec<u8>> {
     let (width, height) = (pixmap.width(), pixmap.height());
     let stride = width as usize * 3;
     let mut above = vec![0u8; stride];
@@ -151,6 +164,9 @@ fn packed(pixmap: &Pixmap) -> Option<Vec<u8>> {
     for pixels in pixmap.data().chunks_exact(width as usize * 4) {
         for (to, from) in row.chunks_exact_mut(3).zip(pixels.chunks_exact(4)) {
             to.copy_from_slice(&from[..3]);
+        }
+        if !goes_on() {
+            return None;
         }
         line[0] = 2;
         for (i, byte) in row.iter().enumerate() {

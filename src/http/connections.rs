@@ -21,6 +21,7 @@ use tokio_rustls::TlsAcceptor;
 use super::access::Peer;
 use super::guard::Unix;
 use super::tls::Tls;
+use super::turns::Client;
 
 /// Beyond it the connection that has been idle longest goes, so that a newcomer is always served.
 const MAX_CONNECTIONS: usize = 256;
@@ -63,6 +64,15 @@ enum Stream {
     Unix(UnixStream),
 }
 
+impl Stream {
+    fn client(&self) -> Client {
+        match self {
+            Stream::Tcp(stream, ..) => stream.peer_addr().map(Client::of).unwrap_or_default(),
+            Stream::Unix(_) => Client::default(),
+        }
+    }
+}
+
 impl Listener {
     async fn accept(&self) -> std::io::Result<Stream> {
         match self {
@@ -98,13 +108,18 @@ pub async fn serve_on(listener: Listener, router: Router) {
         }
         let busy = Arc::new(AtomicBool::new(false));
         let (router, mark) = (router.clone(), Arc::clone(&busy));
+        let client = stream.client();
         let task = tokio::spawn(async move {
             match stream {
-                Stream::Unix(stream) => one(stream, Peer::Local, true, router, mark).await,
-                Stream::Tcp(stream, peer, None) => one(stream, peer, false, router, mark).await,
+                Stream::Unix(stream) => {
+                    one(stream, (Peer::Local, client), true, router, mark).await
+                }
+                Stream::Tcp(stream, peer, None) => {
+                    one(stream, (peer, client), false, router, mark).await;
+                }
                 Stream::Tcp(stream, peer, Some(tls)) => {
                     match tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await {
-                        Ok(Ok(stream)) => one(stream, peer, false, router, mark).await,
+                        Ok(Ok(stream)) => one(stream, (peer, client), false, router, mark).await,
                         Ok(Err(e)) => tracing::debug!("http: TLS: {e}"),
                         Err(_) => tracing::debug!("http: TLS: no handshake"),
                     }
@@ -129,7 +144,7 @@ fn make_room(open: &mut VecDeque<Connection>) {
 
 async fn one(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    peer: Peer,
+    (peer, client): (Peer, Client),
     unix: bool,
     router: Router,
     busy: Arc<AtomicBool>,
@@ -140,6 +155,7 @@ async fn one(
     let service = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
         busy.store(true, Relaxed);
         request.extensions_mut().insert(peer);
+        request.extensions_mut().insert(client);
         request.extensions_mut().insert(cut.clone());
         if unix {
             request.extensions_mut().insert(Unix);

@@ -3,16 +3,19 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::{Query, State as Get};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use axum::{Extension, Router};
 use jiff::tz::TimeZone;
 
-use super::prometheus::Api;
+use super::connections::Cut;
+use super::prometheus::error::ApiError;
+use super::prometheus::{Api, Purpose, Task};
+use super::turns::Client;
 use crate::draw::{self, Ask, Frame, GatherError, Theme};
-use crate::query::eval::Limits;
+use crate::query::budget::{Held, Spent};
 use crate::query::number::parse_duration;
 use crate::wire::time::parse_when;
 
@@ -39,8 +42,14 @@ type Refusal = (StatusCode, String);
 /// Both routes.
 pub(super) fn routes(api: Arc<Api>) -> Router {
     Router::new()
-        .route("/graph.svg", get(|api, pairs| answer(Kind::Svg, api, pairs)))
-        .route("/graph.png", get(|api, pairs| answer(Kind::Png, api, pairs)))
+        .route(
+            "/graph.svg",
+            get(|api, client, cut, pairs| answer(Kind::Svg, api, client, cut, pairs)),
+        )
+        .route(
+            "/graph.png",
+            get(|api, client, cut, pairs| answer(Kind::Png, api, client, cut, pairs)),
+        )
         .with_state(api)
 }
 
@@ -60,14 +69,21 @@ struct Wanted {
 async fn answer(
     kind: Kind,
     Get(api): Get<Arc<Api>>,
+    client: Client,
+    cut: Option<Extension<Cut>>,
     Query(pairs): Query<Vec<(String, String)>>,
 ) -> Response {
-    let drawn = api.turn(move |api, limits| {
-        let wanted = wanted(&pairs, kind, api.now())?;
-        draw(api, &wanted, kind, limits).map(|bytes| (bytes, wanted.to - wanted.from))
+    let drawn = api.turn(Purpose::Any, client, move |api, task| {
+        let mut held = task.budget.hold();
+        let mut draws = || {
+            let wanted = wanted(&pairs, kind, api.now())?;
+            let bytes = draw(api, &wanted, kind, task, &mut held)?;
+            Ok::<_, Refusal>((bytes, wanted.to - wanted.from))
+        };
+        Ok((draws(), held))
     });
     match drawn.await {
-        Some(Ok((bytes, span))) => {
+        Ok((Ok((bytes, span)), held)) => {
             // As long as the newest pixel stands for.
             let seconds = (span / 1_000_000).clamp(5, 300);
             let kind = match kind {
@@ -78,13 +94,11 @@ async fn answer(
                 (header::CONTENT_TYPE, kind.to_owned()),
                 (header::CACHE_CONTROL, format!("private, max-age={seconds}")),
             ];
-            (headers, bytes).into_response()
+            let cut = cut.map(|Extension(cut)| cut);
+            (headers, super::sent::body(bytes, held, cut)).into_response()
         }
-        Some(Err((status, why))) => (status, format!("{why}\n")).into_response(),
-        None => {
-            let why = "too many pictures and queries are asked for; ask again later\n";
-            (StatusCode::SERVICE_UNAVAILABLE, why).into_response()
-        }
+        Ok((Err((status, why)), _)) => (status, format!("{why}\n")).into_response(),
+        Err(e) => (e.status(), format!("{}\n", e.message())).into_response(),
     }
 }
 
@@ -165,7 +179,15 @@ fn wanted(pairs: &[(String, String)], kind: Kind, now: i64) -> Result<Wanted, Re
     Ok(Wanted { expression, from, to, frame, scale, title, stacked, thresholds })
 }
 
-fn draw(api: &Api, wanted: &Wanted, kind: Kind, limits: Limits<'_>) -> Result<Vec<u8>, Refusal> {
+/// `held` is the memory of what comes back.
+fn draw(
+    api: &Api,
+    wanted: &Wanted,
+    kind: Kind,
+    task: &Task,
+    held: &mut Held,
+) -> Result<Vec<u8>, Refusal> {
+    let limits = task.limits();
     let ask = Ask {
         expression: &wanted.expression,
         from: wanted.from,
@@ -180,7 +202,10 @@ fn draw(api: &Api, wanted: &Wanted, kind: Kind, limits: Limits<'_>) -> Result<Ve
             let status = match &e {
                 GatherError::Unknown(_) => StatusCode::NOT_FOUND,
                 GatherError::Wrong(_) => StatusCode::BAD_REQUEST,
-                GatherError::TooMany(_) => StatusCode::UNPROCESSABLE_ENTITY,
+                GatherError::TooMany(_) | GatherError::Memory(Spent::One(_)) => {
+                    StatusCode::UNPROCESSABLE_ENTITY
+                }
+                GatherError::Memory(Spent::All(_)) => StatusCode::SERVICE_UNAVAILABLE,
                 GatherError::Failed(_) => StatusCode::INTERNAL_SERVER_ERROR,
                 GatherError::TooLong => StatusCode::SERVICE_UNAVAILABLE,
             };
@@ -191,12 +216,36 @@ fn draw(api: &Api, wanted: &Wanted, kind: Kind, limits: Limits<'_>) -> Result<Ve
     if let Some(title) = &wanted.title {
         chart.title = title.clone();
     }
+    // A point of a line is a place in the picture, in its band, and some letters of SVG.
+    let points: usize = chart.lines.iter().map(|line| line.ts.len()).sum();
+    let mut room = held.another();
+    room.take(points * 128).map_err(too_much)?;
     let picture = draw::picture(&chart, &wanted.frame);
-    match kind {
-        Kind::Svg => Ok(draw::svg(&picture).into_bytes()),
-        Kind::Png => draw::png(&picture, wanted.scale).ok_or_else(|| {
-            let why = "the legend makes this picture too large; set a height";
-            (StatusCode::UNPROCESSABLE_ENTITY, why.to_owned())
-        }),
-    }
+    still(task)?;
+    let bytes = match kind {
+        Kind::Svg => draw::svg(&picture).into_bytes(),
+        Kind::Png => {
+            let side = |side: u32| (side as f32 * wanted.scale) as usize;
+            // Four bytes a pixel, and what they are packed into.
+            room.take(side(picture.width) * side(picture.height) * 6).map_err(too_much)?;
+            let drawn = draw::png_while(&picture, wanted.scale, || task.check().is_ok());
+            still(task)?;
+            drawn.ok_or_else(|| {
+                let why = "the legend makes this picture too large; set a height";
+                (StatusCode::UNPROCESSABLE_ENTITY, why.to_owned())
+            })?
+        }
+    };
+    held.settle(bytes.capacity()).map_err(too_much)?;
+    Ok(bytes)
+}
+
+/// Whether the work may go on.
+fn still(task: &Task) -> Result<(), Refusal> {
+    task.check().map_err(|e| (e.status(), e.message()))
+}
+
+fn too_much(why: Spent) -> Refusal {
+    let error = ApiError::from(why);
+    (error.status(), error.message())
 }

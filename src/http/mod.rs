@@ -6,7 +6,6 @@ mod access;
 mod base64;
 mod connections;
 mod graph;
-mod graphs;
 mod guard;
 mod health;
 mod metrics;
@@ -15,6 +14,7 @@ mod pieces;
 mod prometheus;
 mod push;
 mod running;
+mod sent;
 mod sql;
 mod status;
 mod tls;
@@ -35,6 +35,7 @@ use hyper_util::service::TowerToHyperService;
 
 use crate::model::{Clock, Registry};
 use crate::pipeline::{Board, Counters, Intake, Latest, Queue};
+use crate::query::budget::{self, Pool};
 use crate::store::Head;
 
 pub use access::Access;
@@ -115,15 +116,15 @@ impl Inside {
 pub fn router(state: State) -> (Router, Inside) {
     let (hosts, access) = (state.hosts.clone(), state.access.clone());
     let state = Arc::new(state);
-    let api = prometheus::Api::new(Arc::clone(&state));
+    let pool = Pool::new(budget::ALL);
+    let api = prometheus::Api::new(Arc::clone(&state), Arc::clone(&pool));
     tokio::spawn(Arc::clone(&api).rest_between());
-    let sql = sql::routes(Arc::clone(&state));
+    let sql = sql::routes(Arc::clone(&state), pool);
     let inside = Inside(prometheus::routes(Arc::clone(&api)));
     let router = Router::new()
         .route("/metrics", get(metrics::metrics))
         .route("/health", get(health::health))
         .route("/api/status", get(status::status))
-        .route("/api/graphs", get(graphs::graphs))
         .merge(push::routes())
         .fallback(not_found)
         .with_state(state)

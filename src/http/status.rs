@@ -12,7 +12,11 @@ use super::State;
 
 /// `GET /api/status`.
 pub(super) async fn status(Get(state): Get<Arc<State>>) -> impl IntoResponse {
-    let bytes: serde_json::Map<String, Value> = crate::store::sizes(&state.database)
+    // The disk may hang, and this thread may not.
+    let database = state.database.clone();
+    let sizes = tokio::task::spawn_blocking(move || crate::store::sizes(&database)).await;
+    let bytes: serde_json::Map<String, Value> = sizes
+        .unwrap_or_default()
         .into_iter()
         .map(|(part, bytes)| (part.to_owned(), bytes.into()))
         .collect();

@@ -1,63 +1,190 @@
-//! http: questions that read the file take turns: so many at once, the others wait; who works on one is
-//! told when nobody waits for it any more; and after the last of them memory is given back.
+//! http: questions that read the file take turns: so many at once, the others wait, and no client has
+//! all places; who works on one is told when nobody waits for it any more; and after the last of them
+//! memory is given back.
 
-use std::sync::Arc;
+use std::collections::{HashMap, VecDeque};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use axum::extract::FromRequestParts;
+use tokio::sync::{Notify, oneshot};
 
 use crate::pipeline::Counters;
 
-/// The places of one kind of question.
+/// Who asks, as far as places are shared out: an address, of IPv6 the network of a site; or whoever
+/// uses a socket in the file system.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub(super) struct Client(Option<IpAddr>);
+
+impl Client {
+    pub(super) fn of(address: SocketAddr) -> Self {
+        Self(Some(match address.ip().to_canonical() {
+            IpAddr::V6(v6) => {
+                let [a, b, c, d, ..] = v6.segments();
+                IpAddr::from([a, b, c, d, 0, 0, 0, 0])
+            }
+            v4 => v4,
+        }))
+    }
+}
+
+/// What came by no network has no address.
+impl<S: Sync> FromRequestParts<S> for Client {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(
+        parts: &mut axum::http::request::Parts,
+        _: &S,
+    ) -> Result<Self, Self::Rejection> {
+        Ok(parts.extensions.get().copied().unwrap_or_default())
+    }
+}
+
+/// The places of one kind of question. Bound: so many at once. Policy: the others wait, and where a
+/// place gets free it goes to the client that has the fewest, of those to the one that waits longest.
+/// Counters: `queries_waiting`, `queries_refused`.
+#[derive(Debug, Clone)]
+pub(super) struct Turns(Arc<Shared>);
+
 #[derive(Debug)]
-pub(super) struct Turns {
-    places: Arc<Semaphore>,
+struct Shared {
+    /// The most that one client has at once.
+    most: usize,
+    places: Mutex<Places>,
     counters: Arc<Counters>,
     ended: Arc<Notify>,
+}
+
+#[derive(Debug)]
+struct Places {
+    free: usize,
+    taken: HashMap<Client, usize>,
+    waiting: VecDeque<(Client, oneshot::Sender<Turn>)>,
 }
 
 /// A place, held for as long as there is work; not for as long as the client is there.
 #[derive(Debug)]
 pub(super) struct Turn {
-    _place: OwnedSemaphorePermit,
-    counters: Arc<Counters>,
-    ended: Arc<Notify>,
+    client: Client,
+    turns: Arc<Shared>,
+}
+
+impl Places {
+    fn has(&self, client: Client) -> usize {
+        self.taken.get(&client).copied().unwrap_or(0)
+    }
+
+    fn take(&mut self, client: Client) {
+        self.free -= 1;
+        *self.taken.entry(client).or_default() += 1;
+    }
+
+    fn give(&mut self, client: Client) {
+        self.free += 1;
+        if let Some(taken) = self.taken.get_mut(&client) {
+            *taken -= 1;
+            if *taken == 0 {
+                self.taken.remove(&client);
+            }
+        }
+    }
+
+    /// Who is next, if there is a place for any that waits.
+    fn next(&mut self, most: usize) -> Option<(Client, oneshot::Sender<Turn>)> {
+        if self.free == 0 {
+            return None;
+        }
+        self.waiting.retain(|(_, tell)| !tell.is_closed());
+        let taken = |(at, (client, _)): (usize, &(Client, _))| (self.has(*client), at);
+        let (fewest, at) = self.waiting.iter().enumerate().map(taken).min()?;
+        if fewest >= most {
+            return None;
+        }
+        let next = self.waiting.remove(at)?;
+        self.take(next.0);
+        Some(next)
+    }
 }
 
 impl Turns {
-    pub(super) fn new(at_once: usize, counters: Arc<Counters>) -> Self {
-        Self { places: Arc::new(Semaphore::new(at_once)), counters, ended: Arc::default() }
+    /// So many places, of which one client has so many at the most.
+    pub(super) fn new(at_once: usize, most: usize, counters: Arc<Counters>) -> Self {
+        Self::with(at_once, most, counters, Arc::default())
+    }
+
+    /// The places of another kind of question: [`Turns::quiet`] is about both.
+    pub(super) fn beside(&self, at_once: usize, most: usize) -> Self {
+        Self::with(at_once, most, Arc::clone(&self.0.counters), Arc::clone(&self.0.ended))
+    }
+
+    fn with(free: usize, most: usize, counters: Arc<Counters>, ended: Arc<Notify>) -> Self {
+        let places = Places { free, taken: HashMap::new(), waiting: VecDeque::new() };
+        Self(Arc::new(Shared { most, places: Mutex::new(places), counters, ended }))
     }
 
     /// Returns when questions were answered, and then none was for this long.
     pub(super) async fn quiet(&self, length: Duration) {
-        self.ended.notified().await;
-        while tokio::time::timeout(length, self.ended.notified()).await.is_ok()
-            || self.counters.queries_running.load(Relaxed) > 0
+        self.0.ended.notified().await;
+        while tokio::time::timeout(length, self.0.ended.notified()).await.is_ok()
+            || self.0.counters.queries_running.load(Relaxed) > 0
         {}
     }
 
-    /// A place as soon as one is free; `None`: none was in all that time.
-    pub(super) async fn next(&self, patience: Duration) -> Option<Turn> {
-        let waiting = Counted::new(&self.counters.queries_waiting);
-        let place = tokio::time::timeout(patience, Arc::clone(&self.places).acquire_owned()).await;
+    /// A place as soon as there is one for this client; `None`: there was none in all that time.
+    pub(super) async fn next(&self, client: Client, patience: Duration) -> Option<Turn> {
+        let shared = &self.0;
+        let told = {
+            let mut places = shared.places();
+            if places.free > 0 && places.has(client) < shared.most {
+                places.take(client);
+                drop(places);
+                return Some(Turn::new(client, shared));
+            }
+            let (tell, told) = oneshot::channel();
+            places.waiting.push_back((client, tell));
+            told
+        };
+        let waiting = Counted::new(&shared.counters.queries_waiting);
+        let turn = tokio::time::timeout(patience, told).await;
         drop(waiting);
-        let Ok(Ok(place)) = place else {
-            self.counters.queries_refused.fetch_add(1, Relaxed);
+        let Ok(Ok(turn)) = turn else {
+            shared.counters.queries_refused.fetch_add(1, Relaxed);
             return None;
         };
-        self.counters.queries_running.fetch_add(1, Relaxed);
-        let (counters, ended) = (Arc::clone(&self.counters), Arc::clone(&self.ended));
-        Some(Turn { _place: place, counters, ended })
+        Some(turn)
+    }
+}
+
+impl Shared {
+    fn places(&self) -> MutexGuard<'_, Places> {
+        self.places.lock().unwrap_or_else(|e| e.into_inner())
+    }
+}
+
+impl Turn {
+    /// For somebody who has taken the place.
+    fn new(client: Client, turns: &Arc<Shared>) -> Self {
+        turns.counters.queries_running.fetch_add(1, Relaxed);
+        Self { client, turns: Arc::clone(turns) }
     }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        self.counters.queries_running.fetch_sub(1, Relaxed);
-        self.counters.queries_done.fetch_add(1, Relaxed);
-        self.ended.notify_one();
+        let next = {
+            let mut places = self.turns.places();
+            places.give(self.client);
+            places.next(self.turns.most)
+        };
+        self.turns.counters.queries_running.fetch_sub(1, Relaxed);
+        self.turns.counters.queries_done.fetch_add(1, Relaxed);
+        self.turns.ended.notify_one();
+        if let Some((client, tell)) = next {
+            // Where he has just gone, his turn ends here and somebody else's comes.
+            let _gone = tell.send(Turn::new(client, &self.turns));
+        }
     }
 }
 
@@ -91,22 +218,88 @@ impl Drop for Leaving {
 mod tests {
     use super::*;
 
+    const PATIENCE: Duration = Duration::from_secs(5);
+
+    fn client(last: u8) -> Client {
+        Client::of(SocketAddr::from(([192, 0, 2, last], 4_000)))
+    }
+
     #[tokio::test]
     async fn it_is_quiet_after_the_last_question() {
-        let turns = Turns::new(2, Arc::default());
-        let patience = Duration::from_secs(5);
+        let turns = Turns::new(2, 2, Arc::default());
         let quiet = async |within: u64| {
             let quiet = turns.quiet(Duration::from_millis(10));
             tokio::time::timeout(Duration::from_millis(within), quiet).await.is_ok()
         };
         assert!(!quiet(100).await, "nothing was asked");
-        drop(turns.next(patience).await);
+        drop(turns.next(client(1), PATIENCE).await);
         assert!(quiet(5_000).await);
         assert!(!quiet(100).await, "once");
-        let (first, second) = (turns.next(patience).await, turns.next(patience).await);
+        let first = turns.next(client(1), PATIENCE).await;
+        let second = turns.next(client(2), PATIENCE).await;
         drop(first);
         assert!(!quiet(100).await, "one is still being answered");
         drop(second);
         assert!(quiet(5_000).await);
+    }
+
+    /// Asks in a task of its own, and says what is told of it.
+    async fn asks(turns: &Turns, last: u8) -> tokio::task::JoinHandle<Option<Turn>> {
+        let (turns, before) = (turns.clone(), turns.0.places().waiting.len());
+        let waits = turns.clone();
+        let asked = tokio::spawn(async move { turns.next(client(last), PATIENCE).await });
+        while waits.0.places().waiting.len() == before && !asked.is_finished() {
+            tokio::task::yield_now().await;
+        }
+        asked
+    }
+
+    #[tokio::test]
+    async fn no_client_has_all_places_and_who_has_fewest_comes_first() {
+        let turns = Turns::new(3, 2, Arc::default());
+        let greedy = [asks(&turns, 1).await, asks(&turns, 1).await];
+        let waits = [asks(&turns, 1).await, asks(&turns, 1).await];
+        let [first, second] = greedy.map(|asked| async { asked.await.unwrap() });
+        let (first, second) = (first.await, second.await);
+        assert!(first.is_some() && second.is_some() && !waits[0].is_finished());
+        // The third place is for somebody else, at once.
+        let other = turns.next(client(2), Duration::ZERO).await;
+        assert!(other.is_some());
+        let another = asks(&turns, 3).await;
+        assert!(!another.is_finished(), "there is none left");
+        drop(first);
+        let another = another.await.unwrap();
+        assert!(another.is_some() && !waits[0].is_finished(), "the greedy one has one still");
+        drop(other);
+        let [third, fourth] = waits;
+        let third = third.await.unwrap();
+        assert!(third.is_some());
+        drop((second, another));
+        assert!(fourth.await.unwrap().is_some());
+        drop(third);
+        assert_eq!(turns.0.places().free, 3);
+        assert!(turns.0.places().taken.is_empty());
+    }
+
+    #[tokio::test]
+    async fn who_goes_while_he_waits_leaves_his_place_to_others() {
+        let turns = Turns::new(1, 1, Arc::default());
+        let only = turns.next(client(1), PATIENCE).await;
+        let gone = asks(&turns, 2).await;
+        let stays = asks(&turns, 3).await;
+        gone.abort();
+        assert!(gone.await.is_err());
+        drop(only);
+        assert!(stays.await.unwrap().is_some());
+        assert_eq!(turns.0.places().free, 1);
+    }
+
+    #[test]
+    fn a_site_is_one_client() {
+        let of = |text: &str| Client::of(text.parse().unwrap());
+        assert_eq!(of("[2001:db8:1:2::3]:1"), of("[2001:db8:1:2:ffff::9]:2"));
+        assert_ne!(of("[2001:db8:1:2::3]:1"), of("[2001:db8:1:3::3]:1"));
+        assert_eq!(of("[::ffff:192.0.2.1]:1"), of("192.0.2.1:2"));
+        assert_ne!(of("192.0.2.1:1"), of("192.0.2.2:1"));
     }
 }

@@ -59,7 +59,8 @@ pub fn write_lines(
     Ok(())
 }
 
-fn write_line(out: &mut String, columns: &Columns, span: &Span) {
+/// The numbers of one line; see [`write_lines`].
+pub fn write_line(out: &mut String, columns: &Columns, span: &Span) {
     let column = |out: &mut String, name: &str, values: &[f64]| {
         out.push_str(name);
         let mut at = 0;

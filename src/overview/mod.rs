@@ -25,7 +25,8 @@ pub use charts::{Bounds, Chart, Line, MOST_LINES, Term, charts};
 pub use columns::{Columns, nice_width, read, width};
 pub use forecast::{Forecast, forecast};
 pub use json::{
-    Span, write_events, write_lines, write_overview, write_short, write_span, write_verdict,
+    Span, write_events, write_line, write_lines, write_overview, write_short, write_span,
+    write_verdict,
 };
 pub use spacing::{together, usual};
 pub use verdict::{Finding, Level, Trouble, Verdict, disk_forecasts, verdict};

@@ -18,6 +18,10 @@ const DEEP: usize = 4;
 /// About so many samples make a piece of work: handing it over is little beside it, and what was
 /// unpacked is still in the cache when the evaluator comes to it.
 const PIECE: usize = 24_576;
+/// No more is begun while about so many samples are under way, 16 bytes each.
+const MOST_UNDER_WAY: usize = 1 << 18;
+/// So many columns' room is kept to be used again.
+const MOST_SPARE: usize = 4 * PIECE / LEAST;
 /// A series counts for so many samples at least.
 const LEAST: usize = 256;
 
@@ -43,6 +47,10 @@ pub(super) struct Ahead {
     /// Not a piece yet, and about how many samples that is.
     next: Work,
     samples: usize,
+    /// About how many samples all of those take that were added and not taken.
+    under_way: usize,
+    /// How many each of them is, in order.
+    sizes: VecDeque<usize>,
     /// In the order of the series. The other thread gives them back in the same order.
     pieces: VecDeque<Piece>,
     away: usize,
@@ -84,6 +92,8 @@ impl Ahead {
             thread: Some(thread),
             next: Vec::new(),
             samples: 0,
+            under_way: 0,
+            sizes: VecDeque::new(),
             pieces: VecDeque::new(),
             away: 0,
             ready: VecDeque::new(),
@@ -92,14 +102,23 @@ impl Ahead {
         })
     }
 
-    /// Whether another series may be added now.
+    /// Whether another series may be added now: always where nothing is under way, however long it is.
     pub(super) fn has_room(&self) -> bool {
-        self.pieces.len() < DEEP
+        self.under_way == 0 || self.pieces.len() < DEEP && self.under_way < MOST_UNDER_WAY
+    }
+
+    /// About how many samples are under way, and how many there is room for beside.
+    pub(super) fn samples(&self) -> usize {
+        let spare = self.spare.iter().chain(&self.ready).map(|c| c.ts.capacity());
+        self.under_way + spare.sum::<usize>()
     }
 
     /// Adds a series behind those before it.
     pub(super) fn add(&mut self, fetched: Fetched) -> Result<(), SourceError> {
-        self.samples += fetched.samples(self.span.0, self.span.1).max(LEAST);
+        let samples = fetched.samples(self.span.0, self.span.1).max(LEAST);
+        self.samples += samples;
+        self.under_way += samples;
+        self.sizes.push_back(samples);
         self.next.push((fetched, self.spare.pop().unwrap_or_default()));
         if self.samples >= PIECE { self.end_piece() } else { Ok(()) }
     }
@@ -137,7 +156,10 @@ impl Ahead {
 
     /// The next series in the order in which they were added, for the room of one before it.
     pub(super) fn take(&mut self, used: Column) -> Result<Column, SourceError> {
-        self.spare.push(used);
+        if used.ts.capacity() <= MOST_UNDER_WAY && self.spare.len() < MOST_SPARE {
+            self.spare.push(used);
+        }
+        self.under_way -= self.sizes.pop_front().unwrap_or(0);
         loop {
             if let Some(column) = self.ready.pop_front() {
                 return Ok(column);

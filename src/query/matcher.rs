@@ -1,7 +1,7 @@
 //! query: label matchers. What a matcher asks of a label's value is known when it is made; asking
 //! costs no allocation, and mostly no regex engine.
 
-use super::pattern::Pattern;
+use super::pattern::{Pattern, TOGETHER};
 
 /// How a matcher compares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -51,9 +51,19 @@ impl Matcher {
     /// A matcher for the label of that name. A pattern that is none, or one that would take too
     /// much memory, is an error that says what is wrong with it.
     pub fn new(op: MatchOp, name: &str, value: &str) -> Result<Self, String> {
+        Self::within(op, name, value, &mut TOGETHER.clone())
+    }
+
+    /// One of several; so many bytes of memory are left for the patterns of all of them.
+    pub(super) fn within(
+        op: MatchOp,
+        name: &str,
+        value: &str,
+        left: &mut usize,
+    ) -> Result<Self, String> {
         let test = match op {
             MatchOp::Equal | MatchOp::NotEqual => Test::Same,
-            MatchOp::Regex | MatchOp::NotRegex => Test::Pattern(Pattern::new(value)?),
+            MatchOp::Regex | MatchOp::NotRegex => Test::Pattern(Pattern::within(value, left)?),
         };
         Ok(Self { name: name.into(), op, value: value.into(), test })
     }

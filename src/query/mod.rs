@@ -18,6 +18,7 @@
 //!   source       what is asked of a store; a store in memory
 //!   plan         which resolution serves a selector
 //!   store_source the file as a source
+//!   budget       how much memory questions may hold, counted while they work
 //!   eval         tree and source -> answer
 //!   explain      what an answer took, as a tree
 //! ```
@@ -26,6 +27,7 @@ mod ahead;
 pub mod annotation;
 pub mod ast;
 pub mod buckets;
+pub mod budget;
 mod check;
 pub mod error;
 pub mod eval;
@@ -49,7 +51,7 @@ pub mod window;
 
 pub use error::ParseError;
 pub use parser::{parse, parse_selector};
-pub use store_source::{Catalog, Little, StoreSource};
+pub use store_source::{Catalog, StoreSource};
 
 #[cfg(test)]
 mod tests;

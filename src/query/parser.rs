@@ -7,6 +7,7 @@ use super::functions::Function;
 use super::lexer::Lexer;
 use super::matcher::{MatchOp, Matcher, NAME};
 use super::number::{parse_duration, parse_number};
+use super::pattern::TOGETHER;
 use super::quote::{quoted, unquoted};
 use super::token::{Tok, Token};
 
@@ -77,6 +78,8 @@ struct Parser<'a> {
     level: usize,
     /// Aggregations that have begun and not ended.
     aggregations: usize,
+    /// Bytes of memory that are left for patterns.
+    patterns: usize,
 }
 
 impl<'a> Parser<'a> {
@@ -90,7 +93,7 @@ impl<'a> Parser<'a> {
         }
         let mut lexer = Lexer::new(text);
         let token = lexer.next()?;
-        Ok(Self { text, lexer, token, end: 0, level: 0, aggregations: 0 })
+        Ok(Self { text, lexer, token, end: 0, level: 0, aggregations: 0, patterns: TOGETHER })
     }
 
     fn bump(&mut self) -> Result<Token, ParseError> {
@@ -310,7 +313,7 @@ impl<'a> Parser<'a> {
         }
         let value = self.bump()?.span;
         let (name, pattern) = (if is_text { unquoted(text) } else { text.into() }, value);
-        Matcher::new(op, &name, &unquoted(pattern.of(self.text)))
+        Matcher::within(op, &name, &unquoted(pattern.of(self.text)), &mut self.patterns)
             .map_err(|e| ParseError::new(label.span.to(value), e))
     }
 

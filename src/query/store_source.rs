@@ -1,14 +1,15 @@
 //! query: the file as a source: series by their labels, their samples, and the buckets before them.
 
-use std::cell::Cell;
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
 
 use super::ahead::Ahead;
+use super::budget::{Budget, Held, Spent};
+use super::eval::Limits;
 use super::matcher::{MatchOp, Matcher, NAME};
-use super::plan::{self, Held};
+use super::plan;
 use super::source::{
     Columns, Cost, Part, Resolution, Rollups, Selection, SeriesSet, Source, SourceError,
 };
@@ -81,22 +82,51 @@ impl Catalog {
 
     /// The series that match, in the order of their labels: labels and number in the file.
     pub fn matching(&self, matchers: &[Matcher]) -> Vec<&(Arc<Labels>, i64)> {
-        let fits = |labels: &Labels| {
-            matchers.iter().all(|m| m.matches(labels.get(m.name()).unwrap_or_default()))
+        self.matching_while(matchers, || true).unwrap_or_default()
+    }
+
+    /// The same as long as the work may go on, which is asked about every few labels: patterns may
+    /// be many, and take long. Nothing where it may not.
+    pub fn matching_while(
+        &self,
+        matchers: &[Matcher],
+        mut goes_on: impl FnMut() -> bool,
+    ) -> Option<Vec<&(Arc<Labels>, i64)>> {
+        let (mut found, mut looked) = (Vec::new(), 0_usize);
+        let mut look = |series: &'_ (Arc<Labels>, i64)| {
+            for matcher in matchers {
+                looked += 1;
+                if looked.is_multiple_of(LOOKS) && !goes_on() {
+                    return None;
+                }
+                if !matcher.matches(series.0.get(matcher.name()).unwrap_or_default()) {
+                    return Some(false);
+                }
+            }
+            Some(true)
         };
         match self.among(matchers) {
             Among::Labelled(places) => {
-                let series = places.iter().map(|at| &self.series[*at as usize]);
-                series.filter(|(labels, _)| fits(labels)).collect()
+                for at in places {
+                    let series = &self.series[*at as usize];
+                    look(series)?.then(|| found.push(series));
+                }
             }
             Among::Named(lists) => {
                 let mut places: Vec<usize> = lists.into_iter().flatten().copied().collect();
                 places.sort_unstable();
-                let series = places.iter().map(|at| &self.series[*at]);
-                series.filter(|(labels, _)| fits(labels)).collect()
+                for at in places {
+                    let series = &self.series[at];
+                    look(series)?.then(|| found.push(series));
+                }
             }
-            Among::All => self.series.iter().filter(|(labels, _)| fits(labels)).collect(),
+            Among::All => {
+                for series in &self.series {
+                    look(series)?.then(|| found.push(series));
+                }
+            }
         }
+        Some(found)
     }
 
     /// Where the series that match are to be looked for.
@@ -127,16 +157,10 @@ impl Catalog {
     pub fn is_empty(&self) -> bool {
         self.series.is_empty()
     }
-
-    /// How many series have to be looked at to find those that match.
-    fn looked_at(&self, matchers: &[Matcher]) -> usize {
-        match self.among(matchers) {
-            Among::Labelled(places) => places.len(),
-            Among::Named(lists) => lists.iter().map(|list| list.len()).sum(),
-            Among::All => self.series.len(),
-        }
-    }
 }
+
+/// So many labels are looked at between two looks at the clock.
+const LOOKS: usize = 64;
 
 /// Places in a catalog.
 enum Among<'c> {
@@ -145,84 +169,43 @@ enum Among<'c> {
     All,
 }
 
-/// What the selectors of a question may take together that is to be answered in less time than
-/// another thread needs to wake up. What goes beyond it is refused before anything is read.
-#[derive(Debug, Clone)]
-pub struct Little {
-    /// Series whose labels are looked at.
-    looked_at: Cell<usize>,
-    /// Series that are read.
-    series: Cell<usize>,
-    /// Seconds of each of them, together: nearly nobody measures more often than once a second.
-    seconds: Cell<u64>,
-}
-
-impl Default for Little {
-    fn default() -> Self {
-        Self { looked_at: Cell::new(2_048), series: Cell::new(64), seconds: Cell::new(100_000) }
-    }
-}
-
-impl Little {
-    fn look_at(&self, series: usize) -> Result<(), SourceError> {
-        self.looked_at.set(self.looked_at.get().checked_sub(series).ok_or_else(not_little)?);
-        Ok(())
-    }
-
-    fn read(&self, series: usize, (from, to): (i64, i64)) -> Result<(), SourceError> {
-        let each = to.saturating_sub(from).max(0) as u64 / 1000 + 1;
-        let seconds = each.saturating_mul(series as u64);
-        self.series.set(self.series.get().checked_sub(series).ok_or_else(not_little)?);
-        self.seconds.set(self.seconds.get().checked_sub(seconds).ok_or_else(not_little)?);
-        Ok(())
-    }
-}
-
-fn not_little() -> SourceError {
-    SourceError("this question takes a thread of its own".to_owned())
-}
-
 /// A file, by the names of its catalog.
 #[derive(Debug)]
 pub struct StoreSource<'a> {
     reader: &'a Reader,
     catalog: &'a Catalog,
-    little: Option<Little>,
+    limits: Limits<'a>,
 }
 
 impl<'a> StoreSource<'a> {
     /// What is in the file, by the names of the catalog.
     pub fn new(reader: &'a Reader, catalog: &'a Catalog) -> Self {
-        Self { reader, catalog, little: None }
+        Self { reader, catalog, limits: Limits::default() }
     }
 
-    /// The same for somebody who must not be held up: selectors that would take more fail.
-    pub fn at_most(self, little: Little) -> Self {
-        Self { little: Some(little), ..self }
+    /// For a question with these limits: its deadline, whether anybody waits, and its memory are
+    /// asked about while the file is read, too.
+    pub fn within(self, limits: Limits<'a>) -> Self {
+        Self { limits, ..self }
     }
 }
 
 impl Source for StoreSource<'_> {
     fn select(&self, selection: &Selection<'_>) -> Result<Box<dyn SeriesSet + '_>, SourceError> {
-        if let Some(little) = &self.little {
-            little.look_at(self.catalog.looked_at(selection.matchers))?;
-        }
-        let found = self.catalog.matching(selection.matchers);
-        if let Some(little) = &self.little {
-            little.read(found.len(), (selection.start, selection.end))?;
-        }
+        let goes_on = || self.limits.check().is_ok();
+        let found = self.catalog.matching_while(selection.matchers, goes_on).ok_or_else(over)?;
+        let mut room = self.limits.budget.map_or_else(Budget::unbounded, Arc::clone).hold();
+        let lists = found.len() * A_SERIES;
+        room.take(lists).map_err(spent)?;
         let (labels, ids): (Vec<_>, Vec<i64>) =
             found.into_iter().map(|(labels, id)| (Arc::clone(labels), *id)).unzip();
         let mut waiting = ids.clone();
         waiting.sort_unstable();
         let Selection { start, end, hints, .. } = *selection;
         let reach = self.reader.reach()?;
-        let held = Held { raw_from: reach.samples_from, rolled_until: reach.rolled_until };
+        let held = plan::Held { raw_from: reach.samples_from, rolled_until: reach.rolled_until };
         let raw_from =
             plan::raw_from(held, &hints, (start, end), |from| self.samples(&waiting, from, end))?;
-        if self.little.is_some() && raw_from > start {
-            return Err(not_little());
-        }
         Ok(Box::new(StoreSet {
             reader: self.reader,
             labels,
@@ -240,6 +223,11 @@ impl Source for StoreSource<'_> {
             sent: 0,
             ahead: None,
             rolled: HashMap::new(),
+            rolled_up: 0,
+            crowded: None,
+            limits: self.limits,
+            room,
+            lists,
         }))
     }
 }
@@ -259,6 +247,21 @@ impl StoreSource<'_> {
         Ok(values / few as u64 * ids.len() as u64)
     }
 }
+
+/// Why a store did not go on; the evaluator asks the guard for the words.
+fn over() -> SourceError {
+    SourceError("the question was stopped".to_owned())
+}
+
+fn spent(why: Spent) -> SourceError {
+    SourceError(why.to_string())
+}
+
+/// What a series that matches takes in lists: its labels, its number, and what is still to be read.
+const A_SERIES: usize = 64;
+
+/// A sample in memory: time and value.
+const SAMPLE: usize = 16;
 
 /// So many groups say for all of them how densely samples lie.
 const LOOKED_AT: usize = 8;
@@ -288,8 +291,15 @@ struct StoreSet<'a> {
     /// Those before it went to the other thread.
     sent: usize,
     ahead: Option<Ahead>,
-    /// Read together with others and not asked for yet.
+    /// Read together with others and not asked for yet, and how many bytes that is.
     rolled: HashMap<i64, Rolled>,
+    rolled_up: usize,
+    /// The group that was looked at last, and whether it holds so much that its series come alone.
+    crowded: Option<(i64, bool)>,
+    limits: Limits<'a>,
+    /// The memory of all that, and of the series at hand.
+    room: Held,
+    lists: usize,
 }
 
 /// Takes what waits of a series' group; one that was asked for before comes alone.
@@ -322,7 +332,8 @@ impl StoreSet<'_> {
             self.held -= fetched.size();
             return Ok(fetched);
         }
-        let ids = if self.held < MOST_HELD {
+        self.limits.check().map_err(|_| over())?;
+        let ids = if self.held < MOST_HELD && !self.is_crowded(id.div_euclid(GROUP), from)? {
             let mut ids = take_group(&mut self.waiting, id);
             if self.last_only {
                 // Those that follow are asked for soon, and a statement costs more than what it finds.
@@ -342,10 +353,40 @@ impl StoreSet<'_> {
             self.held += fetched.size();
             self.fetched.insert(id, fetched);
         }
+        self.settle(0)?;
         let fetched = self.fetched.remove(&id);
         self.held -= fetched.as_ref().map_or(0, Fetched::size);
         fetched.ok_or_else(|| SourceError(format!("series {id} was not read")))
     }
+}
+
+impl StoreSet<'_> {
+    /// Counts what is held, and so many bytes for the series at hand.
+    fn settle(&mut self, now: usize) -> Result<(), SourceError> {
+        let waits = self.lists + self.held + self.rolled_up;
+        self.room.settle(waits.saturating_add(now)).map_err(spent)
+    }
+
+    /// Whether a group holds so much of the time asked for that its series are better read alone.
+    fn is_crowded(&mut self, group: i64, from: i64) -> Result<bool, SourceError> {
+        if self.last_only || self.end.saturating_sub(from) < LONG_MS {
+            return Ok(false);
+        }
+        if let Some((_, crowded)) = self.crowded.filter(|(known, _)| *known == group) {
+            return Ok(crowded);
+        }
+        let crowded = self.reader.packed(group, from, self.end)? > MOST_HELD as u64 / 2;
+        self.crowded = Some((group, crowded));
+        Ok(crowded)
+    }
+}
+
+/// What is shorter than this is never much: sixteen series of a value a second are some megabytes.
+const LONG_MS: i64 = 86_400_000;
+
+/// What the buckets of a series take in memory, in bytes.
+fn size(rolled: &Rolled) -> usize {
+    rolled.ends.len() * size_of::<f64>() * (rolled.parts.len() + 1)
 }
 
 impl SeriesSet for StoreSet<'_> {
@@ -359,6 +400,7 @@ impl SeriesSet for StoreSet<'_> {
         if from > self.end || series >= self.ids.len() {
             return Ok(());
         }
+        self.limits.check().map_err(|_| over())?;
         let used = std::mem::take(into);
         let mut column = Column { ts: used.times, values: used.values, ..Column::default() };
         let much = self.ids.len() >= MANY && !self.last_only;
@@ -368,7 +410,9 @@ impl SeriesSet for StoreSet<'_> {
         match self.ahead.take() {
             Some(mut ahead) if series == self.next => {
                 while self.sent < self.ids.len() && ahead.has_room() {
-                    ahead.add(self.fetch(self.sent, from)?)?;
+                    let fetched = self.fetch(self.sent, from)?;
+                    self.settle((ahead.samples() + fetched.samples(from, self.end)) * SAMPLE)?;
+                    ahead.add(fetched)?;
                     self.sent += 1;
                 }
                 column = ahead.take(column)?;
@@ -378,6 +422,12 @@ impl SeriesSet for StoreSet<'_> {
             // Out of order: nobody knows what comes next.
             _ => {
                 let fetched = self.fetch(series, from)?;
+                let samples = fetched.samples(from, self.end);
+                self.settle(samples.max(column.ts.capacity()) * SAMPLE + fetched.size())?;
+                column.ts.clear();
+                column.values.clear();
+                column.ts.reserve_exact(samples);
+                column.values.reserve_exact(samples);
                 self.reader.unpack(&fetched, from, self.end, &mut column);
             }
         }
@@ -422,32 +472,33 @@ impl SeriesSet for StoreSet<'_> {
             let from = down(self.start.saturating_sub(2 * hour));
             let to = self.raw_from.min(down(self.end).saturating_add(hour));
             let numbers: Vec<u8> = parts.iter().map(|part| *part as u8).collect();
-            let ids = take_group(&mut self.unrolled, *id);
+            let (id, five) = (*id, Resolution::FiveMinutes.width());
+            self.limits.check().map_err(|_| over())?;
+            let weight = self.reader.weight(five, id.div_euclid(GROUP), from, to)?;
+            let each = weight.values as usize * (parts.len() + 1) * size_of::<f64>();
+            let ids = match each.saturating_mul(GROUP as usize) {
+                bytes if bytes < MOST_HELD / 2 => take_group(&mut self.unrolled, id),
+                _ => {
+                    self.unrolled.retain(|other| *other != id);
+                    vec![id]
+                }
+            };
+            self.settle(each.saturating_mul(ids.len()))?;
             let found = self.reader.rollups(&ids, &numbers, from, to, self.hours_only)?;
-            self.rolled.extend(found.into_iter().map(|r| (r.series, r)));
+            for rolled in found {
+                self.rolled_up += size(&rolled);
+                self.rolled.insert(rolled.series, rolled);
+            }
         }
-        let Some(rolled) = self.rolled.remove(id) else { return Ok(()) };
+        let Some(rolled) = self.rolled.remove(&self.ids[series]) else { return Ok(()) };
+        self.rolled_up -= size(&rolled);
+        // What is made of them beside samples takes as much again.
+        self.settle(2 * size(&rolled))?;
         into.ends = rolled.ends;
         into.hours_until = rolled.hours_until;
         for (part, values) in parts.iter().zip(rolled.parts) {
             into.parts[*part as usize] = values;
         }
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn little_is_used_up_by_all_selectors_together() {
-        let day = (0, 86_400_000);
-        let little = Little::default();
-        assert!(little.look_at(2_000).is_ok() && little.look_at(100).is_err());
-        assert!(little.read(1, day).is_ok());
-        assert!(little.read(1, day).is_err(), "100,000 seconds");
-        assert!(Little::default().read(65, (0, 1)).is_err(), "64 series");
-        assert!(Little::default().read(1, (i64::MIN, i64::MAX)).is_err());
     }
 }

@@ -89,6 +89,18 @@ impl Reader {
         Ok(weight)
     }
 
+    /// How many bytes the blocks of samples take that hold any of a group from `from` to `to` inclusive.
+    pub fn packed(&self, group: i64, from: i64, to: i64) -> Result<u64, SqlError> {
+        let bytes: Option<i64> = self
+            .connection()
+            .prepare_cached(
+                "SELECT sum(length(data)) FROM blocks
+                 WHERE resolution = 0 AND grp = ?1 AND level >= 0 AND end >= ?2 AND start <= ?3",
+            )?
+            .query_row(params![group, from, to], |r| r.get(0))?;
+        Ok(bytes.unwrap_or(0) as u64)
+    }
+
     /// The buckets of some series of one group, in the order of their numbers, that begin at `from`
     /// or later and end at `to` or before; both are whole hours. `parts` by their places in
     /// `rollup::PARTS`. With `hours_only`, hours even where finer buckets are held.

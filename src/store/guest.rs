@@ -13,11 +13,12 @@ use rusqlite::limits::Limit;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row, ffi};
 
+use super::allowance::{Bounded, More};
 use super::functions::FUNCTIONS;
 use super::{OpenError, Reader, SqlError};
 
 /// What may be asked, with their columns; docs/SCHEMA.md says what they mean.
-pub const VIEWS: [(&str, &str); 8] = [
+pub const VIEWS: [(&str, &str); 10] = [
     ("metrics", "key, value, timestamp"),
     ("metrics_by_system", "system, key, value, timestamp"),
     ("samples_all", "key, timestamp, value, ts; samples_all(KEY, FROM, TO)"),
@@ -26,12 +27,27 @@ pub const VIEWS: [(&str, &str); 8] = [
     ("systems", "_id, system"),
     ("event_log", "timestamp, system, kind, level, title, text, tags, priority, source"),
     ("samples", "ts, series_id, value"),
+    ("graphs", "system, graph, title, category, unit, info, args"),
+    (
+        "graph_fields",
+        "system, graph, field, label, key, kind, query, info, draw, colour, negative, warning_min, \
+         warning_max, critical_min, critical_max",
+    ),
 ];
 
 /// What the views are made of. SQLite tells which view wants to read one, but takes the name of a
 /// common table expression for that of a view: so this list must hold nothing that the views do not
 /// show anyway.
-const BEHIND: [&str; 6] = ["system_dict", "series_dict", "samples", "inbox", "rollup_1h", "events"];
+const BEHIND: [&str; 8] = [
+    "system_dict",
+    "series_dict",
+    "samples",
+    "inbox",
+    "rollup_1h",
+    "events",
+    "graph_dict",
+    "field_dict",
+];
 
 /// Tables that SQLite itself brings and that only look at what they are given.
 const HARMLESS: [&str; 2] = ["json_each", "json_tree"];
@@ -106,6 +122,11 @@ pub enum GuestError {
     /// It was too large.
     #[error("the statement needs more than {} MiB of temporary files; ask for less at once", MOST_TEMPORARY >> 20)]
     TooLarge,
+    /// It would take more memory than it may.
+    #[error(
+        "the statement needs more memory than it may have; ask for fewer rows, or shorter values"
+    )]
+    Memory,
     /// It failed on its way.
     #[error("{0}")]
     Failed(String),
@@ -129,13 +150,19 @@ const GONE: u8 = 2;
 const LARGE: u8 = 3;
 
 /// Answers one statement: `columns` is told their names, then `row` each row until it says enough.
+/// `memory` is asked before SQLite takes more of it.
 pub fn ask(
     database: &Path,
     sql: &str,
     bounds: &Bounds,
+    memory: More,
     columns: impl FnOnce(&[&str]),
     mut row: impl FnMut(&Cells<'_>) -> std::ops::ControlFlow<()>,
 ) -> Result<(), GuestError> {
+    // Dropped after the connection, whose memory it counts.
+    let _bounded = Bounded::new(memory).ok_or_else(|| {
+        GuestError::Failed("the memory of statements cannot be bounded in this process".to_owned())
+    })?;
     let mut conn = Reader::open(database)?.into_connection();
     let failed = |e: SqlError| GuestError::Failed(e.to_string());
     let refused: Arc<Mutex<Option<String>>> = Arc::default();
@@ -307,7 +334,7 @@ fn explain(e: SqlError, refused: &Mutex<Option<String>>) -> GuestError {
             (ffi::SQLITE_TOOBIG, _) => {
                 GuestError::Failed(format!("a value of more than {} KiB", LONGEST >> 10))
             }
-            (ffi::SQLITE_NOMEM, _) => GuestError::Failed("the statement is too large".to_owned()),
+            (ffi::SQLITE_NOMEM, _) => GuestError::Memory,
             (_, Some(message)) => GuestError::Failed(message),
             (_, None) => GuestError::Failed(code.to_string()),
         },
@@ -349,6 +376,7 @@ mod tests {
             path,
             sql,
             bounds,
+            Box::new(|_| true),
             |_| {},
             |cells| {
                 out.push(
@@ -451,6 +479,54 @@ mod tests {
         }
         assert_eq!(std::fs::read(&path).unwrap(), before, "not a byte was written");
         assert!(!other.exists());
+    }
+
+    #[test]
+    fn memory_is_bounded_while_a_statement_works() {
+        use std::cell::Cell;
+        use std::rc::Rc;
+        let (_dir, path) = database();
+        let most = 16 << 20;
+        let within_memory = |sql: &str| {
+            let taken = Rc::new(Cell::new(0_usize));
+            let count = Rc::clone(&taken);
+            let more = move |bytes: usize| {
+                let fits = count.get() + bytes <= most;
+                count.set(count.get() + if fits { bytes } else { 0 });
+                fits
+            };
+            let mut rows = 0;
+            let done = ask(
+                &path,
+                sql,
+                &within(60),
+                Box::new(more),
+                |_| {},
+                |_| {
+                    rows += 1;
+                    ControlFlow::Continue(())
+                },
+            );
+            (done.map(|()| rows), taken.get())
+        };
+        for hungry in [
+            "SELECT json_group_array(printf('%.*c', 60000, 'a')) FROM samples",
+            "SELECT json_group_object(ts, printf('%.*c', 60000, 'a')) FROM samples",
+            "SELECT json_pretty(printf('%.*c', 1000, '[') || printf('%.*c', 1000, ']'), \
+             printf('%.*c', 60000, 'x'))",
+        ] {
+            let (done, taken) = within_memory(hungry);
+            assert!(taken <= most, "{hungry}: {taken}");
+            assert!(matches!(done, Err(GuestError::Memory)), "{hungry}: {done:?}");
+        }
+        // The next one on this thread has all of it again, and other threads were never bounded.
+        let (done, taken) = within_memory("SELECT key, value FROM samples_all");
+        assert!(matches!(done, Ok(4_000)), "{done:?}");
+        assert!(taken < 4 << 20, "{taken}");
+        let conn = rusqlite::Connection::open_in_memory().unwrap();
+        let big = "SELECT length(group_concat(hex(zeroblob(1000000)))) FROM json_each('[1,2,3]')";
+        let length: i64 = conn.query_row(big, [], |r| r.get(0)).unwrap();
+        assert_eq!(length, 3 * 2_000_000 + 2);
     }
 
     #[test]

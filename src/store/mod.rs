@@ -8,6 +8,7 @@
 //!   samples -> Reader -> status, export, sql, query
 //! ```
 
+mod allowance;
 pub mod block;
 mod carve;
 pub mod chunk;

@@ -96,6 +96,7 @@ impl Store {
         };
         let lock = Lock::take(path)?;
         let aside = repair::unfinished(path)?;
+        super::allowance::install();
         let nowhere = Connection::open_in_memory().map_err(|e| OpenError::from_sqlite(path, e))?;
         let mut store = Self {
             file: None,
@@ -333,6 +334,7 @@ fn refuse_strangers(path: &Path) -> Result<(), OpenError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
         | OpenFlags::SQLITE_OPEN_NO_MUTEX
         | OpenFlags::SQLITE_OPEN_URI;
+    super::allowance::install();
     let told = Connection::open_with_flags(read_only_uri(path, log == 0), flags)
         .map_err(|e| OpenError::from_sqlite(path, e))
         .and_then(|conn| check_ours(&conn, path));
@@ -349,6 +351,7 @@ fn connect(path: &Path, system: &str, log_pages: &Arc<AtomicU32>) -> Result<Conn
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_CREATE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    super::allowance::install();
     let mut conn = Connection::open_with_flags(path, flags).map_err(fail)?;
     // SQLite settles for reading when it may not write.
     if conn.is_readonly("main").map_err(fail)? {
@@ -465,6 +468,7 @@ fn look_at_newest(conn: &Connection, path: &Path) -> Result<(), OpenError> {
 
 /// Where the trees of a fresh database begin.
 pub(super) fn usual_roots() -> Result<Vec<(String, u32)>, SqlError> {
+    super::allowance::install();
     let conn = Connection::open_in_memory()?;
     conn.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
     SCHEMA.iter().try_for_each(|sql| conn.execute_batch(sql))?;

@@ -132,6 +132,7 @@ impl Reader {
             let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
                 | OpenFlags::SQLITE_OPEN_NO_MUTEX
                 | OpenFlags::SQLITE_OPEN_URI;
+            super::allowance::install();
             let conn = match &uri {
                 Some(uri) => Connection::open_with_flags(uri, flags),
                 None => Connection::open_with_flags(path, flags & !OpenFlags::SQLITE_OPEN_URI),

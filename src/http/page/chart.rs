@@ -3,7 +3,8 @@
 use super::{Page, failed};
 use crate::http::prometheus::error::{ApiError, Kind};
 use crate::http::prometheus::params::Params;
-use crate::overview::{Chart, Span, width, write_events, write_lines, write_span};
+use crate::http::prometheus::{SOME, Sheet};
+use crate::overview::{Chart, Span, read, width, write_events, write_line, write_span};
 use crate::wire::json::write_string;
 
 /// Charts of the first view that are drawn before the others: as many as stand beside each other.
@@ -43,7 +44,7 @@ fn stretch(page: &Page, params: &Params) -> Result<(i64, i64), ApiError> {
 /// one width, from the bucket that `from` lies in to that of `to`. `id=first` is the first row of the
 /// first view, `id=rest` the rest of it: asked for at once, they are read at once. Where least and most
 /// are the mean they are left away; where nothing was measured, null.
-pub(super) fn chart(page: &Page, params: &Params) -> Result<String, ApiError> {
+pub(super) fn chart(page: &Page, params: &Params, sheet: &Sheet<'_>) -> Result<String, ApiError> {
     let (mut from, to) = stretch(page, params)?;
     let points = match params.get("points") {
         "" => USUAL_POINTS,
@@ -79,14 +80,23 @@ pub(super) fn chart(page: &Page, params: &Params) -> Result<String, ApiError> {
         write_span(&mut out, &span);
         out.push_str(r#","charts":["#);
         for (at, chart) in wanted.into_iter().enumerate() {
+            sheet.room(&mut out, SOME)?;
             if at > 0 {
                 out.push(',');
             }
             out.push_str(r#"{"id":"#);
             write_string(&mut out, &chart.id);
-            out.push_str(r#","lines":"#);
-            write_lines(&mut out, reader, chart, &span).map_err(failed)?;
-            out.push('}');
+            out.push_str(r#","lines":["#);
+            for (at, line) in chart.lines.iter().enumerate() {
+                // Three columns of numbers of some digits each, or nulls.
+                sheet.room(&mut out, SOME + span.count.saturating_mul(18))?;
+                if at > 0 {
+                    out.push(',');
+                }
+                let columns = read(reader, line, span.from, span.to, span.width);
+                write_line(&mut out, &columns.map_err(failed)?, &span);
+            }
+            out.push_str("]}");
         }
         out.push_str("]}");
         Ok(out)
@@ -94,7 +104,7 @@ pub(super) fn chart(page: &Page, params: &Params) -> Result<String, ApiError> {
 }
 
 /// `GET /api/events?from=&to=&host=`: what happened, newest first.
-pub(super) fn events(page: &Page, params: &Params) -> Result<String, ApiError> {
+pub(super) fn events(page: &Page, params: &Params, sheet: &Sheet<'_>) -> Result<String, ApiError> {
     let (from, to) = stretch(page, params)?;
     let system = page.system(params);
     let events = page.api.files().with_reader(|reader, _| {
@@ -104,5 +114,6 @@ pub(super) fn events(page: &Page, params: &Params) -> Result<String, ApiError> {
     let mut out = String::from(r#"{"events":"#);
     write_events(&mut out, &events);
     out.push('}');
+    sheet.room(&mut out, 0)?;
     Ok(out)
 }

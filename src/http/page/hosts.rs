@@ -4,6 +4,7 @@ use super::overview::number;
 use super::{Page, failed};
 use crate::http::prometheus::error::ApiError;
 use crate::http::prometheus::params::Params;
+use crate::http::prometheus::{SOME, Sheet};
 use crate::overview::{Chart, Line, read, write_short};
 use crate::store::Reader;
 use crate::wire::json::write_string;
@@ -14,11 +15,12 @@ const MOST: usize = 200;
 const WIDTH_MS: i64 = 300_000;
 
 /// `GET /api/hosts`: name, verdict, load, memory in use and the fullest disk, both in percent.
-pub(super) fn hosts(page: &Page, _: &Params) -> Result<String, ApiError> {
+pub(super) fn hosts(page: &Page, _: &Params, sheet: &Sheet<'_>) -> Result<String, ApiError> {
     let own = page.api.state().system.clone();
     page.with_charts(&own, |_, _| Ok(()))?;
     let mut out = String::from(r#"{"hosts":["#);
     for (at, host) in page.systems().iter().take(MOST).enumerate() {
+        sheet.room(&mut out, SOME)?;
         if at > 0 {
             out.push(',');
         }

@@ -1,10 +1,11 @@
 //! http: the newest values, sent as they come (server-sent events). Bound: [`MOST_VIEWERS`] pages,
-//! and [`WAITING`] frames that one of them has not taken yet. Policy: one page too many is refused,
+//! of them [`MOST_OF_ONE`] with one client, and [`WAITING`] frames that one of them has not taken yet. Policy: one page too many is refused,
 //! one that is too slow is let go, and comes again. Counters: `plimsoll_viewers_dropped_total`.
 
+use std::collections::HashMap;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -14,17 +15,21 @@ use axum::extract::{RawQuery, State as Get};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use hyper::body::Frame;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::mpsc;
 
 use super::{Page, failed};
 use crate::http::connections::Cut;
-use crate::http::prometheus::error::{ApiError, Kind};
+use crate::http::prometheus::Purpose;
+use crate::http::prometheus::error::ApiError;
 use crate::http::prometheus::params::Params;
+use crate::http::turns::Client;
 use crate::model::{Identity, Labels, SeriesRef};
 use crate::overview::{Chart, write_short};
 
 /// Pages that are kept up to date at a time.
 const MOST_VIEWERS: usize = 32;
+/// And so many of them with one client: others always find a place.
+const MOST_OF_ONE: usize = 24;
 /// Charts of a page.
 const MOST_CHARTS: usize = 200;
 /// Frames that wait for a page.
@@ -35,11 +40,38 @@ const EVERY: Duration = Duration::from_secs(1);
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
 /// Who looks.
-pub(super) struct Viewers(Arc<Semaphore>);
+#[derive(Default)]
+pub(super) struct Viewers(Arc<Mutex<HashMap<Client, usize>>>);
 
-impl Default for Viewers {
-    fn default() -> Self {
-        Self(Arc::new(Semaphore::new(MOST_VIEWERS)))
+/// A place among them, while it is held.
+struct Place(Client, Arc<Mutex<HashMap<Client, usize>>>);
+
+impl Viewers {
+    /// A place, if there is one for this client.
+    fn enter(&self, client: Client) -> Option<Place> {
+        let mut all = self.0.lock().unwrap_or_else(|e| e.into_inner());
+        let taken = all.values().sum::<usize>();
+        let own = all.entry(client).or_default();
+        if taken >= MOST_VIEWERS || *own >= MOST_OF_ONE {
+            if *own == 0 {
+                all.remove(&client);
+            }
+            return None;
+        }
+        *own += 1;
+        Some(Place(client, Arc::clone(&self.0)))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut all = self.1.lock().unwrap_or_else(|e| e.into_inner());
+        if let Some(own) = all.get_mut(&self.0) {
+            *own -= 1;
+            if *own == 0 {
+                all.remove(&self.0);
+            }
+        }
     }
 }
 
@@ -90,11 +122,12 @@ struct WatchedLine {
 /// should be asked for again, because there are new series.
 pub(super) async fn live(
     Get(page): Get<Arc<Page>>,
+    client: Client,
     Extension(cut): Extension<Cut>,
     RawQuery(query): RawQuery,
 ) -> Response {
     let counters = Arc::clone(&page.api.state().counters);
-    let Ok(place) = Arc::clone(&page.viewers.0).try_acquire_owned() else {
+    let Some(place) = page.viewers.enter(client) else {
         counters.viewers_refused.fetch_add(1, Relaxed);
         let what = "too many pages are open; the others are not refreshed by themselves\n";
         return (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "30")], what)
@@ -102,11 +135,10 @@ pub(super) async fn live(
     };
     let params = Params::new(query.as_deref().unwrap_or_default().as_bytes(), b"");
     let asked = Arc::clone(&page);
-    let found = tokio::task::spawn_blocking(move || Live::new(&asked, &params)).await;
-    let live = match found {
-        Ok(Ok(live)) => live,
-        Ok(Err(e)) => return e.into_response(),
-        Err(e) => return ApiError::new(Kind::Internal, e.to_string()).into_response(),
+    let found = page.api.turn(Purpose::Page, client, move |_, _| Live::new(&asked, &params));
+    let live = match found.await {
+        Ok(live) => live,
+        Err(e) => return e.into_response(),
     };
     let (frames, waiting) = mpsc::channel(WAITING);
     tokio::spawn(keep_up(page, live, frames, cut, place));
@@ -128,7 +160,7 @@ async fn keep_up(
     mut live: Live,
     frames: mpsc::Sender<Bytes>,
     cut: Cut,
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 ) {
     let state = page.api.state();
     state.counters.viewers.fetch_add(1, Relaxed);

@@ -4,6 +4,7 @@
 
 pub mod assets;
 mod chart;
+mod graphs;
 mod hosts;
 mod live;
 mod overview;
@@ -11,16 +12,18 @@ mod overview;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-use axum::Router;
 use axum::extract::{RawQuery, State as Get};
 use axum::http::HeaderMap;
 use axum::response::Response;
 use axum::routing::get;
+use axum::{Extension, Router};
 
+use super::connections::Cut;
 use super::prometheus::ask::Inode;
 use super::prometheus::error::{ApiError, Kind};
 use super::prometheus::params::Params;
-use super::prometheus::{Api, on_a_thread};
+use super::prometheus::{Api, Sheet, on_a_thread};
+use super::turns::Client;
 use crate::overview::{Chart, Trouble, charts};
 use crate::store::{Reader, SqlError};
 
@@ -64,22 +67,26 @@ pub(super) fn routes(api: Arc<Api>) -> Router {
         .route("/api/chart", get(ask(chart::chart)))
         .route("/api/events", get(ask(chart::events)))
         .route("/api/live", get(live::live))
+        .route("/api/graphs", get(ask(graphs::graphs)))
         .with_state(page)
 }
 
-type Endpoint = fn(&Page, &Params) -> Result<String, ApiError>;
+type Endpoint = fn(&Page, &Params, &Sheet<'_>) -> Result<String, ApiError>;
+/// Who asks, and on which connection.
+type Asker = (Client, Option<Extension<Cut>>);
 type Answer = std::pin::Pin<Box<dyn Future<Output = Response> + Send>>;
 
 /// A question to the file, on a thread of its own when it is its turn.
 fn ask(
     endpoint: Endpoint,
-) -> impl Fn(Get<Arc<Page>>, HeaderMap, RawQuery) -> Answer + Clone + Send + Sync + 'static {
-    move |Get(page), headers, RawQuery(query)| {
+) -> impl Fn(Get<Arc<Page>>, HeaderMap, RawQuery, Asker) -> Answer + Clone + Send + Sync + 'static {
+    move |Get(page), headers, RawQuery(query), (client, cut)| {
         Box::pin(async move {
             let params = Params::new(query.as_deref().unwrap_or_default().as_bytes(), b"");
             let asked = Arc::clone(&page);
             let api = Arc::clone(&page.api);
-            on_a_thread(api, &headers, move || endpoint(&asked, &params)).await
+            let asker = (client, cut.map(|Extension(cut)| cut));
+            on_a_thread(api, asker, &headers, move |sheet| endpoint(&asked, &params, sheet)).await
         })
     }
 }

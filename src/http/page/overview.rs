@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use super::{Page, failed};
+use crate::http::prometheus::Sheet;
 use crate::http::prometheus::error::ApiError;
 use crate::http::prometheus::params::Params;
 use crate::overview::{
@@ -48,7 +49,7 @@ impl Page {
 }
 
 /// `GET /api/verdict?host=`
-pub(super) fn verdict(page: &Page, params: &Params) -> Result<String, ApiError> {
+pub(super) fn verdict(page: &Page, params: &Params, _: &Sheet<'_>) -> Result<String, ApiError> {
     let found = page.judged(page.system(params))?;
     let (verdict, forecasts) = &*found;
     let mut out = String::from("{");
@@ -67,12 +68,18 @@ pub(super) fn number(value: Option<i64>) -> String {
 }
 
 /// `GET /api/overview?host=`: the systems, the verdict and every chart without its numbers.
-pub(super) fn overview(page: &Page, params: &Params) -> Result<String, ApiError> {
+pub(super) fn overview(
+    page: &Page,
+    params: &Params,
+    sheet: &Sheet<'_>,
+) -> Result<String, ApiError> {
     let system = page.system(params);
     let charts = page.with_charts(system, |_, charts| Ok(Arc::clone(charts)))?;
+    sheet.task.check()?;
     let (found, now) = (page.judged(system)?, page.api.state().clock.wall_ms());
     let (verdict, forecasts) = &*found;
     let mut out = String::new();
     write_overview(&mut out, system, &page.systems(), &charts, now, verdict, named(forecasts));
+    sheet.room(&mut out, 0)?;
     Ok(out)
 }

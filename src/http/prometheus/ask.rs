@@ -5,9 +5,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use super::AT_ONCE;
 use super::error::{ApiError, Kind};
-use crate::query::{Catalog, Little, StoreSource};
+use super::{AT_ONCE, PAGES, Task};
+use crate::query::{Catalog, StoreSource};
 use crate::store::{Head, Kept, Reader};
 
 /// Device and number of a file.
@@ -23,6 +23,8 @@ pub(in crate::http) struct Files {
     /// What they keep of blocks while there are questions.
     kept: Arc<Kept>,
     catalog: Mutex<(Inode, Arc<Catalog>)>,
+    /// Held by who reads the names.
+    making: Mutex<()>,
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -33,14 +35,10 @@ fn failed(e: impl std::fmt::Display) -> ApiError {
     ApiError::new(Kind::Internal, e.to_string())
 }
 
-/// Nobody is shown it: the question goes to a thread.
-fn not_at_hand() -> ApiError {
-    failed("this question takes a thread of its own")
-}
-
 impl Files {
     pub(in crate::http) fn new(path: PathBuf, head: Arc<Head>) -> Self {
-        Self { path, head, idle: Mutex::default(), kept: Arc::default(), catalog: Mutex::default() }
+        let (idle, catalog, making) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Self { path, head, idle, kept: Arc::default(), catalog, making }
     }
 
     /// Lends a reader.
@@ -72,7 +70,7 @@ impl Files {
         };
         let answer = ask(&reader, inode);
         let mut idle = locked(&self.idle);
-        if answer.is_ok() && idle.len() < AT_ONCE {
+        if answer.is_ok() && idle.len() < AT_ONCE + PAGES {
             idle.push((inode, reader));
         }
         answer
@@ -94,48 +92,27 @@ impl Files {
         self.with_reader(|reader, inode| {
             let (of, mut catalog) = locked(&self.catalog).clone();
             if of != inode || !catalog.is_current(reader).map_err(failed)? {
-                catalog = Arc::new(Catalog::read(reader).map_err(failed)?);
-                *locked(&self.catalog) = (inode, Arc::clone(&catalog));
+                // One makes it and the others wait: each would take as much memory.
+                let _one = locked(&self.making);
+                let (of, made) = locked(&self.catalog).clone();
+                catalog = made;
+                if of != inode || !catalog.is_current(reader).map_err(failed)? {
+                    catalog = Arc::new(Catalog::read(reader).map_err(failed)?);
+                    *locked(&self.catalog) = (inode, Arc::clone(&catalog));
+                }
             }
             ask(reader, &catalog)
         })
     }
 
-    /// The same where a reader is open and the names are known, and are no more than this; nothing
-    /// where that would have to be done first.
-    pub(super) fn with_catalog_at_hand<T>(
-        &self,
-        most: usize,
-        ask: impl FnOnce(&Reader, &Catalog) -> Result<T, ApiError>,
-    ) -> Result<T, ApiError> {
-        if locked(&self.idle).is_empty() {
-            return Err(not_at_hand());
-        }
-        self.with_reader(|reader, inode| {
-            let (of, catalog) = locked(&self.catalog).clone();
-            let current = of == inode && catalog.is_current(reader).map_err(failed)?;
-            if !current || catalog.len() > most {
-                return Err(not_at_hand());
-            }
-            ask(reader, &catalog)
-        })
-    }
-
-    /// What is in the file now, as far as it takes little; nothing where it takes more.
-    pub(super) fn with_little<T>(
-        &self,
-        ask: impl FnOnce(&StoreSource<'_>) -> Result<T, ApiError>,
-    ) -> Result<T, ApiError> {
-        self.with_catalog_at_hand(usize::MAX, |reader, catalog| {
-            ask(&StoreSource::new(reader, catalog).at_most(Little::default()))
-        })
-    }
-
-    /// What is in the file now.
+    /// What is in the file now, within the limits of a question.
     pub(super) fn with_source<T>(
         &self,
+        task: &Task,
         ask: impl FnOnce(&StoreSource<'_>) -> Result<T, ApiError>,
     ) -> Result<T, ApiError> {
-        self.with_catalog(|reader, catalog| ask(&StoreSource::new(reader, catalog)))
+        self.with_catalog(|reader, catalog| {
+            ask(&StoreSource::new(reader, catalog).within(task.limits()))
+        })
     }
 }

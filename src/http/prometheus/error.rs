@@ -5,6 +5,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::json::write_text;
 use crate::query::ParseError;
+use crate::query::budget::Spent;
 use crate::query::eval::EvalError;
 use crate::query::source::SourceError;
 
@@ -15,6 +16,7 @@ pub(in crate::http) enum Kind {
     Execution,
     Canceled,
     Timeout,
+    Unavailable,
     Internal,
     NotFound,
 }
@@ -26,6 +28,7 @@ impl Kind {
             Kind::Execution => "execution",
             Kind::Canceled => "canceled",
             Kind::Timeout => "timeout",
+            Kind::Unavailable => "unavailable",
             Kind::Internal => "internal",
             Kind::NotFound => "not_found",
         }
@@ -37,7 +40,7 @@ impl Kind {
             Kind::Execution => StatusCode::UNPROCESSABLE_ENTITY,
             // Nobody is there to read it.
             Kind::Canceled => StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST),
-            Kind::Timeout => StatusCode::SERVICE_UNAVAILABLE,
+            Kind::Timeout | Kind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             Kind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             Kind::NotFound => StatusCode::NOT_FOUND,
         }
@@ -57,8 +60,13 @@ impl ApiError {
     }
 
     /// What is wrong, in a sentence.
-    pub(super) fn message(self) -> String {
+    pub(in crate::http) fn message(self) -> String {
         self.message
+    }
+
+    /// How a request ends that gets it.
+    pub(in crate::http) fn status(&self) -> StatusCode {
+        self.kind.code()
     }
 
     /// A parameter that is none.
@@ -85,9 +93,17 @@ impl From<EvalError> for ApiError {
             EvalError::Execution { .. } | EvalError::TooManySamples => Kind::Execution,
             EvalError::Timeout => Kind::Timeout,
             EvalError::Canceled => Kind::Canceled,
+            EvalError::Memory(Spent::One(_)) => Kind::Execution,
+            EvalError::Memory(Spent::All(_)) => Kind::Unavailable,
             EvalError::Source(_) => Kind::Internal,
         };
         Self::new(kind, e.to_string())
+    }
+}
+
+impl From<Spent> for ApiError {
+    fn from(e: Spent) -> Self {
+        EvalError::from(e).into()
     }
 }
 
@@ -102,6 +118,6 @@ impl IntoResponse for ApiError {
         let mut out = format!(r#"{{"status":"error","errorType":"{}","error":"#, self.kind.word());
         write_text(&mut out, &self.message);
         out.push('}');
-        super::respond(self.kind.code(), out.into_bytes(), false)
+        super::respond(self.kind.code(), out.into_bytes())
     }
 }

@@ -4,18 +4,22 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::extract::{RawQuery, State as Get};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
 
-use super::error::{ApiError, Kind};
+use super::error::ApiError;
 use super::params::Params;
-use super::{Api, in_turn, pack_up, respond_as, takes_gzip};
+use super::{Api, Purpose, Task, pack_up, takes_gzip};
+use crate::http::connections::Cut;
+use crate::http::turns::Client;
 use crate::model::Labels;
+use crate::query::budget::Held;
 use crate::query::float::is_absent;
 use crate::query::matcher::{Matcher, NAME};
 use crate::query::parse_selector;
-use crate::query::source::{Columns, Hints, Selection, Source};
+use crate::query::source::{Columns, Hints, Selection, Source, SourceError};
 use crate::wire::exposition::federated::{Names, write};
 
 /// What is older is not current any more, ms.
@@ -27,65 +31,85 @@ type Newest = BTreeMap<(String, Arc<Labels>), (i64, f64)>;
 /// `GET /federate?match[]=…`
 pub(super) async fn federate(
     Get(api): Get<Arc<Api>>,
+    client: Client,
+    cut: Option<Extension<Cut>>,
     headers: HeaderMap,
     RawQuery(query): RawQuery,
 ) -> Response {
     let params = Params::new(query.as_deref().unwrap_or_default().as_bytes(), &[]);
     let accept = headers.get(header::ACCEPT).and_then(|a| a.to_str().ok()).unwrap_or_default();
     let (names, packed) = (Names::for_accept(accept), takes_gzip(&headers));
-    let answer = in_turn(api, move |api, cancel| {
-        let mut selectors = Vec::new();
+    let answer = api.turn(Purpose::Any, client, move |api, task| {
+        // A wrong one is told before anything is read. They are read again one at a time, for
+        // patterns take memory.
+        let read =
+            |text| parse_selector(text).map_err(|e| ApiError::expression("match[]", &e, text));
         for text in params.all("match[]") {
-            let selector = parse_selector(text);
-            selectors.push(selector.map_err(|e| ApiError::expression("match[]", &e, text))?);
+            task.check()?;
+            read(text)?;
         }
-        let newest = newest(api, names, &selectors, cancel)?;
-        let samples = newest.iter().map(|((name, labels), (ts, value))| {
+        let mut held = task.budget.hold();
+        let mut found = Newest::new();
+        for text in params.all("match[]") {
+            newest(api, names, &read(text)?, task, &mut found, &mut held)?;
+        }
+        let samples = found.iter().map(|((name, labels), (ts, value))| {
             let others = labels.iter().filter(|(label, _)| *label != NAME);
             (name.as_str(), others, *ts, *value)
         });
-        pack_up(write(names, samples), packed)
+        let text = write(names, samples);
+        drop(found);
+        pack_up(text, held, packed, task)
     });
     match answer.await {
-        Ok((body, packed)) => respond_as(names.content_type(), StatusCode::OK, body, packed),
+        Ok(packed) => {
+            let cut = cut.map(|Extension(cut)| cut);
+            packed.respond_as(names.content_type(), StatusCode::OK, cut)
+        }
         Err(error) => error.into_text(),
     }
 }
 
+/// Adds what fits one selector; `held` is the memory of that, and of the text that comes of it.
 fn newest(
     api: &Api,
     names: Names,
-    selectors: &[Vec<Matcher>],
-    cancel: &std::sync::atomic::AtomicBool,
-) -> Result<Newest, ApiError> {
+    matchers: &[Matcher],
+    task: &Task,
+    found: &mut Newest,
+    held: &mut Held,
+) -> Result<(), ApiError> {
     let end = api.state.clock.wall_ms();
-    let mut found = Newest::new();
-    api.files.with_source(|source| {
+    let failed = |e: SourceError| match (task.budget.refused(), task.check()) {
+        (Some(why), _) => why.into(),
+        (None, Err(over)) => over,
+        (None, Ok(())) => ApiError::from(e),
+    };
+    api.files.with_source(task, |source| {
         let mut columns = Columns::default();
-        for matchers in selectors {
-            let start = end - LOOKBACK_MS;
-            let selection = Selection { matchers, start, end, hints: Hints::default() };
-            let mut set = source.select(&selection)?;
-            for at in 0..set.labels().len() {
-                if cancel.load(std::sync::atomic::Ordering::Relaxed) {
-                    return Err(ApiError::new(Kind::Canceled, "the client has gone"));
-                }
-                set.read(at, &mut columns)?;
-                let last = columns.times.partition_point(|t| *t <= end).checked_sub(1);
-                let Some((ts, value)) = last.map(|at| (columns.times[at], columns.values[at]))
-                else {
-                    continue;
-                };
-                let Some(labels) = set.labels().get(at).map(Arc::clone) else { continue };
-                // The text has no word for "it has ended".
-                if ts >= start && !is_absent(value) {
-                    let name = labels.get(NAME).unwrap_or_default();
-                    let name = names.metric(name).into_owned();
-                    found.insert((name, labels), (ts, value));
+        let start = end - LOOKBACK_MS;
+        let selection = Selection { matchers, start, end, hints: Hints::default() };
+        let mut set = source.select(&selection).map_err(failed)?;
+        for at in 0..set.labels().len() {
+            task.check()?;
+            set.read(at, &mut columns).map_err(failed)?;
+            let last = columns.times.partition_point(|t| *t <= end).checked_sub(1);
+            let Some((ts, value)) = last.map(|at| (columns.times[at], columns.values[at])) else {
+                continue;
+            };
+            let Some(labels) = set.labels().get(at).map(Arc::clone) else { continue };
+            // The text has no word for "it has ended".
+            if ts >= start && !is_absent(value) {
+                let name = labels.get(NAME).unwrap_or_default();
+                let name = names.metric(name).into_owned();
+                // A place in a tree, its name twice, and a line of text with room to grow.
+                let text = labels.iter().map(|(name, value)| name.len() + value.len() + 8);
+                let size = 256 + 4 * name.len() + 2 * text.sum::<usize>();
+                if found.insert((name, labels), (ts, value)).is_none() {
+                    held.take(size)?;
                 }
             }
         }
         Ok(())
-    })?;
-    Ok(found)
+    })
 }

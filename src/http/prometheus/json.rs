@@ -67,11 +67,17 @@ impl<'o> Points<'o> {
         Self { out, text: [0; 2048], used: 0, second: 0, digits: [b'0'; DIGITS], length: 1 }
     }
 
-    /// Writes a list of them.
-    pub(super) fn list(mut self, points: impl Iterator<Item = (i64, f64)>) {
+    /// Writes a list of them. `room` is asked for room before some of them are appended; where there
+    /// is none, the list ends.
+    pub(super) fn list<E>(
+        mut self,
+        points: impl Iterator<Item = (i64, f64)>,
+        mut room: impl FnMut(&mut String) -> Result<(), E>,
+    ) -> Result<(), E> {
         self.put(b"[");
         for (at, (ms, value)) in points.enumerate() {
             if self.used + LONGEST > self.text.len() {
+                room(self.out)?;
                 self.flush();
             }
             self.put(if at > 0 { b",[" } else { b"[" });
@@ -81,7 +87,9 @@ impl<'o> Points<'o> {
             self.put(b"\"]");
         }
         self.put(b"]");
+        room(self.out)?;
         self.flush();
+        Ok(())
     }
 
     fn flush(&mut self) {
@@ -277,7 +285,8 @@ mod tests {
             let points = || values.iter().enumerate().map(|(i, v)| (at(i), *v));
             let (mut one, mut other) = (String::new(), String::new());
             write_list(&mut one, points(), |out, (ms, v)| write_point(out, ms, v));
-            Points::new(&mut other).list(points());
+            let room = |_: &mut String| Ok::<(), ()>(());
+            Points::new(&mut other).list(points(), room).expect("there is room");
             prop_assert_eq!(one, other);
         }
 

@@ -7,42 +7,57 @@ pub(super) mod error;
 mod escape;
 mod federate;
 mod json;
-mod near;
 pub(super) mod params;
 mod query;
 mod series;
 mod status;
 mod targets;
 
+use std::cell::RefCell;
 use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, Path, RawQuery, State as Get};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get};
+use axum::{Extension, Router};
 
 use super::State;
-use super::turns::{Leaving, Turn, Turns};
+use super::connections::Cut;
+use super::turns::{Client, Leaving, Turns};
 use ask::Files;
 use error::{ApiError, Kind};
 use json::write_list;
-use near::Near;
 use params::Params;
 
 use crate::query::Catalog;
+use crate::query::budget::{self, Budget, Held, Pool};
 use crate::query::eval::Limits;
 use crate::store::Reader;
 
-/// How many questions are answered at a time; the others wait for their turn until their deadline.
-const AT_ONCE: usize = 4;
+/// How many questions in PromQL and pictures are worked on at a time; the others wait for their turn
+/// until their deadline.
+const AT_ONCE: usize = 5;
+
+/// How many of them one client may have at a time: another one always finds a place.
+const OF_ONE: usize = 4;
+
+/// The page has places of its own, so that it stands while others ask much.
+const PAGES: usize = 4;
+const PAGES_OF_ONE: usize = 3;
+
+/// So much of the memory of all questions is left to the page, in bytes.
+pub(super) const FOR_THE_PAGE: u64 = 32 << 20;
 
 /// The longest that a question may take.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The page may take longer: its numbers of two hundred machines are one question.
+const PAGE_TIME: Duration = Duration::from_secs(30);
 
 /// Nobody asks any more after this long; shorter than what pages wait between questions.
 const QUIET: Duration = Duration::from_secs(3);
@@ -58,14 +73,81 @@ pub(super) struct Api {
     state: Arc<State>,
     files: Files,
     turns: Turns,
-    near: Near,
+    pages: Turns,
+    pool: Arc<Pool>,
 }
 
+/// What a question is about, and so which places and how much memory it may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// Whatever somebody asks: PromQL, pictures, lists.
+    Any,
+    /// What the page shows.
+    Page,
+}
+
+/// What somebody who works on a question has to keep to.
+#[derive(Debug, Clone)]
+pub(super) struct Task {
+    /// When to give up.
+    pub(super) deadline: Instant,
+    /// Set when nobody waits for the answer any more.
+    cancel: Arc<AtomicBool>,
+    /// The memory it may take.
+    pub(super) budget: Arc<Budget>,
+}
+
+impl Task {
+    pub(super) fn limits(&self) -> Limits<'_> {
+        Limits {
+            deadline: Some(self.deadline),
+            cancel: Some(&self.cancel),
+            budget: Some(&self.budget),
+            ..Limits::default()
+        }
+    }
+
+    /// Whether the work may go on.
+    pub(super) fn check(&self) -> Result<(), ApiError> {
+        Ok(self.limits().check()?)
+    }
+}
+
+/// The memory of an answer's text.
+#[derive(Debug)]
+pub(super) struct Sheet<'t> {
+    pub(super) task: &'t Task,
+    held: RefCell<Held>,
+}
+
+impl<'t> Sheet<'t> {
+    fn new(task: &'t Task) -> Self {
+        Self { task, held: RefCell::new(task.budget.hold()) }
+    }
+
+    fn into_held(self) -> Held {
+        self.held.into_inner()
+    }
+
+    /// Room in the text for so many bytes more, if there is memory for it and somebody waits for
+    /// them. What it took without asking is counted, too.
+    pub(super) fn room(&self, out: &mut String, more: usize) -> Result<(), ApiError> {
+        self.task.check()?;
+        let mut held = self.held.borrow_mut();
+        held.settle(out.capacity())?;
+        Ok(held.reserve_text(out, more)?)
+    }
+}
+
+/// So much room is made at a time in a text that grows, in bytes.
+pub(super) const SOME: usize = 4 << 10;
+
 impl Api {
-    pub(super) fn new(state: Arc<State>) -> Arc<Self> {
+    pub(super) fn new(state: Arc<State>, pool: Arc<Pool>) -> Arc<Self> {
         let files = Files::new(state.database.clone(), Arc::clone(&state.head));
-        let turns = Turns::new(AT_ONCE, Arc::clone(&state.counters));
-        Arc::new(Self { state, files, turns, near: Near::new(Instant::now()) })
+        let turns = Turns::new(AT_ONCE, OF_ONE, Arc::clone(&state.counters));
+        let pages = turns.beside(PAGES, PAGES_OF_ONE);
+        Arc::new(Self { state, files, turns, pages, pool })
     }
 
     /// Gives memory back when nobody has asked for a while, for as long as the runtime goes on: what a
@@ -93,15 +175,21 @@ impl Api {
     }
 }
 
-/// Lets a question to the file have its turn and its thread; the text that comes of it is JSON.
+/// Lets a question of the page have its turn and its thread; the text that comes of it is JSON.
 pub(super) async fn on_a_thread(
     api: Arc<Api>,
+    (client, cut): (Client, Option<Cut>),
     headers: &HeaderMap,
-    ask: impl FnOnce() -> Result<String, ApiError> + Send + 'static,
+    ask: impl FnOnce(&Sheet<'_>) -> Result<String, ApiError> + Send + 'static,
 ) -> Response {
     let pack = takes_gzip(headers);
-    match in_turn(api, move |_, _| pack_up(ask()?, pack)).await {
-        Ok((body, packed)) => respond(StatusCode::OK, body, packed),
+    let packed = api.turn(Purpose::Page, client, move |_, task| {
+        let sheet = Sheet::new(task);
+        let text = ask(&sheet)?;
+        pack_up(text, sheet.into_held(), pack, task)
+    });
+    match packed.await {
+        Ok(packed) => packed.respond_as("application/json", StatusCode::OK, cut),
         Err(error) => error.into_response(),
     }
 }
@@ -112,13 +200,37 @@ struct Ask<'a> {
     params: &'a Params,
     /// The part of the path that is asked for: the label of `label/NAME/values`.
     name: &'a str,
-    /// Set when nobody waits for the answer any more.
-    cancel: &'a AtomicBool,
+    task: &'a Task,
     started: Instant,
     /// How long it waited for its turn.
     queued: Duration,
-    /// It is only tried, by the thread that reads requests: what is not little has to fail.
-    near: bool,
+    sheet: Sheet<'a>,
+}
+
+impl Ask<'_> {
+    /// Room in the answer for so many bytes more, if there is memory for it and somebody waits.
+    fn room(&self, out: &mut String, more: usize) -> Result<(), ApiError> {
+        self.sheet.room(out, more)
+    }
+
+    /// Appends `[a,b,c]`, as long as there is room and somebody waits.
+    fn write_list<T>(
+        &self,
+        out: &mut String,
+        items: impl IntoIterator<Item = T>,
+        mut write: impl FnMut(&mut String, T) -> Result<(), ApiError>,
+    ) -> Result<(), ApiError> {
+        out.push('[');
+        for (at, item) in items.into_iter().enumerate() {
+            self.room(out, SOME)?;
+            if at > 0 {
+                out.push(',');
+            }
+            write(out, item)?;
+        }
+        out.push(']');
+        Ok(())
+    }
 }
 
 /// What is said beside the answer.
@@ -147,36 +259,49 @@ impl Api {
         self.files.with_catalog(|reader, catalog| Ok(ask(reader, catalog))).map_err(|e| e.message())
     }
 
-    /// Does the work on a thread of its own when it is its turn. The work is told by when it has to
-    /// be done, and by a flag that nobody waits for it any more. Nothing: its turn did not come.
+    /// Does the work on a thread of its own when it is its turn. The place is given back when the work
+    /// is done, not when the client goes. Fails where the turn did not come, with `timeout`.
     pub(super) async fn turn<T: Send + 'static>(
         self: &Arc<Self>,
-        work: impl FnOnce(&Self, Limits<'_>) -> T + Send + 'static,
-    ) -> Option<T> {
-        let turn = self.turns.next(PATIENCE).await?;
+        purpose: Purpose,
+        client: Client,
+        work: impl FnOnce(&Self, &Task) -> Result<T, ApiError> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let (turns, share, time) = match purpose {
+            Purpose::Any => (&self.turns, budget::ALL - FOR_THE_PAGE, PATIENCE),
+            Purpose::Page => (&self.pages, budget::ALL, PAGE_TIME),
+        };
+        let turn = turns.next(client, PATIENCE).await.ok_or_else(|| {
+            ApiError::new(Kind::Timeout, "too many queries are running; ask again later")
+        })?;
         let leaving = Leaving::default();
-        let (api, cancel) = (Arc::clone(self), Arc::clone(&leaving.0));
-        let done = tokio::task::spawn_blocking(move || {
-            let deadline = Some(Instant::now() + PATIENCE);
-            let limits = Limits { deadline, cancel: Some(&cancel), ..Limits::default() };
-            (work(&api, limits), turn)
-        })
-        .await;
-        done.ok().map(|(done, _turn)| done)
+        let task = Task {
+            deadline: Instant::now() + time,
+            cancel: Arc::clone(&leaving.0),
+            budget: Budget::within(&self.pool, budget::ONE, share),
+        };
+        let api = Arc::clone(self);
+        // The turn ends where this is taken, or here when nobody takes it: to end it first would wake
+        // the thread that sends the answer once more.
+        let done = tokio::task::spawn_blocking(move || (work(&api, &task), turn)).await;
+        match done {
+            Ok((done, _turn)) => done,
+            Err(e) => Err(ApiError::new(Kind::Internal, e.to_string())),
+        }
     }
 }
 
 /// Every route below `/api/v1`.
 pub(super) fn routes(api: Arc<Api>) -> Router {
     Router::new()
-        .route("/query", read_or_sent(query::instant, true))
+        .route("/query", both(query::instant))
         .route("/query_range", both(query::range))
         .route("/query_exemplars", both(query::exemplars))
         .route("/format_query", both(query::format))
         .route("/parse_query", both(query::tree))
-        .route("/series", read_or_sent(series::series, true))
-        .route("/labels", read_or_sent(series::labels, true))
-        .route("/label/{name}/values", read(series::values, true))
+        .route("/series", both(series::series))
+        .route("/labels", both(series::labels))
+        .route("/label/{name}/values", only(series::values))
         .route("/metadata", only(series::metadata))
         .route("/targets", only(targets::targets))
         .route("/targets/metadata", only(targets::metadata))
@@ -214,64 +339,18 @@ async fn wrong_method() -> Response {
     response
 }
 
+/// An endpoint by GET.
 fn only(endpoint: Endpoint) -> MethodRouter<Arc<Api>> {
-    read(endpoint, false)
-}
-
-fn both(endpoint: Endpoint) -> MethodRouter<Arc<Api>> {
-    read_or_sent(endpoint, false)
-}
-
-/// An endpoint by GET; `near`: it is tried by the thread that reads requests.
-fn read(endpoint: Endpoint, near: bool) -> MethodRouter<Arc<Api>> {
-    get(move |api, path, headers, query, body: Bytes| {
-        serve((endpoint, near), api, path, headers, query, body)
+    get(move |api, path, headers, query, asks, body: Bytes| {
+        serve(endpoint, api, path, headers, query, asks, body)
     })
 }
 
 /// The same by GET and POST.
-fn read_or_sent(endpoint: Endpoint, near: bool) -> MethodRouter<Arc<Api>> {
-    read(endpoint, near).post(move |api, path, headers, query, body: Bytes| {
-        serve((endpoint, near), api, path, headers, query, body)
+fn both(endpoint: Endpoint) -> MethodRouter<Arc<Api>> {
+    only(endpoint).post(move |api, path, headers, query, asks, body: Bytes| {
+        serve(endpoint, api, path, headers, query, asks, body)
     })
-}
-
-/// Waits for its turn, and works on a thread of its own; `work` is told when nobody waits
-/// for it any more. The place is given back when the work is done, not when the client goes.
-async fn in_turn<T: Send + 'static>(
-    api: Arc<Api>,
-    work: impl FnOnce(&Api, &AtomicBool) -> Result<T, ApiError> + Send + 'static,
-) -> Result<T, ApiError> {
-    let turn = next(&api).await?;
-    on_thread(api, turn, work).await
-}
-
-async fn next(api: &Api) -> Result<Turn, ApiError> {
-    api.turns.next(PATIENCE).await.ok_or_else(|| {
-        ApiError::new(Kind::Timeout, "too many queries are running; ask again later")
-    })
-}
-
-async fn on_thread<T: Send + 'static>(
-    api: Arc<Api>,
-    turn: Turn,
-    work: impl FnOnce(&Api, &AtomicBool) -> Result<T, ApiError> + Send + 'static,
-) -> Result<T, ApiError> {
-    let leaving = Leaving::default();
-    let cancel = Arc::clone(&leaving.0);
-    let done = tokio::task::spawn_blocking(move || {
-        let done = work(&api, &cancel);
-        if done.is_ok() {
-            api.near.read(Instant::now());
-        }
-        // The turn ends where this is taken, or here when nobody takes it: to end it first would wake
-        // the thread that sends the answer once more.
-        (turn, done)
-    });
-    match done.await {
-        Ok((_turn, done)) => done,
-        Err(e) => Err(ApiError::new(Kind::Internal, e.to_string())),
-    }
 }
 
 /// Whether the client takes gzip.
@@ -285,11 +364,12 @@ fn takes_gzip(headers: &HeaderMap) -> bool {
 }
 
 async fn serve(
-    (endpoint, near): (Endpoint, bool),
+    endpoint: Endpoint,
     Get(api): Get<Arc<Api>>,
     path: Option<Path<String>>,
     headers: HeaderMap,
     RawQuery(query): RawQuery,
+    (client, cut): (Client, Option<Extension<Cut>>),
     body: Bytes,
 ) -> Response {
     let started = Instant::now();
@@ -300,11 +380,17 @@ async fn serve(
     let body = if form { &body[..] } else { &[] };
     let params = Params::new(query.as_deref().unwrap_or_default().as_bytes(), body);
     let pack = takes_gzip(&headers);
-    let near = near && near::may_be_little(query.as_deref(), body);
-    let question = Question { endpoint, params, path, started, pack };
-    match question.answered(api, near).await {
-        Ok((body, packed, resolution)) => {
-            let mut response = respond(StatusCode::OK, body, packed);
+    let answered = api.turn(Purpose::Any, client, move |api, task| {
+        let name = path.as_ref().map_or("", |Path(name)| name);
+        let (params, queued, sheet) = (&params, started.elapsed(), Sheet::new(task));
+        let ask = Ask { api, params, name, task, started, queued, sheet };
+        let (text, resolution) = answer(endpoint, &ask)?;
+        Ok((pack_up(text, ask.sheet.into_held(), pack, task)?, resolution))
+    });
+    match answered.await {
+        Ok((packed, resolution)) => {
+            let cut = cut.map(|Extension(cut)| cut);
+            let mut response = packed.respond_as("application/json", StatusCode::OK, cut);
             if let Some(resolution) = resolution.and_then(|r| HeaderValue::try_from(r).ok()) {
                 response.headers_mut().insert("x-plimsoll-resolution", resolution);
             }
@@ -313,62 +399,6 @@ async fn serve(
         Err(error) => error.into_response(),
     }
 }
-
-/// What is asked.
-struct Question {
-    endpoint: Endpoint,
-    params: Params,
-    path: Option<Path<String>>,
-    started: Instant,
-    /// Whether the client takes gzip.
-    pack: bool,
-}
-
-impl Question {
-    /// Tries it here where it may be little (`near`), and leaves it to a thread where it is not.
-    async fn answered(self, api: Arc<Api>, near: bool) -> Result<Answered, ApiError> {
-        let turn = next(&api).await?;
-        let queued = self.started.elapsed();
-        let begin = Instant::now();
-        if near && api.near.is_open(begin) {
-            let tried = self.text(&api, &AtomicBool::new(false), queued, true);
-            let end = Instant::now();
-            api.near.tried(end - begin, end);
-            // Whatever went wrong, the thread tells.
-            if let Ok((text, resolution)) = tried {
-                if near::is_sent_here(text.len(), self.pack) {
-                    let (body, packed) = pack_up(text, self.pack)?;
-                    return Ok((body, packed, resolution));
-                }
-                let (body, packed) =
-                    on_thread(api, turn, move |_, _| pack_up(text, self.pack)).await?;
-                return Ok((body, packed, resolution));
-            }
-        }
-        on_thread(api, turn, move |api, cancel| {
-            let (text, resolution) = self.text(api, cancel, queued, false)?;
-            let (body, packed) = pack_up(text, self.pack)?;
-            Ok((body, packed, resolution))
-        })
-        .await
-    }
-
-    /// The answer before it is packed, and what served it.
-    fn text(
-        &self,
-        api: &Api,
-        cancel: &AtomicBool,
-        queued: Duration,
-        near: bool,
-    ) -> Result<(String, Option<String>), ApiError> {
-        let name = self.path.as_ref().map_or("", |Path(name)| name);
-        let (params, started) = (&self.params, self.started);
-        answer(self.endpoint, &Ask { api, params, name, cancel, started, queued, near })
-    }
-}
-
-/// The body, whether it is packed, and what served it.
-type Answered = (Vec<u8>, bool, Option<String>);
 
 fn answer(endpoint: Endpoint, ask: &Ask<'_>) -> Result<(String, Option<String>), ApiError> {
     let mut out = String::from(r#"{"status":"success","data":"#);
@@ -383,31 +413,61 @@ fn answer(endpoint: Endpoint, ask: &Ask<'_>) -> Result<(String, Option<String>),
     Ok((out, notes.resolution))
 }
 
-/// The text as bytes, packed where that is wanted and worth it.
-fn pack_up(text: String, pack: bool) -> Result<(Vec<u8>, bool), ApiError> {
+/// An answer as it is sent, and its memory.
+#[derive(Debug)]
+pub(super) struct Packed {
+    bytes: Vec<u8>,
+    packed: bool,
+    held: Held,
+}
+
+/// The text as bytes, packed where that is wanted and worth it. `held` is the memory of the text.
+fn pack_up(text: String, mut held: Held, pack: bool, task: &Task) -> Result<Packed, ApiError> {
+    held.settle(text.capacity())?;
     if !pack || text.len() < PACKED_FROM {
-        return Ok((text.into_bytes(), false));
+        return Ok(Packed { bytes: text.into_bytes(), packed: false, held });
     }
-    let mut gzip = flate2::write::GzEncoder::new(
-        Vec::with_capacity(text.len() / 4),
-        flate2::Compression::fast(),
-    );
-    gzip.write_all(text.as_bytes())
-        .and_then(|()| gzip.finish())
-        .map(|bytes| (bytes, true))
-        .map_err(|e| ApiError::new(Kind::Internal, e.to_string()))
+    let mut room = held.another();
+    let mut out = Vec::new();
+    room.reserve(&mut out, text.len() / 8)?;
+    let failed = |e: std::io::Error| ApiError::new(Kind::Internal, e.to_string());
+    let mut gzip = flate2::write::GzEncoder::new(out, flate2::Compression::fast());
+    for part in text.as_bytes().chunks(AT_A_TIME) {
+        task.check()?;
+        gzip.write_all(part).map_err(failed)?;
+        room.settle(gzip.get_ref().capacity())?;
+    }
+    let bytes = gzip.finish().map_err(failed)?;
+    room.settle(bytes.capacity())?;
+    Ok(Packed { bytes, packed: true, held: room })
 }
 
-fn respond(status: StatusCode, body: Vec<u8>, packed: bool) -> Response {
-    respond_as("application/json", status, body, packed)
+/// So many bytes are packed between two looks at the clock.
+const AT_A_TIME: usize = 64 << 10;
+
+impl Packed {
+    /// The whole answer. Its memory counts until it is sent; see [`super::sent`].
+    pub(super) fn respond_as(
+        self,
+        kind: &'static str,
+        status: StatusCode,
+        cut: Option<Cut>,
+    ) -> Response {
+        let body = super::sent::body(self.bytes, self.held, cut);
+        let mut response = (status, [(header::CONTENT_TYPE, kind)], body).into_response();
+        if self.packed {
+            let gzip = HeaderValue::from_static("gzip");
+            response.headers_mut().insert(header::CONTENT_ENCODING, gzip);
+        }
+        response.headers_mut().insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
+        response
+    }
 }
 
-fn respond_as(kind: &'static str, status: StatusCode, body: Vec<u8>, packed: bool) -> Response {
-    let mut response = (status, [(header::CONTENT_TYPE, kind)], body).into_response();
-    if packed {
-        let gzip = HeaderValue::from_static("gzip");
-        response.headers_mut().insert(header::CONTENT_ENCODING, gzip);
-    }
+/// What is little and needs no counting.
+fn respond(status: StatusCode, body: Vec<u8>) -> Response {
+    let kind = [(header::CONTENT_TYPE, "application/json")];
+    let mut response = (status, kind, body).into_response();
     response.headers_mut().insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
     response
 }

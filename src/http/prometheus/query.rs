@@ -4,14 +4,14 @@ use std::fmt::Write;
 use std::time::{Duration, Instant};
 
 use super::error::{ApiError, Kind};
-use super::json::{Points, write_labels, write_list, write_point, write_seconds, write_text};
-use super::{Ask, Notes, PATIENCE, near};
+use super::json::{Points, write_labels, write_point, write_seconds, write_text};
+use super::{Ask, Notes, PATIENCE, SOME, Task};
 use crate::query::annotation::Level;
 use crate::query::ast::Expr;
-use crate::query::eval::{Limits, Options, Stats, Value, Watched, When, evaluate};
+use crate::query::eval::{Options, Stats, Value, Watched, When, evaluate};
+use crate::query::parse;
 use crate::query::print::pretty;
 use crate::query::tree::write_tree;
-use crate::query::{StoreSource, parse};
 
 /// The most steps of a range.
 const MOST_STEPS: i64 = 11_000;
@@ -76,37 +76,36 @@ fn run(ask: &Ask<'_>, when: When, limit: usize, out: &mut String) -> Result<Note
     let begin = Instant::now();
     let text = ask.params.get("query");
     let expr = expression(ask)?;
-    let limits = Limits {
-        deadline: Some(ask.started + timeout),
-        cancel: Some(ask.cancel),
-        ..Limits::default()
-    };
-    let limits = near::limits(ask, limits);
-    let of = |source: &StoreSource<'_>| Ok(evaluate(source, &expr, when, &options, limits)?);
-    let mut answer = match ask.near {
-        true if near::is_plain(&expr) => ask.api.files.with_little(of)?,
-        true => return Err(ApiError::new(Kind::Timeout, "not here")),
-        false => ask.api.files.with_source(of)?,
-    };
+    let task = Task { deadline: ask.started + timeout, ..ask.task.clone() };
+    let limits = task.limits();
+    let mut answer = ask
+        .api
+        .files
+        .with_source(&task, |source| Ok(evaluate(source, &expr, when, &options, limits)?))?;
     let mut notes = Notes {
         warnings: answer.annotations.shown(Level::Warning, text, MOST_NOTES),
         infos: answer.annotations.shown(Level::Info, text, MOST_NOTES),
         resolution: Some(answer.stats.resolution()),
     };
     let evaluated = begin.elapsed();
-    if write_value(out, &answer.value, limit) {
+    if write_value(ask, out, &answer.value, limit)? {
         notes.warnings.push("results truncated due to limit".to_owned());
     }
     if let Some(watched) = answer.watched.take() {
-        write_stats(out, ask, &answer.stats, &watched, evaluated);
+        write_stats(out, ask, &answer.stats, &watched, evaluated)?;
     }
     out.push('}');
     Ok(notes)
 }
 
 /// Appends `{"resultType":…,"result":…`; whether series were left out.
-fn write_value(out: &mut String, value: &Value, limit: usize) -> bool {
-    match value {
+fn write_value(
+    ask: &Ask<'_>,
+    out: &mut String,
+    value: &Value,
+    limit: usize,
+) -> Result<bool, ApiError> {
+    Ok(match value {
         Value::Scalar(ms, value) => {
             out.push_str(r#"{"resultType":"scalar","result":"#);
             write_point(out, *ms, *value);
@@ -122,27 +121,30 @@ fn write_value(out: &mut String, value: &Value, limit: usize) -> bool {
         }
         Value::Vector(samples) => {
             out.push_str(r#"{"resultType":"vector","result":"#);
-            write_list(out, samples.iter().take(limit), |out, sample| {
+            ask.write_list(out, samples.iter().take(limit), |out, sample| {
                 out.push_str(r#"{"metric":"#);
                 write_labels(out, &sample.labels);
                 out.push_str(r#","value":"#);
                 write_point(out, sample.time, sample.value);
                 out.push('}');
-            });
+                Ok(())
+            })?;
             samples.len() > limit
         }
         Value::Matrix(matrix) => {
             out.push_str(r#"{"resultType":"matrix","result":"#);
-            write_list(out, matrix.labels().take(limit).enumerate(), |out, (at, labels)| {
+            let all = matrix.labels().take(limit).enumerate();
+            ask.write_list(out, all, |out, (at, labels)| {
                 out.push_str(r#"{"metric":"#);
                 write_labels(out, labels);
                 out.push_str(r#","values":"#);
-                Points::new(out).list(matrix.points(at));
+                Points::new(out).list(matrix.points(at), |out| ask.room(out, SOME))?;
                 out.push('}');
-            });
+                Ok(())
+            })?;
             matrix.len() > limit
         }
-    }
+    })
 }
 
 /// Prometheus' statistics; `stats=all` adds the samples of each step. `resolution` and `buckets`
@@ -153,7 +155,7 @@ fn write_stats(
     stats: &Stats,
     watched: &Watched,
     evaluated: Duration,
-) {
+) -> Result<(), ApiError> {
     let total = evaluated + ask.queued;
     let inner = evaluated.saturating_sub(watched.preparing + watched.sorting);
     let timings = [
@@ -172,11 +174,12 @@ fn write_stats(
     out.push_str(r#"},"samples":{"#);
     if ask.params.get("stats") == "all" {
         out.push_str(r#""totalQueryableSamplesPerStep":"#);
-        write_list(out, &watched.per_step, |out, (ms, samples)| {
+        ask.write_list(out, &watched.per_step, |out, (ms, samples)| {
             out.push('[');
             write_seconds(out, *ms);
             let _ = write!(out, ",{samples}]");
-        });
+            Ok(())
+        })?;
         out.push(',');
     }
     let _ = write!(
@@ -189,6 +192,7 @@ fn write_stats(
         stats.samples,
         stats.buckets,
     );
+    Ok(())
 }
 
 /// `query_exemplars`: there are none here, but the question has to be one.

@@ -18,14 +18,17 @@ use axum::{Json, Router};
 use serde_json::json;
 
 use super::State;
-use super::turns::{Leaving, Turns};
+use super::prometheus::FOR_THE_PAGE;
+use super::turns::{Client, Leaving, Turns};
+use crate::query::budget::{self, Budget, Pool, Spent};
 use crate::query::number::parse_duration;
 use crate::store::guest::{self, Bounds, GuestError};
 use stream::{Pipe, Stream};
 use write::{Format, Writer};
 
-/// How many statements are answered at a time.
-const AT_ONCE: usize = 2;
+/// How many statements are answered at a time, and how many of them for one client.
+const AT_ONCE: usize = 3;
+const OF_ONE: usize = 2;
 /// How long a statement waits for its turn.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long it may take, the way to the client included, and how long if it asks for more.
@@ -40,15 +43,16 @@ const LARGEST: usize = 128 << 10;
 struct Desk {
     state: Arc<State>,
     turns: Turns,
+    pool: Arc<Pool>,
 }
 
-pub(super) fn routes(state: Arc<State>) -> Router {
-    let turns = Turns::new(AT_ONCE, Arc::clone(&state.counters));
+pub(super) fn routes(state: Arc<State>, pool: Arc<Pool>) -> Router {
+    let turns = Turns::new(AT_ONCE, OF_ONE, Arc::clone(&state.counters));
     Router::new()
         .route("/api/sql", post(sql))
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(LARGEST))
-        .with_state(Arc::new(Desk { state, turns }))
+        .with_state(Arc::new(Desk { state, turns, pool }))
 }
 
 /// What is asked: in the address, or in a JSON body.
@@ -79,6 +83,20 @@ impl Failure {
         Self::new(StatusCode::BAD_REQUEST, message)
     }
 
+    fn memory(why: Spent) -> Self {
+        match why {
+            Spent::One(most) => Self::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                format!(
+                    "the statement needs more than {} MiB of memory, the limit for one; ask for \
+                     fewer rows, or shorter values",
+                    most >> 20
+                ),
+            ),
+            Spent::All(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, why.to_string()),
+        }
+    }
+
     fn of(e: GuestError, sql: &str) -> Self {
         let message = e.to_string();
         let status = match &e {
@@ -86,7 +104,9 @@ impl Failure {
             GuestError::Refused(_) => StatusCode::FORBIDDEN,
             GuestError::Timeout => StatusCode::SERVICE_UNAVAILABLE,
             GuestError::Canceled => StatusCode::REQUEST_TIMEOUT,
-            GuestError::TooLarge | GuestError::Failed(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            GuestError::TooLarge | GuestError::Memory | GuestError::Failed(_) => {
+                StatusCode::UNPROCESSABLE_ENTITY
+            }
             GuestError::Open(_) => StatusCode::INTERNAL_SERVER_ERROR,
         };
         let place = match e {
@@ -157,6 +177,7 @@ fn time(asked: &Asked) -> Result<Duration, Failure> {
 
 async fn sql(
     Get(desk): Get<Arc<Desk>>,
+    client: Client,
     address: Result<Query<Asked>, axum::extract::rejection::QueryRejection>,
     headers: HeaderMap,
     body: Bytes,
@@ -175,7 +196,7 @@ async fn sql(
     let time = time(&asked)?;
     let statement = asked.sql.ok_or_else(|| Failure::bad("there is no statement to answer"))?;
 
-    let Some(turn) = desk.turns.next(PATIENCE).await else {
+    let Some(turn) = desk.turns.next(client, PATIENCE).await else {
         let why = "too many statements are running; ask again later";
         return Err(Failure::new(StatusCode::SERVICE_UNAVAILABLE, why));
     };
@@ -184,7 +205,8 @@ async fn sql(
     let (pipe, stream) = stream::pipe(bounds.deadline, leaving);
     tokio::task::spawn_blocking(move || {
         let _turn = turn;
-        answer(&desk.state, &statement, &bounds, format, rows, pipe);
+        let budget = Budget::within(&desk.pool, budget::ONE, budget::ALL - FOR_THE_PAGE);
+        answer(&desk.state, &statement, &bounds, &budget, format, rows, pipe);
     });
     begin(stream, format).await
 }
@@ -202,16 +224,19 @@ fn answer(
     state: &State,
     statement: &str,
     bounds: &Bounds,
+    budget: &Arc<Budget>,
     format: Format,
     most: u64,
     mut pipe: Pipe,
 ) {
     let writer = std::cell::RefCell::new(Writer::new(format));
     let (mut count, mut cut, mut left) = (0, false, false);
+    let mut held = budget.hold();
     let done = guest::ask(
         &state.database,
         statement,
         bounds,
+        Box::new(move |bytes| held.take(bytes).is_ok()),
         |names| writer.borrow_mut().columns(names),
         |cells| {
             if count == most {
@@ -238,7 +263,10 @@ fn answer(
             pipe.finish(writer.out);
         }
         Err(e) => {
-            let failure = Failure::of(e, statement);
+            let failure = match (&e, budget.refused()) {
+                (GuestError::Memory, Some(why)) => Failure::memory(why),
+                _ => Failure::of(e, statement),
+            };
             if pipe.has_begun() && writer.complain(&failure.message) {
                 pipe.finish(writer.out);
             } else {

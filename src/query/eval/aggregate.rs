@@ -2,9 +2,10 @@
 //! at a time and leave their mark on their group; they are never held together.
 
 use super::super::ast::{Aggregate, AggregateOp, Expr};
+use super::super::budget::Held;
 use super::super::float::{ABSENT, Kahan, Mean, is_absent};
 use super::error::Outcome;
-use super::grid::{Choice, Classes, Grid, Metric};
+use super::grid::{BESIDE, Choice, Classes, Grid, Metric, ROW};
 use super::walk::{Evaluator, Frame};
 
 impl Evaluator<'_> {
@@ -40,25 +41,31 @@ impl Evaluator<'_> {
         let mut groups = Classes::new(Some(choice));
         let mut made = 0;
         let steps = frame.count;
-        let mut over = false;
         let limit = self.guard.left();
+        let mut room = self.guard.hold();
         self.stream(&e.expr, frame, &mut |metric, row| {
             let group = groups.class(&metric);
             if group == made {
                 made += 1;
-                state.grow(steps);
-                over |= (made * steps) as u64 > limit;
-            }
-            if over {
-                return Err(super::error::EvalError::TooManySamples);
+                if (made * steps) as u64 > limit {
+                    return Err(super::error::EvalError::TooManySamples);
+                }
+                state.grow(steps, &mut room)?;
+                room.take(BESIDE + metric.size())?;
             }
             state.take(group * steps, row);
             Ok(())
         })?;
         self.guard.make(made * steps)?;
-        let metrics = groups.firsts.iter().map(|m| group_metric(m, e.without, &e.grouping));
-        let metrics = metrics.collect();
-        Ok(Grid { steps, metrics, values: state.values() }.drop_empty())
+        let mut out = self.grid(steps);
+        let mut pace = self.guard.pace();
+        for metric in &groups.firsts {
+            pace.work(ROW)?;
+            out.name(group_metric(metric, e.without, &e.grouping))?;
+        }
+        out.room.take_for::<f64>(made * steps)?;
+        out.values = state.values();
+        Ok(out.drop_empty())
     }
 }
 
@@ -80,12 +87,19 @@ pub(super) fn param(e: &Aggregate) -> Option<&Expr> {
 
 /// What groups remember of their series, group after group, step after step.
 trait State {
-    /// One group more.
-    fn grow(&mut self, steps: usize);
+    /// One group more, if there is room for it.
+    fn grow(&mut self, steps: usize, room: &mut Held) -> Outcome<()>;
     /// A series of the group whose cells begin at `from`.
     fn take(&mut self, from: usize, row: &[f64]);
     /// The results.
     fn values(self) -> Vec<f64>;
+}
+
+/// The cells of another group.
+fn more<T: Clone>(cells: &mut Vec<T>, steps: usize, new: T, room: &mut Held) -> Outcome<()> {
+    room.reserve(cells, steps)?;
+    cells.resize(cells.len() + steps, new);
+    Ok(())
 }
 
 /// One number a cell: how it begins, and how another value changes it.
@@ -102,8 +116,8 @@ impl<B: Fn(f64) -> f64, F: Fn(f64, f64) -> f64> Plain<B, F> {
 }
 
 impl<B: Fn(f64) -> f64, F: Fn(f64, f64) -> f64> State for Plain<B, F> {
-    fn grow(&mut self, steps: usize) {
-        self.cells.resize(self.cells.len() + steps, ABSENT);
+    fn grow(&mut self, steps: usize, room: &mut Held) -> Outcome<()> {
+        more(&mut self.cells, steps, ABSENT, room)
     }
 
     fn take(&mut self, from: usize, row: &[f64]) {
@@ -130,8 +144,8 @@ struct Sums {
 }
 
 impl State for Sums {
-    fn grow(&mut self, steps: usize) {
-        self.cells.resize(self.cells.len() + steps, Kahan { sum: ABSENT, c: 0.0 });
+    fn grow(&mut self, steps: usize, room: &mut Held) -> Outcome<()> {
+        more(&mut self.cells, steps, Kahan { sum: ABSENT, c: 0.0 }, room)
     }
 
     fn take(&mut self, from: usize, row: &[f64]) {
@@ -159,8 +173,8 @@ struct Means {
 }
 
 impl State for Means {
-    fn grow(&mut self, steps: usize) {
-        self.cells.resize(self.cells.len() + steps, None);
+    fn grow(&mut self, steps: usize, room: &mut Held) -> Outcome<()> {
+        more(&mut self.cells, steps, None, room)
     }
 
     fn take(&mut self, from: usize, row: &[f64]) {
@@ -194,9 +208,9 @@ struct Spreads {
 }
 
 impl State for Spreads {
-    fn grow(&mut self, steps: usize) {
+    fn grow(&mut self, steps: usize, room: &mut Held) -> Outcome<()> {
         let none = Spread { mean: 0.0, squares: 0.0, count: 0.0 };
-        self.cells.resize(self.cells.len() + steps, none);
+        more(&mut self.cells, steps, none, room)
     }
 
     fn take(&mut self, from: usize, row: &[f64]) {

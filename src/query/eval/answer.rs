@@ -4,9 +4,12 @@
 use std::sync::Arc;
 
 use super::super::annotation::Annotations;
+use super::super::budget::Held;
 use super::super::float::is_absent;
 use super::super::source::{Columns, Resolution};
-use super::grid::Grid;
+use super::error::Outcome;
+use super::grid::{Grid, ROW};
+use super::guard::Guard;
 use super::walk::Frame;
 use super::watch::Watched;
 use crate::model::Labels;
@@ -22,6 +25,8 @@ pub struct Answer {
     pub stats: Stats,
     /// What was looked at, where `Options::watch` asks for it.
     pub watched: Option<Watched>,
+    /// The memory of a vector; a matrix has its own.
+    pub(super) _room: Option<Held>,
 }
 
 /// What a query took.
@@ -78,6 +83,8 @@ pub struct Matrix {
     /// The labels of each series and its row in the body.
     series: Vec<(Arc<Labels>, usize)>,
     body: Body,
+    /// The memory of the labels, and of samples.
+    _room: Held,
 }
 
 #[derive(Debug)]
@@ -87,20 +94,42 @@ enum Body {
 }
 
 impl Matrix {
-    pub(super) fn of_steps(frame: Frame, grid: Grid) -> Self {
-        let series = grid.metrics.iter().enumerate().map(|(i, m)| (m.labels(), i)).collect();
-        Self::sorted(series, Body::Steps { frame, grid })
+    pub(super) fn of_steps(frame: Frame, grid: Grid, guard: &Guard<'_>) -> Outcome<Self> {
+        let mut room = grid.room.another();
+        let mut pace = guard.pace();
+        let mut series = Vec::new();
+        for (i, metric) in grid.metrics.iter().enumerate() {
+            pace.work(ROW)?;
+            room.reserve(&mut series, 1)?;
+            room.take(metric.copied())?;
+            series.push((metric.labels(), i));
+        }
+        Self::sorted(series, Body::Steps { frame, grid }, room, guard)
     }
 
-    pub(super) fn of_samples(list: Vec<(Arc<Labels>, Columns)>) -> Self {
+    /// `room` is that of the samples.
+    pub(super) fn of_samples(
+        list: Vec<(Arc<Labels>, Columns)>,
+        mut room: Held,
+        guard: &Guard<'_>,
+    ) -> Outcome<Self> {
+        room.take_for::<(Arc<Labels>, Columns)>(2 * list.len())?;
         let (labels, columns): (Vec<_>, Vec<_>) = list.into_iter().unzip();
         let series = labels.into_iter().enumerate().map(|(i, l)| (l, i)).collect();
-        Self::sorted(series, Body::Samples(columns))
+        Self::sorted(series, Body::Samples(columns), room, guard)
     }
 
-    fn sorted(mut series: Vec<(Arc<Labels>, usize)>, body: Body) -> Self {
-        series.sort_by(|(a, _), (b, _)| a.cmp(b));
-        Self { series, body }
+    fn sorted(
+        mut series: Vec<(Arc<Labels>, usize)>,
+        body: Body,
+        mut room: Held,
+        guard: &Guard<'_>,
+    ) -> Outcome<Self> {
+        if !series.is_sorted_by(|(a, _), (b, _)| a <= b) {
+            room.take_for::<(Arc<Labels>, usize)>(series.len())?;
+            super::sorting::patiently(&mut series, guard, |(a, _), (b, _)| a.cmp(b))?;
+        }
+        Ok(Self { series, body, _room: room })
     }
 
     /// How many series there are.

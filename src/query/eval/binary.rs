@@ -16,13 +16,15 @@ impl Evaluator<'_> {
         Ok(match (lhs, rhs) {
             (Part::Scalar(a), Part::Scalar(b)) => {
                 let f = scalar(e.op).ok_or_else(|| unfit(e))?;
-                Part::Scalar(a.zip(b, steps, f))
+                Part::Scalar(a.zip(b, &self.guard, steps, f)?)
             }
             (Part::Vector(grid), Part::Scalar(b)) => {
-                Part::Vector(self.with_scalar(e, whole, grid, &b.row(steps), false)?)
+                let row = b.row(&self.guard, steps)?;
+                Part::Vector(self.with_scalar(e, whole, grid, &row, false)?)
             }
             (Part::Scalar(a), Part::Vector(grid)) => {
-                Part::Vector(self.with_scalar(e, whole, grid, &a.row(steps), true)?)
+                let row = a.row(&self.guard, steps)?;
+                Part::Vector(self.with_scalar(e, whole, grid, &row, true)?)
             }
             (Part::Vector(a), Part::Vector(b)) => Part::Vector(match e.op {
                 BinaryOp::And | BinaryOp::Or | BinaryOp::Unless => self.set(e, a, b)?,
@@ -43,13 +45,10 @@ impl Evaluator<'_> {
         let kernel = Kernel::of(e, scalar_left, true).ok_or_else(|| unfit(e))?;
         if kernel.is_trim() {
             self.note_trim(e, whole, &grid);
-            return Ok(Grid::new(grid.steps));
+            return Ok(self.grid(grid.steps));
         }
-        let steps = grid.steps;
-        for row in grid.values.chunks_exact_mut(steps) {
-            kernel.run(row, other);
-        }
-        if kernel.keeps_name() { Ok(grid) } else { grid.drop_names() }
+        grid.by_steps(&self.guard, |from, values| kernel.run(values, &other[from..]))?;
+        if kernel.keeps_name() { Ok(grid) } else { grid.drop_names(&self.guard) }
     }
 
     /// Operators for native histograms give nothing between numbers, and say so.

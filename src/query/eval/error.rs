@@ -1,6 +1,7 @@
 //! query: why an evaluation gave no answer, in Prometheus' words where it has them.
 
 use super::super::ast::Span;
+use super::super::budget::Spent;
 use super::super::source::SourceError;
 
 /// An evaluation gave no answer.
@@ -23,6 +24,10 @@ pub enum EvalError {
     /// More than one of the limits allows (API: `execution`).
     #[error("query processing would load too many samples into memory in query execution")]
     TooManySamples,
+    /// It would hold more memory than it may (API: `execution`), or all questions together would
+    /// (API: `unavailable`).
+    #[error("{0}")]
+    Memory(#[from] Spent),
     /// The store could not be read (API: `internal`).
     #[error("expanding series: {0}")]
     Source(#[from] SourceError),

@@ -6,10 +6,12 @@ use std::sync::Arc;
 
 use hashbrown::HashTable;
 
+use super::super::budget::Held;
 use super::super::float::{ABSENT, is_absent};
 use super::super::matcher::NAME;
 use super::super::quote::quoted;
 use super::error::{EvalError, Outcome};
+use super::guard::{Guard, STRIDE};
 use crate::model::Labels;
 
 /// What goes together with the name when a value no longer is what the name says.
@@ -20,15 +22,23 @@ const RESERVED: [&str; 3] = [NAME, "__type__", "__unit__"];
 pub(super) struct Metric {
     labels: Arc<Labels>,
     nameless: bool,
+    /// Made by this question, and not shared with the store.
+    made: bool,
 }
 
 impl Metric {
     pub(super) fn new(labels: Arc<Labels>) -> Self {
-        Self { labels, nameless: false }
+        Self { labels, nameless: false, made: false }
     }
 
     pub(super) fn of<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
-        Self::new(Arc::new(Labels::new(pairs)))
+        Self { labels: Arc::new(Labels::new(pairs)), nameless: false, made: true }
+    }
+
+    /// What its labels take in memory where this question made them, in bytes. Each of its copies
+    /// counts as much, though they share them: nobody knows which is the last.
+    pub(super) fn size(&self) -> usize {
+        if self.made { size(&self.labels) } else { 0 }
     }
 
     pub(super) fn empty() -> Self {
@@ -66,9 +76,18 @@ impl Metric {
         Self::of(self.iter().filter(|(n, _)| keep(n)))
     }
 
+    /// What the labels to hand out take, in bytes, where they are a copy.
+    pub(super) fn copied(&self) -> usize {
+        if self.is_copied() { size(&self.labels) } else { self.size() }
+    }
+
+    fn is_copied(&self) -> bool {
+        self.nameless && RESERVED.iter().any(|n| self.labels.get(n).is_some())
+    }
+
     /// The labels to hand out.
     pub(super) fn labels(&self) -> Arc<Labels> {
-        if self.nameless && RESERVED.iter().any(|n| self.labels.get(n).is_some()) {
+        if self.is_copied() {
             return Arc::new(Labels::new(self.iter()));
         }
         Arc::clone(&self.labels)
@@ -97,6 +116,12 @@ impl Metric {
             value.hash(hasher);
         }
     }
+}
+
+/// What labels take in memory, in bytes.
+pub(super) fn size(labels: &Labels) -> usize {
+    // Two texts a label, each with a place in the list and what the allocator wants for itself.
+    64 + labels.iter().map(|(name, value)| 64 + name.len() + value.len()).sum::<usize>()
 }
 
 impl PartialEq for Metric {
@@ -168,31 +193,75 @@ impl<'a> Classes<'a> {
     }
 }
 
+/// What a row takes beside its values and labels: in the tables that tell rows apart, and in lists
+/// that say which belong together.
+pub(super) const BESIDE: usize = 64;
+
 /// Rows of values, one a step; [`ABSENT`] where a series has none. No two rows have the same labels.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Grid {
     /// How many values a row has; at least one.
     pub(super) steps: usize,
     pub(super) metrics: Vec<Metric>,
     pub(super) values: Vec<f64>,
+    /// The memory of all that.
+    pub(super) room: Held,
 }
 
 impl Grid {
-    pub(super) fn new(steps: usize) -> Self {
-        Self { steps, metrics: Vec::new(), values: Vec::new() }
+    /// Without rows; `room` is what it will take.
+    pub(super) fn new(steps: usize, room: Held) -> Self {
+        Self { steps, metrics: Vec::new(), values: Vec::new(), room }
     }
 
-    pub(super) fn push(&mut self, metric: Metric, row: &[f64]) {
-        self.metrics.push(metric);
+    /// Another one without rows, of the same question.
+    pub(super) fn another(&self, steps: usize) -> Self {
+        Self::new(steps, self.room.another())
+    }
+
+    /// Adds a row. Fails before anything is allocated where there is no memory left for it.
+    pub(super) fn push(&mut self, metric: Metric, row: &[f64]) -> Outcome<()> {
+        self.room.reserve(&mut self.values, self.steps)?;
+        self.name(metric)?;
         self.values.extend_from_slice(row);
+        Ok(())
     }
 
-    /// A new row without values.
-    pub(super) fn add(&mut self, metric: Metric) -> &mut [f64] {
-        self.metrics.push(metric);
+    /// The same where no more than so many values may be in all rows together.
+    pub(super) fn push_within(&mut self, most: u64, metric: Metric, row: &[f64]) -> Outcome<()> {
+        if (self.values.len() + row.len()) as u64 > most {
+            return Err(EvalError::TooManySamples);
+        }
+        self.push(metric, row)
+    }
+
+    /// A new row without values; fails as [`Grid::push`] does.
+    pub(super) fn add(&mut self, metric: Metric) -> Outcome<&mut [f64]> {
+        self.room.reserve(&mut self.values, self.steps)?;
+        self.name(metric)?;
         let from = self.values.len();
         self.values.resize(from + self.steps, ABSENT);
-        &mut self.values[from..]
+        Ok(&mut self.values[from..])
+    }
+
+    /// Adds the labels of a row whose values come by another way.
+    pub(super) fn name(&mut self, metric: Metric) -> Outcome<()> {
+        let before = self.metrics.capacity();
+        self.room.reserve(&mut self.metrics, 1)?;
+        let made = metric.size();
+        let beside = (self.metrics.capacity() - before) * BESIDE;
+        if made + beside > 0 {
+            self.room.take(made + beside)?;
+        }
+        self.metrics.push(metric);
+        Ok(())
+    }
+
+    /// Gives a row other labels.
+    pub(super) fn rename(&mut self, row: usize, metric: Metric) -> Outcome<()> {
+        self.room.take(metric.size())?;
+        self.metrics[row] = metric;
+        Ok(())
     }
 
     pub(super) fn row(&self, row: usize) -> &[f64] {
@@ -212,28 +281,48 @@ impl Grid {
     }
 
     /// Computes every value anew from itself; what is absent stays so.
-    pub(super) fn map(&mut self, f: impl Fn(f64) -> f64) {
-        for value in &mut self.values {
-            if !is_absent(*value) {
+    pub(super) fn map(&mut self, guard: &Guard<'_>, f: impl Fn(f64) -> f64) -> Outcome<()> {
+        for values in self.values.chunks_mut(STRIDE) {
+            guard.check()?;
+            for value in values.iter_mut().filter(|v| !is_absent(**v)) {
                 *value = f(*value);
             }
         }
+        Ok(())
+    }
+
+    /// Works on every row, some steps of it at a time: the first of them, and their values.
+    pub(super) fn by_steps(
+        &mut self,
+        guard: &Guard<'_>,
+        mut work: impl FnMut(usize, &mut [f64]),
+    ) -> Outcome<()> {
+        let mut pace = guard.pace();
+        for row in self.values.chunks_exact_mut(self.steps) {
+            for (at, part) in row.chunks_mut(STRIDE).enumerate() {
+                pace.work(part.len())?;
+                work(at * STRIDE, part);
+            }
+        }
+        Ok(())
     }
 
     /// Takes the names away; rows that become the same are joined where they do not overlap.
-    pub(super) fn drop_names(mut self) -> Outcome<Self> {
+    pub(super) fn drop_names(mut self, guard: &Guard<'_>) -> Outcome<Self> {
         let mut names = self.metrics.iter().map(|m| m.labels.get(NAME).filter(|_| !m.nameless));
         let first = names.next().flatten();
         // Rows with one and the same name stay as different as they were.
         let alike = names.all(|n| n == first);
         self.metrics.iter_mut().for_each(Metric::drop_name);
-        if alike { Ok(self) } else { self.join_same() }
+        if alike { Ok(self) } else { self.join_same(guard) }
     }
 
     /// Joins rows of the same labels; an error where two have a value at the same step.
-    pub(super) fn join_same(self) -> Outcome<Self> {
-        let mut joined = Collector::new(self.steps);
+    pub(super) fn join_same(self, guard: &Guard<'_>) -> Outcome<Self> {
+        let mut joined = Collector::new(self.another(self.steps));
+        let mut pace = guard.pace();
         for (metric, row) in self.rows() {
+            pace.work(row.len() + ROW)?;
             joined.add(metric.clone(), row)?;
         }
         Ok(joined.grid)
@@ -259,6 +348,9 @@ impl Grid {
     }
 }
 
+/// So many values' work is a row's name: its labels are looked at, hashed and compared.
+pub(super) const ROW: usize = 128;
+
 /// Collects rows and joins those of the same labels.
 pub(super) struct Collector {
     classes: Classes<'static>,
@@ -266,8 +358,9 @@ pub(super) struct Collector {
 }
 
 impl Collector {
-    pub(super) fn new(steps: usize) -> Self {
-        Self { classes: Classes::new(None), grid: Grid::new(steps) }
+    /// Into a grid without rows.
+    pub(super) fn new(grid: Grid) -> Self {
+        Self { classes: Classes::new(None), grid }
     }
 
     /// Adds a row; returns its number and whether there was one of the same labels before. An error
@@ -275,7 +368,7 @@ impl Collector {
     pub(super) fn add(&mut self, metric: Metric, row: &[f64]) -> Outcome<(usize, bool)> {
         let at = self.classes.class(&metric);
         if at == self.grid.len() {
-            self.grid.push(metric, row);
+            self.grid.push(metric, row)?;
             return Ok((at, false));
         }
         for (old, new) in self.grid.row_mut(at).iter_mut().zip(row) {

@@ -1,10 +1,12 @@
 //! query: what keeps one query from taking everything: deadline, cancelling, and how much may be
 //! read and held. No values in here, only counts.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use super::super::source::{Resolution, Rollups};
+use super::super::budget::{Budget, Held};
+use super::super::source::{Resolution, Rollups, SourceError};
 use super::error::{EvalError, Outcome};
 
 /// The limits of one query.
@@ -18,12 +20,29 @@ pub struct Limits<'a> {
     pub samples: u64,
     /// How many values may be made on the way, 8 bytes each.
     pub cells: u64,
+    /// How much memory may be held at a time; without one, as much as there is.
+    pub budget: Option<&'a Arc<Budget>>,
 }
 
 impl Default for Limits<'_> {
-    /// No deadline, half a billion samples read, 20 million values held.
+    /// No deadline, half a billion samples read, 20 million values made, any amount of memory.
     fn default() -> Self {
-        Self { deadline: None, cancel: None, samples: 500_000_000, cells: 20_000_000 }
+        let (samples, cells) = (500_000_000, 20_000_000);
+        Self { deadline: None, cancel: None, samples, cells, budget: None }
+    }
+}
+
+impl Limits<'_> {
+    /// Whether the work may go on: fails when the deadline has passed, or when nobody waits for the
+    /// answer any more. A look at the clock costs some 30 ns.
+    pub fn check(&self) -> Outcome<()> {
+        if self.cancel.is_some_and(|c| c.load(Ordering::Relaxed)) {
+            return Err(EvalError::Canceled);
+        }
+        if self.deadline.is_some_and(|end| Instant::now() >= end) {
+            return Err(EvalError::Timeout);
+        }
+        Ok(())
     }
 }
 
@@ -31,6 +50,7 @@ impl Default for Limits<'_> {
 #[derive(Debug)]
 pub(super) struct Guard<'a> {
     limits: Limits<'a>,
+    budget: Arc<Budget>,
     pub(super) series: u64,
     pub(super) samples: u64,
     pub(super) buckets: u64,
@@ -41,18 +61,32 @@ pub(super) struct Guard<'a> {
 
 impl<'a> Guard<'a> {
     pub(super) fn new(limits: Limits<'a>) -> Self {
-        Self { limits, series: 0, samples: 0, buckets: 0, cells: 0, served: [false; 3] }
+        let budget = limits.budget.map_or_else(Budget::unbounded, Arc::clone);
+        Self { limits, budget, series: 0, samples: 0, buckets: 0, cells: 0, served: [false; 3] }
     }
 
-    /// To be asked about once a series: a look at the clock costs some 30 ns.
+    /// To be asked about once a series, and between blocks of work; see [`Limits::check`].
     pub(super) fn check(&self) -> Outcome<()> {
-        if self.limits.cancel.is_some_and(|c| c.load(Ordering::Relaxed)) {
-            return Err(EvalError::Canceled);
+        self.limits.check()
+    }
+
+    /// What this question holds is counted there.
+    pub(super) fn hold(&self) -> Held {
+        self.budget.hold()
+    }
+
+    /// What a store could not do: for want of memory, perhaps, or of time.
+    pub(super) fn failed(&self, error: SourceError) -> EvalError {
+        match (self.budget.refused(), self.check()) {
+            (Some(why), _) => why.into(),
+            (None, Err(over)) => over,
+            (None, Ok(())) => error.into(),
         }
-        if self.limits.deadline.is_some_and(|end| Instant::now() >= end) {
-            return Err(EvalError::Timeout);
-        }
-        Ok(())
+    }
+
+    /// Asks [`Guard::check`] once in a while, for loops whose turns are short.
+    pub(super) fn pace(&self) -> Pace<'_> {
+        Pace { limits: self.limits, left: STRIDE }
     }
 
     /// One series with so many samples was read.
@@ -90,5 +124,28 @@ impl<'a> Guard<'a> {
     pub(super) fn make(&mut self, cells: usize) -> Outcome<()> {
         self.cells = self.cells.saturating_add(cells as u64);
         if self.cells > self.limits.cells { Err(EvalError::TooManySamples) } else { Ok(()) }
+    }
+}
+
+/// About so many values are looked at between two looks at the clock: some milliseconds.
+pub(super) const STRIDE: usize = 1 << 16;
+
+/// See [`Guard::pace`].
+#[derive(Debug)]
+pub(super) struct Pace<'g> {
+    limits: Limits<'g>,
+    left: usize,
+}
+
+impl Pace<'_> {
+    /// So many values were looked at, or as much work was done.
+    #[inline]
+    pub(super) fn work(&mut self, values: usize) -> Outcome<()> {
+        if values < self.left {
+            self.left -= values;
+            return Ok(());
+        }
+        self.left = STRIDE;
+        self.limits.check()
     }
 }

@@ -1,15 +1,19 @@
 //! query: histogram_quantile, histogram_quantiles and histogram_fraction over classic histograms:
 //! which series are the buckets of which histogram is found once, not at each step.
 
+use hashbrown::HashSet;
+
 use super::super::annotation::Annotation;
 use super::super::ast::Call;
 use super::super::buckets::{self, Bucket};
-use super::super::float::{bound, is_absent, shortest};
+use super::super::budget::Held;
+use super::super::float::{ABSENT, bound, is_absent, shortest};
 use super::super::functions::FunctionId;
 use super::error::Outcome;
-use super::grid::{Choice, Classes, Collector, Grid, Metric};
-use super::relabel::text;
-use super::walk::{Evaluator, Frame, Scalars};
+use super::grid::{BESIDE, Choice, Classes, Collector, Grid, Metric, ROW};
+use super::guard::Guard;
+use super::relabel::{short, text};
+use super::walk::{Evaluator, Frame, Row, Scalars};
 
 /// A histogram: its labels without `le`, and its buckets' bounds and rows.
 struct Histogram {
@@ -24,11 +28,12 @@ impl Evaluator<'_> {
                 let lower = self.scalar(&call.args[0], frame)?;
                 let upper = self.scalar(&call.args[1], frame)?;
                 let grid = self.vector(&call.args[2], frame)?;
-                let histograms = self.histograms(call, 2, &grid);
-                let mut out = Collector::new(frame.count);
+                let (histograms, _room) = self.histograms(call, 2, &grid)?;
+                let mut out = Collector::new(self.grid(frame.count));
                 for histogram in &histograms {
-                    let row =
-                        histogram.row(&grid, |i, b| buckets::fraction(lower.at(i), upper.at(i), b));
+                    let row = histogram.row(&grid, &self.guard, |i, b| {
+                        buckets::fraction(lower.at(i), upper.at(i), b)
+                    })?;
                     out.add(histogram.metric.clone(), &row)?;
                 }
                 Ok(out.grid)
@@ -41,12 +46,13 @@ impl Evaluator<'_> {
                     all.push(self.scalar(&call.args[i], frame)?);
                     self.check_quantile(call, i, frame, &all[i - 2]);
                 }
-                let histograms = self.histograms(call, 0, &grid);
-                let mut out = Collector::new(frame.count);
+                short(call, label.len())?;
+                let (histograms, _room) = self.histograms(call, 0, &grid)?;
+                let mut out = Collector::new(self.grid(frame.count));
                 for q in &all {
                     for histogram in &histograms {
-                        let row = self.quantile_row(call, 0, frame, histogram, &grid, q);
-                        add_labelled(&mut out, histogram, label, q, &row)?;
+                        let row = self.quantile_row(call, 0, frame, histogram, &grid, q)?;
+                        add_labelled(&mut out, &self.guard, histogram, label, q, &row)?;
                     }
                 }
                 Ok(out.grid)
@@ -55,10 +61,10 @@ impl Evaluator<'_> {
                 let q = self.scalar(&call.args[0], frame)?;
                 let grid = self.vector(&call.args[1], frame)?;
                 self.check_quantile(call, 0, frame, &q);
-                let histograms = self.histograms(call, 1, &grid);
-                let mut out = Collector::new(frame.count);
+                let (histograms, _room) = self.histograms(call, 1, &grid)?;
+                let mut out = Collector::new(self.grid(frame.count));
                 for histogram in &histograms {
-                    let row = self.quantile_row(call, 1, frame, histogram, &grid, &q);
+                    let row = self.quantile_row(call, 1, frame, histogram, &grid, &q)?;
                     out.add(histogram.metric.clone(), &row)?;
                 }
                 Ok(out.grid)
@@ -85,10 +91,10 @@ impl Evaluator<'_> {
         histogram: &Histogram,
         grid: &Grid,
         q: &Scalars,
-    ) -> Vec<f64> {
+    ) -> Outcome<Row> {
         let span = call.args[arg].unwrap_parens().span();
         let notes = &mut self.notes;
-        histogram.row(grid, |i, b| {
+        histogram.row(grid, &self.guard, |i, b| {
             let (value, forced) = buckets::quantile(q.at(i), b);
             if let Some(f) = forced {
                 notes.add(Annotation::forced_monotonicity(
@@ -103,13 +109,21 @@ impl Evaluator<'_> {
         })
     }
 
-    /// The histograms among the series; those whose `le` is no number are told and left out.
-    fn histograms(&mut self, call: &Call, arg: usize, grid: &Grid) -> Vec<Histogram> {
+    /// The histograms among the series, and their memory; those whose `le` is no number are told and
+    /// left out.
+    fn histograms(
+        &mut self,
+        call: &Call,
+        arg: usize,
+        grid: &Grid,
+    ) -> Outcome<(Vec<Histogram>, Held)> {
+        let (mut room, mut pace) = (self.guard.hold(), self.guard.pace());
         let le: [Box<str>; 1] = ["le".into()];
         // The name tells histograms apart, too.
         let mut classes = Classes::new(Some(Choice::AllBut(&le)));
         let mut list: Vec<Histogram> = Vec::new();
         for (row, metric) in grid.metrics.iter().enumerate() {
+            pace.work(ROW + grid.steps)?;
             if grid.row(row).iter().all(|v| is_absent(*v)) {
                 continue;
             }
@@ -121,20 +135,28 @@ impl Evaluator<'_> {
             let class = classes.class(metric);
             if class == list.len() {
                 let metric = metric.keep(|n| n != "le").without_name();
+                room.take(2 * BESIDE + metric.size())?;
                 list.push(Histogram { metric, buckets: Vec::new() });
             }
             list[class].buckets.push((bound, row));
         }
-        list
+        Ok((list, room))
     }
 }
 
 impl Histogram {
     /// What `f` makes of the buckets at each step at which there is any.
-    fn row(&self, grid: &Grid, mut f: impl FnMut(usize, &mut Vec<Bucket>) -> f64) -> Vec<f64> {
-        let mut out = vec![super::super::float::ABSENT; grid.steps];
+    fn row(
+        &self,
+        grid: &Grid,
+        guard: &Guard<'_>,
+        mut f: impl FnMut(usize, &mut Vec<Bucket>) -> f64,
+    ) -> Outcome<Row> {
+        let mut out = Row::of(guard, grid.steps, |_| ABSENT)?;
+        let mut pace = guard.pace();
         let mut here = Vec::with_capacity(self.buckets.len());
         for (i, out) in out.iter_mut().enumerate() {
+            pace.work(4 * self.buckets.len())?;
             here.clear();
             for (bound, row) in &self.buckets {
                 let count = grid.row(*row)[i];
@@ -146,28 +168,27 @@ impl Histogram {
                 *out = f(i, &mut here);
             }
         }
-        out
+        Ok(out)
     }
 }
 
 /// Adds a row with the quantile as a label; where that changes from step to step, a row for each.
 fn add_labelled(
     out: &mut Collector,
+    guard: &Guard<'_>,
     histogram: &Histogram,
     label: &str,
     q: &Scalars,
     row: &[f64],
 ) -> Outcome<()> {
-    let mut done: Vec<u64> = Vec::new();
+    let mut done: HashSet<u64> = HashSet::new();
     for i in 0..row.len() {
         let bits = q.at(i).to_bits();
-        if done.contains(&bits) {
+        if !done.insert(bits) {
             continue;
         }
-        done.push(bits);
-        let part: Vec<f64> = (row.iter().enumerate())
-            .map(|(j, v)| if q.at(j).to_bits() == bits { *v } else { super::super::float::ABSENT })
-            .collect();
+        let part =
+            Row::of(guard, row.len(), |j| if q.at(j).to_bits() == bits { row[j] } else { ABSENT })?;
         let value = quantile_text(q.at(i));
         out.add(histogram.metric.with(&[(label, &value)]), &part)?;
     }

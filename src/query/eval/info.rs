@@ -9,7 +9,7 @@ use super::super::matcher::{MatchOp, Matcher, NAME};
 use super::error::{EvalError, Outcome};
 use super::grid::{Collector, Grid, Metric};
 use super::select::Wanted;
-use super::walk::{Evaluator, Frame};
+use super::walk::{Evaluator, Frame, Row};
 
 /// What tells whose info it is.
 const IDENTIFYING: [&str; 2] = ["instance", "job"];
@@ -45,9 +45,10 @@ impl Evaluator<'_> {
             rows.entry(key(metric.get(NAME), metric)).or_default().push(row);
         }
         let needed = data.iter().any(|m| !m.matches_empty());
-        let mut out = Collector::new(frame.count);
+        let mut out = Collector::new(self.grid(frame.count));
         for (metric, row) in base.rows() {
             self.guard.make(frame.count)?;
+            self.guard.check()?;
             if is_info(metric) {
                 out.add(metric.clone(), row)?;
                 continue;
@@ -58,8 +59,10 @@ impl Evaluator<'_> {
                 .map(Vec::as_slice)
                 .collect();
             // The chosen infos of a step, and the part of the row that has them.
-            let mut parts: Vec<(Vec<usize>, Vec<f64>)> = Vec::new();
+            let mut parts: Vec<(Vec<usize>, Row)> = Vec::new();
+            let mut pace = self.guard.pace();
             for (i, value) in row.iter().enumerate().filter(|(_, v)| !is_absent(**v)) {
+                pace.work(parts.len() + candidates.iter().map(|rows| rows.len()).sum::<usize>())?;
                 let mut chosen = Vec::new();
                 for rows in &candidates {
                     chosen.extend(newest(&infos, rows, i)?);
@@ -67,10 +70,13 @@ impl Evaluator<'_> {
                 if chosen.is_empty() && needed {
                     continue;
                 }
-                let at = parts.iter().position(|(c, _)| *c == chosen).unwrap_or_else(|| {
-                    parts.push((chosen, vec![ABSENT; frame.count]));
-                    parts.len() - 1
-                });
+                let at = match parts.iter().position(|(c, _)| *c == chosen) {
+                    Some(at) => at,
+                    None => {
+                        parts.push((chosen, Row::of(&self.guard, frame.count, |_| ABSENT)?));
+                        parts.len() - 1
+                    }
+                };
                 parts[at].1[i] = *value;
             }
             for (chosen, part) in parts {
@@ -105,7 +111,7 @@ impl Evaluator<'_> {
             wanted.push((name, values));
         }
         if !any {
-            return Ok(Grid::new(frame.count));
+            return Ok(self.grid(frame.count));
         }
         let mut selector: Option<&VectorSelector> = None;
         base_expr.for_each_selector(&mut |s| selector = selector.or(Some(s)));
@@ -119,13 +125,14 @@ impl Evaluator<'_> {
             edges: Default::default(),
         };
         let offset = self.offset(&selector.offset)?;
-        let mut grid = Grid::new(frame.count);
+        let mut grid = self.grid(frame.count);
+        let left = self.guard.left();
         self.each_newest_at(&selector, offset, frame, Wanted::Time, &mut |metric, row| {
             let fits = |(name, values): &(&str, Vec<&str>)| {
                 values.is_empty() || values.binary_search(&metric.get(name)).is_ok()
             };
             if wanted.iter().all(fits) {
-                grid.push(metric, row);
+                grid.push_within(left, metric, row)?;
             }
             Ok(())
         })?;

@@ -7,6 +7,7 @@ use super::super::functions::FunctionId;
 use super::dates;
 use super::error::{EvalError, Outcome};
 use super::grid::{Grid, Metric};
+use super::guard::Guard;
 use super::walk::{Evaluator, Frame, Scalars};
 
 impl Evaluator<'_> {
@@ -17,8 +18,8 @@ impl Evaluator<'_> {
         let args = &call.args;
         if let Some(f) = simple(id) {
             let mut grid = self.vector(&args[0], frame)?;
-            grid.map(f);
-            return grid.drop_names();
+            grid.map(&self.guard, f)?;
+            return grid.drop_names(&self.guard);
         }
         match id {
             Round => {
@@ -29,37 +30,41 @@ impl Evaluator<'_> {
                 };
                 // Dividing by the inverse loses less than multiplying.
                 let inverse = nearest.map(|v| 1.0 / v);
-                by_step(&mut grid, |i, v| (v * inverse.at(i) + 0.5).floor() / inverse.at(i));
-                grid.drop_names()
+                by_step(&mut grid, &self.guard, |i, v| {
+                    (v * inverse.at(i) + 0.5).floor() / inverse.at(i)
+                })?;
+                grid.drop_names(&self.guard)
             }
             Clamp => {
                 let grid = self.vector(&args[0], frame)?;
                 let (low, high) = (self.scalar(&args[1], frame)?, self.scalar(&args[2], frame)?);
-                clamp(grid, &low, &high)
+                clamp(grid, &self.guard, &low, &high)
             }
             ClampMin => {
                 let grid = self.vector(&args[0], frame)?;
                 let low = self.scalar(&args[1], frame)?;
-                clamp(grid, &low, &Scalars::Same(f64::INFINITY))
+                clamp(grid, &self.guard, &low, &Scalars::Same(f64::INFINITY))
             }
             ClampMax => {
                 let grid = self.vector(&args[0], frame)?;
                 let high = self.scalar(&args[1], frame)?;
-                clamp(grid, &Scalars::Same(f64::NEG_INFINITY), &high)
+                clamp(grid, &self.guard, &Scalars::Same(f64::NEG_INFINITY), &high)
             }
             Year | Month | DayOfMonth | DaysInMonth | DayOfWeek | DayOfYear | Hour | Minute => {
                 let part = |second| dates::part(id, second).unwrap_or(f64::NAN);
                 let Some(arg) = args.first() else {
-                    let mut grid = Grid::new(frame.count);
-                    let row = grid.add(Metric::empty());
-                    for (i, value) in row.iter_mut().enumerate() {
-                        *value = part(frame.time(i) / 1000);
-                    }
+                    let mut grid = self.grid(frame.count);
+                    grid.add(Metric::empty())?;
+                    grid.by_steps(&self.guard, |from, values| {
+                        for (i, value) in values.iter_mut().enumerate() {
+                            *value = part(frame.time(from + i) / 1000);
+                        }
+                    })?;
                     return Ok(grid);
                 };
                 let mut grid = self.vector(arg, frame)?;
-                grid.map(|v| part(float::whole(v)));
-                grid.drop_names()
+                grid.map(&self.guard, |v| part(float::whole(v)))?;
+                grid.drop_names(&self.guard)
             }
             HistogramQuantile | HistogramQuantiles | HistogramFraction => {
                 self.histogram(call, frame)
@@ -70,7 +75,7 @@ impl Evaluator<'_> {
             // plimsoll knows no start of a sample: as Prometheus without that feature.
             StartTimestamp => {
                 self.vector(&args[0], frame)?;
-                Ok(Grid::new(frame.count))
+                Ok(self.grid(frame.count))
             }
             HistogramAvg | HistogramCount | HistogramStddev | HistogramStdvar | HistogramSum => {
                 let name = call.function.name;
@@ -91,24 +96,23 @@ impl Evaluator<'_> {
 }
 
 /// Computes every value anew from itself and its step; what is absent stays so.
-fn by_step(grid: &mut Grid, f: impl Fn(usize, f64) -> f64) {
-    let steps = grid.steps;
-    for row in grid.values.chunks_exact_mut(steps) {
-        for (i, value) in row.iter_mut().enumerate() {
+fn by_step(grid: &mut Grid, guard: &Guard<'_>, f: impl Fn(usize, f64) -> f64) -> Outcome<()> {
+    grid.by_steps(guard, |from, values| {
+        for (i, value) in values.iter_mut().enumerate() {
             if !is_absent(*value) {
-                *value = f(i, *value);
+                *value = f(from + i, *value);
             }
         }
-    }
+    })
 }
 
 /// Nothing is left at a step whose limits cross.
-fn clamp(mut grid: Grid, low: &Scalars, high: &Scalars) -> Outcome<Grid> {
-    by_step(&mut grid, |i, v| {
+fn clamp(mut grid: Grid, guard: &Guard<'_>, low: &Scalars, high: &Scalars) -> Outcome<Grid> {
+    by_step(&mut grid, guard, |i, v| {
         let (low, high) = (low.at(i), high.at(i));
         if high < low { float::ABSENT } else { float::max(low, float::min(high, v)) }
-    });
-    grid.drop_names()
+    })?;
+    grid.drop_names(guard)
 }
 
 /// The functions of one value.

@@ -2,11 +2,13 @@
 //! not meet is an error only at a step at which both are there.
 
 use super::super::ast::{Binary, BinaryOp, Card, Matching, Span};
+use super::super::budget::Held;
 use super::super::float::{ABSENT, is_absent};
 use super::binary::Kernel;
 use super::error::{EvalError, Outcome};
-use super::grid::{Choice, Classes, Collector, Grid, Metric};
-use super::walk::{Evaluator, mark};
+use super::grid::{BESIDE, Choice, Classes, Collector, Grid, Metric, ROW};
+use super::guard::Guard;
+use super::walk::{Evaluator, Row, mark};
 
 /// The classes of series of both sides: those that may meet have the same one.
 struct Classed {
@@ -19,38 +21,55 @@ fn choice(matching: &Matching) -> Choice<'_> {
     if matching.on { Choice::By(&matching.labels) } else { Choice::Without(&matching.labels) }
 }
 
-fn classify(matching: &Matching, lhs: &Grid, rhs: &Grid) -> Classed {
+fn classify(matching: &Matching, lhs: &Grid, rhs: &Grid, guard: &Guard<'_>) -> Outcome<Classed> {
     let mut classes = Classes::new(Some(choice(matching)));
-    let lhs = lhs.metrics.iter().map(|m| classes.class(m)).collect();
-    let rhs = rhs.metrics.iter().map(|m| classes.class(m)).collect();
-    Classed { lhs, rhs, count: classes.firsts.len() }
+    let mut pace = guard.pace();
+    let mut all = |grid: &Grid| -> Outcome<Vec<usize>> {
+        let class = |metric| pace.work(ROW).map(|()| classes.class(metric));
+        grid.metrics.iter().map(class).collect()
+    };
+    let (lhs, rhs) = (all(lhs)?, all(rhs)?);
+    Ok(Classed { lhs, rhs, count: classes.firsts.len() })
 }
 
-/// Steps at which each class has a series.
-fn presence(grid: &Grid, classes: &[usize], count: usize) -> Vec<Vec<bool>> {
+/// Steps at which each class has a series, and their memory.
+fn presence(
+    grid: &Grid,
+    classes: &[usize],
+    count: usize,
+    guard: &Guard<'_>,
+) -> Outcome<(Vec<Vec<bool>>, Held)> {
+    let (mut room, mut pace) = (guard.hold(), guard.pace());
     let mut seen = vec![Vec::new(); count];
     for ((_, row), class) in grid.rows().zip(classes) {
-        seen[*class].resize(grid.steps, false);
-        mark(&mut seen[*class], row);
+        pace.work(row.len())?;
+        let seen: &mut Vec<bool> = &mut seen[*class];
+        let new = grid.steps.saturating_sub(seen.len());
+        room.reserve(seen, new)?;
+        seen.resize(grid.steps, false);
+        mark(seen, row);
     }
-    seen
+    Ok((seen, room))
 }
 
 impl Evaluator<'_> {
     /// `and`, `or`, `unless`
     pub(super) fn set(&mut self, e: &Binary, mut lhs: Grid, rhs: Grid) -> Outcome<Grid> {
         let matching = e.matching.clone().unwrap_or_default();
-        let classed = classify(&matching, &lhs, &rhs);
+        let classed = classify(&matching, &lhs, &rhs, &self.guard)?;
         let steps = lhs.steps;
         if e.op == BinaryOp::Or {
-            let left = presence(&lhs, &classed.lhs, classed.count);
-            let mut out = Collector::new(steps);
+            self.guard.make(rhs.values.len())?;
+            let (left, _room) = presence(&lhs, &classed.lhs, classed.count, &self.guard)?;
+            let mut out = Collector::new(self.grid(steps));
+            let mut pace = self.guard.pace();
             for (metric, row) in lhs.rows() {
+                pace.work(ROW + steps)?;
                 out.add(metric.clone(), row)?;
             }
-            self.guard.make(rhs.values.len())?;
-            let mut kept = vec![ABSENT; steps];
+            let mut kept = Row::of(&self.guard, steps, |_| ABSENT)?;
             for ((metric, row), class) in rhs.rows().zip(&classed.rhs) {
+                pace.work(ROW + steps)?;
                 let taken = |i: usize| left[*class].get(i).copied().unwrap_or(false);
                 for (i, (kept, value)) in kept.iter_mut().zip(row).enumerate() {
                     *kept = if taken(i) { ABSENT } else { *value };
@@ -61,9 +80,11 @@ impl Evaluator<'_> {
             }
             return Ok(out.grid);
         }
-        let right = presence(&rhs, &classed.rhs, classed.count);
+        let (right, _room) = presence(&rhs, &classed.rhs, classed.count, &self.guard)?;
         let wanted = e.op == BinaryOp::And;
+        let mut pace = self.guard.pace();
         for (row, class) in lhs.values.chunks_exact_mut(steps).zip(&classed.lhs) {
+            pace.work(steps)?;
             for (i, value) in row.iter_mut().enumerate() {
                 if right[*class].get(i).copied().unwrap_or(false) != wanted {
                     *value = ABSENT;
@@ -92,7 +113,8 @@ impl Evaluator<'_> {
         let Some(kernel) = Kernel::of(e, swapped, false) else {
             return Err(EvalError::at(e.op_span, "this operator does not fit two vectors"));
         };
-        let classed = classify(&matching, &many, &one);
+        let classed = classify(&matching, &many, &one, &self.guard)?;
+        let left = self.guard.left();
         let meeting = Meeting {
             span: e.op_span,
             matching: &matching,
@@ -102,25 +124,31 @@ impl Evaluator<'_> {
             filled: fill_many.is_some() || fill_one.is_some(),
             many: &many,
             one: &one,
+            guard: &self.guard,
         };
         meeting.check_one_side()?;
         if kernel.is_trim() {
             self.note_trim(e, whole, &many);
-            return Ok(Grid::new(many.steps));
+            return Ok(self.grid(many.steps));
         }
         let mut out = Output {
-            rows: Collector::new(many.steps),
+            rows: Collector::new(self.grid(many.steps)),
             pairs: vec![Vec::new(); classed.count],
-            result: vec![ABSENT; many.steps],
+            result: Row::of(&self.guard, many.steps, |_| ABSENT)?,
+            room: self.guard.hold(),
         };
+        let mut made = 0;
         for (i, class) in classed.lhs.iter().enumerate() {
-            self.guard.make(many.steps)?;
+            made += many.steps as u64;
+            if made > left {
+                return Err(EvalError::TooManySamples);
+            }
             for other in &meeting.ones[*class] {
                 let metric = meeting.metric(&many.metrics[i], &one.metrics[*other]);
                 out.pair(&meeting, *class, metric, many.row(i), one.row(*other))?;
             }
             if let Some(fill) = fill_one {
-                let missing = missing(&one, &meeting.ones[*class], fill);
+                let missing = missing(&one, &meeting.ones[*class], fill, &self.guard)?;
                 let labels = meeting.matched(&many.metrics[i]);
                 let metric = meeting.metric(&many.metrics[i], &labels);
                 out.pair(&meeting, *class, metric, many.row(i), &missing)?;
@@ -130,27 +158,29 @@ impl Evaluator<'_> {
         if let Some(fill) = fill_many {
             let crowds = by_class(&classed.lhs, classed.count);
             for (i, class) in classed.rhs.iter().enumerate() {
-                let missing = missing(&many, &crowds[*class], fill);
+                let missing = missing(&many, &crowds[*class], fill, &self.guard)?;
                 let labels = meeting.matched(&one.metrics[i]);
                 let metric = meeting.metric(&labels, &one.metrics[i]);
                 out.pair(&meeting, *class, metric, &missing, one.row(i))?;
             }
         }
+        self.guard.make(made as usize)?;
         Ok(out.rows.grid.drop_empty())
     }
 }
 
 /// The value `fill` at the steps at which none of the rows has one.
-fn missing(grid: &Grid, rows: &[usize], fill: f64) -> Vec<f64> {
-    let mut out = vec![fill; grid.steps];
+fn missing(grid: &Grid, rows: &[usize], fill: f64, guard: &Guard<'_>) -> Outcome<Row> {
+    let mut out = Row::of(guard, grid.steps, |_| fill)?;
     for row in rows {
+        guard.check()?;
         for (out, value) in out.iter_mut().zip(grid.row(*row)) {
             if !is_absent(*value) {
                 *out = ABSENT;
             }
         }
     }
-    out
+    Ok(out)
 }
 
 fn by_class(classes: &[usize], count: usize) -> Vec<Vec<usize>> {
@@ -169,6 +199,7 @@ struct Meeting<'m> {
     kernel: Kernel,
     many: &'m Grid,
     one: &'m Grid,
+    guard: &'m Guard<'m>,
     /// The rows of each class on the side with one.
     ones: Vec<Vec<usize>>,
     /// How many rows each class has on the other side.
@@ -183,8 +214,12 @@ impl Meeting<'_> {
         if self.ones.iter().all(|rows| rows.len() < 2) {
             return Ok(());
         }
+        let mut room = self.guard.hold();
+        room.take_for::<bool>(self.many.steps)?;
+        let mut pace = self.guard.pace();
         let mut asked = vec![self.filled; self.many.steps];
         for (_, row) in self.many.rows() {
+            pace.work(row.len())?;
             mark(&mut asked, row);
         }
         // The first step counts, and at it the first series that is one too many.
@@ -194,6 +229,7 @@ impl Meeting<'_> {
                 if found.is_some_and(|(step, _, _)| i > step) {
                     break;
                 }
+                pace.work(rows.len())?;
                 let mut there = rows.iter().filter(|r| !is_absent(self.one.row(**r)[i]));
                 if let (Some(first), Some(second)) = (there.next(), there.next()) {
                     let earlier = found.is_none_or(|(s, _, other)| (i, *second) < (s, other));
@@ -255,7 +291,9 @@ struct Output {
     /// For classes with many series: which result each pair went to, and at which steps both were
     /// there.
     pairs: Vec<Vec<(Metric, Vec<bool>)>>,
-    result: Vec<f64>,
+    result: Row,
+    /// The memory of the pairs.
+    room: Held,
 }
 
 impl Output {
@@ -268,10 +306,13 @@ impl Output {
         one: &[f64],
     ) -> Outcome<()> {
         if meeting.crowd[class] > 1 {
+            self.room.take(many.len() + metric.size() + BESIDE)?;
+            let mut pace = meeting.guard.pace();
             let met: Vec<bool> =
                 many.iter().zip(one).map(|(a, b)| !is_absent(*a) && !is_absent(*b)).collect();
             let one_to_one = meeting.matching.card == Card::OneToOne;
             for (other, at) in &self.pairs[class] {
+                pace.work(ROW + at.len() / 4)?;
                 let together = || at.iter().zip(&met).any(|(a, b)| *a && *b);
                 if (one_to_one || *other == metric) && together() {
                     return Err(EvalError::at(

@@ -8,13 +8,13 @@ use super::super::source::Part;
 use super::super::window::{self, Ends, Mixed, Samples, Slope};
 use super::coarse;
 use super::error::{EvalError, Outcome};
-use super::grid::{Classes, Grid, Metric};
+use super::grid::{BESIDE, Classes, Grid, Metric, ROW};
 use super::guard::Guard;
 use super::select::Reader;
-use super::walk::{Evaluator, Frame, Scalars, Sink, absence, mark, ranged};
+use super::walk::{Evaluator, Frame, Row, Scalars, Sink, absence, mark, ranged};
 
 /// About so many samples are looked at between two looks at the clock.
-const BLOCK: usize = 1 << 20;
+const BLOCK: usize = 1 << 18;
 
 /// A function over windows with its other arguments.
 pub(super) struct Over<'c> {
@@ -44,7 +44,8 @@ impl Evaluator<'_> {
         let over = Over { call, frame, args };
         let keeps_name = matches!(id, LastOverTime | FirstOverTime);
         let counter = matches!(id, Rate | Increase);
-        let mut row = vec![ABSENT; frame.count];
+        let mut row = Row::of(&self.guard, frame.count, |_| ABSENT)?;
+        let mut room = self.guard.hold();
         // Without their names, series of different names may be the same.
         let mut name: Option<String> = None;
         let mut told: Option<String> = None;
@@ -82,13 +83,17 @@ impl Evaluator<'_> {
                     name = Some(this.to_owned());
                 }
                 metric.drop_name();
+                room.reserve(&mut outputs, 1)?;
                 outputs.push(metric.clone());
             }
             sink(metric, &mut row)
         })?;
         if mixed {
             let mut classes = Classes::new(None);
+            let mut pace = self.guard.pace();
+            room.take(BESIDE * outputs.len())?;
             for (i, metric) in outputs.iter().enumerate() {
+                pace.work(ROW)?;
                 if classes.class(metric) != i {
                     return Err(EvalError::same_labelset());
                 }
@@ -99,8 +104,10 @@ impl Evaluator<'_> {
 
     /// `absent_over_time`: 1 where no series has a sample.
     pub(super) fn absent_over_time(&mut self, call: &Call, frame: Frame) -> Outcome<Grid> {
+        let mut room = self.guard.hold();
+        room.take_for::<bool>(frame.count)?;
         let mut seen = vec![false; frame.count];
-        let mut row = vec![ABSENT; frame.count];
+        let mut row = Row::of(&self.guard, frame.count, |_| ABSENT)?;
         check_edges(call, call.args[0].unwrap_parens())?;
         self.each_range(&call.args[0], frame, call.function.name, &mut |reader, _, samples| {
             row.fill(ABSENT);
@@ -119,7 +126,7 @@ impl Evaluator<'_> {
             mark(&mut seen, &row);
             Ok(())
         })?;
-        Ok(absence(&call.args[0], &seen))
+        absence(&call.args[0], &seen, self.grid(frame.count))
     }
 }
 

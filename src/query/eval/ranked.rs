@@ -5,26 +5,30 @@ use hashbrown::HashMap;
 
 use super::super::annotation::Annotation;
 use super::super::ast::{Aggregate, AggregateOp, Expr};
+use super::super::budget::Held;
 use super::super::float::{self, ABSENT, is_absent};
 use super::aggregate::{choice, group_metric, param};
 use super::error::{EvalError, Outcome};
-use super::grid::{Choice, Classes, Grid};
+use super::grid::{BESIDE, Choice, Classes, Grid, ROW};
 use super::guard::Guard;
+use super::relabel::LONGEST_LABEL;
 use super::walk::{Evaluator, Frame, Scalars};
 use super::{sampling, sorting};
 
 /// The rows of each group, in order.
-fn members(grid: &Grid, choice: Choice<'_>) -> Vec<Vec<usize>> {
+fn members(grid: &Grid, choice: Choice<'_>, guard: &Guard<'_>) -> Outcome<Vec<Vec<usize>>> {
+    let mut pace = guard.pace();
     let mut classes = Classes::new(Some(choice));
     let mut groups: Vec<Vec<usize>> = Vec::new();
     for (row, metric) in grid.metrics.iter().enumerate() {
+        pace.work(ROW)?;
         let group = classes.class(metric);
         if group == groups.len() {
             groups.push(Vec::new());
         }
         groups[group].push(row);
     }
-    groups
+    Ok(groups)
 }
 
 /// The smallest and largest value of a parameter at all steps, and whether one is NaN.
@@ -123,9 +127,12 @@ fn quantiles(
     results: &mut [f64],
 ) -> Outcome<()> {
     let mut scratch = Vec::new();
+    let mut pace = guard.pace();
     for (rows, results) in groups.iter().zip(results.chunks_exact_mut(steps)) {
         let mut tile = Tile::new();
         for (i, result) in results.iter_mut().enumerate() {
+            // What is looked at is put in order, too.
+            pace.work(8 * rows.len())?;
             scratch.clear();
             let at = tile.at((values, steps), rows, i);
             scratch.extend(at.iter().filter(|v| !is_absent(**v)));
@@ -133,9 +140,17 @@ fn quantiles(
                 *result = float::quantile(q.at(i), &mut scratch);
             }
         }
-        guard.check()?;
     }
     Ok(())
+}
+
+/// The memory of what is looked at of the rows of a group at a time: a tile, and the values of a step
+/// with their rows. Two threads may do it.
+fn tiles(groups: &[Vec<usize>], guard: &Guard<'_>) -> Outcome<Held> {
+    let most = groups.iter().map(Vec::len).max().unwrap_or(0);
+    let mut room = guard.hold();
+    room.take_for::<f64>(2 * most * (Tile::STEPS + 2))?;
+    Ok(room)
 }
 
 impl Evaluator<'_> {
@@ -162,11 +177,12 @@ impl Evaluator<'_> {
         if extent.least < 0.0 {
             self.notes.add(Annotation::invalid_quantile(extent.least, span));
         }
-        let mut out = Grid::new(frame.count);
-        let groups = members(&grid, choice(e));
+        let mut out = self.grid(frame.count);
+        let groups = members(&grid, choice(e), &self.guard)?;
+        let _room = tiles(&groups, &self.guard)?;
         self.guard.make(frame.count.saturating_mul(groups.len()))?;
         for rows in &groups {
-            out.add(group_metric(&grid.metrics[rows[0]], e.without, &e.grouping));
+            out.add(group_metric(&grid.metrics[rows[0]], e.without, &e.grouping))?;
         }
         let from = (grid.values.as_slice(), frame.count);
         let guard = &self.guard;
@@ -185,28 +201,42 @@ impl Evaluator<'_> {
         if label.is_empty() {
             return Err(EvalError::at(e.span, format!("invalid label name \"{label}\"")));
         }
+        if label.len() > LONGEST_LABEL {
+            let why =
+                format!("count_values: the label's name is longer than {LONGEST_LABEL} bytes");
+            return Err(EvalError::at(e.span, why));
+        }
         let grid = self.vector(&e.expr, frame)?;
         let mut grouping = e.grouping.clone();
         if !e.without {
             grouping.push(label.into());
         }
         let mut groups = Classes::new(None);
-        let mut out = Grid::new(frame.count);
+        let mut out = self.grid(frame.count);
+        let mut room = self.guard.hold();
         for (metric, row) in grid.rows() {
-            self.guard.check()?;
+            let mut pace = self.guard.pace();
             // The same value goes to the same group again.
             let mut known: HashMap<u64, usize> = HashMap::new();
             for (i, value) in row.iter().enumerate().filter(|(_, v)| !is_absent(**v)) {
+                pace.work(1)?;
                 let group = match known.get(&value.to_bits()) {
                     Some(group) => *group,
                     None => {
                         let text = float::plain(*value);
                         let valued = metric.with(&[(label, &text)]);
                         let valued = group_metric(&valued, e.without, &grouping);
+                        pace.work(ROW)?;
                         let group = groups.class(&valued);
                         if group == out.len() {
-                            self.guard.make(frame.count)?;
-                            out.add(valued);
+                            let left = self.guard.left();
+                            if ((out.len() + 1) * frame.count) as u64 > left {
+                                return Err(EvalError::TooManySamples);
+                            }
+                            out.add(valued)?;
+                        }
+                        if known.len() == known.capacity() {
+                            room.settle(4 * BESIDE * (known.len() + 1))?;
                         }
                         known.insert(value.to_bits(), group);
                         group
@@ -215,7 +245,9 @@ impl Evaluator<'_> {
                 let cell = &mut out.row_mut(group)[i];
                 *cell = if is_absent(*cell) { 1.0 } else { *cell + 1.0 };
             }
+            self.guard.check()?;
         }
+        self.guard.make(out.values.len())?;
         Ok(out)
     }
 
@@ -227,7 +259,7 @@ impl Evaluator<'_> {
         let span = param(e).map_or(e.span, Expr::span);
         if e.op == AggregateOp::LimitRatio {
             if extent.most == 0.0 && extent.least == 0.0 {
-                return Ok(Grid::new(frame.count));
+                return Ok(self.grid(frame.count));
             }
             if extent.nan {
                 return Err(EvalError::at(span, "Ratio value is NaN"));
@@ -238,10 +270,10 @@ impl Evaluator<'_> {
             if extent.least < -1.0 {
                 self.notes.add(Annotation::invalid_ratio(extent.least, -1.0, span));
             }
-            return Ok(by_ratio(grid, &many));
+            return by_ratio(grid, &many, &self.guard);
         }
         if extent.most < 1.0 {
-            return Ok(Grid::new(frame.count));
+            return Ok(self.grid(frame.count));
         }
         if extent.nan {
             return Err(EvalError::at(span, "Parameter value is NaN"));
@@ -256,22 +288,24 @@ impl Evaluator<'_> {
                 return Err(EvalError::at(span, format!("Scalar value {value} {verb} int64")));
             }
         }
-        let groups = members(&grid, choice(e));
+        let groups = members(&grid, choice(e), &self.guard)?;
+        let mut room = tiles(&groups, &self.guard)?;
         if frame.count == 1 {
-            return Ok(instant(e.op, &grid, &groups, many.at(0)));
+            return instant(e.op, &grid, &groups, many.at(0), &self.guard);
         }
         self.guard.make(grid.values.len())?;
         // Rows that are chosen once, in the order in which that happens, and where they are from.
-        let mut chosen = Grid::new(grid.steps);
+        let mut chosen = self.grid(grid.steps);
+        // Three words a row: where it is from, and its place among the chosen.
+        room.take_for::<[usize; 4]>(grid.len())?;
         let mut origins: Vec<(usize, usize)> = Vec::new();
         let mut places: Vec<Option<usize>> = vec![None; grid.len()];
         let mut heap = Vec::new();
+        let mut pace = self.guard.pace();
         for rows in &groups {
             let mut tile = Tile::new();
             for i in 0..frame.count {
-                if i % 64 == 0 {
-                    self.guard.check()?;
-                }
+                pace.work(4 * rows.len())?;
                 choose(
                     e.op,
                     tile.at((&grid.values, grid.steps), rows, i),
@@ -280,31 +314,45 @@ impl Evaluator<'_> {
                     &mut heap,
                 );
                 for (value, row) in &heap {
-                    let at = *places[*row].get_or_insert_with(|| {
-                        origins.push((*row, chosen.len()));
-                        chosen.add(grid.metrics[*row].clone());
-                        chosen.len() - 1
-                    });
+                    let at = match places[*row] {
+                        Some(at) => at,
+                        None => {
+                            origins.push((*row, chosen.len()));
+                            places[*row] = Some(chosen.len());
+                            chosen.add(grid.metrics[*row].clone())?;
+                            chosen.len() - 1
+                        }
+                    };
                     chosen.row_mut(at)[i] = *value;
                 }
             }
         }
         // Back in the order in which they came: what sums them up adds in that order.
         origins.sort_unstable();
-        let mut out = Grid::new(grid.steps);
-        out.values.reserve(chosen.values.len());
+        let mut out = self.grid(grid.steps);
+        out.room.reserve(&mut out.values, chosen.values.len())?;
+        let mut pace = self.guard.pace();
         for (_, at) in origins {
-            out.push(chosen.metrics[at].clone(), chosen.row(at));
+            pace.work(grid.steps)?;
+            out.push(chosen.metrics[at].clone(), chosen.row(at))?;
         }
         Ok(out)
     }
 }
 
 /// The series of one step in the order in which they are chosen.
-fn instant(op: AggregateOp, grid: &Grid, groups: &[Vec<usize>], many: f64) -> Grid {
-    let mut out = Grid::new(1);
+fn instant(
+    op: AggregateOp,
+    grid: &Grid,
+    groups: &[Vec<usize>],
+    many: f64,
+    guard: &Guard<'_>,
+) -> Outcome<Grid> {
+    let mut out = grid.another(1);
     let mut heap = Vec::new();
+    let mut pace = guard.pace();
     for rows in groups {
+        pace.work(16 * rows.len())?;
         choose(op, Tile::new().at((&grid.values, grid.steps), rows, 0), rows, many, &mut heap);
         match op {
             AggregateOp::Topk => sorting::by_value(&mut heap, |(value, _)| *value, true),
@@ -312,10 +360,10 @@ fn instant(op: AggregateOp, grid: &Grid, groups: &[Vec<usize>], many: f64) -> Gr
             _ => {}
         }
         for (value, row) in &heap {
-            out.push(grid.metrics[*row].clone(), &[*value]);
+            out.push(grid.metrics[*row].clone(), &[*value])?;
         }
     }
-    out
+    Ok(out)
 }
 
 /// Fills `heap` with the chosen of the values of a group's rows at a step, and their rows.
@@ -385,9 +433,11 @@ fn keep_best(
 }
 
 /// Keeps the series whose labels fall into the ratio.
-fn by_ratio(mut grid: Grid, ratio: &Scalars) -> Grid {
+fn by_ratio(mut grid: Grid, ratio: &Scalars, guard: &Guard<'_>) -> Outcome<Grid> {
     let steps = grid.steps;
+    let mut pace = guard.pace();
     for (metric, row) in grid.metrics.iter().zip(grid.values.chunks_exact_mut(steps)) {
+        pace.work(steps + ROW)?;
         let place = sampling::place(metric);
         for (i, value) in row.iter_mut().enumerate() {
             if !sampling::is_in(place, ratio.at(i).clamp(-1.0, 1.0)) {
@@ -395,7 +445,7 @@ fn by_ratio(mut grid: Grid, ratio: &Scalars) -> Grid {
             }
         }
     }
-    grid.drop_empty()
+    Ok(grid.drop_empty())
 }
 
 #[cfg(test)]
@@ -407,7 +457,8 @@ mod tests {
         let (steps, rows) = (1_000, 300);
         let values: Vec<f64> = (0..steps * rows).map(|i| ((i * 7_919) % 10_007) as f64).collect();
         let guard = Guard::new(Default::default());
-        let q = Scalars::Steps((0..steps).map(|i| i as f64 / steps as f64).collect());
+        let q = super::super::walk::Row::of(&guard, steps, |i| i as f64 / steps as f64);
+        let q = Scalars::Steps(q.expect("there is room"));
         for size in [1, 7, 100, 300] {
             let all: Vec<usize> = (0..rows).collect();
             let groups: Vec<Vec<usize>> = all.chunks(size).map(<[usize]>::to_vec).collect();

@@ -24,14 +24,19 @@ impl Evaluator<'_> {
                 format!("invalid destination label name in label_replace(): {to}"),
             ));
         }
+        short(call, to.len())?;
         let mut grid = self.vector(&call.args[0], frame)?;
-        for metric in &mut grid.metrics {
+        for row in 0..grid.len() {
+            self.guard.check()?;
+            let metric = &grid.metrics[row];
             let Some(found) = regex.captures(metric.get(from).as_bytes()) else { continue };
             let mut value = String::new();
             expand(replacement, &found, &mut value);
-            *metric = metric.with(&[(to, &value)]);
+            short(call, value.len())?;
+            let metric = metric.with(&[(to, &value)]);
+            grid.rename(row, metric)?;
         }
-        grid.join_same()
+        grid.join_same(&self.guard)
     }
 
     /// `label_join(v, "to", "separator", "from", …)`
@@ -54,14 +59,38 @@ impl Evaluator<'_> {
                 format!("invalid destination label name in label_join(): {to}"),
             ));
         }
+        short(call, to.len())?;
         let mut grid = self.vector(&call.args[0], frame)?;
-        for metric in &mut grid.metrics {
-            let values: Vec<&str> = from.iter().map(|name| metric.get(name)).collect();
-            let value = values.join(separator);
-            *metric = metric.with(&[(to, &value)]);
+        for row in 0..grid.len() {
+            self.guard.check()?;
+            let metric = &grid.metrics[row];
+            let mut value = String::new();
+            for (at, name) in from.iter().enumerate() {
+                if at > 0 {
+                    value.push_str(separator);
+                }
+                value.push_str(metric.get(name));
+                short(call, value.len())?;
+            }
+            let metric = metric.with(&[(to, &value)]);
+            grid.rename(row, metric)?;
         }
-        grid.join_same()
+        grid.join_same(&self.guard)
     }
+}
+
+/// A label's name and its value may be as long as those of senders, in bytes. Without that bound a
+/// label could be made of itself, several times as long each time.
+pub(super) const LONGEST_LABEL: usize = 1_000;
+
+/// Whether a label of this length may be made.
+pub(super) fn short(call: &Call, length: usize) -> Outcome<()> {
+    if length <= LONGEST_LABEL {
+        return Ok(());
+    }
+    let name = call.function.name;
+    let why = format!("{name}() would make a label of more than {LONGEST_LABEL} bytes, the limit");
+    Err(EvalError::at(call.span, why))
 }
 
 /// An argument that is a text.
@@ -76,10 +105,14 @@ pub(super) fn text(call: &Call, at: usize) -> Outcome<&str> {
 }
 
 /// Writes a replacement with its `$1`, `${1}`, `$name` and `$$` resolved, as Go's regexp does: a
-/// bare name is as long as it can be, and one that is not in the pattern is empty.
+/// bare name is as long as it can be, and one that is not in the pattern is empty. It ends early
+/// where the label is longer than one may be.
 fn expand(replacement: &str, found: &Captures<'_>, out: &mut String) {
     let mut rest = replacement;
     while let Some((before, after)) = rest.split_once('$') {
+        if out.len() > LONGEST_LABEL {
+            return;
+        }
         out.push_str(before);
         if let Some(after) = after.strip_prefix('$') {
             out.push('$');

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::super::ast::{Edges, Expr, MatrixSelector, Subquery, VectorSelector};
+use super::super::budget::Held;
 use super::super::float::is_absent;
 use super::super::plan;
 use super::super::source::{Columns, Hints, Part, Resolution, Rollups, Selection};
@@ -12,8 +13,9 @@ use super::super::window::{Ends, Mixed, Samples, forward, onward};
 use super::answer::Matrix;
 use super::coarse::{Old, Stretch, part};
 use super::error::{EvalError, Outcome};
-use super::grid::{Grid, Metric};
-use super::walk::{Evaluator, Frame, Sink};
+use super::grid::{BESIDE, Grid, Metric};
+use super::walk::{Evaluator, Frame, Row, Sink};
+use crate::model::Labels;
 
 /// What is wanted of a series' newest sample.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,10 +50,10 @@ impl Evaluator<'_> {
         frame: Frame,
         wanted: Wanted,
     ) -> Outcome<Grid> {
-        let mut grid = Grid::new(frame.count);
+        let mut grid = self.grid(frame.count);
+        let left = self.guard.left();
         self.each_newest(selector, frame, wanted, &mut |metric, row| {
-            grid.push(metric, row);
-            Ok(())
+            grid.push_within(left, metric, row)
         })?;
         self.guard.make(grid.values.len())?;
         Ok(grid)
@@ -91,7 +93,7 @@ impl Evaluator<'_> {
             Wanted::Time => "timestamp",
         };
         let hints = self.hints(frame, 0, function);
-        let mut row = vec![super::super::float::ABSENT; frame.count];
+        let mut row = Row::of(&self.guard, frame.count, |_| super::super::float::ABSENT)?;
         let mut mixed = Mixed::default();
         self.each_series(selector, frame, ends, (0, 0), hints, &mut |r, metric, samples| {
             let (mut any, mut new) = (false, 0);
@@ -157,23 +159,25 @@ impl Evaluator<'_> {
         let selection = Selection { matchers: &selector.matchers, start, end, hints };
         let source = self.source;
         let mut begin = self.watch.is_some().then(Instant::now);
-        let mut set = source.select(&selection)?;
+        let mut room = self.guard.hold();
+        let mut set = source.select(&selection).map_err(|e| self.guard.failed(e))?;
         let (raw_from, parts) = (set.raw_from(), plan::parts(hints.function));
         let mut rollups = Rollups::default();
         if raw_from <= end {
             self.guard.saw(Resolution::Raw);
         }
-        let labels: Vec<Arc<_>> = set.labels().to_vec();
+        room.take_for::<Arc<Labels>>(set.labels().len())?;
+        let labels: Vec<Arc<Labels>> = set.labels().to_vec();
         if let (Some(watch), Some(begin)) = (&mut self.watch, begin) {
             watch.begin(selector.span, labels.len(), begin.elapsed());
         }
         let mut columns = std::mem::take(&mut self.columns);
         for (i, labels) in labels.into_iter().enumerate() {
             begin = begin.map(|_| Instant::now());
-            set.read(i, &mut columns)?;
+            set.read(i, &mut columns).map_err(|e| self.guard.failed(e))?;
             let mut old = None;
             if start < raw_from {
-                set.read_rollups(i, parts, &mut rollups)?;
+                set.read_rollups(i, parts, &mut rollups).map_err(|e| self.guard.failed(e))?;
                 self.guard.saw_buckets(&rollups, start);
                 old = Some(Old { rollups: &rollups, raw_from });
             }
@@ -193,7 +197,9 @@ impl Evaluator<'_> {
             watch.end(set.cost()?);
         }
         columns.clear();
-        self.columns = columns;
+        if columns.times.capacity() <= MOST_KEPT {
+            self.columns = columns;
+        }
         Ok(())
     }
 
@@ -234,13 +240,14 @@ impl Evaluator<'_> {
     /// A subquery's inner values at all its steps.
     fn inner(&mut self, subquery: &Subquery, frame: Frame) -> Outcome<(Option<Frame>, Ends, Grid)> {
         let (inner, ends) = self.subframe(subquery, frame)?;
-        let Some(inner) = inner else { return Ok((None, ends, Grid::new(1))) };
+        let Some(inner) = inner else { return Ok((None, ends, self.grid(1))) };
         self.guard.make(inner.count)?;
         let grid = match self.eval(&subquery.expr, inner)? {
             super::walk::Part::Vector(grid) => grid,
             super::walk::Part::Scalar(value) => {
-                let mut grid = Grid::new(inner.count);
-                grid.push(Metric::empty(), &value.row(inner.count));
+                let row = value.row(&self.guard, inner.count)?;
+                let mut grid = self.grid(inner.count);
+                grid.push(Metric::empty(), &row)?;
                 grid
             }
             super::walk::Part::Text(_) => {
@@ -258,9 +265,10 @@ impl Evaluator<'_> {
     ) -> Outcome<()> {
         let (Some(inner), ends, grid) = self.inner(subquery, frame)? else { return Ok(()) };
         let mut columns = Columns::default();
+        let mut room = self.guard.hold();
         for (metric, row) in grid.rows() {
             self.guard.check()?;
-            present(inner, row, &mut columns);
+            present(inner, row, &mut columns, &mut room)?;
             let samples = Samples { times: &columns.times, values: &columns.values };
             let mut reader = Reader { ends, notes: &mut self.notes, guard: &self.guard, old: None };
             see(&mut reader, metric, samples)?;
@@ -271,6 +279,7 @@ impl Evaluator<'_> {
     /// A range as the answer itself, at one moment.
     pub(super) fn matrix(&mut self, expr: &Expr, frame: Frame) -> Outcome<Matrix> {
         let mut list = Vec::new();
+        let mut room = self.guard.hold();
         match expr {
             Expr::Matrix(MatrixSelector { selector, .. }) => {
                 if selector.edges != Edges::Plain {
@@ -292,6 +301,9 @@ impl Evaluator<'_> {
                     let lo = forward(samples.times, 0, end.saturating_sub(ends.range));
                     let hi = forward(samples.times, lo, end);
                     if lo < hi {
+                        room.take(metric.copied() + BESIDE)?;
+                        room.take_for::<(i64, f64)>(hi - lo)?;
+                        room.reserve(&mut list, 1)?;
                         let times = samples.times[lo..hi].to_vec();
                         let values = samples.values[lo..hi].to_vec();
                         list.push((metric.labels(), Columns { times, values }));
@@ -301,21 +313,27 @@ impl Evaluator<'_> {
             }
             Expr::Subquery(subquery) => {
                 let (Some(inner), _, grid) = self.inner(subquery, frame)? else {
-                    return Ok(Matrix::of_samples(list));
+                    return Matrix::of_samples(list, room, &self.guard);
                 };
                 for (metric, row) in grid.rows() {
+                    self.guard.check()?;
                     let mut columns = Columns::default();
-                    present(inner, row, &mut columns);
+                    present(inner, row, &mut columns, &mut room)?;
                     if !columns.times.is_empty() {
+                        room.take(metric.copied() + BESIDE)?;
+                        room.reserve(&mut list, 1)?;
                         list.push((metric.labels(), columns));
                     }
                 }
             }
             other => return Err(EvalError::at(other.span(), "a range vector is needed here")),
         }
-        Ok(Matrix::of_samples(list))
+        Matrix::of_samples(list, room, &self.guard)
     }
 }
+
+/// Room for so many samples is kept from one selector to the next.
+const MOST_KEPT: usize = 1 << 16;
 
 fn edges_need_a_range(selector: &VectorSelector) -> EvalError {
     EvalError::at(
@@ -372,11 +390,15 @@ fn drop_markers(columns: &mut Columns) {
     columns.times.truncate(kept);
 }
 
-/// The steps at which a row has a value, as samples.
-fn present(frame: Frame, row: &[f64], into: &mut Columns) {
+/// The steps at which a row has a value, as samples; `room` is that of the columns.
+fn present(frame: Frame, row: &[f64], into: &mut Columns, room: &mut Held) -> Outcome<()> {
     into.clear();
+    let count = row.iter().filter(|v| !is_absent(**v)).count();
+    room.reserve(&mut into.times, count)?;
+    room.reserve(&mut into.values, count)?;
     for (i, value) in row.iter().enumerate().filter(|(_, v)| !is_absent(**v)) {
         into.times.push(frame.time(i));
         into.values.push(*value);
     }
+    Ok(())
 }

@@ -1,18 +1,18 @@
 //! query: walks over an expression. What is the same at every step is computed at the first one
 //! only; the rest is computed for all steps at once.
 
-use std::borrow::Cow;
 use std::time::Instant;
 
 use super::super::annotation::{Annotation, Annotations};
 use super::super::ast::{At, Call, Expr, ValueType, VectorSelector};
+use super::super::budget::Held;
 use super::super::float::{self, ABSENT, is_absent};
 use super::super::functions::FunctionId;
 use super::super::source::{Columns, Hints, Resolution, Source};
 use super::answer::{Answer, Matrix, Stats, Value, VectorSample};
 use super::error::{EvalError, Outcome};
-use super::grid::{Grid, Metric};
-use super::guard::{Guard, Limits};
+use super::grid::{Grid, Metric, ROW};
+use super::guard::{Guard, Limits, STRIDE};
 use super::select::Wanted;
 use super::watch::Watched;
 
@@ -70,10 +70,50 @@ impl Frame {
 }
 
 /// A scalar at all steps.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) enum Scalars {
     Same(f64),
-    Steps(Vec<f64>),
+    Steps(Row),
+}
+
+/// A value a step, and its memory.
+#[derive(Debug)]
+pub(super) struct Row {
+    values: Vec<f64>,
+    _room: Held,
+}
+
+impl Row {
+    /// A value a step. Fails before they are made where there is no memory left for them.
+    pub(super) fn of(
+        guard: &Guard<'_>,
+        steps: usize,
+        mut value: impl FnMut(usize) -> f64,
+    ) -> Outcome<Self> {
+        let mut room = guard.hold();
+        room.take_for::<f64>(steps)?;
+        let mut values = Vec::with_capacity(steps);
+        while values.len() < steps {
+            guard.check()?;
+            let until = steps.min(values.len() + STRIDE);
+            values.extend((values.len()..until).map(&mut value));
+        }
+        Ok(Self { values, _room: room })
+    }
+}
+
+impl std::ops::Deref for Row {
+    type Target = [f64];
+
+    fn deref(&self) -> &[f64] {
+        &self.values
+    }
+}
+
+impl std::ops::DerefMut for Row {
+    fn deref_mut(&mut self) -> &mut [f64] {
+        &mut self.values
+    }
 }
 
 impl Scalars {
@@ -85,10 +125,11 @@ impl Scalars {
         }
     }
 
-    pub(super) fn row(&self, steps: usize) -> Cow<'_, [f64]> {
+    /// The value of each step.
+    pub(super) fn row(self, guard: &Guard<'_>, steps: usize) -> Outcome<Row> {
         match self {
-            Scalars::Same(value) => vec![*value; steps].into(),
-            Scalars::Steps(values) => values.into(),
+            Scalars::Same(value) => Row::of(guard, steps, |_| value),
+            Scalars::Steps(values) => Ok(values),
         }
     }
 
@@ -102,11 +143,17 @@ impl Scalars {
         }
     }
 
-    pub(super) fn zip(self, other: Self, steps: usize, f: impl Fn(f64, f64) -> f64) -> Self {
-        match (self, other) {
+    pub(super) fn zip(
+        self,
+        other: Self,
+        guard: &Guard<'_>,
+        steps: usize,
+        f: impl Fn(f64, f64) -> f64,
+    ) -> Outcome<Self> {
+        Ok(match (self, other) {
             (Scalars::Same(a), Scalars::Same(b)) => Scalars::Same(f(a, b)),
-            (a, b) => Scalars::Steps((0..steps).map(|i| f(a.at(i), b.at(i))).collect()),
-        }
+            (a, b) => Scalars::Steps(Row::of(guard, steps, |i| f(a.at(i), b.at(i)))?),
+        })
     }
 }
 
@@ -134,6 +181,8 @@ pub(super) struct Evaluator<'a> {
     pub(super) watch: Option<Watched>,
     /// Room for one series, used again and again.
     pub(super) columns: Columns,
+    /// The memory of an answer that holds none itself.
+    answer: Option<Held>,
 }
 
 /// Evaluates an expression that the parser has checked. Errors are [`EvalError`]s.
@@ -170,6 +219,7 @@ pub fn evaluate(
         notes: Annotations::default(),
         watch: None,
         columns: Columns::default(),
+        answer: None,
     };
     evaluator.guard.make(count)?;
     let frame = Frame { start, step, count };
@@ -181,7 +231,8 @@ pub fn evaluate(
     };
     let Guard { series, samples, buckets, cells, served, .. } = evaluator.guard;
     let stats = Stats { series, samples, buckets, served, cells };
-    Ok(Answer { value, annotations: evaluator.notes, stats, watched: evaluator.watch })
+    let (annotations, watched) = (evaluator.notes, evaluator.watch);
+    Ok(Answer { value, annotations, stats, watched, _room: evaluator.answer })
 }
 
 impl<'a> Evaluator<'a> {
@@ -195,13 +246,18 @@ impl<'a> Evaluator<'a> {
             Part::Scalar(value) => Value::Scalar(at, value.at(0)),
             Part::Text(text) => Value::String(at, text),
             Part::Vector(grid) => {
-                let present = grid.rows().filter(|(_, row)| !is_absent(row[0]));
-                let sample = |(metric, row): (&Metric, &[f64])| VectorSample {
-                    labels: metric.labels(),
-                    time: at,
-                    value: row[0],
-                };
-                Value::Vector(present.map(sample).collect())
+                let mut samples = Vec::new();
+                let mut room = grid.room.another();
+                let mut pace = self.guard.pace();
+                for (metric, row) in grid.rows().filter(|(_, row)| !is_absent(row[0])) {
+                    pace.work(ROW)?;
+                    room.reserve(&mut samples, 1)?;
+                    let labels = metric.labels();
+                    room.take(metric.copied())?;
+                    samples.push(VectorSample { labels, time: at, value: row[0] });
+                }
+                self.answer = Some(room);
+                Value::Vector(samples)
             }
         })
     }
@@ -209,9 +265,9 @@ impl<'a> Evaluator<'a> {
     fn whole_range(&mut self, expr: &Expr, frame: Frame) -> Outcome<Value> {
         let grid = match expr.value_type() {
             ValueType::Scalar => {
-                let row = self.scalar(expr, frame)?;
-                let mut grid = Grid::new(frame.count);
-                grid.push(Metric::empty(), &row.row(frame.count));
+                let row = self.scalar(expr, frame)?.row(&self.guard, frame.count)?;
+                let mut grid = self.grid(frame.count);
+                grid.push(Metric::empty(), &row)?;
                 grid
             }
             ValueType::Vector => self.vector(expr, frame)?.drop_empty(),
@@ -227,7 +283,7 @@ impl<'a> Evaluator<'a> {
             }
         };
         let begin = Instant::now();
-        let matrix = Matrix::of_steps(frame, grid);
+        let matrix = Matrix::of_steps(frame, grid, &self.guard)?;
         if let Some(watch) = &mut self.watch {
             watch.sorting = begin.elapsed();
         }
@@ -254,8 +310,8 @@ impl<'a> Evaluator<'a> {
                 part if !e.negate => part,
                 Part::Scalar(value) => Part::Scalar(value.map(|v| -v)),
                 Part::Vector(mut grid) => {
-                    grid.map(|v| -v);
-                    Part::Vector(grid.drop_names()?)
+                    grid.map(&self.guard, |v| -v)?;
+                    Part::Vector(grid.drop_names(&self.guard)?)
                 }
                 part => part,
             },
@@ -275,14 +331,21 @@ impl<'a> Evaluator<'a> {
             Part::Scalar(value) => Part::Scalar(Scalars::Same(value.at(0))),
             Part::Vector(once) => {
                 self.guard.make(once.len().saturating_mul(count))?;
-                let mut grid = Grid::new(count);
+                let mut grid = self.grid(count);
+                let mut pace = self.guard.pace();
                 for (metric, row) in once.rows() {
-                    grid.add(metric.clone()).fill(row[0]);
+                    pace.work(count)?;
+                    grid.add(metric.clone())?.fill(row[0]);
                 }
                 Part::Vector(grid)
             }
             text => text,
         })
+    }
+
+    /// A grid without rows.
+    pub(super) fn grid(&self, steps: usize) -> Grid {
+        Grid::new(steps, self.guard.hold())
     }
 
     pub(super) fn vector(&mut self, expr: &Expr, frame: Frame) -> Outcome<Grid> {
@@ -315,7 +378,9 @@ impl<'a> Evaluator<'a> {
         }
         let mut grid = self.vector(expr, frame)?;
         let steps = grid.steps;
+        let mut pace = self.guard.pace();
         for (metric, row) in grid.metrics.iter().zip(grid.values.chunks_exact_mut(steps)) {
+            pace.work(steps + ROW)?;
             sink(metric.clone(), row)?;
         }
         Ok(())
@@ -328,18 +393,16 @@ impl<'a> Evaluator<'a> {
             if call.function.id == AbsentOverTime {
                 return Ok(Part::Vector(self.absent_over_time(call, frame)?));
             }
-            let mut grid = Grid::new(frame.count);
-            self.over_ranges(call, frame, &mut |metric, row| {
-                grid.push(metric, row);
-                Ok(())
-            })?;
+            let mut grid = self.grid(frame.count);
+            let left = self.guard.left();
+            self.over_ranges(call, frame, &mut |metric, row| grid.push_within(left, metric, row))?;
             self.guard.make(grid.values.len())?;
             return Ok(Part::Vector(grid));
         }
         Ok(match call.function.id {
-            Time => Part::Scalar(Scalars::Steps(
-                (0..frame.count).map(|i| frame.time(i) as f64 / 1000.0).collect(),
-            )),
+            Time => Part::Scalar(Scalars::Steps(Row::of(&self.guard, frame.count, |i| {
+                frame.time(i) as f64 / 1000.0
+            })?)),
             Pi => Part::Scalar(Scalars::Same(std::f64::consts::PI)),
             Start => Part::Scalar(Scalars::Same(self.start as f64 / 1000.0)),
             End => Part::Scalar(Scalars::Same(self.end as f64 / 1000.0)),
@@ -351,41 +414,45 @@ impl<'a> Evaluator<'a> {
                 let a = self.scalar(&args[0], frame)?;
                 let b = self.scalar(&args[1], frame)?;
                 let pick = if call.function.id == MaxOf { float::max } else { float::min };
-                Part::Scalar(a.zip(b, frame.count, pick))
+                Part::Scalar(a.zip(b, &self.guard, frame.count, pick)?)
             }
             Scalar => {
                 let grid = self.vector(&args[0], frame)?;
-                Part::Scalar(Scalars::Steps(only_values(&grid)))
+                Part::Scalar(Scalars::Steps(only_values(&grid, &self.guard)?))
             }
             Vector => {
-                let value = self.scalar(&args[0], frame)?;
-                let mut grid = Grid::new(frame.count);
-                grid.push(Metric::empty(), &value.row(frame.count));
+                let row = self.scalar(&args[0], frame)?.row(&self.guard, frame.count)?;
+                let mut grid = self.grid(frame.count);
+                grid.push(Metric::empty(), &row)?;
                 Part::Vector(grid)
             }
             Absent => {
                 let grid = self.vector(&args[0], frame)?;
+                let mut room = self.guard.hold();
+                room.take_for::<bool>(frame.count)?;
                 let mut seen = vec![false; frame.count];
+                let mut pace = self.guard.pace();
                 for (_, row) in grid.rows() {
+                    pace.work(row.len())?;
                     mark(&mut seen, row);
                 }
-                Part::Vector(absence(&args[0], &seen))
+                Part::Vector(absence(&args[0], &seen, self.grid(frame.count))?)
             }
             Timestamp => match args[0].unwrap_parens() {
                 Expr::Vector(selector) => {
-                    Part::Vector(self.newest(selector, frame, Wanted::Time)?.drop_names()?)
+                    let grid = self.newest(selector, frame, Wanted::Time)?;
+                    Part::Vector(grid.drop_names(&self.guard)?)
                 }
                 other => {
                     let mut grid = self.vector(other, frame)?;
-                    let steps = grid.steps;
-                    for row in grid.values.chunks_exact_mut(steps) {
-                        for (i, value) in row.iter_mut().enumerate() {
+                    grid.by_steps(&self.guard, |from, values| {
+                        for (i, value) in values.iter_mut().enumerate() {
                             if !is_absent(*value) {
-                                *value = frame.time(i) as f64 / 1000.0;
+                                *value = frame.time(from + i) as f64 / 1000.0;
                             }
                         }
-                    }
-                    Part::Vector(grid.drop_names()?)
+                    })?;
+                    Part::Vector(grid.drop_names(&self.guard)?)
                 }
             },
             Sort | SortDesc | SortByLabel | SortByLabelDesc => {
@@ -394,7 +461,7 @@ impl<'a> Evaluator<'a> {
                     self.notes.add(Annotation::sort_in_range(call.span));
                     return Ok(Part::Vector(grid));
                 }
-                Part::Vector(super::sorting::sort(call, grid))
+                Part::Vector(super::sorting::sort(call, grid, &self.guard)?)
             }
             _ => Part::Vector(self.instants(call, frame)?),
         })
@@ -448,15 +515,17 @@ pub(super) fn is_invariant(expr: &Expr) -> bool {
 }
 
 /// The one value at each step; NaN where there is none, or more than one.
-fn only_values(grid: &Grid) -> Vec<f64> {
-    let mut out = vec![ABSENT; grid.steps];
+fn only_values(grid: &Grid, guard: &Guard<'_>) -> Outcome<Row> {
+    let mut out = Row::of(guard, grid.steps, |_| ABSENT)?;
+    let mut pace = guard.pace();
     for (_, row) in grid.rows() {
+        pace.work(row.len())?;
         for (out, value) in out.iter_mut().zip(row).filter(|(_, v)| !is_absent(**v)) {
             *out = if is_absent(*out) { *value } else { f64::NAN };
         }
     }
     out.iter_mut().filter(|v| is_absent(**v)).for_each(|v| *v = f64::NAN);
-    out
+    Ok(out)
 }
 
 /// Marks the steps at which a row has a value.
@@ -467,8 +536,8 @@ pub(super) fn mark(seen: &mut [bool], row: &[f64]) {
 }
 
 /// The series that says that nothing was there: 1 at the steps that are not marked. It has the
-/// labels that the selector asked for by `=`, those asked for once.
-pub(super) fn absence(expr: &Expr, seen: &[bool]) -> Grid {
+/// labels that the selector asked for by `=`, those asked for once. `grid` has no rows yet.
+pub(super) fn absence(expr: &Expr, seen: &[bool], mut grid: Grid) -> Outcome<Grid> {
     let selector: Option<&VectorSelector> = match expr.unwrap_parens() {
         Expr::Vector(selector) => Some(selector),
         Expr::Matrix(matrix) => Some(&matrix.selector),
@@ -488,12 +557,11 @@ pub(super) fn absence(expr: &Expr, seen: &[bool]) -> Grid {
             labels.retain(|(name, _)| *name != matcher.name());
         }
     }
-    let mut grid = Grid::new(seen.len());
-    let row = grid.add(Metric::of(labels));
+    let row = grid.add(Metric::of(labels))?;
     for (value, seen) in row.iter_mut().zip(seen) {
         if !seen {
             *value = 1.0;
         }
     }
-    grid.drop_empty()
+    Ok(grid.drop_empty())
 }

@@ -13,8 +13,17 @@ use read::{DEEPEST, Reader};
 /// The most memory that a compiled pattern may take, in bytes.
 const ENGINE_SIZE: usize = 1 << 20;
 
-/// The most memory of the engine's cache while it matches, in bytes.
+/// The most memory of the engine's cache while it matches, in bytes; of a small pattern so many times
+/// its own.
 const CACHE_SIZE: usize = 1 << 20;
+const CACHE_TIMES: usize = 8;
+
+/// The most memory that the patterns of one expression may take together, in bytes.
+pub(super) const TOGETHER: usize = 16 << 20;
+
+/// Nobody tells how much memory a compiled pattern takes, only whether it is more than this: so the
+/// smallest of these that is enough is what it counts for.
+const SIZES: [usize; 4] = [16 << 10, 64 << 10, 256 << 10, ENGINE_SIZE];
 
 /// The longest pattern, in bytes.
 const LONGEST: usize = 64 << 10;
@@ -44,21 +53,47 @@ pub(super) fn groups(pattern: &str) -> Result<Regex, String> {
     if pattern.len() > LONGEST {
         return Err(format!("longer than {LONGEST} bytes"));
     }
-    engine(&Reader::read_groups(pattern)?)
+    engine(&Reader::read_groups(pattern)?, &mut TOGETHER.clone())
 }
 
-fn engine(ours: &str) -> Result<Regex, String> {
-    RegexBuilder::new(&format!("^(?s:{ours})$"))
-        .size_limit(ENGINE_SIZE)
-        .dfa_size_limit(CACHE_SIZE)
-        .nest_limit(2 * DEEPEST as u32)
-        .build()
-        .map_err(|e| last_line(&e))
+/// `left` is how many bytes it may take, and what is left of them afterwards.
+fn engine(ours: &str, left: &mut usize) -> Result<Regex, String> {
+    let text = format!("^(?s:{ours})$");
+    for size in SIZES {
+        let cache = CACHE_SIZE.min(CACHE_TIMES * size);
+        let Some(rest) = left.checked_sub(size + cache) else {
+            let most = TOGETHER >> 20;
+            return Err(format!(
+                "the patterns of this expression take more than {most} MiB of memory"
+            ));
+        };
+        let built = RegexBuilder::new(&text)
+            .size_limit(size)
+            .dfa_size_limit(cache)
+            .nest_limit(2 * DEEPEST as u32)
+            .build();
+        match built {
+            Err(regex::Error::CompiledTooBig(_)) if size < ENGINE_SIZE => {}
+            Err(e) => return Err(last_line(&e)),
+            Ok(regex) => {
+                *left = rest;
+                return Ok(regex);
+            }
+        }
+    }
+    Err(format!("takes more than {ENGINE_SIZE} bytes of memory"))
 }
 
 impl Pattern {
-    /// Reads a pattern. The error says what is wrong with it.
+    /// Reads a pattern by itself.
+    #[cfg(test)]
     pub fn new(pattern: &str) -> Result<Self, String> {
+        Self::within(pattern, &mut TOGETHER.clone())
+    }
+
+    /// Reads a pattern, for which so many bytes of memory are left; what it takes of them is taken
+    /// away. The error says what is wrong with it.
+    pub fn within(pattern: &str, left: &mut usize) -> Result<Self, String> {
         let wrong = |why: String| format!("error parsing regexp: {why}");
         if pattern.len() > LONGEST {
             return Err(wrong(format!("longer than {LONGEST} bytes")));
@@ -66,7 +101,9 @@ impl Pattern {
         let (forms, ours) = Reader::read(pattern).map_err(wrong)?;
         match forms {
             Forms::Some(forms) => Ok(Self::without_engine(forms)),
-            Forms::Engine(prefix) => Ok(Self::Engine(prefix.into(), engine(&ours).map_err(wrong)?)),
+            Forms::Engine(prefix) => {
+                Ok(Self::Engine(prefix.into(), engine(&ours, left).map_err(wrong)?))
+            }
         }
     }
 

@@ -247,3 +247,21 @@ fn nothing_is_too_deep_or_too_long_for_the_stack() {
     assert!(parse(&long).unwrap_err().message.contains("bytes long"));
     assert!(parse(&long[1..]).is_ok());
 }
+
+#[test]
+fn the_patterns_of_an_expression_are_bounded_together() {
+    let one = |i: usize| format!(r#"a=~"x{i}[a-z]+(q|w)*y""#);
+    let many = |count: usize| (0..count).map(one).collect::<Vec<_>>().join(",");
+    for count in [1, 50] {
+        assert!(crate::query::parse(&format!("{{{}}}", many(count))).is_ok(), "{count}");
+    }
+    // In one selector, or in one each.
+    let apart = (0..1_000).map(|i| format!("{{{}}}", one(i))).collect::<Vec<_>>().join(" or ");
+    for text in [format!("{{{}}}", many(1_000)), apart] {
+        let error = crate::query::parse(&text).expect_err("too many").message;
+        assert!(error.contains("more than 16 MiB of memory"), "{error}");
+    }
+    // What needs no engine costs nothing.
+    let lists = (0..1_000).map(|i| format!(r#"a=~"x{i}|y""#)).collect::<Vec<_>>().join(",");
+    assert!(crate::query::parse(&format!("{{{lists}}}")).is_ok());
+}

@@ -169,7 +169,7 @@ fn what_the_server_says_of_itself() {
     assert!(config["yaml"].as_str().is_some_and(|t| t.contains("system = \"web1\"")), "{config}");
     let flags = get(&daemon, "/api/v1/status/flags");
     assert_eq!(flags["storage.tsdb.retention.time"], "30d", "{flags}");
-    assert_eq!(flags["query.max-concurrency"], "4");
+    assert_eq!(flags["query.max-concurrency"], "5");
     assert!(flags["config.file"].as_str().is_some_and(|f| f.ends_with("plimsoll.toml")), "{flags}");
     let runtime = get(&daemon, "/api/v1/status/runtimeinfo");
     assert_eq!(

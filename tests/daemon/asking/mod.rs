@@ -5,6 +5,7 @@ mod clients;
 mod command_line;
 mod federate;
 mod grafana;
+mod memory;
 mod noise;
 mod sql;
 mod turns;

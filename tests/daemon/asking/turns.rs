@@ -1,5 +1,8 @@
 //! Many questions at once: four run, the others wait; whoever goes frees his place.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
 use super::{at_work, begin, data, send};
 use crate::promql::START;
 use crate::support::*;
@@ -100,32 +103,83 @@ fn pool_runs(daemon: &Daemon) -> u64 {
 }
 
 #[test]
-fn small_questions_wake_no_other_thread_and_large_ones_do() {
+fn no_question_is_worked_on_by_the_thread_that_reads_requests() {
     let (_folder, daemon) = ticking();
-    let ask = |path: &str| {
-        let answer = send(&daemon, "GET", path, &[], "");
-        assert_eq!(answer.status, 200, "{answer:?}");
-        answer.body
-    };
-    // Less than unpacking a block takes a debug build.
     let small = "/api/v1/query?query=absent(nothing)&time=1700010000";
-    let first = ask(small);
+    let ask = || {
+        let answer = send(&daemon, "GET", small, &[], "");
+        assert_eq!(answer.status, 200, "{answer:?}");
+    };
+    ask();
     let before = pool_runs(&daemon);
-    for _ in 0..40 {
-        assert_eq!(ask(small), first);
+    for _ in 0..20 {
+        ask();
     }
     let runs = pool_runs(&daemon) - before;
-    // One that took long, for others kept the machine busy, sends the next ones to a thread for a while.
-    assert!(runs < 40, "{runs}");
-    // As small as that by its selector, but with an hour's work inside.
-    let large = "/api/v1/query?time=1700030000&query=\
-                 quantile_over_time(0.5,quantile_over_time(0.5,ticks[8000s])[8000s:1s])";
-    let client = begin(&daemon, "GET", large, "");
-    at_work(&daemon, 1, 0);
-    daemon.healthy();
-    drop(client);
-    at_work(&daemon, 0, 0);
+    assert!(runs >= 20, "{runs}");
     daemon.stop();
+}
+
+#[test]
+fn the_page_has_places_of_its_own_and_so_has_another_client() {
+    let (_folder, daemon) = ticking();
+    let _clients: Vec<_> = (0..8).map(|_| begin(&daemon, "GET", LONG, "")).collect();
+    at_work(&daemon, 4, 4);
+    for path in ["/api/overview", "/api/chart?id=first", "/api/events", "/api/graphs", "/health"] {
+        let answer = send(&daemon, "GET", path, &[], "");
+        assert_eq!(answer.status, 200, "{path}: {answer:?}");
+    }
+    // One client has four of the five places at most, so there is one for another.
+    let question = "GET /api/v1/query?query=1 HTTP/1.0\r\nHost: localhost\r\n\r\n";
+    let answer = other_client(&daemon, question);
+    assert!(answer.starts_with("HTTP/1.0 200"), "{answer}");
+    at_work(&daemon, 4, 4);
+    daemon.stop();
+}
+
+#[test]
+fn no_client_has_all_places_of_live_values() {
+    let (_folder, daemon) = ticking();
+    let look = "GET /api/live HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let begins = |mut stream: TcpStream| {
+        stream.set_read_timeout(Some(PATIENCE)).expect("settable");
+        stream.write_all(look.as_bytes()).expect("it reads");
+        let mut head = [0; 12];
+        stream.read_exact(&mut head).expect("it answers");
+        (stream, String::from_utf8_lossy(&head).into_owned())
+    };
+    let mut viewers = Vec::new();
+    let refused = loop {
+        let stream = TcpStream::connect(daemon.address()).expect("it listens");
+        match begins(stream) {
+            (stream, head) if head == "HTTP/1.1 200" => viewers.push(stream),
+            (_, head) => break head,
+        }
+    };
+    assert_eq!((&*refused, viewers.len()), ("HTTP/1.1 503", 24));
+    let (_stream, head) = begins(from_elsewhere(&daemon));
+    assert_eq!(head, "HTTP/1.1 200");
+    daemon.stop();
+}
+
+/// A connection that comes from another address of this machine.
+fn from_elsewhere(daemon: &Daemon) -> TcpStream {
+    use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
+    let fd = socket(AddressFamily::INET, SocketType::STREAM, None).expect("a socket");
+    let elsewhere: std::net::SocketAddr = ([127, 0, 0, 2], 0).into();
+    bind(&fd, &elsewhere).expect("an address of the loopback");
+    connect(&fd, &daemon.address()).expect("it listens");
+    TcpStream::from(fd)
+}
+
+/// What another client is answered.
+fn other_client(daemon: &Daemon, question: &str) -> String {
+    let mut stream = from_elsewhere(daemon);
+    stream.set_read_timeout(Some(PATIENCE)).expect("settable");
+    stream.write_all(question.as_bytes()).expect("it reads");
+    let mut text = String::new();
+    stream.read_to_string(&mut text).expect("it answers");
+    text
 }
 
 #[test]

@@ -1,35 +1,26 @@
 //! http: the charts that sources describe, with their fields: what a page needs to draw a plugin.
 
-use std::sync::Arc;
-
-use axum::Json;
-use axum::extract::State as Get;
-use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
-use super::State;
+use super::{Page, failed};
+use crate::http::prometheus::error::ApiError;
+use crate::http::prometheus::params::Params;
+use crate::http::prometheus::{SOME, Sheet};
 use crate::model::{Field, Graph, Range};
-use crate::store::Reader;
-
-/// Each answer reads the file; so many at a time.
-static PLACES: tokio::sync::Semaphore = tokio::sync::Semaphore::const_new(2);
 
 /// `GET /api/graphs`: a list, by category and title.
-pub(super) async fn graphs(Get(state): Get<Arc<State>>) -> Response {
-    let failed = |e: String| (StatusCode::INTERNAL_SERVER_ERROR, format!("{e}\n")).into_response();
-    let _place = PLACES.acquire().await;
-    let path = state.database.clone();
-    let read = tokio::task::spawn_blocking(move || -> Result<Vec<Value>, String> {
-        let reader = Reader::open(&path).map_err(|e| e.to_string())?;
-        let graphs = reader.graphs().map_err(|e| e.to_string())?;
-        Ok(graphs.iter().map(|(system, graph)| one(system, graph)).collect())
-    });
-    match read.await {
-        Ok(Ok(list)) => Json(list).into_response(),
-        Ok(Err(e)) => failed(e),
-        Err(e) => failed(e.to_string()),
+pub(super) fn graphs(page: &Page, _: &Params, sheet: &Sheet<'_>) -> Result<String, ApiError> {
+    let all = page.api.files().with_reader(|reader, _| reader.graphs().map_err(failed))?;
+    let mut out = String::from("[");
+    for (at, (system, graph)) in all.iter().enumerate() {
+        sheet.room(&mut out, SOME)?;
+        if at > 0 {
+            out.push(',');
+        }
+        out.push_str(&one(system, graph).to_string());
     }
+    out.push(']');
+    Ok(out)
 }
 
 fn one(system: &str, graph: &Graph) -> Value {
