@@ -6,6 +6,7 @@ mod asking;
 mod damage;
 mod disk_full;
 mod graph;
+mod hostile;
 mod http;
 mod io_errors;
 mod kill;

@@ -16,7 +16,7 @@ const STATSD: &str = "interval = \"100ms\"\n[http]\nlisten = \"127.0.0.1:0\"\n\
                       [statsd]\nlisten = \"127.0.0.1:0\"\nflush = \"1s\"\n";
 
 /// Where its statsd listens, by kind: `udp`, `tcp`.
-fn place(daemon: &Daemon, kind: &str) -> SocketAddr {
+pub fn place(daemon: &Daemon, kind: &str) -> SocketAddr {
     eventually("where statsd listens", PATIENCE, || {
         let log = daemon.log();
         let line = log.lines().find(|l| l.contains(" statsd     ")).ok_or(log.clone())?;
