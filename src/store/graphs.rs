@@ -3,13 +3,31 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::dictionary::system_id;
-use super::{Reader, SqlError, state};
+use super::budget::{Held, description_bytes};
+use super::dictionary::{known_system, system_id};
+use super::{Limits, Reader, SqlError, state};
 use crate::model::{Field, Graph, Kind, Range};
 
-/// Within the caller's transaction. A graph that is known is replaced.
-pub(super) fn write(conn: &Connection, graphs: &[Graph]) -> Result<(), SqlError> {
+/// Within the caller's transaction. A graph that is known is replaced. How many were refused because
+/// descriptions would take more of the file than they may; then what was known of them stays.
+pub(super) fn write(
+    conn: &Connection,
+    graphs: &[Graph],
+    held: &mut Held,
+    limits: &Limits,
+) -> Result<u64, SqlError> {
+    if graphs.is_empty() {
+        return Ok(0);
+    }
+    let mut refused = 0;
     for graph in graphs {
+        let (all, new) = (held.graphs(conn)?, bytes(graph));
+        let old = written(conn, graph)?;
+        if new > old && all - old.min(all) + new > limits.graphs_budget() {
+            refused += 1;
+            continue;
+        }
+        held.set_graphs(all - old.min(all) + new);
         let system = match &graph.system {
             None => 1,
             Some(name) => system_id(conn, name)?,
@@ -40,7 +58,37 @@ pub(super) fn write(conn: &Connection, graphs: &[Graph]) -> Result<(), SqlError>
         }
     }
     let told = state::get(conn, state::GRAPHS_TOLD)?.unwrap_or(0);
-    state::set(conn, state::GRAPHS_TOLD, told + 1)
+    state::set(conn, state::GRAPHS_TOLD, told + 1)?;
+    Ok(refused)
+}
+
+/// What a description takes of the file.
+fn bytes(g: &Graph) -> u64 {
+    let own = [&*g.id, &g.id, &g.title, &g.category, &g.unit, &g.info, &g.args];
+    let fields = g.fields.iter().map(|f| {
+        description_bytes([&*f.name, &f.label, &f.series, &f.query, &f.info, &f.negative])
+    });
+    description_bytes(own) + fields.sum::<u64>()
+}
+
+/// What is written of this graph, in bytes.
+fn written(conn: &Connection, graph: &Graph) -> Result<u64, SqlError> {
+    let system = match &graph.system {
+        None => Some(1),
+        Some(name) => known_system(conn, name)?,
+    };
+    let bytes: Option<i64> = conn
+        .prepare_cached(
+            "SELECT octet_length(graph) * 2 + octet_length(title) + octet_length(category)
+               + octet_length(unit) + octet_length(info) + octet_length(args) + ?3
+               + (SELECT coalesce(sum(octet_length(name) + octet_length(label) + octet_length(key)
+                    + octet_length(query) + octet_length(info) + octet_length(negative) + ?3), 0)
+                  FROM field_dict WHERE graph_id = graph_dict.id)
+             FROM graph_dict WHERE system_id = ?1 AND graph = ?2",
+        )?
+        .query_row(params![system, graph.id, description_bytes([]) as i64], |r| r.get(0))
+        .optional()?;
+    Ok(bytes.unwrap_or(0) as u64)
 }
 
 fn write_field(conn: &Connection, graph: i64, place: i64, f: &Field) -> Result<(), SqlError> {

@@ -9,6 +9,7 @@
 //! ```
 
 pub mod block;
+mod budget;
 mod carve;
 pub mod chunk;
 mod coarse;
@@ -42,10 +43,12 @@ mod salvage;
 mod schema;
 mod seal;
 mod sender;
+mod sent;
 mod series;
 mod state;
 mod summary;
 mod table;
+mod told;
 mod upkeep;
 mod value;
 mod write;
@@ -70,6 +73,7 @@ pub use schema::{APPLICATION_ID, SCHEMA_VERSION};
 pub use sender::Sender;
 pub use series::Fetched;
 pub use summary::{Summary, Want};
+pub use told::{NAMES, SIZE};
 pub use upkeep::Times;
 pub use value::{from_column, to_sql};
 pub use write::Written;
