@@ -15,6 +15,7 @@ pub use counters::{Counters, Reason, Source};
 pub use intake::{Busy, Intake, Origin, Push, Refused, check_name};
 pub use latest::{Group, Latest};
 pub use names::{
-    Found, Full, MAX_PUSHED_NAMES, Megabytes, Names, Taken, file_bytes, file_bytes_of,
+    Found, Full, MAX_PUSHED_NAMES, Megabytes, Names, Taken, entry_bytes, file_bytes, file_bytes_of,
+    row_bytes,
 };
 pub use queue::{Batch, MAX_EVENTS, MAX_GRAPHS, MAX_SAMPLES, Queue};

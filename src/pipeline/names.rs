@@ -26,6 +26,9 @@ pub const MAX_PUSHED_NAMES: u64 = 20_000;
 /// least [`LEAST_TEXT`]. Memory takes two to three times as much.
 const TEXT_A_NAME: u64 = 400;
 const LEAST_TEXT: u64 = 8 << 20;
+/// Beside the places for all there are so many, one in four of them more, that this machine's own
+/// senders cannot take: others always find room.
+const RESERVE: u64 = 4;
 /// A machine that has fewer names than this, or than one in [`FEW`] of all places, gets a place as long
 /// as there is one.
 const ALWAYS: u64 = 16;
@@ -37,8 +40,8 @@ pub enum Full {
     /// All places are taken.
     #[error("one name too many: {0} are known; known ones go on (see `max_names` under [push])")]
     Names(u64),
-    /// A machine that has as many names as there are places left gets no more: a newcomer always
-    /// finds room.
+    /// Another machine that has as many names as there are places left gets no more: a newcomer
+    /// always finds room.
     #[error(
         "one name too many from {sender}: it has {own}, and only {left} places are left, which are \
          kept for others; known ones go on (see `max_names` under [push])"
@@ -128,14 +131,38 @@ impl Default for Names {
     }
 }
 
+/// Bytes of a page of the file, and of one that only goes on with a long row.
+const PAGE: u64 = 4_096;
+const MORE: u64 = PAGE - 4;
+
+/// What stays of a long row in its page, of at most `most`, and what its further pages take.
+fn spilled(bytes: u64, most: u64) -> (u64, u64) {
+    const LEAST: u64 = 489;
+    if bytes <= most {
+        return (bytes, 0);
+    }
+    let rest = LEAST + (bytes - LEAST) % MORE;
+    let here = if rest <= most { rest } else { LEAST };
+    (here, (bytes - here).div_ceil(MORE) * PAGE)
+}
+
+/// Bytes that a row of so many takes in a table of the file, with its share of the pages' free ends.
+pub fn row_bytes(bytes: u64) -> u64 {
+    let (here, more) = spilled(bytes + 8, PAGE - 35);
+    // Rows come in order, so pages are as full as they can be.
+    PAGE / ((PAGE - 8) / here).max(1) + more
+}
+
+/// The same in an index, where entries come in any order and a third of a page is free.
+pub fn entry_bytes(bytes: u64) -> u64 {
+    let (here, more) = spilled(bytes + 8, 1_002);
+    here * 3 / 2 + more
+}
+
 /// Bytes that a name takes in the file: its row, which has it twice (labels and key), and its two
-/// indexes. A little more than it is.
+/// indexes.
 pub fn file_bytes(row: u64, by_name: u64, by_key: u64) -> u64 {
-    // Short entries leave a third of an index free, and an eighth of the rows; of a long one only
-    // the last of its pages is not full.
-    let entry = |n: u64| if n <= 1_000 { n * 3 / 2 + 16 } else { n + n / 64 + 2_048 };
-    let rows = if row <= 4_000 { row + row / 8 + 24 } else { row + row / 64 + 2_048 };
-    rows + entry(by_name) + entry(by_key)
+    row_bytes(row + 8) + entry_bytes(by_name) + entry_bytes(by_key)
 }
 
 /// The same for a name that has no row yet, with its text (names and values of labels included).
@@ -189,13 +216,16 @@ impl Names {
         let most = self.most.load(Relaxed);
         let used = self.used.load(Relaxed);
         let own = state.senders.get(sender).copied().unwrap_or(0);
-        let left = most.saturating_sub(used);
+        // This machine's senders leave the reserve alone. Another machine gets as many places as it
+        // leaves to the others.
+        let all = if sender.is_empty() { most } else { most.saturating_add(most / RESERVE) };
+        let left = all.saturating_sub(used);
+        let greedy = own >= ALWAYS.max(most / FEW) && own >= left;
         let text_most = LEAST_TEXT.max(most.saturating_mul(TEXT_A_NAME));
         let file = state.file + state.pending;
         let full = if left == 0 {
             Some(Full::Names(most))
-        } else if own >= ALWAYS.max(most / FEW) && own >= left {
-            let sender = if sender.is_empty() { "this machine" } else { sender };
+        } else if greedy && !sender.is_empty() {
             Some(Full::Share { sender: sender.into(), own, left })
         } else if state.text + text > text_most {
             Some(Full::Memory(state.text, text_most))

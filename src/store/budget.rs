@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::SqlError;
 use super::prune::Limits;
-use crate::pipeline::file_bytes;
+use crate::pipeline::{entry_bytes, file_bytes, row_bytes};
 
 impl Limits {
     /// Bytes that names may take of the file: their rows and indexes. Beyond it new ones are refused.
@@ -32,10 +32,8 @@ impl Limits {
 /// A plain row with its share of half-empty pages.
 pub(super) const SAMPLE_BYTES: u64 = 40;
 
-/// What an event takes beside its texts: its row's numbers, its entry in the index.
-const EVENT_BYTES: u64 = 64;
-/// What a description of a chart or of a field takes beside its texts.
-const GRAPH_BYTES: u64 = 48;
+/// Of an event, its entry in the index, and the numbers of its row.
+const EVENT_BYTES: u64 = 48;
 
 /// Rows of one table, counted up to the last one that was seen.
 #[derive(Debug, Clone, Copy, Default)]
@@ -87,13 +85,12 @@ impl Held {
         let last = last(conn, "SELECT max(id) FROM events")?;
         let mut now = self.events.filter(|c| c.until <= last).unwrap_or_default();
         if now.until < last {
-            let (bytes, rows): (i64, i64) = conn
-                .prepare_cached(
-                    "SELECT coalesce(sum(octet_length(title) + octet_length(text) + octet_length(tags)
-                       + octet_length(source)), 0), count(*) FROM events WHERE id > ?1",
-                )?
-                .query_row([now.until], |r| Ok((r.get(0)?, r.get(1)?)))?;
-            now.bytes += bytes as u64 + rows as u64 * EVENT_BYTES;
+            let sql = format!("SELECT {EVENT_TEXTS} FROM events WHERE id > ?1");
+            let mut new = conn.prepare_cached(&sql)?;
+            let mut rows = new.query([now.until])?;
+            while let Some(row) = rows.next()? {
+                now.bytes += event_bytes(row.get::<_, Option<u32>>(0)?.map_or(0, u64::from));
+            }
             now.until = last;
         }
         self.events = Some(now);
@@ -103,7 +100,7 @@ impl Held {
     /// Events are gone that took so much.
     pub(super) fn events_gone(&mut self, gone: Gone) {
         if let Some(events) = &mut self.events {
-            events.bytes = events.bytes.saturating_sub(gone.bytes());
+            events.bytes = events.bytes.saturating_sub(gone.bytes);
         }
     }
 
@@ -112,18 +109,20 @@ impl Held {
         if let Some(bytes) = self.graphs {
             return Ok(bytes);
         }
-        let bytes: i64 = conn.query_row(
-            "SELECT (SELECT coalesce(sum(octet_length(graph) * 2 + octet_length(title)
-                   + octet_length(category) + octet_length(unit) + octet_length(info)
-                   + octet_length(args) + ?1), 0) FROM graph_dict)
-               + (SELECT coalesce(sum(octet_length(name) + octet_length(label) + octet_length(key)
-                   + octet_length(query) + octet_length(info) + octet_length(negative) + ?1), 0)
-                  FROM field_dict)",
-            [GRAPH_BYTES as i64],
-            |r| r.get(0),
-        )?;
-        self.graphs = Some(bytes as u64);
-        Ok(bytes as u64)
+        let mut bytes = 0;
+        let mut all =
+            conn.prepare(&format!("SELECT {GRAPH_TEXTS}, octet_length(graph) FROM graph_dict"))?;
+        let mut rows = all.query([])?;
+        while let Some(row) = rows.next()? {
+            bytes += graph_bytes(row.get::<_, u32>(0)?.into(), row.get::<_, u32>(1)?.into());
+        }
+        let mut all = conn.prepare(&format!("SELECT {FIELD_TEXTS} FROM field_dict"))?;
+        let mut rows = all.query([])?;
+        while let Some(row) = rows.next()? {
+            bytes += field_bytes(row.get::<_, u32>(0)?.into());
+        }
+        self.graphs = Some(bytes);
+        Ok(bytes)
     }
 
     /// Descriptions take so much now.
@@ -142,23 +141,31 @@ impl Held {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Gone {
     pub(super) rows: u64,
-    pub(super) texts: u64,
+    pub(super) bytes: u64,
 }
 
-impl Gone {
-    pub(super) fn bytes(self) -> u64 {
-        self.texts + self.rows * EVENT_BYTES
-    }
-}
+/// The bytes of an event's texts, of a chart's, and of a field's, in SQL.
+pub(super) const EVENT_TEXTS: &str =
+    "octet_length(title) + octet_length(text) + octet_length(tags) + octet_length(source)";
+pub(super) const GRAPH_TEXTS: &str =
+    "octet_length(graph) + octet_length(title) + octet_length(category)
+   + octet_length(unit) + octet_length(info) + octet_length(args)";
+pub(super) const FIELD_TEXTS: &str = "octet_length(name) + octet_length(label) + octet_length(key)
+   + octet_length(query) + octet_length(info) + octet_length(negative)";
 
 /// What an event takes, by the bytes of its texts.
-pub(super) fn event_bytes(texts: usize) -> u64 {
-    texts as u64 + EVENT_BYTES
+pub(super) fn event_bytes(texts: u64) -> u64 {
+    row_bytes(texts + EVENT_BYTES) + 24
 }
 
-/// What the description of a chart, or of a field, takes, by the bytes of its texts.
-pub(super) fn description_bytes<'a>(texts: impl IntoIterator<Item = &'a str>) -> u64 {
-    texts.into_iter().map(|text| text.len() as u64).sum::<u64>() + GRAPH_BYTES
+/// What the description of a chart takes, by the bytes of its texts and of its name.
+pub(super) fn graph_bytes(texts: u64, name: u64) -> u64 {
+    row_bytes(texts + 16) + entry_bytes(name + 8)
+}
+
+/// What the description of a field takes, by the bytes of its texts.
+pub(super) fn field_bytes(texts: u64) -> u64 {
+    entry_bytes(texts + 64)
 }
 
 fn last(conn: &Connection, sql: &str) -> Result<i64, SqlError> {

@@ -4,7 +4,7 @@
 use rusqlite::types::Value;
 use rusqlite::{Connection, params};
 
-use super::budget::{Gone, Held, event_bytes};
+use super::budget::{EVENT_TEXTS, Gone, Held, event_bytes};
 use super::carve::Row;
 use super::dictionary::{known_system, labels_json, system_id};
 use super::{Limits, Reader, SqlError};
@@ -84,7 +84,8 @@ pub(super) fn write(
         let tags = labels_json(&event.tags);
         let (title, text) = (cut(&event.title, TITLE), cut(&event.text, TEXT));
         let source = cut(&event.source, TITLE);
-        let bytes = event_bytes(title.len() + text.len() + tags.len() + source.len());
+        let texts = title.len() + text.len() + tags.len() + source.len();
+        let bytes = event_bytes(texts as u64);
         // What comes at once goes through the log, which has a bound of its own.
         let fits = new + bytes <= budget / 2;
         let Some(system) = system_of(conn, event)?.filter(|_| fits && in_range(event.ts).is_some())
@@ -141,15 +142,14 @@ fn cut(text: &str, most: usize) -> &str {
 /// Deletes events by a condition; what they took.
 fn delete(conn: &Connection, which: &str, numbers: &[i64]) -> Result<Gone, SqlError> {
     let sql = format!(
-        "DELETE FROM events WHERE id IN (SELECT id FROM events {which})
-         RETURNING octet_length(title) + octet_length(text) + octet_length(tags) + octet_length(source)"
+        "DELETE FROM events WHERE id IN (SELECT id FROM events {which}) RETURNING {EVENT_TEXTS}"
     );
     let mut delete = conn.prepare_cached(&sql)?;
     let mut rows = delete.query(rusqlite::params_from_iter(numbers))?;
     let mut gone = Gone::default();
     while let Some(row) = rows.next()? {
         gone.rows += 1;
-        gone.texts += row.get::<_, Option<u32>>(0)?.map_or(0, u64::from);
+        gone.bytes += event_bytes(row.get::<_, Option<u32>>(0)?.map_or(0, u64::from));
     }
     Ok(gone)
 }

@@ -3,7 +3,7 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::budget::{Held, description_bytes};
+use super::budget::{FIELD_TEXTS, GRAPH_TEXTS, Held, field_bytes, graph_bytes};
 use super::dictionary::{known_system, system_id};
 use super::{Limits, Reader, SqlError, state};
 use crate::model::{Field, Graph, Kind, Range};
@@ -64,11 +64,12 @@ pub(super) fn write(
 
 /// What a description takes of the file.
 fn bytes(g: &Graph) -> u64 {
-    let own = [&*g.id, &g.id, &g.title, &g.category, &g.unit, &g.info, &g.args];
-    let fields = g.fields.iter().map(|f| {
-        description_bytes([&*f.name, &f.label, &f.series, &f.query, &f.info, &f.negative])
-    });
-    description_bytes(own) + fields.sum::<u64>()
+    let sum = |texts: [&str; 6]| texts.iter().map(|text| text.len() as u64).sum::<u64>();
+    let own = sum([&g.id, &g.title, &g.category, &g.unit, &g.info, &g.args]);
+    let field = |f: &Field| {
+        field_bytes(sum([&f.name, &f.label, &f.series, &f.query, &f.info, &f.negative]))
+    };
+    graph_bytes(own, g.id.len() as u64) + g.fields.iter().map(field).sum::<u64>()
 }
 
 /// What is written of this graph, in bytes.
@@ -77,18 +78,21 @@ fn written(conn: &Connection, graph: &Graph) -> Result<u64, SqlError> {
         None => Some(1),
         Some(name) => known_system(conn, name)?,
     };
-    let bytes: Option<i64> = conn
-        .prepare_cached(
-            "SELECT octet_length(graph) * 2 + octet_length(title) + octet_length(category)
-               + octet_length(unit) + octet_length(info) + octet_length(args) + ?3
-               + (SELECT coalesce(sum(octet_length(name) + octet_length(label) + octet_length(key)
-                    + octet_length(query) + octet_length(info) + octet_length(negative) + ?3), 0)
-                  FROM field_dict WHERE graph_id = graph_dict.id)
-             FROM graph_dict WHERE system_id = ?1 AND graph = ?2",
-        )?
-        .query_row(params![system, graph.id, description_bytes([]) as i64], |r| r.get(0))
+    let known: Option<(i64, u32)> = conn
+        .prepare_cached(&format!(
+            "SELECT id, {GRAPH_TEXTS} FROM graph_dict WHERE system_id = ?1 AND graph = ?2"
+        ))?
+        .query_row(params![system, graph.id], |r| Ok((r.get(0)?, r.get(1)?)))
         .optional()?;
-    Ok(bytes.unwrap_or(0) as u64)
+    let Some((id, texts)) = known else { return Ok(0) };
+    let mut bytes = graph_bytes(texts.into(), graph.id.len() as u64);
+    let mut fields =
+        conn.prepare_cached(&format!("SELECT {FIELD_TEXTS} FROM field_dict WHERE graph_id = ?1"))?;
+    let mut rows = fields.query([id])?;
+    while let Some(row) = rows.next()? {
+        bytes += field_bytes(row.get::<_, u32>(0)?.into());
+    }
+    Ok(bytes)
 }
 
 fn write_field(conn: &Connection, graph: i64, place: i64, f: &Field) -> Result<(), SqlError> {

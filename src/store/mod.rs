@@ -48,6 +48,7 @@ mod series;
 mod state;
 mod summary;
 mod table;
+mod texts;
 mod told;
 mod upkeep;
 mod value;
