@@ -62,10 +62,10 @@ static TURNED_AWAY: Metric = Metric::counter(
 static EVENTS_DROPPED: Metric = Metric::counter(
     "plimsoll_events_dropped_total",
     "",
-    "Events that were lost, because too many waited to be written.",
+    "Events that were refused: too many at once, a machine or a time that cannot be kept.",
 );
 static PUSHED_NAMES: Metric =
-    Metric::gauge("plimsoll_pushed_names", "", "Names that senders have brought since the start.");
+    Metric::gauge("plimsoll_pushed_names", "", "Names of senders that count towards their bound.");
 static VIEWERS: Metric =
     Metric::gauge("plimsoll_viewers", "", "Pages that are being kept up to date.");
 static VIEWERS_LOST: Metric = Metric::counter(

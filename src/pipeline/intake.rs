@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use hashbrown::HashTable;
 
-use super::{Batch, Counters, Names, Queue, Reason, Source};
+use super::{Batch, Counters, Full, Names, Queue, Reason, Source};
 use crate::model::{Identity, Kind, Labels, Registry, Series, SeriesRef, parse_key};
 use crate::wire::About;
 use crate::wire::time::in_range;
@@ -23,6 +23,8 @@ pub const MAX_LABELS: usize = 64;
 /// The same series can be written in several ways; past so many for each name, the list is begun
 /// anew. It is a cache, so only time is lost.
 const ALIASES_A_NAME: u64 = 2;
+/// The list is begun anew as well when its texts are longer than this on average.
+const ALIAS_LENGTH: u64 = 400;
 
 /// Where a push comes from, and what that says about its series.
 #[derive(Debug, Clone, Copy)]
@@ -50,8 +52,8 @@ impl<'a> Origin<'a> {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
     /// Its name is new, and there are as many as may be.
-    #[error("one name too many: {0} are known; known ones go on (see `max_names` under [push])")]
-    TooMany(u64),
+    #[error("{0}")]
+    TooMany(#[from] Full),
     /// Its name or time is nothing plimsoll can keep.
     #[error("{0}")]
     Invalid(String),
@@ -75,6 +77,8 @@ pub struct Intake {
 #[derive(Debug, Default)]
 struct State {
     aliases: HashTable<Alias>,
+    /// Of their texts.
+    alias_bytes: usize,
     hasher: foldhash::quality::RandomState,
     scratch: Vec<u8>,
 }
@@ -166,9 +170,13 @@ impl Push<'_> {
         }
         let (name, labels, about) = name().map_err(Refused::Invalid)?;
         let series = self.intern(name, labels, about)?;
-        let State { aliases, hasher, scratch, .. } = &mut *self.state;
-        if aliases.len() as u64 >= ALIASES_A_NAME * self.intake.names.most() {
+        let State { aliases, alias_bytes, hasher, scratch } = &mut *self.state;
+        *alias_bytes += scratch.len();
+        let many = ALIASES_A_NAME.saturating_mul(self.intake.names.most());
+        let long = usize::try_from(many.saturating_mul(ALIAS_LENGTH)).unwrap_or(usize::MAX);
+        if aliases.len() as u64 >= many || *alias_bytes > long {
             aliases.clear();
+            *alias_bytes = scratch.len();
         }
         let alias = Alias { text: scratch.as_slice().into(), series };
         aliases.insert_unique(hash, alias, |a| hasher.hash_one(&*a.text));
@@ -183,12 +191,13 @@ impl Push<'_> {
     ) -> Result<SeriesRef, Refused> {
         let intake = self.intake;
         let identity = identity(&self.origin, &intake.system, &name, labels)?;
-        // Only what nobody knows needs a place; what this machine measures itself is known.
-        if intake.registry.find(&identity).is_none() && !intake.names.take() {
-            return Err(Refused::TooMany(intake.names.most()));
-        }
         let kind = about.as_ref().map_or_else(|| Kind::guess(&name), |a| a.kind);
         let (unit, help) = about.map_or(("", ""), |a| (a.unit, a.help));
+        // Only what nobody knows needs a place; what this machine measures itself is known.
+        if intake.registry.find(&identity).is_none() {
+            let about = unit.len().min(MAX_LABEL_VALUE) + help.len().min(MAX_LABEL_VALUE);
+            intake.names.take(&identity, 1, about)?;
+        }
         let short = |text: &str| text.chars().take(MAX_LABEL_VALUE).collect::<String>().into();
         let series = Series { identity, kind, unit: short(unit), help: short(help) };
         Ok(intake.registry.intern(series))
@@ -248,6 +257,48 @@ impl Push<'_> {
     }
 }
 
+fn too_many_labels(n: usize) -> String {
+    format!("{n} labels; {MAX_LABELS} are allowed")
+}
+
+/// The rules for what is new, whichever way it comes: how long and of which characters the parts of
+/// a name may be. An error says what is wrong.
+pub fn check_name<'a>(
+    system: Option<&str>,
+    job: &str,
+    name: &str,
+    labels: impl Iterator<Item = (&'a str, &'a str)> + Clone,
+) -> Result<(), String> {
+    let texts = [("metric's name", name), ("job", job)].into_iter();
+    let texts = texts.chain(system.map(|s| ("system's name", s)));
+    for (what, text) in texts.chain(labels.clone().map(|(n, _)| ("label's name", n))) {
+        if text.is_empty() {
+            return Err(format!("no {what}"));
+        }
+        if text.len() > MAX_NAME {
+            return Err(format!("a {what} of {} bytes; {MAX_NAME} are allowed", text.len()));
+        }
+        if text.chars().any(char::is_control) {
+            return Err(format!("a control character in a {what}"));
+        }
+    }
+    let mut count = 0;
+    for (n, value) in labels {
+        count += 1;
+        if value.len() > MAX_LABEL_VALUE {
+            let long = value.len();
+            return Err(format!("label `{n}` has {long} bytes; {MAX_LABEL_VALUE} are allowed"));
+        }
+        if value.contains('\0') {
+            return Err(format!("label `{n}` has a zero byte"));
+        }
+    }
+    if count > MAX_LABELS {
+        return Err(too_many_labels(count));
+    }
+    Ok(())
+}
+
 /// Sorts out what is the system's name, what the job's, and what is left as labels.
 fn identity(
     origin: &Origin<'_>,
@@ -255,13 +306,12 @@ fn identity(
     name: &str,
     mut labels: Vec<(String, String)>,
 ) -> Result<Identity, Refused> {
-    let bad = |what: String| Err(Refused::Invalid(what));
     if !origin.labels.is_empty() {
         labels.retain(|(n, _)| !origin.labels.iter().any(|(own, _)| own == n));
         labels.extend_from_slice(origin.labels);
     }
     if labels.len() > MAX_LABELS {
-        return bad(format!("{} labels; {MAX_LABELS} are allowed", labels.len()));
+        return Err(Refused::Invalid(too_many_labels(labels.len())));
     }
     // Of two with the same name the later one counts, as in `Labels::new`.
     let mut remove = |wanted: &str| {
@@ -275,28 +325,8 @@ fn identity(
         system = remove("host");
     }
     let system = system.filter(|s| s != own);
-    let texts = [("metric's name", name), ("job", job.as_str())].into_iter();
-    let texts = texts.chain(system.as_deref().map(|s| ("system's name", s)));
-    for (what, text) in texts.chain(labels.iter().map(|(n, _)| ("label's name", n.as_str()))) {
-        if text.is_empty() {
-            return bad(format!("no {what}"));
-        }
-        if text.len() > MAX_NAME {
-            return bad(format!("a {what} of {} bytes; {MAX_NAME} are allowed", text.len()));
-        }
-        if text.chars().any(char::is_control) {
-            return bad(format!("a control character in a {what}"));
-        }
-    }
-    for (n, value) in &labels {
-        if value.len() > MAX_LABEL_VALUE {
-            let long = value.len();
-            return bad(format!("label `{n}` has {long} bytes; {MAX_LABEL_VALUE} are allowed"));
-        }
-        if value.contains('\0') {
-            return bad(format!("label `{n}` has a zero byte"));
-        }
-    }
+    check_name(system.as_deref(), &job, name, labels.iter().map(|(n, v)| (&**n, &**v)))
+        .map_err(Refused::Invalid)?;
     let system = system.map(String::into_boxed_str);
     Ok(Identity { system, job: job.into(), name: name.into(), labels: Labels::new(labels) })
 }

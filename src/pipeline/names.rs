@@ -1,22 +1,128 @@
-//! pipeline: the one cap on names that senders bring in, whichever way they come.
+//! pipeline: the bounds on names that senders bring in, whichever way they come.
 //!
-//! Each new name costs memory for the life of the process and a row for the life of the file, and a
-//! sender that puts a number into a name makes a new one each time. Bound: [`MAX_PUSHED_NAMES`].
-//! Policy: what is known goes on, what is new is refused. Counter:
-//! `plimsoll_samples_dropped_total{source, reason="series_limit"}`.
+//! Each new name costs memory for the life of the process and bytes for the life of the file, and a
+//! sender that puts a number into a name makes a new one each time. Bounds: so many names
+//! ([`MAX_PUSHED_NAMES`] by default), so many bytes of their text in memory, and so many bytes of the
+//! file (the store says how many and how many are left). One machine cannot take all places: see
+//! [`Full::Share`]. Policy: what is known goes on, what is new is refused. Counter:
+//! `plimsoll_samples_dropped_total{source, reason="series_limit"}`; the board says why.
 //!
 //! One name takes one place whatever is made of it: a timer of statsd is one, not its nine series.
+//! The bounds hold over restarts: at the start the store tells which names the file has
+//! ([`Names::found`]), and these keep their places.
 
+use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, MutexGuard};
+
+use hashbrown::{HashMap, HashSet};
+
+use crate::model::Identity;
 
 /// How many names senders may bring, all of them together, if nobody says otherwise.
 pub const MAX_PUSHED_NAMES: u64 = 20_000;
+
+/// Bytes of text that all names may have together: so many for each name that is allowed, and at
+/// least [`LEAST_TEXT`]. Memory takes two to three times as much.
+const TEXT_A_NAME: u64 = 400;
+const LEAST_TEXT: u64 = 8 << 20;
+/// Beside the places for all there are so many, one in four of them more, that this machine's own
+/// senders cannot take: others always find room.
+const RESERVE: u64 = 4;
+/// A machine that has fewer names than this, or than one in [`FEW`] of all places, gets a place as long
+/// as there is one.
+const ALWAYS: u64 = 16;
+const FEW: u64 = 80;
+
+/// Why a new name was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Full {
+    /// All places are taken.
+    #[error("one name too many: {0} are known; known ones go on (see `max_names` under [push])")]
+    Names(u64),
+    /// Another machine that has as many names as there are places left gets no more: a newcomer
+    /// always finds room.
+    #[error(
+        "one name too many from {sender}: it has {own}, and only {left} places are left, which are \
+         kept for others; known ones go on (see `max_names` under [push])"
+    )]
+    Share {
+        /// Which machine.
+        sender: Box<str>,
+        /// How many names it has.
+        own: u64,
+        /// How many places are left.
+        left: u64,
+    },
+    /// The text of all names would take too much memory.
+    #[error(
+        "names too long: those that are known have {} of labels and names together, {} are allowed; \
+         known ones go on (see `max_names` under [push])", Megabytes(*.0), Megabytes(*.1)
+    )]
+    Memory(u64, u64),
+    /// Names would take more of the file than `max_size` leaves them.
+    #[error(
+        "no room for new names in the database: names take {} of it, and an eighth of `max_size` is \
+         {}; known ones go on (see `max_size` under [store])", Megabytes(*.0), Megabytes(*.1)
+    )]
+    File(u64, u64),
+}
+
+/// Bytes for people: `8.4 MB`.
+#[derive(Debug, Clone, Copy)]
+pub struct Megabytes(pub u64);
+
+impl std::fmt::Display for Megabytes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:.1} MB", self.0 as f64 / 1e6)
+    }
+}
+
+/// A place that was taken; see [`Names::give_back`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Taken {
+    sender: Box<str>,
+    text: u64,
+    bytes: u64,
+    counts: bool,
+}
+
+/// A name that the file has.
+#[derive(Debug)]
+pub struct Found<'a> {
+    /// The machine; `None` is this one.
+    pub system: Option<&'a str>,
+    /// As in [`Identity`].
+    pub job: &'a str,
+    /// See [`Identity::key`].
+    pub key: &'a str,
+    /// Whether it takes a place, or comes with one that does.
+    pub counts: bool,
+}
 
 /// See the module's text. Shared by everything that takes names in.
 #[derive(Debug)]
 pub struct Names {
     used: AtomicU64,
     most: AtomicU64,
+    refused: AtomicU64,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Bytes of the names that are known.
+    text: u64,
+    /// Names in the file, in bytes; those that are not there yet; what they may take.
+    file: u64,
+    pending: u64,
+    budget: Option<u64>,
+    /// Places by machine; an empty name is this one.
+    senders: HashMap<Box<str>, u64, foldhash::quality::RandomState>,
+    /// Names that the file had at the start and nobody has sent since, as hashes.
+    known: HashSet<u64>,
+    hasher: foldhash::quality::RandomState,
+    why: Option<Full>,
 }
 
 impl Default for Names {
@@ -25,30 +131,182 @@ impl Default for Names {
     }
 }
 
+/// Bytes of a page of the file, and of one that only goes on with a long row.
+const PAGE: u64 = 4_096;
+const MORE: u64 = PAGE - 4;
+
+/// What stays of a long row in its page, of at most `most`, and what its further pages take.
+fn spilled(bytes: u64, most: u64) -> (u64, u64) {
+    const LEAST: u64 = 489;
+    if bytes <= most {
+        return (bytes, 0);
+    }
+    let rest = LEAST + (bytes - LEAST) % MORE;
+    let here = if rest <= most { rest } else { LEAST };
+    (here, (bytes - here).div_ceil(MORE) * PAGE)
+}
+
+/// Bytes that a row of so many takes in a table of the file, with its share of the pages' free ends.
+pub fn row_bytes(bytes: u64) -> u64 {
+    let (here, more) = spilled(bytes + 8, PAGE - 35);
+    // Rows come in order, so pages are as full as they can be.
+    PAGE / ((PAGE - 8) / here).max(1) + more
+}
+
+/// The same in an index, where entries come in any order and a third of a page is free.
+pub fn entry_bytes(bytes: u64) -> u64 {
+    let (here, more) = spilled(bytes + 8, 1_002);
+    here * 3 / 2 + more
+}
+
+/// Bytes that a name takes in the file: its row, which has it twice (labels and key), and its two
+/// indexes.
+pub fn file_bytes(row: u64, by_name: u64, by_key: u64) -> u64 {
+    row_bytes(row + 8) + entry_bytes(by_name) + entry_bytes(by_key)
+}
+
+/// The same for a name that has no row yet, with its text (names and values of labels included).
+pub fn file_bytes_of(identity: &Identity, about: usize) -> (u64, u64) {
+    let pairs: usize = identity.labels.iter().map(|(n, v)| n.len() + v.len()).sum();
+    let name = identity.name.len();
+    // Quotes, colons, commas.
+    let labels = pairs + 6 * identity.labels.len() + 2;
+    let (by_name, by_key) = (identity.job.len() + name + labels, name + labels);
+    let row = by_name + by_key + about + 16;
+    let text = (name + pairs) as u64;
+    (file_bytes(row as u64, by_name as u64, by_key as u64), text)
+}
+
 impl Names {
     /// Room for so many.
     pub fn new(most: u64) -> Self {
-        Self { used: AtomicU64::new(0), most: AtomicU64::new(most) }
+        Self {
+            used: AtomicU64::new(0),
+            most: AtomicU64::new(most),
+            refused: AtomicU64::new(0),
+            state: Mutex::default(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(|e| e.into_inner())
     }
 
     /// Another cap from now on; names beyond it that are known already stay.
     pub fn set_most(&self, most: u64) {
         self.most.store(most, Relaxed);
+        self.lock().why = None;
     }
 
-    /// Takes a place for a name nobody knows yet. False: there is none left.
-    pub fn take(&self) -> bool {
+    /// Takes a place for a name that this process does not know yet. `series`: how many series are
+    /// made of it. `about`: bytes of what is said of it. A name that the file had at the start has
+    /// its place already.
+    pub fn take(&self, identity: &Identity, series: u64, about: usize) -> Result<Taken, Full> {
+        let (bytes, text) = file_bytes_of(identity, about);
+        // The series of a timer share most of their labels in memory, but not in the file.
+        let (bytes, text) = (bytes * series, text * series.min(2));
+        let sender = identity.system.as_deref().unwrap_or_default();
+        let mut state = self.lock();
+        if !state.known.is_empty() {
+            let hash = state.hash(identity.system.as_deref(), &identity.job, &identity.key());
+            if state.known.remove(&hash) {
+                return Ok(Taken { sender: sender.into(), text: 0, bytes: 0, counts: false });
+            }
+        }
         let most = self.most.load(Relaxed);
-        let more = |used: u64| (used < most).then_some(used + 1);
-        self.used.fetch_update(Relaxed, Relaxed, more).is_ok()
+        let used = self.used.load(Relaxed);
+        let own = state.senders.get(sender).copied().unwrap_or(0);
+        // This machine's senders leave the reserve alone. Another machine gets as many places as it
+        // leaves to the others.
+        let all = if sender.is_empty() { most } else { most.saturating_add(most / RESERVE) };
+        let left = all.saturating_sub(used);
+        let greedy = own >= ALWAYS.max(most / FEW) && own >= left;
+        let text_most = LEAST_TEXT.max(most.saturating_mul(TEXT_A_NAME));
+        let file = state.file + state.pending;
+        let full = if left == 0 {
+            Some(Full::Names(most))
+        } else if greedy && !sender.is_empty() {
+            Some(Full::Share { sender: sender.into(), own, left })
+        } else if state.text + text > text_most {
+            Some(Full::Memory(state.text, text_most))
+        } else {
+            state.budget.filter(|most| file + bytes > *most).map(|most| Full::File(file, most))
+        };
+        if let Some(full) = full {
+            self.refused.fetch_add(1, Relaxed);
+            state.why = Some(full.clone());
+            return Err(full);
+        }
+        self.used.store(used + 1, Relaxed);
+        state.text += text;
+        state.pending += bytes;
+        *state.own(sender) += 1;
+        Ok(Taken { sender: sender.into(), text, bytes, counts: true })
     }
 
     /// Gives places back: of names that were not kept after all, as those of a transaction that was
     /// rolled back.
-    pub fn give_back(&self, how_many: u64) {
-        let less = |used: u64| Some(used.saturating_sub(how_many));
-        // It always has an answer.
-        let _unused = self.used.fetch_update(Relaxed, Relaxed, less);
+    pub fn give_back(&self, taken: impl IntoIterator<Item = Taken>) {
+        let mut state = self.lock();
+        for Taken { sender, text, bytes, counts } in taken {
+            state.text = state.text.saturating_sub(text);
+            state.pending = state.pending.saturating_sub(bytes);
+            if counts {
+                self.used.store(self.used.load(Relaxed).saturating_sub(1), Relaxed);
+                if let Some(own) = state.senders.get_mut(&sender) {
+                    *own = own.saturating_sub(1);
+                }
+            }
+        }
+    }
+
+    /// Names that the file has, before anybody sends one.
+    pub fn found<'a>(&self, names: impl IntoIterator<Item = Found<'a>>) {
+        let mut state = self.lock();
+        for Found { system, job, key, counts } in names {
+            let hash = state.hash(system, job, key);
+            if state.known.insert(hash) && counts {
+                state.text += key.len() as u64;
+                self.used.store(self.used.load(Relaxed) + 1, Relaxed);
+                *state.own(system.unwrap_or_default()) += 1;
+            }
+        }
+    }
+
+    /// Names take so many bytes of the file, and may take so many. `new` of them were not there the
+    /// last time.
+    pub fn in_file(&self, bytes: u64, new: u64, most: u64) {
+        let mut state = self.lock();
+        (state.file, state.budget) = (bytes, Some(most));
+        state.pending = state.pending.saturating_sub(new);
+    }
+
+    /// A name was refused where nobody could be told.
+    pub fn refuse(&self, why: Full) {
+        self.refused.fetch_add(1, Relaxed);
+        self.lock().why = Some(why);
+    }
+
+    /// How often a new name was refused since the start, and why the last time.
+    pub fn refused(&self) -> (u64, Option<Full>) {
+        match self.refused.load(Relaxed) {
+            0 => (0, None),
+            refused => (refused, self.lock().why.clone()),
+        }
+    }
+
+    /// The machines with the most names, most first: at most `how_many`.
+    pub fn largest(&self, how_many: usize) -> Vec<(Box<str>, u64)> {
+        let state = self.lock();
+        let mut all: Vec<_> = state.senders.iter().map(|(s, n)| (s.clone(), *n)).collect();
+        all.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+        all.truncate(how_many);
+        for (sender, _) in &mut all {
+            if sender.is_empty() {
+                *sender = "this machine".into();
+            }
+        }
+        all
     }
 
     /// How many are taken.
@@ -62,23 +320,16 @@ impl Names {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+impl State {
+    /// The places of a machine.
+    fn own(&mut self, sender: &str) -> &mut u64 {
+        self.senders.entry(sender.into()).or_insert(0)
+    }
 
-    #[test]
-    fn a_cap_that_is_lowered_keeps_what_is_there() {
-        let names = Names::new(2);
-        assert!(names.take() && names.take() && !names.take());
-        names.set_most(1);
-        assert!(!names.take());
-        assert_eq!(names.used(), 2);
-        names.set_most(3);
-        assert!(names.take() && !names.take());
-        names.give_back(2);
-        assert_eq!(names.used(), 1);
-        assert!(names.take());
-        names.give_back(9);
-        assert_eq!(names.used(), 0, "there is nothing below none");
+    fn hash(&self, system: Option<&str>, job: &str, key: &str) -> u64 {
+        self.hasher.hash_one((system, job, key))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,10 +4,10 @@
 //! first goes first, because the newest is what an operator with a full disk looks at. Counter:
 //! `plimsoll_samples_dropped_total{reason="queue_full"}`. Who can be asked to come again later
 //! ([`Queue::offer`]) is, long before that: what this machine measured is never pushed out by
-//! senders. Events wait beside the samples, up to [`MAX_EVENTS`]; beyond it new ones are refused,
-//! and whoever brought them counts.
-//! So do descriptions of charts, one for each chart, up to [`MAX_GRAPHS`]; a newer one takes the place
-//! of an older one.
+//! senders. Events wait beside the samples, up to [`MAX_EVENTS`] and 8 MB of text; beyond it new ones
+//! are refused, and whoever brought them counts.
+//! So do descriptions of charts, one for each chart, up to [`MAX_GRAPHS`] and 16 MB; a newer one takes
+//! the place of an older one.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
@@ -24,6 +24,10 @@ const MAX_PUSHED: usize = MAX_SAMPLES / 4;
 
 /// Events that wait for the disk.
 pub const MAX_EVENTS: usize = 1_000;
+
+/// Bytes of the texts of events that wait, and of descriptions of charts.
+const MAX_EVENT_BYTES: usize = 8 << 20;
+const MAX_GRAPH_BYTES: usize = 16 << 20;
 
 /// Descriptions of charts that wait for the disk.
 pub const MAX_GRAPHS: usize = 5_000;
@@ -68,7 +72,9 @@ pub struct Queue {
 struct State {
     batches: VecDeque<Batch>,
     events: Vec<Event>,
+    event_bytes: usize,
     graphs: Vec<Graph>,
+    graph_bytes: usize,
     samples: usize,
     closed: bool,
     nudged: bool,
@@ -120,8 +126,10 @@ impl Queue {
     #[must_use]
     pub fn push_event(&self, event: Event) -> bool {
         let mut state = self.lock();
-        let room = state.events.len() < MAX_EVENTS;
+        let bytes = event_bytes(&event);
+        let room = state.events.len() < MAX_EVENTS && state.event_bytes + bytes <= MAX_EVENT_BYTES;
         if room {
+            state.event_bytes += bytes;
             state.events.push(event);
             drop(state);
             self.wake.notify_one();
@@ -135,14 +143,20 @@ impl Queue {
     pub fn push_graph(&self, graph: Graph) -> bool {
         let mut state = self.lock();
         let same = |g: &Graph| g.id == graph.id && g.system == graph.system;
-        match state.graphs.iter().position(same) {
-            Some(at) => state.graphs[at] = graph,
-            None if state.graphs.len() >= MAX_GRAPHS => {
+        let bytes = graph_bytes(&graph);
+        let at = state.graphs.iter().position(same);
+        let all = state.graph_bytes + bytes - at.map_or(0, |at| graph_bytes(&state.graphs[at]));
+        match at {
+            Some(at) if all <= MAX_GRAPH_BYTES => state.graphs[at] = graph,
+            None if state.graphs.len() < MAX_GRAPHS && all <= MAX_GRAPH_BYTES => {
+                state.graphs.push(graph);
+            }
+            _ => {
                 self.counters.graphs_dropped.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
                 return false;
             }
-            None => state.graphs.push(graph),
         }
+        state.graph_bytes = all;
         drop(state);
         self.wake.notify_one();
         true
@@ -150,7 +164,9 @@ impl Queue {
 
     /// The descriptions of charts that wait.
     pub fn take_graphs(&self) -> Vec<Graph> {
-        std::mem::take(&mut self.lock().graphs)
+        let mut state = self.lock();
+        state.graph_bytes = 0;
+        std::mem::take(&mut state.graphs)
     }
 
     /// Puts those back that could not be written, unless newer ones have come.
@@ -159,6 +175,7 @@ impl Queue {
         for graph in graphs {
             let newer = |g: &Graph| g.id == graph.id && g.system == graph.system;
             if state.graphs.len() < MAX_GRAPHS && !state.graphs.iter().any(newer) {
+                state.graph_bytes += graph_bytes(&graph);
                 state.graphs.push(graph);
             }
         }
@@ -172,17 +189,28 @@ impl Queue {
 
     /// The events that wait.
     pub fn take_events(&self) -> Vec<Event> {
-        std::mem::take(&mut self.lock().events)
+        let mut state = self.lock();
+        state.event_bytes = 0;
+        std::mem::take(&mut state.events)
     }
 
     /// Puts events back that could not be written, in front.
     pub fn give_back_events(&self, mut events: Vec<Event>) {
         let mut state = self.lock();
         events.append(&mut state.events);
-        let lost = events.len().saturating_sub(MAX_EVENTS);
+        let mut bytes: usize = events.iter().map(event_bytes).sum();
+        let mut lost = events.len().saturating_sub(MAX_EVENTS);
+        for event in &events[..lost] {
+            bytes -= event_bytes(event);
+        }
+        while bytes > MAX_EVENT_BYTES && lost < events.len() {
+            bytes -= event_bytes(&events[lost]);
+            lost += 1;
+        }
         self.counters.events_dropped.fetch_add(lost as u64, std::sync::atomic::Ordering::Relaxed);
         events.drain(..lost);
         state.events = events;
+        state.event_bytes = bytes;
     }
 
     fn trim(&self, state: &mut State, newest: i64) {
@@ -278,6 +306,21 @@ impl Queue {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+}
+
+/// Bytes of an event's texts.
+fn event_bytes(event: &Event) -> usize {
+    let tags: usize = event.tags.iter().map(|(n, v)| n.len() + v.len()).sum();
+    event.title.len() + event.text.len() + event.source.len() + tags
+}
+
+/// Bytes of a description's texts.
+fn graph_bytes(g: &Graph) -> usize {
+    let own = g.id.len() + g.title.len() + g.category.len() + g.unit.len() + g.info.len();
+    let field = |f: &crate::model::Field| {
+        f.name.len() + f.label.len() + f.series.len() + f.query.len() + f.info.len()
+    };
+    own + g.args.len() + g.fields.iter().map(field).sum::<usize>()
 }
 
 #[cfg(test)]

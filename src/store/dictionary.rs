@@ -6,19 +6,38 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::SqlError;
 use crate::model::{Identity, Labels, Registry, Series, SeriesRef, parse_key};
-use crate::pipeline::Names;
+use crate::pipeline::{Full, Names, Reason, Taken, check_name, file_bytes_of};
 
 /// Row ids by series number, and by key for what SQL clients insert.
 #[derive(Debug)]
 pub(super) struct Dictionary {
     registry: Arc<Registry>,
-    /// 0: not looked up yet.
+    /// 0: not looked up yet. [`REFUSED`]: there was no room for it.
     ids: Vec<i64>,
     by_key: hashbrown::HashMap<Box<str>, i64, foldhash::quality::RandomState>,
+    /// Bytes of these keys.
+    key_bytes: usize,
+    /// Bytes of the file that names may still take, and what they take and may; `None`: not counted.
+    room: Option<Left>,
+    /// Whether rows were made since they were counted.
+    made: bool,
     /// How many names senders may bring, all of them together.
     allowed: Arc<Names>,
     /// Places taken since the last commit.
+    taken: Vec<Taken>,
+}
+
+/// No row has this number.
+const REFUSED: i64 = i64::MIN;
+/// Keys that are kept as they were sent, all together; those beyond it are looked up each time.
+const KEY_BYTES: usize = 8 << 20;
+
+/// What is left of the file for names.
+#[derive(Debug, Clone, Copy)]
+struct Left {
+    bytes: u64,
     taken: u64,
+    budget: u64,
 }
 
 /// How many keys that nobody knows may come.
@@ -36,54 +55,128 @@ impl Dictionary {
             registry,
             ids: Vec::new(),
             by_key: hashbrown::HashMap::default(),
+            key_bytes: 0,
+            room: None,
+            made: false,
             allowed: Arc::default(),
-            taken: 0,
+            taken: Vec::new(),
         }
     }
 
-    /// Counts names together with others from now on.
+    /// Counts names together with others from now on. The file is counted once more for them.
     pub(super) fn share(&mut self, allowed: Arc<Names>) {
         self.allowed = allowed;
+        self.room = None;
+    }
+
+    /// Everybody's bounds on names.
+    pub(super) fn allowed(&self) -> &Arc<Names> {
+        &self.allowed
     }
 
     /// Rows made in a transaction that was rolled back are not there.
     pub(super) fn forget(&mut self) {
         self.ids.clear();
         self.by_key.clear();
+        self.key_bytes = 0;
+        self.room = None;
         self.allowed.give_back(std::mem::take(&mut self.taken));
     }
 
-    /// What was made is on disk.
-    pub(super) fn committed(&mut self) {
-        self.taken = 0;
+    /// What was made is on disk. Whether there was anything: then names are to be counted.
+    pub(super) fn committed(&mut self) -> bool {
+        self.taken.clear();
+        std::mem::take(&mut self.made)
     }
 
-    /// The row of a series; made if it is new.
-    #[inline]
-    pub(super) fn id(&mut self, conn: &Connection, series: SeriesRef) -> Result<i64, SqlError> {
-        if let Some(id) = self.ids.get(series.0 as usize).filter(|id| **id != 0) {
-            return Ok(*id);
+    /// Whether nobody has said what names take of the file.
+    pub(super) fn is_uncounted(&self) -> bool {
+        self.room.is_none()
+    }
+
+    /// Names take so many bytes of the file, `new` of which were not there the last time, and may take
+    /// so many.
+    pub(super) fn counted(&mut self, taken: u64, new: u64, budget: u64) {
+        // What was let in by an estimate is not refused for a few bytes.
+        let bytes = (budget + budget / 8).saturating_sub(taken);
+        if self.room.is_none_or(|room| bytes > room.bytes) {
+            for id in self.ids.iter_mut().filter(|id| **id == REFUSED) {
+                *id = 0;
+            }
         }
-        let id = find_or_make(conn, &self.registry.get(series))?;
+        self.room = Some(Left { bytes, taken, budget });
+        self.allowed.in_file(taken, new, budget);
+    }
+
+    /// The row of a series; made if it is new. `None`: there is no room for it. There always is for
+    /// this machine's `own`.
+    #[inline]
+    pub(super) fn id(
+        &mut self,
+        conn: &Connection,
+        series: SeriesRef,
+        own: bool,
+    ) -> Result<Option<i64>, SqlError> {
+        match self.ids.get(series.0 as usize) {
+            Some(&REFUSED) => Ok(None),
+            Some(&id) if id != 0 => Ok(Some(id)),
+            _ => self.look_up(conn, series, own),
+        }
+    }
+
+    #[cold]
+    fn look_up(
+        &mut self,
+        conn: &Connection,
+        series: SeriesRef,
+        own: bool,
+    ) -> Result<Option<i64>, SqlError> {
+        let described = self.registry.get(series);
+        let labels = labels_json(&described.identity.labels);
+        let id = match find(conn, &described.identity, &labels)? {
+            Some(id) => Some(id),
+            None => self.make(conn, &described, &labels, own)?,
+        };
         let at = series.0 as usize;
         if at >= self.ids.len() {
             self.ids.resize(at + 1, 0);
         }
-        self.ids[at] = id;
+        self.ids[at] = id.unwrap_or(REFUSED);
         Ok(id)
     }
 
+    /// A row for what has none, if there is room in the file.
+    fn make(
+        &mut self,
+        conn: &Connection,
+        series: &Series,
+        labels: &str,
+        own: bool,
+    ) -> Result<Option<i64>, SqlError> {
+        let (bytes, _) = file_bytes_of(&series.identity, series.help.len() + series.unit.len());
+        if let Some(room) = &mut self.room {
+            if !own && bytes > room.bytes {
+                self.allowed.refuse(Full::File(room.taken, room.budget));
+                return Ok(None);
+            }
+            room.bytes = room.bytes.saturating_sub(bytes);
+        }
+        self.made = true;
+        make(conn, series, labels).map(Some)
+    }
+
     /// The row that a key means on this machine: a known series with that key (a built-in one
-    /// first), otherwise a new one with this job. `None`: there is no room for a new one.
+    /// first), otherwise a new one with this job. Or why there is none: there is no room for a new
+    /// one, or a sender may not bring such a name.
     pub(super) fn id_of_key(
         &mut self,
         conn: &Connection,
         key: &str,
         job: &str,
         room: Room,
-    ) -> Result<Option<i64>, SqlError> {
+    ) -> Result<Result<i64, Reason>, SqlError> {
         if let Some(id) = self.by_key.get(key) {
-            return Ok(Some(*id));
+            return Ok(Ok(*id));
         }
         let known = conn
             .prepare_cached(
@@ -95,14 +188,21 @@ impl Dictionary {
         let id = match known {
             Some(id) => id,
             None => {
-                match room {
-                    Room::Shared if self.allowed.take() => self.taken += 1,
-                    Room::Own(most) if self.by_key.len() < most => {}
-                    _ => return Ok(None),
-                }
                 let (name, labels) = parse_key(key);
                 let series = Series::undescribed(Identity::local(job, &name, labels));
-                find_or_make(conn, &series)?
+                let labels = labels_json(&series.identity.labels);
+                match find(conn, &series.identity, &labels)? {
+                    Some(id) => id,
+                    None => {
+                        if let Err(reason) = self.let_in(&series.identity, room) {
+                            return Ok(Err(reason));
+                        }
+                        match self.make(conn, &series, &labels, false)? {
+                            Some(id) => id,
+                            None => return Ok(Err(Reason::SeriesLimit)),
+                        }
+                    }
+                }
             }
         };
         // A cache: what is in the file already, and does not fit, costs a look-up each time.
@@ -110,31 +210,49 @@ impl Dictionary {
             Room::Shared => usize::try_from(self.allowed.most()).unwrap_or(usize::MAX),
             Room::Own(most) => most,
         };
-        if self.by_key.len() < most {
+        if self.by_key.len() < most && self.key_bytes + key.len() <= KEY_BYTES {
+            self.key_bytes += key.len();
             self.by_key.insert(key.into(), id);
         }
-        Ok(Some(id))
+        Ok(Ok(id))
+    }
+
+    fn let_in(&mut self, identity: &Identity, room: Room) -> Result<(), Reason> {
+        match room {
+            Room::Own(most) if self.by_key.len() < most => Ok(()),
+            Room::Own(_) => Err(Reason::SeriesLimit),
+            Room::Shared => {
+                let Identity { job, name, labels, .. } = identity;
+                check_name(None, job, name, labels.iter()).map_err(|_| Reason::Invalid)?;
+                let taken = self.allowed.take(identity, 1, 0).map_err(|_| Reason::SeriesLimit)?;
+                self.taken.push(taken);
+                Ok(())
+            }
+        }
     }
 }
 
-/// The row of a series; made if it is new.
-pub(super) fn find_or_make(conn: &Connection, series: &Series) -> Result<i64, SqlError> {
-    let Identity { system, job, name, labels } = &series.identity;
+fn find(conn: &Connection, identity: &Identity, labels: &str) -> Result<Option<i64>, SqlError> {
+    let Identity { system, job, name, .. } = identity;
+    let system = match system {
+        None => Some(1),
+        Some(system) => known_system(conn, system)?,
+    };
+    let Some(system) = system else { return Ok(None) };
+    conn.prepare_cached(
+        "SELECT id FROM series_dict
+         WHERE system_id = ?1 AND job = ?2 AND name = ?3 AND labels = ?4",
+    )?
+    .query_row(params![system, job, name, labels], |row| row.get(0))
+    .optional()
+}
+
+fn make(conn: &Connection, series: &Series, labels: &str) -> Result<i64, SqlError> {
+    let Identity { system, job, name, .. } = &series.identity;
     let system_id = match system {
         None => 1,
         Some(system) => system_id(conn, system)?,
     };
-    let labels = labels_json(labels);
-    let known = conn
-        .prepare_cached(
-            "SELECT id FROM series_dict
-             WHERE system_id = ?1 AND job = ?2 AND name = ?3 AND labels = ?4",
-        )?
-        .query_row(params![system_id, job, name, labels], |row| row.get(0))
-        .optional()?;
-    if let Some(id) = known {
-        return Ok(id);
-    }
     conn.prepare_cached(
         "INSERT INTO series_dict (system_id, job, name, labels, key, kind, unit, help)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
@@ -151,12 +269,24 @@ pub(super) fn find_or_make(conn: &Connection, series: &Series) -> Result<i64, Sq
     ])
 }
 
-pub(super) fn system_id(conn: &Connection, system: &str) -> Result<i64, SqlError> {
-    let known = conn
-        .prepare_cached("SELECT id FROM system_dict WHERE name = ?1")?
+/// The row of a series; made if it is new.
+pub(super) fn find_or_make(conn: &Connection, series: &Series) -> Result<i64, SqlError> {
+    let labels = labels_json(&series.identity.labels);
+    match find(conn, &series.identity, &labels)? {
+        Some(id) => Ok(id),
+        None => make(conn, series, &labels),
+    }
+}
+
+/// The number of a machine, if it has one.
+pub(super) fn known_system(conn: &Connection, system: &str) -> Result<Option<i64>, SqlError> {
+    conn.prepare_cached("SELECT id FROM system_dict WHERE name = ?1")?
         .query_row([system], |row| row.get(0))
-        .optional()?;
-    match known {
+        .optional()
+}
+
+pub(super) fn system_id(conn: &Connection, system: &str) -> Result<i64, SqlError> {
+    match known_system(conn, system)? {
         Some(id) => Ok(id),
         None => conn.prepare_cached("INSERT INTO system_dict (name) VALUES (?1)")?.insert([system]),
     }

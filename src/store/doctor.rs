@@ -6,7 +6,7 @@ use rusqlite::{Connection, params};
 use super::block::{BlockError, GROUP, decode};
 use super::chunk::Scratch;
 use super::rollup::{self, STRETCH_MS};
-use super::{Reader, SqlError, state};
+use super::{Reader, SqlError, inbox, state, texts};
 use crate::wire::time::format_timestamp;
 
 /// Of many of one kind, so many are named.
@@ -62,6 +62,8 @@ impl Reader {
                 "delete what no name belongs to; give a lost system a name",
                 orphans(conn),
             ),
+            Finding::new("inbox", "delete the rows that are no samples", inbox_rows(conn)),
+            Finding::new("texts", "put a mark in the place of each wrong byte", texts_of(conn)),
             Finding::new("late samples", "forget about them", lost_late(conn)),
             Finding::new("state", "set it to what the samples say", numbers(conn, now)),
             Finding::new(
@@ -195,6 +197,20 @@ fn orphans(conn: &Connection) -> Result<Vec<String>, SqlError> {
         }
     }
     Ok(wrong)
+}
+
+fn inbox_rows(conn: &Connection) -> Result<Vec<String>, SqlError> {
+    let mut list = List::default();
+    inbox::bad_rows(conn, |_, what| list.push(what))?;
+    Ok(list.end())
+}
+
+fn texts_of(conn: &Connection) -> Result<Vec<String>, SqlError> {
+    let mut list = List::default();
+    texts::bad_texts(conn, |table, column, row, bytes| {
+        list.push(texts::describe(table, column, row, bytes));
+    })?;
+    Ok(list.end())
 }
 
 /// Entries of `late` without their sample.

@@ -3,13 +3,31 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::dictionary::system_id;
-use super::{Reader, SqlError, state};
+use super::budget::{FIELD_TEXTS, GRAPH_TEXTS, Held, field_bytes, graph_bytes};
+use super::dictionary::{known_system, system_id};
+use super::{Limits, Reader, SqlError, state};
 use crate::model::{Field, Graph, Kind, Range};
 
-/// Within the caller's transaction. A graph that is known is replaced.
-pub(super) fn write(conn: &Connection, graphs: &[Graph]) -> Result<(), SqlError> {
+/// Within the caller's transaction. A graph that is known is replaced. How many were refused because
+/// descriptions would take more of the file than they may; then what was known of them stays.
+pub(super) fn write(
+    conn: &Connection,
+    graphs: &[Graph],
+    held: &mut Held,
+    limits: &Limits,
+) -> Result<u64, SqlError> {
+    if graphs.is_empty() {
+        return Ok(0);
+    }
+    let mut refused = 0;
     for graph in graphs {
+        let (all, new) = (held.graphs(conn)?, bytes(graph));
+        let old = written(conn, graph)?;
+        if new > old && all - old.min(all) + new > limits.graphs_budget() {
+            refused += 1;
+            continue;
+        }
+        held.set_graphs(all - old.min(all) + new);
         let system = match &graph.system {
             None => 1,
             Some(name) => system_id(conn, name)?,
@@ -40,7 +58,41 @@ pub(super) fn write(conn: &Connection, graphs: &[Graph]) -> Result<(), SqlError>
         }
     }
     let told = state::get(conn, state::GRAPHS_TOLD)?.unwrap_or(0);
-    state::set(conn, state::GRAPHS_TOLD, told + 1)
+    state::set(conn, state::GRAPHS_TOLD, told + 1)?;
+    Ok(refused)
+}
+
+/// What a description takes of the file.
+fn bytes(g: &Graph) -> u64 {
+    let sum = |texts: [&str; 6]| texts.iter().map(|text| text.len() as u64).sum::<u64>();
+    let own = sum([&g.id, &g.title, &g.category, &g.unit, &g.info, &g.args]);
+    let field = |f: &Field| {
+        field_bytes(sum([&f.name, &f.label, &f.series, &f.query, &f.info, &f.negative]))
+    };
+    graph_bytes(own, g.id.len() as u64) + g.fields.iter().map(field).sum::<u64>()
+}
+
+/// What is written of this graph, in bytes.
+fn written(conn: &Connection, graph: &Graph) -> Result<u64, SqlError> {
+    let system = match &graph.system {
+        None => Some(1),
+        Some(name) => known_system(conn, name)?,
+    };
+    let known: Option<(i64, u32)> = conn
+        .prepare_cached(&format!(
+            "SELECT id, {GRAPH_TEXTS} FROM graph_dict WHERE system_id = ?1 AND graph = ?2"
+        ))?
+        .query_row(params![system, graph.id], |r| Ok((r.get(0)?, r.get(1)?)))
+        .optional()?;
+    let Some((id, texts)) = known else { return Ok(0) };
+    let mut bytes = graph_bytes(texts.into(), graph.id.len() as u64);
+    let mut fields =
+        conn.prepare_cached(&format!("SELECT {FIELD_TEXTS} FROM field_dict WHERE graph_id = ?1"))?;
+    let mut rows = fields.query([id])?;
+    while let Some(row) = rows.next()? {
+        bytes += field_bytes(row.get::<_, u32>(0)?.into());
+    }
+    Ok(bytes)
 }
 
 fn write_field(conn: &Connection, graph: i64, place: i64, f: &Field) -> Result<(), SqlError> {

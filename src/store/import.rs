@@ -68,18 +68,24 @@ impl Import<'_> {
         &mut self,
         rows: impl Iterator<Item = (&'a str, i64, f64)>,
     ) -> Result<(), SqlError> {
+        if self.store.dictionary.is_uncounted() {
+            self.store.count_names()?;
+        }
         let Store { conn, dictionary, .. } = &mut *self.store;
         let tx = conn.unchecked_transaction()?;
         for (key, ts, value) in rows {
             match dictionary.id_of_key(&tx, key, JOB, Room::Own(MAX_NAMES))? {
-                Some(id) => self.waiting.push((id, ts, value)),
-                None => self.refused += 1,
+                Ok(id) => self.waiting.push((id, ts, value)),
+                Err(_) => self.refused += 1,
             }
         }
         // The names of what waits.
         if let Err(e) = tx.commit() {
             dictionary.forget();
             return Err(e);
+        }
+        if dictionary.committed() {
+            self.store.count_names()?;
         }
         if self.waiting.len() >= self.many {
             self.seal()?;

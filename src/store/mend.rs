@@ -8,7 +8,7 @@ use super::block::{Column, GROUP, decode};
 use super::chunk::Scratch;
 use super::doctor::{LOST_LATE, hurt_blocks, integrity, numbers_wrong, wrong_rollups};
 use super::seal::{Packed, insert_as};
-use super::{OpenError, SqlError, Store, Times, rollup, series, state};
+use super::{OpenError, SqlError, Store, Times, inbox, rollup, series, state, texts};
 
 impl Store {
     /// Puts right everything that [`super::Reader::examine`] would find. Takes as long as it takes.
@@ -52,6 +52,12 @@ impl Store {
              WHERE system_id NOT IN (SELECT id FROM system_dict)",
             [],
         )?;
+        let mut no_samples = Vec::new();
+        inbox::bad_rows(conn, |row, _| no_samples.push(row))?;
+        for row in no_samples {
+            conn.execute("DELETE FROM inbox WHERE id = ?1", [row])?;
+        }
+        texts::mend(conn)?;
         for (name, _, should) in numbers_wrong(conn, now.wall)? {
             state::set(conn, name, should)?;
         }

@@ -125,9 +125,16 @@ impl Store {
         }
     }
 
-    /// Counts the names that SQL clients bring together with those of all other senders.
+    /// Counts the names that SQL clients bring together with those of all other senders, and tells
+    /// these which names the file has.
     pub fn share_names(&mut self, names: Arc<Names>) {
+        if let Err(e) = super::sent::tell(&self.conn, &names) {
+            // A file that is yet to be made, for one.
+            tracing::debug!("the names in the file could not be counted: {e}");
+        }
         self.dictionary.share(names);
+        // A failure of it is seen by the first commit.
+        let _unused = self.count_names();
     }
 
     /// Where the database is.

@@ -3,6 +3,7 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::budget::Held;
 use super::rollup::{FIVE_MINUTES_MS, HOUR_MS};
 use super::{SqlError, events, state};
 
@@ -49,6 +50,18 @@ impl Limits {
     /// What the file itself may take: the log beside it has its own share.
     fn file_limit(&self) -> u64 {
         self.max_size.saturating_sub(self.log_limit())
+    }
+
+    /// Whether what cannot be pruned takes so much that the bound on the file cannot be kept, or only
+    /// by keeping next to nothing: a file from before there was a bound on names.
+    pub(super) fn is_crowded(&self, fixed: u64) -> bool {
+        fixed > self.file_limit() / 2
+    }
+
+    /// The file's size at which history goes, the oldest first. Where names take more than half of
+    /// the file, deleting all history would not help: it keeps half of what the file may take.
+    fn prune_limit(&self, fixed: u64) -> u64 {
+        self.file_limit().max(fixed.saturating_add(self.file_limit() / 2))
     }
 }
 
@@ -175,6 +188,7 @@ impl Pruner {
         conn: &Connection,
         limits: &Limits,
         now: i64,
+        held: &mut Held,
     ) -> Result<bool, SqlError> {
         for (resolution, age) in [(0, limits.raw_ms), (FIVE_MINUTES_MS, limits.five_minutes_ms)] {
             let old = conn
@@ -192,11 +206,20 @@ impl Pruner {
         }
         let hours = self.hours.pass(conn, now - limits.hours_ms)?;
         // Who looks at a day of last year wants to know what happened on it.
-        Ok(events::prune(conn, now - limits.five_minutes_ms)? || hours)
+        Ok(events::prune(conn, now - limits.five_minutes_ms, held)? || hours)
     }
 
     /// Deletes a little of what is too much. True: there may be more.
-    pub(super) fn by_size(&mut self, conn: &Connection, limits: &Limits) -> Result<bool, SqlError> {
+    pub(super) fn by_size(
+        &mut self,
+        conn: &Connection,
+        limits: &Limits,
+        held: &mut Held,
+    ) -> Result<bool, SqlError> {
+        // Before any sample.
+        if events::prune_to(conn, held, limits.events_budget())? {
+            return Ok(true);
+        }
         if !self.counted(conn)? {
             return Ok(true);
         }
@@ -204,9 +227,10 @@ impl Pruner {
             return Ok(true);
         }
         let pages = Pages::of(conn)?;
-        // Where the header is damaged, more may be free than there is.
-        let used = pages.all.saturating_sub(pages.free).saturating_mul(pages.size);
-        if used > limits.file_limit() && self.make_room(conn, limits)? {
+        if pages.used() > limits.file_limit()
+            && pages.used() > limits.prune_limit(held.fixed(conn, limits)?)
+            && self.make_room(conn, limits, held)?
+        {
             return Ok(true);
         }
         // Free pages are used again; they go back when they are many, or when the bound is near.
@@ -217,10 +241,33 @@ impl Pruner {
         Ok(false)
     }
 
+    /// Deletes a little of what would be too much after so many more bytes. True: there may be more.
+    pub(super) fn make_room_for(
+        &mut self,
+        conn: &Connection,
+        limits: &Limits,
+        held: &mut Held,
+        bytes: u64,
+    ) -> Result<bool, SqlError> {
+        let used = Pages::of(conn)?.used().saturating_add(bytes);
+        if used <= limits.file_limit() || used <= limits.prune_limit(held.fixed(conn, limits)?) {
+            return Ok(false);
+        }
+        if events::prune_to(conn, held, limits.events_budget())? || !self.counted(conn)? {
+            return Ok(true);
+        }
+        self.make_room(conn, limits, held)
+    }
+
     /// Deletes a little of what has most of the age that it may have: samples before all else, until
     /// they are shortened so much that it is the turn of what is kept longer. Without that, the hours
     /// of ten years would leave no room for the samples of a day. False: there is nothing to delete.
-    fn make_room(&mut self, conn: &Connection, limits: &Limits) -> Result<bool, SqlError> {
+    fn make_room(
+        &mut self,
+        conn: &Connection,
+        limits: &Limits,
+        held: &mut Held,
+    ) -> Result<bool, SqlError> {
         let Some(hours) = self.hours.oldest else {
             self.hours.pass(conn, i64::MIN)?;
             return Ok(true);
@@ -251,7 +298,8 @@ impl Pruner {
             self.hours.pass(conn, oldest.saturating_add(DAY_MS))?;
             return Ok(true);
         }
-        events::drop_oldest(conn)
+        // Everything else has been given up.
+        events::prune_to(conn, held, 0)
     }
 
     /// Counts plain rows bit by bit after a start. True: done.
@@ -327,6 +375,11 @@ struct Pages {
 }
 
 impl Pages {
+    /// Bytes of those that are not free. Where the header is damaged, more may be free than there is.
+    fn used(&self) -> u64 {
+        self.all.saturating_sub(self.free).saturating_mul(self.size)
+    }
+
     fn of(conn: &Connection) -> Result<Self, SqlError> {
         let pragma = |name: &str| conn.pragma_query_value(None, name, |r| r.get::<_, i64>(0));
         Ok(Self {

@@ -2,11 +2,12 @@
 
 /// What each version adds to the one before. A fresh database goes the same way as an old one, so
 /// that they cannot differ.
-pub(super) const SCHEMA: [&str; 4] = [
+pub(super) const SCHEMA: [&str; 5] = [
     include_str!("sql/v1.sql"),
     include_str!("sql/v2.sql"),
     include_str!("sql/v3.sql"),
     include_str!("sql/v4.sql"),
+    include_str!("sql/v5.sql"),
 ];
 
 /// `PLIM`: marks the file as ours (`file metrics.sqlite` shows it).

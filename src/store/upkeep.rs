@@ -3,14 +3,18 @@
 
 use std::time::{Duration, Instant};
 
+use super::budget::{Held, SAMPLE_BYTES};
 use super::chunk::Scratch;
 use super::open::wal_size;
 use super::prune::{self, Limits, Pruner};
 use super::seal::{FINAL, Sealing};
 use super::{SqlError, Store, merge, rollup, seal};
+use crate::pipeline::{Batch, Megabytes};
 
 /// How often age is looked at.
 const PRUNE_EVERY_MS: i64 = 600_000;
+/// What deleting may take before a transaction with many samples.
+const ROOM_BUDGET: Duration = Duration::from_millis(250);
 
 /// What upkeep remembers between steps; all of it can be found again.
 #[derive(Debug, Default)]
@@ -18,6 +22,8 @@ pub(super) struct Upkeep {
     pub(super) scratch: Scratch,
     pub(super) pruner: Pruner,
     pub(super) limits: Limits,
+    /// What names, events and descriptions take.
+    pub(super) held: Held,
     /// Groups whose blocks may be worth merging, once somebody looked.
     pub(super) groups: Option<Vec<(i64, i64)>>,
     pruned_at: Option<i64>,
@@ -51,8 +57,10 @@ impl Store {
         // First of all, as all else makes the file larger before it makes it smaller: a process that
         // is stopped again and again must not grow it without end.
         if !self.log_is_full()? {
-            let Upkeep { pruner, limits, .. } = &mut self.upkeep;
-            self.upkeep.worked |= pruner.by_size(&self.conn, limits)?;
+            // Other processes may have brought names: an import beside this one.
+            self.count_names()?;
+            let Upkeep { pruner, limits, held, .. } = &mut self.upkeep;
+            self.upkeep.worked |= pruner.by_size(&self.conn, limits, held)?;
         }
         while self.step(now, false)? {
             self.upkeep.worked = true;
@@ -139,7 +147,8 @@ impl Store {
             return Ok(false);
         }
         let Self { conn, upkeep, sealed_until, head, .. } = self;
-        let Upkeep { scratch, pruner, limits, groups, pruned_at, sealing, worked, .. } = upkeep;
+        let Upkeep { scratch, pruner, limits, held, groups, pruned_at, sealing, worked, .. } =
+            upkeep;
         if sealing.is_none() && (all || seal::due(conn, head, *sealed_until, now.wall)?) {
             *sealing = Sealing::begin(conn, head, *sealed_until, now.wall)?;
         }
@@ -177,20 +186,75 @@ impl Store {
         }
         if pruned_at.is_none_or(|at| now.boot - at >= PRUNE_EVERY_MS) {
             let clock = pruner.clock(conn, now.wall, now.boot)?;
-            if pruner.by_age(conn, limits, clock)? {
+            if pruner.by_age(conn, limits, clock, held)? {
                 return Ok(true);
             }
             *pruned_at = Some(now.boot);
             // What the look needed is given back, too: nothing else may happen for hours.
             *worked = true;
         }
-        pruner.by_size(conn, limits)
+        pruner.by_size(conn, limits, held)
+    }
+
+    /// Before a transaction with many samples: deletes what it would push out anyway, so that its rows
+    /// find free pages and the file does not first grow past its bound.
+    pub(super) fn make_room_for(&mut self, batches: &[Batch]) -> Result<(), SqlError> {
+        let samples: usize = batches.iter().map(|b| b.samples.len()).sum();
+        let bytes = samples as u64 * SAMPLE_BYTES;
+        if bytes < self.upkeep.limits.max_size / 128 || self.salvage.is_some() {
+            return Ok(());
+        }
+        let start = Instant::now();
+        loop {
+            let Upkeep { pruner, limits, held, .. } = &mut self.upkeep;
+            if !pruner.make_room_for(&self.conn, limits, held, bytes)?
+                || start.elapsed() > ROOM_BUDGET
+            {
+                return Ok(());
+            }
+            self.checkpoint()?;
+        }
+    }
+
+    /// Where a transaction with these batches has to end, if they are too many for one.
+    pub(super) fn commit_end(&self, batches: &[Batch]) -> Option<usize> {
+        let most = self.upkeep.limits.commit_samples();
+        let mut samples = 0;
+        let at = batches.iter().position(|batch| {
+            samples += batch.samples.len();
+            samples > most
+        })?;
+        // One that is too large alone goes alone.
+        Some(at.max(1)).filter(|at| *at < batches.len())
+    }
+
+    /// That the file is over its bound for what no pruning can help, in a sentence with what to do.
+    pub fn oversize(&mut self) -> Result<Option<String>, SqlError> {
+        let Upkeep { limits, held, .. } = &mut self.upkeep;
+        let limits = *limits;
+        let fixed = held.fixed(&self.conn, &limits)?;
+        let bytes: u64 = super::sizes(self.path()).iter().map(|(_, bytes)| bytes).sum();
+        if !limits.is_crowded(fixed) || bytes <= limits.max_size {
+            return Ok(None);
+        }
+        Ok(Some(format!(
+            "{} takes {}, and `max_size` is {}: names and descriptions of series take {} of it, which \
+             no pruning gives back; history is kept short; set `max_size` under [store] to {} or more, \
+             or begin a new file: stop plimsoll, move this one away, start it",
+            self.path().display(),
+            Megabytes(bytes),
+            Megabytes(limits.max_size),
+            Megabytes(fixed),
+            Megabytes(fixed.saturating_mul(8)),
+        )))
     }
 
     /// How much is kept from now on.
     pub fn set_limits(&mut self, limits: Limits) {
         self.upkeep.limits = limits;
         self.upkeep.pruned_at = None;
+        // A failure of it is seen by the commit that follows.
+        let _unused = self.count_names();
     }
 
     /// Whether a reader keeps the write-ahead log from being emptied, and it has grown as long as

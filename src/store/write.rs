@@ -6,6 +6,7 @@ use rusqlite::{CachedStatement, Connection};
 
 use super::head::Sample;
 use super::inbox::{self, Taken};
+use super::upkeep::Upkeep;
 use super::{SqlError, Store, to_sql};
 use super::{events, graphs};
 use crate::model::{Event, Graph};
@@ -95,6 +96,14 @@ pub struct Written {
     pub samples: [u64; Source::ALL.len()],
     /// Inbox rows refused because their sender brings too many names.
     pub refused: u64,
+    /// Inbox rows refused because they are no samples: see docs/SCHEMA.md.
+    pub invalid: u64,
+    /// Samples by [`Source`] whose names found no room in the file.
+    pub nameless: [u64; Source::ALL.len()],
+    /// Events that were refused.
+    pub events_refused: u64,
+    /// Descriptions of charts that were refused.
+    pub graphs_refused: u64,
     /// Whether the inbox held more than one step takes.
     pub more: bool,
     /// Whether there were batches, and not the inbox alone.
@@ -119,6 +128,7 @@ impl Store {
         let written = self.write(batches, events, graphs);
         if written.is_err() {
             self.dictionary.forget();
+            self.upkeep.held.forget();
             if !self.conn.is_autocommit() {
                 // The error to report is the first one; a connection that cannot even roll back
                 // is replaced by the caller.
@@ -134,37 +144,61 @@ impl Store {
         events: &[Event],
         graphs: &[Graph],
     ) -> Result<Written, SqlError> {
-        let Self { conn, dictionary, sealed_until, upkeep, head, fresh, .. } = self;
         let nothing = batches.is_empty() && events.is_empty() && graphs.is_empty();
-        if nothing && !inbox::waiting(conn)? {
+        if nothing && !inbox::waiting(&self.conn)? {
             return Ok(Written::default());
         }
+        if self.dictionary.is_uncounted() {
+            self.count_names()?;
+        }
+        self.make_room_for(batches)?;
+        let Self { conn, dictionary, sealed_until, upkeep, head, fresh, .. } = self;
         let mut written = Written::default();
         conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         {
             let mut insert = Inserter::new(conn, *sealed_until, fresh)?;
             for batch in batches {
+                let own = batch.source == Source::Collect;
+                let mut nameless = 0;
                 for (at, &(series, value)) in batch.samples.iter().enumerate() {
-                    let id = dictionary.id(conn, series)?;
+                    let Some(id) = dictionary.id(conn, series, own)? else {
+                        nameless += 1;
+                        continue;
+                    };
                     insert.put(batch.times.get(at).copied().unwrap_or(batch.ts), id, value)?;
                 }
                 written.batches = true;
-                written.samples[batch.source as usize] += batch.samples.len() as u64;
+                written.samples[batch.source as usize] += batch.samples.len() as u64 - nameless;
+                written.nameless[batch.source as usize] += nameless;
                 if batch.source == Source::Collect {
                     written.newest_ts = written.newest_ts.max(batch.ts);
                 }
             }
-            events::write(conn, events)?;
-            graphs::write(conn, graphs)?;
-            let Taken { rows, refused, more } = inbox::take(conn, dictionary, &mut insert)?;
+            let Upkeep { held, limits, .. } = upkeep;
+            written.events_refused = events::write(conn, events, held, limits)?;
+            written.graphs_refused = graphs::write(conn, graphs, held, limits)?;
+            let Taken { rows, refused, invalid, more } =
+                inbox::take(conn, dictionary, &mut insert)?;
             written.samples[Source::Sql as usize] += rows;
             written.refused = refused;
+            written.invalid = invalid;
             written.more = more;
             upkeep.pruner.written(insert.finish()?);
         }
         conn.prepare_cached("COMMIT")?.execute([])?;
-        dictionary.committed();
+        let made = dictionary.committed();
         head.append(fresh);
+        if made {
+            self.count_names()?;
+        }
         Ok(written)
+    }
+
+    /// Counts what names take of the file, as far as new ones have come.
+    pub(super) fn count_names(&mut self) -> Result<(), SqlError> {
+        let Self { conn, dictionary, upkeep, .. } = self;
+        let (taken, new) = upkeep.held.names(conn)?;
+        dictionary.counted(taken, new, upkeep.limits.names_budget());
+        Ok(())
     }
 }

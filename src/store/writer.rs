@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use super::told::{SIZE, Told};
 use super::{Limits, OpenError, Store, Times, repair};
 use crate::model::Clock;
 use crate::pipeline::{Batch, Board, Counters, Queue, Reason, Source};
@@ -114,6 +115,7 @@ fn run(mut store: Store, full: Option<OpenError>, s: &WriterSettings) -> usize {
     let mut last: Option<Instant> = None;
     let mut broken = full.is_some();
     let mut compaction: Option<Compaction> = None;
+    let mut told = Told::default();
     if let Some(full) = full {
         s.board.fail(SUBJECT, full.to_string());
     }
@@ -131,6 +133,10 @@ fn run(mut store: Store, full: Option<OpenError>, s: &WriterSettings) -> usize {
         {
             s.queue.rest(SPACING - last.elapsed());
             s.queue.take(&mut batches, Instant::now());
+        }
+        // The rest is for the next transaction: the log has a bound.
+        if let Some(at) = store.commit_end(&batches) {
+            s.queue.give_back(&mut batches.split_off(at));
         }
         if !s.queue.is_closed() && store.log_is_full().unwrap_or(false) {
             s.board.fail(LOG_HELD, LOG_FULL.to_owned());
@@ -160,6 +166,8 @@ fn run(mut store: Store, full: Option<OpenError>, s: &WriterSettings) -> usize {
         match store.commit_all(&batches, &events, &graphs) {
             Ok(written) => {
                 count(s, &written, start);
+                told.sql(written.invalid);
+                told.look(&store, s);
                 // That it was started is written first; the first readings do not wait for that.
                 let others = !events.is_empty() || !graphs.is_empty();
                 if !batches.is_empty() || (others && last.is_some()) {
@@ -234,7 +242,13 @@ fn count(s: &WriterSettings, written: &super::Written, start: Instant) {
     for source in Source::ALL {
         s.counters.stored(source, written.samples[source as usize]);
     }
+    for source in Source::ALL {
+        s.counters.lost(source, Reason::SeriesLimit, written.nameless[source as usize]);
+    }
     s.counters.lost(Source::Sql, Reason::SeriesLimit, written.refused);
+    s.counters.lost(Source::Sql, Reason::Invalid, written.invalid);
+    s.counters.events_dropped.fetch_add(written.events_refused, Relaxed);
+    s.counters.graphs_dropped.fetch_add(written.graphs_refused, Relaxed);
     if written.batches {
         s.counters.durable_ts.fetch_max(written.newest_ts, Relaxed);
         s.counters.commits.fetch_add(1, Relaxed);
@@ -330,6 +344,14 @@ fn upkeep(store: &mut Store, s: &WriterSettings) -> Result<bool, Unusable> {
                     (s.rested)();
                 }
                 s.board.ok(UPKEEP_SUBJECT);
+                match store.oversize() {
+                    Ok(Some(why)) if !more => s.board.fail(SIZE, why),
+                    Ok(None) => s.board.ok(SIZE),
+                    // What it says while there is more to do is not the last word.
+                    Ok(Some(_)) => {}
+                    // The next commit says so.
+                    Err(e) => tracing::debug!("the file's size could not be looked at: {e}"),
+                }
                 return Ok(more);
             }
             // If the lock is held for long, the next commit says so.

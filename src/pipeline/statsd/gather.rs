@@ -357,7 +357,11 @@ impl Gather {
             return None;
         }
         // What somebody else has sent has its place already.
-        if known.is_none() && !own && !self.outlet.allowed.take() {
+        let series = self.naming.series_of(kind);
+        if known.is_none()
+            && !own
+            && self.outlet.allowed.take(&first.identity, series, first.help.len()).is_err()
+        {
             self.refuse(Refused::Names);
             return None;
         }

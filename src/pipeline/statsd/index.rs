@@ -31,6 +31,11 @@ impl Place {
 /// A name that is longer than this, with its tags, is looked up the long way each time.
 const LONGEST: usize = 1 << 12;
 
+/// Bytes of all names: so many for each that may be remembered, and at least this; those beyond it
+/// are looked up the long way.
+const USUAL: usize = 100;
+const LEAST_BYTES: usize = 1 << 20;
+
 #[derive(Debug, Clone, Copy)]
 struct Entry {
     hash: u64,
@@ -120,7 +125,7 @@ impl Index {
         let at = self.bytes.len();
         if self.used >= most
             || name.len() + tags.len() > LONGEST
-            || at > (u32::MAX as usize) - LONGEST
+            || at > most.saturating_mul(USUAL).clamp(LEAST_BYTES, (u32::MAX as usize) - LONGEST)
         {
             return;
         }

@@ -23,6 +23,12 @@ pub(super) fn counter(name: &str) -> [String; 2] {
     [format!("{COUNTERS}{name}.rate"), format!("{COUNTERS}{name}.count")]
 }
 
+/// Whether a counter's or a timer's series is the one that stands for its name.
+pub(super) fn is_first(series: &str) -> bool {
+    series.starts_with(COUNTERS) && series.ends_with(".rate")
+        || series.starts_with(TIMERS) && series.ends_with(".count")
+}
+
 pub(super) fn gauge(name: &str) -> String {
     format!("{GAUGES}{name}")
 }

@@ -27,6 +27,7 @@ mod tests;
 pub mod timer;
 
 pub use gather::{Gather, Outlet};
+pub use naming::stands_for_a_name;
 pub use tally::Tally;
 
 /// The job label of everything that comes in by statsd.

@@ -47,6 +47,16 @@ impl Naming {
         }
     }
 
+    /// How many series there are of a name.
+    pub(super) fn series_of(&self, kind: Type) -> u64 {
+        match (kind, self.legacy) {
+            (Type::Timer, true) => legacy::timer_parts(&self.percentiles).len() as u64,
+            (Type::Timer, false) => 6 + self.percentiles.len() as u64,
+            (Type::Counter, true) => 2,
+            _ => 1,
+        }
+    }
+
     /// All series of a name, given the first.
     pub(super) fn all(
         &self,
@@ -93,6 +103,12 @@ impl Naming {
     pub(super) fn gauge_name<'a>(&self, name: &'a str) -> Option<&'a str> {
         if self.legacy { name.strip_prefix(legacy::GAUGES) } else { Some(name) }
     }
+}
+
+/// Whether a series of this job that the store has is the one that stands for a name that was sent.
+/// Sets cannot be told from the rest of a timer's and are not counted.
+pub fn stands_for_a_name(name: &str, kind: Kind, help: &str) -> bool {
+    help == GAUGE_HELP || kind == Kind::Counter && !name.ends_with("_sum") || legacy::is_first(name)
 }
 
 fn series(name: String, labels: Labels, kind: Kind, help: &str) -> Series {

@@ -23,7 +23,7 @@ use super::dictionary::find_or_make;
 use super::open::check_ours;
 use super::rollup::{self, FIVE_MINUTES_MS, Hour, STRETCH_MS, put_hours};
 use super::seal::{FINAL, LATE, Packed, cut, cut_at, insert};
-use super::{OpenError, SqlError, Store, graphs, series, state};
+use super::{Limits, OpenError, SqlError, Store, budget, graphs, series, state};
 use crate::model::{Graph, Kind, Past, Series};
 
 /// Series named in one transaction.
@@ -340,6 +340,7 @@ impl<'s> History<'s> {
     /// Writes the charts that nobody described yet.
     pub fn describe(&mut self, described: &[Graph]) -> Result<(), SqlError> {
         self.write(|conn| {
+            let (mut count, limits) = (budget::Held::default(), Limits::default());
             for graph in described {
                 let known: bool = conn
                     .prepare_cached(
@@ -349,7 +350,7 @@ impl<'s> History<'s> {
                     )?
                     .query_row(params![graph.id, graph.system], |r| r.get(0))?;
                 if !known {
-                    graphs::write(conn, std::slice::from_ref(graph))?;
+                    graphs::write(conn, std::slice::from_ref(graph), &mut count, &limits)?;
                 }
             }
             Ok(())

@@ -8,5 +8,6 @@ mod late;
 mod mend;
 mod model;
 mod names;
+mod promise;
 mod schema;
 mod summary;

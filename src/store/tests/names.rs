@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::model::{Identity, Labels};
 use crate::pipeline::Names;
 use crate::store::Store;
 
@@ -26,7 +27,8 @@ fn places_are_shared_and_a_transaction_that_failed_gives_its_own_back() {
     let path = dir.path().join("m.sqlite");
     let allowed = Arc::new(Names::new(3));
     let mut store = open(&path, &allowed);
-    assert!(allowed.take(), "somebody else's");
+    let other = Identity::local("json", "x", Labels::default());
+    assert!(allowed.take(&other, 1, 0).is_ok(), "somebody else's");
     insert(&path, &["a", "b", "a"]);
     {
         // A trigger stops the transaction after the names were made.

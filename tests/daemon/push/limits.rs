@@ -93,6 +93,45 @@ fn one_cap_on_names_for_all_ways_in() {
 }
 
 #[test]
+fn the_cap_on_names_is_told_and_holds_over_a_restart() {
+    let folder = Folder::new();
+    let config = "interval = \"100ms\"\n[http]\nlisten = \"127.0.0.1:0\"\n[push]\nmax_names = 40\n";
+    let push = |daemon: &Daemon, host: &str, names: std::ops::Range<u32>| {
+        let body: String = names
+            .map(|i| format!("{{\"key\": \"n{i}{{instance='{host}'}}\", \"value\": 1}}\n"))
+            .collect();
+        post(daemon, "/api/push", &body.replace('\'', "\\\"")).status
+    };
+    let daemon = folder.start(config);
+    // Forty places and ten in reserve: who has as many as are left gets no more.
+    assert_eq!(push(&daemon, "noisy", 0..25), 200);
+    assert_eq!(push(&daemon, "noisy", 25..60), 400);
+    assert_eq!(push(&daemon, "web2", 0..10), 200);
+    eventually("it is told", PATIENCE, || {
+        let told = |p: &String| p.contains("names of senders") && p.contains("noisy 25");
+        match daemon.problems() {
+            problems if problems.iter().any(told) => Ok(()),
+            problems => Err(format!("{problems:?}")),
+        }
+    });
+    let said = daemon.log().lines().filter(|l| l.contains("names of senders")).count();
+    assert_eq!(said, 1, "{}", daemon.log());
+    let known = "select count(*) from series where key like 'n%' and system in ('noisy', 'web2')";
+    eventually("they are written", PATIENCE, || match &*sqlite3(&daemon.db, known) {
+        "35" => Ok(()),
+        n => Err(n.to_owned()),
+    });
+    daemon.stop();
+    let daemon = folder.start(config);
+    becomes(&daemon, "plimsoll_pushed_names", 35.0);
+    assert_eq!(push(&daemon, "noisy", 0..25), 200, "known ones go on");
+    assert_eq!(push(&daemon, "noisy", 25..26), 400, "new ones do not");
+    assert_eq!(push(&daemon, "web3", 0..7), 200, "a new machine finds room");
+    assert_eq!(sqlite3(&daemon.db, "select count(*) from series where system = 'noisy'"), "25");
+    daemon.stop();
+}
+
+#[test]
 fn a_push_comes_again_when_too_much_waits_and_nothing_is_lost() {
     let folder = Folder::new();
     let daemon = folder.start(
