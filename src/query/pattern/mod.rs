@@ -8,7 +8,7 @@ mod read;
 use regex::bytes::{Regex, RegexBuilder};
 
 use forms::{Form, Forms, Gap};
-use read::{DEEPEST, Reader};
+use read::{DEEPEST, Reader, wrong};
 
 /// The most memory that a compiled pattern may take, in bytes.
 const ENGINE_SIZE: usize = 1 << 20;
@@ -42,31 +42,39 @@ pub(super) struct Shape {
 /// The engine for a whole value, with the pattern's groups: what `label_replace` takes apart.
 pub(super) fn groups(pattern: &str) -> Result<Regex, String> {
     if pattern.len() > LONGEST {
-        return Err(format!("longer than {LONGEST} bytes"));
+        return Err(too_long(pattern));
     }
-    engine(&Reader::read_groups(pattern)?)
+    engine(&Reader::read_groups(pattern)?, pattern)
 }
 
-fn engine(ours: &str) -> Result<Regex, String> {
+fn too_long(pattern: &str) -> String {
+    wrong(&format!("longer than {LONGEST} bytes"), pattern)
+}
+
+/// The engine for a pattern written its way; errors show it as it was written by who asks.
+fn engine(ours: &str, pattern: &str) -> Result<Regex, String> {
     RegexBuilder::new(&format!("^(?s:{ours})$"))
         .size_limit(ENGINE_SIZE)
         .dfa_size_limit(CACHE_SIZE)
         .nest_limit(2 * DEEPEST as u32)
         .build()
-        .map_err(|e| last_line(&e))
+        .map_err(|e| wrong(&last_line(&e), pattern))
 }
 
 impl Pattern {
     /// Reads a pattern. The error says what is wrong with it.
     pub fn new(pattern: &str) -> Result<Self, String> {
-        let wrong = |why: String| format!("error parsing regexp: {why}");
+        Self::read(pattern).map_err(|why| format!("error parsing regexp: {why}"))
+    }
+
+    fn read(pattern: &str) -> Result<Self, String> {
         if pattern.len() > LONGEST {
-            return Err(wrong(format!("longer than {LONGEST} bytes")));
+            return Err(too_long(pattern));
         }
-        let (forms, ours) = Reader::read(pattern).map_err(wrong)?;
+        let (forms, ours) = Reader::read(pattern)?;
         match forms {
             Forms::Some(forms) => Ok(Self::without_engine(forms)),
-            Forms::Engine(prefix) => Ok(Self::Engine(prefix.into(), engine(&ours).map_err(wrong)?)),
+            Forms::Engine(prefix) => Ok(Self::Engine(prefix.into(), engine(&ours, pattern)?)),
         }
     }
 
