@@ -318,7 +318,7 @@ pub fn fill(
 fn failed(e: &EvalError, text: &str) -> GatherError {
     match e {
         EvalError::Timeout | EvalError::Canceled => GatherError::TooLong,
-        EvalError::Execution { span: Some(span), .. } => {
+        EvalError::Execution { span: Some(span), .. } | EvalError::Question { span, .. } => {
             let mut message = format!("{e}\n");
             write_place(&mut message, text, *span);
             GatherError::Wrong(message.trim_end().to_owned())

@@ -21,6 +21,7 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Bytes;
+use axum::extract::rejection::{BytesRejection, PathRejection};
 use axum::extract::{DefaultBodyLimit, Path, RawQuery, State as Get};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -214,6 +215,20 @@ async fn wrong_method() -> Response {
     response
 }
 
+/// A form that could not be read as a whole.
+fn not_read(why: &BytesRejection) -> Response {
+    let status = why.status();
+    let what = match status {
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            format!("the form is larger than {} KiB; ask for less at once", LARGEST_FORM >> 10)
+        }
+        _ => format!("the form did not come whole: {why}"),
+    };
+    let mut response = ApiError::new(Kind::BadData, what).into_response();
+    *response.status_mut() = status;
+    response
+}
+
 fn only(endpoint: Endpoint) -> MethodRouter<Arc<Api>> {
     read(endpoint, false)
 }
@@ -224,14 +239,14 @@ fn both(endpoint: Endpoint) -> MethodRouter<Arc<Api>> {
 
 /// An endpoint by GET; `near`: it is tried by the thread that reads requests.
 fn read(endpoint: Endpoint, near: bool) -> MethodRouter<Arc<Api>> {
-    get(move |api, path, headers, query, body: Bytes| {
+    get(move |api, path, headers, query, body| {
         serve((endpoint, near), api, path, headers, query, body)
     })
 }
 
 /// The same by GET and POST.
 fn read_or_sent(endpoint: Endpoint, near: bool) -> MethodRouter<Arc<Api>> {
-    read(endpoint, near).post(move |api, path, headers, query, body: Bytes| {
+    read(endpoint, near).post(move |api, path, headers, query, body| {
         serve((endpoint, near), api, path, headers, query, body)
     })
 }
@@ -287,12 +302,18 @@ fn takes_gzip(headers: &HeaderMap) -> bool {
 async fn serve(
     (endpoint, near): (Endpoint, bool),
     Get(api): Get<Arc<Api>>,
-    path: Option<Path<String>>,
+    path: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
     RawQuery(query): RawQuery,
-    body: Bytes,
+    body: Result<Bytes, BytesRejection>,
 ) -> Response {
     let started = Instant::now();
+    let body = match body {
+        Ok(body) => body,
+        Err(e) => return not_read(&e),
+    };
+    // What is no UTF-8 in a path is no name.
+    let path = path.ok();
     let form = headers
         .get(header::CONTENT_TYPE)
         .and_then(|t| t.to_str().ok())
