@@ -53,6 +53,11 @@ static PUSHES_REFUSED: Metric = Metric::counter(
     "",
     "Pushes by HTTP of which nothing was taken, as their senders were told.",
 );
+static TOKENS_REFUSED: Metric = Metric::counter(
+    "plimsoll_tokens_refused_total",
+    "",
+    "Requests by HTTP with a token that is not known here.",
+);
 static TURNED_AWAY: Metric = Metric::counter(
     "plimsoll_connections_refused_total",
     "",
@@ -229,9 +234,11 @@ impl Own {
         out.put(&PUSHED_NAMES, self.names.used() as f64);
         out.put(&EVENTS_DROPPED, c.events_dropped.load(Relaxed) as f64);
         // Most machines never have any of these.
-        for (metric, counter) in
-            [(&PUT_OFF, &c.pushes_put_off), (&PUSHES_REFUSED, &c.pushes_refused)]
-        {
+        for (metric, counter) in [
+            (&PUT_OFF, &c.pushes_put_off),
+            (&PUSHES_REFUSED, &c.pushes_refused),
+            (&TOKENS_REFUSED, &c.tokens_refused),
+        ] {
             let count = counter.load(Relaxed);
             if count > 0 {
                 out.put(metric, count as f64);

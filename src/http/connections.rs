@@ -18,8 +18,9 @@ use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 use tokio_rustls::TlsAcceptor;
 
-use super::access::Peer;
+use super::access::{Line, Peer};
 use super::guard::Unix;
+use super::own_words::OwnWords;
 use super::tls::Tls;
 
 /// Beyond it the connection that has been idle longest goes, so that a newcomer is always served.
@@ -59,7 +60,7 @@ pub enum Listener {
 }
 
 enum Stream {
-    Tcp(TcpStream, Peer, Option<TlsAcceptor>),
+    Tcp(TcpStream, Line, Option<TlsAcceptor>),
     Unix(UnixStream),
 }
 
@@ -73,7 +74,8 @@ impl Listener {
                 let _unused = SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT);
                 let local = from.ip().to_canonical().is_loopback();
                 let peer = if local { Peer::Local } else { Peer::Remote };
-                Ok(Stream::Tcp(stream, peer, tls.as_ref().map(Tls::acceptor)))
+                let line = Line { peer, from: Some(from.ip()), tls: tls.is_some() };
+                Ok(Stream::Tcp(stream, line, tls.as_ref().map(Tls::acceptor)))
             }
             Listener::Unix(listener) => Ok(Stream::Unix(listener.accept().await?.0)),
         }
@@ -100,11 +102,14 @@ pub async fn serve_on(listener: Listener, router: Router) {
         let (router, mark) = (router.clone(), Arc::clone(&busy));
         let task = tokio::spawn(async move {
             match stream {
-                Stream::Unix(stream) => one(stream, Peer::Local, true, router, mark).await,
-                Stream::Tcp(stream, peer, None) => one(stream, peer, false, router, mark).await,
-                Stream::Tcp(stream, peer, Some(tls)) => {
+                Stream::Unix(stream) => {
+                    let line = Line { peer: Peer::Local, from: None, tls: false };
+                    one(stream, line, true, router, mark).await;
+                }
+                Stream::Tcp(stream, line, None) => one(stream, line, false, router, mark).await,
+                Stream::Tcp(stream, line, Some(tls)) => {
                     match tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await {
-                        Ok(Ok(stream)) => one(stream, peer, false, router, mark).await,
+                        Ok(Ok(stream)) => one(stream, line, false, router, mark).await,
                         Ok(Err(e)) => tracing::debug!("http: TLS: {e}"),
                         Err(_) => tracing::debug!("http: TLS: no handshake"),
                     }
@@ -129,7 +134,7 @@ fn make_room(open: &mut VecDeque<Connection>) {
 
 async fn one(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    peer: Peer,
+    line: Line,
     unix: bool,
     router: Router,
     busy: Arc<AtomicBool>,
@@ -139,7 +144,8 @@ async fn one(
     let end = cut.clone();
     let service = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
         busy.store(true, Relaxed);
-        request.extensions_mut().insert(peer);
+        request.extensions_mut().insert(line.peer);
+        request.extensions_mut().insert(line);
         request.extensions_mut().insert(cut.clone());
         if unix {
             request.extensions_mut().insert(Unix);
@@ -156,7 +162,7 @@ async fn one(
     http.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(MAX_HEADERS);
     tokio::select! {
         // An error here is the client's: gone, too slow, or not speaking HTTP.
-        ended = http.serve_connection(TokioIo::new(stream), service) => {
+        ended = http.serve_connection(TokioIo::new(OwnWords::new(stream)), service) => {
             if let Err(e) = ended {
                 tracing::debug!("http: {e}");
             }

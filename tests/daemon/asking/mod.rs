@@ -6,6 +6,7 @@ mod command_line;
 mod federate;
 mod grafana;
 mod noise;
+mod refused;
 mod sql;
 mod turns;
 
