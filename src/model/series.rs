@@ -56,7 +56,7 @@ impl Labels {
     }
 
     /// The pairs in order.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &str)> {
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &str)> + Clone {
         self.0.iter().map(|(n, v)| (&**n, &**v))
     }
 

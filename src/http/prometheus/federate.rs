@@ -42,7 +42,11 @@ pub(super) async fn federate(
         let newest = newest(api, names, &selectors, cancel)?;
         let samples = newest.iter().map(|((name, labels), (ts, value))| {
             let others = labels.iter().filter(|(label, _)| *label != NAME);
-            (name.as_str(), others, *ts, *value)
+            let original = match names {
+                Names::All => name,
+                Names::Legal => labels.get(NAME).unwrap_or(name),
+            };
+            (original, others, *ts, *value)
         });
         pack_up(write(names, samples), packed)
     });
