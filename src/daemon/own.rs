@@ -30,6 +30,8 @@ pub static INTERVAL: Metric = Metric::gauge(
 )
 .by(&["collector"]);
 
+/// As a Prometheus keeps it of what it scrapes: where it is missing, nothing was measured.
+static UP: Metric = Metric::gauge("up", "", "Always 1; this machine is measured.");
 static BUILD: Metric =
     Metric::gauge("plimsoll_build_info", "", "Always 1; which plimsoll this is.").by(&["version"]);
 static SKIPPED: Metric = Metric::counter(
@@ -212,6 +214,7 @@ impl Own {
     /// One reading.
     pub fn collect(&self, out: &mut Recorder) {
         let c = &*self.counters;
+        out.put(&UP, 1.0);
         out.put_with(&BUILD, &[env!("CARGO_PKG_VERSION")], 1.0);
         out.put(&SKIPPED, c.ticks_skipped.load(Relaxed) as f64);
         // A sender that never came is not worth a series.
