@@ -171,7 +171,7 @@ fn when(args: &Args, at: i64) -> anyhow::Result<When> {
 
 fn failed(e: &EvalError, text: &str) -> anyhow::Error {
     let mut message = e.to_string();
-    if let EvalError::Execution { span: Some(span), .. } = e {
+    if let EvalError::Execution { span: Some(span), .. } | EvalError::Question { span, .. } = e {
         message.push('\n');
         write_place(&mut message, text, *span);
     }

@@ -1,6 +1,7 @@
 //! cli: `plimsoll snapshot`: the page as one file with its numbers inside, for a ticket or a
 //! post-mortem. It opens without a daemon and without a network, and asks nobody anything.
 
+use std::io::Write;
 use std::path::PathBuf;
 
 use anyhow::Context;
@@ -69,22 +70,49 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     let current = || super::watch::troubles(&status::daemon(&path), now);
     let troubles = if to == now { current() } else { Vec::new() };
     let verdict = overview::verdict(&reader, &charts, to, &troubles)?;
-    let mut shown = Vec::new();
-    for points in POINTS {
-        let line = charts.first().and_then(|c| c.lines.first());
-        let width = overview::width(&reader, line, to - range, to, points)?;
-        let span = Span::new(to - range, to, width);
-        shown = page(&reader, &system, &charts, &verdict, span)?.into_bytes();
-        if shown.len() <= LARGEST {
-            break;
-        }
+    let line = charts.first().and_then(|c| c.lines.first()).cloned();
+    let draw = |charts: &[Chart], points| -> anyhow::Result<Page> {
+        let width = overview::width(&reader, line.as_ref(), to - range, to, points)?;
+        page(&reader, &system, charts, &verdict, Span::new(to - range, to, width))
+    };
+    let all = charts.len();
+    let mut points = POINTS.iter();
+    let mut coarsest = POINTS[0];
+    let mut shown = Page::TooLarge(all);
+    while let (Page::TooLarge(_), Some(next)) = (&shown, points.next()) {
+        coarsest = *next;
+        shown = draw(&charts, coarsest)?;
     }
-    anyhow::ensure!(
-        shown.len() <= LARGEST,
-        "this would be more than 2 MB; choose charts with --only, or a shorter --range"
-    );
-    std::fs::write(&args.output, shown)
-        .with_context(|| format!("{}: it cannot be written", args.output.display()))
+    // What senders brought stands behind what this machine measures: the last charts go first. Who
+    // chose charts chooses again.
+    while let (Page::TooLarge(fit), true) = (&shown, chosen.is_empty() && charts.len() > 1) {
+        let left = if *fit > 1 { fit * 9 / 10 } else { charts.len() / 2 };
+        charts.truncate(left.min(charts.len() - 1).max(1));
+        shown = draw(&charts, coarsest)?;
+    }
+    let Page::Whole(text) = shown else {
+        anyhow::bail!(
+            "this would be more than 2 MB; choose charts with --only, or a shorter --range"
+        )
+    };
+    std::fs::write(&args.output, text)
+        .with_context(|| format!("{}: it cannot be written", args.output.display()))?;
+    let out = all - charts.len();
+    if out > 0 {
+        let _unused = writeln!(
+            std::io::stderr(),
+            "The file takes 2 MB at the most: the last {out} of {all} charts are not in it. To have \
+             them, choose with --only, or take a shorter --range."
+        );
+    }
+    Ok(())
+}
+
+/// A file, or why there is none.
+enum Page {
+    Whole(String),
+    /// Larger than [`LARGEST`]; about so many of its charts would fit.
+    TooLarge(usize),
 }
 
 /// The whole file.
@@ -94,7 +122,7 @@ fn page(
     charts: &[Chart],
     verdict: &Verdict,
     span: Span,
-) -> anyhow::Result<String> {
+) -> anyhow::Result<Page> {
     let mut data = String::from("{");
     overview::write_span(&mut data, &span);
     data.push_str(r#","overview":"#);
@@ -110,6 +138,9 @@ fn page(
         write_string(&mut data, &chart.id);
         data.push(':');
         overview::write_lines(&mut data, reader, chart, &span)?;
+        if data.len() > LARGEST {
+            return Ok(Page::TooLarge(at));
+        }
     }
     data.push_str(r#"},"events":"#);
     let events = reader.events(system, span.from, span.to, MOST_EVENTS)?;
@@ -119,7 +150,7 @@ fn page(
     let (script, style) = (file("page.js")?, file("page.css")?);
     let mut title = String::new();
     escape(&mut title, system);
-    Ok(format!(
+    let page = format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; \
          script-src 'unsafe-inline'; style-src 'unsafe-inline'\">\n\
@@ -133,7 +164,8 @@ fn page(
         style.replace("</", "<\\/"),
         inert(&data),
         of_the_file(&script),
-    ))
+    );
+    Ok(if page.len() > LARGEST { Page::TooLarge(charts.len()) } else { Page::Whole(page) })
 }
 
 /// The page's script, in which the address and its history are the file's own: a file has no address

@@ -30,6 +30,8 @@ pub static INTERVAL: Metric = Metric::gauge(
 )
 .by(&["collector"]);
 
+/// As a Prometheus keeps it of what it scrapes: where it is missing, nothing was measured.
+static UP: Metric = Metric::gauge("up", "", "Always 1; this machine is measured.");
 static BUILD: Metric =
     Metric::gauge("plimsoll_build_info", "", "Always 1; which plimsoll this is.").by(&["version"]);
 static SKIPPED: Metric = Metric::counter(
@@ -52,6 +54,11 @@ static PUSHES_REFUSED: Metric = Metric::counter(
     "plimsoll_pushes_refused_total",
     "",
     "Pushes by HTTP of which nothing was taken, as their senders were told.",
+);
+static TOKENS_REFUSED: Metric = Metric::counter(
+    "plimsoll_tokens_refused_total",
+    "",
+    "Requests by HTTP with a token that is not known here.",
 );
 static TURNED_AWAY: Metric = Metric::counter(
     "plimsoll_connections_refused_total",
@@ -207,6 +214,7 @@ impl Own {
     /// One reading.
     pub fn collect(&self, out: &mut Recorder) {
         let c = &*self.counters;
+        out.put(&UP, 1.0);
         out.put_with(&BUILD, &[env!("CARGO_PKG_VERSION")], 1.0);
         out.put(&SKIPPED, c.ticks_skipped.load(Relaxed) as f64);
         // A sender that never came is not worth a series.
@@ -229,9 +237,11 @@ impl Own {
         out.put(&PUSHED_NAMES, self.names.used() as f64);
         out.put(&EVENTS_DROPPED, c.events_dropped.load(Relaxed) as f64);
         // Most machines never have any of these.
-        for (metric, counter) in
-            [(&PUT_OFF, &c.pushes_put_off), (&PUSHES_REFUSED, &c.pushes_refused)]
-        {
+        for (metric, counter) in [
+            (&PUT_OFF, &c.pushes_put_off),
+            (&PUSHES_REFUSED, &c.pushes_refused),
+            (&TOKENS_REFUSED, &c.tokens_refused),
+        ] {
             let count = counter.load(Relaxed);
             if count > 0 {
                 out.put(metric, count as f64);

@@ -22,9 +22,10 @@ use super::counters::Stand;
 use super::own;
 use super::schedule::{Due, Now, Schedule};
 use crate::config::Config;
-use crate::model::{Graph, Interval, Metric, Recorder, SeriesRef};
+use crate::model::{Graph, Identity, Interval, Kind, Labels, Metric, Recorder, Series, SeriesRef};
 use crate::pipeline::{Batch, Group, Source};
 use crate::plugin::{self, Action, End, Keeper, Output, Plugin, Runner, Samples};
+use crate::wire::munin::JOB as MUNIN;
 
 /// A plugin is asked anew what its fields mean: disks come and go, thresholds change.
 const CONFIG_EVERY_MS: i64 = 300_000;
@@ -97,6 +98,7 @@ impl Plugins {
             mailbox: Arc::clone(&mailbox),
             schedule: Schedule::default(),
             members: Vec::new(),
+            tags: 0,
             gone: Vec::new(),
             looked: 0,
             stamps: Vec::new(),
@@ -151,6 +153,8 @@ struct Crew {
     schedule: Schedule,
     /// In the order of the schedule's entries.
     members: Vec<Member>,
+    /// How many numbers were given to members; none is given twice.
+    tags: usize,
     /// Series of plugins that have gone, to be ended.
     gone: Vec<Samples>,
     looked: i64,
@@ -272,7 +276,8 @@ impl Crew {
                 Some(same) if same.plugin == plugin => same,
                 changed => {
                     // What still runs of it keeps its number, and so the new one waits for that.
-                    let tag = changed.as_ref().map_or_else(next_tag, |m| m.tag);
+                    let tag = changed.as_ref().map_or(self.tags, |m| m.tag);
+                    self.tags += usize::from(changed.is_none());
                     if let Some(old) = changed {
                         self.retire(old);
                     }
@@ -523,11 +528,17 @@ impl Crew {
         if member.cut > 0 {
             own.put_with(&CUT, &[name], member.cut as f64);
         }
+        let mut own = own.samples().to_vec();
+        let identity = Identity::local(MUNIN, "up", Labels::new([("plugin", &**name)]));
+        if self.config.filter.wants(&identity.key()) {
+            let help = "Whether the plugin's last run went well (1) or not (0).".into();
+            let series = Series { identity, kind: Kind::Gauge, unit: "".into(), help };
+            own.push((self.shared.registry.intern(series), success));
+        }
         let samples = samples.unwrap_or_default();
         let mut latest = samples.values.clone();
-        latest.extend_from_slice(own.samples());
+        latest.extend_from_slice(&own);
         self.shared.latest.update(member.group, ts, &latest);
-        let own = own.samples().to_vec();
         self.push(samples, ts, &own);
     }
 
@@ -555,10 +566,4 @@ pub(super) fn hand_over(
     }
     let batch = Batch { times, arrived, ..Batch::of(Source::Plugin, ts, values) };
     let _spare = shared.queue.push(batch);
-}
-
-/// Numbers of members in this process.
-fn next_tag() -> usize {
-    static NEXT: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
-    NEXT.fetch_add(1, Relaxed)
 }

@@ -364,7 +364,7 @@ fn failed(e: &EvalError, text: &str) -> GatherError {
     match e {
         EvalError::Timeout | EvalError::Canceled => GatherError::TooLong,
         EvalError::Memory(why) => GatherError::Memory(*why),
-        EvalError::Execution { span: Some(span), .. } => {
+        EvalError::Execution { span: Some(span), .. } | EvalError::Question { span, .. } => {
             let mut message = format!("{e}\n");
             write_place(&mut message, text, *span);
             GatherError::Wrong(message.trim_end().to_owned())

@@ -1,13 +1,16 @@
 //! http: who may do what: programs on this machine as they like, everybody else with a token.
 
-use std::sync::Arc;
+use std::net::IpAddr;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::tokens::{Scope, Tokens};
-use crate::pipeline::Board;
+use crate::pipeline::{Board, Counters};
 
 /// Where a request comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,12 +21,64 @@ pub(super) enum Peer {
     Remote,
 }
 
+/// What is known of the connection that a request came on.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Line {
+    /// From here or from elsewhere.
+    pub(super) peer: Peer,
+    /// The address of the other side; none on a unix socket.
+    pub(super) from: Option<IpAddr>,
+    /// Whether it is TLS.
+    pub(super) tls: bool,
+}
+
 /// See the module's text.
 #[derive(Debug, Clone)]
 pub struct Access {
     tokens: Arc<Tokens>,
     behind_proxy: bool,
     board: Arc<Board>,
+    counters: Arc<Counters>,
+    unknown: Arc<Unknown>,
+}
+
+/// Requests with a token that is not known here.
+#[derive(Debug)]
+struct Unknown {
+    /// When the log said so last, and how many there were since.
+    told: Mutex<(Option<Instant>, u64)>,
+    /// Who is held up may take one of these places; those beyond are answered at once.
+    places: tokio::sync::Semaphore,
+}
+
+/// The log has one line in this time at the most, however many come.
+const QUIET: Duration = Duration::from_secs(60);
+
+/// So long the answer to a token that is not known takes. Nobody guesses 256 bits; this keeps a
+/// sender with an old token from asking as fast as it can.
+const HELD_UP: Duration = Duration::from_millis(200);
+
+/// So many are held up at a time.
+const PLACES: usize = 32;
+
+/// An answer to who may not pass.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    response: Response,
+    /// Holds it up, where that is due.
+    held_up: Option<Arc<Unknown>>,
+}
+
+impl Refusal {
+    /// The answer, after a moment where it is one to a token that is not known.
+    pub(super) async fn answer(self) -> Response {
+        if let Some(unknown) = &self.held_up
+            && let Ok(_place) = unknown.places.try_acquire()
+        {
+            tokio::time::sleep(HELD_UP).await;
+        }
+        self.response
+    }
 }
 
 /// Set by proxies: the request only looks as if it came from this machine.
@@ -33,12 +88,38 @@ const SUBJECT: &str = "tokens";
 
 impl Access {
     /// `behind_proxy`: nobody is local, for everybody comes by way of the proxy.
-    pub fn new(tokens: Arc<Tokens>, behind_proxy: bool, board: Arc<Board>) -> Self {
-        Self { tokens, behind_proxy, board }
+    pub fn new(
+        tokens: Arc<Tokens>,
+        behind_proxy: bool,
+        board: Arc<Board>,
+        counters: Arc<Counters>,
+    ) -> Self {
+        let places = tokio::sync::Semaphore::new(PLACES);
+        let unknown = Arc::new(Unknown { told: Mutex::default(), places });
+        Self { tokens, behind_proxy, board, counters, unknown }
+    }
+
+    /// Whether everybody comes by way of a proxy.
+    pub(super) fn behind_proxy(&self) -> bool {
+        self.behind_proxy
+    }
+
+    /// Counts a token that is not known, and says so in the log now and then.
+    fn count_unknown(&self, from: Option<IpAddr>) {
+        self.counters.tokens_refused.fetch_add(1, Relaxed);
+        let mut told = self.unknown.told.lock().unwrap_or_else(|e| e.into_inner());
+        let now = Instant::now();
+        told.1 += 1;
+        if told.0.is_some_and(|last| now - last < QUIET) {
+            return;
+        }
+        let from = from.map_or_else(String::new, |ip| format!(", the last from {ip}"));
+        tracing::warn!("http: refused requests with a token that is not known: {}{from}", told.1);
+        *told = (Some(now), 0);
     }
 
     /// Why it may not pass; nothing: it may.
-    pub(super) fn refuse(&self, request: &Request) -> Option<Response> {
+    pub(super) fn refuse(&self, request: &Request) -> Option<Refusal> {
         let headers = request.headers();
         // The page's own files say nothing about this machine, and dress the refusal too.
         if request.method().is_safe() && request.uri().path().starts_with("/assets/") {
@@ -49,20 +130,29 @@ impl Access {
             .get(header::ACCEPT)
             .and_then(|a| a.to_str().ok())
             .is_some_and(|a| a.contains("text/html"));
-        let refusal = |status, what: &str| refusal(status, what, page);
+        let refusal = |status, what: &str| {
+            let response = refusal(status, what, page);
+            Refusal { response, held_up: None }
+        };
         let peer = request.extensions().get::<Peer>().copied().unwrap_or(Peer::Remote);
-        let forwarded =
-            wanted == Scope::Push && FORWARDED.iter().any(|name| headers.contains_key(*name));
-        if peer == Peer::Local && !self.behind_proxy && !forwarded {
+        let forwarded = FORWARDED.iter().find(|name| headers.contains_key(**name));
+        if peer == Peer::Local && !self.behind_proxy && forwarded.is_none() {
             return None;
         }
         let Some(secret) = secret(headers) else {
-            let what =
+            let mut what =
                 format!("this takes a token: plimsoll token add NAME --scope {}", wanted.name());
+            if let (Some(header), Peer::Local, false) = (forwarded, peer, self.behind_proxy) {
+                what += &format!(
+                    "; it comes by way of a proxy (its header {header} says so), so it is not \
+                     taken for a program of this machine: set `behind_proxy = true` under [http]"
+                );
+            }
             return Some(refusal(StatusCode::UNAUTHORIZED, &what));
         };
         match self.tokens.scope_of(&secret) {
-            Ok(Some(scope)) if scope.opens(wanted) => {
+            // Senders of Influx' protocol ask first whether anybody is there.
+            Ok(Some(scope)) if scope.opens(wanted) || request.uri().path() == "/ping" => {
                 self.board.ok(SUBJECT);
                 None
             }
@@ -71,7 +161,11 @@ impl Access {
                 let what = format!("this token has the scope `{has}`; this takes `{wanted}`");
                 Some(refusal(StatusCode::FORBIDDEN, &what))
             }
-            Ok(None) => Some(refusal(StatusCode::UNAUTHORIZED, "this token is not known here")),
+            Ok(None) => {
+                self.count_unknown(request.extensions().get::<Line>().and_then(|line| line.from));
+                let refused = refusal(StatusCode::UNAUTHORIZED, "this token is not known here");
+                Some(Refusal { held_up: Some(Arc::clone(&self.unknown)), ..refused })
+            }
             Err(e) => {
                 self.board.fail(SUBJECT, e.to_string());
                 Some(refusal(StatusCode::UNAUTHORIZED, "the tokens cannot be read; see /health"))
@@ -130,7 +224,11 @@ mod tests {
         let add = |scope| super::super::tokens::add(&db, Scope::name(scope), scope, 0).unwrap();
         let [read, push, admin] = Scope::ALL.map(add);
         let board = Arc::new(Board::new(Arc::new(crate::model::ManualClock::at(0))));
-        let access = |proxy| Access::new(Arc::new(Tokens::new(&db)), proxy, Arc::clone(&board));
+        let counters = Arc::new(Counters::default());
+        let access = |proxy| {
+            let tokens = Arc::new(Tokens::new(&db));
+            Access::new(tokens, proxy, Arc::clone(&board), Arc::clone(&counters))
+        };
         let asked = |proxy, peer: Option<Peer>, path: &str, header: Option<(&str, &str)>| {
             let mut request = Request::builder().method("POST").uri(path);
             if let Some((name, value)) = header {
@@ -140,7 +238,7 @@ mod tests {
             if let Some(peer) = peer {
                 request.extensions_mut().insert(peer);
             }
-            access(proxy).refuse(&request).map_or(200, |r| r.status().as_u16())
+            access(proxy).refuse(&request).map_or(200, |r| r.response.status().as_u16())
         };
         let bearer = |token: &str| format!("Bearer {token}");
         let local = Some(Peer::Local);
@@ -149,7 +247,8 @@ mod tests {
         // What a proxy on this machine hands on is not from this machine.
         for name in FORWARDED {
             assert_eq!(asked(false, local, "/api/push", Some((name, "203.0.113.5"))), 401);
-            assert_eq!(asked(false, local, "/metrics", Some((name, "203.0.113.5"))), 200);
+            assert_eq!(asked(false, local, "/metrics", Some((name, "203.0.113.5"))), 401);
+            assert_eq!(asked(false, local, "/api/sql", Some((name, "203.0.113.5"))), 401);
         }
         for (proxy, peer) in [(true, local), (false, Some(Peer::Remote)), (false, None)] {
             for (path, good) in [
@@ -171,7 +270,13 @@ mod tests {
                     assert_eq!(status, expected, "{path} {token}");
                 }
             }
+            for token in [&read, &push, &admin] {
+                let header = bearer(token);
+                assert_eq!(asked(proxy, peer, "/ping", Some(("authorization", &header))), 200);
+            }
+            assert_eq!(asked(proxy, peer, "/ping", None), 401);
         }
+        assert_eq!(counters.tokens_refused.load(Relaxed), 21, "7 paths in 3 ways");
     }
 
     #[test]

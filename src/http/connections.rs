@@ -18,8 +18,9 @@ use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 use tokio_rustls::TlsAcceptor;
 
-use super::access::Peer;
+use super::access::{Line, Peer};
 use super::guard::Unix;
+use super::own_words::OwnWords;
 use super::tls::Tls;
 use super::turns::Client;
 
@@ -60,7 +61,7 @@ pub enum Listener {
 }
 
 enum Stream {
-    Tcp(TcpStream, Peer, Option<TlsAcceptor>),
+    Tcp(TcpStream, Line, Option<TlsAcceptor>),
     Unix(UnixStream),
 }
 
@@ -83,7 +84,8 @@ impl Listener {
                 let _unused = SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT);
                 let local = from.ip().to_canonical().is_loopback();
                 let peer = if local { Peer::Local } else { Peer::Remote };
-                Ok(Stream::Tcp(stream, peer, tls.as_ref().map(Tls::acceptor)))
+                let line = Line { peer, from: Some(from.ip()), tls: tls.is_some() };
+                Ok(Stream::Tcp(stream, line, tls.as_ref().map(Tls::acceptor)))
             }
             Listener::Unix(listener) => Ok(Stream::Unix(listener.accept().await?.0)),
         }
@@ -112,14 +114,15 @@ pub async fn serve_on(listener: Listener, router: Router) {
         let task = tokio::spawn(async move {
             match stream {
                 Stream::Unix(stream) => {
-                    one(stream, (Peer::Local, client), true, router, mark).await
+                    let line = Line { peer: Peer::Local, from: None, tls: false };
+                    one(stream, (line, client), true, router, mark).await;
                 }
-                Stream::Tcp(stream, peer, None) => {
-                    one(stream, (peer, client), false, router, mark).await;
+                Stream::Tcp(stream, line, None) => {
+                    one(stream, (line, client), false, router, mark).await;
                 }
-                Stream::Tcp(stream, peer, Some(tls)) => {
+                Stream::Tcp(stream, line, Some(tls)) => {
                     match tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await {
-                        Ok(Ok(stream)) => one(stream, (peer, client), false, router, mark).await,
+                        Ok(Ok(stream)) => one(stream, (line, client), false, router, mark).await,
                         Ok(Err(e)) => tracing::debug!("http: TLS: {e}"),
                         Err(_) => tracing::debug!("http: TLS: no handshake"),
                     }
@@ -144,7 +147,7 @@ fn make_room(open: &mut VecDeque<Connection>) {
 
 async fn one(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    (peer, client): (Peer, Client),
+    (line, client): (Line, Client),
     unix: bool,
     router: Router,
     busy: Arc<AtomicBool>,
@@ -154,7 +157,8 @@ async fn one(
     let end = cut.clone();
     let service = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
         busy.store(true, Relaxed);
-        request.extensions_mut().insert(peer);
+        request.extensions_mut().insert(line.peer);
+        request.extensions_mut().insert(line);
         request.extensions_mut().insert(client);
         request.extensions_mut().insert(cut.clone());
         if unix {
@@ -172,7 +176,7 @@ async fn one(
     http.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(MAX_HEADERS);
     tokio::select! {
         // An error here is the client's: gone, too slow, or not speaking HTTP.
-        ended = http.serve_connection(TokioIo::new(stream), service) => {
+        ended = http.serve_connection(TokioIo::new(OwnWords::new(stream)), service) => {
             if let Err(e) = ended {
                 tracing::debug!("http: {e}");
             }

@@ -1,15 +1,17 @@
 //! http: who may ask: requests that name a host this daemon goes by. A page elsewhere whose name is
-//! made to point at 127.0.0.1 (DNS rebinding) names another. And what changes something may not come
-//! from a page that is not ours: browsers say in `Origin` whose it is.
+//! made to point at 127.0.0.1 (DNS rebinding) names another. And nothing may come from a page that is
+//! not ours, neither what changes something nor what only looks: a page that can load a picture of
+//! an expression learns from its size what is measured here. Browsers say whose page it is in `Origin`
+//! and `Sec-Fetch-Site`; a link to the page may be followed from anywhere. Programs send neither.
 
 use std::sync::{Arc, RwLock};
 
 use axum::extract::Request;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use super::access::Access;
+use super::access::{Access, Line};
 
 /// Marks what came by the unix socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,19 +36,39 @@ impl Hosts {
 
     /// Whether a Host header (`name`, `name:port`) is one of ours.
     pub fn answer_to(&self, host: &str) -> bool {
-        let name = match host.rsplit_once(':') {
-            Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
-            _ => host,
-        };
-        LOOPBACK.iter().any(|n| name.eq_ignore_ascii_case(n))
-            || self
-                .0
-                .read()
-                .unwrap_or_else(|e| e.into_inner())
-                .iter()
-                .any(|n| name.eq_ignore_ascii_case(n))
+        let name = without_port(host);
+        LOOPBACK.iter().any(|n| name.eq_ignore_ascii_case(n)) || self.is_set(name)
+    }
+
+    /// Whether a name was given in the configuration.
+    fn is_set(&self, name: &str) -> bool {
+        let names = self.0.read().unwrap_or_else(|e| e.into_inner());
+        names.iter().any(|n| name.eq_ignore_ascii_case(n))
     }
 }
+
+fn without_port(host: &str) -> &str {
+    match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
+        _ => host,
+    }
+}
+
+/// On every answer.
+pub(super) const HEADERS: [(&str, &str); 4] = [
+    (
+        "content-security-policy",
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
+         connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+    ),
+    ("x-content-type-options", "nosniff"),
+    ("referrer-policy", "no-referrer"),
+    // No page of another site gets to see anything, not even the size of a picture.
+    ("cross-origin-resource-policy", "same-origin"),
+];
+
+/// What a link may lead to from anywhere.
+const LINKED: [&str; 5] = ["/", "/explore", "/hosts", "/graph.svg", "/graph.png"];
 
 /// Refuses strangers' names, and strangers, and puts the security headers on every answer.
 pub(super) async fn check(
@@ -65,38 +87,66 @@ pub(super) async fn check(
     let mut response = if !known {
         let why = "this name is not one of mine; add it to `hosts` under [http] in plimsoll.toml\n";
         (StatusCode::MISDIRECTED_REQUEST, why).into_response()
-    } else if !request.method().is_safe() && !from_our_page(hosts, request.headers()) {
-        let why = "pages of other sites may not send anything here\n";
+    } else if !from_our_page(hosts, access, &request) {
+        let why = if request.method().is_safe() {
+            "pages of other sites may not load anything from here; fetch it with a program (curl), \
+             or put the address into the browser\n"
+        } else {
+            "pages of other sites may not send anything here\n"
+        };
         (StatusCode::FORBIDDEN, why).into_response()
     } else {
         match access.refuse(&request) {
             None => next.run(request).await,
-            Some(refusal) => refusal,
+            Some(refusal) => refusal.answer().await,
         }
     };
     let headers = response.headers_mut();
-    for (name, value) in [
-        (
-            header::CONTENT_SECURITY_POLICY,
-            "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
-             connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
-        ),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::REFERRER_POLICY, "no-referrer"),
-    ] {
+    for (name, value) in HEADERS {
         headers.insert(name, HeaderValue::from_static(value));
     }
     response
 }
 
-/// Programs send no `Origin`; pages cannot help it.
-fn from_our_page(hosts: &Hosts, headers: &HeaderMap) -> bool {
-    let elsewhere = headers.get("sec-fetch-site").is_some_and(|s| s == "cross-site");
+/// Whether no page of another site has sent it; a link that was followed is no page's doing.
+fn from_our_page(hosts: &Hosts, access: &Access, request: &Request) -> bool {
+    let headers = request.headers();
+    let says = |name: &str, value: &str| headers.get(name).is_some_and(|v| v == value);
     let ours = |origin: &HeaderValue| {
-        let host = origin.to_str().ok().and_then(|o| o.split_once("://"));
-        host.is_some_and(|(_, host)| hosts.answer_to(host))
+        origin.to_str().is_ok_and(|o| is_our_origin(hosts, access, request, o))
     };
-    !elsewhere && headers.get_all(header::ORIGIN).iter().all(ours)
+    if !headers.get_all(header::ORIGIN).iter().all(ours) {
+        return false;
+    }
+    // Another port of this host is the same site, but not the same origin.
+    let elsewhere = says("sec-fetch-site", "cross-site") || says("sec-fetch-site", "same-site");
+    let link = request.method().is_safe()
+        && says("sec-fetch-mode", "navigate")
+        && says("sec-fetch-dest", "document")
+        && LINKED.contains(&request.uri().path());
+    !elsewhere || link
+}
+
+/// Whether the page lies where the request goes to: the same scheme, name and port. Behind a proxy,
+/// which may ask with other ones, the names of `hosts` are trusted with any.
+fn is_our_origin(hosts: &Hosts, access: &Access, request: &Request, origin: &str) -> bool {
+    let Some((scheme, origin)) = origin.split_once("://") else { return false };
+    let port = match scheme {
+        "http" => ":80",
+        "https" => ":443",
+        _ => return false,
+    };
+    let unix = request.extensions().get() == Some(&Unix);
+    if (access.behind_proxy() || unix) && hosts.is_set(without_port(origin)) {
+        return true;
+    }
+    let tls = request.extensions().get::<Line>().is_some_and(|line| line.tls);
+    if (scheme == "https") != tls && !access.behind_proxy() && !unix {
+        return false;
+    }
+    let host = request.headers().get(header::HOST).and_then(|h| h.to_str().ok());
+    let plain = |text: &str| text.strip_suffix(port).unwrap_or(text).to_ascii_lowercase();
+    host.is_some_and(|host| plain(host) == plain(origin))
 }
 
 #[cfg(test)]

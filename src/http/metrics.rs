@@ -1,5 +1,6 @@
 //! http: every current value, for scrapers.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use axum::extract::State as Get;
@@ -7,10 +8,13 @@ use axum::http::{HeaderMap, header};
 use axum::response::IntoResponse;
 
 use super::State;
-use crate::wire::exposition::{Dialect, Writer};
+use crate::model::Series;
+use crate::wire::exposition::{Dialect, KEY, Writer, is_label_name, is_metric_name, legal_name};
 
 /// `GET /metrics`: Prometheus text, or OpenMetrics for who accepts it. A scraper puts its own
-/// `instance` and `job` on what it reads, so they are not written.
+/// `instance` and `job` on what it reads, so they are not written; nor is this machine's `up`, which
+/// it makes itself. What senders push by HTTP, Graphite or SQL is not here: it has a time, an instance
+/// and a job of its own, and `/federate` gives it with all three.
 pub(super) async fn metrics(Get(state): Get<Arc<State>>, headers: HeaderMap) -> impl IntoResponse {
     let accept = headers.get(header::ACCEPT).and_then(|a| a.to_str().ok()).unwrap_or_default();
     let dialect = Dialect::for_accept(accept);
@@ -18,33 +22,89 @@ pub(super) async fn metrics(Get(state): Get<Arc<State>>, headers: HeaderMap) -> 
     ([(header::CONTENT_TYPE, dialect.content_type())], body)
 }
 
+/// This machine's own `up`.
+fn is_own_up(series: &Series) -> bool {
+    let identity = &series.identity;
+    let plain = identity.system.is_none() && identity.labels.iter().next().is_none();
+    plain && &*identity.name == "up"
+}
+
+/// Whether all its names are written as they are.
+fn is_legal(series: &Series) -> bool {
+    let identity = &series.identity;
+    is_metric_name(&identity.name) && identity.labels.iter().all(|(label, _)| is_label_name(label))
+}
+
 /// Writes the families, one at each call. True: there are more.
 fn page(dialect: Dialect, state: Arc<State>) -> impl FnMut(&mut Vec<u8>) -> bool + Send {
-    let mut values: Vec<_> = state
+    let values = state
         .latest
         .all()
         .into_iter()
         .map(|(series, _, value)| (state.registry.get(series), value))
+        .filter(|(series, _)| !is_own_up(series))
+        .map(|(series, value)| Current { altered: !is_legal(&series), series, value })
         .collect();
-    // A family's samples stand together; the sort is stable, so they keep their order.
-    values.sort_by(|(a, _), (b, _)| a.identity.name.cmp(&b.identity.name));
+    write_all(dialect, values)
+}
+
+/// A series with its value.
+struct Current {
+    series: Arc<Series>,
+    value: f64,
+    /// Not all its names are written as they are.
+    altered: bool,
+}
+
+impl Current {
+    fn name(&self) -> &str {
+        &self.series.identity.name
+    }
+}
+
+fn write_all(
+    dialect: Dialect,
+    mut values: Vec<Current>,
+) -> impl FnMut(&mut Vec<u8>) -> bool + Send {
+    // A family's samples stand together; the sort is stable, so they keep their order. Those that
+    // are written as they are come first.
+    values.sort_by(|a, b| match a.altered || b.altered {
+        false => a.name().cmp(b.name()),
+        true => {
+            let names = (legal_name(a.name()), legal_name(b.name()));
+            names.0.cmp(&names.1).then(a.altered.cmp(&b.altered))
+        }
+    });
     let mut writer = Writer::new(dialect);
     let mut text = String::new();
     let mut at = 0;
     move |out| {
         text.clear();
         let rest = values.get(at..).unwrap_or_default();
-        if let Some(((first, _), _)) = rest.split_first() {
-            let name = &first.identity.name;
-            let family = rest.iter().take_while(|(series, _)| series.identity.name == *name);
-            writer.family(&mut text, name, first.kind, &first.unit, &first.help);
-            for (series, value) in family {
+        if let Some(first) = rest.first() {
+            let name = legal_name(first.name());
+            let len = rest.iter().take_while(|one| legal_name(one.name()) == name).count();
+            let family = rest.get(..len).unwrap_or_default();
+            // Several names that look alike once they are legal, or labels that do.
+            let several = family.iter().any(|one| one.name() != first.name());
+            let mut seen = family.iter().any(|one| one.altered).then(HashSet::new);
+            let about = &first.series;
+            writer.family(&mut text, first.name(), about.kind, &about.unit, &about.help);
+            for Current { series, value, .. } in family {
                 // What is told of other machines (Munin's nodes) is not to be taken for this one's.
                 let other = series.identity.system.as_deref().map(|system| ("instance", system));
-                writer.series(series.identity.labels.iter().chain(other));
+                let labels = || series.identity.labels.iter().chain(other);
+                writer.series(labels());
+                if let Some(seen) = &mut seen {
+                    let twice = !seen.insert(writer.written().to_owned());
+                    let renamed = several && !is_metric_name(&series.identity.name);
+                    if twice || renamed {
+                        writer.series(labels().chain([(KEY, &*series.identity.key())]));
+                    }
+                }
                 writer.sample(&mut text, *value, None);
-                at += 1;
             }
+            at += len;
         }
         let more = at < values.len();
         if !more {
@@ -52,5 +112,45 @@ fn page(dialect: Dialect, state: Arc<State>) -> impl FnMut(&mut Vec<u8>) -> bool
         }
         out.extend_from_slice(text.as_bytes());
         more
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Identity, Kind, Labels};
+
+    fn page_of(series: &[(&str, &[(&str, &str)])]) -> String {
+        let values = series.iter().enumerate().map(|(at, (name, labels))| {
+            let identity = Identity::local("statsd", name, Labels::new(labels.iter().copied()));
+            let series = Series { identity, kind: Kind::Gauge, unit: "".into(), help: "".into() };
+            Current { altered: !is_legal(&series), series: Arc::new(series), value: at as f64 }
+        });
+        let mut next = write_all(Dialect::Classic, values.collect());
+        let mut out = Vec::new();
+        while next(&mut out) {}
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn names_that_look_alike_stay_apart() {
+        let page = page_of(&[
+            ("app.req", &[]),
+            ("app-req", &[]),
+            ("app_req", &[]),
+            ("app_rep", &[]),
+            ("only.one", &[]),
+            ("x", &[("a-b", "1")]),
+            ("x", &[("a_b", "1")]),
+        ]);
+        assert_eq!(
+            page,
+            "# TYPE app_rep gauge\napp_rep 3\n\
+             # TYPE app_req gauge\napp_req 2\n\
+             app_req{plimsoll_key=\"app.req\"} 0\napp_req{plimsoll_key=\"app-req\"} 1\n\
+             # TYPE only_one gauge\nonly_one 4\n\
+             # TYPE x gauge\nx{a_b=\"1\"} 6\n\
+             x{a_b=\"1\",plimsoll_key=\"x{a-b=\\\"1\\\"}\"} 5\n"
+        );
     }
 }

@@ -9,6 +9,7 @@ mod graph;
 mod guard;
 mod health;
 mod metrics;
+mod own_words;
 mod page;
 mod pieces;
 mod prometheus;

@@ -154,7 +154,8 @@ fn group(known: &Known) -> String {
     let name = &*known.name;
     match &*known.job {
         "node" => {
-            if name.starts_with("plimsoll_") || name.starts_with("process_") {
+            let own = name.starts_with("plimsoll_") || name.starts_with("process_");
+            if own || name == "up" {
                 return "plimsoll itself".to_owned();
             }
             let mut words = name.split('_');

@@ -113,6 +113,8 @@ pub struct Counters {
     /// Pushes of which nothing was taken, as their senders were told: too large, not readable, a
     /// group with a bad line.
     pub pushes_refused: AtomicU64,
+    /// Requests by HTTP with a token that is not known here.
+    pub tokens_refused: AtomicU64,
     /// Events that did not fit into the queue.
     pub events_dropped: AtomicU64,
     /// Connections to the Graphite receiver beyond what it holds at a time.

@@ -104,6 +104,15 @@ impl Annotation {
         Self::new(Level::Info, text, span)
     }
 
+    /// A function that passes over plain numbers, asked about nothing else.
+    pub fn native_only(function: &str, span: Span) -> Self {
+        let text = format!(
+            "{function} looks at native histograms only, and plimsoll holds none; classic \
+             histograms have the series _count, _sum and _bucket"
+        );
+        Self::new(Level::Info, text, span)
+    }
+
     /// Buckets whose counts fell and were held level, at the step `ts_ms`.
     pub fn forced_monotonicity(
         ts_ms: i64,

@@ -196,8 +196,10 @@ impl PartialEq for Number {
 pub struct StringLiteral {
     /// Where it stands, with its quotes.
     pub span: Span,
-    /// What the quotes hold, escapes resolved.
+    /// What the quotes hold, escapes resolved. Bytes that are no UTF-8 are replaced.
     pub value: Box<str>,
+    /// Whether it was UTF-8 as it stood: only then it can name a label.
+    pub utf8: bool,
 }
 
 /// Which series, and their newest sample at each step.

@@ -8,7 +8,7 @@ use super::lexer::Lexer;
 use super::matcher::{MatchOp, Matcher, NAME};
 use super::number::{parse_duration, parse_number};
 use super::pattern::TOGETHER;
-use super::quote::{quoted, unquoted};
+use super::quote::{is_utf8, quoted, unquoted};
 use super::token::{Tok, Token};
 
 /// The longest text that is read, in bytes.
@@ -206,8 +206,9 @@ impl<'a> Parser<'a> {
             Tok::Number | Tok::Duration => Ok(Node::leaf(Expr::Number(self.number()?))),
             Tok::Text => {
                 self.bump()?;
-                let value = unquoted(token.span.of(self.text));
-                Ok(Node::leaf(Expr::String(StringLiteral { span: token.span, value })))
+                let text = token.span.of(self.text);
+                let (value, utf8) = (unquoted(text), is_utf8(text));
+                Ok(Node::leaf(Expr::String(StringLiteral { span: token.span, value, utf8 })))
             }
             Tok::LeftParen => {
                 self.bump()?;
@@ -368,12 +369,13 @@ impl<'a> Parser<'a> {
         let mut labels = Vec::new();
         while self.token.tok != Tok::RightParen {
             let token = self.token;
-            let label = match token.tok {
-                Tok::Text => unquoted(token.span.of(self.text)),
-                tok if may_name_label(tok) => token.span.of(self.text).into(),
+            let text = token.span.of(self.text);
+            let (label, utf8) = match token.tok {
+                Tok::Text => (unquoted(text), is_utf8(text)),
+                tok if may_name_label(tok) => (text.into(), true),
                 _ => return Err(self.unexpected(CONTEXT, "label")),
             };
-            if label.is_empty() {
+            if label.is_empty() || !utf8 {
                 let message = format!("invalid label name for grouping: {}", quoted(&label));
                 return Err(ParseError::new(token.span, message));
             }

@@ -1,5 +1,6 @@
 //! query: texts in quotes, as Prometheus writes and reads them.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 
 /// A text in double quotes, with what cannot be shown escaped.
@@ -63,12 +64,21 @@ fn is_invisible(c: char) -> bool {
 /// What the quotes of a token hold. The lexer has checked that it is well-formed; bytes that are
 /// no UTF-8 (`\xff`) are replaced, since no label can hold them.
 pub(super) fn unquoted(token: &str) -> Box<str> {
+    String::from_utf8_lossy(&unquoted_bytes(token)).into()
+}
+
+/// Whether what the quotes of a token hold is UTF-8.
+pub(super) fn is_utf8(token: &str) -> bool {
+    std::str::from_utf8(&unquoted_bytes(token)).is_ok()
+}
+
+fn unquoted_bytes(token: &str) -> Cow<'_, [u8]> {
     let inside = match token.len() {
-        0..=1 => return "".into(),
+        0..=1 => "",
         len => token.get(1..len - 1).unwrap_or_default(),
     };
     if token.starts_with('`') || !inside.contains('\\') {
-        return inside.into();
+        return inside.as_bytes().into();
     }
     let mut out = Vec::with_capacity(inside.len());
     let mut rest = inside.as_bytes();
@@ -98,10 +108,7 @@ pub(super) fn unquoted(token: &str) -> Box<str> {
             other => out.push(other),
         }
     }
-    match String::from_utf8(out) {
-        Ok(text) => text.into(),
-        Err(e) => String::from_utf8_lossy(e.as_bytes()).into(),
-    }
+    out.into()
 }
 
 fn take(rest: &mut &[u8], digits: usize, base: u32, first: u32) -> u32 {
@@ -131,6 +138,7 @@ mod tests {
         ] {
             assert_eq!(&*unquoted(token), value, "{token}");
         }
+        assert!(!is_utf8(r#""a\xff""#) && is_utf8(r#""\ufffd""#) && is_utf8("'\u{fffd}'"));
     }
 
     #[test]

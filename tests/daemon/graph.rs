@@ -330,3 +330,34 @@ fn a_snapshot_is_one_file_that_opens_offline() {
         assert!(said.contains(told), "{words:?}: {said}");
     }
 }
+
+/// Senders may bring as many names as they may: what this machine measures is in the file all the same.
+#[test]
+fn a_snapshot_leaves_out_what_senders_brought_before_it_is_refused() {
+    let folder = Folder::new();
+    let daemon = folder.start(FAST);
+    daemon.rows_after(0);
+    let lines: Vec<String> = (0..10_000)
+        .map(|n| format!(r#"{{"key": "sent_{n}_by_a_program_with_long_names", "value": 1}}"#))
+        .collect();
+    let address = daemon.address();
+    let sent = crate::push::send(address, "POST", "/api/push", &[], lines.join("\n").as_bytes());
+    assert_eq!(sent.status, 200, "{sent:?}");
+    eventually("all names", PATIENCE, || {
+        let known = sqlite3(&folder.db(), "select count(*) from series where job = 'push'");
+        if known.trim() == "10000" { Ok(()) } else { Err(known) }
+    });
+    let file = folder.join("all.html");
+    let said = folder.ask(&["snapshot", "-o", file.to_str().expect("text")]);
+    assert!(said.status.success(), "{said:?}");
+    assert!(said.err.contains(" charts are not in it") && said.err.contains("--only"), "{said:?}");
+    let text = std::fs::read_to_string(&file).expect("written");
+    assert!(text.len() <= 2_000_000, "{}", text.len());
+    for id in ["load", "cpu", "memory", "disk:/"] {
+        assert!(text.contains(&format!(r#""id":"{id}""#)), "{id} is in it");
+    }
+    let all = folder.ask(&["snapshot", "--only", "*", "-o", file.to_str().expect("text")]);
+    let why = all.refused();
+    assert!(why.contains("more than 2 MB"), "who chose chooses again: {why}");
+    daemon.stop();
+}

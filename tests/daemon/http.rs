@@ -70,11 +70,59 @@ fn every_answer_carries_the_security_headers() {
         assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{method} {path}");
         assert_eq!(answer.header("referrer-policy"), Some("no-referrer"), "{method} {path}");
         assert_eq!(answer.header("access-control-allow-origin"), None, "{method} {path}");
+        let policy = answer.header("cross-origin-resource-policy");
+        assert_eq!(policy, Some("same-origin"), "{method} {path}");
     }
     assert!(daemon.http("GET", "/nothing").body.contains("try /metrics"), "says what there is");
     let head = daemon.http("HEAD", "/health");
     assert_eq!(head.body, "");
     assert!(head.header("content-length").is_some_and(|n| n != "0"), "{head:?}");
+    daemon.stop();
+}
+
+/// A page elsewhere learns nothing, not even whether a picture could be drawn; a link is followed.
+#[test]
+fn pages_of_other_sites_look_at_nothing() {
+    let folder = Folder::new();
+    let daemon = folder.start(FAST);
+    daemon.rows_after(0);
+    let get = |path: &str, headers: &str| {
+        let text = format!("GET {path} HTTP/1.0\r\nHost: localhost:80\r\n{headers}\r\n");
+        exchange(daemon.address(), &text).status
+    };
+    let fetch = |site: &str, mode: &str, dest: &str| {
+        format!("Sec-Fetch-Site: {site}\r\nSec-Fetch-Mode: {mode}\r\nSec-Fetch-Dest: {dest}\r\n")
+    };
+    let picture = "/graph.png?expr=cpu&range=5m";
+    for path in [picture, "/api/v1/query?query=1", "/metrics", "/health", "/", "/api/live?id=load"]
+    {
+        for site in ["cross-site", "same-site"] {
+            assert_eq!(get(path, &fetch(site, "no-cors", "image")), 403, "{path} {site}");
+            assert_eq!(get(path, &fetch(site, "navigate", "iframe")), 403, "{path} {site}");
+        }
+        assert_eq!(get(path, "Origin: http://evil.example\r\n"), 403, "{path}");
+    }
+    let link = fetch("cross-site", "navigate", "document");
+    for (path, status) in [
+        ("/", 200),
+        ("/hosts", 200),
+        (picture, 200),
+        ("/api/v1/query?query=1", 403),
+        ("/metrics", 403),
+        ("/api/events", 403),
+    ] {
+        assert_eq!(get(path, &link), status, "{path}");
+    }
+    // Programs, the page itself, what is typed in, and browsers that say nothing of it.
+    for headers in [
+        "",
+        &fetch("same-origin", "cors", "empty"),
+        &fetch("none", "navigate", "document"),
+        "Referer: http://wiki.example/\r\n",
+        "Origin: http://localhost\r\n",
+    ] {
+        assert_eq!(get(picture, headers), 200, "{headers}");
+    }
     daemon.stop();
 }
 
@@ -129,12 +177,19 @@ fn too_much_of_a_request_is_refused() {
     let address = daemon.address();
     let head = "GET /health HTTP/1.1\r\nHost: localhost\r\n";
     let large = format!("{head}X: {}\r\n\r\n", "x".repeat(64 << 10));
-    assert_eq!(exchange(address, &large).status, 431);
+    let refused = exchange(address, &large);
+    assert_eq!(refused.status, 431);
+    assert!(refused.body.contains(r#""errorType":"bad_data""#), "{refused:?}");
+    assert!(refused.body.contains("send a long query as a form, by POST"), "{refused:?}");
+    assert_eq!(refused.header("x-content-type-options"), Some("nosniff"), "{refused:?}");
     let many: String = (0..2_000).map(|n| format!("X-{n}: y\r\n")).collect();
     assert_eq!(exchange(address, &format!("{head}{many}\r\n")).status, 431);
     let long = format!("GET /{} HTTP/1.1\r\nHost: localhost\r\n\r\n", "x".repeat(64 << 10));
     assert!([414, 431].contains(&exchange(address, &long).status));
     assert_eq!(exchange(address, "\x16\x03\x01 this is not HTTP\r\n\r\n").status, 400);
+    let odd = "GET /api/v1/query?query=up{a=\"b\"} HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let refused = exchange(address, odd);
+    assert!(refused.status == 400 && refused.body.contains("%22 %7B"), "{refused:?}");
     assert_eq!(daemon.http("GET", "/health").status, 200);
     daemon.stop();
 }

@@ -96,6 +96,7 @@ fn they_are_found_run_and_charted() {
         (r#"munin_check_it{field="load"}"#, 0.0025),
         (r#"munin_check_it{field="load.warning_max"}"#, 0.001),
         (r#"plimsoll_collect_success{collector="plugin/queue"}"#, 1.0),
+        (r#"up{plugin="queue"}"#, 1.0),
         (r#"plimsoll_collect_interval_seconds{collector="plugin/queue"}"#, 0.2),
     ] {
         assert_eq!(value(&daemon, key), want, "{key}");

@@ -246,7 +246,7 @@ fn questions_that_are_none_say_why() {
         ("query_range?query=1&start=2&end=1&step=1", 400, "bad_data", "end timestamp must not be"),
         ("query_range?query=1&start=1&end=2&step=0", 400, "bad_data", "zero or negative"),
         ("query_range?query=1&start=0&end=11001&step=1", 400, "bad_data", "11,000 points"),
-        ("query_range?query=a[5m]&start=1&end=2&step=1", 422, "execution", "range query"),
+        ("query_range?query=a[5m]&start=1&end=2&step=1", 400, "bad_data", "range query"),
         (
             "query?query=label_replace(node_load1,%22a%22,%22b%22,%22c%22,%22(%22)",
             422,

@@ -60,6 +60,7 @@ pub(super) async fn start_http(daemon: &mut Daemon) {
             Arc::clone(&tokens),
             config.behind_proxy,
             Arc::clone(&shared.board),
+            Arc::clone(&shared.counters),
         ),
         rested: memory::give_back,
     });

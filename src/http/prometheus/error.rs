@@ -90,6 +90,7 @@ impl ApiError {
 impl From<EvalError> for ApiError {
     fn from(e: EvalError) -> Self {
         let kind = match &e {
+            EvalError::Question { .. } => return Self::parameter("query", e),
             EvalError::Execution { .. } | EvalError::TooManySamples => Kind::Execution,
             EvalError::Timeout => Kind::Timeout,
             EvalError::Canceled => Kind::Canceled,

@@ -55,7 +55,11 @@ pub(super) async fn federate(
         }
         let samples = found.iter().map(|((name, labels), (ts, value))| {
             let others = labels.iter().filter(|(label, _)| *label != NAME);
-            (name.as_str(), others, *ts, *value)
+            let original = match names {
+                Names::All => name,
+                Names::Legal => labels.get(NAME).unwrap_or(name),
+            };
+            (original, others, *ts, *value)
         });
         let text = write(names, samples);
         drop(found);

@@ -20,6 +20,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
+use axum::extract::rejection::{BytesRejection, PathRejection};
 use axum::extract::{DefaultBodyLimit, Path, RawQuery, State as Get};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -339,16 +340,30 @@ async fn wrong_method() -> Response {
     response
 }
 
+/// A form that could not be read as a whole.
+fn not_read(why: &BytesRejection) -> Response {
+    let status = why.status();
+    let what = match status {
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            format!("the form is larger than {} KiB; ask for less at once", LARGEST_FORM >> 10)
+        }
+        _ => format!("the form did not come whole: {why}"),
+    };
+    let mut response = ApiError::new(Kind::BadData, what).into_response();
+    *response.status_mut() = status;
+    response
+}
+
 /// An endpoint by GET.
 fn only(endpoint: Endpoint) -> MethodRouter<Arc<Api>> {
-    get(move |api, path, headers, query, asks, body: Bytes| {
+    get(move |api, path, headers, query, asks, body| {
         serve(endpoint, api, path, headers, query, asks, body)
     })
 }
 
 /// The same by GET and POST.
 fn both(endpoint: Endpoint) -> MethodRouter<Arc<Api>> {
-    only(endpoint).post(move |api, path, headers, query, asks, body: Bytes| {
+    only(endpoint).post(move |api, path, headers, query, asks, body| {
         serve(endpoint, api, path, headers, query, asks, body)
     })
 }
@@ -366,13 +381,19 @@ fn takes_gzip(headers: &HeaderMap) -> bool {
 async fn serve(
     endpoint: Endpoint,
     Get(api): Get<Arc<Api>>,
-    path: Option<Path<String>>,
+    path: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
     RawQuery(query): RawQuery,
     (client, cut): (Client, Option<Extension<Cut>>),
-    body: Bytes,
+    body: Result<Bytes, BytesRejection>,
 ) -> Response {
     let started = Instant::now();
+    let body = match body {
+        Ok(body) => body,
+        Err(e) => return not_read(&e),
+    };
+    // What is no UTF-8 in a path is no name.
+    let path = path.ok();
     let form = headers
         .get(header::CONTENT_TYPE)
         .and_then(|t| t.to_str().ok())

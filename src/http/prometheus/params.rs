@@ -1,7 +1,7 @@
 //! http: the parameters of a question: out of the address and out of a form, and what their texts
 //! mean. Pure.
 
-use super::error::ApiError;
+use super::error::{ApiError, Kind};
 use crate::query::number::parse_duration;
 use crate::wire::time::parse_timestamp;
 
@@ -68,6 +68,17 @@ impl Params {
                     let why = format!("cannot parse \"{text}\" to a valid limit");
                     Err(ApiError::parameter(name, why))
                 }
+            },
+        }
+    }
+
+    /// How many things at most, where nothing and less than 0 mean all.
+    pub(in crate::http) fn most(&self, name: &str) -> Result<usize, ApiError> {
+        match self.get(name) {
+            "" => Ok(usize::MAX),
+            text => match text.parse::<i64>() {
+                Ok(most) => Ok(usize::try_from(most).unwrap_or(usize::MAX)),
+                Err(_) => Err(ApiError::new(Kind::BadData, format!("{name} must be a number"))),
             },
         }
     }
@@ -163,5 +174,8 @@ mod tests {
         assert_eq!(one("3").limit("a").unwrap(), 3);
         assert_eq!(one("0").limit("a").unwrap(), usize::MAX);
         assert!(one("-1").limit("a").is_err() && one("x").limit("a").is_err());
+        assert_eq!(one("0").most("a").unwrap(), 0);
+        assert_eq!(one("-1").most("a").unwrap(), usize::MAX);
+        assert!(one("x").most("a").is_err());
     }
 }

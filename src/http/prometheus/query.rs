@@ -67,10 +67,10 @@ fn run(ask: &Ask<'_>, when: When, limit: usize, out: &mut String) -> Result<Note
     };
     let mut options = Options::default();
     if let Some(ms) = ask.params.duration("lookback_delta")? {
-        if ms <= 0 {
-            return Err(ApiError::parameter("lookback_delta", "it has to be longer than 0"));
+        // Nothing and less than nothing mean the usual, as in Prometheus.
+        if ms > 0 {
+            options.lookback = ms;
         }
-        options.lookback = ms;
     }
     options.watch = !ask.params.get("stats").is_empty();
     let begin = Instant::now();
@@ -197,6 +197,11 @@ fn write_stats(
 
 /// `query_exemplars`: there are none here, but the question has to be one.
 pub(super) fn exemplars(ask: &Ask<'_>, out: &mut String) -> Result<Notes, ApiError> {
+    let (start, end) = (ask.params.time("start")?, ask.params.time("end")?);
+    if start.zip(end).is_some_and(|(start, end)| end < start) {
+        let why = "end timestamp must not be before start timestamp";
+        return Err(ApiError::new(Kind::BadData, why));
+    }
     expression(ask)?;
     out.push_str("[]");
     Ok(Notes::default())

@@ -125,7 +125,7 @@ pub(super) fn labels(ask: &Ask<'_>, out: &mut String) -> Result<Notes, ApiError>
 pub(super) fn values(ask: &Ask<'_>, out: &mut String) -> Result<Notes, ApiError> {
     let name = unescaped(ask.name);
     if name.is_empty() {
-        return Err(ApiError::new(Kind::BadData, "invalid label name: \"\""));
+        return Err(ApiError::new(Kind::BadData, "invalid label name: it is empty, or not UTF-8"));
     }
     let (found, _room) = matching(ask)?;
     let (values, _more) = different(ask, found.iter().filter_map(|labels| labels.get(&name)))?;
@@ -134,7 +134,9 @@ pub(super) fn values(ask: &Ask<'_>, out: &mut String) -> Result<Notes, ApiError>
 
 /// `metadata`
 pub(super) fn metadata(ask: &Ask<'_>, out: &mut String) -> Result<Notes, ApiError> {
-    let (limit, each) = (ask.params.limit("limit")?, ask.params.limit("limit_per_metric")?);
+    let (limit, each) = (ask.params.most("limit")?, ask.params.most("limit_per_metric")?);
+    // No metric is without a type: for this one, 0 means all, too.
+    let each = if each == 0 { usize::MAX } else { each };
     let wanted = ask.params.get("metric");
     let known = ask.api.files.with_reader(|reader, _| {
         reader.series().map_err(|e| ApiError::new(Kind::Internal, e.to_string()))

@@ -114,9 +114,16 @@ pub(super) fn features(_: &Ask<'_>, out: &mut String) -> Result<Notes, ApiError>
 /// are blocks here.
 pub(super) fn tsdb(ask: &Ask<'_>, out: &mut String) -> Result<Notes, ApiError> {
     const MOST: usize = 10;
-    let most = match ask.params.limit("limit")? {
-        usize::MAX => MOST,
-        limit => limit,
+    const LIMIT: usize = 10_000;
+    let most = match ask.params.get("limit") {
+        "" => MOST,
+        text => match text.parse::<usize>() {
+            Ok(most) if (1..=LIMIT).contains(&most) => most,
+            Ok(most) if most > LIMIT => {
+                return Err(ApiError::new(Kind::BadData, format!("limit must not exceed {LIMIT}")));
+            }
+            _ => return Err(ApiError::new(Kind::BadData, "limit must be a positive number")),
+        },
     };
     let (found, (chunks, oldest)) = ask.api.files.with_catalog(|reader, catalog| {
         let extent = reader.extent();

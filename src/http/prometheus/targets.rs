@@ -9,7 +9,8 @@ use super::error::{ApiError, Kind};
 use super::status::say;
 use super::{Ask, Notes};
 use crate::http::status::rfc3339;
-use crate::model::format_duration;
+use crate::model::{Labels, format_duration};
+use crate::query::parse_selector;
 
 /// The job of everything that this machine measures of itself.
 const JOB: &str = "node";
@@ -51,15 +52,12 @@ fn collectors(ask: &Ask<'_>) -> BTreeMap<String, Collector> {
 /// only a name.
 pub(super) fn targets(ask: &Ask<'_>, out: &mut String) -> Result<Notes, ApiError> {
     let state = ask.params.get("state").to_lowercase();
-    if !["", "any", "active", "dropped"].contains(&&*state) {
-        let why = "it is active, dropped or any";
-        return Err(ApiError::parameter("state", why));
-    }
+    let active = ["", "any", "active"].contains(&&*state);
     let (system, pool) = (&ask.api.state.system, ask.params.get("scrapePool"));
     let problems: BTreeMap<_, _> = ask.api.state.board.problems().into_iter().collect();
     let active: Vec<Value> = collectors(ask)
         .iter()
-        .filter(|(name, _)| state != "dropped" && (pool.is_empty() || pool == *name))
+        .filter(|(name, _)| active && (pool.is_empty() || pool == *name))
         .map(|(name, collector)| {
             let problem = problems.get(&format!("collector {name}"));
             let interval = format_duration((collector.interval * 1e3) as i64);
@@ -87,7 +85,15 @@ pub(super) fn targets(ask: &Ask<'_>, out: &mut String) -> Result<Notes, ApiError
 
 /// `targets/metadata`: what is known of the names that the collectors bring.
 pub(super) fn metadata(ask: &Ask<'_>, out: &mut String) -> Result<Notes, ApiError> {
-    let (limit, wanted) = (ask.params.limit("limit")?, ask.params.get("metric"));
+    let (limit, wanted) = (ask.params.most("limit")?, ask.params.get("metric"));
+    let target = Labels::new([("instance", &*ask.api.state.system), ("job", JOB)]);
+    let asked = match ask.params.get("match_target") {
+        "" => Vec::new(),
+        text => parse_selector(text).map_err(|e| ApiError::expression("match_target", &e, text))?,
+    };
+    if !asked.iter().all(|m| m.matches(target.get(m.name()).unwrap_or_default())) {
+        return say(out, &Value::Array(Vec::new()));
+    }
     let known = ask.api.files.with_reader(|reader, _| {
         reader.series().map_err(|e| ApiError::new(Kind::Internal, e.to_string()))
     })?;
@@ -109,8 +115,32 @@ pub(super) fn pools(ask: &Ask<'_>, out: &mut String) -> Result<Notes, ApiError> 
     say(out, &json!({ "scrapePools": names }))
 }
 
-/// `rules`
-pub(super) fn rules(_: &Ask<'_>, out: &mut String) -> Result<Notes, ApiError> {
+/// `rules`: there are none, but what is asked has to be a question.
+pub(super) fn rules(ask: &Ask<'_>, out: &mut String) -> Result<Notes, ApiError> {
+    let of = |name: &str| ask.params.get(name).to_lowercase();
+    for text in ask.params.all("match[]") {
+        parse_selector(text).map_err(|e| ApiError::expression("match[]", &e, text))?;
+    }
+    let kind = of("type");
+    if !["", "alert", "record"].contains(&&*kind) {
+        return Err(ApiError::parameter("type", format!("not supported value \"{kind}\"")));
+    }
+    let flags = ["", "1", "t", "true", "0", "f", "false"];
+    if !flags.contains(&&*of("exclude_alerts")) {
+        return Err(ApiError::parameter("exclude_alerts", "it is true or false"));
+    }
+    let (limit, token) = (of("group_limit"), of("group_next_token"));
+    if limit.is_empty() && !token.is_empty() {
+        let why = "group_limit needs to be present in order to paginate over the groups";
+        return Err(ApiError::parameter("group_next_token", why));
+    }
+    if !limit.is_empty() && !limit.parse::<i32>().is_ok_and(|limit| limit > 0) {
+        return Err(ApiError::parameter("group_limit", "it is a number greater than 0"));
+    }
+    if !token.is_empty() {
+        let why = "invalid group_next_token. were rule groups changed?";
+        return Err(ApiError::parameter("group_next_token", why));
+    }
     say(out, &json!({ "groups": [] }))
 }
 

@@ -15,6 +15,14 @@ pub enum EvalError {
         /// Which part of the query, where one part is to blame.
         span: Option<Span>,
     },
+    /// The question itself is wrong, which only its times show (API: `bad_data`).
+    #[error("{message}")]
+    Question {
+        /// What is wrong.
+        message: String,
+        /// Which part of the query.
+        span: Span,
+    },
     /// The deadline passed (API: `timeout`).
     #[error("query timed out in expression evaluation")]
     Timeout,
@@ -42,6 +50,11 @@ impl EvalError {
     /// An error of one part of the query.
     pub fn at(span: Span, message: impl Into<String>) -> Self {
         EvalError::Execution { message: message.into(), span: Some(span) }
+    }
+
+    /// A question that is none at these times.
+    pub fn question(span: Span, message: impl Into<String>) -> Self {
+        EvalError::Question { message: message.into(), span }
     }
 
     /// Two series of one step would have the same labels.

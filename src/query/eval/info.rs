@@ -3,7 +3,7 @@
 
 use hashbrown::HashMap;
 
-use super::super::ast::{Call, Duration, Expr, VectorSelector};
+use super::super::ast::{At, Call, Duration, Expr, VectorSelector};
 use super::super::float::{ABSENT, is_absent};
 use super::super::matcher::{MatchOp, Matcher, NAME};
 use super::error::{EvalError, Outcome};
@@ -113,18 +113,16 @@ impl Evaluator<'_> {
         if !any {
             return Ok(self.grid(frame.count));
         }
-        let mut selector: Option<&VectorSelector> = None;
-        base_expr.for_each_selector(&mut |s| selector = selector.or(Some(s)));
         // It looks at the moment at which the first selector does.
+        let (at, offset) = self.first_moment(base_expr)?.unwrap_or_default();
         let selector = VectorSelector {
             span: base_expr.span(),
             name: None,
             matchers: std::mem::take(&mut matchers),
-            offset: selector.map_or(Duration::ZERO, |s| s.offset.clone()),
-            at: selector.and_then(|s| s.at),
+            offset: Duration::ZERO,
+            at,
             edges: Default::default(),
         };
-        let offset = self.offset(&selector.offset)?;
         let mut grid = self.grid(frame.count);
         let left = self.guard.left();
         self.each_newest_at(&selector, offset, frame, Wanted::Time, &mut |metric, row| {
@@ -138,6 +136,30 @@ impl Evaluator<'_> {
         })?;
         self.guard.make(grid.values.len())?;
         Ok(grid)
+    }
+
+    /// `@` and offset (ms) of the first selector in the order of the text, those of the subqueries
+    /// around it among them: offsets add up until an `@` says from where. Nothing where there is
+    /// no selector.
+    fn first_moment(&self, expr: &Expr) -> Outcome<Option<(Option<At>, i64)>> {
+        let selector = match expr {
+            Expr::Vector(selector) => selector,
+            Expr::Matrix(matrix) => &matrix.selector,
+            other => {
+                for child in other.children() {
+                    let Some((at, offset)) = self.first_moment(child)? else { continue };
+                    return Ok(Some(match other {
+                        Expr::Subquery(around) if at.is_none() => {
+                            let more = self.offset(&around.offset)?;
+                            (around.at, offset.saturating_add(more))
+                        }
+                        _ => (at, offset),
+                    }));
+                }
+                return Ok(None);
+            }
+        };
+        Ok(Some((selector.at, self.offset(&selector.offset)?)))
     }
 }
 

@@ -1,6 +1,7 @@
 //! query: functions over the values at a step: rounding, logarithms, angles, clamps, dates; and
 //! which files compute the others.
 
+use super::super::annotation::Annotation;
 use super::super::ast::Call;
 use super::super::float::{self, is_absent};
 use super::super::functions::FunctionId;
@@ -77,15 +78,13 @@ impl Evaluator<'_> {
                 self.vector(&args[0], frame)?;
                 Ok(self.grid(frame.count))
             }
+            // They pass over plain numbers, as in Prometheus: nothing comes of them here, and
+            // what stands beside them in the question is answered.
             HistogramAvg | HistogramCount | HistogramStddev | HistogramStdvar | HistogramSum => {
-                let name = call.function.name;
-                Err(EvalError::at(
-                    call.span,
-                    format!(
-                        "{name}() works on native histograms, and plimsoll holds none; classic \
-                         histograms have the series _count, _sum and _bucket"
-                    ),
-                ))
+                if self.vector(&args[0], frame)?.len() > 0 {
+                    self.notes.add(Annotation::native_only(call.function.name, call.span));
+                }
+                Ok(self.grid(frame.count))
             }
             _ => {
                 let name = call.function.name;

@@ -23,7 +23,7 @@ impl Evaluator<'_> {
             Duration::Expr(expr) => expr,
         };
         let seconds = self.seconds(expr)?;
-        let wrong = |what: &str| Err(EvalError::at(expr.span, what));
+        let wrong = |what: &str| Err(EvalError::question(expr.span, what));
         if !seconds.is_finite() {
             return wrong("duration is NaN or infinite");
         }
@@ -56,9 +56,9 @@ fn binary(op: DurationOp, a: f64, b: f64, span: Span) -> Outcome<f64> {
         DurationOp::Add => a + b,
         DurationOp::Sub => a - b,
         DurationOp::Mul => a * b,
-        DurationOp::Div if b == 0.0 => return Err(EvalError::at(span, "division by zero")),
+        DurationOp::Div if b == 0.0 => return Err(EvalError::question(span, "division by zero")),
         DurationOp::Div => a / b,
-        DurationOp::Mod if b == 0.0 => return Err(EvalError::at(span, "modulo by zero")),
+        DurationOp::Mod if b == 0.0 => return Err(EvalError::question(span, "modulo by zero")),
         DurationOp::Mod => a % b,
         DurationOp::Pow => a.powf(b),
         DurationOp::MinOf => min(a, b),

@@ -105,11 +105,9 @@ impl Evaluator<'_> {
         let matching = e.matching.clone().unwrap_or_default();
         let swapped = matching.card == Card::OneToMany;
         let (many, one) = if swapped { (rhs, lhs) } else { (lhs, rhs) };
-        let (fill_many, fill_one) = if swapped {
-            (matching.fill_right, matching.fill_left)
-        } else {
-            (matching.fill_left, matching.fill_right)
-        };
+        // With group_right, Prometheus exchanges the sides but not the values that fill them, and
+        // its own scripts hold it to that: fill_left always stands in on the side with many.
+        let (fill_many, fill_one) = (matching.fill_left, matching.fill_right);
         let Some(kernel) = Kernel::of(e, swapped, false) else {
             return Err(EvalError::at(e.op_span, "this operator does not fit two vectors"));
         };

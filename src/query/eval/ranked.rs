@@ -194,13 +194,14 @@ impl Evaluator<'_> {
 
     /// `count_values("label", v)`
     pub(super) fn count_values(&mut self, e: &Aggregate, frame: Frame) -> Outcome<Grid> {
-        let label = match param(e) {
-            Some(Expr::String(s)) => &*s.value,
-            _ => return Err(EvalError::at(e.span, "count_values needs the name of a label")),
+        let Some(Expr::String(label)) = param(e) else {
+            return Err(EvalError::at(e.span, "count_values needs the name of a label"));
         };
-        if label.is_empty() {
-            return Err(EvalError::at(e.span, format!("invalid label name \"{label}\"")));
+        if label.value.is_empty() || !label.utf8 {
+            let message = format!("invalid label name \"{}\"", label.value);
+            return Err(EvalError::at(e.span, message));
         }
+        let label = &*label.value;
         if label.len() > LONGEST_LABEL {
             let why =
                 format!("count_values: the label's name is longer than {LONGEST_LABEL} bytes");

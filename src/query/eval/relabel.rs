@@ -18,12 +18,7 @@ impl Evaluator<'_> {
                 format!("invalid regular expression in label_replace(): {pattern}"),
             )
         })?;
-        if to.is_empty() {
-            return Err(EvalError::at(
-                call.args[1].span(),
-                format!("invalid destination label name in label_replace(): {to}"),
-            ));
-        }
+        check_label(call, 1, "destination")?;
         short(call, to.len())?;
         let mut grid = self.vector(&call.args[0], frame)?;
         for row in 0..grid.len() {
@@ -44,21 +39,10 @@ impl Evaluator<'_> {
         let (to, separator) = (text(call, 1)?, text(call, 2)?);
         let mut from = Vec::new();
         for i in 3..call.args.len() {
-            let name = text(call, i)?;
-            if name.is_empty() {
-                return Err(EvalError::at(
-                    call.args[i].span(),
-                    format!("invalid source label name in label_join(): {name}"),
-                ));
-            }
-            from.push(name);
+            from.push(text(call, i)?);
+            check_label(call, i, "source")?;
         }
-        if to.is_empty() {
-            return Err(EvalError::at(
-                call.args[1].span(),
-                format!("invalid destination label name in label_join(): {to}"),
-            ));
-        }
+        check_label(call, 1, "destination")?;
         short(call, to.len())?;
         let mut grid = self.vector(&call.args[0], frame)?;
         for row in 0..grid.len() {
@@ -91,6 +75,17 @@ pub(super) fn short(call: &Call, length: usize) -> Outcome<()> {
     let name = call.function.name;
     let why = format!("{name}() would make a label of more than {LONGEST_LABEL} bytes, the limit");
     Err(EvalError::at(call.span, why))
+}
+
+/// An argument that names a label: some text, and UTF-8.
+fn check_label(call: &Call, at: usize, side: &str) -> Outcome<()> {
+    match call.args.get(at).map(Expr::unwrap_parens) {
+        Some(Expr::String(s)) if s.value.is_empty() || !s.utf8 => Err(EvalError::at(
+            s.span,
+            format!("invalid {side} label name in {}(): {}", call.function.name, s.value),
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// An argument that is a text.

@@ -9,7 +9,7 @@ use super::super::budget::Held;
 use super::super::float::is_absent;
 use super::super::plan;
 use super::super::source::{Columns, Hints, Part, Resolution, Rollups, Selection};
-use super::super::window::{Ends, Mixed, Samples, forward, onward};
+use super::super::window::{self, Ends, Mixed, Samples, forward, onward};
 use super::answer::Matrix;
 use super::coarse::{Old, Stretch, part};
 use super::error::{EvalError, Outcome};
@@ -67,8 +67,8 @@ impl Evaluator<'_> {
         wanted: Wanted,
         sink: &mut Sink<'_>,
     ) -> Outcome<()> {
-        if selector.edges != Edges::Plain {
-            return Err(edges_need_a_range(selector));
+        if selector.edges == Edges::Smoothed && wanted == Wanted::Value {
+            return self.each_smoothed(selector, frame, sink);
         }
         let offset = match (wanted, selector.at) {
             // With `@`, Prometheus' timestamp() looks at that moment whatever the offset.
@@ -76,6 +76,39 @@ impl Evaluator<'_> {
             _ => self.offset(&selector.offset)?,
         };
         self.each_newest_at(selector, offset, frame, wanted, sink)
+    }
+
+    /// The value at each step on the line between the samples around it. (`anchored` changes
+    /// nothing about a selector without a range, as in Prometheus.)
+    fn each_smoothed(
+        &mut self,
+        selector: &VectorSelector,
+        frame: Frame,
+        sink: &mut Sink<'_>,
+    ) -> Outcome<()> {
+        let (offset, lookback) = (self.offset(&selector.offset)?, self.options.lookback);
+        let ends = self.ends(selector, offset, frame, lookback);
+        // All samples around the steps are wanted, and no staleness marker among them: a range.
+        let hints = self.hints(frame, lookback.saturating_mul(2), "");
+        let mut row = vec![super::super::float::ABSENT; frame.count];
+        let mut mixed = Mixed::default();
+        self.each_series(selector, frame, ends, (0, lookback), hints, &mut |r, metric, samples| {
+            row.fill(super::super::float::ABSENT);
+            let mut new = 0;
+            if let Some(old) = r.old {
+                new = old.steps(ends);
+                mixed.fill(old.rollups, &[Part::Last], samples, i64::MAX);
+                for Stretch { steps, ends, width } in old.stretches(ends) {
+                    let after = lookback.max(width);
+                    window::between(mixed.part(Part::Last), ends, after, &mut row[steps]);
+                }
+            }
+            window::between(samples, part(ends, new..ends.count), lookback, &mut row[new..]);
+            if row.iter().all(|v| is_absent(*v)) {
+                return Ok(());
+            }
+            sink(metric.clone(), &mut row)
+        })
     }
 
     /// The same with an offset (ms) of its own.
@@ -132,11 +165,7 @@ impl Evaluator<'_> {
                 let offset = self.offset(&matrix.selector.offset)?;
                 let ends = self.ends(&matrix.selector, offset, frame, range);
                 let hints = self.hints(frame, range, function);
-                let around = match matrix.selector.edges {
-                    Edges::Plain => (0, 0),
-                    Edges::Anchored => (self.options.lookback, 0),
-                    Edges::Smoothed => (self.options.lookback, self.options.lookback),
-                };
+                let around = around(matrix.selector.edges, self.options.lookback);
                 self.each_series(&matrix.selector, frame, ends, around, hints, see)
             }
             Expr::Subquery(subquery) => self.each_of_subquery(subquery, frame, see),
@@ -282,9 +311,8 @@ impl Evaluator<'_> {
         let mut room = self.guard.hold();
         match expr {
             Expr::Matrix(MatrixSelector { selector, .. }) => {
-                if selector.edges != Edges::Plain {
-                    return Err(edges_need_a_function(selector));
-                }
+                let edges = selector.edges;
+                let lookback = self.options.lookback;
                 let mut mixed = Mixed::default();
                 self.each_range(expr, frame, "", &mut |reader, metric, samples| {
                     let (mut samples, mut ends) = (samples, reader.ends);
@@ -298,8 +326,23 @@ impl Evaluator<'_> {
                             .map_or(ends, |s| s.ends);
                     }
                     let end = ends.first;
-                    let lo = forward(samples.times, 0, end.saturating_sub(ends.range));
-                    let hi = forward(samples.times, lo, end);
+                    let start = end.saturating_sub(ends.range);
+                    let (before, after) = around(edges, lookback);
+                    let lo = forward(samples.times, 0, start.saturating_sub(before));
+                    let hi = forward(samples.times, lo, end.saturating_add(after));
+                    if edges != Edges::Plain {
+                        room.take(metric.copied() + BESIDE)?;
+                        // A point on each edge may come to the samples between.
+                        room.take_for::<(i64, f64)>(hi - lo + 2)?;
+                        room.reserve(&mut list, 1)?;
+                        let (times, values) = (&samples.times[lo..hi], &samples.values[lo..hi]);
+                        let wide = Samples { times, values };
+                        if let Some((times, values)) = window::with_edges(edges, wide, (start, end))
+                        {
+                            list.push((metric.labels(), Columns { times, values }));
+                        }
+                        return Ok(());
+                    }
                     if lo < hi {
                         room.take(metric.copied() + BESIDE)?;
                         room.take_for::<(i64, f64)>(hi - lo)?;
@@ -335,18 +378,13 @@ impl Evaluator<'_> {
 /// Room for so many samples is kept from one selector to the next.
 const MOST_KEPT: usize = 1 << 16;
 
-fn edges_need_a_range(selector: &VectorSelector) -> EvalError {
-    EvalError::at(
-        selector.span,
-        "anchored and smoothed work on ranges only, as in rate(name[5m] anchored)",
-    )
-}
-
-fn edges_need_a_function(selector: &VectorSelector) -> EvalError {
-    EvalError::at(
-        selector.span,
-        "anchored and smoothed need a function around the range: rate, increase or delta",
-    )
+/// How far samples are looked at before and after the windows, ms.
+fn around(edges: Edges, lookback: i64) -> (i64, i64) {
+    match edges {
+        Edges::Plain => (0, 0),
+        Edges::Anchored => (lookback, 0),
+        Edges::Smoothed => (lookback, lookback),
+    }
 }
 
 /// The newest sample at each step that is not older than the range; whether there is any.

@@ -272,7 +272,7 @@ impl<'a> Evaluator<'a> {
             }
             ValueType::Vector => self.vector(expr, frame)?.drop_empty(),
             other => {
-                return Err(EvalError::at(
+                return Err(EvalError::question(
                     expr.span(),
                     format!(
                         "invalid expression type \"{}\" for range query, must be Scalar or \

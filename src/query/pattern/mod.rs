@@ -8,7 +8,7 @@ mod read;
 use regex::bytes::{Regex, RegexBuilder};
 
 use forms::{Form, Forms, Gap};
-use read::{DEEPEST, Reader};
+use read::{DEEPEST, Reader, wrong};
 
 /// The most memory that a compiled pattern may take, in bytes.
 const ENGINE_SIZE: usize = 1 << 20;
@@ -51,13 +51,18 @@ pub(super) struct Shape {
 /// The engine for a whole value, with the pattern's groups: what `label_replace` takes apart.
 pub(super) fn groups(pattern: &str) -> Result<Regex, String> {
     if pattern.len() > LONGEST {
-        return Err(format!("longer than {LONGEST} bytes"));
+        return Err(too_long(pattern));
     }
-    engine(&Reader::read_groups(pattern)?, &mut TOGETHER.clone())
+    engine(&Reader::read_groups(pattern)?, pattern, &mut TOGETHER.clone())
 }
 
-/// `left` is how many bytes it may take, and what is left of them afterwards.
-fn engine(ours: &str, left: &mut usize) -> Result<Regex, String> {
+fn too_long(pattern: &str) -> String {
+    wrong(&format!("longer than {LONGEST} bytes"), pattern)
+}
+
+/// The engine for a pattern written its way; errors show it as it was written by who asks. `left` is
+/// how many bytes it may take, and what is left of them afterwards.
+fn engine(ours: &str, pattern: &str, left: &mut usize) -> Result<Regex, String> {
     let text = format!("^(?s:{ours})$");
     for size in SIZES {
         let cache = CACHE_SIZE.min(CACHE_TIMES * size);
@@ -74,14 +79,14 @@ fn engine(ours: &str, left: &mut usize) -> Result<Regex, String> {
             .build();
         match built {
             Err(regex::Error::CompiledTooBig(_)) if size < ENGINE_SIZE => {}
-            Err(e) => return Err(last_line(&e)),
+            Err(e) => return Err(wrong(&last_line(&e), pattern)),
             Ok(regex) => {
                 *left = rest;
                 return Ok(regex);
             }
         }
     }
-    Err(format!("takes more than {ENGINE_SIZE} bytes of memory"))
+    Err(wrong(&format!("takes more than {ENGINE_SIZE} bytes of memory"), pattern))
 }
 
 impl Pattern {
@@ -94,16 +99,17 @@ impl Pattern {
     /// Reads a pattern, for which so many bytes of memory are left; what it takes of them is taken
     /// away. The error says what is wrong with it.
     pub fn within(pattern: &str, left: &mut usize) -> Result<Self, String> {
-        let wrong = |why: String| format!("error parsing regexp: {why}");
+        Self::read(pattern, left).map_err(|why| format!("error parsing regexp: {why}"))
+    }
+
+    fn read(pattern: &str, left: &mut usize) -> Result<Self, String> {
         if pattern.len() > LONGEST {
-            return Err(wrong(format!("longer than {LONGEST} bytes")));
+            return Err(too_long(pattern));
         }
-        let (forms, ours) = Reader::read(pattern).map_err(wrong)?;
+        let (forms, ours) = Reader::read(pattern)?;
         match forms {
             Forms::Some(forms) => Ok(Self::without_engine(forms)),
-            Forms::Engine(prefix) => {
-                Ok(Self::Engine(prefix.into(), engine(&ours, left).map_err(wrong)?))
-            }
+            Forms::Engine(prefix) => Ok(Self::Engine(prefix.into(), engine(&ours, pattern, left)?)),
         }
     }
 

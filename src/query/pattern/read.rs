@@ -7,6 +7,25 @@ use super::forms::{Form, Forms, Gap};
 /// The deepest nesting of groups.
 pub(super) const DEEPEST: usize = 50;
 
+const NOTHING_TO_REPEAT: &str = "missing argument to repetition operator";
+
+/// The names of `[[:name:]]`.
+const CLASSES: [&str; 14] = [
+    "alnum", "alpha", "ascii", "blank", "cntrl", "digit", "graph", "lower", "print", "punct",
+    "space", "upper", "word", "xdigit",
+];
+
+/// The most characters of a pattern that an error shows.
+const SHOWN: usize = 200;
+
+/// An error in Go's words, with the part of the pattern that it is about.
+pub(super) fn wrong(what: &str, part: &str) -> String {
+    match part.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{what}: `{}…`", &part[..end]),
+        None => format!("{what}: `{part}`"),
+    }
+}
+
 /// Reads Go's syntax; writes that of the engine here.
 pub(super) struct Reader<'a> {
     text: &'a str,
@@ -32,9 +51,14 @@ impl Reader<'_> {
         let mut reader = Reader { text: pattern, at: 0, out: String::new(), depth: 0, groups };
         let forms = reader.alternatives()?;
         if reader.at < pattern.len() {
-            return Err("unexpected )".to_owned());
+            return Err(wrong("unexpected )", pattern));
         }
         Ok((forms, reader.out))
+    }
+
+    /// The pattern from `from` up to what was read last.
+    fn since(&self, from: usize) -> &str {
+        self.text.get(from..self.at).unwrap_or_default()
     }
 
     fn peek(&self) -> Option<char> {
@@ -58,7 +82,8 @@ impl Reader<'_> {
     fn alternatives(&mut self) -> Result<Forms, String> {
         self.depth += 1;
         if self.depth > DEEPEST {
-            return Err(format!("groups are nested deeper than {DEEPEST}"));
+            let what = format!("groups are nested deeper than {DEEPEST}");
+            return Err(wrong(&what, self.text));
         }
         let mut all = self.sequence()?;
         while self.take("|") {
@@ -98,11 +123,14 @@ impl Reader<'_> {
             '(' => self.group(),
             '[' => self.class(),
             '\\' => self.escape(),
-            '*' | '+' | '?' => Err(format!("missing argument to repetition operator: `{c}`")),
-            '{' if self.count_follows().is_some() => {
-                Err("missing argument to repetition operator: `{`".to_owned())
+            '*' | '+' | '?' => Err(wrong(NOTHING_TO_REPEAT, &c.to_string())),
+            c => {
+                if let ('{', Some((len, ..))) = (c, self.count_follows()) {
+                    self.at += len;
+                    return Err(wrong(NOTHING_TO_REPEAT, self.since(self.at - len - 1)));
+                }
+                Ok(self.literal(c))
             }
-            c => Ok(self.literal(c)),
         }
     }
 
@@ -114,26 +142,28 @@ impl Reader<'_> {
     fn group(&mut self) -> Result<Forms, String> {
         let mut flags = "";
         let mut capture = self.groups.then_some("");
+        let start = self.at - 1;
         if self.take("?") {
             let rest = &self.text[self.at..];
             if rest.starts_with("P<") || rest.starts_with('<') {
                 let Some(end) = rest.find('>') else {
-                    return Err("invalid named capture".to_owned());
+                    return Err(wrong("invalid named capture", &self.text[start..]));
                 };
                 let name = rest[..end].trim_start_matches('P').trim_start_matches('<');
                 let good = |c: char| c.is_ascii_alphanumeric() || c == '_';
-                if name.is_empty() || !name.chars().all(good) {
-                    return Err("invalid named capture".to_owned());
-                }
                 self.at += end + 1;
+                if name.is_empty() || !name.chars().all(good) {
+                    return Err(wrong("invalid named capture", self.since(start)));
+                }
                 capture = self.groups.then_some(name);
             } else {
                 capture = None;
                 let len = rest.find([':', ')']).unwrap_or(rest.len());
                 flags = &rest[..len];
                 let known = |c: char| matches!(c, 'i' | 'm' | 's' | 'U' | '-');
-                if !flags.chars().all(known) {
-                    return Err("invalid or unsupported Perl syntax: `(?`".to_owned());
+                if let Some((at, odd)) = flags.char_indices().find(|(_, c)| !known(*c)) {
+                    self.at += at + odd.len_utf8();
+                    return Err(wrong("invalid or unsupported Perl syntax", self.since(start)));
                 }
                 self.at += len;
                 if self.take(")") {
@@ -150,7 +180,7 @@ impl Reader<'_> {
         };
         let inside = self.alternatives()?;
         if !self.take(")") {
-            return Err("missing closing )".to_owned());
+            return Err(wrong("missing closing )", self.text));
         }
         self.out.push(')');
         // Under other flags a text is not only that text.
@@ -181,7 +211,7 @@ impl Reader<'_> {
     /// What is said of how often the piece before may stand.
     fn repeated(&mut self, piece: Forms, start: usize) -> Result<Forms, String> {
         let mut forms = piece;
-        let mut repeats = 0;
+        let (mut repeats, mut before) = (0, self.at);
         loop {
             let operator = self.at;
             let gap = match self.peek() {
@@ -201,10 +231,10 @@ impl Reader<'_> {
                         self.at = operator;
                         return Ok(forms);
                     };
-                    if low > 1000 || high.is_some_and(|high| high > 1000 || high < low) {
-                        return Err("invalid repeat count".to_owned());
-                    }
                     self.at += len;
+                    if low > 1000 || high.is_some_and(|high| high > 1000 || high < low) {
+                        return Err(wrong("invalid repeat count", self.since(operator)));
+                    }
                     self.out.push_str(&self.text[operator..self.at]);
                     None
                 }
@@ -216,8 +246,9 @@ impl Reader<'_> {
             }
             repeats += 1;
             if repeats > 1 {
-                return Err("invalid nested repetition operator".to_owned());
+                return Err(wrong("invalid nested repetition operator", self.since(before)));
             }
+            before = operator;
             forms = match gap {
                 Some(gap) => {
                     let rest = vec![(gap, String::new())];
@@ -244,7 +275,7 @@ impl Reader<'_> {
             return Ok(if repeats { Forms::Engine(String::new()) } else { Forms::one(&literal) });
         }
         let Some(c) = self.next() else {
-            return Err("trailing backslash at end of expression".to_owned());
+            return Err(wrong("trailing backslash at end of expression", ""));
         };
         let engine = Ok(Forms::Engine(String::new()));
         match c {
@@ -280,12 +311,13 @@ impl Reader<'_> {
             Some(c) => Some(c.len_utf8()),
             None => None,
         };
-        let Some(len) = len else { return Err("invalid character class range".to_owned()) };
+        let bad = |name: &str| wrong("invalid character class range", &format!("\\{letter}{name}"));
+        let Some(len) = len else { return Err(bad(rest)) };
         let name = &rest[..len];
         let inside = name.trim_start_matches('{').trim_end_matches('}');
         let name_of_class = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '^');
         if inside.is_empty() || !inside.chars().all(name_of_class) {
-            return Err(format!("invalid character class range: `\\{letter}{name}`"));
+            return Err(bad(name));
         }
         self.at += len;
         Ok(format!("\\{letter}{name}"))
@@ -293,7 +325,7 @@ impl Reader<'_> {
 
     /// The character behind a backslash.
     fn escaped_char(&mut self, c: char) -> Result<char, String> {
-        let wrong = || Err(format!("invalid escape sequence: `\\{c}`"));
+        let wrong = || Err(wrong("invalid escape sequence", &format!("\\{c}")));
         Ok(match c {
             'a' => '\u{7}',
             'f' => '\u{c}',
@@ -338,7 +370,7 @@ impl Reader<'_> {
 
     /// What stands in brackets; the opening one has been read.
     fn class(&mut self) -> Result<Forms, String> {
-        let missing = || "missing closing ]".to_owned();
+        let open = self.at - 1;
         self.out.push('[');
         let negated = self.take("^");
         if negated {
@@ -352,19 +384,19 @@ impl Reader<'_> {
                 break;
             }
             first = false;
-            if self.text[self.at..].starts_with("[:") {
-                let rest = &self.text[self.at..];
-                let Some(end) = rest.find(":]") else { return Err(missing()) };
+            let rest = &self.text[self.at..];
+            if let (true, Some(end)) = (rest.starts_with("[:"), rest.find(":]")) {
                 let name = &rest[..end + 2];
-                if !name[2..end].trim_start_matches('^').bytes().all(|b| b.is_ascii_lowercase()) {
-                    return Err(format!("invalid character class range: `{name}`"));
+                if !CLASSES.contains(&name[2..end].trim_start_matches('^')) {
+                    return Err(wrong("invalid character class range", name));
                 }
                 self.out.push_str(name);
                 self.at += end + 2;
                 listed = None;
                 continue;
             }
-            let low = match self.class_item()? {
+            let start = self.at;
+            let low = match self.class_item(open)? {
                 Some(c) => c,
                 None => {
                     listed = None;
@@ -381,8 +413,10 @@ impl Reader<'_> {
                 continue;
             }
             self.at += 1;
-            let high = self.class_item()?.filter(|high| *high >= low);
-            let Some(high) = high else { return Err("invalid character class range".to_owned()) };
+            let high = self.class_item(open)?.filter(|high| *high >= low);
+            let Some(high) = high else {
+                return Err(wrong("invalid character class range", self.since(start)));
+            };
             write_literal(&mut self.out, low);
             self.out.push('-');
             write_literal(&mut self.out, high);
@@ -402,14 +436,17 @@ impl Reader<'_> {
         }
     }
 
-    /// One character in brackets; `None` for an escape that is a class and has been written.
-    fn class_item(&mut self) -> Result<Option<char>, String> {
-        let Some(c) = self.next() else { return Err("missing closing ]".to_owned()) };
+    /// One character in brackets, the first of which stands at `open`; `None` for an escape that is
+    /// a class and has been written.
+    fn class_item(&mut self, open: usize) -> Result<Option<char>, String> {
+        let Some(c) = self.next() else {
+            return Err(wrong("missing closing ]", &self.text[open..]));
+        };
         if c != '\\' {
             return Ok(Some(c));
         }
         let Some(c) = self.next() else {
-            return Err("trailing backslash at end of expression".to_owned());
+            return Err(wrong("trailing backslash at end of expression", ""));
         };
         match c {
             'd' | 'D' | 'w' | 'W' | 's' | 'S' => {

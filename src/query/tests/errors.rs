@@ -48,7 +48,7 @@ const CASES: &[(&str, &str, &str)] = &[
     ),
     ("up{,}", "1:4", "unexpected \",\" in label matching, expected identifier or \"}\""),
     ("up{a!'b'}", "1:5", "unexpected character after '!' inside braces: '\\''"),
-    ("up{a=~'('}", "1:4", "error parsing regexp: missing closing )"),
+    ("up{a=~'('}", "1:4", "error parsing regexp: missing closing ): `(`"),
     ("up{a=~'*'}", "1:4", "error parsing regexp: missing argument to repetition operator: `*`"),
     ("{}", "1:1", "vector selector must contain at least one non-empty matcher"),
     ("{a=~'.*', b!='c'}", "1:1", "vector selector must contain at least one non-empty matcher"),

@@ -41,6 +41,34 @@ pub fn extended(
     });
 }
 
+/// A selector with `smoothed` edges: the value at each moment on the line between the sample before
+/// it and the one after; the one before where none follows within `after` ms; nothing where none
+/// precedes within the range. A counter that began anew is not told from a gauge.
+pub fn between(samples: Samples<'_>, ends: Ends, after: i64, out: &mut [f64]) {
+    let wide = Ends {
+        first: ends.first.saturating_add(after),
+        range: ends.range.saturating_add(after),
+        ..ends
+    };
+    each(samples.times, wide, |w| {
+        let moment = w.end - after;
+        let (times, values) = (&samples.times[w.lo..w.hi], &samples.values[w.lo..w.hi]);
+        let next = times.partition_point(|t| *t < moment);
+        let found = match (next.checked_sub(1), times.get(next)) {
+            (_, Some(time)) if *time == moment => Some(values[next]),
+            (Some(last), Some(time)) => {
+                let part = (values[next] - values[last]) * (moment - times[last]) as f64;
+                Some(values[last] + part / (time - times[last]) as f64)
+            }
+            (Some(last), None) => Some(values[last]),
+            (None, _) => None,
+        };
+        if let Some(value) = found {
+            out[w.step] = value;
+        }
+    });
+}
+
 /// How many neighbours differ, from the last sample at or before the start on.
 fn differing(samples: Samples<'_>, start: i64, differ: impl Fn(f64, f64) -> bool) -> Option<f64> {
     let past = samples.times.partition_point(|t| *t <= start);
@@ -51,16 +79,41 @@ fn differing(samples: Samples<'_>, start: i64, differ: impl Fn(f64, f64) -> bool
     Some(from.windows(2).filter(|pair| differ(pair[0], pair[1])).count() as f64)
 }
 
-/// What was gained between the edges; those between samples are on the line between them.
-fn gain(edges: Edges, counter: bool, samples: Samples<'_>, start: i64, end: i64) -> Option<f64> {
+/// A range with such edges as it is answered: a point at each edge, the samples between them.
+/// `samples` reach as far around the window as they may.
+pub fn with_edges(
+    edges: Edges,
+    samples: Samples<'_>,
+    (start, end): (i64, i64),
+) -> Option<(Vec<i64>, Vec<f64>)> {
+    let Samples { times, values } = samples;
+    let Edged { first, last, left, right } = edged(edges, false, samples, start, end)?;
+    let first = first + usize::from(times[first] <= start);
+    let past = if times[last] >= end { last } else { last + 1 };
+    let inside = first..past.max(first);
+    let time = times.get(inside.clone()).unwrap_or_default();
+    let value = values.get(inside).unwrap_or_default();
+    Some(([&[start], time, &[end]].concat(), [&[left], value, &[right]].concat()))
+}
+
+/// The samples next to the edges of a window, and the values at the edges.
+struct Edged {
+    first: usize,
+    last: usize,
+    left: f64,
+    right: f64,
+}
+
+/// What lies at the edges; those between samples are on the line between them.
+fn edged(edges: Edges, counter: bool, samples: Samples<'_>, start: i64, end: i64) -> Option<Edged> {
     let Samples { times, values } = samples;
     let smooth = edges == Edges::Smoothed;
     let mut last = times.len().checked_sub(1)?;
-    let mut first = times[..last].partition_point(|t| *t <= start).saturating_sub(1);
+    let first = times[..last].partition_point(|t| *t <= start).saturating_sub(1);
     if smooth {
         last = times[..last].partition_point(|t| *t < end);
     }
-    if times[last] <= start || smooth && times[first] > end {
+    if times[last] <= start {
         return None;
     }
     let between = |at: usize, moment: i64| {
@@ -71,6 +124,16 @@ fn gain(edges: Edges, counter: bool, samples: Samples<'_>, start: i64, end: i64)
     let left = if smooth && times[first] < start { between(first, start) } else { values[first] };
     let right =
         if smooth && last > 0 && times[last] > end { between(last - 1, end) } else { values[last] };
+    Some(Edged { first, last, left, right })
+}
+
+/// What was gained between the edges.
+fn gain(edges: Edges, counter: bool, samples: Samples<'_>, start: i64, end: i64) -> Option<f64> {
+    let Samples { times, values } = samples;
+    let Edged { mut first, last, left, right } = edged(edges, counter, samples, start, end)?;
+    if edges == Edges::Smoothed && times[first] > end {
+        return None;
+    }
     let mut result = right - left;
     if counter {
         if times[first] <= start {

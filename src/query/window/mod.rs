@@ -10,7 +10,7 @@ mod regress;
 mod rollup;
 mod sums;
 
-pub use extended::extended;
+pub use extended::{between, extended, with_edges};
 pub use extremes::{extreme, extreme_time};
 pub use order::{mad, quantiles};
 pub use rate::{Slope, extrapolated, instant};

@@ -3,10 +3,12 @@
 //! UTF-8 (Prometheus 3), else made legal.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use super::super::value::{write_value, write_whole};
 use super::write::escape;
-use super::{is_label_name, is_metric_name, write_legal};
+use super::{KEY, is_label_name, is_metric_name, legal_name, write_legal};
+use crate::model::write_key;
 
 /// Which names the reader takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,24 +39,40 @@ impl Names {
 
     /// A metric's name as it is written.
     pub fn metric(self, name: &str) -> Cow<'_, str> {
-        if self == Names::All || is_metric_name(name) {
-            return Cow::Borrowed(name);
+        match self {
+            Names::All => name.into(),
+            Names::Legal => legal_name(name),
         }
-        let mut out = String::new();
-        write_legal(&mut out, name, true);
-        Cow::Owned(out)
     }
 }
 
-/// Name, labels without it, time in ms since 1970 UTC, value: in the order of the names.
-pub fn write<'a, L: Iterator<Item = (&'a str, &'a str)>>(
+/// Name, labels without it, time in ms since 1970 UTC, value: in the order of the names as they are
+/// written. What would stand there twice once its names are legal gets a label more.
+pub fn write<'a, L: Iterator<Item = (&'a str, &'a str)> + Clone>(
     names: Names,
-    samples: impl Iterator<Item = (&'a str, L, i64, f64)>,
+    samples: impl Iterator<Item = (&'a str, L, i64, f64)> + Clone,
 ) -> String {
     let mut out = String::new();
     let mut family: Option<Cow<'_, str>> = None;
-    for (name, labels, ts, value) in samples.filter(|(name, ..)| !name.is_empty()) {
-        let name = names.metric(name);
+    let samples = samples.filter(|(name, ..)| !name.is_empty());
+    let altered = |original: &str, mut labels: L| {
+        names == Names::Legal
+            && !(is_metric_name(original) && labels.all(|(label, _)| is_label_name(label)))
+    };
+    let mut seen: HashSet<String> = HashSet::new();
+    if samples.clone().any(|(name, labels, ..)| altered(name, labels)) {
+        // Those that are written as they are stay so.
+        for (name, labels, ..) in samples.clone() {
+            if !altered(name, labels.clone()) {
+                let mut one = String::new();
+                series(&mut one, names, name, labels);
+                seen.insert(one);
+            }
+        }
+    }
+    let mut one = String::new();
+    for (original, labels, ts, value) in samples {
+        let name = names.metric(original);
         let plain = is_metric_name(&name);
         if family.as_ref() != Some(&name) {
             out.push_str("# TYPE ");
@@ -65,28 +83,21 @@ pub fn write<'a, L: Iterator<Item = (&'a str, &'a str)>>(
             }
             out.push_str(" untyped\n");
         }
-        let mut first = true;
-        if plain {
-            out.push_str(&name);
-        } else {
-            out.push('{');
-            quoted(&mut out, &name);
-            first = false;
-        }
-        for (label, value) in labels.filter(|(_, value)| !value.is_empty()) {
-            out.push(if first { '{' } else { ',' });
-            first = false;
-            match names {
-                _ if is_label_name(label) => out.push_str(label),
-                Names::All => quoted(&mut out, label),
-                Names::Legal => write_legal(&mut out, label, false),
+        one.clear();
+        series(&mut one, names, &name, labels.clone());
+        if altered(original, labels.clone()) && !seen.insert(one.clone()) {
+            let mut key = String::new();
+            let of_key = labels.clone().filter(|(label, _)| !["instance", "job"].contains(label));
+            write_key(&mut key, original, of_key.collect::<Vec<_>>().into_iter());
+            one.clear();
+            let mut all: Vec<(&str, &str)> = Vec::new();
+            for (label, value) in labels {
+                all.push((label, value));
             }
-            out.push('=');
-            quoted(&mut out, value);
+            all.push((KEY, &key));
+            series(&mut one, names, &name, all.into_iter());
         }
-        if !first {
-            out.push('}');
-        }
+        out.push_str(&one);
         out.push(' ');
         write_value(&mut out, value);
         out.push(' ');
@@ -95,6 +106,37 @@ pub fn write<'a, L: Iterator<Item = (&'a str, &'a str)>>(
         family = Some(name);
     }
     out
+}
+
+/// Name and labels.
+fn series<'a>(
+    out: &mut String,
+    names: Names,
+    name: &str,
+    labels: impl Iterator<Item = (&'a str, &'a str)>,
+) {
+    let mut first = true;
+    if is_metric_name(name) {
+        out.push_str(name);
+    } else {
+        out.push('{');
+        quoted(out, name);
+        first = false;
+    }
+    for (label, value) in labels.filter(|(_, value)| !value.is_empty()) {
+        out.push(if first { '{' } else { ',' });
+        first = false;
+        match names {
+            _ if is_label_name(label) => out.push_str(label),
+            Names::All => quoted(out, label),
+            Names::Legal => write_legal(out, label, false),
+        }
+        out.push('=');
+        quoted(out, value);
+    }
+    if !first {
+        out.push('}');
+    }
 }
 
 fn quoted(out: &mut String, text: &str) {
@@ -132,6 +174,30 @@ mod tests {
             "# TYPE \"disk_/home\" untyped\n\
              {\"disk_/home\",instance=\"a\\\"b\",\"mount.point\"=\"/\"} 1.5 1700000000250\n# TYPE load "
         ));
+    }
+
+    #[test]
+    fn what_looks_alike_stays_apart() {
+        let series: [Series<'_>; 5] = [
+            ("a-b", &[("job", "x")], 1.0),
+            ("a.b", &[("job", "x")], 2.0),
+            ("a_b", &[("job", "x")], 3.0),
+            ("c", &[("l-m", "v")], 4.0),
+            ("c", &[("l_m", "v")], 5.0),
+        ];
+        let written =
+            |names| write(names, series.iter().map(|(n, l, v)| (*n, l.iter().copied(), 1_000, *v)));
+        assert_eq!(
+            written(Names::Legal),
+            "# TYPE a_b untyped\n\
+             a_b{job=\"x\",plimsoll_key=\"a-b\"} 1 1000\n\
+             a_b{job=\"x\",plimsoll_key=\"a.b\"} 2 1000\n\
+             a_b{job=\"x\"} 3 1000\n\
+             # TYPE c untyped\n\
+             c{l_m=\"v\",plimsoll_key=\"c{l-m=\\\"v\\\"}\"} 4 1000\n\
+             c{l_m=\"v\"} 5 1000\n"
+        );
+        assert!(!written(Names::All).contains(KEY));
     }
 
     #[test]

@@ -75,6 +75,19 @@ fn write_legal(out: &mut String, name: &str, colon: bool) {
     out.extend(name.chars().map(stand_in));
 }
 
+/// A metric's name as both formats take it; see [`is_metric_name`]. Others may look the same.
+pub fn legal_name(name: &str) -> std::borrow::Cow<'_, str> {
+    if is_metric_name(name) {
+        return name.into();
+    }
+    let mut out = String::new();
+    write_legal(&mut out, name, true);
+    out.into()
+}
+
+/// The label that tells apart what would be the same once its names are legal; it holds the key.
+pub const KEY: &str = "plimsoll_key";
+
 #[cfg(test)]
 mod tests {
     use super::*;

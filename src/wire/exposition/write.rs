@@ -83,6 +83,11 @@ impl Writer {
         }
     }
 
+    /// Name and labels of the series at hand, as written.
+    pub fn written(&self) -> &str {
+        &self.series
+    }
+
     /// One sample of the series at hand; `ts` in milliseconds since 1970.
     pub fn sample(&self, out: &mut String, value: f64, ts: Option<i64>) {
         out.push_str(&self.series);

@@ -161,6 +161,10 @@ fn what_the_server_says_of_itself() {
     assert_eq!(get(&daemon, "/api/v1/targets?state=dropped")["activeTargets"], json!([]));
     let one = get(&daemon, "/api/v1/targets?scrapePool=cpu");
     assert_eq!(one["activeTargets"].as_array().map(Vec::len), Some(1));
+    let up = get(&daemon, "/api/v1/query?query=up%7Bjob%3D%22node%22%7D%20%3D%3D%201");
+    assert_eq!(up["result"].as_array().map(Vec::len), Some(1), "{up}");
+    let page = daemon.http("GET", "/metrics").body;
+    assert!(page.contains("\nnode_load1 ") && !page.contains("\nup "), "a scraper makes its own");
     let pools = get(&daemon, "/api/v1/scrape_pools");
     assert_eq!(texts(&pools["scrapePools"]).len(), active.len());
     let about = get(&daemon, "/api/v1/targets/metadata?metric=node_load1");

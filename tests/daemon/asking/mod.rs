@@ -7,6 +7,7 @@ mod federate;
 mod grafana;
 mod memory;
 mod noise;
+mod refused;
 mod sql;
 mod turns;
 

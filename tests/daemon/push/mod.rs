@@ -214,7 +214,14 @@ fn pages_of_other_sites_send_nothing() {
         ("Origin", "http://evil.example", 403),
         ("Origin", "null", 403),
         ("Sec-Fetch-Site", "cross-site", 403),
-        ("Origin", "http://localhost:1876", 200),
+        // Another port is another page, another scheme too.
+        ("Origin", "http://localhost:1876", 403),
+        ("Origin", "https://localhost", 403),
+        ("Origin", "moz-extension://localhost", 403),
+        ("Origin", "http://127.0.0.1", 403),
+        ("Sec-Fetch-Site", "same-site", 403),
+        ("Origin", "http://localhost", 200),
+        ("Origin", "http://LOCALHOST:80", 200),
         ("Sec-Fetch-Site", "same-origin", 200),
     ] {
         assert_eq!(sent(name, value), status, "{name}: {value}");
