@@ -466,7 +466,7 @@ impl Crew {
         let config = plugin::config_of(member.keeper.graphs());
         if !config.is_empty() {
             shelf.describe(name, member.plugin.host.as_deref(), config.as_bytes());
-            let values = plugin::values_of(samples, &self.shared.registry);
+            let values = plugin::values_of(samples, member.keeper.graphs(), &self.shared.registry);
             shelf.values(name, values.as_bytes(), good_until);
         }
     }
@@ -502,13 +502,10 @@ impl Crew {
         member.trusted |= samples.is_ok();
         let board = &self.shared.board;
         let name = &member.plugin.name;
-        let fault = match &samples {
-            Ok(samples) => samples.fault.as_ref(),
-            Err(why) => Some(why),
-        };
-        match fault {
-            None => board.ok_with(|| subject(name)),
-            Some(why) => board.fail(&subject(name), why.clone()),
+        match &samples {
+            Ok(samples) if samples.faults.is_empty() => board.ok_with(|| subject(name)),
+            Ok(samples) => board.fail(&subject(name), samples.faults.to_string()),
+            Err(why) => board.fail(&subject(name), why.clone()),
         }
         let success = f64::from(u8::from(samples.is_ok()));
         let collector = format!("plugin/{name}");

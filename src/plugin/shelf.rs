@@ -1,13 +1,13 @@
 //! plugin: what each plugin said last, for whoever is asked for it and must not run it: its answer to
 //! `config`, and its newest values. Kept only if somebody wants it. At most two answers a plugin.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
 use crate::model::{Graph, Kind, Registry};
-use crate::wire::munin::{clean_field, host_of};
+use crate::wire::munin::{clean_fields, host_of};
 
 use super::Samples;
 
@@ -107,8 +107,7 @@ pub fn config_of(graphs: &[Graph]) -> String {
         if !graph.unit.is_empty() {
             let _unused = writeln!(out, "graph_vlabel {}", graph.unit);
         }
-        for field in &graph.fields {
-            let name = clean_field(&field.name);
+        for (field, name) in graph.fields.iter().zip(names(graph)) {
             let _unused = writeln!(out, "{name}.label {}", field.label);
             if field.kind == Kind::Counter {
                 let _unused = writeln!(out, "{name}.type DERIVE\n{name}.min 0");
@@ -128,16 +127,24 @@ pub fn config_of(graphs: &[Graph]) -> String {
     out
 }
 
-/// The newest values of such a plugin.
-pub fn values_of(samples: &Samples, registry: &Registry) -> String {
+/// What a master calls the fields of a chart.
+fn names(graph: &Graph) -> Vec<String> {
+    clean_fields(graph.fields.iter().map(|f| (&*f.name, &*f.name)))
+}
+
+/// The newest values of such a plugin, of which these are the charts.
+pub fn values_of(samples: &Samples, graphs: &[Graph], registry: &Registry) -> String {
     let mut out = String::new();
+    let named: HashMap<&str, String> =
+        graphs.iter().flat_map(|g| g.fields.iter().map(|f| &*f.name).zip(names(g))).collect();
     for (series, value) in &samples.values {
         let series = registry.get(*series);
         // A counter's value is a whole number for RRD, or none.
         let value = if series.kind == Kind::Counter { value.round() } else { *value };
         let field = series.identity.labels.get("field");
-        if let Some(field) = field.filter(|_| value.is_finite()) {
-            let _unused = writeln!(out, "{}.value {value}", clean_field(field));
+        let name = field.and_then(|field| named.get(field));
+        if let Some(name) = name.filter(|_| value.is_finite()) {
+            let _unused = writeln!(out, "{name}.value {value}");
         }
     }
     out
