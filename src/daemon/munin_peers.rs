@@ -19,9 +19,7 @@ use super::counters::Stand;
 use super::own;
 use super::plugins::hand_over;
 use crate::config::Config;
-use crate::model::{
-    Graph, Identity, KeyFilter, Kind, Labels, Recorder, Series, SeriesRef, format_duration,
-};
+use crate::model::{Graph, KeyFilter, Recorder, SeriesRef, format_duration};
 use crate::pipeline::Group;
 use crate::plugin::{self, End, Keeper, Output, Samples};
 use crate::receive::{NodeError, NodeSettings, Told, Wish, ask_node};
@@ -241,7 +239,8 @@ impl Peer {
             }
         }
         let up = asked.is_ok()
-            && (told.iter().any(|one| one.failed.is_none()) || told.is_empty() && skipped.is_empty());
+            && (told.iter().any(|one| one.failed.is_none())
+                || told.is_empty() && skipped.is_empty());
         let listed: HashSet<Key> = told.iter().map(key).chain(skipped).collect();
         // What broke off says nothing of the plugins behind.
         let gone = self.members.keys().filter(|key| !listed.contains(*key));
@@ -406,17 +405,8 @@ impl Peer {
         own.put_with(&own::DURATION, &[&collector], took_ms as f64 / 1e3);
         own.put_with(&own::INTERVAL, &[&collector], self.settings.interval.as_ms() as f64 / 1e3);
         let mut all = own.samples().to_vec();
-        let identity = Identity {
-            system: Some(name.into()),
-            job: JOB.into(),
-            name: "up".into(),
-            labels: Labels::default(),
-        };
-        if self.filter.wants(&identity.key()) {
-            let help = "Whether the machine could be asked (1) or not (0).".into();
-            let series = Series { identity, kind: Kind::Gauge, unit: "".into(), help };
-            all.push((self.shared.registry.intern(series), up));
-        }
+        let series = own::up(&self.shared.registry, &self.filter, Some(&name), JOB);
+        all.extend(series.map(|series| (series, up)));
         self.shared.latest.update(self.group, ts, &all);
         self.push(Samples::default(), ts, &all);
     }

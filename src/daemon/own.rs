@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::statsd::Watch;
-use crate::model::{Metric, Recorder};
+use crate::model::{
+    Identity, KeyFilter, Kind, Labels, Metric, Recorder, Registry, Series, SeriesRef,
+};
 use crate::pipeline::{Counters, Names, Queue, Reason, Source};
 
 pub static SUCCESS: Metric = Metric::gauge(
@@ -29,6 +31,23 @@ pub static INTERVAL: Metric = Metric::gauge(
     "How often the collector is read at present.",
 )
 .by(&["collector"]);
+
+/// `up` of somebody who was asked: another machine, or a program that answers as an exporter does. `None`:
+/// the filter does not want it.
+pub fn up(
+    registry: &Registry,
+    filter: &KeyFilter,
+    system: Option<&str>,
+    job: &str,
+) -> Option<SeriesRef> {
+    let mut identity = Identity::local(job, "up", Labels::default());
+    identity.system = system.map(Into::into);
+    if !filter.wants(&identity.key()) {
+        return None;
+    }
+    let help = "Whether it could be asked (1) or not (0).".into();
+    Some(registry.intern(Series { identity, kind: Kind::Gauge, unit: "".into(), help }))
+}
 
 static BUILD: Metric =
     Metric::gauge("plimsoll_build_info", "", "Always 1; which plimsoll this is.").by(&["version"]);

@@ -520,11 +520,21 @@ impl Crew {
         if member.cut > 0 {
             own.put_with(&CUT, &[name], member.cut as f64);
         }
+        let mut own = own.samples().to_vec();
+        // What prints as an exporter does is a target like one.
+        if let Some(job) = member.keeper.job() {
+            let (registry, host) = (&self.shared.registry, member.plugin.host.as_deref());
+            let series = own::up(registry, &self.config.filter, host, job);
+            // It may print an `up` of its own.
+            let said = |series: &SeriesRef| {
+                samples.as_ref().is_ok_and(|s| s.values.iter().any(|(said, _)| said == series))
+            };
+            own.extend(series.filter(|s| !said(s)).map(|series| (series, success)));
+        }
         let samples = samples.unwrap_or_default();
         let mut latest = samples.values.clone();
-        latest.extend_from_slice(own.samples());
+        latest.extend_from_slice(&own);
         self.shared.latest.update(member.group, ts, &latest);
-        let own = own.samples().to_vec();
         self.push(samples, ts, &own);
     }
 

@@ -2,6 +2,8 @@
 //! state of those whose changes count. No processes here.
 
 mod plain;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
@@ -9,9 +11,7 @@ use super::faults::Faults;
 use super::memory::{self, Memory};
 use super::rate::Rate;
 use super::{Kind, Output};
-use crate::model::{
-    Graph, Identity, KeyFilter, Kind as SeriesKind, Registry, Series, SeriesRef,
-};
+use crate::model::{Graph, Identity, KeyFilter, Kind as SeriesKind, Registry, Series, SeriesRef};
 use crate::wire::munin::{Described, FieldConfig, Line, Time, identity, lines};
 
 /// More series of one plugin are a plugin gone wrong.

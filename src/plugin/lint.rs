@@ -296,12 +296,7 @@ fn plain(output: &Output, out: &mut Vec<Remark>) {
 }
 
 /// Notes a value, and what is wrong if another one has its name.
-fn twice(
-    seen: &mut HashMap<String, f64>,
-    key: &str,
-    value: Option<f64>,
-    out: &mut Vec<Remark>,
-) {
+fn twice(seen: &mut HashMap<String, f64>, key: &str, value: Option<f64>, out: &mut Vec<Remark>) {
     let Some(value) = value else { return };
     if seen.get(key).is_some_and(|before| *before != value) {
         let text = format!("`{key}` is there twice, with two values; the first is taken");

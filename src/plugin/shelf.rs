@@ -177,6 +177,33 @@ mod tests {
     }
 
     #[test]
+    fn fields_that_a_master_would_call_alike_have_names_of_their_own() {
+        let field =
+            |name: &str| Field { name: name.into(), label: name.into(), ..Field::default() };
+        let fields = vec![field("in/s"), field("in_s"), field("in.s")];
+        let graph = Graph { id: "munin/p".into(), fields, ..Graph::default() };
+        let registry = Registry::default();
+        let number = |name: &str| {
+            let identity = crate::wire::munin::identity("p", "p", name);
+            registry.intern(crate::model::Series::undescribed(identity))
+        };
+        // One of them has no value this time.
+        let values = vec![(number("in.s"), 3.0), (number("in/s"), 1.0)];
+        let samples = Samples { values, ..Samples::default() };
+        let graphs = [graph];
+        let (config, told) = (config_of(&graphs), values_of(&samples, &graphs, &registry));
+        let labels: HashMap<&str, &str> =
+            config.lines().filter_map(|l| l.split_once(".label ")).collect();
+        assert_eq!(labels.len(), 3, "{config}");
+        let said: Vec<(&str, &str)> = told
+            .lines()
+            .filter_map(|l| l.split_once(".value "))
+            .map(|(field, value)| (labels[field], value))
+            .collect();
+        assert_eq!(said, [("in.s", "3"), ("in/s", "1")]);
+    }
+
+    #[test]
     fn a_simple_plugin_in_munin_s_words() {
         let graph = Graph {
             id: "munin/room".into(),

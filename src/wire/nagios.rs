@@ -158,7 +158,7 @@ fn datum(label: String, text: &str, faults: &mut Vec<String>) -> Result<Datum, S
         let text = text.unwrap_or_default().trim();
         read(text, &unit).unwrap_or_else(|| {
             faults.push(format!(
-                "the {what} `{}` of `{}` is none, and is left out",
+                "the {what} `{}` of `{}` cannot be read, and is left out",
                 shown(text),
                 shown(&label)
             ));

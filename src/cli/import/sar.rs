@@ -153,11 +153,7 @@ fn one(file: &Path, target: &mut Target<'_>) -> anyhow::Result<Read> {
     Ok(out)
 }
 
-fn moments(
-    mut input: impl BufRead,
-    target: &mut Target<'_>,
-    out: &mut Read,
-) -> anyhow::Result<()> {
+fn moments(mut input: impl BufRead, target: &mut Target<'_>, out: &mut Read) -> anyhow::Result<()> {
     let (mut line, mut text, mut inside) = (Vec::new(), String::new(), false);
     let mut batch: Vec<Record> = Vec::new();
     let (mut bad, mut first) = (0u64, None);

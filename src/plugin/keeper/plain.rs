@@ -15,8 +15,18 @@ use crate::wire::{Record, Records, nagios};
 const STATUS: &str = "status";
 /// Jobs of others: a plugin that is called so would write their series.
 const TAKEN: [&str; 12] = [
-    "node", JOB, "statsd", "sql", "import", "push", "influx", "graphite", "remote_write", "rrd",
-    "collectd", "salvaged",
+    "node",
+    JOB,
+    "statsd",
+    "sql",
+    "import",
+    "push",
+    "influx",
+    "graphite",
+    "remote_write",
+    "rrd",
+    "collectd",
+    "salvaged",
 ];
 
 /// The job of what a plugin prints with names of its own: its name, so that two exporters are two
@@ -207,11 +217,7 @@ impl Keeper {
                     let name = format!("{label}.{what}_{side}");
                     let bound = bound.filter(|b| side == "max" || *b != 0.0);
                     if let Some(bound) = bound.filter(|_| names.insert(name.clone())) {
-                        fields.push(FieldConfig {
-                            name,
-                            drawn: false,
-                            ..FieldConfig::default()
-                        });
+                        fields.push(FieldConfig { name, drawn: false, ..FieldConfig::default() });
                         units.push(unit.clone());
                         values.push(Some(bound));
                     }

@@ -195,6 +195,10 @@ impl<'a> Rrd<'a> {
             let number = |n: f64| (!n.is_nan()).then_some(n);
             let (min, max) = (def + 2 * WORD + 8, def + 2 * WORD + 16);
             let last = at.word(pdp + i * PDP, LAST_DS)?;
+            // It is `U` at least; read at another place it is a zero, or no letters.
+            if long != 8 && (last.is_empty() || !last.bytes().all(|b| b.is_ascii_graphic())) {
+                return Err(RrdError::Damaged("what its sources were last given"));
+            }
             rrd.sources.push(DataSource {
                 name: at.word(def, WORD)?.to_owned(),
                 kind: SourceType::from_word(at.word(def + WORD, WORD)?),
