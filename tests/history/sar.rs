@@ -120,5 +120,5 @@ fn a_sadf_that_fails_says_why_and_costs_its_file_only() {
         assert!(said.err.contains(told), "{told}: {said:?}");
     }
     assert!(said.out.starts_with("3 samples imported"), "{said:?}");
-    assert_eq!(sqlite3(&folder.db(), "select key, value from samples"), "node_load1|4.5");
+    assert_eq!(sqlite3(&folder.db(), "select key, value from metrics"), "node_load1|4.5");
 }

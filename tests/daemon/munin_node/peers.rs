@@ -221,7 +221,7 @@ fn a_plugin_that_does_not_answer_costs_itself_only() {
     });
     let daemon = folder.start(&format!(
         "{FAST}[plugins]\nenabled = false\n[[munin.node]]\nhost = \"{node}\"\n\
-         interval = \"1s\"\ntimeout = \"300ms\"\n"
+         interval = \"1s\"\ntimeout = \"1s\"\n"
     ));
     for plugin in ["first", "second", "last"] {
         soon(&daemon, &format!("munin_{plugin}{{field=\"a\",instance=\"hell\"}} 5"));
