@@ -119,7 +119,9 @@ fn labels_of_a_check_that_are_alike_are_told() {
     let text = "X OK | status=7 a=1;5 a=2 a.warning_max=9 b=x 'c'=";
     let (values, _, wrong) = rig.run(1_000, text);
     assert_eq!(values, stored(&[("a", 1.0), ("a.warning_max", 5.0), ("status", 0.0)]));
-    for part in ["called `status`", "called `a`", "called `a.warning_max`", "`b` has no", "`c` has no"] {
+    for part in
+        ["called `status`", "called `a`", "called `a.warning_max`", "`b` has no", "`c` has no"]
+    {
         assert!(wrong.contains(part), "{part}: {wrong}");
     }
 }
