@@ -318,6 +318,9 @@ impl Keeper {
         }
         let Some(config) = self.described.find(graph, field) else {
             out.undescribed = true;
+            if self.described.is_doubtful(graph, field) {
+                out.wrong(|| format!("`{field}` could be one of several fields of `config`"));
+            }
             return None;
         };
         let is = |s: &Slot| *s.field == *config.name && *s.graph == *graph;

@@ -89,6 +89,14 @@ fn one_field_in_two_spellings_is_one_and_two_values_are_told() {
 }
 
 #[test]
+fn a_spelling_that_fits_two_fields_is_told() {
+    let mut rig = Rig::munin("graph_title T\na-b.label a\na_b.label b\n");
+    let (values, _, wrong) = rig.run(1_000, "a-b.value 1\na+b.value 2\nnew.value 3\n");
+    assert_eq!(values, stored(&[("a-b", 1.0)]));
+    assert_eq!(wrong, "`a+b` could be one of several fields of `config`");
+}
+
+#[test]
 fn every_fault_of_an_answer_is_told_up_to_a_few() {
     let mut rig = Rig::munin("graph_title T\na.label a\nb.label b\nc.label c\n");
     let (values, _, wrong) = rig.run(1_000, "a.value x\nb.value 2\nc.value 0,5\n");

@@ -190,6 +190,13 @@ impl Described {
         self.graphs.iter().find(|g| g.name == graph)?.find(field)
     }
 
+    /// Whether a field that is not found could be one of several that are described.
+    pub fn is_doubtful(&self, graph: &str, field: &str) -> bool {
+        let name = clean_field(field);
+        let graph = self.graphs.iter().find(|g| g.name == graph);
+        graph.is_some_and(|g| g.fields.iter().any(|f| clean_field(&f.written) == name))
+    }
+
     fn graph(&mut self, name: &str) -> &mut GraphConfig {
         let at = match self.graphs.iter().position(|g| g.name == name) {
             Some(at) => at,
