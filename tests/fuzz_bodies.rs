@@ -9,6 +9,8 @@ use std::path::Path;
 mod chunk_timestamps;
 #[path = "../fuzz/bodies/chunk_values.rs"]
 mod chunk_values;
+#[path = "../fuzz/bodies/collect.rs"]
+mod collect;
 #[path = "../fuzz/bodies/munin.rs"]
 mod munin;
 #[path = "../fuzz/bodies/munin_node.rs"]
@@ -21,6 +23,8 @@ mod promql;
 mod push;
 #[path = "../fuzz/bodies/rrd.rs"]
 mod rrd;
+#[path = "../fuzz/bodies/texts.rs"]
+mod texts;
 
 /// The body on every kept input, then on so many of random bytes and lengths.
 fn hold(target: &str, random: u64, longest: u64, body: impl Fn(&[u8])) {
@@ -144,6 +148,28 @@ fn any_bytes_between_masters_and_nodes() {
 #[test]
 fn any_bytes_as_what_a_plugin_prints() {
     hold("munin", 2_000, 400, munin::run);
+    let words = "a.value b.value a-b.value a_b.value .label .negative a-b multigraph m graph_title T \
+                 1 2 U nan N:3 1700000000:4 type COUNTER DERIVE OK | a=1kB, ;5:x; 'a b'= {\"a\":1} \
+                 a{b=\"c\"} # TYPE gauge a: 4th 5th";
+    hold_words(words, 4_000, |text| munin::run(text.as_bytes()));
+}
+
+#[test]
+fn any_bytes_as_what_the_kernel_tells() {
+    hold("collect", 300, 400, collect::run);
+    let words = "cpu cpu0 1 22 333 4444 -5 18446744073709551616 eth0: lo: sda sda1 259 MemTotal: kB Tcp: \
+                 TcpExt: InSegs some full avg10=0.00 total=7 sockets: used / /proc ext4 rw - btime intr \
+                 ctxt 0.10 1/2 pgpgin ID=debian \"x\" \\040";
+    hold_words(words, 1_000, |text| collect::run(text.as_bytes()));
+}
+
+#[test]
+fn any_bytes_as_what_people_write() {
+    hold("texts", 2_000, 300, texts::run);
+    let words = "key,timestamp,value , \" 1 -2.5 1e999 NaN 2026-11-30 12:00:00 T Z ago 2h 5m 10s 1GiB 64MiB \
+                 now - + [http] listen = \"127.0.0.1:1876\" [[plugin]] name command [ ] interval > < >= \
+                 a{b=\"c\"} disk_/ {} * ? ** é";
+    hold_words(words, 8_000, |text| texts::run(text.as_bytes()));
 }
 
 #[test]

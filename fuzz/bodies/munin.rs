@@ -1,7 +1,12 @@
-//! wire: any bytes as the output of a plugin, as plugin-conf.d, as a cdef, as a check of Nagios, and
-//! as what a simple plugin prints.
+//! wire, plugin: any bytes as the output of a plugin of each kind, as what is kept of its counters, as
+//! plugin-conf.d, as a cdef, as a check of Nagios, and as what a simple plugin prints.
 
-use plimsoll::wire::munin::{Cdef, Described, SettingsFile, clean_field, lines};
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use plimsoll::model::Registry;
+use plimsoll::plugin::{End, Keeper, Kind, Output};
+use plimsoll::wire::munin::{Cdef, Described, SettingsFile, clean_fields, lines};
 use plimsoll::wire::{nagios, simple};
 
 pub fn run(data: &[u8]) {
@@ -10,9 +15,13 @@ pub fn run(data: &[u8]) {
     }
     let config = Described::read("plugin", data);
     for graph in &config.graphs {
+        let names: HashSet<&str> = graph.fields.iter().map(|f| &*f.name).collect();
+        assert_eq!(names.len(), graph.fields.len(), "each has a name of its own");
         for field in &graph.fields {
-            assert_eq!(clean_field(&field.name), field.name);
+            assert_eq!(graph_field(&config, &graph.name, &field.written), field.name);
         }
+        let clean = clean_fields(graph.fields.iter().map(|f| (&*f.name, &*f.name)));
+        assert_eq!(clean.iter().collect::<HashSet<_>>().len(), graph.fields.len());
         assert_eq!(graph.graph("plugin").fields.len(), graph.fields.len());
     }
     let text = String::from_utf8_lossy(data);
@@ -27,4 +36,42 @@ pub fn run(data: &[u8]) {
     assert!(check.data.len() + check.faults.len() <= data.len());
     simple::pairs(data, |key, _| assert!(!key.is_empty()), |_, _| ());
     let _unused = simple::object(data, |key, _| assert!(!key.is_empty()));
+    for kind in [Kind::Munin, Kind::Simple, Kind::Nagios] {
+        keeps(data, kind);
+    }
+}
+
+fn graph_field<'a>(config: &'a Described, graph: &str, written: &str) -> &'a str {
+    config.find(graph, written).map_or("", |f| &f.name)
+}
+
+/// What the daemon makes of it, run after run.
+fn keeps(data: &[u8], kind: Kind) {
+    let registry = Arc::new(Registry::default());
+    let mut keeper = Keeper::new(registry, Arc::default(), "p", None, Some(kind));
+    keeper.remember(&String::from_utf8_lossy(data));
+    let answer = |ts: i64| Output {
+        stdout: data.to_vec(),
+        stderr: Vec::new(),
+        end: End::Exited(0),
+        took_ms: ts,
+    };
+    let _described = keeper.describe(&answer(0));
+    for ts in [1_000, 2_000] {
+        let Ok(samples) = keeper.values(&answer(1), ts) else { continue };
+        assert_eq!(samples.values.len(), samples.times.len());
+        // No series has two values of one time.
+        let mut seen: Vec<_> =
+            samples.values.iter().map(|(s, _)| s.0).zip(&samples.times).collect();
+        seen.sort_unstable();
+        let all = seen.len();
+        seen.dedup();
+        let same = samples.values.iter().enumerate().any(|(i, (s, v))| {
+            samples.values.iter().zip(&samples.times).skip(i + 1).any(|((other, w), at)| {
+                s == other && samples.times[i] == *at && v != w && !(v.is_nan() && w.is_nan())
+            })
+        });
+        assert!(seen.len() == all || !same, "two values of one series and one time");
+    }
+    keeper.end();
 }

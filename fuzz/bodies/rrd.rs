@@ -33,6 +33,24 @@ pub fn run(data: &[u8]) {
     if let Ok(rrd) = Rrd::read(&head) {
         look(&rrd, head.len());
     }
+    // Heads of other machines: 64 and 32 bits, either order of bytes, doubles on 8 and on 4.
+    for (big, long, align) in [(true, 8, 8), (false, 4, 8), (true, 4, 8), (false, 4, 4)] {
+        let mut head = b"RRD\x000003\0".to_vec();
+        head.resize(9usize.next_multiple_of(align), 0);
+        let cookie = 8.642135E130f64;
+        head.extend(if big { cookie.to_be_bytes() } else { cookie.to_le_bytes() });
+        for byte in data {
+            let number = u64::from(*byte % 5);
+            let (high, low) = (number.to_be_bytes(), number.to_le_bytes());
+            head.extend(if big { &high[8 - long..] } else { &low[..long] });
+        }
+        for length in [head.len(), head.len() + 4_000] {
+            head.resize(length, b'U');
+            if let Ok(rrd) = Rrd::read(&head) {
+                look(&rrd, head.len());
+            }
+        }
+    }
     let text = String::from_utf8_lossy(data);
     if let Ok(rrd) = Rrd::read_dump(&text) {
         look(&rrd, data.len() * 8);

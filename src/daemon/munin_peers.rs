@@ -1,10 +1,11 @@
 //! daemon: asks Munin's nodes, each at its own beat, as Munin's master does. What they tell goes the
 //! way of local plugins: the same series, of another instance.
 //!
-//! Bound: eight nodes at once, each once, with a deadline for every answer and one for all. Policy:
-//! who is not done when its time comes again misses it (`plimsoll_ticks_skipped_total`).
+//! Bound: eight nodes at once, each once, with a deadline for every answer and one for all. Policy: a
+//! node that is not done when its time comes again misses it (`plimsoll_ticks_skipped_total`). A plugin
+//! that does not answer comes after all others from then on, at growing distances up to an hour.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::Path;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex};
@@ -18,10 +19,10 @@ use super::counters::Stand;
 use super::own;
 use super::plugins::hand_over;
 use crate::config::Config;
-use crate::model::{Graph, Identity, KeyFilter, Kind, Labels, Recorder, Series, SeriesRef};
+use crate::model::{Graph, KeyFilter, Labels, Recorder, SeriesRef, format_duration};
 use crate::pipeline::Group;
 use crate::plugin::{self, End, Keeper, Output, Samples};
-use crate::receive::{NodeError, NodeSettings, Told, ask_node};
+use crate::receive::{NodeError, NodeSettings, Told, Wish, ask_node};
 use crate::wire::munin::JOB;
 
 /// Nodes that are asked at once.
@@ -32,6 +33,11 @@ const CONFIG_EVERY_MS: i64 = 300_000;
 const TELL_EVERY_MS: i64 = 3_600_000;
 /// All of a node's answers together have this long, or three of its intervals.
 const LEAST_PATIENCE_MS: i64 = 60_000;
+
+/// A plugin that does not answer is asked again after this long at the latest.
+const LONGEST_PAUSE_MS: i64 = 3_600_000;
+/// Plugins of a node that are told by name at once, if something is wrong with them.
+const MOST_TOLD: usize = 50;
 
 /// The tasks that ask.
 #[derive(Debug, Default)]
@@ -70,6 +76,15 @@ struct Member {
     tell_at: i64,
 }
 
+/// A plugin that did not answer.
+struct Slow {
+    /// How often, one time after the other.
+    times: u32,
+    /// Boot time in ms at which it is asked again.
+    again_at: i64,
+    why: String,
+}
+
 /// A machine that the node tells of (nothing: itself), and a plugin.
 type Key = (Option<String>, String);
 
@@ -82,15 +97,31 @@ struct Peer {
     /// The instance, once it is known.
     name: Option<String>,
     members: HashMap<Key, Member>,
+    slow: HashMap<Key, Slow>,
+    /// Those that were asked before the time was up, when it was: the others go before them.
+    asked: HashSet<Key>,
+    /// Plugins that the board shows.
+    failing: BTreeSet<String>,
     stand: Stand,
     recorder: Recorder,
     /// Of what is said about the node itself.
     group: Group,
 }
 
+impl Slow {
+    fn told(&self, now: i64) -> String {
+        let left = format_duration((self.again_at - now).max(1_000) / 1_000 * 1_000);
+        match self.times {
+            0..=1 => self.why.clone(),
+            n => format!("{}, {n} times; it is asked again in {left}", self.why),
+        }
+    }
+}
+
 impl Drop for Peer {
     fn drop(&mut self) {
         self.shared.board.forget(&self.subject);
+        self.failing.iter().for_each(|subject| self.shared.board.forget(subject));
         self.members.iter().for_each(|(key, member)| self.keep_counters(key, member));
         let groups = self.members.values().map(|m| m.group);
         groups.chain([self.group]).for_each(|group| self.shared.latest.retire(group));
@@ -110,6 +141,9 @@ impl Peer {
             group: shared.latest.group(),
             name: settings.name.clone(),
             members: HashMap::new(),
+            slow: HashMap::new(),
+            asked: HashSet::new(),
+            failing: BTreeSet::new(),
             stand: Stand::elsewhere(database),
             shared,
             settings,
@@ -145,48 +179,125 @@ impl Peer {
             .filter(|(_, m)| m.describe_at > begun)
             .map(|(key, _)| key.clone())
             .collect();
-        let (mut told, mut greeted) = (Vec::new(), None);
+        let (mut told, mut greeted, mut skipped) = (Vec::new(), None, HashSet::new());
+        let (slow, before) = (&self.slow, &self.asked);
+        let wish = |host: Option<&str>, plugin: &str| {
+            let key = (host.map(str::to_owned), plugin.to_owned());
+            let order = match slow.get(&key) {
+                Some(slow) if begun < slow.again_at => {
+                    skipped.insert(key);
+                    return None;
+                }
+                Some(_) => 2,
+                None => u8::from(before.contains(&key)),
+            };
+            Some(Wish { order, config: !fresh.contains(&key) })
+        };
         let patience = (self.settings.interval.as_ms() * 3).max(LEAST_PATIENCE_MS);
         let asking = ask_node(
             &self.settings,
             |name| greeted = Some(name.to_owned()),
-            |host, plugin| !fresh.contains(&(host.map(str::to_owned), plugin.to_owned())),
+            wish,
             |one| told.push(one),
         );
         let patience = Duration::from_millis(patience as u64);
         let asked = match tokio::time::timeout(patience, asking).await {
-            Ok(asked) => asked.map(drop),
+            Ok(asked) => asked,
             Err(_) => Err(NodeError::Late("everything".into())),
         };
         self.rename(greeted, ts);
-        let mut fault = None;
-        let listed: HashSet<Key> = told.iter().map(key).collect();
-        // What broke off says nothing of the plugins behind.
-        let gone: Vec<Key> = match &asked {
-            Ok(()) => self.members.keys().filter(|key| !listed.contains(*key)).cloned().collect(),
-            Err(_) => self.members.keys().cloned().collect(),
+        self.asked = match &asked {
+            Ok(()) => HashSet::new(),
+            Err(_) => told.iter().map(key).collect(),
         };
+        let mut faults = BTreeMap::new();
         for one in &told {
-            if let Err(why) = self.take(one, ts) {
+            let of = key(one);
+            let wrong = match &one.failed {
+                Some(why) => {
+                    let wait = self.put_off(&of, why, begun);
+                    // It goes on where it stood when it answers again.
+                    self.end(&of, ts, false);
+                    Some(wait)
+                }
+                None => {
+                    self.slow.remove(&of);
+                    self.take(one, ts).err()
+                }
+            };
+            if let Some(why) = wrong {
                 // What it told before is not the present any more.
-                if let Some(member) = self.members.get(&key(one)) {
+                if let Some(member) = self.members.get(&of) {
                     self.shared.latest.update(member.group, ts, &[]);
                 }
-                fault.get_or_insert_with(|| format!("plugin {}: {why}", one.plugin));
+                faults.insert(self.subject_of(&of), why);
             }
         }
-        for gone in gone {
-            if asked.is_ok() || !listed.contains(&gone) {
-                self.end(&gone, ts, asked.is_ok());
+        for of in &skipped {
+            if let Some(slow) = self.slow.get(of) {
+                faults.insert(self.subject_of(of), slow.told(begun));
             }
         }
-        let up = asked.is_ok();
-        match (asked, fault) {
-            (Ok(()), None) => self.shared.board.ok(&self.subject),
-            (Ok(()), Some(fault)) => self.shared.board.fail(&self.subject, fault),
-            (Err(e), _) => self.shared.board.fail(&self.subject, e.to_string()),
+        let up = asked.is_ok()
+            && (told.iter().any(|one| one.failed.is_none())
+                || told.is_empty() && skipped.is_empty());
+        let listed: HashSet<Key> = told.iter().map(key).chain(skipped).collect();
+        // What broke off says nothing of the plugins behind.
+        let gone = self.members.keys().filter(|key| !listed.contains(*key));
+        for gone in gone.cloned().collect::<Vec<_>>() {
+            self.end(&gone, ts, asked.is_ok());
         }
+        if asked.is_ok() {
+            self.slow.retain(|key, _| listed.contains(key));
+        }
+        self.tell(asked, faults);
         self.report(ts, up, self.shared.clock.boot_ms() - begun);
+    }
+
+    /// Says on the board how it went: of the node, and of each plugin by name.
+    fn tell(&mut self, asked: Result<(), NodeError>, mut faults: BTreeMap<String, String>) {
+        let board = &self.shared.board;
+        let more = faults.len().saturating_sub(MOST_TOLD);
+        while faults.len() > MOST_TOLD {
+            faults.pop_last();
+        }
+        for subject in self.failing.iter().filter(|s| !faults.contains_key(*s)) {
+            // Of a node that could not be asked nobody knows whether its plugins work.
+            match asked.is_ok() {
+                true => board.ok(subject),
+                false => board.forget(subject),
+            }
+        }
+        self.failing = faults.keys().cloned().collect();
+        for (subject, why) in faults {
+            board.fail(&subject, why);
+        }
+        match asked {
+            Ok(()) if more == 0 => board.ok(&self.subject),
+            Ok(()) => board.fail(&self.subject, format!("{more} more of its plugins failed")),
+            Err(e) => board.fail(&self.subject, e.to_string()),
+        }
+    }
+
+    /// Notes a plugin that did not answer: when it is asked again, and what is said of it until then.
+    fn put_off(&mut self, key: &Key, why: &str, now: i64) -> String {
+        let every = self.settings.interval.as_ms();
+        let times = self.slow.get(key).map_or(1, |slow| slow.times.saturating_add(1));
+        // Half an interval less, so that it is not missed by a moment.
+        let wait = every.saturating_mul(1 << (times - 1).min(20)) - every / 2;
+        let again_at = now + wait.min(LONGEST_PAUSE_MS.max(every));
+        let slow = Slow { times, again_at, why: why.to_owned() };
+        let told = slow.told(now);
+        self.slow.insert(key.clone(), slow);
+        told
+    }
+
+    /// A plugin of the node, as the board shows it.
+    fn subject_of(&self, (host, plugin): &Key) -> String {
+        match host {
+            Some(host) => format!("{} plugin {plugin} of {host}", self.subject),
+            None => format!("{} plugin {plugin}", self.subject),
+        }
     }
 
     /// What it calls itself is its instance, unless the configuration says otherwise; other machines
@@ -277,9 +388,9 @@ impl Peer {
         if let Some(member) = self.members.get(&of).filter(|_| samples.wrapped) {
             self.keep_counters(&of, member);
         }
-        let fault = samples.fault.clone();
+        let faults = samples.faults.clone();
         self.push(samples, ts, &[]);
-        fault.map_or(Ok(()), Err)
+        if faults.is_empty() { Ok(()) } else { Err(faults.to_string()) }
     }
 
     /// How it went.
@@ -294,17 +405,9 @@ impl Peer {
         own.put_with(&own::DURATION, &[&collector], took_ms as f64 / 1e3);
         own.put_with(&own::INTERVAL, &[&collector], self.settings.interval.as_ms() as f64 / 1e3);
         let mut all = own.samples().to_vec();
-        let identity = Identity {
-            system: Some(name.into()),
-            job: JOB.into(),
-            name: "up".into(),
-            labels: Labels::default(),
-        };
-        if self.filter.wants(&identity.key()) {
-            let help = "Whether the machine could be asked (1) or not (0).".into();
-            let series = Series { identity, kind: Kind::Gauge, unit: "".into(), help };
-            all.push((self.shared.registry.intern(series), up));
-        }
+        let series =
+            own::up(&self.shared.registry, &self.filter, Some(&name), JOB, Labels::default());
+        all.extend(series.map(|series| (series, up)));
         self.shared.latest.update(self.group, ts, &all);
         self.push(Samples::default(), ts, &all);
     }

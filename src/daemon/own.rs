@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::statsd::Watch;
-use crate::model::{Metric, Recorder};
+use crate::model::{
+    Identity, KeyFilter, Kind, Labels, Metric, Recorder, Registry, Series, SeriesRef,
+};
 use crate::pipeline::{Counters, Names, Queue, Reason, Source};
 
 pub static SUCCESS: Metric = Metric::gauge(
@@ -32,6 +34,25 @@ pub static INTERVAL: Metric = Metric::gauge(
 
 /// As a Prometheus keeps it of what it scrapes: where it is missing, nothing was measured.
 static UP: Metric = Metric::gauge("up", "", "Always 1; this machine is measured.");
+
+/// `up` of a source that was asked: another machine, a plugin, or a program that prints as an exporter
+/// does. `None`: the filter leaves it out.
+pub fn up(
+    registry: &Registry,
+    filter: &KeyFilter,
+    system: Option<&str>,
+    job: &str,
+    labels: Labels,
+) -> Option<SeriesRef> {
+    let mut identity = Identity::local(job, "up", labels);
+    identity.system = system.map(Into::into);
+    if !filter.wants(&identity.key()) {
+        return None;
+    }
+    let help = "Whether it could be asked (1) or not (0).".into();
+    Some(registry.intern(Series { identity, kind: Kind::Gauge, unit: "".into(), help }))
+}
+
 static BUILD: Metric =
     Metric::gauge("plimsoll_build_info", "", "Always 1; which plimsoll this is.").by(&["version"]);
 static SKIPPED: Metric = Metric::counter(

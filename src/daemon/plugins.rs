@@ -22,7 +22,7 @@ use super::counters::Stand;
 use super::own;
 use super::schedule::{Due, Now, Schedule};
 use crate::config::Config;
-use crate::model::{Graph, Identity, Interval, Kind, Labels, Metric, Recorder, Series, SeriesRef};
+use crate::model::{Graph, Interval, Labels, Metric, Recorder, SeriesRef};
 use crate::pipeline::{Batch, Group, Source};
 use crate::plugin::{self, Action, End, Keeper, Output, Plugin, Runner, Samples};
 use crate::wire::munin::JOB as MUNIN;
@@ -471,7 +471,7 @@ impl Crew {
         let config = plugin::config_of(member.keeper.graphs());
         if !config.is_empty() {
             shelf.describe(name, member.plugin.host.as_deref(), config.as_bytes());
-            let values = plugin::values_of(samples, &self.shared.registry);
+            let values = plugin::values_of(samples, member.keeper.graphs(), &self.shared.registry);
             shelf.values(name, values.as_bytes(), good_until);
         }
     }
@@ -507,13 +507,10 @@ impl Crew {
         member.trusted |= samples.is_ok();
         let board = &self.shared.board;
         let name = &member.plugin.name;
-        let fault = match &samples {
-            Ok(samples) => samples.fault.as_ref(),
-            Err(why) => Some(why),
-        };
-        match fault {
-            None => board.ok_with(|| subject(name)),
-            Some(why) => board.fail(&subject(name), why.clone()),
+        match &samples {
+            Ok(samples) if samples.faults.is_empty() => board.ok_with(|| subject(name)),
+            Ok(samples) => board.fail(&subject(name), samples.faults.to_string()),
+            Err(why) => board.fail(&subject(name), why.clone()),
         }
         let success = f64::from(u8::from(samples.is_ok()));
         let collector = format!("plugin/{name}");
@@ -529,12 +526,20 @@ impl Crew {
             own.put_with(&CUT, &[name], member.cut as f64);
         }
         let mut own = own.samples().to_vec();
-        let identity = Identity::local(MUNIN, "up", Labels::new([("plugin", &**name)]));
-        if self.config.filter.wants(&identity.key()) {
-            let help = "Whether the plugin's last run went well (1) or not (0).".into();
-            let series = Series { identity, kind: Kind::Gauge, unit: "".into(), help };
-            own.push((self.shared.registry.intern(series), success));
-        }
+        // What prints as an exporter does is a target like one.
+        let (registry, host) = (&self.shared.registry, member.plugin.host.as_deref());
+        let series = match member.keeper.job() {
+            Some(job) => own::up(registry, &self.config.filter, host, job, Labels::default()),
+            None => {
+                let labels = Labels::new([("plugin", &**name)]);
+                own::up(registry, &self.config.filter, None, MUNIN, labels)
+            }
+        };
+        // It may print an `up` of its own.
+        let said = |series: &SeriesRef| {
+            samples.as_ref().is_ok_and(|s| s.values.iter().any(|(said, _)| said == series))
+        };
+        own.extend(series.filter(|s| !said(s)).map(|series| (series, success)));
         let samples = samples.unwrap_or_default();
         let mut latest = samples.values.clone();
         latest.extend_from_slice(&own);

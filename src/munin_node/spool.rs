@@ -165,7 +165,7 @@ impl Node {
                     // A sum is told by what it grew.
                     let before = if field.kind == Type::Absolute { 2 * STEP_MS } else { 0 };
                     let (ts, values) = reader.samples(*row, from - before, to)?;
-                    write_field(&mut lines, &field.name, field.kind, from, &ts, &values);
+                    write_field(&mut lines, &field.written, field.kind, from, &ts, &values);
                 }
                 if !lines.is_empty() {
                     let _unused = writeln!(text, "multigraph {}", service(&graph.name, &name));

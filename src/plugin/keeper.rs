@@ -1,29 +1,23 @@
 //! plugin: what a plugin printed, as series and samples: it knows the plugin's fields, and keeps the
 //! state of those whose changes count. No processes here.
 
+mod plain;
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
+use super::faults::Faults;
 use super::memory::{self, Memory};
 use super::rate::Rate;
 use super::{Kind, Output};
-use crate::model::{
-    Field, Graph, Identity, KeyFilter, Kind as SeriesKind, Range, Registry, Series, SeriesRef,
-    parse_key,
-};
-use crate::wire::exposition::Reader as Text;
-use crate::wire::json::Reader as Json;
-use crate::wire::munin::{
-    Described, FieldConfig, GraphConfig, JOB, Line, Time, clean_field, identity, lines,
-};
-use crate::wire::simple::{self, Look};
-use crate::wire::{Record, Records, nagios};
+use crate::model::{Graph, Identity, KeyFilter, Kind as SeriesKind, Registry, Series, SeriesRef};
+use crate::wire::munin::{Described, FieldConfig, Line, Time, identity, lines};
 
 /// More series of one plugin are a plugin gone wrong.
 const MAX_SERIES: usize = 2_000;
 /// Ends a series: its field has vanished.
 const STALE: f64 = f64::from_bits(0x7ff0_0000_0000_0002);
-/// The field that a check's exit status is.
-const STATUS: &str = "status";
 
 /// The readings of one run.
 #[derive(Debug, Default, Clone, PartialEq)]
@@ -34,8 +28,8 @@ pub struct Samples {
     pub times: Vec<i64>,
     /// Series that have ended: they get a marker at the run's time.
     pub ended: Vec<SeriesRef>,
-    /// The first thing that was wrong with the answer, if that cost a value.
-    pub fault: Option<String>,
+    /// What was wrong with the answer and cost a value.
+    pub faults: Faults,
     /// A field came that the plugin has not described: it is to be asked for `config` again.
     pub undescribed: bool,
     /// A counter has wrapped: where it stands is worth being kept.
@@ -52,9 +46,7 @@ impl Samples {
     }
 
     fn wrong(&mut self, what: impl FnOnce() -> String) {
-        if self.fault.is_none() {
-            self.fault = Some(what());
-        }
+        self.faults.add(what);
     }
 
     /// All of it, markers for what has ended at `ts` included.
@@ -69,12 +61,28 @@ impl Samples {
 struct Slot {
     graph: Box<str>,
     field: Box<str>,
+    /// The field's name as the plugin writes it before a value.
+    written: Box<str>,
     series: Option<SeriesRef>,
     rate: Rate,
     /// Whether the last answer had it.
     seen: bool,
+    /// What the last answer said of it, and of when; nothing yet, or U.
+    said: Option<(i64, f64)>,
     /// Whether the stored series goes on.
     lives: bool,
+}
+
+impl Slot {
+    /// Whether one answer says two things of one time: which of them holds nobody knows.
+    fn takes_twice(&mut self, ts: i64, value: f64) -> bool {
+        let before = self.said.replace((ts, value));
+        let twice = before.filter(|(then, said)| *then == ts && *said != value);
+        if twice.is_some() {
+            self.said = before;
+        }
+        twice.is_some()
+    }
 }
 
 /// See the module's text. One for each plugin.
@@ -89,6 +97,8 @@ pub struct Keeper {
     slots: Vec<Slot>,
     cursor: usize,
     graphs: Vec<Graph>,
+    /// The job of what it prints as Prometheus text or as records, once it has.
+    job: Option<Box<str>>,
     /// Where counters stood before this process, until they are seen.
     memory: Memory,
 }
@@ -112,6 +122,7 @@ impl Keeper {
             slots: Vec::new(),
             cursor: 0,
             graphs: Vec::new(),
+            job: None,
             memory: Memory::new(),
         }
     }
@@ -140,6 +151,12 @@ impl Keeper {
     /// How often it wants to be asked, in ms.
     pub fn update_rate(&self) -> Option<i64> {
         self.described.update_rate
+    }
+
+    /// The job of its series, if it prints them with names and labels of their own, as an exporter
+    /// does.
+    pub fn job(&self) -> Option<&str> {
+        self.job.as_deref()
     }
 
     /// Its charts. They change when [`Keeper::describe`] or [`Keeper::values`] says so.
@@ -181,12 +198,16 @@ impl Keeper {
             .map(|g| g.graph(&self.plugin))
             .collect();
         self.described = described;
-        // Fields described otherwise now begin anew.
+        // Fields that are described otherwise now begin again.
         for slot in &mut self.slots {
-            if let Some(field) = self.described.find(&slot.graph, &slot.field) {
+            if let Some(field) = self.described.find(&slot.graph, &slot.written) {
                 let new = Rate::new(field);
                 if !slot.rate.continues(&new) {
                     slot.rate = new;
+                }
+                // It has another name now, because of a field that would be called alike.
+                if field.name != *slot.field {
+                    slot.written = "".into();
                 }
             }
         }
@@ -204,6 +225,7 @@ impl Keeper {
         self.cursor = 0;
         for slot in &mut self.slots {
             slot.seen = false;
+            slot.said = None;
         }
         match self.kind {
             Some(Kind::Munin) => self.munin(&output.stdout, ts, &mut out),
@@ -244,14 +266,14 @@ impl Keeper {
                     graph = name;
                     continue;
                 }
-                Ok(Line::Value { field, reading }) => (clean_field(field), reading),
+                Ok(Line::Value { field, reading }) => (field, reading),
                 Ok(_) => continue,
                 Err(fault) => {
                     out.wrong(|| format!("line {number} of its answer: {fault}"));
                     continue;
                 }
             };
-            let Some(at) = self.slot(graph, &field, out) else {
+            let Some(at) = self.slot(graph, field, out) else {
                 strange += 1;
                 if strange > MAX_SERIES {
                     let what =
@@ -266,17 +288,22 @@ impl Keeper {
                 Time::Now => ts,
                 Time::At(at) => at,
             };
-            if let Some(value) = reading.value.and_then(|v| slot.rate.store(at, v)) {
+            let Some(value) = reading.value else { continue };
+            if slot.takes_twice(at, value) {
+                out.wrong(|| format!("line {number} of its answer: `{field}` has a value already"));
+                continue;
+            }
+            if let Some(value) = slot.rate.store(at, value) {
                 slot.lives = true;
                 out.put(slot.series, at, value);
             }
         }
     }
 
-    /// Where a field is kept. Fields come in the same order run after run, so that nearly always it
+    /// Where a field is kept, by its name as the plugin writes it. Fields come in the same order run after run, so that nearly always it
     /// is the one behind the last.
     fn slot(&mut self, graph: &str, field: &str, out: &mut Samples) -> Option<usize> {
-        let is = |s: &Slot| *s.field == *field && *s.graph == *graph;
+        let is = |s: &Slot| *s.written == *field && *s.graph == *graph;
         let found = match self.slots.get(self.cursor) {
             Some(slot) if is(slot) => Some(self.cursor),
             // A spool tells the same field many times.
@@ -291,8 +318,20 @@ impl Keeper {
         }
         let Some(config) = self.described.find(graph, field) else {
             out.undescribed = true;
+            if self.described.is_doubtful(graph, field) {
+                out.wrong(|| format!("`{field}` could be one of several fields of `config`"));
+            }
             return None;
         };
+        let is = |s: &Slot| *s.field == *config.name && *s.graph == *graph;
+        if let Some(at) = self.slots.iter().position(is) {
+            // In another spelling, or called so again.
+            if let Some(slot) = self.slots.get_mut(at) {
+                slot.written = field.into();
+            }
+            self.cursor = at + 1;
+            return Some(at);
+        }
         let config = config.clone();
         let described = self.described.graphs.iter().find(|g| g.name == graph);
         let unit = described.map(|g| g.unit.clone()).unwrap_or_default();
@@ -302,11 +341,12 @@ impl Keeper {
     fn add(
         &mut self,
         graph: &str,
-        field: &str,
+        written: &str,
         config: &FieldConfig,
         unit: &str,
         out: &mut Samples,
     ) -> Option<usize> {
+        let field = config.name.as_str();
         let identity = identity(&self.plugin, graph, field);
         let help = if config.info.is_empty() { &config.label } else { &config.info };
         let series = self.intern(identity, config.series_kind(), unit, help, out)?;
@@ -317,9 +357,11 @@ impl Keeper {
         self.slots.push(Slot {
             graph: graph.into(),
             field: field.into(),
+            written: written.into(),
             series,
             rate,
             seen: false,
+            said: None,
             lives: false,
         });
         self.cursor = self.slots.len();
@@ -346,223 +388,5 @@ impl Keeper {
         }
         let series = Series { identity, kind, unit: unit.into(), help: help.into() };
         Some(Some(self.registry.intern(series)))
-    }
-
-    /// A field of a plugin that describes nothing; `None`: there are too many.
-    fn plain(&mut self, field: &FieldConfig, unit: &str, out: &mut Samples) -> Option<usize> {
-        let plugin = self.plugin.clone();
-        let is = |s: &Slot| *s.field == *field.name && *s.graph == *plugin;
-        let known = match self.slots.get(self.cursor) {
-            Some(slot) if is(slot) => Some(self.cursor),
-            _ => self.slots.iter().position(is),
-        };
-        let at = match known {
-            Some(at) => at,
-            None => self.add(&plugin, &field.name, field, unit, out)?,
-        };
-        self.cursor = at + 1;
-        if let Some(slot) = self.slots.get_mut(at) {
-            slot.seen = true;
-        }
-        Some(at)
-    }
-
-    fn put_plain(&mut self, at: usize, ts: i64, value: f64, out: &mut Samples) {
-        if let Some(slot) = self.slots.get_mut(at) {
-            slot.lives = true;
-            out.put(slot.series, ts, value);
-        }
-    }
-
-    fn simple(&mut self, text: &[u8], ts: i64, out: &mut Samples) -> Result<(), String> {
-        let gauge = |name: &str| FieldConfig {
-            name: name.to_owned(),
-            drawn: true,
-            ..FieldConfig::default()
-        };
-        let mut found: Vec<(String, Option<f64>)> = Vec::new();
-        match Look::of(text) {
-            Look::Pairs => {
-                let mut fault = None;
-                simple::pairs(
-                    text,
-                    |key, value| found.push((key.to_owned(), value)),
-                    |line, what| {
-                        fault.get_or_insert_with(|| format!("line {line} of its answer: {what}"));
-                    },
-                );
-                if found.iter().any(|(key, _)| key.ends_with(".value")) {
-                    self.kind = None;
-                    return Err("it prints values as Munin's plugins do and does not answer \
-                         `config`; 'plimsoll plugin test' says what is wrong"
-                        .into());
-                }
-                out.fault = fault;
-            }
-            Look::Object => {
-                let told = simple::object(text, |key, value| {
-                    found.push((key.to_owned(), Some(value)));
-                });
-                told.map_err(|e| format!("its JSON cannot be read: {e}"))?;
-            }
-            Look::Records => return self.records(&mut Json::pushed(text, ts), out),
-            Look::Exposition => return self.records(&mut Text::new(text, ts), out),
-        }
-        if found.is_empty() && out.fault.is_none() {
-            return Err("it printed nothing".into());
-        }
-        for (key, value) in found {
-            let Some(at) = self.plain(&gauge(&key), "", out) else { break };
-            if let Some(value) = value {
-                self.put_plain(at, ts, value, out);
-            }
-        }
-        self.draw(String::new());
-        Ok(())
-    }
-
-    /// Values that bring names and labels of their own.
-    fn records(&mut self, from: &mut dyn Records, out: &mut Samples) -> Result<(), String> {
-        let mut record = Record::default();
-        let mut taken = 0;
-        while let Some(result) = from.next(&mut record) {
-            if taken > MAX_SERIES {
-                out.wrong(|| format!("it has more than {MAX_SERIES} values"));
-                break;
-            }
-            if let Err(e) = result {
-                out.wrong(|| e.to_string());
-                if e.fatal {
-                    break;
-                }
-                continue;
-            }
-            let is = |s: &Slot| s.graph.is_empty() && *s.field == *record.key;
-            let known = match self.slots.get(self.cursor) {
-                Some(slot) if is(slot) => Some(self.cursor),
-                _ => self.slots.iter().position(is),
-            };
-            let at = match known {
-                Some(at) => at,
-                None => {
-                    let (name, labels) = parse_key(&record.key);
-                    let about = from.about();
-                    let kind = about.as_ref().map_or_else(|| SeriesKind::guess(&name), |a| a.kind);
-                    let (unit, help) = about.map_or(("", ""), |a| (a.unit, a.help));
-                    let identity = Identity::local(JOB, &name, labels);
-                    let series = self.intern(identity, kind, unit, help, out);
-                    let Some(series) = series else { break };
-                    self.slots.push(Slot {
-                        graph: "".into(),
-                        field: record.key.as_str().into(),
-                        series,
-                        rate: Rate::new(&FieldConfig::default()),
-                        seen: true,
-                        lives: false,
-                    });
-                    self.slots.len() - 1
-                }
-            };
-            self.cursor = at + 1;
-            if let Some(slot) = self.slots.get_mut(at) {
-                slot.seen = true;
-            }
-            self.put_plain(at, record.ts, record.value, out);
-            taken += 1;
-        }
-        match out.fault.take() {
-            Some(fault) if taken == 0 => Err(fault),
-            fault => {
-                out.fault = fault;
-                Ok(())
-            }
-        }
-    }
-
-    fn nagios(&mut self, text: &[u8], status: i32, ts: i64, out: &mut Samples) {
-        let check = nagios::read(text);
-        let mut fields = vec![FieldConfig {
-            name: STATUS.to_owned(),
-            info: "0 is ok, 1 a warning, 2 critical, 3 unknown.".to_owned(),
-            drawn: true,
-            warning: Range { min: None, max: Some(0.0) },
-            critical: Range { min: None, max: Some(1.0) },
-            ..FieldConfig::default()
-        }];
-        let mut units = vec![String::new()];
-        let mut values = vec![Some(f64::from(status))];
-        for datum in check.data {
-            let unit = datum.unit;
-            let label = datum.label;
-            // Thresholds as series, so that a chart shows how they moved.
-            for (what, range) in [("warning", datum.warning), ("critical", datum.critical)] {
-                for (side, bound) in [("min", range.min), ("max", range.max)] {
-                    // `0:80` is how the number alone is read; its 0 says nothing.
-                    if let Some(bound) = bound.filter(|b| side == "max" || *b != 0.0) {
-                        fields.push(FieldConfig {
-                            name: format!("{label}.{what}_{side}"),
-                            drawn: false,
-                            ..FieldConfig::default()
-                        });
-                        units.push(unit.clone());
-                        values.push(Some(bound));
-                    }
-                }
-            }
-            let kind = match datum.kind {
-                SeriesKind::Counter => crate::wire::munin::Type::Counter,
-                SeriesKind::Gauge => crate::wire::munin::Type::Gauge,
-            };
-            fields.push(FieldConfig {
-                name: label,
-                kind,
-                warning: datum.warning,
-                critical: datum.critical,
-                drawn: true,
-                ..FieldConfig::default()
-            });
-            units.push(unit);
-            values.push(datum.value);
-        }
-        if let Some(fault) = check.faults.into_iter().next() {
-            out.wrong(|| format!("its performance data: {fault}"));
-        }
-        for ((field, unit), value) in fields.iter().zip(&units).zip(values) {
-            let Some(at) = self.plain(field, unit, out) else { break };
-            if let Some(value) = value {
-                self.put_plain(at, ts, value, out);
-            }
-        }
-        let graph = GraphConfig {
-            name: self.plugin.to_string(),
-            title: self.plugin.to_string(),
-            category: "checks".to_owned(),
-            unit: units.iter().find(|u| !u.is_empty()).cloned().unwrap_or_default(),
-            fields,
-            ..GraphConfig::default()
-        };
-        let mut graph = graph.graph(&self.plugin);
-        for field in &mut graph.fields {
-            field.series = identity(&self.plugin, &self.plugin, &field.name).key().into();
-        }
-        self.graphs = vec![graph];
-    }
-
-    /// The chart of a plugin that describes nothing: all of its fields.
-    fn draw(&mut self, unit: String) {
-        let fields = self.slots.iter().filter(|s| s.seen).map(|s| Field {
-            name: s.field.clone(),
-            label: s.field.clone(),
-            series: identity(&self.plugin, &s.graph, &s.field).key().into(),
-            ..Field::default()
-        });
-        self.graphs = vec![Graph {
-            id: format!("munin/{}", self.plugin).into(),
-            title: self.plugin.clone(),
-            category: "other".into(),
-            unit: unit.into(),
-            fields: fields.collect(),
-            ..Graph::default()
-        }];
     }
 }

@@ -1,11 +1,12 @@
 //! plugin: what is wrong with a plugin, in words for who wrote it: it is run as the daemon would,
 //! and everything that would cost a value, a chart or a word is told with its line.
 
+use std::collections::HashMap;
 use std::io::Read;
 
 use super::{Action, End, Kind, Output, Plugin, run_one};
 use crate::model::Clock;
-use crate::wire::munin::{Described, Line, clean_field, lines};
+use crate::wire::munin::{Described, FieldConfig, Line, clean_field, lines};
 use crate::wire::nagios;
 use crate::wire::simple::{self, Look};
 
@@ -183,6 +184,15 @@ fn munin(
         if graph.unit.is_empty() {
             missing("graph_vlabel", "the axis has no unit: print `graph_vlabel …`");
         }
+        let alike = |f: &&FieldConfig| f.name != clean_field(&f.name);
+        for field in graph.fields.iter().filter(alike) {
+            let name = clean_field(&field.name);
+            let text = format!(
+                "Munin calls this field and another one `{name}`; here each is what it is \
+                 written as, and a master sees one of them"
+            );
+            out.push(remark(false, &format!("config, {of}{}", field.name), text));
+        }
         for field in graph.fields.iter().filter(|f| f.label.is_empty()) {
             let text = format!("the field has no label: print `{}.label …`", field.name);
             out.push(remark(false, &format!("config, {of}{}", field.name), text));
@@ -211,7 +221,7 @@ fn values(
                 graph = name;
                 continue;
             }
-            Ok(Line::Value { field, .. }) => clean_field(field),
+            Ok(Line::Value { field, .. }) => field,
             Ok(Line::Global { .. } | Line::Attribute { .. }) if what == "fetch" => {
                 let text = "without an argument a plugin prints `field.value …` lines only";
                 out.push(remark(false, &place(what, output, number), text));
@@ -226,12 +236,13 @@ fn values(
                 continue;
             }
         };
-        if described.find(graph, &field).is_none_or(|f| f.label.is_empty()) && what == "fetch" {
+        let found = described.find(graph, field);
+        if found.is_none_or(|f| f.label.is_empty()) && what == "fetch" {
             let text =
                 format!("`config` does not say what `{field}` is: print `{field}.label …` there");
             out.push(remark(true, &place(what, output, number), text));
         }
-        seen.push((graph.to_owned(), field.into_owned()));
+        seen.push((graph.to_owned(), found.map_or(field, |f| &f.name).to_owned()));
     }
     for graph in &described.graphs {
         for field in &graph.fields {
@@ -256,24 +267,42 @@ fn values(
 
 fn plain(output: &Output, out: &mut Vec<Remark>) {
     ended("", output, out);
-    let mut values = 0;
+    let (mut values, mut seen, mut again) = (0, HashMap::new(), Vec::new());
     match Look::of(&output.stdout) {
         Look::Pairs => simple::pairs(
             &output.stdout,
-            |_, _| values += 1,
+            |key, value| {
+                values += 1;
+                twice(&mut seen, key, value, &mut again);
+            },
             |line, fault| out.push(remark(true, &place("output", output, line), fault)),
         ),
         Look::Object => {
-            if let Err(e) = simple::object(&output.stdout, |_, _| values += 1) {
+            let each = |key: &str, value| {
+                values += 1;
+                twice(&mut seen, key, Some(value), &mut again);
+            };
+            if let Err(e) = simple::object(&output.stdout, each) {
                 out.push(remark(true, "output", format!("this JSON cannot be read: {e}")));
             }
         }
         Look::Records | Look::Exposition => return,
     }
+    out.extend(again);
     if values == 0 && !out.iter().any(|r| r.wrong) {
         let text = "it prints no value: print `name number`, a line each; or, as Munin's plugins do, `name.value number`, and `name.label …` when asked for `config`";
         out.push(remark(true, "output", text));
     }
+}
+
+/// Notes a value, and what is wrong if another one has its name.
+fn twice(seen: &mut HashMap<String, f64>, key: &str, value: Option<f64>, out: &mut Vec<Remark>) {
+    let Some(value) = value else { return };
+    if seen.get(key).is_some_and(|before| *before != value) {
+        let text = format!("`{key}` is there twice, with two values; the first is taken");
+        return out.push(remark(true, "output", text));
+    }
+    seen.insert(key.to_owned(), value);
 }
 
 fn check(output: &Output, out: &mut Vec<Remark>) {

@@ -7,6 +7,7 @@
 //!   runner     runs them side by side, each with a deadline  -> what they printed
 //!   stray      what a plugin leaves behind
 //!   keeper     what they printed -> series and samples, graphs
+//!   faults     what was wrong with an answer
 //!   memory     where counters stood before a restart
 //!   rate       one field's readings -> what is stored of them
 //!   shelf      what each said last, for whoever passes it on
@@ -16,6 +17,7 @@
 
 mod account;
 mod discover;
+mod faults;
 mod keeper;
 mod links;
 mod lint;
@@ -33,6 +35,7 @@ use crate::model::Interval;
 
 pub use account::Account;
 pub use discover::{Found, Plugin, find, one};
+pub use faults::Faults;
 pub use keeper::{Keeper, Samples};
 pub use links::{Suggestion, disable, enable, installed, suggest};
 pub use lint::{Remark, lint};

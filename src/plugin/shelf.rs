@@ -1,13 +1,13 @@
 //! plugin: what each plugin said last, for whoever is asked for it and must not run it: its answer to
 //! `config`, and its newest values. Kept only if somebody wants it. At most two answers a plugin.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
 use crate::model::{Graph, Kind, Registry};
-use crate::wire::munin::{clean_field, host_of};
+use crate::wire::munin::{clean_fields, host_of};
 
 use super::Samples;
 
@@ -107,8 +107,7 @@ pub fn config_of(graphs: &[Graph]) -> String {
         if !graph.unit.is_empty() {
             let _unused = writeln!(out, "graph_vlabel {}", graph.unit);
         }
-        for field in &graph.fields {
-            let name = clean_field(&field.name);
+        for (field, name) in graph.fields.iter().zip(names(graph)) {
             let _unused = writeln!(out, "{name}.label {}", field.label);
             if field.kind == Kind::Counter {
                 let _unused = writeln!(out, "{name}.type DERIVE\n{name}.min 0");
@@ -128,16 +127,24 @@ pub fn config_of(graphs: &[Graph]) -> String {
     out
 }
 
-/// The newest values of such a plugin.
-pub fn values_of(samples: &Samples, registry: &Registry) -> String {
+/// What a master calls the fields of a chart.
+fn names(graph: &Graph) -> Vec<String> {
+    clean_fields(graph.fields.iter().map(|f| (&*f.name, &*f.name)))
+}
+
+/// The newest values of such a plugin, of which these are the charts.
+pub fn values_of(samples: &Samples, graphs: &[Graph], registry: &Registry) -> String {
     let mut out = String::new();
+    let named: HashMap<&str, String> =
+        graphs.iter().flat_map(|g| g.fields.iter().map(|f| &*f.name).zip(names(g))).collect();
     for (series, value) in &samples.values {
         let series = registry.get(*series);
         // A counter's value is a whole number for RRD, or none.
         let value = if series.kind == Kind::Counter { value.round() } else { *value };
         let field = series.identity.labels.get("field");
-        if let Some(field) = field.filter(|_| value.is_finite()) {
-            let _unused = writeln!(out, "{}.value {value}", clean_field(field));
+        let name = field.and_then(|field| named.get(field));
+        if let Some(name) = name.filter(|_| value.is_finite()) {
+            let _unused = writeln!(out, "{name}.value {value}");
         }
     }
     out
@@ -167,6 +174,33 @@ mod tests {
         assert_eq!((said.host.as_deref(), said.good_until), (Some("near"), 7));
         shelf.forget("load");
         assert!(!shelf.has("load"));
+    }
+
+    #[test]
+    fn fields_that_a_master_would_call_alike_have_names_of_their_own() {
+        let field =
+            |name: &str| Field { name: name.into(), label: name.into(), ..Field::default() };
+        let fields = vec![field("in/s"), field("in_s"), field("in.s")];
+        let graph = Graph { id: "munin/p".into(), fields, ..Graph::default() };
+        let registry = Registry::default();
+        let number = |name: &str| {
+            let identity = crate::wire::munin::identity("p", "p", name);
+            registry.intern(crate::model::Series::undescribed(identity))
+        };
+        // One of them has no value this time.
+        let values = vec![(number("in.s"), 3.0), (number("in/s"), 1.0)];
+        let samples = Samples { values, ..Samples::default() };
+        let graphs = [graph];
+        let (config, told) = (config_of(&graphs), values_of(&samples, &graphs, &registry));
+        let labels: HashMap<&str, &str> =
+            config.lines().filter_map(|l| l.split_once(".label ")).collect();
+        assert_eq!(labels.len(), 3, "{config}");
+        let said: Vec<(&str, &str)> = told
+            .lines()
+            .filter_map(|l| l.split_once(".value "))
+            .map(|(field, value)| (labels[field], value))
+            .collect();
+        assert_eq!(said, [("in.s", "3"), ("in/s", "1")]);
     }
 
     #[test]

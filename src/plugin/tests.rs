@@ -284,7 +284,7 @@ fn a_million_fields_and_bytes_that_are_no_text() {
     keeper.describe(&answer(fields(50_000, "label x").as_bytes())).expect("described");
     let samples = keeper.values(&answer(fields(50_000, "value 1").as_bytes()), 7).expect("values");
     assert_eq!((samples.values.len(), registry.len()), (2_000, 2_000));
-    assert!(samples.fault.expect("told").contains("more than 2000 fields"));
+    assert!(samples.faults.to_string().contains("more than 2000 fields"));
     let odd = b"f1.value 1\nf2.va\0lue 2\n\xff\xfef3.value 3\nf4.value 4";
     let samples = keeper.values(&answer(odd), 8).expect("values");
     assert_eq!(samples.values.len(), 2, "lines that are no text cost themselves only");

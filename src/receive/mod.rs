@@ -29,7 +29,7 @@ use std::time::Duration;
 
 pub use datagrams::Drops;
 pub use network::Network;
-pub use node::{NodeError, NodeSettings, Told, ask_node};
+pub use node::{NodeError, NodeSettings, Told, Wish, ask_node};
 pub use reader::Reader;
 pub use secure::NodeTls;
 pub use socket::{Sockets, Trouble};

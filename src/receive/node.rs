@@ -1,9 +1,10 @@
-//! receive: a node of Munin, asked as its master asks it: one connection, one machine that it tells of
-//! after the other, one plugin after the other.
-//! What the answers mean is nobody's affair here.
+//! receive: a node of Munin, asked as its master asks it: one connection, one plugin after the other.
+//! Other rooms say what the answers mean.
+//!
+//! A plugin whose answer does not come costs itself only: the others are asked on a new connection.
 //!
 //! Bounds: a deadline for each answer, 1 MiB for one, 500 machines, 2,000 plugins, 64 MiB for all of
-//! them.
+//! them, 16 connections after the first.
 
 use std::fmt;
 use std::io;
@@ -12,6 +13,7 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+use tokio_rustls::client::TlsStream;
 
 use super::secure::{NodeTls, shake_hands};
 use crate::model::Interval;
@@ -24,6 +26,9 @@ const MAX_ALL: usize = 64 << 20;
 const MAX_PLUGINS: usize = 2_000;
 /// Machines of which a node tells.
 const MAX_HOSTS: usize = 500;
+/// Connections after the first, each because of one plugin. With more of such plugins the node's other
+/// ones still have their turn: who asks puts the bad ones last the next time.
+const MAX_AGAIN: usize = 16;
 /// Lines that may come before the greeting: what a login by ssh says.
 const MAX_CHATTER: usize = 100;
 
@@ -55,6 +60,17 @@ pub struct Told {
     pub config: Option<Vec<u8>>,
     /// Its values; nothing: they stand in `config`.
     pub values: Option<Vec<u8>>,
+    /// Why it did not answer; there are no values then.
+    pub failed: Option<String>,
+}
+
+/// How a plugin is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wish {
+    /// Those with a small number come first.
+    pub order: u8,
+    /// Whether it is asked for `config`, too.
+    pub config: bool,
 }
 
 /// Why a node could not be asked.
@@ -86,27 +102,75 @@ impl From<io::Error> for NodeError {
     }
 }
 
-/// A connection to a node, in the clear or within TLS.
+/// A plugin of one of its machines (nothing: the node itself), to be asked.
+#[derive(Debug)]
+struct Task {
+    host: Option<String>,
+    plugin: String,
+    wish: Wish,
+}
+
+/// A connection to a node.
+enum Reached {
+    Plain(Talk<TcpStream>),
+    Hidden(Box<Talk<TlsStream<TcpStream>>>),
+}
+
+/// What is said on a connection, in the clear or within TLS.
 struct Talk<S> {
     stream: BufReader<S>,
     patience: Duration,
-    taken: usize,
 }
 
-/// Asks a node everything. `greet` gets what it calls itself, before all else; `wants_config` says of
-/// a plugin of one of its machines (nothing: of itself) whether it is asked for `config`, too;
-/// `take` gets what each told. What it calls itself comes back, too.
+/// Asks a node everything. `greet` gets what it calls itself, before all else; `wish` says of a plugin
+/// of one of its machines (nothing: of itself) how it is asked, if it is; `take` gets what each told.
 pub async fn ask_node(
     settings: &NodeSettings,
     mut greet: impl FnMut(&str),
-    wants_config: impl FnMut(Option<&str>, &str) -> bool,
-    take: impl FnMut(Told),
-) -> Result<String, NodeError> {
+    mut wish: impl FnMut(Option<&str>, &str) -> Option<Wish>,
+    mut take: impl FnMut(Told),
+) -> Result<(), NodeError> {
+    // What is left to be asked, the next one last.
+    let mut tasks: Option<Vec<Task>> = None;
+    let mut taken = 0;
+    for _ in 0..=MAX_AGAIN {
+        let (mut reached, name) = reach(settings).await?;
+        if tasks.is_none() {
+            greet(&name);
+        }
+        let asked = match &mut reached {
+            Reached::Plain(talk) => {
+                talk.all(&name, &mut taken, &mut tasks, &mut wish, &mut take).await
+            }
+            Reached::Hidden(talk) => {
+                talk.all(&name, &mut taken, &mut tasks, &mut wish, &mut take).await
+            }
+        };
+        // With TLS 1.3 a node that wants a certificate hangs up when all seems well.
+        let hidden = matches!(reached, Reached::Hidden(_));
+        let shown = settings.tls.as_ref().is_some_and(|tls| tls.own.is_some());
+        if asked.is_err() && tasks.is_none() && hidden && !shown {
+            let why = "it hung up once TLS had begun; one with `tls paranoid` wants to see a \
+                       certificate of this machine: `tls_cert`, `tls_key`";
+            return Err(NodeError::Odd(why.into()));
+        }
+        asked?;
+        if tasks.as_ref().is_none_or(Vec::is_empty) {
+            return Ok(());
+        }
+    }
+    let left = tasks.map_or(0, |tasks| tasks.len());
+    Err(NodeError::Odd(format!(
+        "{} of its plugins did not answer; {left} others are asked the next time",
+        MAX_AGAIN + 1
+    )))
+}
+
+/// Connects, in the clear or within TLS, and hears what the node calls itself.
+async fn reach(settings: &NodeSettings) -> Result<(Reached, String), NodeError> {
     let (mut plain, name) = connect(settings).await?;
-    greet(&name);
     let Some(tls) = &settings.tls else {
-        plain.all(&name, wants_config, take).await?;
-        return Ok(name);
+        return Ok((Reached::Plain(plain), name));
     };
     plain.say("STARTTLS").await?;
     let answer = plain.line("STARTTLS").await?;
@@ -119,9 +183,8 @@ pub async fn ask_node(
         }
         // What it makes of this line from now on is not to be guessed.
         drop(plain);
-        let (mut plain, name) = connect(settings).await?;
-        plain.all(&name, wants_config, take).await?;
-        return Ok(name);
+        let (plain, name) = connect(settings).await?;
+        return Ok((Reached::Plain(plain), name));
     }
     // What came before the handshake could be anybody's.
     if !plain.stream.buffer().is_empty() {
@@ -130,15 +193,8 @@ pub async fn ask_node(
     let (patience, stream) = (plain.patience, plain.stream.into_inner());
     let secure = timeout(patience, shake_hands(stream, &settings.host, tls)).await;
     let secure = secure.map_err(|_| late("the handshake of TLS"))?.map_err(NodeError::Odd)?;
-    let mut talk = Talk { stream: BufReader::new(secure), patience, taken: 0 };
-    let asked = talk.all(&name, wants_config, take).await;
-    // With TLS 1.3 a node that wants a certificate hangs up when all seems well.
-    if asked.is_err() && talk.taken == 0 && tls.own.is_none() {
-        let why = "it hung up once TLS had begun; one with `tls paranoid` wants to see a certificate of \
-                   this machine: `tls_cert`, `tls_key`";
-        return Err(NodeError::Odd(why.into()));
-    }
-    asked.map(|()| name)
+    let talk = Talk { stream: BufReader::new(secure), patience };
+    Ok((Reached::Hidden(Box::new(talk)), name))
 }
 
 async fn connect(settings: &NodeSettings) -> Result<(Talk<TcpStream>, String), NodeError> {
@@ -146,7 +202,7 @@ async fn connect(settings: &NodeSettings) -> Result<(Talk<TcpStream>, String), N
     let connect = TcpStream::connect((&*settings.host, settings.port));
     let stream = timeout(patience, connect).await.map_err(|_| late("connecting"))??;
     let _unused = stream.set_nodelay(true);
-    let mut talk = Talk { stream: BufReader::new(stream), patience, taken: 0 };
+    let mut talk = Talk { stream: BufReader::new(stream), patience };
     let name = talk.greeted().await?;
     Ok((talk, name))
 }
@@ -169,11 +225,15 @@ fn late(what: &str) -> NodeError {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
+    /// Asks what is left to be asked, and at first which plugins there are, until that is done or one
+    /// of them has spoiled the connection.
     async fn all(
         &mut self,
         name: &str,
-        mut wants_config: impl FnMut(Option<&str>, &str) -> bool,
-        mut take: impl FnMut(Told),
+        taken: &mut usize,
+        tasks: &mut Option<Vec<Task>>,
+        wish: &mut impl FnMut(Option<&str>, &str) -> Option<Wish>,
+        take: &mut impl FnMut(Told),
     ) -> Result<(), NodeError> {
         self.say("cap multigraph dirtyconfig").await?;
         let cap = self.line("cap").await?;
@@ -183,6 +243,37 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
         }
         // Nodes from before 1.4 do not know the word.
         let dirty = cap.starts_with("cap ") && cap.split_whitespace().any(|w| w == "dirtyconfig");
+        let tasks = match tasks {
+            Some(tasks) => tasks,
+            None => tasks.insert(self.tasks(name, wish).await?),
+        };
+        while let Some(Task { host, plugin, wish }) = tasks.pop() {
+            let mut told = Told { host, plugin, config: None, values: None, failed: None };
+            let answered = self.one(&mut told, wish, dirty).await;
+            let parts = [&told.config, &told.values];
+            *taken += parts.into_iter().flatten().map(Vec::len).sum::<usize>();
+            told.failed = answered.err().map(|e| e.to_string());
+            let spoiled = told.failed.is_some();
+            take(told);
+            if *taken > MAX_ALL {
+                return Err(NodeError::Odd("its answers have no end".into()));
+            }
+            if spoiled {
+                return Ok(());
+            }
+        }
+        // It may have hung up: there is nothing left to be asked.
+        let _unused = self.say("quit").await;
+        Ok(())
+    }
+
+    /// Which plugins there are, in the order in which they are asked, the first of them last.
+    async fn tasks(
+        &mut self,
+        name: &str,
+        wish: &mut impl FnMut(Option<&str>, &str) -> Option<Wish>,
+    ) -> Result<Vec<Task>, NodeError> {
+        let mut tasks = Vec::new();
         let mut left = MAX_PLUGINS;
         let others = self.others(name).await?;
         for host in std::iter::once(None).chain(others.iter().map(|h| Some(h.as_str()))) {
@@ -190,21 +281,29 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
             let list = self.line("list").await?;
             for plugin in listed(&list).take(left) {
                 left -= 1;
-                let (host, plugin) = (host.map(str::to_owned), plugin.to_owned());
-                let mut told = Told { host, plugin, config: None, values: None };
-                let mut whole = false;
-                if wants_config(told.host.as_deref(), &told.plugin) {
-                    let config = self.ask(&format!("config {}", told.plugin)).await?;
-                    whole = dirty && has_values(&config);
-                    told.config = Some(config);
+                if let Some(wish) = wish(host, plugin) {
+                    let (host, plugin) = (host.map(str::to_owned), plugin.to_owned());
+                    tasks.push(Task { host, plugin, wish });
                 }
-                if !whole {
-                    told.values = Some(self.ask(&format!("fetch {}", told.plugin)).await?);
-                }
-                take(told);
             }
         }
-        self.say("quit").await
+        tasks.sort_by_key(|task| task.wish.order);
+        tasks.reverse();
+        Ok(tasks)
+    }
+
+    /// Asks one plugin.
+    async fn one(&mut self, told: &mut Told, wish: Wish, dirty: bool) -> Result<(), NodeError> {
+        if wish.config {
+            let config = self.ask(&format!("config {}", told.plugin)).await?;
+            let whole = dirty && has_values(&config);
+            told.config = Some(config);
+            if whole {
+                return Ok(());
+            }
+        }
+        told.values = Some(self.ask(&format!("fetch {}", told.plugin)).await?);
+        Ok(())
     }
 
     /// The machines that it tells of beside itself.
@@ -283,10 +382,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
             }
         };
         timeout(patience, reading).await.map_err(|_| late(what))??;
-        self.taken += out.len();
-        if self.taken > MAX_ALL {
-            return Err(NodeError::Odd("its answers have no end".into()));
-        }
         Ok(out)
     }
 }

@@ -66,22 +66,24 @@ pub fn read(text: &[u8]) -> Check {
 }
 
 fn read_data(text: &str, out: &mut Check) {
-    let mut rest = text.trim();
+    // A comma that stands alone separates two values, too.
+    let between = |c: char| c.is_whitespace() || c == ',';
+    let mut rest = text.trim_start_matches(between).trim_end();
     while !rest.is_empty() {
-        if out.data.len() + out.faults.len() == MAX_DATA {
+        if out.data.len() + out.faults.len() >= MAX_DATA {
             return out.faults.push(format!("more than {MAX_DATA} values"));
         }
-        let (datum, after) = one(rest);
+        let (datum, after) = one(rest, &mut out.faults);
         match datum {
             Ok(datum) => out.data.push(datum),
             Err(reason) => out.faults.push(reason),
         }
-        rest = after.trim_start();
+        rest = after.trim_start_matches(between);
     }
 }
 
 /// The first datum, and what is behind it.
-fn one(text: &str) -> (Result<Datum, String>, &str) {
+fn one<'a>(text: &'a str, faults: &mut Vec<String>) -> (Result<Datum, String>, &'a str) {
     let end = |text: &str| text.find(char::is_whitespace).unwrap_or(text.len());
     let (label, after) = match text.strip_prefix('\'') {
         // Two quotes are one that is meant.
@@ -124,60 +126,120 @@ fn one(text: &str) -> (Result<Datum, String>, &str) {
         },
     };
     let (values, rest) = after.split_at(end(after));
-    (datum(label, values), rest)
+    (datum(label, values, faults), rest)
 }
 
-fn datum(label: String, text: &str) -> Result<Datum, String> {
+fn datum(label: String, text: &str, faults: &mut Vec<String>) -> Result<Datum, String> {
     let label: String = label.chars().filter(|c| !c.is_control()).take(200).collect();
     if label.is_empty() {
         return Err(format!("`{}` has no label", shown(text)));
     }
-    let mut parts = text.split(';');
+    // Some checks put commas between their data.
+    let mut parts = text.trim_end_matches(',').split(';');
     let value = parts.next().unwrap_or_default();
-    let digits = value.find(|c: char| !(c.is_ascii_digit() || "+-.,eE".contains(c)));
-    let (number, unit) = value.split_at(digits.unwrap_or(value.len()));
-    let (unit, factor) = base(unit);
-    let read = |text: &str| -> Result<Option<f64>, String> {
-        // The comma of some languages.
-        let text = text.trim().replace(',', ".");
-        let text = text.trim_end_matches(|c: char| c.is_ascii_alphabetic() || c == '%');
-        match text {
-            "" | "~" => Ok(None),
-            text => match parse_value(text) {
-                Ok(v) if v.is_finite() => Ok(Some(v * factor)),
-                _ => Err(format!("`{}` of `{}` is no number", shown(text), shown(&label))),
-            },
-        }
-    };
-    let range = |text: Option<&str>| match text.unwrap_or_default() {
-        // Inside instead of outside: that is no range of values that are fine.
-        text if text.starts_with('@') => Ok(Range::default()),
-        text => match text.split_once(':') {
-            Some((min, max)) => Ok(Range { min: read(min)?, max: read(max)? }),
-            // A bare number is `0:number`.
+    let (number, written) = apart(value);
+    let odd = |c: char| c.is_ascii_digit() || ",=:'\"".contains(c);
+    if written.contains(odd) {
+        return Err(format!("`{}` of `{}` is no number with a unit", shown(value), shown(&label)));
+    }
+    let unit = base(written);
+    let value = match (number, written) {
+        ("", "U") => None,
+        ("", _) => return Err(format!("`{}` has no value", shown(&label))),
+        (number, _) => match plain(number) {
+            Some(v) => Some(v * unit.1),
             None => {
-                let max = read(text)?;
-                Ok::<_, String>(Range { min: max.map(|_| 0.0), max })
+                return Err(format!("`{}` of `{}` is no number", shown(number), shown(&label)));
             }
         },
     };
-    let warning = range(parts.next())?;
-    let critical = range(parts.next())?;
-    let min = parts.next().map_or(Ok(None), read)?;
-    let max = parts.next().map_or(Ok(None), read)?;
-    let value = match (number, value.starts_with('U')) {
-        ("", true) => None,
-        ("", false) => return Err(format!("`{}` has no value", shown(&label))),
-        (number, _) => read(number)?,
+    // A bound that makes no sense costs itself and not the value.
+    let mut bound = |what: &str, text: Option<&str>, read: fn(&str, &Unit) -> Option<Range>| {
+        let text = text.unwrap_or_default().trim();
+        read(text, &unit).unwrap_or_else(|| {
+            faults.push(format!(
+                "the {what} `{}` of `{}` cannot be read, and is left out",
+                shown(text),
+                shown(&label)
+            ));
+            Range::default()
+        })
     };
-    let kind = if unit == "c" { Kind::Counter } else { Kind::Gauge };
-    let unit = if unit == "c" || value.is_none() { String::new() } else { unit };
+    let warning = bound("warning threshold", parts.next(), range);
+    let critical = bound("critical threshold", parts.next(), range);
+    let min = bound("minimum", parts.next(), most).max;
+    let max = bound("maximum", parts.next(), most).max;
+    if let Some(rest) = parts.find(|part| !part.trim().is_empty()) {
+        faults.push(format!(
+            "`{}` stands behind the maximum of `{}`; a blank separates two values",
+            shown(rest),
+            shown(&label)
+        ));
+    }
+    let kind = if written == "c" { Kind::Counter } else { Kind::Gauge };
+    let unit = if written == "c" || value.is_none() { String::new() } else { unit.0 };
     let bounds = Range { min, max };
     Ok(Datum { label, value, unit, kind, warning, critical, bounds })
 }
 
+/// A base unit, and what a value in the written unit has to be multiplied with.
+type Unit = (String, f64);
+
+/// The number at the beginning of a text, and the unit behind it.
+fn apart(text: &str) -> (&str, &str) {
+    let bytes = text.as_bytes();
+    let digit = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_digit);
+    let end = bytes.iter().enumerate().position(|(at, b)| match b {
+        b'0'..=b'9' | b'+' | b'-' | b'.' | b',' => false,
+        // The power of ten of `1e9`, and no unit that begins with an E.
+        b'e' | b'E' => {
+            let sign = matches!(bytes.get(at + 1), Some(b'+' | b'-'));
+            !(at > 0 && digit(at + 1 + usize::from(sign)))
+        }
+        _ => true,
+    });
+    text.split_at(end.unwrap_or(text.len()))
+}
+
+/// A number that is finite, with a point or with the comma of some languages.
+fn plain(text: &str) -> Option<f64> {
+    parse_value(&text.replace(',', ".")).ok().filter(|v| v.is_finite())
+}
+
+/// A bound in the base unit of the value, whatever unit it is written in. The outer `None`: it is
+/// no number, or of another unit.
+fn limit(text: &str, unit: &Unit) -> Option<Option<f64>> {
+    if matches!(text, "" | "~" | "U") {
+        return Some(None);
+    }
+    let (number, written) = apart(text);
+    let factor = match base(written) {
+        _ if written.is_empty() => unit.1,
+        (name, factor) => Some(factor).filter(|_| name == unit.0)?,
+    };
+    Some(Some(plain(number)? * factor))
+}
+
+/// A threshold: `max`, `min:`, `min:max`, `~:max`.
+fn range(text: &str, unit: &Unit) -> Option<Range> {
+    // What is inside such a range is wrong: it is no range of values that are fine.
+    if text.starts_with('@') {
+        return Some(Range::default());
+    }
+    match text.split_once(':') {
+        Some((min, max)) => Some(Range { min: limit(min, unit)?, max: limit(max, unit)? }),
+        // A bare number is `0:number`.
+        None => limit(text, unit).map(|max| Range { min: max.map(|_| 0.0), max }),
+    }
+}
+
+/// One bound, as [`Range::max`].
+fn most(text: &str, unit: &Unit) -> Option<Range> {
+    limit(text, unit).map(|max| Range { min: None, max })
+}
+
 /// The base unit of a unit, and what a value in it has to be multiplied with.
-fn base(unit: &str) -> (String, f64) {
+fn base(unit: &str) -> Unit {
     let (name, factor) = match unit {
         "s" => ("seconds", 1.0),
         "ms" => ("seconds", 1e-3),
@@ -253,6 +315,50 @@ mod tests {
         assert_eq!(read(b"").data, []);
         assert_eq!(state_word(2), "critical");
         assert_eq!(state_word(127), "unknown");
+    }
+
+    #[test]
+    fn commas_between_the_values_are_no_part_of_their_units() {
+        let check = read(b"MEM | used=14kB;;;0;16 idle=12kB, in/s=0, out/s=8,5, a=1 , b=2\n");
+        let got: Vec<_> = check.data.iter().map(|d| (&*d.label, d.value, &*d.unit)).collect();
+        let want = [
+            ("used", Some(14.0 * 1024.0), "bytes"),
+            ("idle", Some(12.0 * 1024.0), "bytes"),
+            ("in/s", Some(0.0), ""),
+            ("out/s", Some(8.5), ""),
+            ("a", Some(1.0), ""),
+            ("b", Some(2.0), ""),
+        ];
+        assert_eq!((got, check.faults), (want.to_vec(), Vec::new()));
+        // Which of them is meant cannot be known.
+        let check = read(b"MEM | a=1kB,b=2 c=3\n");
+        assert_eq!((check.data.len(), &*check.data[0].label), (1, "c"));
+        assert!(check.faults[0].contains("`1kB,b=2` of `a`"), "{:?}", check.faults);
+    }
+
+    #[test]
+    fn a_bound_that_is_wrong_costs_itself() {
+        let check = read(b"X | a=1;1:,100:;10:x;x;50 b=2MB;1GB;3%;0;4096KB c=3;5;6;0;9;d=4\n");
+        let got: Vec<_> = check.data.iter().map(|d| (&*d.label, d.value)).collect();
+        let mib = 1_048_576.0;
+        assert_eq!(got, [("a", Some(1.0)), ("b", Some(2.0 * mib)), ("c", Some(3.0))]);
+        let a = &check.data[0];
+        assert_eq!((a.warning, a.critical), (Range::default(), Range::default()));
+        assert_eq!(a.bounds, range(None, Some(50.0)));
+        let b = &check.data[1];
+        // Bounds have units of their own.
+        assert_eq!(b.warning, range(Some(0.0), Some(1024.0 * mib)));
+        assert_eq!((b.critical, b.bounds), (Range::default(), range(Some(0.0), Some(4.0 * mib))));
+        assert_eq!(check.faults.len(), 5, "{:?}", check.faults);
+        for (fault, what) in check.faults.iter().zip([
+            "the warning threshold `1:,100:` of `a`",
+            "the critical threshold `10:x` of `a`",
+            "the minimum `x` of `a`",
+            "the critical threshold `3%` of `b`",
+            "`d=4` stands behind",
+        ]) {
+            assert!(fault.contains(what), "{fault} {what}");
+        }
     }
 
     proptest! {

@@ -61,6 +61,42 @@ echo "sent.value $(cut -d. -f1 /proc/uptime)00"
 echo "unknown.value U"
 "#;
 
+/// Two exporters say the same names: each is a job, and `up` says how its last run went.
+#[test]
+fn two_programs_that_print_prometheus_text_are_two_jobs() {
+    let folder = Folder::new();
+    let dir = plugins(&folder);
+    let script = |value: u32| {
+        format!(
+            "#!/bin/sh\n[ -e \"{}/down\" ] && exit 1\necho '# TYPE go_goroutines gauge'\n\
+             echo 'go_goroutines {value}'\n",
+            folder.path().display()
+        )
+    };
+    put(&dir, "redis", &script(5));
+    put(&dir, "mysqld", &script(7));
+    let daemon = folder.start(&config(&dir, ""));
+    let known = "SELECT group_concat(job || ' ' || key) FROM (SELECT job, key FROM series
+                 WHERE key IN ('up', 'go_goroutines') ORDER BY 1, 2)";
+    eventually("two jobs", PATIENCE, || match sqlite3(&folder.db(), known) {
+        jobs if jobs == "mysqld go_goroutines,mysqld up,redis go_goroutines,redis up" => Ok(()),
+        jobs => Err(jobs),
+    });
+    let ask = |query: &str| {
+        let said = daemon.json(&format!("/api/v1/query?query={query}"));
+        said["data"]["result"][0]["value"][1].as_str().map(str::to_owned)
+    };
+    assert_eq!(ask("go_goroutines%7Bjob=%22redis%22%7D").as_deref(), Some("5"));
+    assert_eq!(ask("go_goroutines%7Bjob=%22mysqld%22%7D").as_deref(), Some("7"));
+    assert_eq!(ask("up%7Bjob=%22redis%22%7D").as_deref(), Some("1"));
+    std::fs::write(folder.join("down"), "").expect("written");
+    eventually("down", PATIENCE, || match ask("up%7Bjob=%22redis%22%7D").as_deref() {
+        Some("0") => Ok(()),
+        other => Err(format!("{other:?}")),
+    });
+    daemon.stop();
+}
+
 #[test]
 fn they_are_found_run_and_charted() {
     let folder = Folder::new();

@@ -340,6 +340,55 @@ fn it_joins_what_a_plugin_records_beside_a_daemon() {
     assert_eq!(File::open(&folder.db()).wrong(), Vec::<String>::new());
 }
 
+/// A plugin's field became DERIVE; the master keeps the file of the COUNTER that it was, and that one
+/// comes first by name.
+#[test]
+fn the_file_that_the_datafile_names_comes_first() {
+    let folder = Folder::new();
+    folder.configure("");
+    let dir = folder.join("munin");
+    let group = dir.join("example.com");
+    std::fs::create_dir_all(&group).expect("made");
+    let until = recent();
+    let old = group.join("web1.example.com-plug-f-c.rrd");
+    make_one(&old, 'c', until, 2);
+    make_one(&group.join("web1.example.com-plug-f-d.rrd"), 'd', until - DAY, 2);
+    let line = |rest: &str| format!("example.com;web1.example.com:plug.{rest}\n");
+    let text: String =
+        ["graph_title P", "f.label f", "f.type DERIVE", "f.min 0"].map(line).concat();
+    std::fs::write(dir.join("datafile"), format!("version 2.0.73\n{text}")).expect("written");
+    let said = import(&folder, &dir, &["--host", "web1.example.com"]);
+    assert_eq!(said.status.code(), Some(1), "{said:?}");
+    let told = said.err.lines().find(|l| l.starts_with(&old.display().to_string()));
+    let told = told.unwrap_or_else(|| panic!("{said:?}"));
+    assert!(told.contains("plug-f-d.rrd is the one of which the datafile speaks"), "{told}");
+    // A COUNTER wraps at 2^32; this one lies beyond.
+    let samples = File::open(&folder.db()).samples("munin_plug{field=\"f\"}");
+    assert!(samples.len() > 400 && samples.values().all(|v| *v > 4.9e9), "{samples:?}");
+}
+
+/// A host's folder lies on another disk, with a link to it; another link leads in a circle.
+#[test]
+fn folders_behind_links_are_looked_into_once() {
+    use std::os::unix::fs::symlink;
+    let folder = Folder::new();
+    folder.configure("");
+    let (dir, far) = (folder.join("munin"), folder.join("far/example.com"));
+    std::fs::create_dir_all(dir.join("own.org")).expect("made");
+    std::fs::create_dir_all(&far).expect("made");
+    make_one(&far.join("web1.example.com-load-load-g.rrd"), 'g', recent(), 1);
+    make_one(&dir.join("own.org/db.own.org-load-load-g.rrd"), 'g', recent(), 1);
+    symlink(&far, dir.join("example.com")).expect("linked");
+    symlink(&dir, dir.join("own.org/circle")).expect("linked");
+    // It comes first by name, and yet the folder itself has the say.
+    symlink(dir.join("own.org"), dir.join("another.org")).expect("linked");
+    symlink("/nonexistent", dir.join("dangling")).expect("linked");
+    let said = import(&folder, &dir, &[]).well();
+    assert!(said.starts_with("2 files read"), "{said}");
+    let systems = sqlite3(&folder.db(), "select distinct system from series order by 1");
+    assert_eq!(systems, "db.own.org\nweb1.example.com");
+}
+
 #[test]
 fn what_cannot_be_read_is_told_and_stops_nothing_else() {
     let folder = Folder::new();

@@ -116,6 +116,104 @@ fn another_layout_goes_through_rrdtool_dump() {
     assert!(other.ask(&words).refused().contains("rrdtool: "));
 }
 
+/// What `rrdtool dump` prints is read as the file itself is, packed or not.
+#[test]
+fn what_rrdtool_dump_printed() {
+    let folder = Folder::new();
+    folder.configure("");
+    let (path, until) = (folder.join("house.rrd"), recent());
+    make_mixed(&path, until);
+    let dumped = rrdtool(&format!("dump {}\n", path.display()));
+    let text = dumped.split("\nOK ").next().expect("text");
+    let plain = folder.join("house.xml");
+    std::fs::write(&plain, text).expect("written");
+    let words = |file: &std::path::Path| {
+        ["import", "rrd", "--label", "room=attic"]
+            .map(str::to_owned)
+            .into_iter()
+            .chain([file.display().to_string()])
+            .collect::<Vec<_>>()
+    };
+    let ask = |folder: &Folder, file: &std::path::Path| {
+        let words = words(file);
+        folder.ask(&words.iter().map(String::as_str).collect::<Vec<_>>())
+    };
+    ask(&folder, &plain).well();
+    check(&folder, &path, until);
+    let other = Folder::new();
+    other.configure("");
+    run(std::process::Command::new("gzip").arg(&plain)).well();
+    ask(&other, &folder.join("house.xml.gz")).well();
+    check(&other, &path, until);
+    std::fs::write(&plain, "<html></html>").expect("written");
+    assert!(ask(&other, &plain).refused().contains("this is no RRD file"));
+}
+
+/// The file of an i386: `unsigned long` and `time_t` have 4 bytes, and doubles stand on multiples of 4.
+#[test]
+fn a_file_of_a_machine_of_32_bits() {
+    let folder = Folder::new();
+    folder.configure("");
+    let (path, until) = (folder.join("mixed.rrd"), recent());
+    make_mixed(&path, until);
+    let bytes = std::fs::read(&path).expect("reads");
+    let number = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight"));
+    let (sources, archives) = (number(24) as usize, number(32) as usize);
+    let short = |n: u64| (n as u32).to_le_bytes();
+    let mut out = bytes[..9].to_vec();
+    out.resize(12, 0);
+    out.extend(&bytes[16..24]);
+    [24, 32, 40].iter().for_each(|at| out.extend(short(number(*at))));
+    out.extend(&bytes[48..128 + sources * 120]);
+    let mut at = 128 + sources * 120;
+    for _ in 0..archives {
+        out.extend(&bytes[at..at + 20]);
+        out.extend(short(number(at + 24)));
+        out.extend(short(number(at + 32)));
+        out.extend(&bytes[at + 40..at + 120]);
+        at += 120;
+    }
+    out.extend(short(number(at)));
+    out.extend(short(number(at + 8)));
+    let prepared = sources * 112 + sources * archives * 80;
+    out.extend(&bytes[at + 16..at + 16 + prepared]);
+    at += 16 + prepared;
+    for i in 0..archives {
+        out.extend(short(number(at + i * 8)));
+    }
+    out.extend(&bytes[at + archives * 8..]);
+    let old = folder.join("old.rrd");
+    std::fs::write(&old, out).expect("written");
+    let text = old.display().to_string();
+    let said = folder.ask(&["import", "rrd", &text, "--key", "house", "--label", "room=attic"]);
+    assert!(said.status.success(), "{said:?}");
+    assert!(said.err.contains("32 bits, lowest byte first") && said.err.contains("rrdtool dump"));
+    check(&folder, &path, until);
+}
+
+/// Two files of one series: the one that was written last is taken.
+#[test]
+fn the_newer_of_two_files_of_one_series() {
+    let folder = Folder::new();
+    folder.configure("");
+    let until = recent();
+    let one = |name: &str, end: i64, value: &str| {
+        std::fs::create_dir_all(folder.join(name)).expect("made");
+        let path = folder.join(name).join("x.rrd");
+        let updates: Vec<(i64, String)> =
+            (0..50).map(|i| (end - (49 - i) * 10, value.to_owned())).collect();
+        make(&path, 10, "DS:v:GAUGE:20:U:U", "RRA:AVERAGE:0.1:1:100", &updates);
+        path.display().to_string()
+    };
+    let (old, new) = (one("a", until - 5_000, "1"), one("b", until, "2"));
+    let said = folder.ask(&["import", "rrd", &old, &new]);
+    assert_eq!(said.status.code(), Some(1), "{said:?}");
+    let why = format!("{old}: another file has the same series; {new} was written later");
+    assert!(said.err.contains(&why), "{said:?}");
+    let samples = File::open(&folder.db()).samples("x");
+    assert!(samples.len() > 40 && samples.values().all(|v| *v == 2.0), "{samples:?}");
+}
+
 #[test]
 fn wrong_arguments_say_so() {
     let folder = Folder::new();

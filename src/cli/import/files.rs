@@ -11,7 +11,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::cli::{Global, show};
 use crate::model::{Clock, SystemClock};
 use crate::store::{Import, OpenError, Sender, Store};
-use crate::wire::{Format, Record, is_gzip};
+use crate::wire::{Format, Record, Records, is_gzip};
 
 /// `plimsoll import FILE`
 #[derive(Debug, clap::Args)]
@@ -64,6 +64,24 @@ impl<'s> Target<'s> {
     }
 }
 
+/// Files that failed, told by name as they do, while others go on.
+#[derive(Default)]
+pub(super) struct Failed(u64);
+
+impl Failed {
+    pub(super) fn add(&mut self, file: &Path, why: impl std::fmt::Display) -> io::Result<()> {
+        self.0 += 1;
+        writeln!(io::stderr(), "{}: {why}", file.display())
+    }
+
+    /// How it ends.
+    pub(super) fn end(&self) -> anyhow::Result<()> {
+        let files = if self.0 == 1 { "file" } else { "files" };
+        anyhow::ensure!(self.0 == 0, "{} {files} could not be imported", show::count(self.0));
+        Ok(())
+    }
+}
+
 #[derive(Default)]
 struct Tally {
     taken: u64,
@@ -78,19 +96,25 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     let mut store = None;
     let mut target = Target::open(&path, &mut store)?;
     let mut all = Tally::default();
+    let mut failed = Failed::default();
     for file in &args.file {
-        let tally =
-            one(file, args.format, &mut target).with_context(|| format!("{}", file.display()))?;
+        let mut tally = Tally::default();
+        let read = one(file, args.format, &mut target, &mut tally)?;
         all.taken += tally.taken;
         all.bad += tally.bad;
+        if let Err(why) = read {
+            failed.add(file, format!("{why:#}"))?;
+        }
     }
     let mut out = crate::cli::stdout();
     let (goes, refused) = match target {
         Target::Store(import) => ("imported into", import.finish()?),
         Target::Daemon(_) => ("handed to the running plimsoll of", 0),
     };
-    let taken = show::count(all.taken - refused);
-    writeln!(out, "{taken} samples {goes} {}", path.display())?;
+    if all.taken > 0 || failed.0 == 0 {
+        let taken = show::count(all.taken - refused);
+        writeln!(out, "{taken} samples {goes} {}", path.display())?;
+    }
     if refused > 0 {
         writeln!(out, "{} refused: more names than one database takes", show::count(refused))?;
     }
@@ -98,35 +122,23 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
         writeln!(out, "{} bad rows were left out", show::count(all.bad))?;
     }
     out.flush()?;
+    failed.end()?;
     anyhow::ensure!(all.taken > 0 || all.bad == 0, "no row could be read");
     Ok(())
 }
 
-fn one(path: &Path, format: Option<Format>, target: &mut Target<'_>) -> anyhow::Result<Tally> {
-    let (input, length): (Box<dyn Read>, u64) = if path == Path::new("-") {
-        (Box::new(io::stdin().lock()), 0)
-    } else {
-        let file = File::open(path)?;
-        anyhow::ensure!(!file.metadata()?.is_dir(), "this is a folder");
-        let length = file.metadata()?.len();
-        (Box::new(file), length)
+/// Reads a file. The outer error is the database's, the inner one the file's.
+fn one(
+    path: &Path,
+    format: Option<Format>,
+    target: &mut Target<'_>,
+    tally: &mut Tally,
+) -> anyhow::Result<anyhow::Result<()>> {
+    let (mut records, bar) = match open(path, format) {
+        Ok(Some(opened)) => opened,
+        Ok(None) => return Ok(Ok(())),
+        Err(e) => return Ok(Err(e)),
     };
-    let bar = progress(length);
-    let (head, input) = peek(bar.wrap_read(input))?;
-    let (head, input): (Vec<u8>, Box<dyn Read>) = if is_gzip(&head) {
-        peek(flate2::read::MultiGzDecoder::new(input)).context("cannot unpack it")?
-    } else {
-        (head, input)
-    };
-    if head.is_empty() {
-        return Ok(Tally::default());
-    }
-    let format = format
-        .or_else(|| Format::sniff(&head))
-        .or_else(|| Format::from_path(&path.to_string_lossy()))
-        .context("this is neither CSV with a header, JSON nor OpenMetrics\n  say which: --format csv|json|openmetrics")?;
-    let mut records = format.reader(input, SystemClock.wall_ms());
-    let mut tally = Tally::default();
     let mut batch = vec![Record::default(); BATCH];
     let mut filled = 0;
     while let Some(result) = records.next(&mut batch[filled]) {
@@ -150,7 +162,36 @@ fn one(path: &Path, format: Option<Format>, target: &mut Target<'_>) -> anyhow::
     target.write(&batch[..filled])?;
     tally.taken += filled as u64;
     bar.finish_and_clear();
-    Ok(tally)
+    Ok(Ok(()))
+}
+
+/// The rows of a file, and what shows how far they are read; nothing if the file is empty.
+type Opened = (Box<dyn Records>, ProgressBar);
+
+fn open(path: &Path, format: Option<Format>) -> anyhow::Result<Option<Opened>> {
+    let (input, length): (Box<dyn Read>, u64) = if path == Path::new("-") {
+        (Box::new(io::stdin().lock()), 0)
+    } else {
+        let file = File::open(path)?;
+        anyhow::ensure!(!file.metadata()?.is_dir(), "this is a folder");
+        let length = file.metadata()?.len();
+        (Box::new(file), length)
+    };
+    let bar = progress(length);
+    let (head, input) = peek(bar.wrap_read(input))?;
+    let (head, input): (Vec<u8>, Box<dyn Read>) = if is_gzip(&head) {
+        peek(flate2::read::MultiGzDecoder::new(input)).context("cannot unpack it")?
+    } else {
+        (head, input)
+    };
+    if head.is_empty() {
+        return Ok(None);
+    }
+    let format = format
+        .or_else(|| Format::sniff(&head))
+        .or_else(|| Format::from_path(&path.to_string_lossy()))
+        .context("this is neither CSV with a header, JSON nor OpenMetrics\n  say which: --format csv|json|openmetrics")?;
+    Ok(Some((format.reader(input, SystemClock.wall_ms()), bar)))
 }
 
 /// The first bytes, and a reader that still begins with them.

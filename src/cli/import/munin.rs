@@ -44,6 +44,8 @@ struct Found {
     graph: String,
     field: String,
     kind: Type,
+    /// The datafile speaks of it.
+    named: bool,
 }
 
 pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
@@ -61,9 +63,11 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     let mut found = Vec::new();
     let claimed = claims(&datafile, &args.dir);
     for path in files {
-        match claimed.get(&path).cloned().or_else(|| by_name(args, &datafile, &known, &path)) {
+        let claim = claimed.get(&path).cloned();
+        let named = claim.is_some();
+        match claim.or_else(|| by_name(args, &datafile, &known, &path)) {
             Some((group, host, graph, field, kind)) => {
-                found.push(Found { path, group, host, graph, field, kind });
+                found.push(Found { path, group, host, graph, field, kind, named });
             }
             None => plan.failed.add(&path, "its name is not HOST-PLUGIN-FIELD-g.rrd"),
         }
@@ -101,6 +105,9 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
         });
         match read {
             Ok(()) => {
+                if f.named {
+                    plan.prefer_last();
+                }
                 let key = (f.group.clone(), f.host.clone(), f.graph.clone());
                 described.entry(key).or_default().insert(f.field.clone());
             }
@@ -264,6 +271,7 @@ mod tests {
             graph: "diskstats_latency.sda".into(),
             field: "x".into(),
             kind: Type::Derive,
+            named: false,
         };
         let made = |min| series("diskstats", &found, None, None, &ds(min));
         assert_eq!((made(Some(0.0)).kind, made(None).kind), (Kind::Counter, Kind::Gauge));

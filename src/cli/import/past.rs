@@ -1,7 +1,9 @@
 //! cli: RRD files into the database, whoever named them: read and made ready on all cores, written
 //! by one.
 
-use std::io::{self, IsTerminal, Write};
+use std::collections::{BTreeMap, HashSet};
+use std::io::{self, IsTerminal, Read, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -14,6 +16,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::cli::{Global, show};
 use crate::model::{Clock, Graph, Identity, Kind, Past, Series, SystemClock};
 use crate::store::{History, OpenError, Place, Prepared, Store, prepare};
+use crate::wire::is_gzip;
 use crate::wire::rrd::{DataSource, Rrd, RrdError, SourceType, eras};
 
 /// A file that is larger was not made by rrdtool: its rows alone would be ten thousand years.
@@ -22,6 +25,15 @@ const LARGEST: u64 = 1 << 30;
 const TOLD: usize = 20;
 /// Groups that wait to be written.
 const WAITING: usize = 4;
+
+/// Which of two files of one series is taken: the smaller one in this order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Rank {
+    /// It is not the one of which the master speaks.
+    unnamed: bool,
+    /// Seconds since it was last written, as far as that tells two files apart.
+    age: i64,
+}
 
 /// One source of one file, and the series that it is the past of.
 pub(super) struct Unit {
@@ -36,6 +48,10 @@ pub(super) struct Unit {
 #[derive(Default)]
 pub(super) struct Plan {
     pub(super) files: Vec<PathBuf>,
+    /// By file.
+    ranks: Vec<Rank>,
+    /// Files of another kind of machine: the first, what machine that is, and how many.
+    foreign: Option<(PathBuf, &'static str, u64)>,
     pub(super) units: Vec<Unit>,
     pub(super) graphs: Vec<Graph>,
     pub(super) failed: Failures,
@@ -87,11 +103,20 @@ impl Plan {
                 self.units.push(Unit { file, source, series: named, peaks: false });
             }
         }
+        if let Some(machine) = rrd.machine() {
+            self.foreign.get_or_insert_with(|| (path.clone(), machine, 0)).2 += 1;
+        }
         self.files.push(path);
+        self.ranks.push(Rank { unnamed: true, age: rrd.updated.saturating_neg() });
     }
-}
 
-impl Plan {
+    /// The file that was added last is the one of its series, whatever others there are.
+    pub(super) fn prefer_last(&mut self) {
+        if let Some(rank) = self.ranks.last_mut() {
+            rank.unnamed = false;
+        }
+    }
+
     /// None of the files could be used: the database is not touched.
     pub(super) fn nothing(&self) -> anyhow::Result<()> {
         report(Path::new(""), self, &Counts::default(), 0, &self.failed)
@@ -107,11 +132,22 @@ pub(super) fn kind_of(ds: &DataSource) -> Kind {
     }
 }
 
-/// Reads an RRD file, by `rrdtool dump` if it is of another kind of machine.
+/// Reads an RRD file, or what `rrdtool dump` made of one, packed or not. What cannot be read here is
+/// given to `rrdtool dump`.
 pub(super) fn with_rrd<T>(path: &Path, work: impl FnOnce(&Rrd<'_>) -> T) -> anyhow::Result<T> {
     let length = std::fs::metadata(path)?.len();
     anyhow::ensure!(length <= LARGEST, "larger than a gigabyte: no RRD file");
-    let bytes = std::fs::read(path)?;
+    let mut bytes = std::fs::read(path)?;
+    if is_gzip(&bytes) {
+        let mut plain = Vec::new();
+        let packed = flate2::read::MultiGzDecoder::new(&*bytes);
+        packed.take(LARGEST + 1).read_to_end(&mut plain).context("cannot unpack it")?;
+        anyhow::ensure!(plain.len() as u64 <= LARGEST, "larger than a gigabyte when unpacked");
+        bytes = plain;
+    }
+    if bytes.trim_ascii_start().starts_with(b"<") {
+        return Ok(work(&Rrd::read_dump(&String::from_utf8_lossy(&bytes))?));
+    }
     match Rrd::read(&bytes) {
         Ok(rrd) => Ok(work(&rrd)),
         Err(RrdError::Foreign) => {
@@ -176,18 +212,24 @@ pub(super) fn bring(mut plan: Plan, what: &str, global: &Global) -> anyhow::Resu
     let series: Vec<Series> = plan.units.iter().map(|u| u.series.clone()).collect();
     let places = history.places(&series)?;
     let mut work: Vec<(Place, Unit)> = places.into_iter().zip(plan.units.drain(..)).collect();
-    // Two files of one series (its type was changed) follow each other; the second is another time.
-    work.sort_by_key(|(place, unit)| (place.id, unit.file));
-    let mut twice = Vec::new();
+    // Of two files of one series (its type was changed) the one that is still written is taken.
+    work.sort_by_key(|(place, unit)| (place.id, plan.ranks[unit.file], unit.file));
+    let mut twice = BTreeMap::new();
     work.dedup_by(|later, kept| {
         let same = later.0.id == kept.0.id;
         if same {
-            twice.push(later.1.file);
+            twice.insert(later.1.file, kept.1.file);
         }
         same
     });
-    for file in twice {
-        plan.failed.add(&plan.files[file], "another file has the same series; only that was taken");
+    for (file, taken) in twice {
+        let [path, other] = [file, taken].map(|at| &plan.files[at]);
+        let why = match plan.ranks[taken].unnamed {
+            false => "is the one of which the datafile speaks",
+            true => "was written later",
+        };
+        let why = format!("another file has the same series; {} {why}", other.display());
+        plan.failed.add(path, why);
     }
     let groups: Vec<&[(Place, Unit)]> = work.chunk_by(|a, b| a.0.group() == b.0.group()).collect();
     let counts = Counts::default();
@@ -281,6 +323,16 @@ fn report(
         out.flush()?;
     }
     let mut err = io::stderr();
+    if let Some((path, machine, count)) = &plan.foreign {
+        let (files, were) = if *count == 1 { ("file", "was") } else { ("files", "were") };
+        writeln!(
+            err,
+            "{} {files} {were} written on another kind of machine ({machine}), and read as such: {}\n  \
+             if a value is wrong, import what 'rrdtool dump' prints of it there",
+            show::count(*count),
+            path.display()
+        )?;
+    }
     for (path, why) in &failed.first {
         writeln!(err, "{}: {why}", path.display())?;
     }
@@ -337,7 +389,8 @@ impl<'a> Progress<'a> {
 }
 
 /// Every file below a folder whose name ends in `.rrd`, in the order of their names; what cannot be
-/// looked into is a failure.
+/// looked into is a failure. Links to folders are followed, after all folders that lie there themselves:
+/// each folder is looked into once.
 pub(super) fn below(folder: &Path, failed: &mut Failures) -> anyhow::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     // The first one must be readable; later ones are counted.
@@ -348,8 +401,19 @@ pub(super) fn below(folder: &Path, failed: &mut Failures) -> anyhow::Result<Vec<
         ),
         false => format!("there is no folder {}; --dir DIR says where it is", folder.display()),
     })?;
+    let identity = |path: &Path| std::fs::metadata(path).map(|m| (m.dev(), m.ino()));
+    let mut looked: HashSet<_> = identity(folder).into_iter().collect();
     let mut waiting = vec![(folder.to_owned(), Ok(first))];
-    while let Some((folder, entries)) = waiting.pop() {
+    let mut linked: Vec<PathBuf> = Vec::new();
+    loop {
+        let Some((folder, entries)) = waiting.pop() else {
+            let Some(path) = linked.pop() else { break };
+            if identity(&path).is_ok_and(|folder| looked.insert(folder)) {
+                let inside = std::fs::read_dir(&path);
+                waiting.push((path, inside));
+            }
+            continue;
+        };
         let entries = match entries {
             Ok(entries) => entries,
             Err(e) => {
@@ -359,10 +423,13 @@ pub(super) fn below(folder: &Path, failed: &mut Failures) -> anyhow::Result<Vec<
         };
         for entry in entries.flatten() {
             let path = entry.path();
-            // Links to folders are not followed: they may lead in circles.
-            if entry.file_type().is_ok_and(|t| t.is_dir()) {
+            let kind = entry.file_type();
+            if kind.as_ref().is_ok_and(|t| t.is_dir()) {
+                looked.extend(identity(&path));
                 let inside = std::fs::read_dir(&path);
                 waiting.push((path, inside));
+            } else if kind.is_ok_and(|t| t.is_symlink()) && path.is_dir() {
+                linked.push(path);
             } else if path.extension().is_some_and(|e| e == "rrd") {
                 found.push(path);
             }

@@ -15,7 +15,7 @@ use crate::model::{Identity, Labels, Series, parse_key};
     (docs/MUNIN.md)."
 )]
 pub struct Args {
-    /// RRD files, of any version of rrdtool
+    /// RRD files, of any machine, or what 'rrdtool dump' prints of them, packed with gzip or not
     #[arg(required = true)]
     file: Vec<PathBuf>,
     /// The series: NAME or NAME{LABEL="VALUE",…} [default: the file's name]
@@ -62,6 +62,13 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     bring(plan, "rrd", global)
 }
 
+/// The name of a file without what says its kind: `temp` of `temp.rrd` and of `temp.xml.gz`.
 fn stem(path: &Path) -> String {
-    path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let name = name.strip_suffix(".gz").unwrap_or(&name);
+    let name = name.strip_suffix(".xml").unwrap_or(name);
+    match name.rsplit_once('.') {
+        Some((stem, _)) if !stem.is_empty() => stem.to_owned(),
+        _ => name.to_owned(),
+    }
 }

@@ -1,13 +1,14 @@
 //! cli: `plimsoll import sar`: what sysstat's sadc wrote, by way of `sadf -j`, which knows the forms
 //! of all its versions.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Read as _, Write};
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::Context;
 
-use super::files::Target;
+use super::files::{Failed, Target};
 use super::is_here;
 use crate::cli::{Global, show};
 use crate::wire::{Record, sar};
@@ -31,6 +32,9 @@ const INDENT: &str = "\t\t\t\t";
 /// Rows handed over at once.
 const BATCH: usize = 20_000;
 
+/// Longest words of sadf that are told, in bytes.
+const MOST_WORDS: u64 = 10_000;
+
 pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     for file in &args.file {
         std::fs::File::open(file).with_context(|| file.display().to_string())?;
@@ -41,9 +45,16 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     };
     let mut store = None;
     let mut target = Target::open(&path, &mut store)?;
-    let mut taken = 0;
+    let (mut taken, mut failed) = (0, Failed::default());
     for file in &args.file {
-        taken += one(file, &mut target).with_context(|| file.display().to_string())?;
+        let read = one(file, &mut target)?;
+        taken += read.taken;
+        for words in &read.words {
+            writeln!(std::io::stderr(), "{}: {words}", file.display())?;
+        }
+        if let Some(why) = read.failed {
+            failed.add(file, why)?;
+        }
     }
     let goes = match target {
         Target::Store(import) => {
@@ -53,12 +64,26 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
         Target::Daemon(_) => "handed to the running plimsoll of",
     };
     let mut out = crate::cli::stdout();
-    writeln!(out, "{} samples {goes} {}", show::count(taken), path.display())?;
-    Ok(out.flush()?)
+    if taken > 0 {
+        writeln!(out, "{} samples {goes} {}", show::count(taken), path.display())?;
+    }
+    out.flush()?;
+    failed.end()
 }
 
-fn one(file: &Path, target: &mut Target<'_>) -> anyhow::Result<u64> {
-    let mut child = Command::new("sadf")
+/// What came of one file. What was read of it before it failed is taken.
+#[derive(Default)]
+struct Read {
+    taken: u64,
+    /// What is to be told of it.
+    words: Vec<String>,
+    failed: Option<String>,
+}
+
+/// An error is the database's: there is no point in going on.
+fn one(file: &Path, target: &mut Target<'_>) -> anyhow::Result<Read> {
+    let mut out = Read::default();
+    let child = Command::new("sadf")
         .args(["-j", "-U"])
         .arg(file)
         .args(["--", "-A"])
@@ -68,68 +93,121 @@ fn one(file: &Path, target: &mut Target<'_>) -> anyhow::Result<u64> {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .context("sadf, which reads such files, cannot be run: apt install sysstat")?;
-    let told = child.stderr.take().map(|err| {
+        .context("sadf, which reads such files, cannot be run: apt install sysstat");
+    let mut child = match child {
+        Ok(child) => child,
+        Err(e) => {
+            out.failed = Some(format!("{e:#}"));
+            return Ok(out);
+        }
+    };
+    let told = child.stderr.take().map(|mut err| {
         std::thread::spawn(move || {
-            let mut text = String::new();
-            let _unused = err.take(10_000).read_to_string(&mut text);
-            text
+            let mut text = Vec::new();
+            let _unused = err.by_ref().take(MOST_WORDS).read_to_end(&mut text);
+            // A pipe that nobody empties, or closes, would be its end.
+            let _unused = std::io::copy(&mut err, &mut std::io::sink());
+            String::from_utf8_lossy(&text).into_owned()
         })
     });
     let read = match child.stdout.take() {
-        Some(out) => moments(BufReader::new(out), target),
-        None => Ok(0),
+        Some(stdout) => moments(BufReader::new(stdout), target, &mut out),
+        None => Ok(()),
     };
-    if read.is_err() {
+    if read.is_err() || out.failed.is_some() {
         // It would wait for somebody to read the rest.
         let _unused = child.kill();
     }
     let status = child.wait()?;
+    read?;
     let said = told.and_then(|t| t.join().ok()).unwrap_or_default();
-    let taken = read?;
-    anyhow::ensure!(status.success(), "sadf: {}", said.trim());
-    anyhow::ensure!(taken > 0, "there is no sample in it");
-    Ok(taken)
+    let mut said: Vec<&str> = said.lines().map(str::trim).filter(|l| !l.is_empty()).collect();
+    said.dedup();
+    let said = said.join("; ");
+    if out.failed.is_some() {
+        return Ok(out);
+    }
+    let rest = match out.taken {
+        0 => "",
+        _ => "; what came before that was taken",
+    };
+    match (status.signal(), status.success()) {
+        (Some(signal), _) => {
+            let words = if said.is_empty() { String::new() } else { format!(" ({said})") };
+            let what = format!("sadf was ended by signal {signal}{words}{rest}");
+            out.failed = Some(format!("{what}; a newer sysstat may be able to read the file"));
+        }
+        (None, false) if said.is_empty() => {
+            out.failed = Some(format!("sadf failed and said nothing: {status}{rest}"));
+        }
+        (None, false) => out.failed = Some(format!("sadf: {said}{rest}")),
+        (None, true) if out.taken == 0 && said.is_empty() => {
+            out.failed = Some("there is no sample in it".to_owned());
+        }
+        (None, true) if out.taken == 0 => {
+            out.failed = Some(format!("there is no sample in it; sadf: {said}"));
+        }
+        (None, true) if !said.is_empty() => out.words.push(format!("sadf: {said}")),
+        (None, true) => {}
+    }
+    Ok(out)
 }
 
-fn moments(mut input: impl BufRead, target: &mut Target<'_>) -> anyhow::Result<u64> {
-    let (mut line, mut text, mut inside) = (String::new(), String::new(), false);
-    let (mut batch, mut taken, mut other): (Vec<Record>, u64, _) = (Vec::new(), 0, None);
+fn moments(mut input: impl BufRead, target: &mut Target<'_>, out: &mut Read) -> anyhow::Result<()> {
+    let (mut line, mut text, mut inside) = (Vec::new(), String::new(), false);
+    let mut batch: Vec<Record> = Vec::new();
+    let (mut bad, mut first) = (0u64, None);
     loop {
         line.clear();
-        if input.by_ref().take(LONGEST as u64).read_line(&mut line)? == 0 {
+        match input.by_ref().take(LONGEST as u64).read_until(b'\n', &mut line) {
+            Ok(0) => break,
+            Ok(_) => {}
+            Err(e) => {
+                out.failed = Some(e.to_string());
+                break;
+            }
+        }
+        let line = String::from_utf8_lossy(&line);
+        let host = sar::node_name(&line);
+        // Samples of several hosts would become one series.
+        if let Some(other) = host.filter(|host| !is_here(host, &crate::daemon::host_name())) {
+            out.failed = Some(format!(
+                "this is of another host, {other}; only files of this machine can be imported"
+            ));
             break;
         }
-        if let Some(host) = sar::node_name(&line) {
-            other = (!is_here(host, &crate::daemon::host_name())).then(|| host.to_owned());
-        }
-        // Samples of several hosts would become one series.
-        anyhow::ensure!(
-            other.is_none(),
-            "this is of another host, {}; only files of this machine can be imported",
-            other.unwrap_or_default()
-        );
         let own = line.strip_prefix(INDENT).map(str::trim_end);
         inside |= own == Some("{");
         if inside {
-            anyhow::ensure!(text.len() + line.len() < LONGEST, "one moment is longer than 32 MB");
+            if text.len() + line.len() >= LONGEST {
+                out.failed = Some("one moment is longer than 32 MB".to_owned());
+                break;
+            }
             text.push_str(&line);
         }
         if inside && matches!(own, Some("}" | "},")) {
             let whole = text.trim_end().trim_end_matches(',');
-            sar::moment(whole, |key, ts, value| {
+            let read = sar::moment(whole, |key, ts, value| {
                 batch.push(Record { key: key.to_owned(), ts, value });
-            })
-            .map_err(|e| anyhow::anyhow!("what sadf printed cannot be read: {e}"))?;
+            });
+            if let Err(e) = read {
+                bad += 1;
+                first.get_or_insert(e);
+            }
             text.clear();
             inside = false;
             if batch.len() >= BATCH {
                 target.write(&batch)?;
-                taken += batch.len() as u64;
+                out.taken += batch.len() as u64;
                 batch.clear();
             }
         }
     }
     target.write(&batch)?;
-    Ok(taken + batch.len() as u64)
+    out.taken += batch.len() as u64;
+    if let Some(first) = first {
+        let moments = if bad == 1 { "moment was" } else { "moments were" };
+        out.words.push(format!("{bad} {moments} left out, for what sadf printed of it: {first}"));
+    }
+    Ok(())
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::put;
 use crate::munin_node::picture::Picture;
-use crate::wire::munin::clean_field;
+use crate::wire::munin::clean_fields;
 
 /// The stretch that rates are of, where masters ask that rarely.
 const STRETCH_MS: i64 = 300_000;
@@ -198,13 +198,13 @@ pub(super) fn config(p: &Picture<'_>, sys: &Path, name: &str, out: &mut String) 
     let Some(disks) = there(p, name) else { return false };
     let disks: Vec<(String, Counts)> =
         disks.iter().map(|(device, counts)| (pretty(sys, device), *counts)).collect();
+    let ids = clean_fields(disks.iter().map(|(disk, _)| (&**disk, &**disk)));
     for kind in &KINDS {
         let _unused = write!(out, "multigraph {name}_{}\n{}", kind.name, kind.all);
-        for (disk, counts) in &disks {
+        for ((disk, counts), id) in disks.iter().zip(&ids) {
             if kind.waits && !waits(counts) {
                 continue;
             }
-            let id = clean_field(disk);
             let short = disk.rsplit('/').next().unwrap_or(disk);
             let label = if kind.waits { disk } else { short };
             for (field, about) in kind.all_fields {
@@ -214,9 +214,8 @@ pub(super) fn config(p: &Picture<'_>, sys: &Path, name: &str, out: &mut String) 
             }
         }
     }
-    for (disk, counts) in &disks {
+    for ((disk, counts), id) in disks.iter().zip(&ids) {
         for kind in KINDS.iter().filter(|k| !k.waits || waits(counts)) {
-            let id = clean_field(disk);
             let about = kind.one.replace("{}", disk);
             let _unused = write!(out, "multigraph {name}_{}.{id}\n{about}", kind.name);
             for (field, about) in kind.one_fields {
@@ -272,22 +271,25 @@ pub(super) fn values(
         }
         Some((did, (p.now - then) as f64 / 1e3))
     };
+    let names: Vec<String> = disks.keys().map(|device| pretty(sys, device)).collect();
+    let ids = clean_fields(names.iter().map(|disk| (&**disk, &**disk)));
+    let counts = disks.iter().map(|(device, c)| (waits(c), did(device, c)));
     let told: Vec<(String, bool, Option<Did>)> =
-        disks.iter().map(|(device, c)| (pretty(sys, device), waits(c), did(device, c))).collect();
+        ids.into_iter().zip(counts).map(|(id, (waits, did))| (id, waits, did)).collect();
     let value = |did: &Option<Did>, field: &str| {
         did.as_ref().map_or(f64::NAN, |(did, seconds)| measured(did, *seconds)(field))
     };
     for kind in &KINDS {
         let _unused = writeln!(out, "multigraph {name}_{}", kind.name);
-        for (disk, _, did) in told.iter().filter(|(_, waits, _)| !kind.waits || *waits) {
+        for (id, _, did) in told.iter().filter(|(_, waits, _)| !kind.waits || *waits) {
             for (field, _) in kind.all_fields {
-                put(out, &format!("{}_{field}", clean_field(disk)), value(did, field), false);
+                put(out, &format!("{id}_{field}"), value(did, field), false);
             }
         }
     }
-    for (disk, waits, did) in &told {
+    for (id, waits, did) in &told {
         for kind in KINDS.iter().filter(|k| !k.waits || *waits) {
-            let _unused = writeln!(out, "multigraph {name}_{}.{}", kind.name, clean_field(disk));
+            let _unused = writeln!(out, "multigraph {name}_{}.{id}", kind.name);
             for (field, _) in kind.one_fields {
                 put(out, field, value(did, field), false);
             }

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use super::put;
 use crate::model::Series;
 use crate::munin_node::picture::Picture;
-use crate::wire::munin::clean_field;
+use crate::wire::munin::clean_fields;
 
 /// Of these the mount point makes the name: the device says nothing.
 const NAMELESS: [&str; 4] = ["tmpfs", "none", "udev", "simfs"];
@@ -29,7 +29,7 @@ fn is(name: &str) -> Option<bool> {
 }
 
 /// By field: mount point and used percent. Of several mounts of one device the one nearest to the
-/// root, as df has it.
+/// root, as df has it. Of two devices that Munin would call alike, that one keeps the name.
 fn used(p: &Picture<'_>, inodes: bool) -> BTreeMap<String, (String, f64)> {
     let names = if inodes {
         ["node_filesystem_files", "node_filesystem_files_free", "node_filesystem_files_free"]
@@ -37,7 +37,7 @@ fn used(p: &Picture<'_>, inodes: bool) -> BTreeMap<String, (String, f64)> {
         ["node_filesystem_size_bytes", "node_filesystem_free_bytes", "node_filesystem_avail_bytes"]
     };
     let left_out: &[&str] = if inodes { &NO_FILES } else { &NO_SPACE };
-    let mut out: BTreeMap<String, (String, f64)> = BTreeMap::new();
+    let mut found: BTreeMap<String, (String, f64)> = BTreeMap::new();
     let [all, free, avail] = names
         .map(|name| p.each(name).map(|(s, v)| (s.identity.labels.clone(), v)).collect::<Vec<_>>());
     let of = |list: &[(crate::model::Labels, f64)], s: &crate::model::Labels| {
@@ -52,23 +52,30 @@ fn used(p: &Picture<'_>, inodes: bool) -> BTreeMap<String, (String, f64)> {
         }
         let used = all - free;
         let percent = if used > 0.0 { used / (used + avail) * 100.0 } else { 0.0 };
-        let field = field(if NAMELESS.contains(&device) { mount } else { device });
-        match out.get(&field) {
+        let source = if NAMELESS.contains(&device) { mount } else { device };
+        match found.get(source) {
             Some((known, _)) if known.len() <= mount.len() => {}
-            _ => drop(out.insert(field, (mount.to_owned(), percent))),
+            _ => drop(found.insert(source.to_owned(), (mount.to_owned(), percent))),
         }
     }
-    out
+    let mut found: Vec<(String, (String, f64))> = found.into_iter().collect();
+    found.sort_by(|(a, (at, _)), (b, (by, _))| (at.len(), at, a).cmp(&(by.len(), by, b)));
+    let (sources, used): (Vec<String>, Vec<_>) = found.into_iter().unzip();
+    fields(&sources).into_iter().zip(used).collect()
 }
 
 /// Munin's own way: a row of what cannot begin a name is one `_`.
-fn field(text: &str) -> String {
-    let rest = text.trim_start_matches(|c: char| !c.is_ascii_alphabetic() && c != '_');
-    let name = if rest.len() < text.len() { format!("_{rest}") } else { rest.to_owned() };
-    match &*name {
-        "root" => "__root".to_owned(),
-        name => clean_field(name).into_owned(),
-    }
+fn fields(sources: &[String]) -> Vec<String> {
+    let names = sources.iter().map(|text| {
+        let rest = text.trim_start_matches(|c: char| !c.is_ascii_alphabetic() && c != '_');
+        let name = if rest.len() < text.len() { format!("_{rest}") } else { rest.to_owned() };
+        match &*name {
+            "root" => "__root".to_owned(),
+            _ => name,
+        }
+    });
+    let names: Vec<String> = names.collect();
+    clean_fields(names.iter().zip(sources).map(|(name, text)| (&**name, &**text)))
 }
 
 fn there(p: &Picture<'_>, name: &str) -> bool {
@@ -121,7 +128,12 @@ mod tests {
             ("rpool/ROOT", "rpool_ROOT"),
             ("192.0.2.1:/x", "_x"),
         ] {
-            assert_eq!(super::field(text), name, "{text}");
+            assert_eq!(super::fields(&[text.to_owned()]), [name], "{text}");
         }
+        // Two servers, one share: each has a name, and keeps it.
+        let two = ["192.0.2.1:/x", "192.0.2.2:/x"].map(str::to_owned);
+        let names = super::fields(&two);
+        assert_eq!((&*names[0], names[1].len()), ("_x", "_x_0000".len()));
+        assert_eq!(super::fields(&two), names);
     }
 }

@@ -62,6 +62,37 @@ fn disks_that_fill() {
 }
 
 #[test]
+fn disks_that_munin_would_call_alike_are_each_a_field() {
+    const A: &[(&str, &str)] = &[("device", "nas1:/x"), ("mountpoint", "/a"), ("fstype", "nfs")];
+    const B: &[(&str, &str)] = &[("device", "nas1_/x"), ("mountpoint", "/b"), ("fstype", "nfs")];
+    let mut values: Vec<Given> = Vec::new();
+    for (labels, free) in [(B, 25.0), (A, 50.0)] {
+        values.push(("node_filesystem_size_bytes", labels, 100.0));
+        values.push(("node_filesystem_free_bytes", labels, free));
+        values.push(("node_filesystem_avail_bytes", labels, free));
+    }
+    let (_, config, told) = ask(&values, "df");
+    let (first, second) = told.split_once('\n').expect("two lines");
+    assert_eq!(first, "nas1__x.value 50");
+    let (field, value) = second.split_once('.').expect("a field");
+    assert_eq!(value, "value 75\n");
+    assert!(field.starts_with("nas1__x_"), "{told}");
+    assert!(config.contains(&format!("{field}.label /b\n")), "{config}");
+    // Volumes of LVM, as disks.
+    let values: &[Given] = &[
+        ("node_disk_reads_completed_total", &[("device", "a-b")], 1.0),
+        ("node_disk_reads_completed_total", &[("device", "a_b")], 2.0),
+    ];
+    let (_, config, told) = ask(values, "diskstats");
+    let described = Described::read("diskstats", config.as_bytes());
+    let graph = described.graphs.iter().find(|g| g.name == "diskstats_iops").expect("a graph");
+    assert_eq!(graph.fields.len(), 4, "{config}");
+    let sub =
+        |text: &str| text.lines().filter(|l| l.starts_with("multigraph diskstats_iops.")).count();
+    assert_eq!((sub(&config), sub(&told)), (2, 2));
+}
+
+#[test]
 fn what_is_unknown_now_is_u_and_what_never_was_is_not_there() {
     let gib = 1_073_741_824.0;
     let values: &[Given] = &[

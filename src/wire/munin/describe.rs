@@ -1,6 +1,7 @@
 //! wire: the answer to `config`: graphs, their fields, and what is said of them.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 use super::{Line, clean_field, identity, lines, parse_range, update_rate};
 use crate::model::{Field, Graph, Kind, Range};
@@ -43,8 +44,10 @@ impl Type {
 /// What is said of a field.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct FieldConfig {
-    /// Its name, clean.
+    /// Its name: clean, or as the plugin writes it where two would be called alike once clean.
     pub name: String,
+    /// As the plugin writes it.
+    pub written: String,
     /// What people call it; empty: by its name.
     pub label: String,
     /// Sentences for people.
@@ -61,7 +64,7 @@ pub struct FieldConfig {
     pub draw: String,
     /// `rrggbb` or nothing.
     pub colour: String,
-    /// The field drawn below the axis, clean; or nothing.
+    /// The name of the field drawn below the axis, or nothing.
     pub negative: String,
     /// Arithmetic before it is drawn, or nothing.
     pub cdef: String,
@@ -70,8 +73,9 @@ pub struct FieldConfig {
 }
 
 impl FieldConfig {
-    fn named(name: Cow<'_, str>) -> Self {
-        Self { name: name.into_owned(), drawn: true, ..Self::default() }
+    fn named(written: &str, name: Cow<'_, str>) -> Self {
+        let (written, name) = (written.to_owned(), name.into_owned());
+        Self { name, written, drawn: true, ..Self::default() }
     }
 
     /// Whether its series is kept as a counter: one that cannot fall. A DERIVE that may fall (no
@@ -130,6 +134,7 @@ impl Described {
         let mut out = Self::default();
         let mut graph = plugin;
         let mut fields = 0;
+        let mut told_of = Vec::new();
         for (number, line) in lines(text) {
             let told = match line {
                 Err(fault) => Err(fault),
@@ -140,23 +145,36 @@ impl Described {
                 }
                 Ok(Line::Value { field, .. }) => {
                     out.values = true;
-                    out.field(graph, field, &mut fields).map(drop)
+                    told_of.push((number, graph, field));
+                    Ok(())
                 }
                 Ok(Line::Global { name, value }) => out.global(graph, name, value),
                 Ok(Line::Attribute { field, name, value }) => {
                     (out.field(graph, field, &mut fields)).and_then(|f| attribute(f, name, value))
                 }
             };
-            if let Err(fault) = told
-                && out.faults.len() < 100
-            {
-                out.faults.push((number, fault));
-            }
+            out.wrong(number, told);
             if fields > MAX_FIELDS {
                 break;
             }
         }
+        // A value in another spelling is one of the field that is described.
+        for (number, graph, field) in told_of {
+            if fields <= MAX_FIELDS && out.find(graph, field).is_none() {
+                let told = out.field(graph, field, &mut fields).map(drop);
+                out.wrong(number, told);
+            }
+        }
+        out.graphs.iter_mut().for_each(GraphConfig::settle);
         out
+    }
+
+    fn wrong(&mut self, line: usize, told: Result<(), String>) {
+        if let Err(fault) = told
+            && self.faults.len() < 100
+        {
+            self.faults.push((line, fault));
+        }
     }
 
     /// Whether this is an answer to `config` at all; a program that knows nothing of Munin prints
@@ -167,10 +185,16 @@ impl Described {
         self.graphs.iter().any(described)
     }
 
-    /// Where a field is described.
+    /// Where a field is described, by its name as a plugin writes it.
     pub fn find(&self, graph: &str, field: &str) -> Option<&FieldConfig> {
-        let graph = self.graphs.iter().find(|g| g.name == graph)?;
-        graph.fields.iter().find(|f| f.name == field)
+        self.graphs.iter().find(|g| g.name == graph)?.find(field)
+    }
+
+    /// Whether a field that is not found could be one of several that are described.
+    pub fn is_doubtful(&self, graph: &str, field: &str) -> bool {
+        let name = clean_field(field);
+        let graph = self.graphs.iter().find(|g| g.name == graph);
+        graph.is_some_and(|g| g.fields.iter().any(|f| clean_field(&f.written) == name))
     }
 
     fn graph(&mut self, name: &str) -> &mut GraphConfig {
@@ -190,19 +214,19 @@ impl Described {
         name: &str,
         fields: &mut usize,
     ) -> Result<&mut FieldConfig, String> {
-        let name = clean_field(name);
+        let (written, name) = (name, clean_field(name));
         if name == "root" {
             return Err("no field may be called `root`".to_owned());
         }
         let graph = self.graph(graph);
-        let at = match graph.fields.iter().position(|f| f.name == name) {
+        let at = match graph.fields.iter().position(|f| f.written == written) {
             Some(at) => at,
             None => {
                 *fields += 1;
                 if *fields > MAX_FIELDS {
                     return Err(format!("more than {MAX_FIELDS} fields; the rest is left out"));
                 }
-                graph.fields.push(FieldConfig::named(name));
+                graph.fields.push(FieldConfig::named(written, name));
                 graph.fields.len() - 1
             }
         };
@@ -279,7 +303,7 @@ fn attribute(field: &mut FieldConfig, name: &str, value: &str) -> Result<(), Str
             }
             field.colour = value.to_ascii_lowercase();
         }
-        "negative" => field.negative = clean_field(value).into_owned(),
+        "negative" => field.negative = short(value),
         "cdef" => {
             Cdef::parse(value)?;
             field.cdef = short(value);
@@ -291,6 +315,43 @@ fn attribute(field: &mut FieldConfig, name: &str, value: &str) -> Result<(), Str
 }
 
 impl GraphConfig {
+    /// A field by its name as a plugin writes it; by how it reads once clean, if that is one field.
+    fn find(&self, written: &str) -> Option<&FieldConfig> {
+        if let Some(field) = self.fields.iter().find(|f| f.written == written) {
+            return Some(field);
+        }
+        let name = clean_field(written);
+        let mut alike = self.fields.iter().filter(|f| clean_field(&f.written) == name);
+        alike.next().filter(|_| alike.next().is_none())
+    }
+
+    /// Gives each field a name of its own: those that would be called alike once clean keep the one
+    /// that they are written with.
+    fn settle(&mut self) {
+        let mut names: HashMap<&str, u32> = HashMap::new();
+        for field in &self.fields {
+            *names.entry(&field.name).or_default() += 1;
+        }
+        let alike = |f: &FieldConfig| names.get(&*f.name).is_some_and(|n| *n > 1);
+        let alike: Vec<bool> = self.fields.iter().map(alike).collect();
+        for (field, alike) in self.fields.iter_mut().zip(alike) {
+            if alike {
+                field.name.clone_from(&field.written);
+            }
+        }
+        for at in 0..self.fields.len() {
+            let below = &self.fields[at].negative;
+            if below.is_empty() {
+                continue;
+            }
+            let name = match self.find(below) {
+                Some(field) => field.name.clone(),
+                None => clean_field(below).into_owned(),
+            };
+            self.fields[at].negative = name;
+        }
+    }
+
     /// The graph as everybody else knows it.
     pub fn graph(&self, plugin: &str) -> Graph {
         let category = match &*self.category {
@@ -324,7 +385,8 @@ impl GraphConfig {
     fn ordered(&self) -> impl Iterator<Item = &FieldConfig> {
         let place = |f: &FieldConfig| {
             let mut words = self.order.split_whitespace();
-            words.position(|w| clean_field(w) == f.name).unwrap_or(usize::MAX)
+            let is = |w: &str| w == f.written || clean_field(w) == f.name;
+            words.position(is).unwrap_or(usize::MAX)
         };
         let mut fields: Vec<(usize, &FieldConfig)> =
             self.fields.iter().map(|f| (place(f), f)).collect();
@@ -339,7 +401,7 @@ impl GraphConfig {
             _ => 1.0,
         };
         let drawn = |name: &str| {
-            let other = self.fields.iter().find(|f| f.name == name)?;
+            let other = self.fields.iter().find(|f| f.name == name).or_else(|| self.find(name))?;
             let key = identity(plugin, &self.name, &other.name).key();
             let counts = other.series_kind() == Kind::Counter;
             Some(if counts { format!("rate({key}[5m])") } else { key })

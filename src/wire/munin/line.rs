@@ -4,6 +4,9 @@ use crate::wire::shown;
 use crate::wire::time::in_range;
 use crate::wire::value::parse_value;
 
+/// Longest name of a field, in bytes.
+const LONGEST_NAME: usize = 200;
+
 /// When a value was measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Time {
@@ -77,6 +80,10 @@ fn parse(line: &[u8]) -> Result<Line<'_>, String> {
     };
     if field.is_empty() {
         return Err(format!("`{}` has no name before the dot", shown(line)));
+    }
+    if field.len() > LONGEST_NAME || field.chars().any(char::is_control) {
+        let what = format!("up to {LONGEST_NAME} plain letters");
+        return Err(format!("`{}` is no name: {what}", shown(field)));
     }
     let Some(name) = name else {
         return match (head, value) {

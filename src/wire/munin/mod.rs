@@ -28,6 +28,6 @@ pub use command::{Command, Part, greeting, host_of, listed, relay};
 pub use datafile::{Datafile, FileName, rrd_file};
 pub use describe::{Described, FieldConfig, GraphConfig, Type};
 pub use line::{Line, Reading, Time, lines, update_rate};
-pub use name::{JOB, clean_field, identity, is_plugin_name};
+pub use name::{JOB, clean_field, clean_fields, identity, is_plugin_name};
 pub use range::parse_range;
 pub use settings::{Fault, PluginSettings, SettingsFile};

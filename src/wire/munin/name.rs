@@ -1,6 +1,7 @@
 //! wire: names: which files are plugins, how a field is called, which series it is.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use crate::model::{Identity, Labels};
 
@@ -31,6 +32,23 @@ pub fn clean_field(name: &str) -> Cow<'_, str> {
         out.replace_range(..1, "_");
     }
     Cow::Owned(out)
+}
+
+/// Names of fields for a master, clean and each another. Each comes with the text that it was made of:
+/// of names that are alike once clean the first keeps that one, and each other one gets a number made
+/// of its text behind it.
+pub fn clean_fields<'a>(names: impl IntoIterator<Item = (&'a str, &'a str)>) -> Vec<String> {
+    let (mut taken, mut out) = (HashSet::new(), Vec::new());
+    for (name, text) in names {
+        let mut clean = clean_field(name).into_owned();
+        let mut number = crc32fast::hash(text.as_bytes());
+        while !taken.insert(clean.clone()) {
+            clean = format!("{}_{:04x}", clean_field(name), number & 0xffff);
+            number = number.wrapping_add(1);
+        }
+        out.push(clean);
+    }
+    out
 }
 
 /// The series of a field: `munin_<plugin>{field="…"}`. A graph of a multigraph adds `graph`, unless

@@ -1,6 +1,7 @@
 //! wire: what `rrdtool dump` prints. Only the tags that matter are looked at; rows have no times but
 //! in comments, so these follow from the last update, as in rrdtool's own `src/rrd_restore.c`.
 
+use super::layout::HERE;
 use super::{Archive, Consolidation, DataSource, LATEST, Rrd, RrdError, SourceType};
 
 /// The text between a tag and its end, and what follows.
@@ -77,5 +78,5 @@ pub(super) fn read(text: &str) -> Result<Rrd<'static>, RrdError> {
         let found = text.len() as u64;
         return Err(RrdError::Short { found, expected: found + 1 });
     }
-    Ok(Rrd { step, updated, sources, archives, data: data.into() })
+    Ok(Rrd { step, updated, sources, archives, data: data.into(), layout: HERE })
 }

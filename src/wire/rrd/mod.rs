@@ -1,26 +1,23 @@
-//! wire: RRD files of rrdtool: the binary form of this kind of machine, and the XML that
-//! `rrdtool dump` makes of any. Bytes in, values out; no I/O.
+//! wire: RRD files of rrdtool: the binary form of 64 and 32 bits and of either order of bytes, and the
+//! XML that `rrdtool dump` makes of any. Bytes in, values out; no I/O.
 //!
 //! Source: rrdtool 1.7.2, `src/rrd_format.h` (the structures, in this order: `stat_head`, `ds_def`,
 //! `rra_def`, `live_head`, `pdp_prep`, `cdp_prep`, `rra_ptr`, then the rows), `src/rrd_open.c` (what
 //! it checks) and `src/rrd_dump.c` (which time a row has). The file is memory written out, so its
-//! layout is that of the machine: here 64 bits, lowest byte first, doubles on 8 bytes.
+//! layout is that of the machine that wrote it (`layout`).
 
 mod dump;
 mod eras;
+mod layout;
 #[cfg(test)]
 mod tests;
 
 use std::borrow::Cow;
 
 pub use eras::eras;
+use layout::Layout;
 
-/// What `float_cookie` holds if doubles and their alignment are as here.
-const FLOAT_COOKIE: f64 = 8.642135E130;
-const HEAD: usize = 128;
 const DS: usize = 120;
-const RRA: usize = 120;
-const LIVE: usize = 16;
 const PDP: usize = 112;
 const CDP: usize = 80;
 /// `DS_NAM_SIZE`, `DST_SIZE`, `CF_NAM_SIZE`
@@ -38,9 +35,12 @@ pub enum RrdError {
     /// It does not begin as one.
     #[error("this is no RRD file")]
     NotRrd,
-    /// It is one of another kind of machine, or of a version with another layout: `rrdtool dump` can
-    /// read it, or could where it was written.
-    #[error("written by another version of rrdtool, or on another kind of machine")]
+    /// It is of a version with another layout, or of a kind of machine that is not known: `rrdtool
+    /// dump` can read it, or could where it was written.
+    #[error(
+        "written by another version of rrdtool, or on a kind of machine that is not known; what \
+         'rrdtool dump FILE > FILE.xml' makes of it there can be imported"
+    )]
     Foreign,
     /// It ends early.
     #[error("it is cut off: {found} bytes of {expected}")]
@@ -129,11 +129,12 @@ pub struct Rrd<'a> {
     /// What is kept of them.
     pub archives: Vec<Archive>,
     data: Cow<'a, [u8]>,
+    layout: Layout,
 }
 
 impl<'a> Rrd<'a> {
-    /// Reads the binary form. The rows stay where they are; nothing is made room for that is not
-    /// there.
+    /// Reads the binary form of any kind of machine. The rows stay where they are; nothing is made
+    /// room for that is not there.
     pub fn read(bytes: &'a [u8]) -> Result<Self, RrdError> {
         if bytes.get(..4) != Some(b"RRD\0") {
             return Err(RrdError::NotRrd);
@@ -144,52 +145,74 @@ impl<'a> Rrd<'a> {
         if ![b"0003\0", b"0004\0", b"0005\0"].iter().any(|v| *v == version) {
             return Err(RrdError::Foreign);
         }
-        let mut at = Cursor { bytes, at: 16 };
-        if at.float()? != FLOAT_COOKIE {
-            return Err(RrdError::Foreign);
+        let mut told = RrdError::Foreign;
+        for layout in layout::fitting(bytes)? {
+            match Self::read_as(bytes, layout) {
+                Ok(rrd) => return Ok(rrd),
+                // The first that says more than that it is another one's.
+                Err(e) if told == RrdError::Foreign => told = e,
+                Err(_) => {}
+            }
         }
-        let (sources, archives) = (at.count()?, at.count()?);
-        let step = at.whole()?;
-        if sources > MOST || archives > MOST {
+        Err(told)
+    }
+
+    fn read_as(bytes: &'a [u8], layout: Layout) -> Result<Self, RrdError> {
+        let at = Cursor { bytes, layout };
+        let counts = layout.counts();
+        let long = layout.long;
+        let (sources, archives) = (at.count(counts)?, at.count(counts + long)?);
+        let step = at.whole(counts + 2 * long, long)?;
+        // Half of a long number read as a whole one has no archives.
+        let few = if long == 8 { 0 } else { 1 };
+        if sources > MOST || archives > MOST || archives < few {
             return Err(RrdError::Foreign);
         }
         if !(1..=LATEST).contains(&step) || sources == 0 {
             return Err(RrdError::Damaged("no data source, or no step"));
         }
         let (sources, archives) = (sources as usize, archives as usize);
-        let rows_at =
-            HEAD + sources * (DS + PDP) + archives * (RRA + 8) + LIVE + sources * archives * CDP;
+        let (head, rra) = (layout.head(), layout.archive());
+        let live = head + sources * DS + archives * rra;
+        let pdp = live + layout.live();
+        let pointers = pdp + sources * PDP + sources * archives * CDP;
+        let rows_at = pointers + archives * long;
         at.has(rows_at)?;
-        let live = HEAD + sources * DS + archives * RRA;
-        at.at = live;
-        let updated = at.whole()?;
+        let updated = at.whole(live, layout.time)?;
         if !(0..=LATEST).contains(&updated) {
             return Err(RrdError::Damaged("the time of its last update"));
         }
-        let mut rrd =
-            Self { step, updated, sources: Vec::new(), archives: Vec::new(), data: bytes.into() };
+        let mut rrd = Self {
+            step,
+            updated,
+            sources: Vec::new(),
+            archives: Vec::new(),
+            data: bytes.into(),
+            layout,
+        };
         for i in 0..sources {
-            let def = HEAD + i * DS;
+            let def = head + i * DS;
             let number = |n: f64| (!n.is_nan()).then_some(n);
-            at.at = def + 2 * WORD + 8;
-            let (min, max) = (number(at.float()?), number(at.float()?));
-            let last = at.word(live + LIVE + i * PDP, LAST_DS)?;
+            let (min, max) = (def + 2 * WORD + 8, def + 2 * WORD + 16);
+            let last = at.word(pdp + i * PDP, LAST_DS)?;
+            // It is `U` at least; read at another place it is a zero, or no letters.
+            if long != 8 && (last.is_empty() || !last.bytes().all(|b| b.is_ascii_graphic())) {
+                return Err(RrdError::Damaged("what its sources were last given"));
+            }
             rrd.sources.push(DataSource {
                 name: at.word(def, WORD)?.to_owned(),
                 kind: SourceType::from_word(at.word(def + WORD, WORD)?),
-                min,
-                max,
+                min: number(at.float(min)?),
+                max: number(at.float(max)?),
                 last: last.parse().ok().filter(|v: &f64| v.is_finite()),
             });
         }
-        let pointers = rows_at - archives * 8;
         let mut next = rows_at;
         for i in 0..archives {
-            let def = HEAD + sources * DS + i * RRA;
-            at.at = def + WORD + 4;
-            let (rows, steps) = (at.count()?, at.count()?);
-            at.at = pointers + i * 8;
-            let current = at.count()?;
+            let def = head + sources * DS + i * rra;
+            let counts = def + layout.rows();
+            let (rows, steps) = (at.count(counts)?, at.count(counts + long)?);
+            let current = at.count(pointers + i * long)?;
             let span = i64::try_from(steps).ok().and_then(|s| s.checked_mul(step));
             let span = span.filter(|s| (1..=LATEST).contains(s));
             let span = span.ok_or(RrdError::Damaged("the length of a row"))?;
@@ -210,7 +233,16 @@ impl<'a> Rrd<'a> {
             });
             next = end;
         }
+        // Two layouts of 32 bits differ in a length only: it has to be the file's.
+        if long != 8 && next != bytes.len() {
+            return Err(RrdError::Damaged("its length is not what its head says"));
+        }
         Ok(rrd)
+    }
+
+    /// What kind of machine wrote the file, if it is not one of this kind.
+    pub fn machine(&self) -> Option<&'static str> {
+        self.layout.machine()
     }
 
     /// Reads what `rrdtool dump` prints.
@@ -231,7 +263,7 @@ impl<'a> Rrd<'a> {
         let (new, old) = rows.split_at(((archive.current + 1) * width).min(rows.len()));
         old.chunks_exact(width).chain(new.chunks_exact(width)).map(move |row| {
             match row.get(source * 8..source * 8 + 8).and_then(|b| b.try_into().ok()) {
-                Some(bytes) => f64::from_le_bytes(bytes),
+                Some(bytes) => self.layout.float(bytes),
                 None => f64::NAN,
             }
         })
@@ -264,7 +296,7 @@ impl Consolidation {
 
 struct Cursor<'a> {
     bytes: &'a [u8],
-    at: usize,
+    layout: Layout,
 }
 
 impl<'a> Cursor<'a> {
@@ -276,23 +308,41 @@ impl<'a> Cursor<'a> {
         Err(RrdError::Short { found, expected: expected as u64 })
     }
 
-    fn eight(&mut self) -> Result<[u8; 8], RrdError> {
-        self.has(self.at + 8)?;
-        let bytes = self.bytes.get(self.at..self.at + 8).and_then(|b| b.try_into().ok());
-        self.at += 8;
+    fn eight(&self, at: usize) -> Result<[u8; 8], RrdError> {
+        self.has(at + 8)?;
+        let bytes = self.bytes.get(at..at + 8).and_then(|b| b.try_into().ok());
         bytes.ok_or(RrdError::NotRrd)
     }
 
-    fn float(&mut self) -> Result<f64, RrdError> {
-        self.eight().map(f64::from_le_bytes)
+    fn float(&self, at: usize) -> Result<f64, RrdError> {
+        self.eight(at).map(|bytes| self.layout.float(bytes))
     }
 
-    fn count(&mut self) -> Result<u64, RrdError> {
-        self.eight().map(u64::from_le_bytes)
+    /// A number of so many bytes, four or eight.
+    fn number(&self, at: usize, width: usize) -> Result<u64, RrdError> {
+        if width == 8 {
+            let bytes = self.eight(at)?;
+            return Ok(match self.layout.big {
+                true => u64::from_be_bytes(bytes),
+                false => u64::from_le_bytes(bytes),
+            });
+        }
+        self.has(at + 4)?;
+        let bytes = self.bytes.get(at..at + 4).and_then(|b| b.try_into().ok());
+        let bytes: [u8; 4] = bytes.ok_or(RrdError::NotRrd)?;
+        Ok(u64::from(match self.layout.big {
+            true => u32::from_be_bytes(bytes),
+            false => u32::from_le_bytes(bytes),
+        }))
     }
 
-    fn whole(&mut self) -> Result<i64, RrdError> {
-        self.eight().map(i64::from_le_bytes)
+    fn count(&self, at: usize) -> Result<u64, RrdError> {
+        self.number(at, self.layout.long)
+    }
+
+    /// A number without a sign: four bytes of a time reach up to 2106.
+    fn whole(&self, at: usize, width: usize) -> Result<i64, RrdError> {
+        self.number(at, width).map(|n| i64::try_from(n).unwrap_or(-1))
     }
 
     /// Letters up to a zero.

@@ -8,34 +8,113 @@ fn word(out: &mut Vec<u8>, text: &str, room: usize) {
     out.resize(start + room, 0);
 }
 
-/// One source, one archive of four rows, the third of which is the newest.
+/// That of this kind of machine.
+const HEAD: usize = 128;
+const RRA: usize = 120;
+
 fn file() -> Vec<u8> {
-    let mut out = Vec::new();
-    word(&mut out, "RRD\0", 4);
-    word(&mut out, "0003", 12);
-    out.extend(FLOAT_COOKIE.to_le_bytes());
-    for n in [1u64, 1, 300] {
-        out.extend(n.to_le_bytes());
+    file_of(layout::HERE)
+}
+
+/// A structure of C as it lies in memory: each part stands on a multiple of its own size, or of what
+/// the machine asks for. Written beside the reader, so that it is no copy of its arithmetic.
+struct Memory {
+    of: Layout,
+    bytes: Vec<u8>,
+}
+
+impl Memory {
+    fn on(&mut self, multiple: usize) {
+        self.bytes.resize(self.bytes.len().next_multiple_of(multiple), 0);
     }
-    out.resize(HEAD, 0);
-    word(&mut out, "42", WORD);
-    word(&mut out, "GAUGE", WORD);
-    out.extend(600u64.to_le_bytes());
-    out.extend(0f64.to_le_bytes());
-    out.extend(f64::NAN.to_le_bytes());
-    out.resize(HEAD + DS, 0);
-    word(&mut out, "AVERAGE", WORD + 4);
-    out.extend(4u64.to_le_bytes());
-    out.extend(6u64.to_le_bytes());
-    out.resize(HEAD + DS + RRA, 0);
-    out.extend(1_700_000_123i64.to_le_bytes());
-    out.extend(0u64.to_le_bytes());
-    word(&mut out, "17.5", PDP + CDP);
-    out.extend(2u64.to_le_bytes());
+
+    fn number(&mut self, n: u64, width: usize) {
+        self.on(width.min(self.of.align));
+        let (big, little) = (n.to_be_bytes(), n.to_le_bytes());
+        self.bytes.extend(if self.of.big { &big[8 - width..] } else { &little[..width] });
+    }
+
+    fn float(&mut self, v: f64) {
+        self.on(self.of.align);
+        self.bytes.extend(if self.of.big { v.to_be_bytes() } else { v.to_le_bytes() });
+    }
+
+    fn parameters(&mut self, first: &[f64]) {
+        self.on(self.of.align);
+        let end = self.bytes.len() + 80;
+        first.iter().for_each(|v| self.float(*v));
+        self.bytes.resize(end, 0);
+    }
+}
+
+/// One source, one archive of four rows, the third of which is the newest.
+fn file_of(of: Layout) -> Vec<u8> {
+    let mut out = Memory { of, bytes: Vec::new() };
+    word(&mut out.bytes, "RRD\0", 4);
+    word(&mut out.bytes, "0003", 5);
+    out.float(layout::FLOAT_COOKIE);
+    for n in [1, 1, 300] {
+        out.number(n, of.long);
+    }
+    out.parameters(&[]);
+    word(&mut out.bytes, "42", WORD);
+    word(&mut out.bytes, "GAUGE", WORD);
+    out.parameters(&[f64::from_bits(600), 0.0, f64::NAN]);
+    word(&mut out.bytes, "AVERAGE", WORD);
+    out.number(4, of.long);
+    out.number(6, of.long);
+    out.parameters(&[]);
+    out.number(1_700_000_123, of.time);
+    out.number(0, of.long);
+    out.on(of.time.min(of.align));
+    word(&mut out.bytes, "17.5", 30);
+    out.on(4);
+    out.parameters(&[]);
+    out.parameters(&[]);
+    out.number(2, of.long);
     for value in [2.0, 3.0, f64::NAN, 1.0] {
-        out.extend(f64::to_le_bytes(value));
+        // Rows stand where they come, on no multiple of anything.
+        let bytes = if of.big { value.to_be_bytes() } else { f64::to_le_bytes(value) };
+        out.bytes.extend(bytes);
     }
-    out
+    out.bytes
+}
+
+/// x86_64, s390x, a Raspberry Pi with 4 and with 8 bytes of time, i386 likewise, PowerPC.
+fn layouts() -> Vec<Layout> {
+    let of = |big, long, time, align| Layout { big, long, time, align };
+    vec![
+        of(false, 8, 8, 8),
+        of(true, 8, 8, 8),
+        of(false, 4, 4, 8),
+        of(false, 4, 8, 8),
+        of(false, 4, 4, 4),
+        of(false, 4, 8, 4),
+        of(true, 4, 4, 8),
+    ]
+}
+
+#[test]
+fn files_of_every_kind_of_machine_say_the_same() {
+    let here = file();
+    let native = Rrd::read(&here).expect("reads");
+    for layout in layouts() {
+        let bytes = file_of(layout);
+        let rrd = Rrd::read(&bytes).unwrap_or_else(|e| panic!("{layout:?}: {e}"));
+        assert_eq!(rrd.layout, layout);
+        assert_eq!((rrd.step, rrd.updated), (native.step, native.updated), "{layout:?}");
+        assert_eq!(rrd.sources, native.sources, "{layout:?}");
+        let values = |rrd: &Rrd<'_>| -> Vec<u64> {
+            rrd.values(&rrd.archives[0], 0).map(f64::to_bits).collect()
+        };
+        assert_eq!(values(&rrd), values(&native), "{layout:?}");
+        assert_eq!(rrd.archives[0].span, native.archives[0].span, "{layout:?}");
+        assert_eq!(rrd.machine().is_some(), layout != layout::HERE);
+        // What is cut off is never read as the file of another machine.
+        for length in 9..bytes.len() {
+            assert!(Rrd::read(&bytes[..length]).is_err(), "{layout:?}: {length}");
+        }
+    }
 }
 
 #[test]
@@ -125,6 +204,7 @@ fn each_time_once_and_the_finest_there_is() {
             archive(Average, 8, 300, 56),
         ],
         data: data.into(),
+        layout: layout::HERE,
     };
     let got = eras(&rrd, 0);
     // The fine rows end at 1700000100 and begin 2400 s before: at 1699997700.

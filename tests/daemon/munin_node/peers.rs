@@ -196,6 +196,73 @@ fn strange_nodes_hold_up_nobody() {
     daemon.stop();
 }
 
+/// A plugin that never answers, one at which the node hangs up and one whose answer has no end cost
+/// themselves: those behind them are asked on a new connection, and each is told by name.
+#[test]
+fn a_plugin_that_does_not_answer_costs_itself_only() {
+    let folder = Folder::new();
+    let asked = std::sync::Arc::new(std::sync::Mutex::new(Vec::<String>::new()));
+    let heard = std::sync::Arc::clone(&asked);
+    let node = fake(move |line| {
+        heard.lock().expect("not poisoned").push(line.to_owned());
+        Some(match line {
+            "" => "# munin node at hell\n".into(),
+            "list" => "first tarpit second hangup endless slowfetch bad1 bad2 last\n".into(),
+            "nodes" => "hell\n.\n".into(),
+            "config tarpit" | "fetch slowfetch" => String::new(),
+            "config hangup" => return None,
+            "config endless" => "a.label x\n".repeat(200_000),
+            "fetch bad1" | "fetch bad2" => "# Bad exit\n.\n".into(),
+            "fetch first" | "fetch second" | "fetch last" => "a.value 5\n.\n".into(),
+            line if line.starts_with("config ") => "a.label x\n.\n".into(),
+            line if line.starts_with("cap") => "cap multigraph\n".into(),
+            _ => return None,
+        })
+    });
+    let daemon = folder.start(&format!(
+        "{FAST}[plugins]\nenabled = false\n[[munin.node]]\nhost = \"{node}\"\n\
+         interval = \"1s\"\ntimeout = \"1s\"\n"
+    ));
+    for plugin in ["first", "second", "last"] {
+        soon(&daemon, &format!("munin_{plugin}{{field=\"a\",instance=\"hell\"}} 5"));
+    }
+    assert_eq!(soon(&daemon, "up{instance=\"hell\"} "), 1.0);
+    eventually("each by its name", PATIENCE, || {
+        let problems = daemon.problems();
+        let has = |plugin: &str, what: &str| {
+            let subject = format!("\"munin node {node} plugin {plugin}\"");
+            problems.iter().any(|p| p.starts_with(&subject) && p.contains(what))
+        };
+        let all = has("tarpit", "no answer in time to `config tarpit`")
+            && has("slowfetch", "no answer in time to `fetch slowfetch`")
+            && has("hangup", "it hung up")
+            && has("endless", "it does not end")
+            && has("bad1", "it failed")
+            && has("bad2", "it failed");
+        if all && problems.len() == 6 { Ok(()) } else { Err(format!("{problems:#?}")) }
+    });
+    // From the second time on it comes after all others, and is put off.
+    eventually("it is put off", PATIENCE, || {
+        let problems = daemon.problems();
+        match problems.iter().any(|p| p.contains("tarpit") && p.contains("it is asked again in")) {
+            true => Ok(()),
+            false => Err(format!("{problems:#?}")),
+        }
+    });
+    let asked = asked.lock().expect("not poisoned").clone();
+    let (mut polls, mut late) = (0, 0);
+    for poll in asked.split(|line| line == "list").skip(2) {
+        polls += 1;
+        let at = |what: &str| poll.iter().position(|line| line == what);
+        if let (Some(tarpit), Some(last)) = (at("config tarpit"), at("fetch last")) {
+            assert!(tarpit > last, "{poll:?}");
+            late += 1;
+        }
+    }
+    assert!(late >= 1 && polls >= 1, "{asked:?}");
+    daemon.stop();
+}
+
 /// Debian's munin-node with a plugin that tells of another machine, and one of its own.
 #[test]
 fn other_machines_that_a_node_tells_of_are_instances_of_their_own() {
