@@ -10,6 +10,7 @@ mod graphs;
 mod guard;
 mod health;
 mod metrics;
+mod pace;
 mod page;
 mod pieces;
 mod prometheus;
