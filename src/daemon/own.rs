@@ -53,10 +53,15 @@ static PUSHES_REFUSED: Metric = Metric::counter(
     "",
     "Pushes by HTTP of which nothing was taken, as their senders were told.",
 );
+static GROUPS_FORGOTTEN: Metric = Metric::counter(
+    "plimsoll_push_groups_forgotten_total",
+    "",
+    "Groups of pushed text that were forgotten, because there were too many.",
+);
 static TURNED_AWAY: Metric = Metric::counter(
     "plimsoll_connections_refused_total",
     "",
-    "Connections of senders that were closed at once, because there were too many.",
+    "Connections of senders that were closed for newer ones, because there were too many.",
 )
 .by(&["receiver"]);
 static EVENTS_DROPPED: Metric = Metric::counter(
@@ -229,9 +234,11 @@ impl Own {
         out.put(&PUSHED_NAMES, self.names.used() as f64);
         out.put(&EVENTS_DROPPED, c.events_dropped.load(Relaxed) as f64);
         // Most machines never have any of these.
-        for (metric, counter) in
-            [(&PUT_OFF, &c.pushes_put_off), (&PUSHES_REFUSED, &c.pushes_refused)]
-        {
+        for (metric, counter) in [
+            (&PUT_OFF, &c.pushes_put_off),
+            (&PUSHES_REFUSED, &c.pushes_refused),
+            (&GROUPS_FORGOTTEN, &c.groups_forgotten),
+        ] {
             let count = counter.load(Relaxed);
             if count > 0 {
                 out.put(metric, count as f64);

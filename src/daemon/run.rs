@@ -85,19 +85,21 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     let registry = Arc::default();
     let queue = Arc::new(Queue::new(config.queue_ms, MAX_SAMPLES, Arc::clone(&counters)));
     let names = Arc::new(Names::new(config.max_names));
+    let latest = Arc::default();
     let intake = Intake::new(
         Arc::clone(&registry),
         Arc::clone(&queue),
         Arc::clone(&counters),
         Arc::clone(&names),
         &system,
-    );
+    )
+    .beside(Arc::clone(&latest));
     let mut shared = Shared {
         registry,
         queue,
         intake: Arc::new(intake),
         names,
-        latest: Arc::default(),
+        latest,
         board: Arc::new(Board::new(Arc::clone(&clock))),
         counters,
         statsd: statsd::Watch::default(),

@@ -18,6 +18,17 @@ pub(super) enum Peer {
     Remote,
 }
 
+/// Who a request comes from, once it was let in; handlers find it among the request's extensions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum From {
+    /// This machine, without being asked.
+    Here,
+    /// Whoever has the token.
+    Elsewhere,
+    /// Whoever has the token that is bound to this instance.
+    Instance(Box<str>),
+}
+
 /// See the module's text.
 #[derive(Debug, Clone)]
 pub struct Access {
@@ -37,8 +48,8 @@ impl Access {
         Self { tokens, behind_proxy, board }
     }
 
-    /// Why it may not pass; nothing: it may.
-    pub(super) fn refuse(&self, request: &Request) -> Option<Response> {
+    /// Why it may not pass; nothing: it may, and it carries who it is [`From`].
+    pub(super) fn refuse(&self, request: &mut Request) -> Option<Response> {
         let headers = request.headers();
         // The page's own files say nothing about this machine, and dress the refusal too.
         if request.method().is_safe() && request.uri().path().starts_with("/assets/") {
@@ -54,6 +65,7 @@ impl Access {
         let forwarded =
             wanted == Scope::Push && FORWARDED.iter().any(|name| headers.contains_key(*name));
         if peer == Peer::Local && !self.behind_proxy && !forwarded {
+            request.extensions_mut().insert(From::Here);
             return None;
         }
         let Some(secret) = secret(headers) else {
@@ -61,13 +73,15 @@ impl Access {
                 format!("this takes a token: plimsoll token add NAME --scope {}", wanted.name());
             return Some(refusal(StatusCode::UNAUTHORIZED, &what));
         };
-        match self.tokens.scope_of(&secret) {
-            Ok(Some(scope)) if scope.opens(wanted) => {
+        match self.tokens.find(&secret) {
+            Ok(Some(token)) if token.scope.opens(wanted) => {
                 self.board.ok(SUBJECT);
+                let from = token.instance.map_or(From::Elsewhere, |i| From::Instance(i.into()));
+                request.extensions_mut().insert(from);
                 None
             }
-            Ok(Some(scope)) => {
-                let (has, wanted) = (scope.name(), wanted.name());
+            Ok(Some(token)) => {
+                let (has, wanted) = (token.scope.name(), wanted.name());
                 let what = format!("this token has the scope `{has}`; this takes `{wanted}`");
                 Some(refusal(StatusCode::FORBIDDEN, &what))
             }
@@ -127,7 +141,8 @@ mod tests {
     fn programs_here_are_free_and_strangers_need_the_right_token() {
         let dir = tempfile::tempdir().unwrap();
         let db = dir.path().join("metrics.sqlite");
-        let add = |scope| super::super::tokens::add(&db, Scope::name(scope), scope, 0).unwrap();
+        let add =
+            |scope| super::super::tokens::add(&db, Scope::name(scope), scope, None, 0).unwrap();
         let [read, push, admin] = Scope::ALL.map(add);
         let board = Arc::new(Board::new(Arc::new(crate::model::ManualClock::at(0))));
         let access = |proxy| Access::new(Arc::new(Tokens::new(&db)), proxy, Arc::clone(&board));
@@ -140,7 +155,7 @@ mod tests {
             if let Some(peer) = peer {
                 request.extensions_mut().insert(peer);
             }
-            access(proxy).refuse(&request).map_or(200, |r| r.status().as_u16())
+            access(proxy).refuse(&mut request).map_or(200, |r| r.status().as_u16())
         };
         let bearer = |token: &str| format!("Bearer {token}");
         let local = Some(Peer::Local);

@@ -52,7 +52,7 @@ impl Hosts {
 pub(super) async fn check(
     hosts: &Hosts,
     access: &Access,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Response {
     let mut names = request.headers().get_all(header::HOST).iter();
@@ -69,7 +69,7 @@ pub(super) async fn check(
         let why = "pages of other sites may not send anything here\n";
         (StatusCode::FORBIDDEN, why).into_response()
     } else {
-        match access.refuse(&request) {
+        match access.refuse(&mut request) {
             None => next.run(request).await,
             Some(refusal) => refusal,
         }

@@ -7,12 +7,13 @@ mod counters;
 mod intake;
 mod latest;
 mod names;
+mod own;
 mod queue;
 pub mod statsd;
 
 pub use board::{Board, Problem};
 pub use counters::{Counters, Reason, Source};
-pub use intake::{Busy, Intake, Origin, Push, Refused};
+pub use intake::{Busy, Intake, OLDEST_MS, Origin, Push, Refused, Sender};
 pub use latest::{Group, Latest};
 pub use names::{MAX_PUSHED_NAMES, Names};
-pub use queue::{Batch, MAX_EVENTS, MAX_GRAPHS, MAX_SAMPLES, Queue};
+pub use queue::{Batch, MAX_EVENTS, MAX_GRAPHS, MAX_SAMPLES, Queue, Receipt};
