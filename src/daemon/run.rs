@@ -271,7 +271,7 @@ async fn serve(mut daemon: Daemon) -> anyhow::Result<()> {
         .ok();
     web::start_http(&mut daemon).await;
     munin::start_node(&mut daemon);
-    daemon.peers.configure(&daemon.shared, &daemon.config(), &daemon.database);
+    daemon.peers.configure(&daemon.shared, &daemon.config(), &daemon.database, &daemon.system);
     let daemon = Arc::new(daemon);
     if let Some(listener) = control {
         let d = Arc::clone(&daemon);
@@ -490,7 +490,7 @@ impl Daemon {
         self.beat.tell(Command::Configure(Arc::clone(&new), reply));
         rates::in_time(answer).await?;
         self.configure_plugins(&new);
-        self.peers.configure(&self.shared, &new, &self.database);
+        self.peers.configure(&self.shared, &new, &self.database, &self.system);
         let now = self.shared.clock.wall_ms();
         self.config.set(new, now);
         tell(&self.shared, "reload", now, "configuration read again", &said);
