@@ -166,7 +166,7 @@ fn the_connection_that_was_silent_longest_goes_for_a_newcomer() {
     let held: Vec<_> = (0..CONNECTIONS).map(|_| connect()).collect();
     (&held[0]).write_all(b"still there\n").expect("sent");
     assert_eq!(next(&from), "Stream still there");
-    // Half a line is no word of it.
+    // Half a line does not count.
     (&held[1]).write_all(b"half").expect("sent");
     let mut newcomer = connect();
     newcomer.write_all(b"new\n").expect("sent");
