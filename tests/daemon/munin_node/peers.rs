@@ -389,6 +389,9 @@ fn a_node_that_calls_itself_as_this_machine_goes_by_its_address() {
     let daemon = folder.start(&format!("system = \"hub\"\n{}", asking(address, "")));
     soon(&daemon, &format!("munin_load{{field=\"load\",instance=\"{address}\"}} 666"));
     let systems = "select distinct system from series where key like 'munin_load%'";
-    assert_eq!(sqlite3(&daemon.db, systems), address.to_string());
+    eventually("it is in the file", PATIENCE, || match sqlite3(&daemon.db, systems) {
+        found if found == address.to_string() => Ok(()),
+        found => Err(found),
+    });
     daemon.stop();
 }
