@@ -55,6 +55,7 @@ fn main() {
         allowed: Arc::default(),
         tally: Arc::default(),
         clock: clock.clone(),
+        rested: || (),
     };
     let mut gather = Gather::new(Settings::default(), outlet);
     for round in 0..6 {

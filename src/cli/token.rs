@@ -28,6 +28,9 @@ enum What {
         /// read (look), push (send values in) or admin (both)
         #[arg(long, value_parser = parse_scope)]
         scope: Scope,
+        /// The only machine whose values it may send; values that name none are of this one
+        #[arg(long, value_name = "NAME")]
+        instance: Option<String>,
     },
     /// Show the tokens there are; not what they say
     List {
@@ -50,24 +53,31 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     let db = global.database()?;
     let mut out = super::stdout();
     match &args.what {
-        What::Add { name, scope } => {
-            let secret = tokens::add(&db, name, *scope, SystemClock.wall_ms())?;
+        What::Add { name, scope, instance } => {
+            let instance = instance.as_deref();
+            let secret = tokens::add(&db, name, *scope, instance, SystemClock.wall_ms())?;
             writeln!(out, "{secret}")?;
         }
         What::List { json } => {
             let tokens = tokens::load(&db)?;
             if *json {
-                let one = |t: &tokens::Token| serde_json::json!({"name": t.name, "scope": t.scope.name(), "created": t.created});
+                let one = |t: &tokens::Token| serde_json::json!({"name": t.name, "scope": t.scope.name(), "created": t.created, "instance": t.instance});
                 let all: Vec<_> = tokens.iter().map(one).collect();
                 writeln!(out, "{}", serde_json::Value::from(all))?;
             } else if tokens.is_empty() {
                 writeln!(out, "no tokens; make one with: plimsoll token add NAME --scope push")?;
             } else {
                 let row = |t: &tokens::Token| {
-                    vec![t.name.clone(), t.scope.name().to_owned(), format_timestamp(t.created)]
+                    let instance = t.instance.clone().unwrap_or_else(|| "any".to_owned());
+                    vec![
+                        t.name.clone(),
+                        t.scope.name().to_owned(),
+                        instance,
+                        format_timestamp(t.created),
+                    ]
                 };
                 let rows: Vec<_> = tokens.iter().map(row).collect();
-                table::print(&mut out, &["name", "scope", "made (UTC)"], &rows)?;
+                table::print(&mut out, &["name", "scope", "instance", "made (UTC)"], &rows)?;
             }
         }
         What::Revoke { name } => {

@@ -159,23 +159,23 @@ mod tests {
     #[test]
     fn what_waits_for_a_full_queue_is_kept_then_counted() {
         let (mut sink, queue) = sink(2);
-        sink.take(Carrier::Datagram, b"a 1 1\nb 2 1");
+        sink.take(Carrier::Datagram, b"a 1 1700000000\nb 2 1700000000");
         sink.take(Carrier::Stream, b"bad\n");
         assert_eq!(sink.turn(), Turn::In(IDLE));
         assert_eq!(queue.len(), 2);
         assert_eq!(sink.counters.lost_by(Source::Graphite, Reason::Invalid), 1);
-        sink.take(Carrier::Stream, b"c 3 1\nworse\n");
+        sink.take(Carrier::Stream, b"c 3 1700000000\nworse\n");
         assert_eq!((sink.turn(), sink.turn()), (Turn::In(PAUSE), Turn::In(PAUSE)));
         assert_eq!(sink.counters.lost_by(Source::Graphite, Reason::Invalid), 1, "once, when taken");
         queue.take(&mut Vec::new(), std::time::Instant::now());
         assert_eq!(sink.turn(), Turn::In(IDLE));
         assert_eq!(sink.counters.lost_by(Source::Graphite, Reason::Invalid), 2);
-        sink.take(Carrier::Stream, b"d 4 1\ne 5 1\n");
+        sink.take(Carrier::Stream, b"d 4 1700000000\ne 5 1700000000\n");
         queue.close();
         sink.end();
         assert_eq!(sink.counters.lost_by(Source::Graphite, Reason::QueueFull), 2);
-        sink.waiting = b"g 7 1\n".repeat(MAX_WAITING / 6);
-        sink.take(Carrier::Datagram, b"h 8 1\n\ni 9 1");
+        sink.waiting = b"g 7 1700000000\n".repeat(MAX_WAITING / 15);
+        sink.take(Carrier::Datagram, b"h 8 1700000000\n\ni 9 1700000000");
         assert_eq!(sink.counters.lost_by(Source::Graphite, Reason::QueueFull), 4);
     }
 }

@@ -47,9 +47,9 @@ pub struct Peers {
 }
 
 impl Peers {
-    /// Asks the nodes that the configuration names, and no others any more. To be called within the
-    /// runtime.
-    pub fn configure(&self, shared: &Shared, config: &Config, database: &Path) {
+    /// Asks the nodes that the configuration names, and no others any more. `system` is this machine's
+    /// name. To be called within the runtime.
+    pub fn configure(&self, shared: &Shared, config: &Config, database: &Path, system: &str) {
         let mut asked = self.asked.lock().unwrap_or_else(|e| e.into_inner());
         if *asked == config.munin_peers {
             return;
@@ -58,7 +58,8 @@ impl Peers {
         let places = Arc::new(Semaphore::new(PLACES));
         let filter = Arc::new(config.filter.clone());
         let fresh = config.munin_peers.iter().map(|settings| {
-            let peer = Peer::new(shared.clone(), settings.clone(), Arc::clone(&filter), database);
+            let filter = Arc::clone(&filter);
+            let peer = Peer::new(shared.clone(), settings.clone(), filter, database, system);
             tokio::spawn(peer.run(Arc::clone(&places))).abort_handle()
         });
         let mut tasks = self.tasks.lock().unwrap_or_else(|e| e.into_inner());
@@ -94,6 +95,8 @@ struct Peer {
     filter: Arc<KeyFilter>,
     /// As the board shows it.
     subject: String,
+    /// This machine's name.
+    system: Box<str>,
     /// The instance, once it is known.
     name: Option<String>,
     members: HashMap<Key, Member>,
@@ -134,6 +137,7 @@ impl Peer {
         settings: NodeSettings,
         filter: Arc<KeyFilter>,
         database: &Path,
+        system: &str,
     ) -> Self {
         let subject = format!("munin node {}:{}", settings.host, settings.port);
         let recorder = Recorder::new(Arc::clone(&shared.registry), OWN_JOB, Arc::clone(&filter));
@@ -145,6 +149,7 @@ impl Peer {
             asked: HashSet::new(),
             failing: BTreeSet::new(),
             stand: Stand::elsewhere(database),
+            system: system.into(),
             shared,
             settings,
             filter,
@@ -301,8 +306,11 @@ impl Peer {
     }
 
     /// What it calls itself is its instance, unless the configuration says otherwise; other machines
-    /// that it tells of have their own names.
+    /// that it tells of have their own names. One that calls itself as this machine does goes by its
+    /// address: what it says is not what plimsoll measured.
     fn rename(&mut self, greeted: Option<String>, ts: i64) {
+        let address = || format!("{}:{}", self.settings.host, self.settings.port);
+        let greeted = greeted.map(|g| if *g == *self.system { address() } else { g });
         let name = self.settings.name.clone().or(greeted);
         if name.is_some() && name != self.name {
             for key in self.members.keys().cloned().collect::<Vec<_>>() {
@@ -339,6 +347,10 @@ impl Peer {
     }
 
     fn take(&mut self, told: &Told, ts: i64) -> Result<(), String> {
+        if told.host.as_deref() == Some(&*self.system) {
+            let why = "it speaks for this machine, whose values plimsoll measures itself";
+            return Err(why.to_owned());
+        }
         let now = self.shared.clock.boot_ms();
         let Some(name) = told.host.clone().or_else(|| self.name.clone()) else { return Ok(()) };
         let of = key(told);

@@ -81,10 +81,15 @@ static TOKENS_REFUSED: Metric = Metric::counter(
     "",
     "Requests by HTTP with a token that is not known here.",
 );
+static GROUPS_FORGOTTEN: Metric = Metric::counter(
+    "plimsoll_push_groups_forgotten_total",
+    "",
+    "Groups of pushed text that were forgotten, because there were too many.",
+);
 static TURNED_AWAY: Metric = Metric::counter(
     "plimsoll_connections_refused_total",
     "",
-    "Connections of senders that were closed at once, because there were too many.",
+    "Connections of senders that were closed for newer ones, because there were too many.",
 )
 .by(&["receiver"]);
 static EVENTS_DROPPED: Metric = Metric::counter(
@@ -262,6 +267,7 @@ impl Own {
             (&PUT_OFF, &c.pushes_put_off),
             (&PUSHES_REFUSED, &c.pushes_refused),
             (&TOKENS_REFUSED, &c.tokens_refused),
+            (&GROUPS_FORGOTTEN, &c.groups_forgotten),
         ] {
             let count = counter.load(Relaxed);
             if count > 0 {

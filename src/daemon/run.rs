@@ -85,19 +85,21 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     let registry = Arc::default();
     let queue = Arc::new(Queue::new(config.queue_ms, MAX_SAMPLES, Arc::clone(&counters)));
     let names = Arc::new(Names::new(config.max_names));
+    let latest = Arc::default();
     let intake = Intake::new(
         Arc::clone(&registry),
         Arc::clone(&queue),
         Arc::clone(&counters),
         Arc::clone(&names),
         &system,
-    );
+    )
+    .beside(Arc::clone(&latest));
     let mut shared = Shared {
         registry,
         queue,
         intake: Arc::new(intake),
         names,
-        latest: Arc::default(),
+        latest,
         board: Arc::new(Board::new(Arc::clone(&clock))),
         counters,
         statsd: statsd::Watch::default(),
@@ -269,7 +271,7 @@ async fn serve(mut daemon: Daemon) -> anyhow::Result<()> {
         .ok();
     web::start_http(&mut daemon).await;
     munin::start_node(&mut daemon);
-    daemon.peers.configure(&daemon.shared, &daemon.config(), &daemon.database);
+    daemon.peers.configure(&daemon.shared, &daemon.config(), &daemon.database, &daemon.system);
     let daemon = Arc::new(daemon);
     if let Some(listener) = control {
         let d = Arc::clone(&daemon);
@@ -488,7 +490,7 @@ impl Daemon {
         self.beat.tell(Command::Configure(Arc::clone(&new), reply));
         rates::in_time(answer).await?;
         self.configure_plugins(&new);
-        self.peers.configure(&self.shared, &new, &self.database);
+        self.peers.configure(&self.shared, &new, &self.database, &self.system);
         let now = self.shared.clock.wall_ms();
         self.config.set(new, now);
         tell(&self.shared, "reload", now, "configuration read again", &said);

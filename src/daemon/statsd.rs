@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::beat::Shared;
+use super::memory;
 use crate::config;
 use crate::model::format_size;
 use crate::pipeline::statsd::{GAUGE_HELP, Gather, JOB, Outlet, Settings, Tally};
@@ -54,6 +55,7 @@ pub fn open(config: &config::Statsd, shared: &Shared, store: &Store) -> (Watch, 
         allowed: Arc::clone(&shared.names),
         tally: Arc::clone(&watch.tally),
         clock: Arc::clone(&shared.clock),
+        rested: memory::give_back,
     };
     let mut gather = Gather::new(config.gather.clone(), outlet);
     restore(&mut gather, &config.gather, shared, store);

@@ -32,6 +32,17 @@ pub(super) struct Line {
     pub(super) tls: bool,
 }
 
+/// Who a request comes from, once it was let in; handlers find it among the request's extensions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum From {
+    /// This machine, without being asked.
+    Here,
+    /// Whoever has the token.
+    Elsewhere,
+    /// Whoever has the token that is bound to this instance.
+    Instance(Box<str>),
+}
+
 /// See the module's text.
 #[derive(Debug, Clone)]
 pub struct Access {
@@ -118,8 +129,8 @@ impl Access {
         *told = (Some(now), 0);
     }
 
-    /// Why it may not pass; nothing: it may.
-    pub(super) fn refuse(&self, request: &Request) -> Option<Refusal> {
+    /// Why it may not pass; nothing: it may, and it carries who it is [`From`].
+    pub(super) fn refuse(&self, request: &mut Request) -> Option<Refusal> {
         let headers = request.headers();
         // The page's own files say nothing about this machine, and dress the refusal too.
         if request.method().is_safe() && request.uri().path().starts_with("/assets/") {
@@ -137,6 +148,7 @@ impl Access {
         let peer = request.extensions().get::<Peer>().copied().unwrap_or(Peer::Remote);
         let forwarded = FORWARDED.iter().find(|name| headers.contains_key(**name));
         if peer == Peer::Local && !self.behind_proxy && forwarded.is_none() {
+            request.extensions_mut().insert(From::Here);
             return None;
         }
         let Some(secret) = secret(headers) else {
@@ -150,14 +162,16 @@ impl Access {
             }
             return Some(refusal(StatusCode::UNAUTHORIZED, &what));
         };
-        match self.tokens.scope_of(&secret) {
+        match self.tokens.find(&secret) {
             // Senders of Influx' protocol ask first whether anybody is there.
-            Ok(Some(scope)) if scope.opens(wanted) || request.uri().path() == "/ping" => {
+            Ok(Some(token)) if token.scope.opens(wanted) || request.uri().path() == "/ping" => {
                 self.board.ok(SUBJECT);
+                let from = token.instance.map_or(From::Elsewhere, |i| From::Instance(i.into()));
+                request.extensions_mut().insert(from);
                 None
             }
-            Ok(Some(scope)) => {
-                let (has, wanted) = (scope.name(), wanted.name());
+            Ok(Some(token)) => {
+                let (has, wanted) = (token.scope.name(), wanted.name());
                 let what = format!("this token has the scope `{has}`; this takes `{wanted}`");
                 Some(refusal(StatusCode::FORBIDDEN, &what))
             }
@@ -221,7 +235,8 @@ mod tests {
     fn programs_here_are_free_and_strangers_need_the_right_token() {
         let dir = tempfile::tempdir().unwrap();
         let db = dir.path().join("metrics.sqlite");
-        let add = |scope| super::super::tokens::add(&db, Scope::name(scope), scope, 0).unwrap();
+        let add =
+            |scope| super::super::tokens::add(&db, Scope::name(scope), scope, None, 0).unwrap();
         let [read, push, admin] = Scope::ALL.map(add);
         let board = Arc::new(Board::new(Arc::new(crate::model::ManualClock::at(0))));
         let counters = Arc::new(Counters::default());
@@ -238,7 +253,7 @@ mod tests {
             if let Some(peer) = peer {
                 request.extensions_mut().insert(peer);
             }
-            access(proxy).refuse(&request).map_or(200, |r| r.response.status().as_u16())
+            access(proxy).refuse(&mut request).map_or(200, |r| r.response.status().as_u16())
         };
         let bearer = |token: &str| format!("Bearer {token}");
         let local = Some(Peer::Local);

@@ -3,10 +3,10 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
+use axum::body::Body;
 use hyper::body::Incoming;
 use hyper::service::Service;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -21,10 +21,11 @@ use tokio_rustls::TlsAcceptor;
 use super::access::{Line, Peer};
 use super::guard::Unix;
 use super::own_words::OwnWords;
+use super::pace::{Pace, Paced};
 use super::tls::Tls;
 use super::turns::Client;
 
-/// Beyond it the connection that has been idle longest goes, so that a newcomer is always served.
+/// Beyond it the one that keeps us waiting longest goes, so that a newcomer is always served.
 const MAX_CONNECTIONS: usize = 256;
 /// From the first byte expected to the last header, and between requests.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -34,7 +35,7 @@ const MAX_HEADERS: usize = 16 << 10;
 const UNSENT: u32 = 128 << 10;
 
 struct Connection {
-    busy: Arc<AtomicBool>,
+    pace: Arc<Pace>,
     task: AbortHandle,
 }
 
@@ -108,8 +109,8 @@ pub async fn serve_on(listener: Listener, router: Router) {
         if open.len() >= MAX_CONNECTIONS {
             make_room(&mut open);
         }
-        let busy = Arc::new(AtomicBool::new(false));
-        let (router, mark) = (router.clone(), Arc::clone(&busy));
+        let pace = Arc::new(Pace::new(Instant::now()));
+        let (router, mark) = (router.clone(), Arc::clone(&pace));
         let client = stream.client();
         let task = tokio::spawn(async move {
             match stream {
@@ -129,20 +130,27 @@ pub async fn serve_on(listener: Listener, router: Router) {
                 }
             }
         });
-        open.push_back(Connection { busy, task: task.abort_handle() });
+        open.push_back(Connection { pace, task: task.abort_handle() });
     }
 }
 
-/// Forgets what has ended; if all are alive, ends the oldest that is not being answered, or the
-/// oldest of all.
+/// Forgets what has ended; if all are alive, ends the one whose client keeps us waiting longest, or
+/// the oldest of all if we are at work for each.
 fn make_room(open: &mut VecDeque<Connection>) {
     open.retain(|c| !c.task.is_finished());
     if open.len() >= MAX_CONNECTIONS {
-        let victim = open.iter().position(|c| !c.busy.load(Relaxed)).unwrap_or(0);
+        let now = Instant::now();
+        let victim = slowest(open.iter().map(|c| c.pace.late(now))).unwrap_or(0);
         if let Some(c) = open.remove(victim) {
             c.task.abort();
         }
     }
+}
+
+/// Which is the latest of those that are late at all; of two the one before.
+fn slowest(late: impl Iterator<Item = Option<i64>>) -> Option<usize> {
+    let waiting = late.enumerate().filter_map(|(at, late)| Some((late?, at)));
+    waiting.max_by(|a, b| a.0.cmp(&b.0).then(b.1.cmp(&a.1))).map(|(_, at)| at)
 }
 
 async fn one(
@@ -150,13 +158,15 @@ async fn one(
     (line, client): (Line, Client),
     unix: bool,
     router: Router,
-    busy: Arc<AtomicBool>,
+    pace: Arc<Pace>,
 ) {
     let inner = TowerToHyperService::new(router);
     let cut = Cut::default();
     let end = cut.clone();
-    let service = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
-        busy.store(true, Relaxed);
+    let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
+        pace.receives();
+        let body = |body| Body::new(Paced::new(body, Arc::clone(&pace)));
+        let mut request = request.map(body);
         request.extensions_mut().insert(line.peer);
         request.extensions_mut().insert(line);
         request.extensions_mut().insert(client);
@@ -165,10 +175,10 @@ async fn one(
             request.extensions_mut().insert(Unix);
         }
         let answer = inner.call(request);
-        let busy = Arc::clone(&busy);
+        let pace = Arc::clone(&pace);
         async move {
             let answer = answer.await;
-            busy.store(false, Relaxed);
+            pace.waits();
             answer
         }
     });
@@ -182,5 +192,18 @@ async fn one(
             }
         }
         () = end.0.notified() => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_latest_goes_and_of_two_the_one_before() {
+        let victim = |late: &[Option<i64>]| slowest(late.iter().copied());
+        assert_eq!(victim(&[None, Some(5), Some(9), Some(9), Some(-3)]), Some(2));
+        assert_eq!(victim(&[None, Some(-3)]), Some(1));
+        assert_eq!(victim(&[None, None]), None, "we are at work for each");
     }
 }

@@ -74,7 +74,7 @@ const LINKED: [&str; 5] = ["/", "/explore", "/hosts", "/graph.svg", "/graph.png"
 pub(super) async fn check(
     hosts: &Hosts,
     access: &Access,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Response {
     let mut names = request.headers().get_all(header::HOST).iter();
@@ -96,7 +96,7 @@ pub(super) async fn check(
         };
         (StatusCode::FORBIDDEN, why).into_response()
     } else {
-        match access.refuse(&request) {
+        match access.refuse(&mut request) {
             None => next.run(request).await,
             Some(refusal) => refusal.answer().await,
         }

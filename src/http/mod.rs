@@ -10,6 +10,7 @@ mod guard;
 mod health;
 mod metrics;
 mod own_words;
+mod pace;
 mod page;
 mod pieces;
 mod prometheus;

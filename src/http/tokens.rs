@@ -58,6 +58,8 @@ pub struct Token {
     pub scope: Scope,
     /// When it was made, ms since 1970 UTC.
     pub created: i64,
+    /// The only instance whose values it may send; nothing: any but this machine.
+    pub instance: Option<String>,
     hash: [u8; 32],
 }
 
@@ -79,6 +81,9 @@ pub enum TokenError {
     /// Not a name.
     #[error("`{0}` cannot be a token's name: 1 to 64 letters, digits, `.`, `_` or `-`")]
     Name(String),
+    /// Not an instance.
+    #[error("`{0}` cannot be an instance: 1 to 200 letters, without spaces")]
+    Instance(String),
     /// The kernel gave no random bits.
     #[error("no random bits: {0}")]
     Random(getrandom::Error),
@@ -118,10 +123,12 @@ fn parse(path: &Path, text: &str) -> Result<Vec<Token>, TokenError> {
         }
         let words: Vec<&str> = line.split_whitespace().collect();
         let token = match words.as_slice() {
-            [name, scope, created, hash] => Scope::from_name(scope).and_then(|scope| {
-                let (created, hash) = (created.parse().ok()?, unhex(hash)?);
-                Some(Token { name: (*name).to_owned(), scope, created, hash })
-            }),
+            [name, scope, created, hash, rest @ ..] if rest.len() <= 1 => Scope::from_name(scope)
+                .and_then(|scope| {
+                    let (created, hash) = (created.parse().ok()?, unhex(hash)?);
+                    let instance = rest.first().map(|i| (*i).to_owned());
+                    Some(Token { name: (*name).to_owned(), scope, created, instance, hash })
+                }),
             _ => None,
         };
         tokens.push(token.ok_or_else(|| TokenError::Line(path.to_owned(), number + 1))?);
@@ -139,8 +146,25 @@ pub fn load(database: &Path) -> Result<Vec<Token>, TokenError> {
     }
 }
 
-/// Makes a token; what comes back is shown once and kept nowhere. `now`: ms since 1970 UTC.
-pub fn add(database: &Path, name: &str, scope: Scope, now: i64) -> Result<String, TokenError> {
+/// Longest name of an instance, in bytes, as for senders.
+const MAX_INSTANCE: usize = 200;
+
+/// Makes a token; what comes back is shown once and kept nowhere. `instance`: the only one whose
+/// values it may send. `now`: ms since 1970 UTC.
+pub fn add(
+    database: &Path,
+    name: &str,
+    scope: Scope,
+    instance: Option<&str>,
+    now: i64,
+) -> Result<String, TokenError> {
+    let fits = |i: &str| {
+        let odd = |c: char| c.is_whitespace() || c.is_control();
+        !i.is_empty() && i.len() <= MAX_INSTANCE && !i.contains(odd)
+    };
+    if let Some(odd) = instance.filter(|i| !fits(i)) {
+        return Err(TokenError::Instance(odd.to_owned()));
+    }
     let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
     if name.is_empty() || name.len() > 64 || !name.chars().all(plain) {
         return Err(TokenError::Name(name.to_owned()));
@@ -154,7 +178,8 @@ pub fn add(database: &Path, name: &str, scope: Scope, now: i64) -> Result<String
             return Err(TokenError::Taken(name.to_owned()));
         }
         let hash = hash(&secret);
-        tokens.push(Token { name: name.to_owned(), scope, created: now, hash });
+        let instance = instance.map(str::to_owned);
+        tokens.push(Token { name: name.to_owned(), scope, created: now, instance, hash });
         Ok(())
     })?;
     Ok(secret)
@@ -186,10 +211,15 @@ fn change(
     let mut tokens = load(database)?;
     how(&mut tokens)?;
     let mut text = String::from(
-        "# Tokens of plimsoll: name, scope, made when (ms), SHA-256. See `plimsoll token`.\n",
+        "# Tokens of plimsoll: name, scope, made when (ms), SHA-256, instance. See `plimsoll token`.\n",
     );
-    for Token { name, scope, created, hash } in &tokens {
-        text.push_str(&format!("{name} {} {created} {}\n", scope.name(), hex(hash)));
+    for Token { name, scope, created, instance, hash } in &tokens {
+        text.push_str(&format!("{name} {} {created} {}", scope.name(), hex(hash)));
+        if let Some(instance) = instance {
+            text.push(' ');
+            text.push_str(instance);
+        }
+        text.push('\n');
     }
     let mut fresh = path.as_os_str().to_owned();
     fresh.push(".new");
@@ -243,18 +273,18 @@ impl Tokens {
         Ok(look(&kept.tokens))
     }
 
-    /// What a secret opens; nothing: it is none of ours. All hashes are compared, in full, so that
+    /// The token of a secret; nothing: it is none of ours. All hashes are compared, in full, so that
     /// the time it takes tells nothing.
-    pub fn scope_of(&self, secret: &str) -> Result<Option<Scope>, TokenError> {
+    pub fn find(&self, secret: &str) -> Result<Option<Token>, TokenError> {
         let hash = hash(secret);
         self.with(|tokens| {
             let mut found = None;
             for token in tokens {
                 if bool::from(token.hash.ct_eq(&hash)) {
-                    found = Some(token.scope);
+                    found = Some(token);
                 }
             }
-            found
+            found.cloned()
         })
     }
 
@@ -280,24 +310,29 @@ mod tests {
         let db = dir.path().join("metrics.sqlite");
         let daemon = Tokens::new(&db);
         assert!(!daemon.any().unwrap());
-        let web = add(&db, "web", Scope::Push, 5).unwrap();
-        let second = add(&db, "second", Scope::Read, 6).unwrap();
+        let scope = |secret: &str| daemon.find(secret).unwrap().map(|t| t.scope);
+        let web = add(&db, "web", Scope::Push, None, 5).unwrap();
+        let second = add(&db, "second", Scope::Read, Some("db1"), 6).unwrap();
         assert_eq!(web.len(), "plimsoll_".len() + 64);
         assert_ne!(web, second);
-        assert_eq!(daemon.scope_of(&web).unwrap(), Some(Scope::Push));
-        assert_eq!(daemon.scope_of(&second).unwrap(), Some(Scope::Read));
+        assert_eq!(scope(&web), Some(Scope::Push));
+        assert_eq!(scope(&second), Some(Scope::Read));
         for wrong in ["", "plimsoll_", &web[1..], &web.to_uppercase()] {
-            assert_eq!(daemon.scope_of(wrong).unwrap(), None, "{wrong}");
+            assert_eq!(scope(wrong), None, "{wrong}");
         }
+        let instance = |secret: &str| daemon.find(secret).unwrap().and_then(|t| t.instance);
+        assert_eq!((instance(&web), instance(&second).as_deref()), (None, Some("db1")));
+        let odd = add(&db, "odd", Scope::Push, Some("a b"), 7);
+        assert!(matches!(odd, Err(TokenError::Instance(_))));
         let text = std::fs::read_to_string(tokens_path(&db)).unwrap();
         assert!(!text.contains(&web["plimsoll_".len()..]), "only its hash is kept");
         let mode = std::fs::metadata(tokens_path(&db)).unwrap().mode();
         assert_eq!(mode & 0o777, 0o600);
-        assert!(matches!(add(&db, "web", Scope::Push, 7), Err(TokenError::Taken(_))));
-        assert!(matches!(add(&db, "a b", Scope::Push, 7), Err(TokenError::Name(_))));
+        assert!(matches!(add(&db, "web", Scope::Push, None, 7), Err(TokenError::Taken(_))));
+        assert!(matches!(add(&db, "a b", Scope::Push, None, 7), Err(TokenError::Name(_))));
         revoke(&db, "web").unwrap();
         assert!(matches!(revoke(&db, "web"), Err(TokenError::Unknown(_))));
-        assert_eq!(daemon.scope_of(&web).unwrap(), None);
+        assert_eq!(scope(&web), None);
         assert_eq!(load(&db).unwrap().len(), 1);
     }
 
@@ -306,12 +341,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let db = dir.path().join("metrics.sqlite");
         let daemon = Tokens::new(&db);
-        let secret = add(&db, "a", Scope::Admin, 0).unwrap();
-        assert!(daemon.scope_of(&secret).unwrap().unwrap().opens(Scope::Push));
+        let secret = add(&db, "a", Scope::Admin, None, 0).unwrap();
+        assert!(daemon.find(&secret).unwrap().unwrap().scope.opens(Scope::Push));
         let path = tokens_path(&db);
         let text = std::fs::read_to_string(&path).unwrap() + "b admin 0 12\n";
         std::fs::write(&path, text).unwrap();
-        let error = daemon.scope_of(&secret).unwrap_err().to_string();
+        let error = daemon.find(&secret).unwrap_err().to_string();
         assert!(error.contains("line 3"), "{error}");
     }
 }

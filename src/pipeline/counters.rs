@@ -66,12 +66,20 @@ pub enum Reason {
     Invalid,
     /// It is no number: a text field of Influx, a native histogram.
     NoNumber,
+    /// Its sender may not write it: plimsoll measures it itself, or it is of another machine than the
+    /// token.
+    Forbidden,
 }
 
 impl Reason {
     /// Every reason, in the order of their counters.
-    pub const ALL: [Reason; 4] =
-        [Reason::QueueFull, Reason::SeriesLimit, Reason::Invalid, Reason::NoNumber];
+    pub const ALL: [Reason; 5] = [
+        Reason::QueueFull,
+        Reason::SeriesLimit,
+        Reason::Invalid,
+        Reason::NoNumber,
+        Reason::Forbidden,
+    ];
 
     /// The label's value.
     pub fn name(self) -> &'static str {
@@ -80,6 +88,7 @@ impl Reason {
             Reason::SeriesLimit => "series_limit",
             Reason::Invalid => "invalid",
             Reason::NoNumber => "no_number",
+            Reason::Forbidden => "forbidden",
         }
     }
 }
@@ -117,7 +126,10 @@ pub struct Counters {
     pub tokens_refused: AtomicU64,
     /// Events that did not fit into the queue.
     pub events_dropped: AtomicU64,
-    /// Connections to the Graphite receiver beyond what it holds at a time.
+    /// Groups of pushed text that were forgotten for newer ones, because there were too many.
+    pub groups_forgotten: AtomicU64,
+    /// Connections to the Graphite receiver that were ended for newer ones, because there were too
+    /// many.
     pub graphite_connections_refused: AtomicU64,
     /// Masters of Munin that came to ask.
     pub munin_node: MuninNode,

@@ -9,10 +9,12 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use hashbrown::HashTable;
 
-use super::{Batch, Counters, Full, Names, Queue, Reason, Source};
+use super::own::{measured_here, reserved};
+use super::queue::Receipt;
+use super::{Batch, Counters, Full, Latest, Names, Queue, Reason, Source};
 use crate::model::{Identity, Kind, Labels, Registry, Series, SeriesRef, parse_key};
 use crate::wire::About;
-use crate::wire::time::in_range;
+use crate::wire::time::{format_timestamp, in_range};
 
 /// Longest name of a metric, a label, a system or a job, in bytes.
 pub const MAX_NAME: usize = 200;
@@ -25,6 +27,22 @@ pub const MAX_LABELS: usize = 64;
 const ALIASES_A_NAME: u64 = 2;
 /// The list is begun anew as well when its texts are longer than this on average.
 const ALIAS_LENGTH: u64 = 400;
+
+/// What is older was never measured: 2000-01-01, in ms since 1970 UTC. One such sample would make
+/// everything that shows all times begin there.
+pub const OLDEST_MS: i64 = 946_684_800_000;
+
+/// Who sends, as far as it decides which machines the values may be of.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Sender<'a> {
+    /// A program on this machine.
+    #[default]
+    Here,
+    /// Another machine: it may not say that it is this one.
+    Elsewhere,
+    /// A token that is bound to this instance: its values are of that one and of no other.
+    Bound(&'a str),
+}
 
 /// Where a push comes from, and what that says about its series.
 #[derive(Debug, Clone, Copy)]
@@ -39,12 +57,14 @@ pub struct Origin<'a> {
     /// Whether a label `host` names the system where there is no `instance`. Not for Prometheus'
     /// own formats, where it is a label like any other.
     pub host: bool,
+    /// Who sends it.
+    pub sender: Sender<'a>,
 }
 
 impl<'a> Origin<'a> {
     /// An origin without labels of its own.
     pub fn new(source: Source, job: &'a str, host: bool) -> Self {
-        Self { source, job, labels: &[], host }
+        Self { source, job, labels: &[], host, sender: Sender::Here }
     }
 }
 
@@ -57,6 +77,9 @@ pub enum Refused {
     /// Its name or time is nothing plimsoll can keep.
     #[error("{0}")]
     Invalid(String),
+    /// It is of a machine that this sender may not speak for, or plimsoll measures it itself.
+    #[error("{0}")]
+    Forbidden(String),
 }
 
 /// Too much waits to be written: the sender shall come again.
@@ -71,6 +94,7 @@ pub struct Intake {
     counters: Arc<Counters>,
     names: Arc<Names>,
     system: Box<str>,
+    latest: Option<Arc<Latest>>,
     state: Mutex<State>,
 }
 
@@ -99,14 +123,26 @@ impl Intake {
         system: &str,
     ) -> Self {
         let state = Mutex::default();
-        Self { registry, queue, counters, names, system: system.into(), state }
+        Self { registry, queue, counters, names, system: system.into(), latest: None, state }
+    }
+
+    /// Whatever is measured here at present is refused, too: plugins' series are in no table.
+    pub fn beside(self, latest: Arc<Latest>) -> Self {
+        Self { latest: Some(latest), ..self }
     }
 
     /// Begins a push at this moment (ms since 1970 UTC). Others wait until it ends.
     pub fn begin<'a>(&'a self, origin: Origin<'a>, now_ms: i64) -> Push<'a> {
         let mut state = self.state.lock().unwrap_or_else(|e| e.into_inner());
         state.scratch.clear();
-        state.scratch.extend([origin.source as u8, u8::from(origin.host)]);
+        let (sender, bound) = match origin.sender {
+            Sender::Here => (0, ""),
+            Sender::Elsewhere => (1, ""),
+            Sender::Bound(instance) => (2, instance),
+        };
+        state.scratch.extend([origin.source as u8, u8::from(origin.host), sender]);
+        state.scratch.extend_from_slice(bound.as_bytes());
+        state.scratch.push(0xff);
         for text in origin.labels.iter().flat_map(|(n, v)| [n, v]).map(String::as_str) {
             state.scratch.extend_from_slice(text.as_bytes());
             state.scratch.push(0xff);
@@ -132,7 +168,7 @@ pub struct Push<'a> {
     times: Vec<i64>,
 }
 
-impl Push<'_> {
+impl<'a> Push<'a> {
     /// One sample of the series that a key means; see [`parse_key`]. What is refused is counted.
     pub fn put(
         &mut self,
@@ -141,6 +177,8 @@ impl Push<'_> {
         value: f64,
         about: Option<About<'_>>,
     ) -> Result<(), Refused> {
+        // Before its name takes a place.
+        self.in_time(ts)?;
         let series = self.series(key.as_bytes(), || {
             let (name, labels) = parse_key(key);
             Ok((name, labels.iter().map(|(n, v)| (n.to_owned(), v.to_owned())).collect(), about))
@@ -191,10 +229,17 @@ impl Push<'_> {
     ) -> Result<SeriesRef, Refused> {
         let intake = self.intake;
         let identity = identity(&self.origin, &intake.system, &name, labels)?;
+        let known = intake.registry.find(&identity);
+        if let Some(known) = known {
+            let mut beside = intake.latest.iter();
+            if beside.any(|latest| latest.get(known).is_some()) {
+                return Err(Refused::Forbidden(measured_here(&name)));
+            }
+        }
         let kind = about.as_ref().map_or_else(|| Kind::guess(&name), |a| a.kind);
         let (unit, help) = about.map_or(("", ""), |a| (a.unit, a.help));
         // Only what nobody knows needs a place; what this machine measures itself is known.
-        if intake.registry.find(&identity).is_none() {
+        if known.is_none() {
             let about = unit.len().min(MAX_LABEL_VALUE) + help.len().min(MAX_LABEL_VALUE);
             intake.names.take(&identity, 1, about)?;
         }
@@ -203,13 +248,22 @@ impl Push<'_> {
         Ok(intake.registry.intern(series))
     }
 
+    /// Refuses, and counts, a time that no sample can have; `ts` in ms since 1970 UTC.
+    fn in_time(&self, ts: i64) -> Result<(), Refused> {
+        if ts >= OLDEST_MS && in_range(ts).is_some() {
+            return Ok(());
+        }
+        let refused = Refused::Invalid(match in_range(ts) {
+            None => format!("the time {ts} ms lies outside the calendar"),
+            Some(_) => format!("the time {} lies before 2000-01-01", format_timestamp(ts)),
+        });
+        self.count(&refused, 1);
+        Err(refused)
+    }
+
     /// One sample of a known series; `ts` in ms since 1970 UTC. What is refused is counted.
     pub fn sample(&mut self, series: SeriesRef, ts: i64, value: f64) -> Result<(), Refused> {
-        if in_range(ts).is_none() {
-            let refused = Refused::Invalid(format!("the time {ts} ms lies outside the calendar"));
-            self.count(&refused, 1);
-            return Err(refused);
-        }
+        self.in_time(ts)?;
         self.samples.push((series, value));
         self.times.push(ts);
         Ok(())
@@ -220,6 +274,7 @@ impl Push<'_> {
         let reason = match refused {
             Refused::TooMany(_) => Reason::SeriesLimit,
             Refused::Invalid(_) => Reason::Invalid,
+            Refused::Forbidden(_) => Reason::Forbidden,
         };
         self.lost(reason, samples);
     }
@@ -244,16 +299,31 @@ impl Push<'_> {
         self.samples.iter().map(|(series, _)| *series)
     }
 
-    /// Hands everything to the queue; how many samples that was. An error: nothing was taken, and
-    /// the sender has to be told.
-    pub fn finish(self) -> Result<usize, Busy> {
+    /// Ends the push: others go on.
+    fn batch(self) -> (&'a Intake, Batch) {
         let Self { intake, origin, now_ms, samples, times, .. } = self;
-        let taken = samples.len();
-        if taken == 0 {
-            return Ok(0);
+        (intake, Batch { times, ..Batch::of(origin.source, now_ms, samples) })
+    }
+
+    /// Hands everything to the queue; how many samples that was. An error: nothing was taken.
+    pub fn finish(self) -> Result<usize, Busy> {
+        let (intake, batch) = self.batch();
+        let taken = batch.samples.len();
+        match taken {
+            0 => Ok(0),
+            _ => intake.queue.offer(batch).map(|()| taken).map_err(|_| Busy),
         }
-        let batch = Batch { times, ..Batch::of(origin.source, now_ms, samples) };
-        intake.queue.offer(batch).map(|()| taken).map_err(|_| Busy)
+    }
+
+    /// Hands everything to the queue, for a sender that is told when it is in the file; how many
+    /// samples that was. An error: nothing was taken, and the sender has to be told.
+    pub fn finish_awaited(self) -> Result<(usize, Receipt), Busy> {
+        let (intake, batch) = self.batch();
+        let taken = batch.samples.len();
+        match taken {
+            0 => Ok((0, Receipt::nothing())),
+            _ => intake.queue.offer_awaited(batch).map(|r| (taken, r)).map_err(|_| Busy),
+        }
     }
 }
 
@@ -306,6 +376,7 @@ fn identity(
     name: &str,
     mut labels: Vec<(String, String)>,
 ) -> Result<Identity, Refused> {
+    let forbidden = |what: String| Err(Refused::Forbidden(what));
     if !origin.labels.is_empty() {
         labels.retain(|(n, _)| !origin.labels.iter().any(|(own, _)| own == n));
         labels.extend_from_slice(origin.labels);
@@ -324,11 +395,31 @@ fn identity(
     if system.is_none() && origin.host {
         system = remove("host");
     }
+    match (origin.sender, &system) {
+        (Sender::Bound(bound), Some(other)) if other != bound => {
+            let other: String = other.chars().take(MAX_NAME).collect();
+            return forbidden(format!(
+                "this token is for instance `{bound}`, and this is of `{other}`"
+            ));
+        }
+        (Sender::Bound(bound), None) => system = Some(bound.to_owned()),
+        (Sender::Elsewhere, Some(named)) if named == own => {
+            return forbidden(format!(
+                "instance `{own}` is this machine, and another one sends; give that one a name of its own"
+            ));
+        }
+        _ => {}
+    }
     let system = system.filter(|s| s != own);
     check_name(system.as_deref(), &job, name, labels.iter().map(|(n, v)| (&**n, &**v)))
         .map_err(Refused::Invalid)?;
-    let system = system.map(String::into_boxed_str);
-    Ok(Identity { system, job: job.into(), name: name.into(), labels: Labels::new(labels) })
+    let (system, labels) = (system.map(String::into_boxed_str), Labels::new(labels));
+    if system.is_none()
+        && let Some(why) = reserved(&job, name, &labels)
+    {
+        return forbidden(why);
+    }
+    Ok(Identity { system, job: job.into(), name: name.into(), labels })
 }
 
 #[cfg(test)]

@@ -7,15 +7,16 @@ mod counters;
 mod intake;
 mod latest;
 mod names;
+mod own;
 mod queue;
 pub mod statsd;
 
 pub use board::{Board, Problem};
 pub use counters::{Counters, Reason, Source};
-pub use intake::{Busy, Intake, Origin, Push, Refused, check_name};
+pub use intake::{Busy, Intake, OLDEST_MS, Origin, Push, Refused, Sender, check_name};
 pub use latest::{Group, Latest};
 pub use names::{
     Found, Full, MAX_PUSHED_NAMES, Megabytes, Names, Taken, entry_bytes, file_bytes, file_bytes_of,
     row_bytes,
 };
-pub use queue::{Batch, MAX_EVENTS, MAX_GRAPHS, MAX_SAMPLES, Queue};
+pub use queue::{Batch, MAX_EVENTS, MAX_GRAPHS, MAX_SAMPLES, Queue, Receipt};

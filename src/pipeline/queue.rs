@@ -4,14 +4,18 @@
 //! first goes first, because the newest is what an operator with a full disk looks at. Counter:
 //! `plimsoll_samples_dropped_total{reason="queue_full"}`. Who can be asked to come again later
 //! ([`Queue::offer`]) is, long before that: what this machine measured is never pushed out by
-//! senders. Events wait beside the samples, up to [`MAX_EVENTS`] and 8 MB of text; beyond it new ones
-//! are refused, and whoever brought them counts.
+//! senders. Such a sender also learns when what it brought is in the file ([`Receipt`]): the writer
+//! does not wait for the next beat then. If it cannot be written, the batch goes and the sender is
+//! told to come again. Events wait beside the samples, up to [`MAX_EVENTS`] and 8 MB of text; beyond
+//! it new ones are refused, and whoever brought them counts.
 //! So do descriptions of charts, one for each chart, up to [`MAX_GRAPHS`] and 16 MB; a newer one takes
 //! the place of an older one.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
 
 use super::{Counters, Reason, Source};
 use crate::model::{Event, Graph, SeriesRef};
@@ -33,7 +37,7 @@ const MAX_GRAPH_BYTES: usize = 16 << 20;
 pub const MAX_GRAPHS: usize = 5_000;
 
 /// The readings of one moment, or what a sender brought at one moment.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug)]
 pub struct Batch {
     /// Who brought them.
     pub source: Source,
@@ -46,14 +50,46 @@ pub struct Batch {
     pub samples: Vec<(SeriesRef, f64)>,
     /// The time of each sample, in the same order; empty: all are of `ts`.
     pub times: Vec<i64>,
+    /// Where the sender waits to hear that it is in the file; nothing: nobody waits.
+    pub told: Option<oneshot::Sender<()>>,
 }
 
 impl Batch {
     /// Samples that are all of one moment.
     pub fn of(source: Source, ts: i64, samples: Vec<(SeriesRef, f64)>) -> Self {
-        Self { source, ts, arrived: ts, samples, times: Vec::new() }
+        Self { source, ts, arrived: ts, samples, times: Vec::new(), told: None }
+    }
+
+    /// Whether its sender waits until it is in the file.
+    fn is_awaited(&self) -> bool {
+        self.told.as_ref().is_some_and(|told| !told.is_closed())
     }
 }
+
+/// What a sender waits for: that its batch is in the file.
+#[derive(Debug)]
+pub struct Receipt(Option<oneshot::Receiver<()>>);
+
+impl Receipt {
+    /// For a sender that brought nothing to be written.
+    pub fn nothing() -> Self {
+        Self(None)
+    }
+
+    /// Waits until the batch is in the file. False: it was not written, or not within this time, and
+    /// the sender has to bring it again. A batch whose receipt was dropped is not kept for another
+    /// attempt.
+    pub async fn kept(self, patience: Duration) -> bool {
+        match self.0 {
+            None => true,
+            Some(told) => matches!(tokio::time::timeout(patience, told).await, Ok(Ok(()))),
+        }
+    }
+}
+
+/// So many samples are written at once when somebody waits for them, however short ago the commit
+/// before was: then the rows weigh more than the commit.
+const ENOUGH: usize = 2_000;
 
 /// Larger buffers than this are not kept for the next sender.
 const SPARE_SAMPLES: usize = 16_384;
@@ -76,10 +112,20 @@ struct State {
     graphs: Vec<Graph>,
     graph_bytes: usize,
     samples: usize,
+    /// Of one of the batches the sender waits to hear.
+    awaited: bool,
     closed: bool,
     nudged: bool,
     /// Emptied buffers on their way back to the senders.
     spare: Vec<Vec<(SeriesRef, f64)>>,
+}
+
+impl State {
+    fn drain(&mut self, into: &mut Vec<Batch>) {
+        self.samples = 0;
+        self.awaited = false;
+        into.extend(self.batches.drain(..));
+    }
 }
 
 impl Queue {
@@ -116,10 +162,18 @@ impl Queue {
             return Err(batch);
         }
         state.samples += batch.samples.len();
+        state.awaited |= batch.told.is_some();
         state.batches.push_back(batch);
         drop(state);
         self.wake.notify_one();
         Ok(())
+    }
+
+    /// The same, and the sender hears when it is in the file.
+    pub fn offer_awaited(&self, mut batch: Batch) -> Result<Receipt, Batch> {
+        let (told, receipt) = oneshot::channel();
+        batch.told = Some(told);
+        self.offer(batch).map(|()| Receipt(Some(receipt)))
     }
 
     /// Queues an event; never waits. False: there are too many, and it is lost.
@@ -220,8 +274,11 @@ impl Queue {
         {
             if let Some(old) = state.batches.pop_front() {
                 state.samples -= old.samples.len();
-                let lost = old.samples.len() as u64;
-                self.counters.lost(old.source, Reason::QueueFull, lost);
+                // Who waits is told to come again: nothing is lost.
+                if !old.is_awaited() {
+                    let lost = old.samples.len() as u64;
+                    self.counters.lost(old.source, Reason::QueueFull, lost);
+                }
             }
         }
     }
@@ -245,15 +302,40 @@ impl Queue {
                 Err(poisoned) => poisoned.into_inner().0,
             };
         }
-        state.samples = 0;
-        into.extend(state.batches.drain(..));
+        state.drain(into);
         !(into.is_empty() && state.events.is_empty() && state.closed)
     }
 
-    /// Puts batches that could not be written back in front, oldest first, within the bounds.
-    pub fn give_back(&self, batches: &mut Vec<Batch>) {
+    /// Waits for more that can be written together with what was taken: until `usual`, or until
+    /// `awaited` when a sender waits to hear of one of the batches. Not at all when a sender waits and
+    /// so much has come that the rows weigh more than the commit, or when the queue is closed.
+    pub fn gather(&self, into: &mut Vec<Batch>, usual: Instant, awaited: Instant) {
+        let samples: usize = into.iter().map(|b| b.samples.len()).sum();
+        let taken = into.iter().any(Batch::is_awaited);
         let mut state = self.lock();
-        for batch in batches.drain(..).rev() {
+        while !state.closed {
+            let waits = taken || state.awaited;
+            let until = if waits { awaited } else { usual };
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() || waits && samples + state.samples >= ENOUGH {
+                break;
+            }
+            state = match self.wake.wait_timeout(state, left) {
+                Ok((state, _)) => state,
+                Err(poisoned) => poisoned.into_inner().0,
+            };
+        }
+        state.drain(into);
+    }
+
+    /// Puts batches that could not be written back in front, oldest first, within the bounds. Not
+    /// those whose senders have heard that they have to bring them again. `at_once`: it will not work
+    /// soon, so those who wait hear it now.
+    pub fn give_back(&self, batches: &mut Vec<Batch>, at_once: bool) {
+        let mut state = self.lock();
+        let kept = |b: &Batch| b.told.is_none() || !at_once && b.is_awaited();
+        for batch in batches.drain(..).rev().filter(kept) {
+            state.awaited |= batch.told.is_some();
             state.samples += batch.samples.len();
             state.batches.push_front(batch);
         }
@@ -261,10 +343,15 @@ impl Queue {
         self.trim(&mut state, newest);
     }
 
-    /// Hands the buffers of written batches back to the senders.
+    /// The batches are in the file: who waits for that hears it, and the buffers go back to the
+    /// senders.
     pub fn recycle(&self, batches: &mut Vec<Batch>) {
         let mut state = self.lock();
         for mut batch in batches.drain(..) {
+            if let Some(told) = batch.told.take() {
+                // Its sender may have gone.
+                let _unused = told.send(());
+            }
             if state.spare.len() < 4 && batch.samples.capacity() <= SPARE_SAMPLES {
                 batch.samples.clear();
                 state.spare.push(batch.samples);
@@ -381,12 +468,12 @@ mod tests {
     fn senders_come_again_before_anything_is_lost() {
         let counters = Arc::new(Counters::default());
         let queue = Queue::new(100, 100, Arc::clone(&counters));
-        assert_eq!(queue.offer(batch(0, 200)), Ok(()), "what is larger than the bound, alone");
-        assert_eq!(queue.offer(batch(1, 1)), Err(batch(1, 1)), "full");
+        assert!(queue.offer(batch(0, 200)).is_ok(), "what is larger than the bound, alone");
+        assert_eq!(queue.offer(batch(1, 1)).map_err(|b| b.ts), Err(1), "full");
         drain(&queue);
         queue.push(batch(2, 1));
-        assert_eq!(queue.offer(batch(52, 1)), Ok(()));
-        assert_eq!(queue.offer(batch(53, 1)), Err(batch(53, 1)), "nothing was written for long");
+        assert!(queue.offer(batch(52, 1)).is_ok());
+        assert!(queue.offer(batch(53, 1)).is_err(), "nothing was written for long");
         assert_eq!(drain(&queue), [2, 52]);
         queue.close();
         assert!(queue.offer(batch(54, 1)).is_err(), "nobody would write it");
@@ -401,8 +488,54 @@ mod tests {
         let mut taken = Vec::new();
         assert!(queue.take(&mut taken, Instant::now()));
         queue.push(batch(3, 1));
-        queue.give_back(&mut taken);
+        queue.give_back(&mut taken, false);
         assert_eq!((queue.len(), drain(&queue)), (3, vec![1, 2, 3]));
+    }
+
+    async fn heard(receipt: Receipt) -> bool {
+        receipt.kept(Duration::ZERO).await
+    }
+
+    #[tokio::test]
+    async fn a_sender_hears_of_its_batch_when_it_was_written() {
+        let queue = Queue::new(1_000, 100, Arc::default());
+        let offer = |ts| queue.offer_awaited(batch(ts, 1)).expect("there is room");
+        let (first, gone, second) = (offer(1), offer(2), offer(3));
+        queue.push(batch(4, 1));
+        let mut taken = Vec::new();
+        queue.take(&mut taken, Instant::now());
+        // The lock is held for a moment: those who wait are written later, who has gone is not.
+        drop(gone);
+        queue.give_back(&mut taken, false);
+        queue.take(&mut taken, Instant::now());
+        assert_eq!(taken.iter().map(|b| b.ts).collect::<Vec<_>>(), [1, 3, 4]);
+        queue.recycle(&mut taken);
+        assert!(heard(first).await && heard(second).await);
+        // The disk is full: who can come again does, the rest waits.
+        let third = offer(5);
+        queue.push(batch(6, 1));
+        queue.take(&mut taken, Instant::now());
+        queue.give_back(&mut taken, true);
+        assert!(!heard(third).await);
+        assert_eq!(drain(&queue), [6]);
+        assert!(!heard(offer(7)).await, "nobody wrote it");
+    }
+
+    #[test]
+    fn who_waits_is_not_made_to_wait_for_the_next_beat() {
+        let queue = Queue::new(1_000, 10_000, Arc::default());
+        let (now, far) = (Instant::now(), Instant::now() + Duration::from_secs(600));
+        let mut taken = Vec::new();
+        let _receipt = queue.offer_awaited(batch(1, 1)).expect("there is room");
+        queue.gather(&mut taken, far, now);
+        assert_eq!(taken.len(), 1, "until the shorter moment");
+        queue.push(batch(2, ENOUGH));
+        queue.gather(&mut taken, far, far);
+        assert_eq!(taken.len(), 2, "it is worth a commit");
+        taken.clear();
+        queue.push(batch(3, ENOUGH));
+        queue.gather(&mut taken, now, far);
+        assert_eq!(taken.len(), 1, "nobody waits: until the usual moment");
     }
 
     #[test]

@@ -65,7 +65,7 @@ pub enum Lost {
     Line,
     /// The end of a datagram that was longer than any buffer.
     Datagram,
-    /// A connection beyond [`reader::CONNECTIONS`].
+    /// A connection that had to go for a newer one, because there were [`reader::CONNECTIONS`].
     Connection,
 }
 

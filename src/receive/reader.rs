@@ -20,7 +20,8 @@ use super::lines::Lines;
 use super::socket::Listener;
 use super::{Carrier, Lost, Sink, Sockets, Turn};
 
-/// Connections at a time; who comes when there are so many is turned away.
+/// Connections at a time. Who comes when there are so many is served, and the one that has brought no
+/// whole line for the longest time goes.
 pub const CONNECTIONS: usize = 256;
 
 /// Rounds at one socket before the others, and the sink, get their turn.
@@ -109,6 +110,8 @@ struct Running<S> {
 struct Connection {
     stream: Stream,
     lines: Lines,
+    /// When it brought its last whole line, or came.
+    heard: Instant,
 }
 
 enum Stream {
@@ -277,7 +280,7 @@ impl<S: Sink> Running<S> {
         }
         let mut gone = Vec::new();
         for &i in &ready.connections {
-            let Connection { stream, lines } = &mut self.connections[i];
+            let Connection { stream, lines, heard } = &mut self.connections[i];
             match stream.read(&mut self.piece) {
                 Ok(0) => {
                     lines.finish(|text| self.sink.take(Carrier::Stream, text));
@@ -285,8 +288,16 @@ impl<S: Sink> Running<S> {
                 }
                 Ok(n) => {
                     let piece = &self.piece[..n];
-                    for _ in 0..lines.feed(piece, |text| self.sink.take(Carrier::Stream, text)) {
+                    let mut whole = false;
+                    let too_long = lines.feed(piece, |text| {
+                        whole = true;
+                        self.sink.take(Carrier::Stream, text);
+                    });
+                    for _ in 0..too_long {
                         self.sink.lost(Lost::Line);
+                    }
+                    if whole {
+                        *heard = Instant::now();
                     }
                     drained &= n < PIECE;
                 }
@@ -300,15 +311,33 @@ impl<S: Sink> Running<S> {
             self.connections.swap_remove(i);
         }
         for &i in &ready.listeners {
-            while let Ok(stream) = self.sockets.listeners[i].accept() {
-                if self.connections.len() < CONNECTIONS {
-                    self.connections.push(Connection { stream, lines: Lines::default() });
-                } else {
-                    self.sink.lost(Lost::Connection);
+            // Not more at once than there are places: each is looked at before it may have to go.
+            for _ in 0..CONNECTIONS / 2 {
+                let Ok(stream) = self.sockets.listeners[i].accept() else { break };
+                if self.connections.len() >= CONNECTIONS {
+                    self.make_room();
                 }
+                let heard = Instant::now();
+                self.connections.push(Connection { stream, lines: Lines::default(), heard });
             }
         }
         drained
+    }
+
+    /// Ends the connection that has brought no whole line for the longest time. What of it can be read
+    /// is taken; half a line is not.
+    fn make_room(&mut self) {
+        let all = self.connections.iter().enumerate();
+        let Some((at, _)) = all.min_by_key(|(_, c)| c.heard) else { return };
+        let Connection { mut stream, mut lines, .. } = self.connections.swap_remove(at);
+        if self.piece.is_empty() {
+            self.piece = vec![0; PIECE];
+        }
+        if let Ok(n) = stream.read(&mut self.piece) {
+            let piece = &self.piece[..n];
+            lines.feed(piece, |text| self.sink.take(Carrier::Stream, text));
+        }
+        self.sink.lost(Lost::Connection);
     }
 }
 

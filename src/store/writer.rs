@@ -32,6 +32,9 @@ const UPKEEP_EVERY: Duration = Duration::from_secs(30);
 const UPKEEP_ROWS: u64 = 8_192;
 /// At most one commit a second; a beat that comes a little early is not made to wait.
 const SPACING: Duration = Duration::from_millis(900);
+/// From commit to commit while a sender waits to hear that its samples are in the file. Each commit
+/// writes some pages whatever it brings, so those who come meanwhile share one.
+const AWAITED: Duration = Duration::from_millis(50);
 /// Distance between attempts while commits fail; also the bound on how late writing resumes.
 const RETRY: Duration = Duration::from_secs(2);
 
@@ -131,23 +134,22 @@ fn run(mut store: Store, full: Option<OpenError>, s: &WriterSettings) -> usize {
             && last.elapsed() < SPACING
             && (!batches.is_empty() || s.queue.has_others())
         {
-            s.queue.rest(SPACING - last.elapsed());
-            s.queue.take(&mut batches, Instant::now());
+            s.queue.gather(&mut batches, last + SPACING, last + AWAITED);
         }
         // The rest is for the next transaction: the log has a bound.
         if let Some(at) = store.commit_end(&batches) {
-            s.queue.give_back(&mut batches.split_off(at));
+            s.queue.give_back(&mut batches.split_off(at), false);
         }
         if !s.queue.is_closed() && store.log_is_full().unwrap_or(false) {
             s.board.fail(LOG_HELD, LOG_FULL.to_owned());
-            s.queue.give_back(&mut batches);
+            s.queue.give_back(&mut batches, false);
             refuse(s, &mut compaction, LOG_FULL);
             s.queue.rest(Duration::from_millis(250));
             continue;
         }
         s.board.ok(LOG_HELD);
         if broken && !reopen(&mut store, s) {
-            s.queue.give_back(&mut batches);
+            s.queue.give_back(&mut batches, true);
             refuse(s, &mut compaction, UNWRITABLE);
             if s.queue.is_closed() {
                 break;
@@ -188,7 +190,7 @@ fn run(mut store: Store, full: Option<OpenError>, s: &WriterSettings) -> usize {
             }
             Err(e) => {
                 broken = failed(&mut store, s, &e);
-                s.queue.give_back(&mut batches);
+                s.queue.give_back(&mut batches, !is_busy(&e));
                 s.queue.give_back_events(events);
                 s.queue.give_back_graphs(graphs);
                 if repair::is_damage(&e) {

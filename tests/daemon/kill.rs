@@ -23,7 +23,7 @@ fn killed_at_any_moment_it_keeps_what_it_promised() {
     let mut ledger = Ledger::default();
     let folder = Folder::new();
     folder.start(FEW).stop();
-    let (mut ready, mut waited, mut promised) = (Duration::ZERO, 0, 0);
+    let (mut ready, mut waited, mut promised, mut pushed) = (Duration::ZERO, 0, 0, 0);
     let begun = Instant::now();
     for round in 0..rounds {
         let daemon = Daemon::spawn(folder.plimsoll(&["run"]), &folder.join("log"));
@@ -31,7 +31,7 @@ fn killed_at_any_moment_it_keeps_what_it_promised() {
         let client = Connection::open(folder.db()).expect("opens");
         client.busy_timeout(Duration::from_secs(10)).expect("settable");
         let moment = dice.millis(150);
-        match dice.roll(8) {
+        match dice.roll(9) {
             // In the middle of the start, of recovery, of taking the inbox in.
             0..3 => pause(moment),
             // With rows that came just before.
@@ -50,6 +50,16 @@ fn killed_at_any_moment_it_keeps_what_it_promised() {
                     ledger.send(&client);
                     ledger.note(&daemon.json("/api/status"));
                     pause(Duration::from_millis(10));
+                }
+            }
+            // With pushes that were answered just before.
+            7 => {
+                ready = ready.max(daemon.ready(READY));
+                waited += 1;
+                let (address, end) = (daemon.address(), Instant::now() + moment);
+                while Instant::now() < end {
+                    ledger.push(address);
+                    pushed += 1;
                 }
             }
             _ => {
@@ -76,13 +86,14 @@ fn killed_at_any_moment_it_keeps_what_it_promised() {
     assert_eq!(sqlite3(&folder.db(), "PRAGMA integrity_check"), "ok");
     assert_eq!(sqlite3(&folder.db(), "select count(*) from inbox"), "0", "all was taken in");
     println!(
-        "{rounds} kills in {} s: {} rows sent, {promised} readings promised, none lost or doubled; \
+        "{rounds} kills in {} s: {} rows sent, {pushed} of them pushed, {promised} readings promised, none lost or doubled; \
          {waited} times ready, after {} ms at most",
         begun.elapsed().as_secs(),
         ledger.sent(),
         ready.as_millis()
     );
-    assert!(ledger.sent() > rounds as i64 && promised > 0 && waited > 0, "it tested something");
+    let all = ledger.sent() > rounds as i64 && promised > 0 && waited > 0 && pushed > 0;
+    assert!(all, "it tested something");
 }
 
 #[test]

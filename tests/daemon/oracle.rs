@@ -3,6 +3,7 @@
 //! called durable is there with its value. Everything that loses or doubles data is held to it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -35,6 +36,28 @@ impl Ledger {
             .and_then(|mut s| s.execute((format!("numbered_{}", n % 7), n, BASE_MS + n)))
             .expect("the row is taken");
         self.sent = n;
+    }
+
+    /// Pushes the next numbered row by HTTP: an answer of 200 is a promise, and any other end is none.
+    pub fn push(&mut self, address: std::net::SocketAddr) {
+        let n = self.sent + 1;
+        let key = format!("numbered_{}", n % 7);
+        let body =
+            serde_json::json!({"key": key, "value": n, "timestamp": BASE_MS + n, "job": "sql"});
+        let body = body.to_string();
+        let head = format!(
+            "POST /api/push HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        let asked = || -> std::io::Result<bool> {
+            let mut stream = std::net::TcpStream::connect(address)?;
+            stream.set_read_timeout(Some(PATIENCE))?;
+            stream.write_all(format!("{head}{body}").as_bytes())?;
+            let mut said = Vec::new();
+            stream.read_to_end(&mut said)?;
+            Ok(said.starts_with(b"HTTP/1.1 200"))
+        };
+        self.heard(1, asked().unwrap_or(false));
     }
 
     /// The next numbered rows as one transaction in SQL, for a client that is another process.

@@ -4,7 +4,7 @@
 //! not go on for those who look.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex};
 
 use axum::body::Body;
@@ -13,21 +13,78 @@ use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::MethodRouter;
 
-use super::{Failure, Unpacked, receive, take};
+use super::Failure;
+use super::body::Unpacked;
+use super::desk::{Job, Who, take_in};
+use super::tally::take;
 use crate::http::{State, base64};
 use crate::model::{Kind, SeriesRef};
-use crate::pipeline::{Origin, Source};
+use crate::pipeline::{Origin, Receipt, Source};
 use crate::wire::About;
 use crate::wire::exposition::{Reader, is_label_name};
 
 /// Prometheus' mark for a series that has ended.
 const STALE: f64 = f64::from_bits(0x7ff0_0000_0000_0002);
 
-/// The series of each group, by its labels. There are no more of them than of pushed names.
+/// Groups that are remembered.
+const MAX_GROUPS: usize = 10_000;
+/// Bytes of all their labels, and of the numbers of their series.
+const MAX_BYTES: usize = 8 << 20;
+
+/// The series of each group, by its labels.
+///
+/// Bound: [`MAX_GROUPS`] and [`MAX_BYTES`]. Policy: the group that was pushed longest ago is forgotten;
+/// its samples stay, but what it no longer has gets no stale marker. Counter:
+/// `plimsoll_push_groups_forgotten_total`.
 #[derive(Debug, Default)]
-pub(super) struct Groups(Mutex<BTreeMap<Labels, BTreeSet<SeriesRef>>>);
+pub(super) struct Groups(Mutex<Kept>);
+
+#[derive(Debug, Default)]
+struct Kept {
+    groups: BTreeMap<Labels, Group>,
+    bytes: usize,
+    /// Counts pushes.
+    pushes: u64,
+}
+
+#[derive(Debug, Default)]
+struct Group {
+    series: BTreeSet<SeriesRef>,
+    /// The number of the last push.
+    push: u64,
+}
 
 type Labels = Vec<(String, String)>;
+
+impl Kept {
+    fn size(labels: &Labels, group: &Group) -> usize {
+        let labels: usize = labels.iter().map(|(n, v)| n.len() + v.len() + 64).sum();
+        labels + group.series.len() * 16 + 128
+    }
+
+    fn remove(&mut self, labels: &Labels) {
+        if let Some(group) = self.groups.remove(labels) {
+            self.bytes -= Self::size(labels, &group);
+        }
+    }
+
+    /// How many others were forgotten for it.
+    fn insert(&mut self, labels: Labels, series: BTreeSet<SeriesRef>) -> u64 {
+        self.remove(&labels);
+        self.pushes += 1;
+        let group = Group { series, push: self.pushes };
+        self.bytes += Self::size(&labels, &group);
+        self.groups.insert(labels, group);
+        let mut forgotten = 0;
+        while self.groups.len() > MAX_GROUPS || self.bytes > MAX_BYTES && self.groups.len() > 1 {
+            let oldest = self.groups.iter().min_by_key(|(_, group)| group.push);
+            let Some(labels) = oldest.map(|(labels, _)| labels.clone()) else { break };
+            self.remove(&labels);
+            forgotten += 1;
+        }
+        forgotten
+    }
+}
 
 pub(super) fn methods() -> MethodRouter<Arc<State>> {
     axum::routing::post(answer).put(answer).delete(answer)
@@ -35,17 +92,20 @@ pub(super) fn methods() -> MethodRouter<Arc<State>> {
 
 async fn answer(
     Get(state): Get<Arc<State>>,
+    who: Who,
     method: Method,
     uri: Uri,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
     let done = match labels(uri.path()) {
-        Ok(labels) if method == Method::DELETE => end(&state, &labels),
-        Ok(labels) => match receive(&state.desk, &headers, body).await {
-            Ok(body) => push(&state, &method, labels, &headers, &body.bytes),
-            Err(failure) => Err(failure),
-        },
+        Ok(labels) if method == Method::DELETE => {
+            take_in(Arc::clone(&state), who, headers, body, move |job| end(job, &labels)).await
+        }
+        Ok(labels) => {
+            take_in(Arc::clone(&state), who, headers, body, move |job| push(job, &method, labels))
+                .await
+        }
         Err(failure) => Err(failure),
     };
     match done {
@@ -58,63 +118,63 @@ fn origin(labels: &Labels) -> Origin<'_> {
     Origin { labels, ..Origin::new(Source::Text, "push", false) }
 }
 
-fn push(
-    state: &State,
-    method: &Method,
-    labels: Labels,
-    headers: &HeaderMap,
-    body: &[u8],
-) -> Result<StatusCode, Failure> {
-    let too_large = AtomicBool::new(false);
-    let input = Unpacked::new(headers, body, &too_large)?;
+fn push(job: &Job<'_>, method: &Method, labels: Labels) -> Result<(StatusCode, Receipt), Failure> {
+    let state = job.state;
+    let input = Unpacked::new(job.headers, job.bytes, job.watch)?;
     let now = state.clock.wall_ms();
-    let mut groups = state.desk.groups.0.lock().unwrap_or_else(|e| e.into_inner());
-    let mut push = state.intake.begin(origin(&labels), now);
-    let tally = take(&mut push, &mut Reader::new(input, now));
-    if too_large.load(Relaxed) {
-        return Err(Failure::too_large(
-            "a body of more than 4 MiB when unpacked; send less at once",
-        ));
-    }
+    let mut kept = state.desk.groups.0.lock().unwrap_or_else(|e| e.into_inner());
+    let mut push = state.intake.begin(job.sent(origin(&labels)), now);
+    let tally = take(&mut push, &mut Reader::new(input, now), job.watch)?;
+    let nothing = |status, why: String| {
+        Err(Failure { status, ..Failure::invalid(format!("nothing was taken: {why}")) })
+    };
     // A group is replaced as a whole or not at all.
     if tally.refused > 0 {
-        return Err(Failure::invalid(format!("nothing was taken: {}", tally.summary())));
+        return nothing(tally.status(), tally.summary());
     }
     let about = About {
         kind: Kind::Gauge,
         unit: "seconds",
         help: "When this group was pushed last, in seconds since 1970.",
     };
-    let _counted = push.put("push_time_seconds", now, now as f64 / 1e3, Some(about));
+    // Also of an empty body: it is how a group begins.
+    if let Err(why) = push.put("push_time_seconds", now, now as f64 / 1e3, Some(about)) {
+        let mut tally = tally;
+        tally.refuse_for(0, &why, "push_time_seconds");
+        return nothing(tally.status(), why.to_string());
+    }
     let new: BTreeSet<SeriesRef> = push.taken().collect();
     let name = |series: SeriesRef| Arc::clone(&state.registry.get(series));
     let names: BTreeSet<Box<str>> =
         new.iter().map(|series| name(*series).identity.name.clone()).collect();
-    let old = groups.get(&labels).cloned().unwrap_or_default();
-    let (gone, kept): (Vec<_>, Vec<_>) = old
+    let old = kept.groups.get(&labels).map(|group| group.series.clone()).unwrap_or_default();
+    let (gone, stay): (Vec<_>, Vec<_>) = old
         .difference(&new)
         .copied()
         .partition(|series| *method == Method::PUT || names.contains(&name(*series).identity.name));
     for series in gone {
         let _counted = push.sample(series, now, STALE);
     }
-    push.finish()?;
-    groups.insert(labels, new.into_iter().chain(kept).collect());
-    Ok(StatusCode::OK)
+    let (_, receipt) = push.finish_awaited()?;
+    let forgotten = kept.insert(labels, new.into_iter().chain(stay).collect());
+    state.counters.groups_forgotten.fetch_add(forgotten, Relaxed);
+    Ok((StatusCode::OK, receipt))
 }
 
-fn end(state: &State, labels: &Labels) -> Result<StatusCode, Failure> {
-    let mut groups = state.desk.groups.0.lock().unwrap_or_else(|e| e.into_inner());
-    if let Some(series) = groups.get(labels) {
+fn end(job: &Job<'_>, labels: &Labels) -> Result<(StatusCode, Receipt), Failure> {
+    let state = job.state;
+    let mut kept = state.desk.groups.0.lock().unwrap_or_else(|e| e.into_inner());
+    let mut receipt = Receipt::nothing();
+    if let Some(group) = kept.groups.get(labels) {
         let now = state.clock.wall_ms();
-        let mut push = state.intake.begin(origin(labels), now);
-        for series in series {
+        let mut push = state.intake.begin(job.sent(origin(labels)), now);
+        for series in &group.series {
             let _counted = push.sample(*series, now, STALE);
         }
-        push.finish()?;
-        groups.remove(labels);
+        (_, receipt) = push.finish_awaited()?;
+        kept.remove(labels);
     }
-    Ok(StatusCode::ACCEPTED)
+    Ok((StatusCode::ACCEPTED, receipt))
 }
 
 /// The labels that a path names, the job first; sorted behind it, so that the order in the path

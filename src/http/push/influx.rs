@@ -2,16 +2,18 @@
 //! (`/api/v2/write`).
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use axum::body::Body;
 use axum::extract::{Query, State as Get};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 
-use super::{Failure, Tally, Unpacked, receive, take};
+use super::Failure;
+use super::body::Unpacked;
+use super::desk::{Job, Who, take_in};
+use super::tally::{Tally, take};
 use crate::http::State;
-use crate::pipeline::{Origin, Reason, Source};
+use crate::pipeline::{Origin, Reason, Receipt, Source};
 use crate::wire::influx::{Precision, Reader};
 
 #[derive(serde::Deserialize)]
@@ -23,47 +25,40 @@ pub(super) struct Parameters {
 /// 204, or 400 with what was wrong; what was right is kept then, too.
 pub(super) async fn write(
     Get(state): Get<Arc<State>>,
+    who: Who,
     Query(parameters): Query<Parameters>,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    match receive(&state.desk, &headers, body).await {
-        Ok(body) => match points(&state, &parameters, &headers, &body.bytes) {
-            Ok((_, tally)) if tally.refused == 0 => StatusCode::NO_CONTENT.into_response(),
-            Ok((taken, tally)) => Failure::invalid(format!(
+    let work = move |job: &Job<'_>| points(job, &parameters);
+    match take_in(Arc::clone(&state), who, headers, body, work).await {
+        Ok((_, tally)) if tally.refused == 0 => StatusCode::NO_CONTENT.into_response(),
+        Ok((taken, tally)) => Failure {
+            status: tally.status(),
+            ..Failure::invalid(format!(
                 "partial write: {taken} values were taken, {} lines or values were not: {}",
                 tally.refused,
                 tally.summary()
             ))
-            .into_response(),
-            Err(failure) => failure.answer(&state),
-        },
+        }
+        .into_response(),
         Err(failure) => failure.answer(&state),
     }
 }
 
-fn points(
-    state: &State,
-    parameters: &Parameters,
-    headers: &HeaderMap,
-    body: &[u8],
-) -> Result<(usize, Tally), Failure> {
+fn points(job: &Job<'_>, parameters: &Parameters) -> Result<((usize, Tally), Receipt), Failure> {
     let precision = Precision::from_name(&parameters.precision).ok_or_else(|| {
         Failure::invalid(format!("precision `{}`: ns, us, ms, s, m or h", parameters.precision))
     })?;
-    let too_large = AtomicBool::new(false);
-    let input = Unpacked::new(headers, body, &too_large)?;
-    let now = state.clock.wall_ms();
+    let input = Unpacked::new(job.headers, job.bytes, job.watch)?;
+    let now = job.state.clock.wall_ms();
     let mut reader = Reader::new(input, precision, now);
-    let mut push = state.intake.begin(Origin::new(Source::Influx, "influx", true), now);
-    let tally = take(&mut push, &mut reader);
-    if too_large.load(Relaxed) {
-        return Err(Failure::too_large(
-            "a body of more than 4 MiB when unpacked; send less at once",
-        ));
-    }
+    let origin = job.sent(Origin::new(Source::Influx, "influx", true));
+    let mut push = job.state.intake.begin(origin, now);
+    let tally = take(&mut push, &mut reader, job.watch)?;
     push.lost(Reason::NoNumber, reader.texts());
-    Ok((push.finish()?, tally))
+    let (taken, receipt) = push.finish_awaited()?;
+    Ok(((taken, tally), receipt))
 }
 
 /// What clients of version 1 ask before they write.

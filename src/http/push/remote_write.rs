@@ -10,30 +10,41 @@ use axum::extract::State as Get;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use super::{Failure, MAX_DECODED, Tally, encoding, receive};
+use super::Failure;
+use super::body::{MAX_DECODED, encoding};
+use super::desk::{Job, Who, take_in};
+use super::tally::Tally;
 use crate::http::State;
 use crate::model::Kind;
-use crate::pipeline::{Origin, Push, Reason, Refused, Source};
+use crate::pipeline::{Origin, Push, Reason, Receipt, Refused, Source};
 use crate::wire::About;
 use crate::wire::remote_write::{Request, TimeSeries, Version, kind_word};
+
+/// So many series are read before the time is looked at. What is bad does not end the body, as it does
+/// in the text formats: a sender never sends it again, and a bad series costs no more than a good one.
+const LOOK: u64 = 1_024;
 
 const V2_MESSAGE: &str = "io.prometheus.write.v2.Request";
 
 /// 204, or why not.
-pub(super) async fn write(Get(state): Get<Arc<State>>, headers: HeaderMap, body: Body) -> Response {
-    let body = match receive(&state.desk, &headers, body).await {
-        Ok(body) => body,
-        Err(failure) => return failure.answer(&state),
-    };
-    match message(&state, &headers, &body.bytes) {
+pub(super) async fn write(
+    Get(state): Get<Arc<State>>,
+    who: Who,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    match take_in(Arc::clone(&state), who, headers, body, message).await {
         Ok((version, taken, tally)) => {
             let mut response = match tally.refused {
                 0 => StatusCode::NO_CONTENT.into_response(),
-                refused => Failure::invalid(format!(
-                    "{taken} samples were taken, {refused} were not: {}",
-                    tally.summary()
-                ))
-                .into_response(),
+                refused => {
+                    let message = format!(
+                        "{taken} samples were taken, {refused} were not: {}",
+                        tally.summary()
+                    );
+                    let status = tally.status();
+                    Failure { status, ..Failure::invalid(message) }.into_response()
+                }
             };
             if version == Version::V2 {
                 // By these a sender of 2.0 knows that it was understood.
@@ -50,17 +61,14 @@ pub(super) async fn write(Get(state): Get<Arc<State>>, headers: HeaderMap, body:
     }
 }
 
-fn message(
-    state: &State,
-    headers: &HeaderMap,
-    body: &[u8],
-) -> Result<(Version, usize, Tally), Failure> {
-    let version = version(headers)?;
-    let unpacked = unpack(headers, body)?;
+fn message(job: &Job<'_>) -> Result<((Version, usize, Tally), Receipt), Failure> {
+    let version = version(job.headers)?;
+    let unpacked = unpack(job.headers, job.bytes)?;
     let mut request =
         Request::new(version, &unpacked).map_err(|e| Failure::invalid(e.to_string()))?;
-    let now = state.clock.wall_ms();
-    let mut push = state.intake.begin(Origin::new(Source::RemoteWrite, "remote_write", false), now);
+    let now = job.state.clock.wall_ms();
+    let origin = job.sent(Origin::new(Source::RemoteWrite, "remote_write", false));
+    let mut push = job.state.intake.begin(origin, now);
     let mut tally = Tally::default();
     let mut alias = Vec::new();
     let mut index = 0;
@@ -68,9 +76,13 @@ fn message(
         let series = series.map_err(|e| Failure::invalid(format!("series {index}: {e}")))?;
         one(&mut push, series, index, &mut alias, &mut tally);
         index += 1;
+        if index.is_multiple_of(LOOK) && job.watch.is_late() {
+            break;
+        }
     }
-    let taken = push.finish()?;
-    Ok((version, taken, tally))
+    job.watch.check()?;
+    let (taken, receipt) = push.finish_awaited()?;
+    Ok(((version, taken, tally), receipt))
 }
 
 fn one(
@@ -85,6 +97,10 @@ fn one(
     if histograms > 0 {
         push.lost(Reason::NoNumber, histograms);
         tally.refuse(index, None, || "native histograms are not kept".to_owned());
+    }
+    // A name that brings no sample takes no place.
+    if series.samples().next().is_none() {
+        return;
     }
     let number = match series.alias(alias) {
         Ok(()) => push.series(alias, || {
@@ -112,13 +128,13 @@ fn one(
             (Err(_), _) => continue,
         };
         if let Err(refused) = put {
-            tally.refuse(index, None, || refused.to_string());
+            tally.refuse_for(index, &refused, "");
         }
     }
     if let Err(refused) = number {
         push.count(&refused, samples);
         if samples > 0 {
-            tally.refuse(index, None, || refused.to_string());
+            tally.refuse_for(index, &refused, "");
             tally.refused += samples - 1;
         }
     }

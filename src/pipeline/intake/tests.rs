@@ -27,14 +27,17 @@ fn rig(names: u64, max_samples: usize) -> Rig {
     Rig { intake, registry, queue, counters }
 }
 
+/// In 2023.
+const NOW: i64 = 1_700_000_000_000;
+
 const INFLUX: fn() -> Origin<'static> = || Origin::new(Source::Influx, "influx", true);
 
 impl Rig {
     /// `system/job/key` of each series that was taken.
     fn put(&self, origin: Origin<'_>, keys: &[&str]) -> Vec<String> {
-        let mut push = self.intake.begin(origin, 5_000);
+        let mut push = self.intake.begin(origin, NOW);
         for key in keys {
-            let _counted = push.put(key, 1_000, 1.0, None);
+            let _counted = push.put(key, NOW, 1.0, None);
         }
         let series: Vec<_> = push.taken().map(|s| self.registry.get(s)).collect();
         push.finish().expect("there is room");
@@ -73,9 +76,53 @@ fn known_names_go_on_when_new_ones_are_refused() {
     let taken = rig.put(INFLUX(), &["a", "b", "c", "a", "a{job=\"influx\"}", "d"]);
     assert_eq!(taken, ["-/influx/a", "-/influx/b", "-/influx/a", "-/influx/a"]);
     assert_eq!(rig.counters.lost_by(Source::Influx, Reason::SeriesLimit), 2);
-    // What this machine measures itself costs no place.
-    rig.registry.intern(Series::undescribed(Identity::local("node", "load", Labels::default())));
-    assert_eq!(rig.put(INFLUX(), &["load{job=\"node\"}"]), ["-/node/load"]);
+    // What another way in has brought costs no place.
+    rig.registry.intern(Series::undescribed(Identity::local("sql", "load", Labels::default())));
+    assert_eq!(rig.put(INFLUX(), &["load{job=\"sql\"}"]), ["-/sql/load"]);
+}
+
+#[test]
+fn what_this_machine_measures_is_not_written_by_senders() {
+    let latest = Arc::new(Latest::default());
+    let mut rig = rig(100, MAX_SAMPLES);
+    rig.intake = std::mem::replace(&mut rig.intake, self::rig(1, 1).intake).beside(latest.clone());
+    // A plugin's series, in no table, is measured at present.
+    let plugin = Identity::local("nginx", "requests", Labels::default());
+    let plugin = rig.registry.intern(Series::undescribed(plugin));
+    latest.update(latest.group(), 1, &[(plugin, 1.0)]);
+    let local = ["cpu", "x{job=\"node\"}", "cpu{host=\"here\"}", "requests{job=\"nginx\"}"];
+    assert_eq!(rig.put(INFLUX(), &local), [""; 0]);
+    assert_eq!(rig.counters.lost_by(Source::Influx, Reason::Forbidden), 4);
+    assert_eq!(rig.intake.names.used(), 0, "what is refused takes no place");
+    let others = ["cpu{host=\"web\"}", "x{job=\"node\",host=\"web\"}", "requests"];
+    let taken = rig.put(INFLUX(), &others);
+    assert_eq!(taken, ["web/influx/cpu", "web/node/x", "-/influx/requests"]);
+}
+
+#[test]
+fn nobody_speaks_for_another_machine() {
+    let rig = rig(100, MAX_SAMPLES);
+    let keys = ["a", "a{host=\"here\"}", "a{host=\"web\"}", "a{host=\"db\"}"];
+    let sent = |sender| rig.put(Origin { sender, ..INFLUX() }, &keys);
+    assert_eq!(
+        sent(Sender::Here),
+        ["-/influx/a", "-/influx/a", "web/influx/a", "db/influx/a"],
+        "a program here may bring values of all"
+    );
+    assert_eq!(sent(Sender::Elsewhere), ["-/influx/a", "web/influx/a", "db/influx/a"]);
+    assert_eq!(sent(Sender::Bound("web")), ["web/influx/a", "web/influx/a"]);
+    assert_eq!(sent(Sender::Bound("here")), ["-/influx/a", "-/influx/a"]);
+    assert_eq!(rig.counters.lost_by(Source::Influx, Reason::Forbidden), 1 + 2 + 2);
+}
+
+#[test]
+fn a_time_before_the_century_takes_no_place() {
+    let rig = rig(100, MAX_SAMPLES);
+    let mut push = rig.intake.begin(INFLUX(), NOW);
+    let refused = push.put("a", OLDEST_MS - 1, 1.0, None).unwrap_err().to_string();
+    assert!(refused.contains("1999-12-31 23:59:59.999 lies before 2000-01-01"), "{refused}");
+    push.put("b", OLDEST_MS, 1.0, None).unwrap();
+    assert_eq!(rig.intake.names.used(), 1);
 }
 
 #[test]
@@ -91,7 +138,7 @@ fn names_that_cannot_be_kept_say_why() {
         (format!("a{{b=\"{}\"}}", "x".repeat(1_001)), "label `b` has 1001 bytes"),
         (format!("a{{host=\"{}\"}}", "x".repeat(201)), "a system's name of 201 bytes"),
     ] {
-        let refused = push.put(&key, 0, 1.0, None).unwrap_err();
+        let refused = push.put(&key, NOW, 1.0, None).unwrap_err();
         assert!(refused.to_string().starts_with(why), "{refused}");
     }
     assert!(push.put("a", i64::MAX, 1.0, None).is_err());
@@ -102,12 +149,12 @@ fn names_that_cannot_be_kept_say_why() {
 fn a_full_queue_takes_nothing_and_says_so() {
     let rig = rig(100, 3);
     rig.put(INFLUX(), &["a", "b"]);
-    let mut push = rig.intake.begin(INFLUX(), 5_000);
-    push.put("a", 1, 1.0, None).unwrap();
-    push.put("b", 2, 1.0, None).unwrap();
+    let mut push = rig.intake.begin(INFLUX(), NOW);
+    push.put("a", NOW, 1.0, None).unwrap();
+    push.put("b", NOW, 2.0, None).unwrap();
     assert_eq!(push.finish(), Err(Busy));
     let mut batches = Vec::new();
     rig.queue.take(&mut batches, Instant::now());
     assert_eq!(batches.iter().map(|b| b.samples.len()).sum::<usize>(), 2);
-    assert_eq!((batches[0].ts, &*batches[0].times), (5_000, &[1_000, 1_000][..]));
+    assert_eq!((batches[0].ts, &*batches[0].times), (NOW, &[NOW, NOW][..]));
 }

@@ -6,7 +6,6 @@
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-use super::distinct::Distinct;
 use super::gather::{Gather, NEVER, UNNAMED, next_on_grid};
 use super::legacy;
 use super::naming::TIMER_TOTALS;
@@ -31,7 +30,13 @@ pub(super) struct Flush {
     at: usize,
     samples: Vec<(SeriesRef, f64)>,
     took: Duration,
+    /// Bytes of what was gathered that are free now.
+    freed: usize,
 }
+
+/// When a flush frees so much, and the one after it less than a quarter, what is free now is given
+/// back to the kernel. As long as as much comes again it is needed again.
+const MUCH: usize = 4 << 20;
 
 const ORDER: [Type; 4] = [Type::Counter, Type::Gauge, Type::Set, Type::Timer];
 
@@ -98,7 +103,8 @@ impl Gather {
         self.next = next_on_grid(ts, self.settings.flush_ms);
         let mut samples = std::mem::take(&mut self.spare);
         samples.clear();
-        self.flush = Some(Flush { ts, kind: ORDER[0], at: 0, samples, took: Duration::ZERO });
+        self.flush =
+            Some(Flush { ts, kind: ORDER[0], at: 0, samples, took: Duration::ZERO, freed: 0 });
     }
 
     /// Everything at once, at the end of the process: what came since the last flush is not lost.
@@ -184,16 +190,15 @@ impl Gather {
             Type::Set => {
                 for set in &mut self.sets[range] {
                     if alive(&mut set.idle) {
-                        let count = set.members.count();
-                        if count > 0.0 {
-                            set.members = Distinct::default();
-                        }
+                        let (count, bytes) = set.members.close(&mut self.room);
+                        flush.freed += bytes;
                         out.push((self.series[set.series as usize], count));
                     }
                 }
             }
             Type::Timer => {
                 for at in range {
+                    flush.freed += self.timers[at].values.bytes();
                     self.close_timer(at, out, &alive, legacy, seconds);
                 }
             }
@@ -249,7 +254,7 @@ impl Gather {
 
     /// The samples go to the store and to where they can be seen at once.
     fn hand_over(&mut self, flush: Flush) {
-        let Flush { ts, samples, took, .. } = flush;
+        let Flush { ts, samples, took, freed, .. } = flush;
         let arrived = ts;
         let batch = |ts, samples| Batch { arrived, ..Batch::of(Source::Statsd, ts, samples) };
         let queue = &self.outlet.queue;
@@ -272,5 +277,8 @@ impl Gather {
         self.begin_period(ts);
         let tally = &self.outlet.tally;
         tally.flush_nanos.store(took.as_nanos() as u64, Relaxed);
+        if std::mem::replace(&mut self.freed, freed) > MUCH && freed < MUCH / 4 {
+            (self.outlet.rested)();
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 
-use super::distinct::Distinct;
+use super::distinct::{Distinct, Room};
 use super::flush::Flush;
 use super::index::{Index, Place};
 use super::naming::Naming;
@@ -13,6 +13,7 @@ use super::tally::{Counts, Refused, Tally};
 use super::timer::Values;
 use super::{Settings, legacy};
 use crate::model::{Clock, Event, Labels, Registry, SeriesRef};
+use crate::pipeline::own::reserved;
 use crate::pipeline::{Counters, Group, Latest, Names, Queue, Reason, Source};
 use crate::receive::{Carrier, Lost, Sink, Turn};
 use crate::wire::statsd::{self as wire, Bad, Item, Items, Metric, Type, Value};
@@ -60,6 +61,8 @@ pub struct Outlet {
     pub tally: Arc<Tally>,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// Called after a flush that has freed much memory.
+    pub rested: fn(),
 }
 
 /// What is added up.
@@ -138,6 +141,10 @@ pub struct Gather {
     /// So many timers, counted from the first, have all of their series named.
     pub(super) named: usize,
     pub(super) sets: Vec<Set>,
+    /// What the sets may still take.
+    pub(super) room: Room,
+    /// Bytes that the last flush has freed.
+    pub(super) freed: usize,
     pub(super) series: Vec<SeriesRef>,
     /// Series of counters that have not been written yet.
     pub(super) fresh: Vec<SeriesRef>,
@@ -186,6 +193,8 @@ impl Gather {
             totals: Vec::new(),
             named: 0,
             sets: Vec::new(),
+            room: Room::default(),
+            freed: 0,
             series: Vec::new(),
             fresh: Vec::new(),
             timed: Vec::new(),
@@ -281,7 +290,7 @@ impl Gather {
                 // The reference takes nothing for a zero.
                 let hash = self.index.member(if bytes.is_empty() { b"0" } else { bytes });
                 let set = &mut self.sets[at];
-                set.members.insert(hash);
+                set.members.insert(hash, &mut self.room);
                 set.idle = 0;
             }
             // The parser makes no other pairs.
@@ -348,6 +357,12 @@ impl Gather {
     /// The place of a name, made if there is none. The receiver's own are always taken.
     fn new_place(&mut self, kind: Type, name: &str, labels: Labels, own: bool) -> Option<Place> {
         let first = self.naming.first(kind, name, labels);
+        if !own
+            && reserved(&first.identity.job, &first.identity.name, &first.identity.labels).is_some()
+        {
+            self.refuse(Refused::Own);
+            return None;
+        }
         let known = self.outlet.registry.find(&first.identity);
         if let Some(place) = known.and_then(|series| self.owners.get(&series)) {
             if place.is(kind) {
@@ -404,9 +419,12 @@ impl Gather {
 
     fn refuse(&mut self, why: Refused) {
         self.counts.refused[why as usize] += 1;
-        if why == Refused::Names {
-            self.outlet.counters.lost(Source::Statsd, Reason::SeriesLimit, 1);
-        }
+        let reason = match why {
+            Refused::Names => Reason::SeriesLimit,
+            Refused::Own => Reason::Forbidden,
+            Refused::Type | Refused::Full => return,
+        };
+        self.outlet.counters.lost(Source::Statsd, reason, 1);
     }
 
     #[cold]

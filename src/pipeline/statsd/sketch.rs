@@ -192,6 +192,11 @@ impl Sketch {
         }
     }
 
+    /// What its bins take in memory.
+    pub fn bytes(&self) -> usize {
+        2 * (self.above.counts.capacity() + self.below.counts.capacity())
+    }
+
     /// What it holds, in ascending order: a value, and how many lie there.
     pub fn bins(&self) -> impl Iterator<Item = (f64, u64)> {
         let below = self.below.by_bin().rev().map(|(b, n)| (-middle(b), n));

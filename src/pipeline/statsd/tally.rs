@@ -12,7 +12,7 @@ pub struct Tally {
     pub(super) lines: AtomicU64,
     pub(super) values: AtomicU64,
     pub(super) bad: [AtomicU64; REASONS],
-    pub(super) refused: [AtomicU64; 3],
+    pub(super) refused: [AtomicU64; REFUSED.len()],
     pub(super) names: AtomicU64,
     pub(super) flush_nanos: AtomicU64,
 }
@@ -30,9 +30,11 @@ pub(super) enum Refused {
     Type,
     /// Too many values with a time of their own since the last flush, or events.
     Full,
+    /// Plimsoll measures it itself.
+    Own,
 }
 
-const REFUSED: [&str; 3] = ["series_limit", "type_conflict", "queue_full"];
+const REFUSED: [&str; 4] = ["series_limit", "type_conflict", "queue_full", "forbidden"];
 
 impl Tally {
     /// Datagrams, and pieces of streams.
@@ -79,7 +81,7 @@ pub(super) struct Counts {
     pub(super) lines: u64,
     pub(super) values: u64,
     pub(super) bad: [u64; REASONS],
-    pub(super) refused: [u64; 3],
+    pub(super) refused: [u64; REFUSED.len()],
 }
 
 impl Counts {

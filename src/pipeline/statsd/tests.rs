@@ -29,6 +29,7 @@ impl Rig {
             allowed: Arc::default(),
             tally: Arc::default(),
             clock: clock.clone(),
+            rested: || (),
         };
         Self { gather: Gather::new(settings, outlet.clone()), outlet, clock }
     }
@@ -348,4 +349,21 @@ fn legacy_names_and_arithmetic() {
     assert!(!flushed.contains_key("20 stats.timers.t.mean"));
     rig.gather.restore([("stats.gauges.old".into(), Labels::default(), 8.0)].into_iter(), 0);
     assert_eq!(rig.flush()["30 stats.gauges.old"], 8.0);
+}
+
+#[test]
+fn what_plimsoll_measures_itself_is_not_taken_from_senders() {
+    let mut rig = Rig::new(Settings::default());
+    rig.send("cpu:666|g\ndisk:1|g|#mountpoint:/\ncpu:2|g|#room:1");
+    assert_eq!(rig.flush(), map([("10 cpu{room=\"1\"}", 2.0)]));
+    assert_eq!(rig.refused(), BTreeMap::from([("forbidden", 2)]));
+    assert_eq!(rig.outlet.counters.lost_by(Source::Statsd, Reason::Forbidden), 2);
+}
+
+#[test]
+fn a_counter_that_is_called_as_a_timers_count_is_refused_and_counted() {
+    let mut rig = Rig::new(Settings::default());
+    rig.send("miss:5|d\nmiss:6|d\nmiss_count:70|g");
+    assert_eq!(rig.flush().get("10 miss_count"), Some(&2.0));
+    assert_eq!(rig.refused(), BTreeMap::from([("type_conflict", 1)]));
 }

@@ -102,6 +102,14 @@ impl Values {
         matches!(&self.0, Kept::Few(few) if few.is_empty())
     }
 
+    /// What they take in memory, about.
+    pub fn bytes(&self) -> usize {
+        match &self.0 {
+            Kept::Few(few) => size_of_val(few.as_slice()),
+            Kept::Many(many) => many.sketch.bytes(),
+        }
+    }
+
     /// Takes the values out, in order: nothing is left.
     pub fn close(&mut self) -> Closed {
         let mut kept = std::mem::take(&mut self.0);

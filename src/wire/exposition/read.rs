@@ -1,5 +1,6 @@
 //! wire: reads both text formats, line by line.
 
+use std::borrow::Cow;
 use std::io::Read;
 
 use crate::model::{Kind, write_key};
@@ -30,16 +31,16 @@ struct Label {
 }
 
 /// What a line can be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Line<'a> {
     /// A sample, now in the [`Sample`] that parsed it.
     Sample,
-    /// `# HELP name text`; the text as it stands, with its escapes: [`unescape_help`] takes them out.
-    Help(&'a str, &'a str),
+    /// `# HELP name text`, the name without quotes; the text as it stands, with its escapes: [`unescape_help`] takes them out.
+    Help(Cow<'a, str>, &'a str),
     /// `# TYPE name word`: `counter`, `gauge`, `histogram`, `summary`, `unknown`, …
-    Type(&'a str, &'a str),
+    Type(Cow<'a, str>, &'a str),
     /// `# UNIT name unit`.
-    Unit(&'a str, &'a str),
+    Unit(Cow<'a, str>, &'a str),
     /// `# EOF`
     End,
     /// A blank line or another comment.
@@ -212,7 +213,17 @@ fn token(text: &str) -> (&str, &str) {
 
 fn parse_comment(comment: &str) -> Line<'_> {
     let (what, rest) = token(comment);
-    let (name, text) = token(rest);
+    let (name, text) = match rest.strip_prefix('"') {
+        None => {
+            let (name, text) = token(rest);
+            (Cow::Borrowed(name), text)
+        }
+        Some(inside) => match quoted(inside) {
+            Some(found) => found,
+            // As with any other comment, nobody is told.
+            None => return Line::Nothing,
+        },
+    };
     match what {
         "EOF" if name.is_empty() => Line::End,
         _ if name.is_empty() => Line::Nothing,
@@ -221,6 +232,25 @@ fn parse_comment(comment: &str) -> Line<'_> {
         "UNIT" => Line::Unit(name, text),
         _ => Line::Nothing,
     }
+}
+
+/// A name behind its opening quote, without its escapes, and what follows it. Nothing: the quote is not
+/// closed.
+fn quoted(inside: &str) -> Option<(Cow<'_, str>, &str)> {
+    let mut escaped = false;
+    let end = inside.find(|c| {
+        let closes = c == '"' && !escaped;
+        escaped = c == '\\' && !escaped;
+        closes
+    })?;
+    let (name, rest) = inside.split_at(end);
+    let text = rest.strip_prefix('"')?.trim_start_matches(BLANK);
+    if !name.contains('\\') {
+        return Some((Cow::Borrowed(name), text));
+    }
+    let mut plain = String::new();
+    unescape_help(&mut plain, name);
+    Some((Cow::Owned(plain), text))
 }
 
 /// Appends a help text without its escapes.
@@ -276,7 +306,6 @@ impl<R: Read> Reader<R> {
 
 impl Family {
     fn begin(&mut self, name: &str) {
-        // A quoted name is not worth more here: what it describes is then guessed.
         if self.name != name {
             let Self { name: old, kind, unit, help } = self;
             for text in [&mut *old, kind, unit, help] {
@@ -323,19 +352,19 @@ impl<R: Read> Records for Reader<R> {
             let result = match parsed {
                 Ok(Line::Sample) => Some(Ok(())),
                 Ok(Line::Help(name, text)) => {
-                    self.family.begin(name);
+                    self.family.begin(&name);
                     self.family.help.clear();
                     unescape_help(&mut self.family.help, text);
                     None
                 }
                 Ok(Line::Type(name, kind)) => {
-                    self.family.begin(name);
+                    self.family.begin(&name);
                     self.family.kind.clear();
                     self.family.kind.push_str(kind);
                     None
                 }
                 Ok(Line::Unit(name, unit)) => {
-                    self.family.begin(name);
+                    self.family.begin(&name);
                     self.family.unit.clear();
                     self.family.unit.push_str(unit);
                     None
@@ -411,6 +440,9 @@ mod tests {
             ("# HELP a  some \\n text ", "Help(\"a\", \"some \\\\n text\")"),
             ("#TYPE a counter", "Type(\"a\", \"counter\")"),
             ("# UNIT a seconds", "Unit(\"a\", \"seconds\")"),
+            ("# TYPE \"a.b c\"  counter", "Type(\"a.b c\", \"counter\")"),
+            ("# HELP \"a\\\"\\\\\" b", "Help(\"a\\\"\\\\\", \"b\")"),
+            ("# HELP \"a\\\" b", "Nothing"),
             ("# EOF", "End"),
             ("# anything", "Nothing"),
             ("#", "Nothing"),
@@ -455,7 +487,8 @@ mod tests {
     fn what_the_comments_say_belongs_to_the_family() {
         let text = "# HELP a_seconds How \\n long\n# TYPE a_seconds counter\n# UNIT a_seconds seconds\n\
                     a_seconds_total 1 5\na_seconds_created 1\nb_total 2\nbad line\n\
-                    # TYPE h histogram\nh_bucket{le=\"1\"} 3\nh 4\n# TYPE g gauge\ng_total 1\ng 1\n";
+                    # TYPE h histogram\nh_bucket{le=\"1\"} 3\nh 4\n# TYPE g gauge\ng_total 1\ng 1\n\
+                    # HELP \"q.r\" Queued.\n# TYPE \"q.r\" counter\n{\"q.r_total\",a=\"b\"} 1\n{\"q.r\"} 1\n";
         let mut reader = Reader::new(text.as_bytes(), 7_000);
         let mut record = Record::default();
         let mut found = Vec::new();
@@ -484,6 +517,8 @@ mod tests {
                 "h 7000 gauge \"\" 0",
                 "g_total 7000 counter \"\" 0",
                 "g 7000 gauge \"\" 0",
+                "q.r_total{a=\"b\"} 7000 counter \"\" 7",
+                "q.r 7000 counter \"\" 7",
             ]
         );
     }

@@ -51,6 +51,11 @@ fn said(text: &str) -> Vec<String> {
 fn what_clients_send() {
     for (line, meant) in [
         ("a.b:1|c", "a.b Counter 1"),
+        ("a.item:4.6968460083008E-5|ms|@0.25", "a.item Timer 0.000046968460083008 @0.25"),
+        (
+            "k.count:5969158614627|g|#networkProcessor:2",
+            "k.count Gauge 5969158614627 #networkProcessor:2",
+        ),
         ("a:-3|c", "a Counter -3"),
         ("a:1.5|c|@0.1", "a Counter 1.5 @0.1"),
         ("a:320|ms", "a Timer 320"),

@@ -438,3 +438,27 @@ fn a_node_that_demands_tls_and_what_of_its_certificate_is_trusted() {
     assert_eq!(soon(&daemon, "munin_a{field=\"a\",instance=\"itself\"} "), 5.0);
     daemon.stop();
 }
+
+#[test]
+fn a_node_that_calls_itself_as_this_machine_goes_by_its_address() {
+    let folder = Folder::new();
+    let address = fake(|line| {
+        Some(match line {
+            "" => "# munin node at hub\n".to_owned(),
+            "nodes" => "hub\n.\n".to_owned(),
+            "list" => "load\n".to_owned(),
+            "cap multigraph dirtyconfig" => "cap multigraph dirtyconfig\n".to_owned(),
+            "config load" => "graph_title Load\nload.label load\n.\n".to_owned(),
+            "fetch load" => "load.value 666\n.\n".to_owned(),
+            _ => return None,
+        })
+    });
+    let daemon = folder.start(&format!("system = \"hub\"\n{}", asking(address, "")));
+    soon(&daemon, &format!("munin_load{{field=\"load\",instance=\"{address}\"}} 666"));
+    let systems = "select distinct system from series where key like 'munin_load%'";
+    eventually("it is in the file", PATIENCE, || match sqlite3(&daemon.db, systems) {
+        found if found == address.to_string() => Ok(()),
+        found => Err(found),
+    });
+    daemon.stop();
+}

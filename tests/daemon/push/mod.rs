@@ -1,6 +1,7 @@
 //! What senders bring over HTTP ends in the file, or in an answer that says why not.
 
 mod access;
+mod acks;
 mod clients;
 mod document;
 mod limits;
