@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::account::Account;
 use super::{Kind, Said, Settings};
+use crate::collect::regular;
 use crate::model::Interval;
 use crate::wire::munin::{PluginSettings, SettingsFile, is_plugin_name};
 
@@ -143,9 +144,9 @@ fn read_conf(settings: &Settings, faults: &mut Vec<String>) -> SettingsFile {
             if name.starts_with('.') || left.iter().any(|end| name.ends_with(end)) {
                 continue;
             }
-            let small = std::fs::metadata(&file).is_ok_and(|m| m.is_file() && m.len() <= MAX_CONF);
-            let text = if small { std::fs::read_to_string(&file) } else { continue };
-            match text {
+            match regular::read_text(&file, MAX_CONF) {
+                // Packages keep further files in folders beside these.
+                Err(e) if e.kind() == std::io::ErrorKind::IsADirectory => {}
                 Ok(text) => {
                     let wrong = conf.read(&text);
                     let shown = file.display();

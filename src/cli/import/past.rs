@@ -12,6 +12,7 @@ use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::cli::{Global, show};
+use crate::collect::regular;
 use crate::model::{Clock, Graph, Identity, Kind, Past, Series, SystemClock};
 use crate::store::{History, OpenError, Place, Prepared, Store, prepare};
 use crate::wire::rrd::{DataSource, Rrd, RrdError, SourceType, eras};
@@ -109,9 +110,7 @@ pub(super) fn kind_of(ds: &DataSource) -> Kind {
 
 /// Reads an RRD file, by `rrdtool dump` if it is of another kind of machine.
 pub(super) fn with_rrd<T>(path: &Path, work: impl FnOnce(&Rrd<'_>) -> T) -> anyhow::Result<T> {
-    let length = std::fs::metadata(path)?.len();
-    anyhow::ensure!(length <= LARGEST, "larger than a gigabyte: no RRD file");
-    let bytes = std::fs::read(path)?;
+    let bytes = regular::read(path, LARGEST)?;
     match Rrd::read(&bytes) {
         Ok(rrd) => Ok(work(&rrd)),
         Err(RrdError::Foreign) => {

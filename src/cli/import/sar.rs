@@ -9,6 +9,7 @@ use anyhow::Context;
 
 use super::files::Target;
 use super::is_here;
+use crate::collect::regular;
 use crate::cli::{Global, show};
 use crate::wire::{Record, sar};
 
@@ -33,7 +34,7 @@ const BATCH: usize = 20_000;
 
 pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     for file in &args.file {
-        std::fs::File::open(file).with_context(|| file.display().to_string())?;
+        regular::open(file).with_context(|| file.display().to_string())?;
     }
     let path = match &global.db {
         Some(db) => db.clone(),

@@ -62,7 +62,7 @@ fn a_file_that_may_not_be_read() {
     assert_eq!(
         unreadable(Path::new("/etc/plimsoll/plimsoll.toml"), &denied).to_string(),
         "/etc/plimsoll/plimsoll.toml may not be read by this user\n\
-         let it be read with: sudo chmod a+r /etc/plimsoll/plimsoll.toml"
+         run this as a user who may, for example with sudo; the service reads it as the user plimsoll"
     );
 }
 
