@@ -13,6 +13,7 @@ mod filefd;
 pub mod filesystem;
 mod hwmon;
 mod loadavg;
+pub mod locks;
 mod meminfo;
 mod netdev;
 mod netstat;

@@ -76,8 +76,9 @@ fn config(tls: &NodeTls) -> Result<Arc<ClientConfig>, String> {
     let odd = |path: &Path, e: &dyn std::fmt::Display| format!("{}: {e}", path.display());
     let read = |path: &Path| -> Result<Vec<CertificateDer<'static>>, String> {
         let text = regular::read(path, MAX_BYTES).map_err(|e| odd(path, &e))?;
-        let all: Result<Vec<_>, _> =
-            CertificateDer::pem_slice_iter(&text).collect::<Result<_, _>>().map_err(|e| odd(path, &e));
+        let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text)
+            .collect::<Result<_, _>>()
+            .map_err(|e| odd(path, &e));
         all.and_then(|all| match all.is_empty() {
             true => Err(format!("{}: no certificate is in it", path.display())),
             false => Ok(all),

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use super::carve::Carver;
 use super::pages::header_of;
 use super::schema::{APPLICATION_ID, SCHEMA_VERSION};
-use super::{OpenError, SqlError};
+use super::{OpenError, SqlError, owner};
 use crate::collect::regular;
 use crate::wire::time::format_timestamp;
 
@@ -84,6 +84,7 @@ pub(super) fn set_aside(path: &Path, now_ms: i64) -> Result<i64, OpenError> {
 
 fn note(path: &Path, stamp: i64, inode: u64) -> io::Result<()> {
     let mut file = regular::create(&note_path(path), 0o640)?;
+    let _others = owner::of(path).and_then(|wanted| owner::give(&note_path(path), wanted));
     writeln!(file, "{stamp} {inode}")?;
     file.sync_all()
 }

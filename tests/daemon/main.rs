@@ -12,6 +12,7 @@ mod kill;
 mod kill_migration;
 mod kill_upkeep;
 mod munin_node;
+mod odd_files;
 mod oracle;
 mod page;
 mod plugins;

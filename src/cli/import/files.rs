@@ -22,7 +22,7 @@ use crate::wire::{Format, Record, is_gzip};
     More than a million samples are sealed at once: samples_all() in SQL has them, metrics has not."
 )]
 pub struct Args {
-    /// Files, packed with gzip or not; - is standard input
+    /// Files, packed with gzip or not; - is standard input, and a pipe will do: <(zcat …)
     #[arg(required = true)]
     file: Vec<PathBuf>,
     /// csv, json or openmetrics [default: as the contents or the name say]

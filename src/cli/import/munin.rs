@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use super::is_here;
 use super::past::{Plan, below, bring, with_rrd};
-use crate::collect::regular;
 use crate::cli::Global;
+use crate::collect::regular;
 use crate::model::{Graph, Range, Series};
 use crate::store::Reader;
 use crate::wire::munin::{

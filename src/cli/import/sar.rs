@@ -9,8 +9,8 @@ use anyhow::Context;
 
 use super::files::Target;
 use super::is_here;
-use crate::collect::regular;
 use crate::cli::{Global, show};
+use crate::collect::regular;
 use crate::wire::{Record, sar};
 
 /// `plimsoll import sar`

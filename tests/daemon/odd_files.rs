@@ -1,0 +1,204 @@
+//! What else than a file can lie where a file is opened, and whose the files are that root makes.
+
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
+use std::path::Path;
+use std::process::Stdio;
+
+use rustix::fs::{CWD, FileType, Mode, mknodat};
+
+use crate::support::{Daemon, FAST, Folder, PATIENCE, eventually, need_root, now_ms, run, tool};
+
+/// Debian's nobody.
+const NOBODY: u32 = 65_534;
+
+fn pipe(path: &Path) {
+    mknodat(CWD, path, FileType::Fifo, Mode::from_raw_mode(0o644), 0).expect("a pipe is made");
+}
+
+/// A verb as nobody.
+fn as_nobody(folder: &Folder, words: &[&str]) -> std::process::Command {
+    let plimsoll = folder.plimsoll(words);
+    let mut command = tool("setpriv", "util-linux");
+    command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
+    command.arg(plimsoll.get_program()).args(plimsoll.get_args());
+    command.env("PLIMSOLL_PLUGIN_DIR", crate::support::NO_PLUGINS).current_dir(folder.path());
+    command
+}
+
+/// The folder and a database in it that belong to nobody, as those of a service do.
+fn of_nobody() -> Folder {
+    need_root("giving files to another user");
+    let folder = Folder::new();
+    std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o755)).expect("set");
+    chown(folder.path(), Some(NOBODY), Some(NOBODY)).expect("given");
+    folder.configure("[http]\nlisten = \"off\"\n");
+    std::fs::write(folder.join("a.csv"), "key,timestamp,value\na,1700000000,1\n").expect("written");
+    folder
+}
+
+fn owner(folder: &Folder, name: &str) -> u32 {
+    folder.join(name).metadata().expect("it is there").uid()
+}
+
+#[test]
+fn what_root_makes_beside_a_database_is_its_owners() {
+    let folder = of_nobody();
+    folder.ask(&["import", "a.csv"]).well();
+    for name in ["metrics.sqlite", "metrics.sqlite.lock"] {
+        assert_eq!(owner(&folder, name), NOBODY, "{name}");
+    }
+    let lock = folder.join("metrics.sqlite.lock").metadata().expect("it is there");
+    assert_eq!(lock.mode() & 0o777, 0o600, "whoever reads it could hold it");
+    // As an older plimsoll left it.
+    chown(folder.join("metrics.sqlite.lock"), Some(0), Some(0)).expect("given");
+    let err = run(&mut as_nobody(&folder, &["import", "a.csv"])).refused();
+    assert!(err.contains("sudo plimsoll doctor --repair"), "{err}");
+    let said = folder.ask(&["doctor"]);
+    assert!(said.out.contains("belongs to another user than the database"), "{said:?}");
+    folder.ask(&["doctor", "--repair"]).well();
+    run(&mut as_nobody(&folder, &["import", "a.csv"])).well();
+    // A damaged database is set aside, and the new one is of use to the same user.
+    let mut bytes = std::fs::read(folder.db()).expect("read");
+    bytes[4_096..].fill(7);
+    std::fs::write(folder.db(), bytes).expect("written");
+    folder.ask(&["doctor", "--repair"]).well();
+    for name in ["metrics.sqlite", "metrics.sqlite-wal", "metrics.sqlite.lock"] {
+        assert_eq!(owner(&folder, name), NOBODY, "{name}");
+    }
+    run(&mut as_nobody(&folder, &["import", "a.csv"])).well();
+}
+
+#[test]
+fn no_lock_is_taken_through_a_link_or_in_something_else() {
+    let folder = Folder::new();
+    folder.filled();
+    let victim = folder.join("victim");
+    std::fs::write(&victim, "kept").expect("written");
+    let lock = folder.join("metrics.sqlite.lock");
+    symlink(&victim, &lock).expect("a link");
+    for words in [&["run"][..], &["compact"], &["import", "victim"]] {
+        let err = folder.ask(words).refused();
+        assert!(err.contains("metrics.sqlite.lock: it is a symbolic link, not a file"), "{err}");
+    }
+    std::fs::remove_file(&lock).expect("removed");
+    std::fs::hard_link(&victim, &lock).expect("a link");
+    assert!(folder.ask(&["run"]).refused().contains("a hard link"));
+    std::fs::remove_file(&lock).expect("removed");
+    pipe(&lock);
+    assert!(folder.ask(&["run"]).refused().contains("it is a named pipe, not a file"));
+    assert_eq!(std::fs::read_to_string(victim).expect("read"), "kept");
+}
+
+#[test]
+fn who_holds_the_lock_is_told_and_not_who_once_did() {
+    let folder = Folder::new();
+    folder.configure(FAST);
+    let lock = folder.join("metrics.sqlite.lock");
+    std::fs::write(&lock, "1\n").expect("written");
+    let mut holder = tool("flock", "util-linux")
+        .args(["-x", "-n", "-F"])
+        .arg(&lock)
+        .args(["sh", "-c", "echo held; exec sleep 600"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let mut said = [0; 4];
+    std::io::Read::read_exact(holder.stdout.as_mut().expect("piped"), &mut said).expect("held");
+    let err = folder.ask(&["run"]).refused();
+    holder.kill().expect("it is ours");
+    holder.wait().expect("it ends");
+    let named = format!("in use by process {} (", holder.id());
+    // In a container the list of locks may leave out where the file is.
+    let unseen = "a process that cannot be seen from here";
+    assert!(err.contains(&named) || err.contains(unseen), "{err}");
+    assert!(!err.contains("kill 1"), "{err}");
+}
+
+#[test]
+fn a_database_that_is_no_file() {
+    let folder = Folder::new();
+    folder.configure(FAST);
+    pipe(&folder.db());
+    assert!(folder.ask(&["run"]).refused().contains("it is a named pipe, not a file"));
+    for words in [&["status"][..], &["doctor"], &["sql", "select 1"], &["query", "cpu"]] {
+        assert!(folder.ask(words).refused().contains("is not an SQLite database"), "{words:?}");
+    }
+}
+
+#[test]
+fn a_pipe_among_the_textfiles_stops_nothing() {
+    let folder = Folder::new();
+    let texts = folder.join("texts");
+    std::fs::create_dir(&texts).expect("made");
+    pipe(&texts.join("x.prom"));
+    symlink("/dev/zero", texts.join("zero.prom")).expect("a link");
+    std::fs::write(texts.join("good.prom"), "good 1\n").expect("written");
+    let config = format!("{FAST}\n[collect.textfile]\ndir = {texts:?}\n");
+    let daemon = folder.start(&config);
+    daemon.rows_after(now_ms());
+    eventually("all are told", PATIENCE, || {
+        let problems = daemon.problems().join("\n");
+        let both = problems.contains("x.prom: it is a named pipe, not a file")
+            && problems.contains("zero.prom: it is a device, not a file");
+        if both { Ok(()) } else { Err(problems) }
+    });
+    daemon.rows_after(now_ms());
+    assert_eq!(daemon.value("good"), Some(1.0));
+    daemon.stop();
+}
+
+#[test]
+fn what_is_no_configuration_certificate_token_or_setting() {
+    let folder = Folder::new();
+    folder.configure(FAST);
+    let odd = folder.join("odd");
+    pipe(&odd);
+    std::fs::remove_file(folder.join("plimsoll.toml")).expect("removed");
+    pipe(&folder.join("plimsoll.toml"));
+    let err = folder.ask(&["run"]).refused();
+    assert!(err.contains("cannot be read: it is a named pipe, not a file"), "{err}");
+    std::fs::remove_file(folder.join("plimsoll.toml")).expect("removed");
+    symlink("/dev/zero", folder.join("plimsoll.toml")).expect("a link");
+    assert!(folder.ask(&["run"]).refused().contains("it is a device, not a file"));
+    std::fs::remove_file(folder.join("plimsoll.toml")).expect("removed");
+
+    folder.configure(FAST);
+    pipe(&folder.join("metrics.sqlite.tokens"));
+    let err = folder.ask(&["token", "list"]).refused();
+    assert!(err.contains("metrics.sqlite.tokens") && err.contains("a named pipe"), "{err}");
+    std::fs::remove_file(folder.join("metrics.sqlite.tokens")).expect("removed");
+
+    let confs = folder.join("conf.d");
+    std::fs::create_dir(&confs).expect("made");
+    pipe(&confs.join("munin-node"));
+    std::fs::create_dir(confs.join("more")).expect("made");
+    let plugins = format!("[plugins]\ndir = {:?}\nconf_dir = {confs:?}\n", folder.path());
+    let config = format!("{FAST}tls_cert = {odd:?}\ntls_key = {odd:?}\n{plugins}");
+    folder.configure(&config);
+    let daemon = Daemon::spawn(folder.plimsoll(&["run"]), &folder.join("log"));
+    daemon.ready(PATIENCE);
+    daemon.says("odd: it is a named pipe, not a file");
+    daemon.says("munin-node: it is a named pipe, not a file");
+    daemon.rows_after(now_ms());
+    daemon.stop();
+}
+
+#[test]
+fn an_import_reads_from_a_pipe_if_it_is_told_to() {
+    let folder = Folder::new();
+    folder.configure(FAST);
+    let odd = folder.join("odd");
+    pipe(&odd);
+    let writer = std::thread::spawn({
+        let odd = odd.clone();
+        move || std::fs::write(odd, "key,timestamp,value\na,1700000000,1\n")
+    });
+    folder.ask(&["import", "odd"]).well();
+    writer.join().expect("joins").expect("written");
+    for words in [&["import", "rrd", "odd"][..], &["import", "sar", "odd"]] {
+        let said = folder.ask(words);
+        let all = said.out.clone() + &said.err;
+        assert!(all.contains("it is a named pipe, not a file"), "{said:?}");
+    }
+}
