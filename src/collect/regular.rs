@@ -62,7 +62,7 @@ pub fn check(kind: FileType) -> Result<()> {
     let what = match kind {
         k if k.is_file() => return Ok(()),
         k if k.is_dir() => {
-            return Err(Error::new(ErrorKind::IsADirectory, "it is a directory, not a file"));
+            return Err(Error::new(ErrorKind::IsADirectory, "it is a folder, not a file"));
         }
         k if k.is_fifo() => "a named pipe",
         k if k.is_socket() => "a socket",
@@ -99,7 +99,7 @@ mod tests {
             ("socket", "a socket, not a file"),
             ("zero", "a device, not a file"),
             ("tty", "a device, not a file"),
-            ("up", "a directory, not a file"),
+            ("up", "a folder, not a file"),
             ("loop", "Too many levels"),
             ("none", "No such file"),
         ] {

@@ -354,7 +354,7 @@ mod tests {
         for said in [
             "comma.prom: line 1: `…`",
             "pipe.prom: it is a named pipe, not a file",
-            "folder.prom: it is a directory, not a file",
+            "folder.prom: it is a folder, not a file",
             "zero.prom: it is a device, not a file",
             "gone.prom: No such file",
             "loop.prom: Too many levels of symbolic links",
