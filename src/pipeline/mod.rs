@@ -7,12 +7,14 @@ mod counters;
 mod intake;
 mod latest;
 mod names;
+mod pulse;
 mod queue;
 pub mod statsd;
 
-pub use board::{Board, Problem};
+pub use board::{BEAT, Board, Problem};
 pub use counters::{Counters, Reason, Source};
 pub use intake::{Busy, Intake, Origin, Push, Refused};
 pub use latest::{Group, Latest};
 pub use names::{MAX_PUSHED_NAMES, Names};
+pub use pulse::Pulse;
 pub use queue::{Batch, MAX_EVENTS, MAX_GRAPHS, MAX_SAMPLES, Queue};

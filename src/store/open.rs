@@ -319,7 +319,7 @@ fn refuse_strangers(path: &Path) -> Result<(), OpenError> {
                 return Err(OpenError::Unwritable {
                     path: path.to_owned(),
                     reason: e.to_string(),
-                    hint: "name the file in it, or another one: --db FILE",
+                    hint: "give another file: --db FILE",
                 });
             }
         },

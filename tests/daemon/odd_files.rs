@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Child, Stdio};
 
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 
@@ -10,6 +10,16 @@ use crate::support::{Daemon, FAST, Folder, PATIENCE, eventually, need_root, now_
 
 /// Debian's nobody.
 const NOBODY: u32 = 65_534;
+
+/// A program that ends with the test, however that does.
+struct Ends(Child);
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        let _gone = self.0.kill();
+        let _buried = self.0.wait();
+    }
+}
 
 fn pipe(path: &Path) {
     mknodat(CWD, path, FileType::Fifo, Mode::from_raw_mode(0o644), 0).expect("a pipe is made");
@@ -95,7 +105,7 @@ fn who_holds_the_lock_is_told_and_not_who_once_did() {
     folder.configure(FAST);
     let lock = folder.join("metrics.sqlite.lock");
     std::fs::write(&lock, "1\n").expect("written");
-    let mut holder = tool("flock", "util-linux")
+    let holder = tool("flock", "util-linux")
         .args(["-x", "-n", "-F"])
         .arg(&lock)
         .args(["sh", "-c", "echo held; exec sleep 600"])
@@ -103,12 +113,10 @@ fn who_holds_the_lock_is_told_and_not_who_once_did() {
         .stdout(Stdio::piped())
         .spawn()
         .expect("it starts");
-    let mut said = [0; 4];
-    std::io::Read::read_exact(holder.stdout.as_mut().expect("piped"), &mut said).expect("held");
+    let (mut holder, mut said) = (Ends(holder), [0; 4]);
+    std::io::Read::read_exact(holder.0.stdout.as_mut().expect("piped"), &mut said).expect("held");
     let err = folder.ask(&["run"]).refused();
-    holder.kill().expect("it is ours");
-    holder.wait().expect("it ends");
-    let named = format!("in use by process {} (", holder.id());
+    let named = format!("in use by process {} (", holder.0.id());
     // In a container the list of locks may leave out where the file is.
     let unseen = "a process that cannot be seen from here";
     assert!(err.contains(&named) || err.contains(unseen), "{err}");
@@ -145,6 +153,38 @@ fn a_pipe_among_the_textfiles_stops_nothing() {
     });
     daemon.rows_after(now_ms());
     assert_eq!(daemon.value("good"), Some(1.0));
+    daemon.stop();
+}
+
+/// A disk or a driver that does not answer, as strace plays it to this one thread.
+#[test]
+fn a_beat_that_hangs_is_never_healthy() {
+    let folder = Folder::new();
+    let daemon = folder.start(FAST);
+    daemon.rows_after(now_ms());
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", daemon.pid())).expect("it runs");
+    let name = |path: &Path| std::fs::read_to_string(path.join("comm")).unwrap_or_default();
+    let mut tasks = tasks.flatten().map(|task| task.path());
+    let beat = tasks.find(|task| name(task).trim() == "beat").expect("the thread is there");
+    let thread = beat.file_name().expect("its number").to_string_lossy().into_owned();
+    let strace = tool("strace", "strace")
+        .args(["-qq", "-o", "/dev/null", "-e", "trace=pread64"])
+        .args(["-e", "inject=pread64:delay_enter=3600000000", "-p", &thread])
+        .spawn()
+        .expect("it starts");
+    let strace = Ends(strace);
+    eventually("it is told", PATIENCE, || {
+        let answer = daemon.http("GET", "/health");
+        let told = answer.status == 503 && answer.body.contains("nothing has been measured for");
+        if told { Ok(()) } else { Err(answer.body) }
+    });
+    let verdict = daemon.json("/api/verdict");
+    assert_eq!(verdict["verdict"]["level"], "bad", "{verdict}");
+    daemon.says("error beat: nothing has been measured for");
+    drop(strace);
+    daemon.says("beat: it goes on");
+    daemon.rows_after(now_ms());
+    daemon.healthy();
     daemon.stop();
 }
 
