@@ -20,6 +20,7 @@ mod power;
 mod promql;
 mod push;
 mod refusals;
+mod shown;
 mod sql;
 mod start;
 mod statsd;

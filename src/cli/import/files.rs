@@ -9,6 +9,7 @@ use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::cli::{Global, show};
+use crate::draw;
 use crate::model::{Clock, SystemClock};
 use crate::store::{Import, OpenError, Sender, Store};
 use crate::wire::{Format, Record, is_gzip};
@@ -142,7 +143,14 @@ fn one(path: &Path, format: Option<Format>, target: &mut Target<'_>) -> anyhow::
             Err(e) => {
                 tally.bad += 1;
                 if e.fatal || tally.bad <= TOLD {
-                    bar.suspend(|| writeln!(io::stderr(), "{}: {e}", path.display()))?;
+                    bar.suspend(|| {
+                        writeln!(
+                            io::stderr(),
+                            "{}: {}",
+                            path.display(),
+                            draw::clean(&e.to_string())
+                        )
+                    })?;
                 }
             }
         }

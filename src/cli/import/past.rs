@@ -284,7 +284,7 @@ fn report(
         writeln!(err, "{}: {why}", path.display())?;
     }
     if failed.all > failed.first.len() as u64 {
-        writeln!(err, "… and {} more", show::count(failed.all - failed.first.len() as u64))?;
+        writeln!(err, "and {} more", show::count(failed.all - failed.first.len() as u64))?;
     }
     if failed.all > 0 {
         let rest = if files > 0 { "; all others were" } else { "" };
