@@ -1,5 +1,6 @@
 //! What else than a file can lie where a file is opened, and whose the files are that root makes.
 
+use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::path::Path;
 use std::process::{Child, Stdio};
@@ -241,4 +242,36 @@ fn an_import_reads_from_a_pipe_if_it_is_told_to() {
         let all = said.out.clone() + &said.err;
         assert!(all.contains("it is a named pipe, not a file"), "{said:?}");
     }
+}
+
+/// The other receivers; http.rs and statsd.rs have theirs.
+#[test]
+fn a_port_or_a_certificate_that_comes_late_is_had_all_the_same() {
+    let folder = Folder::new();
+    let taken = [(), ()].map(|()| TcpListener::bind("127.0.0.1:0").expect("a port"));
+    let [node, graphite] = taken.each_ref().map(|t| t.local_addr().expect("an address"));
+    let (cert, key) = (folder.join("cert.pem"), folder.join("key.pem"));
+    let config = format!(
+        "interval = \"100ms\"\n[http]\nlisten = \"127.0.0.1:0\"\ntls_cert = {cert:?}\ntls_key = {key:?}\n\
+         [munin_node]\nlisten = \"{node}\"\n[graphite]\nlisten = \"{graphite}\"\n"
+    );
+    folder.configure(&config);
+    let daemon = Daemon::spawn(folder.plimsoll(&["run"]), &folder.join("log"));
+    daemon.ready(PATIENCE);
+    for what in ["http: cannot speak TLS", &format!("munin_node {node}: cannot"), "graphite tcp"] {
+        daemon.says(&format!("warn {what}"));
+    }
+    drop(taken);
+    run(tool("openssl", "openssl")
+        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"])
+        .args(["-days", "2", "-subj", "/CN=localhost"])
+        .args([&*"-keyout".to_owned(), &key.to_string_lossy(), "-out", &cert.to_string_lossy()]))
+    .well();
+    daemon.says("listening  https://");
+    daemon.says(&format!("munin_node {node}: works again"));
+    daemon.says(&format!("graphite tcp {graphite}: works again"));
+    for address in [node, graphite] {
+        std::net::TcpStream::connect(address).expect("it listens");
+    }
+    daemon.stop();
 }
