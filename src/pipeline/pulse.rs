@@ -96,7 +96,7 @@ mod tests {
         assert!(late.message.contains("10 s") && late.for_ms == 10_001, "{late:?}");
         pulse.reads("hwmon", 70_001);
         assert_eq!(pulse.stopped(80_001), None);
-        assert!(matches!(pulse.news(80_001), None));
+        assert_eq!(pulse.news(80_001), None);
         let hangs = pulse.news(103_000).unwrap().unwrap();
         assert!(hangs.message.contains("32 s; the collector hwmon has not"), "{hangs:?}");
         assert_eq!(pulse.news(104_000), None, "told once");
