@@ -83,7 +83,11 @@ fn a_file_that_is_not_text() {
 
 #[test]
 fn a_file_without_end() {
-    assert!(error(Path::new("/dev/zero")).contains("is larger than 1024 KiB"));
+    assert!(error(Path::new("/dev/zero")).contains("it is a device, not a file"));
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("p.toml");
+    fs::write(&path, "#".repeat(1 << 20) + "#").unwrap();
+    assert!(error(&path).contains("is larger than 1024 KiB"));
 }
 
 #[test]
