@@ -173,7 +173,7 @@ fn what_was_read_before_an_error_counts_and_the_others_go_on() {
     std::fs::create_dir(root.join("proc/vmstat")).unwrap();
     let (_, _, result) = Reader::new(&settings(&root)).without(&[]).beat().swap_remove(8);
     let message = result.unwrap_err().to_string();
-    assert!(message.contains("proc/vmstat: Is a directory"), "{message}");
+    assert!(message.contains("proc/vmstat: it is a folder, not a file"), "{message}");
 }
 
 /// One damage to one file of a machine.

@@ -93,6 +93,10 @@ fn repair(path: &Path, limits: Limits) -> anyhow::Result<Option<String>> {
         std::fs::remove_file(&socket).with_context(|| socket.display().to_string())?;
     }
     for file in writable_by_others(path) {
+        // Through a link the rights of another file would change.
+        if !std::fs::symlink_metadata(&file)?.is_file() {
+            continue;
+        }
         let mode = std::fs::metadata(&file)?.mode() & 0o7775;
         std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode))
             .with_context(|| file.display().to_string())?;
@@ -126,8 +130,9 @@ fn examine(path: &Path, limits: Limits) -> anyhow::Result<Vec<Finding>> {
         wrong: writable_by_others(path)
             .iter()
             .map(|file| format!("every user may write to {}", file.display()))
+            .chain(Lock::obstacle(path))
             .collect(),
-        remedy: "take that right away",
+        remedy: "take that right away; as root, give the lock to the database's owner",
     });
     Ok(findings)
 }

@@ -127,7 +127,7 @@ pub(super) fn show(chart: &Chart, width: usize, rows: Option<u32>) -> anyhow::Re
     let unicode = screen::is_unicode();
     let page = terminal::Page { width, field, legend: 20, title: true, unicode, zone: &zone };
     let colours = std::io::stdout().is_terminal() && screen::has_colours();
-    let mut out = super::stdout();
+    let mut out = super::painted_stdout();
     out.write_all(terminal::cells(chart, &page).text(colours).as_bytes())?;
     out.flush()?;
     Ok(())

@@ -186,7 +186,7 @@ pub fn main() -> ExitCode {
 fn explain(e: &anyhow::Error) -> String {
     match e.downcast_ref::<config::ConfigError>() {
         Some(e) => e.render(std::io::stderr().is_terminal()),
-        None => format!("{e:#}"),
+        None => screen::clean_lines(&format!("{e:#}")),
     }
 }
 
@@ -196,7 +196,14 @@ fn is_broken_pipe(e: &anyhow::Error) -> bool {
         .any(|io| io.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
-/// Standard output, buffered; flush it and hand the error on.
-fn stdout() -> std::io::BufWriter<std::io::StdoutLock<'static>> {
+/// Standard output, buffered; flush it and hand the error on. On a terminal nothing that is printed
+/// steers it.
+fn stdout() -> std::io::BufWriter<screen::Plain<std::io::StdoutLock<'static>>> {
+    let terminal = std::io::stdout().is_terminal();
+    std::io::BufWriter::new(screen::Plain::new(std::io::stdout().lock(), terminal))
+}
+
+/// The same for what paints: texts have to be cleaned before they are written.
+fn painted_stdout() -> std::io::BufWriter<std::io::StdoutLock<'static>> {
     std::io::BufWriter::new(std::io::stdout().lock())
 }

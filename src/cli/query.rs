@@ -95,7 +95,7 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     };
     let mut errors = std::io::stderr();
     for note in notes {
-        writeln!(errors, "{note}")?;
+        writeln!(errors, "{}", screen::clean_lines(&note))?;
     }
     print(&mut out, &lines, if args.json { Format::Json } else { args.format })?;
     out.flush()?;
@@ -135,7 +135,7 @@ fn chart(
         .map_err(|e| failed(&e, text))?;
     let mut errors = std::io::stderr();
     for note in notes(&answer, text) {
-        writeln!(errors, "{note}")?;
+        writeln!(errors, "{}", screen::clean_lines(&note))?;
     }
     let mut chart = draw::Chart { title: draw::clean(text), from, to, ..Default::default() };
     draw::fill(&mut chart, &answer.value, expr, step, &catalog, &reader.series()?)?;

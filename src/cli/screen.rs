@@ -1,6 +1,9 @@
-//! cli: what the terminal can do: how wide it is, whether it has colours and more than ASCII.
+//! cli: what the terminal can do: how wide it is, whether it has colours and more than ASCII; and what
+//! must not reach it.
 
-use crate::draw::spark;
+use std::io::{self, Write};
+
+use crate::draw::{self, spark};
 
 /// Letters across; 80 where there is no terminal.
 pub(super) fn width() -> usize {
@@ -21,4 +24,80 @@ pub(super) fn has_colours() -> bool {
 pub(super) fn is_unicode() -> bool {
     let words = ["LC_ALL", "LC_CTYPE", "LANG"].map(|name| std::env::var(name).ok());
     spark::is_unicode(words.each_ref().map(Option::as_deref))
+}
+
+/// Where a verb prints. What people and programs sent in must not steer the terminal: there, signs
+/// that would are replaced. What goes into a pipe or a file stays as it is, to the last byte.
+pub(super) struct Plain<W: Write> {
+    out: W,
+    cleans: bool,
+    /// The beginning of a letter whose other bytes come with the next piece.
+    rest: Vec<u8>,
+}
+
+impl<W: Write> Plain<W> {
+    /// `cleans`: it is a terminal.
+    pub(super) fn new(out: W, cleans: bool) -> Self {
+        Self { out, cleans, rest: Vec::new() }
+    }
+}
+
+impl<W: Write> Write for Plain<W> {
+    fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
+        if !self.cleans {
+            return self.out.write(piece);
+        }
+        self.rest.extend_from_slice(piece);
+        let whole = match std::str::from_utf8(&self.rest) {
+            Err(e) if e.error_len().is_none() => e.valid_up_to(),
+            _ => self.rest.len(),
+        };
+        let text = String::from_utf8_lossy(&self.rest[..whole]);
+        self.out.write_all(clean_lines(&text).as_bytes())?;
+        self.rest.drain(..whole);
+        Ok(piece.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let rest = std::mem::take(&mut self.rest);
+        self.out.write_all(String::from_utf8_lossy(&rest).as_bytes())?;
+        self.out.flush()
+    }
+}
+
+/// The same as [`draw::clean`] for a text of several lines, whose ends and tabs stay.
+pub(super) fn clean_lines(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for part in text.split_inclusive(['\n', '\t']) {
+        let end = if part.ends_with(['\n', '\t']) { part.len() - 1 } else { part.len() };
+        let (part, end) = part.split_at(end);
+        out.push_str(&draw::clean(part));
+        out.push_str(end);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_terminal_is_not_steered_and_a_file_gets_every_byte() {
+        let text = "a\x1b]0;t\x07\tb\u{9b}1m é\u{202e}\n";
+        // In pieces that cut letters.
+        let through = |cleans| {
+            let mut plain = Plain::new(Vec::new(), cleans);
+            for piece in text.as_bytes().chunks(1) {
+                plain.write_all(piece).unwrap();
+            }
+            plain.flush().unwrap();
+            String::from_utf8(plain.out).unwrap()
+        };
+        assert_eq!(through(false), text);
+        assert_eq!(through(true), "a\u{fffd}]0;t\u{fffd}\tb\u{fffd}1m é\u{fffd}\n");
+        let mut plain = Plain::new(Vec::new(), true);
+        plain.write_all(b"a\xff\xffb\xc3").unwrap();
+        plain.flush().unwrap();
+        assert_eq!(String::from_utf8(plain.out).unwrap(), "a\u{fffd}\u{fffd}b\u{fffd}");
+    }
 }

@@ -3,7 +3,7 @@
 use std::io::{BufRead, IsTerminal, Write};
 use std::ops::ControlFlow;
 
-use super::{Global, show, table};
+use super::{Global, screen, show, table};
 use crate::store::{Cell, Reader, SqlError};
 
 /// `plimsoll sql`
@@ -135,7 +135,7 @@ fn answer(
             if cut {
                 writeln!(
                     out,
-                    "… only the first {} rows; use --format csv for all",
+                    "only the first {} rows are shown; --format csv prints all",
                     show::count(MOST_TABLE_ROWS as u64)
                 )?;
             }
@@ -239,7 +239,7 @@ fn prompt(reader: &Reader, format: Format) -> anyhow::Result<()> {
         }
         let _unused = editor.add_history_entry(pending.trim());
         if let Err(e) = one(reader, &pending, format) {
-            writeln!(std::io::stderr(), "{e:#}")?;
+            writeln!(std::io::stderr(), "{}", screen::clean_lines(&format!("{e:#}")))?;
         }
         pending.clear();
     }

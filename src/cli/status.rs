@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::{Global, screen, status_text};
 use crate::daemon::control::{AskError, Request, ask};
+use crate::draw;
 use crate::model::{Clock, Graph, Kind, SystemClock};
 use crate::store::{Known, Reader, Row};
 
@@ -94,10 +95,10 @@ impl Current {
         self.stale = false;
     }
 
-    /// One label's value.
+    /// One label's value, as it may be shown.
     pub(super) fn label(&self, name: &str) -> Option<String> {
         let labels: Value = serde_json::from_str(&self.series.labels).ok()?;
-        labels.get(name)?.as_str().map(str::to_owned)
+        labels.get(name)?.as_str().map(draw::clean)
     }
 }
 
@@ -124,11 +125,13 @@ pub(super) struct Status {
 pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     let path = global.database()?;
     let status = gather(&path, &Reader::open(&path)?)?;
-    let mut out = super::stdout();
     if args.json {
+        let mut out = super::stdout();
         serde_json::to_writer_pretty(&mut out, &as_json(&status))?;
         writeln!(out)?;
+        out.flush()?;
     } else {
+        let mut out = super::painted_stdout();
         let terminal = std::io::stdout().is_terminal();
         let look = status_text::Look {
             width: if terminal { screen::width() } else { 80 },
@@ -136,8 +139,8 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
             unicode: screen::is_unicode(),
         };
         status_text::print(&mut out, &status, &path, args.all, look)?;
+        out.flush()?;
     }
-    out.flush()?;
     Ok(())
 }
 

@@ -3,12 +3,14 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use super::show;
 use super::status::{Current, Daemon, LOOKS, Status};
+use super::{screen, show};
 use crate::draw::{self, spark};
 use crate::model::{Field, Graph, Kind};
 
 const NAME_WIDTH: usize = 11;
+/// A terminal of fewer letters has no room for the last hour, nor for two rates in a line.
+const NARROW: usize = 64;
 /// So many fields of a plugin are shown.
 const FIELDS: usize = 8;
 
@@ -55,7 +57,8 @@ pub(super) fn print(
     let Look { width, colour, unicode } = look;
     let mut page = Page { out, width: width.min(100), colour, unicode };
     if status.systems.is_empty() {
-        writeln!(page.out, "nothing collected yet in {}", path.display())?;
+        let path = draw::clean(&path.to_string_lossy());
+        writeln!(page.out, "nothing collected yet in {path}")?;
     }
     for (i, (name, list)) in status.systems.iter().enumerate() {
         if i > 0 {
@@ -94,8 +97,11 @@ impl System<'_> {
     }
 }
 
-/// The line, no wider than the terminal; colours take no room.
-fn cut(line: &str, width: usize) -> String {
+/// The line, no wider than the terminal; colours take no room. `mark` stands for what is missing.
+fn cut(line: &str, width: usize, mark: char) -> String {
+    if visible(line) <= width {
+        return line.to_owned();
+    }
     let mut out = String::new();
     let (mut used, mut colour) = (0, false);
     for c in line.chars() {
@@ -108,7 +114,7 @@ fn cut(line: &str, width: usize) -> String {
         if used < width || colour {
             out.push(c);
         } else {
-            out.push('…');
+            out.push(mark);
             return out;
         }
         if c == 'm' {
@@ -118,7 +124,24 @@ fn cut(line: &str, width: usize) -> String {
     out
 }
 
+/// How many letters of a line are seen: colours are not.
+fn visible(line: &str) -> usize {
+    line.split("\x1b[").enumerate().fold(0, |seen, (at, part)| {
+        let text = if at == 0 { part } else { part.split_once('m').map_or("", |(_, text)| text) };
+        seen + text.chars().count()
+    })
+}
+
 impl<W: Write> Page<'_, W> {
+    /// What stands where something is left out.
+    fn dots(&self) -> char {
+        if self.unicode { '…' } else { '~' }
+    }
+
+    fn cut(&self, line: &str) -> String {
+        cut(line, self.width, self.dots())
+    }
+
     fn paint(&self, text: &str, code: &str) -> String {
         if self.colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
     }
@@ -126,7 +149,28 @@ impl<W: Write> Page<'_, W> {
     fn line(&mut self, name: &str, hour: Hour, rest: &str) -> io::Result<()> {
         let spark = self.spark(hour);
         let line = format!("  {name:<NAME_WIDTH$} {spark}{}", rest.trim_end());
-        writeln!(self.out, "{}", cut(&line, self.width))
+        let line = self.cut(&line);
+        writeln!(self.out, "{line}")
+    }
+
+    /// The same for a line that ends with the name of what it is about. Where there is no room for all
+    /// of it, `more` is left out, and then the middle of the name: its end is what tells names apart.
+    fn named(
+        &mut self,
+        line: &str,
+        hour: Hour,
+        rest: &str,
+        more: &str,
+        name: &str,
+    ) -> io::Result<()> {
+        let spark = self.spark(hour);
+        let taken = 2 + NAME_WIDTH + 1 + visible(&spark) + visible(rest) + 2;
+        let fits = taken + visible(more) + visible(name) <= self.width;
+        let (more, room) =
+            if fits { (more, self.width) } else { ("", self.width.saturating_sub(taken)) };
+        let name = draw::cut(name, room);
+        let name = if self.unicode { name } else { name.replace('…', "~") };
+        self.line(line, hour, &format!("{rest}{more}  {name}"))
     }
 
     /// The last hour and the room behind it; nothing on a terminal without room for it.
@@ -137,8 +181,8 @@ impl<W: Write> Page<'_, W> {
             format!("{}  ", self.paint(&text, "36"))
         };
         match self.width {
-            ..64 => String::new(),
-            64..90 => {
+            ..NARROW => String::new(),
+            NARROW..90 => {
                 // The larger of two: what is short should still be seen.
                 let pairs = hour.chunks(2).map(|p| p.iter().copied().fold(f64::NAN, f64::max));
                 spark(&pairs.collect::<Vec<f64>>())
@@ -167,7 +211,7 @@ impl<W: Write> Page<'_, W> {
     }
 
     fn head(&mut self, name: &str, list: &[Current], status: &Status) -> io::Result<()> {
-        let mut head = self.paint(name, "1");
+        let mut head = self.paint(&draw::clean(name), "1");
         let system = System(list);
         if let Some(booted) = system.get("node_boot_time_seconds") {
             let up = status.now - (booted * 1e3) as i64;
@@ -190,6 +234,10 @@ impl<W: Write> Page<'_, W> {
             }
             _ => format!("{load5:.2}   in 5 min"),
         };
+        if self.width < NARROW {
+            let hour = system.0.iter().filter(|c| c.series.key == "cpu").take(1);
+            return self.line("load", added(hour), text.split("   in").next().unwrap_or_default());
+        }
         let cpus = system
             .named("node_cpu_seconds_total")
             .filter(|c| c.label("mode").as_deref() == Some("idle"))
@@ -203,30 +251,22 @@ impl<W: Write> Page<'_, W> {
 
     fn memory(&mut self, system: &System<'_>) -> io::Result<()> {
         let Some(available) = system.get("memory") else { return Ok(()) };
-        let mut text = format!("{} {:3.0} %", self.bar(1.0 - available), (1.0 - available) * 100.0);
+        let text = format!("{} {:3.0} %", self.bar(1.0 - available), (1.0 - available) * 100.0);
+        let used = |used: f64, total: f64| {
+            format!("  {} of {} used", show::binary_bytes(used), show::binary_bytes(total))
+        };
         let total = system.get("node_memory_MemTotal_bytes");
-        if let Some(total) = total {
-            text.push_str(&format!(
-                "  {} of {} used",
-                show::binary_bytes(total * (1.0 - available)),
-                show::binary_bytes(total)
-            ));
-        }
+        let more = total.map_or(String::new(), |total| used(total * (1.0 - available), total));
         let hour = added(system.0.iter().filter(|c| c.series.key == "memory").take(1));
-        self.line("memory", hour.map(|available| 1.0 - available), &text)?;
+        self.named("memory", hour.map(|available| 1.0 - available), &text, &more, "")?;
         let swap = system.get("node_memory_SwapTotal_bytes").filter(|t| *t > 0.0);
         if let Some((total, free)) = swap.zip(system.get("node_memory_SwapFree_bytes")) {
-            let used = 1.0 - free / total;
-            let text = format!(
-                "{} {:3.0} %  {} of {} used",
-                self.bar(used),
-                used * 100.0,
-                show::binary_bytes(total - free),
-                show::binary_bytes(total)
-            );
+            let share = 1.0 - free / total;
+            let text = format!("{} {:3.0} %", self.bar(share), share * 100.0);
+            let more = used(total - free, total);
             let key = |key| added(system.0.iter().filter(move |c| c.series.key == key).take(1));
             let hour = key("node_memory_SwapFree_bytes").map(|free| total - free);
-            self.line("swap", hour, &text)?;
+            self.named("swap", hour, &text, &more, "")?;
         }
         Ok(())
     }
@@ -237,20 +277,14 @@ impl<W: Write> Page<'_, W> {
             let (Some(mount), Some(percent)) = (disk.label("mountpoint"), disk.value()) else {
                 continue;
             };
-            let mut text = format!("{} {percent:3.0} %", self.bar(percent / 100.0));
+            let text = format!("{} {percent:3.0} %", self.bar(percent / 100.0));
             let part =
                 |metric| system.labelled(metric, "mountpoint", &mount).and_then(Current::value);
-            if let Some((size, free)) =
-                part("node_filesystem_size_bytes").zip(part("node_filesystem_free_bytes"))
-            {
-                text.push_str(&format!(
-                    "  {} of {} used",
-                    show::bytes(size - free),
-                    show::bytes(size)
-                ));
-            }
-            text.push_str(&format!("  {mount}"));
-            self.line(name, disk.hour(), &text)?;
+            let sizes = part("node_filesystem_size_bytes").zip(part("node_filesystem_free_bytes"));
+            let more = sizes.map_or(String::new(), |(size, free)| {
+                format!("  {} of {} used", show::bytes(size - free), show::bytes(size))
+            });
+            self.named(name, disk.hour(), &text, &more, &mount)?;
             name = "";
         }
         Ok(())
@@ -312,12 +346,16 @@ impl<W: Write> Page<'_, W> {
                 if c.value() == Some(0.0) && b == 0.0 {
                     continue;
                 }
-                let text = format!(
-                    "{:>11} {from_word}  {:>11} {to_word}  {device}",
-                    format!("{}/s", show::bytes(a)),
-                    format!("{}/s", show::bytes(b)),
-                );
-                self.line(name, added(std::iter::once(c).chain(other)), &text)?;
+                let rate =
+                    |rate, word| format!("{:>11} {word}", format!("{}/s", show::bytes(rate)));
+                let hour = added(std::iter::once(c).chain(other));
+                if self.width < NARROW {
+                    self.named(name, hour, &rate(a, from_word), "", &device)?;
+                    self.line("", hour, &rate(b, to_word))?;
+                } else {
+                    let both = format!("{}  {}", rate(a, from_word), rate(b, to_word));
+                    self.named(name, hour, &both, "", &device)?;
+                }
                 name = "";
             }
         }
@@ -332,7 +370,8 @@ impl<W: Write> Page<'_, W> {
         match hottest {
             Some((t, chip, sensor, hour)) => {
                 let degrees = if self.unicode { "°C" } else { "C" };
-                self.line("hottest", hour, &format!("{t:.0} {degrees}  {chip} {sensor}"))
+                let rest = format!("{t:.0} {degrees}");
+                self.named("hottest", hour, &rest, "", &format!("{chip} {sensor}"))
             }
             None => Ok(()),
         }
@@ -360,10 +399,11 @@ impl<W: Write> Page<'_, W> {
                 writeln!(self.out)?;
                 began = true;
             }
-            let head = self.paint(&graph.title, "1");
+            let head = self.paint(&draw::clean(&graph.title), "1");
             let unit = if graph.unit.is_empty() { "" } else { ", " };
-            let head = format!("  {head}{unit}{}", graph.unit);
-            writeln!(self.out, "{}", cut(&head, self.width))?;
+            let head = format!("  {head}{unit}{}", draw::clean(&graph.unit));
+            let head = self.cut(&head);
+            writeln!(self.out, "{head}")?;
             let most = if all { rows.len() } else { FIELDS };
             for (field, c) in rows.iter().take(most) {
                 let value = match c.series.kind {
@@ -381,9 +421,11 @@ impl<W: Write> Page<'_, W> {
                             () => text,
                         }
                     }
-                    None => format!("{:>14}", "…"),
+                    None => format!("{:>14}", self.dots()),
                 };
-                writeln!(self.out, "{}", cut(&format!("  {text}  {}", field.label), self.width))?;
+                let label = draw::clean(&field.label);
+                let line = self.cut(&format!("  {text}  {label}"));
+                writeln!(self.out, "{line}")?;
             }
             if rows.len() > most {
                 let more = rows.len() - most;
@@ -437,7 +479,7 @@ impl<W: Write> Page<'_, W> {
         writeln!(self.out, "  {head}")?;
         for c in stale.iter().take(8) {
             let age = c.newest.map_or("never".to_owned(), |n| show::duration(now - n.ts) + " ago");
-            writeln!(self.out, "  {age:>14}  {}", c.series.key)?;
+            writeln!(self.out, "  {age:>14}  {}", draw::clean(&c.series.key))?;
         }
         if stale.len() > 8 {
             writeln!(self.out, "  {:>14}  {} more (plimsoll status --all)", "", stale.len() - 8)?;
@@ -447,30 +489,40 @@ impl<W: Write> Page<'_, W> {
 
     fn daemon(&mut self, daemon: &Daemon, path: &Path, now: i64) -> io::Result<()> {
         writeln!(self.out)?;
-        let path = path.display();
+        let path = draw::clean(&path.to_string_lossy());
         match daemon {
             Daemon::Stopped => {
                 let text = self.paint("not collecting", "33");
                 writeln!(self.out, "{text} into {path}; start with 'plimsoll run'")
             }
-            Daemon::Unknown(why) => writeln!(self.out, "{why}"),
+            Daemon::Unknown(why) => writeln!(self.out, "{}", screen::clean_lines(why)),
             Daemon::Running(answer) => {
                 let word = |key: &str| {
                     answer.get(key).map_or(String::new(), |v| match v.as_str() {
-                        Some(s) => s.to_owned(),
+                        Some(s) => draw::clean(s),
                         None => v.to_string(),
                     })
                 };
-                let mut text = format!("collecting into {path} (pid {})", word("pid"));
-                if answer.get("listening").is_some_and(|l| l.is_string()) {
-                    text.push_str(&format!(", http://{}", word("listening")));
+                let pid = word("pid");
+                let listening = answer.get("listening").is_some_and(|l| l.is_string());
+                let page = listening.then(|| format!("http://{}", word("listening")));
+                if self.width < NARROW {
+                    writeln!(self.out, "collecting (pid {pid}) into")?;
+                    let path = draw::cut(&path, self.width - 2);
+                    let path = if self.unicode { path } else { path.replace('…', "~") };
+                    writeln!(self.out, "  {path}")?;
+                    page.iter().try_for_each(|page| writeln!(self.out, "  {page}"))?;
+                } else {
+                    let page = page.map_or(String::new(), |page| format!(", {page}"));
+                    writeln!(self.out, "collecting into {path} (pid {pid}){page}")?;
                 }
-                writeln!(self.out, "{text}")?;
                 let none = Vec::new();
                 for p in answer.get("problems").and_then(|p| p.as_array()).unwrap_or(&none) {
-                    let part = |key: &str| p.get(key).and_then(|v| v.as_str()).unwrap_or_default();
+                    let part = |key: &str| {
+                        draw::clean(p.get(key).and_then(|v| v.as_str()).unwrap_or_default())
+                    };
                     let since = p.get("since").and_then(serde_json::Value::as_i64).unwrap_or(now);
-                    let what = self.paint(part("subject"), "31");
+                    let what = self.paint(&part("subject"), "31");
                     let ago = show::duration(now - since);
                     writeln!(self.out, "{what}: {} (for {ago})", part("message"))?;
                 }

@@ -2,8 +2,13 @@
 
 use std::io::{self, Write};
 
-/// Columns as wide as their widest cell, two spaces apart; numbers to the right.
+use crate::draw;
+
+/// Columns as wide as their widest cell, two spaces apart; numbers to the right. Each row is one line,
+/// whatever stands in its cells, and steers no terminal.
 pub(super) fn print(out: &mut impl Write, head: &[&str], rows: &[Vec<String>]) -> io::Result<()> {
+    let cleaned = |row: &Vec<String>| row.iter().map(|cell| draw::clean(cell)).collect();
+    let rows: Vec<Vec<String>> = rows.iter().map(cleaned).collect();
     let width = |text: &str| text.chars().count();
     let columns: Vec<(usize, bool)> = head
         .iter()
@@ -29,7 +34,7 @@ pub(super) fn print(out: &mut impl Write, head: &[&str], rows: &[Vec<String>]) -
         writeln!(out, "{}", text.trim_end())
     };
     line(&mut head.iter().copied())?;
-    for row in rows {
+    for row in &rows {
         line(&mut row.iter().map(String::as_str))?;
     }
     Ok(())

@@ -6,14 +6,16 @@ use std::path::PathBuf;
 
 use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{Mode, OFlags, PROC_SUPER_MAGIC};
+use rustix::fs::{FileType, Mode, OFlags, PROC_SUPER_MAGIC};
 use rustix::io::Errno;
 
-use super::CollectError;
 use super::scan::Odd;
+use super::{CollectError, regular};
 
 /// Holds most files of /proc; the others grow it.
 const FIRST_CAPACITY: usize = 1024;
+/// The longest file of /proc is some megabytes long, on a machine with thousands of CPUs or mounts.
+const LONGEST: usize = 64 << 20;
 
 /// A kept descriptor and its buffer. Reading allocates nothing once the buffer has grown to the
 /// file's size, and costs a sixth of opening the file anew.
@@ -52,7 +54,18 @@ impl KeptFile {
             {
                 Err(CollectError::Absent)
             }
-            Err(errno) => Err(CollectError::Read { path: self.path.clone(), source: errno.into() }),
+            Err(errno) => {
+                Err(CollectError::Read { path: self.path.clone(), source: self.explain(errno) })
+            }
+        }
+    }
+
+    /// What the kernel said, or what else than a file lies there.
+    fn explain(&self, errno: Errno) -> std::io::Error {
+        match std::fs::metadata(&self.path).map(|meta| regular::check(meta.file_type())) {
+            Ok(Err(other)) => other,
+            _ if errno == Errno::FBIG => regular::too_large(LONGEST as u64),
+            _ => errno.into(),
         }
     }
 
@@ -87,7 +100,12 @@ impl KeptFile {
         // Never opened, or what it described is gone (ENODEV, ESTALE, a driver unloaded and loaded
         // again): the path may lead to it anew.
         self.open = None;
-        let fd = rustix::fs::open(&self.path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+        // Nobody waits here for a named pipe that nobody writes to.
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+        let fd = rustix::fs::open(&self.path, flags, Mode::empty())?;
+        if !FileType::from_raw_mode(rustix::fs::fstat(&fd)?.st_mode).is_file() {
+            return Err(Errno::INVAL);
+        }
         let on_procfs = rustix::fs::fstatfs(&fd).is_ok_and(|f| f.f_type == PROC_SUPER_MAGIC);
         self.text.reserve(FIRST_CAPACITY);
         read_whole(&fd, &mut self.text)?;
@@ -102,6 +120,9 @@ impl KeptFile {
 fn read_whole(fd: &OwnedFd, text: &mut Vec<u8>) -> Result<(), Errno> {
     text.clear();
     loop {
+        if text.len() > LONGEST {
+            return Err(Errno::FBIG);
+        }
         if text.len() == text.capacity() {
             text.reserve(2 * text.len().max(FIRST_CAPACITY));
             text.clear();
@@ -140,6 +161,16 @@ mod tests {
         assert!(message.contains("loadavg: No such file"), "{message}");
         let mut folder = KeptFile::optional(dir.path().to_owned());
         assert!(matches!(folder.read(), Err(CollectError::Read { .. })));
+    }
+
+    #[test]
+    fn what_is_no_file_stops_nobody() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("os-release");
+        let mode = Mode::from_raw_mode(0o600);
+        rustix::fs::mknodat(rustix::fs::CWD, &path, FileType::Fifo, mode, 0).unwrap();
+        let message = KeptFile::optional(path).read().unwrap_err().to_string();
+        assert!(message.ends_with("os-release: it is a named pipe, not a file"), "{message}");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use rustix::io::Errno;
 
 use super::file::KeptFile;
 use super::scan::{Odd, name, number};
-use super::{CollectError, Collector, Settings};
+use super::{CollectError, Collector, Settings, regular};
 use crate::model::{Metric, Recorder};
 
 /// What it reports.
@@ -85,7 +85,8 @@ fn chip_name(dir: &Path) -> String {
             (bus, device) => return format!("{bus}_{device}"),
         }
     }
-    let own = std::fs::read(dir.join("name")).map(|text| clean(&name(&text))).unwrap_or_default();
+    let own =
+        regular::read(&dir.join("name"), 4_096).map(|text| clean(&name(&text))).unwrap_or_default();
     if own.is_empty() { dir.canonicalize().map_or(own, |dir| last_part(&dir)) } else { own }
 }
 

@@ -13,11 +13,13 @@ mod filefd;
 pub mod filesystem;
 mod hwmon;
 mod loadavg;
+pub mod locks;
 mod meminfo;
 mod netdev;
 mod netstat;
 mod os;
 mod pressure;
+pub mod regular;
 mod scan;
 mod sockstat;
 mod stat;
@@ -91,6 +93,9 @@ pub enum CollectError {
     /// Some mounts did not answer; the others were reported.
     #[error("{0}")]
     Stuck(String),
+    /// Several files could not be used; the others were reported. Each with its path and a reason.
+    #[error("{0}")]
+    Files(String),
 }
 
 /// One source of readings. The caller times it and records success, so no collector can forget.

@@ -2,15 +2,14 @@
 //! node_exporter's textfile collector reads them. A file that cannot be read harms no other.
 
 use std::collections::HashSet;
-use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::{CollectError, Collector, Settings};
+use super::{CollectError, Collector, Settings, regular};
 use crate::model::{Glob, Identity, Kind, Metric, Recorder, Series, SeriesRef, parse_key};
 use crate::wire::exposition::Reader;
-use crate::wire::{Record, Records};
+use crate::wire::{LineError, Record, Records};
 
 /// What it reports beside what stands in the files.
 pub static METRICS: [Metric; 2] = [
@@ -31,18 +30,25 @@ pub static METRICS: [Metric; 2] = [
 const MAX_BYTES: u64 = 4 << 20;
 /// In all files together: they are made by programs, and programs go wrong.
 const MAX_SERIES: usize = 20_000;
+/// Each is looked at once a beat.
+const MAX_FILES: usize = 1_000;
+/// So many files that cannot be used are named; of the others only the number is told.
+const TOLD: usize = 20;
 
 struct TextFiles {
     folder: Option<PathBuf>,
     /// By path.
     files: Vec<Kept>,
+    /// Files beyond [`MAX_FILES`] that were not looked at the last time.
+    beyond: usize,
 }
 
 /// A file as it was when it was last read; while it stays the same, only its stamp is looked at.
 struct Kept {
     path: PathBuf,
     name: String,
-    stamp: Stamp,
+    /// Nothing: it cannot be looked at.
+    stamp: Option<Stamp>,
     seen: bool,
     samples: Result<Vec<(SeriesRef, f64)>, String>,
     /// A series of it stands in a file before it.
@@ -72,7 +78,7 @@ impl Stamp {
 
 /// Makes the collector.
 pub fn make(settings: &Settings) -> Box<dyn Collector> {
-    Box::new(TextFiles { folder: settings.textfiles.clone(), files: Vec::new() })
+    Box::new(TextFiles { folder: settings.textfiles.clone(), files: Vec::new(), beyond: 0 })
 }
 
 impl TextFiles {
@@ -82,16 +88,29 @@ impl TextFiles {
         for file in &mut self.files {
             file.seen = false;
         }
+        self.beyond = 0;
+        let mut looked = 0;
         for entry in std::fs::read_dir(folder)? {
             let path = entry?.path();
             if path.extension().is_none_or(|e| e != "prom") {
                 continue;
             }
+            if looked == MAX_FILES {
+                self.beyond += 1;
+                continue;
+            }
+            looked += 1;
             let at = self.files.binary_search_by(|f| f.path.cmp(&path));
-            // It may have gone since the folder was read.
-            let Ok(stamp) = Stamp::of(&path) else { continue };
+            let (stamp, why) = match Stamp::of(&path) {
+                Ok(stamp) => (Some(stamp), None),
+                // It has gone since the folder was read.
+                Err(_) if path.symlink_metadata().is_err() => continue,
+                Err(e) => (None, Some(e.to_string())),
+            };
             match at {
-                Ok(at) if self.files.get(at).is_some_and(|f| f.stamp == stamp) => {
+                Ok(at)
+                    if self.files.get(at).is_some_and(|f| stamp.is_some() && f.stamp == stamp) =>
+                {
                     if let Some(file) = self.files.get_mut(at) {
                         file.seen = true;
                     }
@@ -101,7 +120,7 @@ impl TextFiles {
                 Err(_) => {}
             }
             changed = true;
-            let samples = read(&path, out);
+            let samples = why.map_or_else(|| read(&path, out), Err);
             let name = path.to_string_lossy().into_owned();
             let kept = Kept { path, name, stamp, seen: true, samples, double: None };
             self.files.insert(at.unwrap_or_else(|at| at), kept);
@@ -122,7 +141,8 @@ impl TextFiles {
             let Ok(samples) = &file.samples else { continue };
             let double = samples.iter().find(|(series, _)| known.contains(series));
             if let Some((series, _)) = double {
-                file.double = Some(format!("`{}` stands in another file, too", out.key(*series)));
+                let name = parse_key(&out.key(*series)).0;
+                file.double = Some(format!("a series of `{name}` stands in another file, too"));
             } else if known.len() + samples.len() > MAX_SERIES {
                 file.double = Some(format!("more than {MAX_SERIES} series in all files"));
             } else {
@@ -134,11 +154,20 @@ impl TextFiles {
 
 /// The samples of a file, or why none of it counts.
 fn read(path: &Path, out: &Recorder) -> Result<Vec<(SeriesRef, f64)>, String> {
-    let file = File::open(path).map_err(|e| e.to_string())?;
-    if file.metadata().is_ok_and(|m| m.len() > MAX_BYTES) {
-        return Err(format!("larger than {} MiB", MAX_BYTES >> 20));
+    // As a whole: a program that still writes must not make it longer than was looked at.
+    let text = regular::read(path, MAX_BYTES).map_err(|e| e.to_string())?;
+    parse(&*text, out)
+}
+
+/// What is wrong with a line, without what stands in it. The file may be a link to one that only
+/// plimsoll may read, and what is said here is shown to everybody.
+fn fault(error: &LineError) -> String {
+    let LineError { line, reason, .. } = error;
+    // What is quoted may hold the quotation mark itself.
+    match (reason.split_once('`'), reason.rsplit_once('`')) {
+        (Some((before, _)), Some((_, behind))) => format!("line {line}: {before}`…`{behind}"),
+        _ => format!("line {line}: {reason}"),
     }
-    parse(file.take(MAX_BYTES), out)
 }
 
 fn parse(text: impl Read, out: &Recorder) -> Result<Vec<(SeriesRef, f64)>, String> {
@@ -149,9 +178,10 @@ fn parse(text: impl Read, out: &Recorder) -> Result<Vec<(SeriesRef, f64)>, Strin
     let mut samples = Vec::new();
     let mut known = HashSet::new();
     while let Some(result) = reader.next(&mut record) {
-        result.map_err(|e| e.to_string())?;
+        result.map_err(|e| fault(&e))?;
         if record.ts != NOW {
-            return Err(format!("`{}` has a time; values are of now here", record.key));
+            let name = parse_key(&record.key).0;
+            return Err(format!("`{name}` has a time; values are of now here"));
         }
         if samples.len() == MAX_SERIES {
             return Err(format!("more than {MAX_SERIES} series"));
@@ -163,7 +193,7 @@ fn parse(text: impl Read, out: &Recorder) -> Result<Vec<(SeriesRef, f64)>, Strin
                 && m.labels.iter().all(|l| labels.get(l).is_some())
         };
         if super::COLLECTORS.iter().flat_map(|e| e.metrics).any(own) {
-            return Err(format!("`{}` is measured by plimsoll itself", record.key));
+            return Err(format!("`{name}` is measured by plimsoll itself"));
         }
         let about = reader.about();
         let series = Series {
@@ -174,7 +204,7 @@ fn parse(text: impl Read, out: &Recorder) -> Result<Vec<(SeriesRef, f64)>, Strin
         };
         let Some(series) = out.series(series) else { continue };
         if !known.insert(series) {
-            return Err(format!("`{}` twice", record.key));
+            return Err(format!("a series of `{name}` twice"));
         }
         samples.push((series, record.value));
     }
@@ -189,7 +219,8 @@ impl Collector for TextFiles {
             out.put(scrape_error, 1.0);
             return Err(CollectError::Read { path: folder, source });
         }
-        let mut odd = None;
+        let mut odd: Vec<String> = Vec::new();
+        let mut wrong = 0;
         for file in &self.files {
             match (&file.samples, &file.double) {
                 (Ok(samples), None) => {
@@ -197,18 +228,27 @@ impl Collector for TextFiles {
                         out.put_series(*series, *value);
                     }
                     // Whole seconds, as node_exporter's.
-                    out.put_with(mtime, &[&file.name], file.stamp.mtime.0 as f64);
+                    if let Some(stamp) = file.stamp {
+                        out.put_with(mtime, &[&file.name], stamp.mtime.0 as f64);
+                    }
                 }
                 (Err(what), _) | (Ok(_), Some(what)) => {
-                    odd.get_or_insert_with(|| CollectError::Parse {
-                        path: file.path.clone(),
-                        what: what.clone(),
-                    });
+                    wrong += 1;
+                    if odd.len() < TOLD {
+                        odd.push(format!("{}: {what}", file.path.display()));
+                    }
                 }
             }
         }
-        out.put(scrape_error, if odd.is_some() { 1.0 } else { 0.0 });
-        odd.map_or(Ok(()), Err)
+        if wrong > odd.len() {
+            odd.push(format!("{} more files cannot be used", wrong - odd.len()));
+        }
+        if self.beyond > 0 {
+            let what = "files are too many: the rest is not read";
+            odd.push(format!("{}: {} {what}", folder.display(), MAX_FILES + self.beyond));
+        }
+        out.put(scrape_error, if odd.is_empty() { 0.0 } else { 1.0 });
+        if odd.is_empty() { Ok(()) } else { Err(CollectError::Files(odd.join("; "))) }
     }
 }
 
@@ -275,10 +315,10 @@ mod tests {
     #[test]
     fn a_bad_file_harms_no_other() {
         for (text, what) in [
-            ("good 1\nbad{ 2\n", "line 2: `2` where a label was expected"),
+            ("good 1\nbad{ 2\n", "line 2: `…` where a label was expected"),
             ("a 1 1700000000\n", "`a` has a time; values are of now here"),
-            ("a 1\na 1\n", "`a` twice"),
-            ("fine 9\n", "`fine` stands in another file, too"),
+            ("a 1\na 1\n", "a series of `a` twice"),
+            ("fine 9\n", "a series of `fine` stands in another file, too"),
             ("node_load1 9\n", "`node_load1` is measured by plimsoll itself"),
         ] {
             let mut rig = Rig::new();
@@ -292,6 +332,62 @@ mod tests {
         }
         let mut rig = Rig::new();
         rig.write("big.prom", &"a 1\n".repeat(1 << 20 | 1));
-        assert!(rig.beat()[1].contains("larger than 4 MiB"));
+        assert!(rig.beat()[1].contains("larger than 4MiB"));
+    }
+
+    #[test]
+    fn each_bad_file_is_told_and_none_stops_the_beat() {
+        use rustix::fs::{CWD, FileType, Mode, mknodat};
+        let mut rig = Rig::new();
+        let at = |name: &str| rig.folder.path().join(name);
+        rig.write("good.prom", "fine 1\n");
+        rig.write("comma.prom", "a 0,5\n");
+        mknodat(CWD, at("pipe.prom"), FileType::Fifo, Mode::from_raw_mode(0o600), 0).unwrap();
+        std::fs::create_dir(at("folder.prom")).unwrap();
+        for (name, to) in
+            [("zero.prom", "/dev/zero"), ("gone.prom", "nowhere"), ("loop.prom", "loop.prom")]
+        {
+            std::os::unix::fs::symlink(to, at(name)).unwrap();
+        }
+        rig.recorder.begin();
+        let error = rig.collector.collect(&mut rig.recorder).unwrap_err().to_string();
+        for said in [
+            "comma.prom: line 1: `…`",
+            "pipe.prom: it is a named pipe, not a file",
+            "folder.prom: it is a folder, not a file",
+            "zero.prom: it is a device, not a file",
+            "gone.prom: No such file",
+            "loop.prom: Too many levels of symbolic links",
+        ] {
+            assert!(error.contains(said), "{said}: {error}");
+        }
+        assert!(!error.contains("0,5"), "{error}");
+        let samples = rig.recorder.samples();
+        assert!(samples.iter().any(|(series, _)| rig.recorder.key(*series) == "fine"));
+    }
+
+    #[test]
+    fn a_link_to_a_secret_does_not_show_what_is_in_it() {
+        let mut rig = Rig::new();
+        for (secret, first) in [
+            ("root:$6$salt$hash:19000:0:99999:7:::\n", "line 1"),
+            ("-----BEGIN PRIVATE KEY-----\nMIIEv`QI\n", "line 1"),
+            ("PASSWORD=hunter2\n", "line 1"),
+            ("token hunter2\n", "line 1"),
+            ("a{b=\"hunter2\" hunter2\n", "line 1"),
+            ("a{b=\"c\"} 1 hunter2\n", "line 1"),
+            ("ok 1\nhunter2\n", "line 2"),
+        ] {
+            let (hidden, link) = (rig.folder.path().join("s"), rig.folder.path().join("s.prom"));
+            std::fs::write(&hidden, secret).unwrap();
+            let _unused = std::fs::remove_file(&link);
+            std::os::unix::fs::symlink(&hidden, &link).unwrap();
+            rig.recorder.begin();
+            let error = rig.collector.collect(&mut rig.recorder).unwrap_err().to_string();
+            assert!(error.contains(first), "{error}");
+            for part in ["root", "$6$", "PRIVATE", "MII", "QI", "PASSWORD", "hunter2"] {
+                assert!(!error.contains(part), "{secret}: {error}");
+            }
+        }
     }
 }

@@ -12,14 +12,13 @@ mod statsd;
 #[cfg(test)]
 mod tests;
 
-use std::io::Read;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 pub use condition::{Condition, Op};
 pub use error::{ConfigError, Content, Mistake, nearest};
 
-use crate::collect::{self, COLLECTORS};
+use crate::collect::{self, COLLECTORS, regular};
 use crate::http::TlsSettings;
 use crate::model::{Interval, KeyFilter};
 use crate::munin_node::Settings as MuninNodeSettings;
@@ -181,16 +180,7 @@ fn collectors() -> Vec<&'static str> {
 }
 
 fn read(path: &Path) -> Result<String, ConfigError> {
-    let mut bytes = Vec::new();
-    std::fs::File::open(path)
-        .and_then(|f| f.take(MAX_BYTES + 1).read_to_end(&mut bytes))
-        .map_err(|e| unreadable(path, &e))?;
-    if bytes.len() as u64 > MAX_BYTES {
-        return Err(ConfigError::File {
-            message: format!("{} is larger than {} KiB", path.display(), MAX_BYTES / 1024),
-            hint: "this is hardly a configuration file; name another one".into(),
-        });
-    }
+    let bytes = regular::read(path, MAX_BYTES).map_err(|e| unreadable(path, &e))?;
     String::from_utf8(bytes).map_err(|e| {
         let at = e.utf8_error().valid_up_to();
         let text = String::from_utf8_lossy(e.as_bytes());
@@ -213,9 +203,15 @@ fn unreadable(path: &Path, error: &std::io::Error) -> ConfigError {
             format!("{name} is a directory, not a configuration file"),
             format!("name the file in it: {}", path.join("plimsoll.toml").display()),
         ),
+        ErrorKind::FileTooLarge => (
+            format!("{name} is larger than {} KiB", MAX_BYTES / 1024),
+            "this is hardly a configuration file; name another one".into(),
+        ),
         ErrorKind::PermissionDenied => (
             format!("{name} may not be read by this user"),
-            format!("let it be read with: sudo chmod a+r {name}"),
+            "run this as a user who may, for example with sudo; the service reads it as the user \
+             plimsoll"
+                .into(),
         ),
         _ if absent(error) => (
             format!("there is no configuration file {name}"),

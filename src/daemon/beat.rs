@@ -171,7 +171,9 @@ impl Beater {
             if self.obey() {
                 return;
             }
-            match self.alarm.sleep(self.schedule.wake()) {
+            let until = self.schedule.wake();
+            self.shared.board.pulse().sleeps(until);
+            match self.alarm.sleep(until) {
                 Ok(false) => {}
                 Ok(true) => {
                     tracing::info!("the clock was set; readings go on at the new time");
@@ -268,6 +270,7 @@ impl Beater {
     fn read_one(&mut self, number: usize, ts: i64) {
         let interval = self.schedule.interval(number);
         let Running { name, what, recorder, group } = &mut self.running[number];
+        self.shared.board.pulse().reads(name, self.shared.clock.boot_ms());
         recorder.begin();
         match what {
             Err(own) => own.collect(recorder),

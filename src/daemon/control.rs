@@ -143,11 +143,17 @@ fn with_short_path<T>(
 /// Takes the socket's place; only for the holder of the database's lock, so what lies there is a
 /// leftover.
 pub fn bind(database: &Path) -> std::io::Result<std::os::unix::net::UnixListener> {
-    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::fs::{FileTypeExt, PermissionsExt};
     let path = socket_path(database);
-    match std::fs::remove_file(&path) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e),
-        _ => {}
+    let leftover = |m: &std::fs::Metadata| m.file_type().is_socket() || m.is_symlink();
+    match path.symlink_metadata() {
+        Ok(meta) if leftover(&meta) => std::fs::remove_file(&path)?,
+        Ok(_) => {
+            let what = format!("{} is something else than a socket; move it away", path.display());
+            return Err(std::io::Error::other(what));
+        }
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+        Err(e) => return Err(e),
     }
     let listener = with_short_path(&path, |p| std::os::unix::net::UnixListener::bind(p))?;
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;

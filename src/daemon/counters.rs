@@ -5,6 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use super::plugins::state_folder;
+use crate::collect::regular;
 
 /// More was not written by us.
 const MOST: u64 = 4 << 20;
@@ -21,7 +22,7 @@ impl Stand {
     /// For counters of this machine: what they stood at before it was started is of no use. `proc` is
     /// `/proc`.
     pub fn here(database: &Path, proc: &Path) -> Self {
-        let boot = std::fs::read_to_string(proc.join("sys/kernel/random/boot_id"));
+        let boot = regular::read_text(&proc.join("sys/kernel/random/boot_id"), 4_096);
         Self { boot: boot.unwrap_or_default().trim().to_owned(), ..Self::elsewhere(database) }
     }
 
@@ -32,11 +33,7 @@ impl Stand {
 
     /// What was written of one; nothing: there is nothing to go on with.
     pub fn read(&self, name: &str) -> Option<String> {
-        let path = self.folder.join(name);
-        if std::fs::metadata(&path).ok()?.len() > MOST {
-            return None;
-        }
-        let text = std::fs::read_to_string(path).ok()?;
+        let text = regular::read_text(&self.folder.join(name), MOST).ok()?;
         let (boot, rest) = text.split_once('\n')?;
         (boot == self.boot).then(|| rest.to_owned())
     }
@@ -48,7 +45,7 @@ impl Stand {
         }
         std::fs::create_dir_all(&self.folder)?;
         let (path, fresh) = (self.folder.join(name), self.folder.join(format!("{name}.new")));
-        let mut file = std::fs::File::create(&fresh)?;
+        let mut file = regular::create(&fresh, 0o640)?;
         write!(file, "{}\n{text}", self.boot)?;
         std::fs::rename(fresh, path)
     }

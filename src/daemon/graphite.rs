@@ -5,9 +5,10 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use super::beat::Shared;
+use super::statsd::open_sockets;
 use crate::model::Clock;
 use crate::pipeline::{Counters, Intake, Origin, Reason, Source};
-use crate::receive::{Carrier, Lost, Reader, Settings, Sink, Sockets, Turn};
+use crate::receive::{Carrier, Lost, Reader, Settings, Sink, Turn};
 use crate::wire::{Record, graphite};
 
 /// What waits while the queue is full; nobody can be asked to come again, so what does not fit is
@@ -27,15 +28,10 @@ pub fn start<H: Send + 'static>(
     shared: &Shared,
     held: impl FnOnce() -> H,
 ) -> std::io::Result<Option<(Vec<String>, Reader)>> {
-    let (sockets, troubles) = Sockets::open(settings);
-    for trouble in troubles {
-        let message = format!("{}; everything else goes on without", trouble.message);
-        shared.board.fail(&format!("graphite {}", trouble.place), message);
-    }
-    if sockets.is_empty() {
+    let (sockets, places) = open_sockets("graphite", settings, shared);
+    if places.is_empty() {
         return Ok(None);
     }
-    let places = sockets.places().to_vec();
     let sink = Lines {
         intake: Arc::clone(&shared.intake),
         counters: Arc::clone(&shared.counters),

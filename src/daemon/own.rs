@@ -343,7 +343,7 @@ impl Own {
         }
         out.put(&STATSD_NAMES, tally.names() as f64);
         out.put(&STATSD_FLUSH, tally.flush_seconds());
-        if let Some(buffer) = self.statsd.buffer {
+        if let Some(buffer) = self.statsd.drops.granted() {
             out.put_with(&UDP_DROPS, &["statsd"], self.statsd.drops.total() as f64);
             out.put_with(&UDP_BUFFER, &["statsd"], buffer as f64);
         }

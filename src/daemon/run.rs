@@ -5,7 +5,7 @@ mod rates;
 mod web;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -63,7 +63,8 @@ struct Daemon {
     http: Option<http::Hosts>,
     inside: Option<http::Inside>,
     secure: bool,
-    listening: Option<std::net::SocketAddr>,
+    /// Where the page is served; it may come later than the start.
+    listening: Arc<OnceLock<std::net::SocketAddr>>,
     graphite: Vec<String>,
     munin_node: Vec<std::net::SocketAddr>,
     peers: Peers,
@@ -175,7 +176,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         http: None,
         inside: None,
         secure: false,
-        listening: None,
+        listening: Arc::default(),
         graphite,
         munin_node: Vec::new(),
         peers: Peers::default(),
@@ -362,7 +363,7 @@ impl Daemon {
         let config = self.config();
         tracing::info!("database   {}", absolute(&self.database).display());
         tracing::info!("collecting {}", describe_collectors(&config));
-        match self.listening {
+        match self.listening.get() {
             Some(address) => {
                 let scheme = if self.secure { "https" } else { "http" };
                 tracing::info!(
@@ -429,7 +430,7 @@ impl Daemon {
                     "pid": std::process::id(),
                     "version": env!("CARGO_PKG_VERSION"),
                     "started": self.started,
-                    "listening": self.listening.map(|a| a.to_string()),
+                    "listening": self.listening.get().map(ToString::to_string),
                     "problems": problems,
                 });
                 Response::done("", data)
@@ -480,7 +481,7 @@ impl Daemon {
         }
         if let Some(hosts) = &self.http {
             // Where it listens stays as it is until the next start.
-            let listen = self.listening;
+            let listen = self.listening.get().copied();
             hosts.set(web::names_of(&Http { listen, ..new.http.clone() }));
         }
         self.orders.keep(new.limits);

@@ -7,7 +7,7 @@ use super::memory;
 use crate::config;
 use crate::model::format_size;
 use crate::pipeline::statsd::{GAUGE_HELP, Gather, JOB, Outlet, Settings, Tally};
-use crate::receive::{Drops, Reader, Sockets};
+use crate::receive::{self, Drops, Reader, Sockets};
 use crate::store::Store;
 
 /// What others may ask about the receiver.
@@ -17,10 +17,36 @@ pub struct Watch {
     pub tally: Arc<Tally>,
     /// What the kernel drops.
     pub drops: Drops,
-    /// Where it listens; nothing: it does not run.
+    /// Where it listens, or will; nothing: it does not run.
     pub places: Vec<String>,
-    /// Bytes that the kernel keeps for it.
-    pub buffer: Option<u64>,
+}
+
+/// The sockets of a receiver, and where it listens or will. What cannot be had is on the board until it
+/// can.
+pub(super) fn open_sockets(
+    receiver: &'static str,
+    settings: &receive::Settings,
+    shared: &Shared,
+) -> (Sockets, Vec<String>) {
+    let (mut sockets, troubles) = Sockets::open(settings);
+    let mut places = sockets.places().to_vec();
+    let board = Arc::clone(&shared.board);
+    let fail = move |place: &str, what: &str| {
+        board.fail(
+            &format!("{receiver} {place}"),
+            format!("{what}; everything else goes on without"),
+        );
+    };
+    for trouble in troubles {
+        fail(&trouble.place, &trouble.message);
+        places.push(format!("{} (not yet)", trouble.place));
+    }
+    let board = Arc::clone(&shared.board);
+    sockets.tell_later(move |place, result| match result {
+        Ok(()) => board.ok(&format!("{receiver} {place}")),
+        Err(what) => fail(place, what),
+    });
+    (sockets, places)
 }
 
 /// Ready to start.
@@ -33,18 +59,10 @@ pub struct Receiver {
 /// Opens the sockets, and takes up the gauges where the process before this one left them. What
 /// cannot be had is on the board, and nothing else suffers. `None`: nobody is to listen.
 pub fn open(config: &config::Statsd, shared: &Shared, store: &Store) -> (Watch, Option<Receiver>) {
-    let (sockets, troubles) = Sockets::open(&config.receive);
-    for trouble in troubles {
-        let message = format!("{}; everything else goes on without", trouble.message);
-        shared.board.fail(&format!("statsd {}", trouble.place), message);
-    }
-    let watch = Watch {
-        drops: sockets.drops(),
-        places: sockets.places().to_vec(),
-        buffer: sockets.granted(),
-        ..Watch::default()
-    };
-    if sockets.is_empty() {
+    let (sockets, places) = open_sockets("statsd", &config.receive, shared);
+    let granted = sockets.granted();
+    let watch = Watch { drops: sockets.drops(), places, ..Watch::default() };
+    if watch.places.is_empty() {
         return (watch, None);
     }
     let outlet = Outlet {
@@ -59,7 +77,7 @@ pub fn open(config: &config::Statsd, shared: &Shared, store: &Store) -> (Watch, 
     };
     let mut gather = Gather::new(config.gather.clone(), outlet);
     restore(&mut gather, &config.gather, shared, store);
-    tell_buffer(config.receive.buffer, watch.buffer);
+    tell_buffer(config.receive.buffer, granted);
     (watch, Some(Receiver { sockets, gather }))
 }
 

@@ -10,7 +10,11 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::TlsAcceptor;
 
+use crate::collect::regular;
 use crate::pipeline::Board;
+
+/// Of a certificate with its chain, and of a key. A chain is some kilobytes long.
+const MAX_BYTES: u64 = 1 << 20;
 
 /// How often the files are looked at, at most, when somebody connects.
 const LOOK: Duration = Duration::from_secs(1);
@@ -89,10 +93,11 @@ fn stamps(settings: &TlsSettings) -> [Option<Stamp>; 2] {
 fn load(settings: &TlsSettings) -> Result<Arc<ServerConfig>, String> {
     let odd = |path: &Path, e: &dyn std::fmt::Display| format!("{}: {e}", path.display());
     let TlsSettings { cert, key } = settings;
-    let chain: Vec<_> = CertificateDer::pem_file_iter(cert)
-        .and_then(Iterator::collect)
+    let read = |path: &Path| regular::read(path, MAX_BYTES).map_err(|e| odd(path, &e));
+    let chain: Vec<_> = CertificateDer::pem_slice_iter(&read(cert)?)
+        .collect::<Result<_, _>>()
         .map_err(|e| odd(cert, &e))?;
-    let secret = PrivateKeyDer::from_pem_file(key).map_err(|e| odd(key, &e))?;
+    let secret = PrivateKeyDer::from_pem_slice(&read(key)?).map_err(|e| odd(key, &e))?;
     // Named, because a process-wide default would be one more thing that starts.
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)

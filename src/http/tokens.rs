@@ -7,12 +7,17 @@
 
 use std::fmt;
 use std::io::Write;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
+
+use crate::collect::regular;
+
+/// Of the file: some ten thousand tokens.
+const MAX_BYTES: u64 = 1 << 20;
 
 /// What a token opens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -139,7 +144,7 @@ fn parse(path: &Path, text: &str) -> Result<Vec<Token>, TokenError> {
 /// All tokens of a database; none without a file.
 pub fn load(database: &Path) -> Result<Vec<Token>, TokenError> {
     let path = tokens_path(database);
-    match std::fs::read_to_string(&path) {
+    match regular::read_text(&path, MAX_BYTES) {
         Ok(text) => parse(&path, &text),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
         Err(e) => Err(TokenError::File(path, e)),
@@ -225,10 +230,8 @@ fn change(
     fresh.push(".new");
     let fresh = PathBuf::from(fresh);
     let write = || -> std::io::Result<()> {
-        // A leftover of somebody who was killed; the lock says that nobody is at it.
-        let _unused = std::fs::remove_file(&fresh);
-        let mut file =
-            std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh)?;
+        // A leftover of somebody who was killed goes; the lock says that nobody is at it.
+        let mut file = regular::create(&fresh, 0o600)?;
         file.write_all(text.as_bytes())?;
         // root makes tokens for a daemon that is not root.
         let owner = std::fs::metadata(database).or_else(|_| std::fs::metadata(folder))?;

@@ -5,6 +5,7 @@ use super::charts::{Bounds, Chart, Line, Term};
 use super::columns::read;
 use super::forecast::{Forecast, forecast};
 use crate::model::Range;
+use crate::pipeline::BEAT;
 use crate::store::{Reader, SqlError, Want};
 
 /// How bad it is.
@@ -144,7 +145,11 @@ pub fn verdict(
     let mut findings: Vec<Finding> = troubles
         .iter()
         .map(|t| Finding {
-            level: if t.subject == "database" { Level::Bad } else { Level::Warning },
+            level: if ["database", BEAT].contains(&&*t.subject) {
+                Level::Bad
+            } else {
+                Level::Warning
+            },
             subject: t.subject.clone(),
             text: t.message.clone(),
             since: Some(t.since),

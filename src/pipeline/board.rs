@@ -1,10 +1,15 @@
 //! pipeline: the board of what is wrong right now. It is what `/health` shows, and what keeps the
-//! log short: a failure that repeats is logged once, then as a count at growing distances.
+//! log short: a failure that repeats is logged once, then as a count at growing distances. A beat that
+//! has stopped can tell nobody; the board finds that out by itself whenever it is looked at.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
+use super::Pulse;
 use crate::model::Clock;
+
+/// The subject of a beat that has stopped.
+pub const BEAT: &str = "beat";
 
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +33,7 @@ struct Entry {
 pub struct Board {
     clock: Arc<dyn Clock>,
     entries: Mutex<BTreeMap<String, Entry>>,
+    pulse: Pulse,
 }
 
 const FIRST_PAUSE_MS: i64 = 60_000;
@@ -36,7 +42,7 @@ const LONGEST_PAUSE_MS: i64 = 3_600_000;
 impl Board {
     /// An empty board.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, entries: Mutex::default() }
+        Self { clock, entries: Mutex::default(), pulse: Pulse::default() }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Entry>> {
@@ -93,9 +99,29 @@ impl Board {
         self.lock().remove(subject);
     }
 
+    /// Where the thread that keeps the beat says what it does.
+    pub fn pulse(&self) -> &Pulse {
+        &self.pulse
+    }
+
+    /// Logs that the beat has stopped, and that it goes on, each once. For whoever wakes up anyway.
+    pub fn look_at_beat(&self) {
+        match self.pulse.news(self.clock.boot_ms()) {
+            Some(Ok(stopped)) => tracing::error!("{BEAT}: {}", stopped.message),
+            Some(Err(())) => tracing::info!("{BEAT}: it goes on"),
+            None => {}
+        }
+    }
+
     /// What is wrong now, by subject.
     pub fn problems(&self) -> Vec<(String, Problem)> {
-        self.lock().iter().map(|(s, e)| (s.clone(), e.problem.clone())).collect()
+        let mut all: Vec<_> =
+            self.lock().iter().map(|(s, e)| (s.clone(), e.problem.clone())).collect();
+        if let Some(stopped) = self.pulse.stopped(self.clock.boot_ms()) {
+            let since = self.clock.wall_ms() - stopped.for_ms;
+            all.push((BEAT.to_owned(), Problem { since, count: 1, message: stopped.message }));
+        }
+        all
     }
 }
 
@@ -113,6 +139,21 @@ impl std::fmt::Debug for Board {
 mod tests {
     use super::*;
     use crate::model::ManualClock;
+
+    #[test]
+    fn a_beat_that_stopped_is_found_by_whoever_looks() {
+        let clock = Arc::new(ManualClock::at(5_000));
+        let board = Board::new(clock.clone());
+        board.pulse().reads("textfile", clock.boot_ms());
+        clock.advance(10_000);
+        assert_eq!(board.problems(), []);
+        clock.advance(22_000);
+        let [(subject, problem)] = &*board.problems() else { panic!("nothing is told") };
+        assert_eq!((&**subject, problem.since), (BEAT, 5_000));
+        assert!(problem.message.contains("32 s; the collector textfile"), "{problem:?}");
+        board.pulse().sleeps(None);
+        assert_eq!(board.problems(), []);
+    }
 
     #[test]
     fn a_problem_is_counted_and_ends() {

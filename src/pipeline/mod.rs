@@ -8,10 +8,11 @@ mod intake;
 mod latest;
 mod names;
 mod own;
+mod pulse;
 mod queue;
 pub mod statsd;
 
-pub use board::{Board, Problem};
+pub use board::{BEAT, Board, Problem};
 pub use counters::{Counters, Reason, Source};
 pub use intake::{Busy, Intake, OLDEST_MS, Origin, Push, Refused, Sender, check_name};
 pub use latest::{Group, Latest};
@@ -19,4 +20,5 @@ pub use names::{
     Found, Full, MAX_PUSHED_NAMES, Megabytes, Names, Taken, entry_bytes, file_bytes, file_bytes_of,
     row_bytes,
 };
+pub use pulse::Pulse;
 pub use queue::{Batch, MAX_EVENTS, MAX_GRAPHS, MAX_SAMPLES, Queue, Receipt};

@@ -15,6 +15,9 @@ pub struct Account {
     pub(super) switch: Option<(Uid, Gid, Vec<Gid>)>,
     /// What it should have been, where plimsoll cannot become that.
     pub wanted: Option<String>,
+    /// Nobody chose this user for the plugin: it gets no more rights than the user has, not by a
+    /// program with the setuid bit either.
+    pub(super) is_default: bool,
 }
 
 impl Account {
@@ -34,8 +37,10 @@ impl Account {
         if !may_switch() {
             let name = name_of(own);
             let wanted = user.filter(|u| *u != name && *u != own.as_raw().to_string());
-            return Ok(Self { name, switch: None, wanted: wanted.map(str::to_owned) });
+            let wanted = wanted.map(str::to_owned);
+            return Ok(Self { name, switch: None, wanted, is_default: false });
         }
+        let is_default = user.is_none();
         let user = user.unwrap_or(default);
         let (name, uid, gid) = find_user(&passwd, user)
             .ok_or_else(|| format!("there is no user `{user}` in /etc/passwd"))?;
@@ -49,7 +54,7 @@ impl Account {
             }
         }
         let gid = gids.first().copied().unwrap_or(gid);
-        Ok(Self { name, switch: Some((uid, gid, gids)), wanted: None })
+        Ok(Self { name, switch: Some((uid, gid, gids)), wanted: None, is_default })
     }
 
     /// The first folder on the way to `path` that it may not enter, as far as the modes say.
@@ -135,6 +140,7 @@ mod tests {
         create_dir(&home).expect("made");
         let (uid, gid) = (rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw());
         let account = |uid, gid| Account {
+            is_default: false,
             name: "some".into(),
             switch: Some((Uid::from_raw(uid), Gid::from_raw(gid), Vec::new())),
             wanted: None,

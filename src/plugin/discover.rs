@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::account::Account;
 use super::{Kind, Said, Settings};
+use crate::collect::regular;
 use crate::model::Interval;
 use crate::wire::munin::{PluginSettings, SettingsFile, is_plugin_name};
 
@@ -143,9 +144,9 @@ fn read_conf(settings: &Settings, faults: &mut Vec<String>) -> SettingsFile {
             if name.starts_with('.') || left.iter().any(|end| name.ends_with(end)) {
                 continue;
             }
-            let small = std::fs::metadata(&file).is_ok_and(|m| m.is_file() && m.len() <= MAX_CONF);
-            let text = if small { std::fs::read_to_string(&file) } else { continue };
-            match text {
+            match regular::read_text(&file, MAX_CONF) {
+                // Packages keep further files in folders beside these.
+                Err(e) if e.kind() == std::io::ErrorKind::IsADirectory => {}
                 Ok(text) => {
                     let wrong = conf.read(&text);
                     let shown = file.display();
@@ -209,8 +210,23 @@ fn make(
 fn is_safe(file: &Path) -> Result<(), String> {
     let real = file.canonicalize().map_err(|e| format!("{} leads nowhere: {e}", file.display()))?;
     let own = rustix::process::geteuid().as_raw();
+    let meta = std::fs::metadata(&real).map_err(|e| format!("{}: {e}", real.display()))?;
+    regular::check(meta.file_type()).map_err(|e| match file == real {
+        true => format!("{}: {e}; remove it", file.display()),
+        false => format!("{} leads to {}: {e}; remove the link", file.display(), real.display()),
+    })?;
+    // What lies elsewhere may have its rights for good reasons, and be no program at all: nothing is
+    // advised that changes it.
     let told = |path: &Path, what: &str, how: &str| {
-        Err(format!("{} {what}; change that with: {how} {}", path.display(), path.display()))
+        let shown = path.display();
+        if file.parent().is_some_and(|folder| path == folder || path.parent() == Some(folder)) {
+            return Err(format!("{shown} {what}; change that with: {how} {shown}"));
+        }
+        Err(format!(
+            "{shown} {what}, and {} leads there; if it is to run, copy it into a folder that only root \
+             can change, make it executable there, and link that",
+            file.display()
+        ))
     };
     let dirs = [file.parent(), real.parent()];
     for path in std::iter::once(&*real).chain(dirs.into_iter().flatten()) {
@@ -223,10 +239,6 @@ fn is_safe(file: &Path) -> Result<(), String> {
         if meta.mode() & 0o022 != 0 && !sticky {
             return told(path, "can be changed by others than its owner", "chmod go-w");
         }
-    }
-    let meta = std::fs::metadata(&real).map_err(|e| format!("{}: {e}", real.display()))?;
-    if !meta.is_file() {
-        return Err(format!("{} is not a file", real.display()));
     }
     if meta.mode() & 0o111 == 0 {
         return told(&real, "is not executable", "chmod +x");

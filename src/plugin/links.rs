@@ -4,6 +4,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::{Action, End, Found, Output, Plugin, Runner, Settings, one};
+use crate::collect::regular;
 use crate::model::Clock;
 use crate::wire::munin::is_plugin_name;
 
@@ -180,7 +181,7 @@ pub fn suggest(
 /// words, `#%# family=auto` and `#%# capabilities=autoconf suggest`.
 fn capabilities(file: &Path) -> Option<bool> {
     let mut text = Vec::new();
-    std::fs::File::open(file).ok()?.take(HEAD).read_to_end(&mut text).ok()?;
+    regular::open(file).ok()?.take(HEAD).read_to_end(&mut text).ok()?;
     let text = String::from_utf8_lossy(&text);
     let said = |what: &str| {
         text.lines().find_map(|l| {

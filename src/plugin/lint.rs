@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::io::Read;
 
 use super::{Action, End, Kind, Output, Plugin, run_one};
+use crate::collect::regular;
 use crate::model::Clock;
 use crate::wire::munin::{Described, FieldConfig, Line, clean_field, lines};
 use crate::wire::nagios;
@@ -112,7 +113,7 @@ fn remark(wrong: bool, place: &str, text: impl Into<String>) -> Remark {
 
 fn first_line(plugin: &Plugin, out: &mut Vec<Remark>) {
     let mut head = [0u8; 2];
-    let read = std::fs::File::open(&plugin.file).and_then(|mut f| f.read_exact(&mut head));
+    let read = regular::open(&plugin.file).and_then(|mut f| f.read_exact(&mut head));
     if read.is_ok() && head != *b"#!" && head != *b"\x7fE" {
         let text = "it has to begin with #! and the program that runs it, for example #!/bin/sh";
         out.push(remark(true, "the file, line 1", text));

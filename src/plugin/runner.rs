@@ -28,6 +28,8 @@ const MAX_ERRORS: usize = 4_096;
 const LINGER_MS: i64 = 500;
 /// Between the request to end and the kill.
 const GRACE_MS: i64 = 300;
+/// The most processes that a plugin's user may have while it forks.
+const PROCESSES: u64 = 4_096;
 /// Without pidfd_open (Linux before 5.3) it is looked so often whether a child has ended.
 const LOOK_MS: i64 = 20;
 
@@ -200,6 +202,7 @@ impl Runner {
         })?;
         let (out, err) = (child.stdout.take(), child.stderr.take());
         let pid = Pid::from_child(&child);
+        mark.bears(pid);
         let running = Running {
             tag,
             mark: Some(mark),
@@ -423,7 +426,7 @@ fn command(plugin: &Plugin, action: Action, mark: &Mark) -> Command {
     words.extend(argument.map(OsString::from));
     command.args(words);
     command.env_clear().envs(plugin.env.iter().map(|(n, v)| (n, v))).current_dir("/");
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let seconds = (plugin.timeout_ms / 1_000 + 5) as u64;
     let limit = |most: u64| Rlimit { current: Some(most), maximum: Some(most) };
     let limits = [
@@ -434,9 +437,15 @@ fn command(plugin: &Plugin, action: Action, mark: &Mark) -> Command {
         (Resource::Nofile, limit(1_024)),
         (Resource::Fsize, limit(256 << 20)),
         (Resource::Data, limit(2 << 30)),
+        // Of its user, all of whose processes count; a plugin that only forks ends there.
+        (Resource::Nproc, limit(PROCESSES)),
     ];
+    let no_new_privileges = plugin.account.is_default;
     let account = plugin.account.switch.clone();
     let prepare = move || {
+        // A session of its own, and with it a process group: it has no terminal to ask at, and what it
+        // leaves behind is never taken for plimsoll's own.
+        rustix::process::setsid()?;
         for (resource, limit) in &limits {
             // One that is lower already stays.
             let _lower = setrlimit(*resource, *limit);
@@ -449,6 +458,9 @@ fn command(plugin: &Plugin, action: Action, mark: &Mark) -> Command {
         // What plimsoll may by contrib/systemd/plugins.conf is not for its plugins; without it there
         // is nothing to clear.
         let _nothing = rustix::thread::clear_ambient_capability_set();
+        if no_new_privileges {
+            rustix::thread::set_no_new_privs(true)?;
+        }
         // A plimsoll that is killed takes its plugins along.
         rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
         Ok(())

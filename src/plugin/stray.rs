@@ -1,22 +1,25 @@
 //! plugin: what a plugin leaves behind: a child in a session of its own, a daemon it forked. Its
-//! orphans become plimsoll's own children (plimsoll is their "subreaper"), and each process that
-//! descends from a run is known by a mark that it cannot put off: a limit on POSIX message queues
-//! (getrlimit(2)) that is the run's own. An environment can be emptied, a process group left; only
-//! root could raise the limit again.
+//! orphans become plimsoll's own children (plimsoll is their "subreaper"). Which run a process descends
+//! from is known by a mark, a limit on POSIX message queues (getrlimit(2)) that is the run's own, or by
+//! its session, which each run begins. An environment can be emptied and a session left, and the limit
+//! can be lowered: what then belongs to no run that is known is killed as well. Children of plimsoll
+//! that are no plugins are in its own session, which no plugin can enter.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard};
 
-use rustix::process::{Pid, Resource, Rlimit, Signal, WaitOptions};
+use rustix::process::{Pid, Resource, Rlimit, Signal, WaitOptions, getsid};
 
 /// Marks lie from here on, below Linux' default of 819,200 bytes: a limit can only be lowered.
 const FIRST: u32 = 100_000;
 const MARKS: u32 = 600_000;
 
-/// The marks of the runs that have not ended.
-static ACTIVE: Mutex<(u32, BTreeSet<u32>)> = Mutex::new((0, BTreeSet::new()));
+/// The marks of the runs that have not ended, each with the run's session once that has begun.
+type Active = BTreeMap<u32, Option<Pid>>;
 
-fn active() -> MutexGuard<'static, (u32, BTreeSet<u32>)> {
+static ACTIVE: Mutex<(u32, Active)> = Mutex::new((0, BTreeMap::new()));
+
+fn active() -> MutexGuard<'static, (u32, Active)> {
     ACTIVE.lock().unwrap_or_else(|e| e.into_inner())
 }
 
@@ -31,10 +34,16 @@ impl Mark {
         let (last, marks) = &mut *state;
         loop {
             *last = (*last + 1) % MARKS;
-            if marks.insert(*last) {
+            if !marks.contains_key(last) {
+                marks.insert(*last, None);
                 return Self(*last);
             }
         }
+    }
+
+    /// The run has begun; `pid` leads its session.
+    pub(super) fn bears(&self, pid: Pid) {
+        active().1.insert(self.0, Some(pid));
     }
 
     /// The limit that a child takes on.
@@ -60,8 +69,7 @@ pub(super) fn sweep() -> bool {
     for _ in 0..20 {
         let mut found = false;
         for pid in children() {
-            let Some(mark) = mark_of(pid) else { continue };
-            if active().1.contains(&mark) {
+            if !is_stray(pid) {
                 continue;
             }
             found = true;
@@ -75,6 +83,18 @@ pub(super) fn sweep() -> bool {
         std::thread::park_timeout(std::time::Duration::from_millis(1));
     }
     true
+}
+
+/// Whether a child belongs to no run that has not ended, and is none of plimsoll's own.
+fn is_stray(pid: Pid) -> bool {
+    // What cannot be asked has gone.
+    let Ok(session) = getsid(Some(pid)) else { return false };
+    if getsid(None) == Ok(session) {
+        return false;
+    }
+    let marks = &active().1;
+    let marked = mark_of(pid).is_some_and(|mark| marks.contains_key(&mark));
+    !marked && !marks.values().any(|leader| *leader == Some(session))
 }
 
 /// This process' children, those of all its threads.

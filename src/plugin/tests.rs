@@ -163,6 +163,50 @@ fn what_others_could_change_is_not_run() {
     assert_eq!(place.find().plugins.len(), 2);
 }
 
+/// Followed, such advice would break the machine.
+#[test]
+fn nothing_is_advised_that_changes_what_a_link_leads_to() {
+    let place = Place::new();
+    for (name, to) in [("null", "/dev/null"), ("passwd", "/etc/passwd"), ("folder", "/etc")] {
+        std::os::unix::fs::symlink(to, place.settings.folder().join(name)).expect("linked");
+    }
+    let found = place.find();
+    let why = |at: usize| &found.refused[at].1;
+    assert_eq!(found.refused.len(), 3, "{found:?}");
+    assert!(why(0).contains("it is a folder, not a file; remove the link"), "{}", why(0));
+    assert!(why(1).contains("it is a device, not a file; remove the link"), "{}", why(1));
+    assert!(why(2).contains("/etc/passwd is not executable"), "{}", why(2));
+    for (_, why) in &found.refused {
+        assert!(!why.contains("chmod") && !why.contains("chown"), "{why}");
+    }
+}
+
+#[test]
+fn who_chose_no_user_gets_no_more_rights_than_that_user_has() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let place = Place::new();
+    place.put("conf/a", "[chosen]\nuser games\n");
+    for name in ["plain", "chosen"] {
+        place.plugin(name, "#!/bin/sh\ngrep NoNewPrivs /proc/self/status\n");
+    }
+    let said = |name: &str| String::from_utf8(place.run(name).stdout).expect("text");
+    assert_eq!(said("plain").trim(), "NoNewPrivs:\t1");
+    assert_eq!(said("chosen").trim(), "NoNewPrivs:\t0", "it may have to call sudo");
+}
+
+#[test]
+fn what_stands_in_settings_is_not_told() {
+    let place = Place::new();
+    place.put(
+        "conf/a",
+        "[mail]\nenv.password=hunter2\nenv NAME hunter2\nhunter2\nenv.a:hunter2 x\n",
+    );
+    let faults = place.find().faults;
+    assert!(faults.len() >= 3 && !faults.concat().contains("hunter2"), "{faults:?}");
+}
+
 #[test]
 fn root_is_left_unless_it_is_asked_for() {
     if !rustix::process::geteuid().is_root() {
@@ -252,6 +296,25 @@ fn one_that_forks_twice_empties_its_environment_and_stays() {
     assert_eq!(hostile("86404", script).end, End::TimedOut);
     let script = "#!/bin/sh\n(setsid env -i sh -c '(setsid sleep WORD) & setsid sleep WORD' >/dev/null 2>&1 &)\necho a 1\n";
     assert_eq!(hostile("86405", script).end, End::Exited(0));
+}
+
+#[test]
+fn one_that_lowers_the_limit_that_marks_it() {
+    for (word, script) in [
+        ("86411", "( ulimit -q 0; exec setsid sleep WORD ) >/dev/null 2>&1 &\necho a 1\n"),
+        // The leader itself, whose children are then left alone only while it runs.
+        (
+            "86412",
+            "ulimit -q 0; (setsid setsid sleep WORD >/dev/null 2>&1 &) ; sleep 0.1; echo a 1\n",
+        ),
+        ("86413", "ulimit -q 0; sleep WORD >/dev/null 2>&1 & echo a 1\n"),
+    ] {
+        assert_eq!(
+            hostile(word, &format!("#!/bin/bash\n{script}")).end,
+            End::Exited(0),
+            "{script}"
+        );
+    }
 }
 
 #[test]

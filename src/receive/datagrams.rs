@@ -4,7 +4,7 @@
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// How many datagrams one call brings at most.
 pub(super) const BATCH: usize = 64;
@@ -89,13 +89,24 @@ impl Datagrams {
 /// file is long.
 #[derive(Debug, Clone, Default)]
 pub struct Drops {
-    pub(super) sockets: Vec<Arc<OwnedFd>>,
+    udp: Arc<OnceLock<(Arc<OwnedFd>, u64)>>,
 }
 
 impl Drops {
-    /// Since the sockets were opened.
+    /// The UDP socket is open from now on, and has so many bytes of buffer.
+    pub(super) fn opened(&self, socket: Arc<OwnedFd>, granted: u64) {
+        // There is one UDP socket, which is opened once.
+        let _unused = self.udp.set((socket, granted));
+    }
+
+    /// Since the socket was opened.
     pub fn total(&self) -> u64 {
-        self.sockets.iter().map(|socket| u64::from(drops(socket))).sum()
+        self.udp.get().map_or(0, |(socket, _)| u64::from(drops(socket)))
+    }
+
+    /// Bytes of receive buffer that the kernel gave the UDP socket; nothing: it is not open.
+    pub fn granted(&self) -> Option<u64> {
+        self.udp.get().map(|(_, granted)| *granted)
     }
 }
 

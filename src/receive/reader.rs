@@ -17,7 +17,7 @@ use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 
 use super::datagrams::{BATCH, Datagrams};
 use super::lines::Lines;
-use super::socket::Listener;
+use super::socket::{AGAIN, Listener};
 use super::{Carrier, Lost, Sink, Sockets, Turn};
 
 /// Connections at a time. Who comes when there are so many is served, and the one that has brought no
@@ -60,8 +60,9 @@ impl Reader {
         let bell = Arc::new(eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?);
         let stopping = Arc::new(AtomicBool::new(false));
         let mut running = Running {
-            datagrams: (!sockets.datagrams.is_empty()).then(Datagrams::new),
-            may_nap: sockets.granted().is_some_and(|bytes| bytes >= NAP_BUFFER),
+            datagrams: None,
+            may_nap: false,
+            tried: Instant::now(),
             sockets,
             connections: Vec::new(),
             piece: Vec::new(),
@@ -69,6 +70,7 @@ impl Reader {
             bell: Arc::clone(&bell),
             sink,
         };
+        running.prepare();
         let thread = std::thread::Builder::new().name(name.into()).stack_size(256 << 10).spawn(
             move || {
                 let _held = held;
@@ -100,6 +102,8 @@ struct Running<S> {
     sockets: Sockets,
     datagrams: Option<Datagrams>,
     may_nap: bool,
+    /// When it was last tried to open what is missing.
+    tried: Instant,
     connections: Vec<Connection>,
     piece: Vec<u8>,
     stopping: Arc<AtomicBool>,
@@ -172,6 +176,27 @@ struct Ready {
 }
 
 impl<S: Sink> Running<S> {
+    /// For the sockets there are.
+    fn prepare(&mut self) {
+        if self.datagrams.is_none() && !self.sockets.datagrams.is_empty() {
+            self.datagrams = Some(Datagrams::new());
+        }
+        self.may_nap = self.sockets.granted().is_some_and(|bytes| bytes >= NAP_BUFFER);
+    }
+
+    /// Tries to open what is missing, from time to time. When it has to be back for that.
+    fn open_missing(&mut self) -> Option<Duration> {
+        if !self.sockets.is_waiting() {
+            return None;
+        }
+        if self.tried.elapsed() >= AGAIN {
+            self.sockets.try_again();
+            self.prepare();
+            self.tried = Instant::now();
+        }
+        Some(AGAIN)
+    }
+
     fn run(&mut self) {
         let mut window = (Instant::now(), 0u32);
         let mut busy = false;
@@ -208,6 +233,9 @@ impl<S: Sink> Running<S> {
                 }
                 Turn::In(time) => time,
             };
+            if let Some(most) = self.open_missing() {
+                wait = wait.min(most);
+            }
         }
     }
 

@@ -20,6 +20,11 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use crate::collect::regular;
+
+/// Of a file of certificates: all authorities that Debian trusts take a quarter of it.
+const MAX_BYTES: u64 = 1 << 20;
+
 /// How a node is spoken to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct NodeTls {
@@ -70,8 +75,9 @@ fn told(e: &std::io::Error, host: &str) -> String {
 fn config(tls: &NodeTls) -> Result<Arc<ClientConfig>, String> {
     let odd = |path: &Path, e: &dyn std::fmt::Display| format!("{}: {e}", path.display());
     let read = |path: &Path| -> Result<Vec<CertificateDer<'static>>, String> {
-        let all: Result<Vec<_>, _> = CertificateDer::pem_file_iter(path)
-            .and_then(Iterator::collect)
+        let text = regular::read(path, MAX_BYTES).map_err(|e| odd(path, &e))?;
+        let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text)
+            .collect::<Result<_, _>>()
             .map_err(|e| odd(path, &e));
         all.and_then(|all| match all.is_empty() {
             true => Err(format!("{}: no certificate is in it", path.display())),
@@ -98,7 +104,8 @@ fn config(tls: &NodeTls) -> Result<Arc<ClientConfig>, String> {
     let config = match &tls.own {
         None => builder.with_no_client_auth(),
         Some((cert, key)) => {
-            let secret = PrivateKeyDer::from_pem_file(key).map_err(|e| odd(key, &e))?;
+            let text = regular::read(key, MAX_BYTES).map_err(|e| odd(key, &e))?;
+            let secret = PrivateKeyDer::from_pem_slice(&text).map_err(|e| odd(key, &e))?;
             builder.with_client_auth_cert(read(cert)?, secret).map_err(|e| odd(cert, &e))?
         }
     };

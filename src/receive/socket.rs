@@ -7,10 +7,14 @@ use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixDatagram, UnixListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustix::net::sockopt;
 
 use super::{Drops, Settings};
+
+/// How often the reader tries to open what could not be opened at first.
+pub(super) const AGAIN: Duration = Duration::from_secs(2);
 
 /// A socket that could not be opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,15 +25,29 @@ pub struct Trouble {
     pub message: String,
 }
 
-/// Open sockets, before a [`super::Reader`] takes them.
-#[derive(Debug, Default)]
+/// Open sockets, before a [`super::Reader`] takes them, and those that it still has to open.
+#[derive(Default)]
 pub struct Sockets {
     pub(super) datagrams: Vec<Arc<OwnedFd>>,
     pub(super) listeners: Vec<Listener>,
     paths: Vec<Name>,
-    udp: Vec<Arc<OwnedFd>>,
+    drops: Drops,
     places: Vec<String>,
-    granted: Option<u64>,
+    /// What could not be opened yet: somebody else has the port, or the address comes later.
+    missing: Settings,
+    tell: Option<Tell>,
+}
+
+/// Hears of a place that could not be opened at first: that it is open, or why it is not.
+type Tell = Box<dyn FnMut(&str, Result<(), &str>) + Send>;
+
+impl std::fmt::Debug for Sockets {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sockets")
+            .field("places", &self.places)
+            .field("missing", &self.missing)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Where connections come from.
@@ -51,33 +69,69 @@ impl Drop for Name {
 }
 
 impl Sockets {
-    /// Opens what it can; the rest is told.
+    /// Opens what it can; the rest is told, and tried again by the reader.
     pub fn open(settings: &Settings) -> (Self, Vec<Trouble>) {
-        let mut sockets = Self::default();
-        let mut troubles = Vec::new();
-        let mut tell = |place: String, result: io::Result<()>, hint: &str| {
-            if let Err(e) = result {
-                let message = format!("cannot listen on {place}: {e}; {hint}");
+        let mut sockets = Self { missing: settings.clone(), ..Self::default() };
+        let (_, troubles) = sockets.try_missing();
+        (sockets, troubles)
+    }
+
+    /// `tell` hears from the reader how later attempts went.
+    pub fn tell_later(&mut self, tell: impl FnMut(&str, Result<(), &str>) + Send + 'static) {
+        self.tell = Some(Box::new(tell));
+    }
+
+    /// Whether something could not be opened yet.
+    pub fn is_waiting(&self) -> bool {
+        let Settings { udp, tcp, unix_datagram, unix_stream, buffer: _ } = &self.missing;
+        udp.is_some() || tcp.is_some() || unix_datagram.is_some() || unix_stream.is_some()
+    }
+
+    /// Tries once more, and says how that went.
+    pub(super) fn try_again(&mut self) {
+        let (opened, troubles) = self.try_missing();
+        let Some(tell) = &mut self.tell else { return };
+        opened.iter().for_each(|place| tell(place, Ok(())));
+        troubles.iter().for_each(|trouble| tell(&trouble.place, Err(&trouble.message)));
+    }
+
+    /// Opens what is missing: the places that are open now, and those that are not.
+    fn try_missing(&mut self) -> (Vec<String>, Vec<Trouble>) {
+        let (mut opened, mut troubles) = (Vec::new(), Vec::new());
+        let mut tell = |place: String, result: io::Result<()>, hint: &str| match result {
+            Ok(()) => {
+                opened.push(place);
+                true
+            }
+            Err(e) => {
+                let message = format!(
+                    "cannot listen on {place}: {e}; it is tried again every {} s (or {hint})",
+                    AGAIN.as_secs()
+                );
                 troubles.push(Trouble { place, message });
+                false
             }
         };
-        if let Some(address) = settings.udp {
-            let done = sockets.udp(address, settings.buffer);
-            tell(format!("udp {address}"), done, "set another address, or \"off\"");
-        }
-        if let Some(address) = settings.tcp {
-            let done = sockets.tcp(address);
-            tell(format!("tcp {address}"), done, "set another address, or \"off\"");
-        }
-        if let Some(path) = &settings.unix_datagram {
-            let done = sockets.unix_datagram(path, settings.buffer);
-            tell(format!("unix datagrams {}", path.display()), done, "set another path");
-        }
-        if let Some(path) = &settings.unix_stream {
-            let done = sockets.unix_stream(path);
-            tell(format!("unix stream {}", path.display()), done, "set another path");
-        }
-        (sockets, troubles)
+        let mut missing = self.missing.clone();
+        let buffer = missing.buffer;
+        missing.udp = missing.udp.filter(|address| {
+            let done = self.udp(*address, buffer);
+            !tell(format!("udp {address}"), done, "set another address, or \"off\"")
+        });
+        missing.tcp = missing.tcp.filter(|address| {
+            let done = self.tcp(*address);
+            !tell(format!("tcp {address}"), done, "set another address, or \"off\"")
+        });
+        missing.unix_datagram = missing.unix_datagram.filter(|path| {
+            let done = self.unix_datagram(path, buffer);
+            !tell(format!("unix datagrams {}", path.display()), done, "set another path")
+        });
+        missing.unix_stream = missing.unix_stream.filter(|path| {
+            let done = self.unix_stream(path);
+            !tell(format!("unix stream {}", path.display()), done, "set another path")
+        });
+        self.missing = missing;
+        (opened, troubles)
     }
 
     fn udp(&mut self, address: SocketAddr, buffer: u64) -> io::Result<()> {
@@ -85,8 +139,7 @@ impl Sockets {
         let address = socket.local_addr()?;
         let socket = Arc::new(OwnedFd::from(socket));
         let granted = widen(&socket, buffer)?;
-        self.granted = Some(granted);
-        self.udp.push(Arc::clone(&socket));
+        self.drops.opened(Arc::clone(&socket), granted);
         self.datagrams.push(socket);
         self.places.push(format!("udp {address}"));
         Ok(())
@@ -138,12 +191,12 @@ impl Sockets {
 
     /// What the kernel drops.
     pub fn drops(&self) -> Drops {
-        Drops { sockets: self.udp.clone() }
+        self.drops.clone()
     }
 
     /// Bytes of receive buffer that the kernel gave the UDP socket.
     pub fn granted(&self) -> Option<u64> {
-        self.granted
+        self.drops.granted()
     }
 }
 

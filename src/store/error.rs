@@ -1,20 +1,21 @@
 //! store: why a database cannot be used, in sentences that say what to do next.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use crate::collect::locks::Holder;
 
 /// Why a database was not opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// Somebody else collects into this file.
-    #[error(
-        "{path} is in use by plimsoll process {pid}\n  \
-         stop it first (kill {pid}, or systemctl stop plimsoll), or give this one a file of its own: --db FILE"
-    )]
+    #[error("{path} is in use by {by}\n  {hint}, or give this one a file of its own: --db FILE")]
     InUse {
         /// The database.
         path: PathBuf,
         /// The other process.
-        pid: String,
+        by: String,
+        /// What to do about it.
+        hint: String,
     },
     /// The file is something else.
     #[error(
@@ -103,6 +104,25 @@ pub enum OpenError {
 }
 
 impl OpenError {
+    /// Somebody holds the lock of this database; nothing: nobody can see who.
+    pub(super) fn in_use(database: &Path, holder: Option<Holder>) -> Self {
+        let (by, hint) = match holder {
+            Some(Holder { pid, name }) if name.starts_with("plimsoll") => (
+                format!("plimsoll process {pid}"),
+                format!("stop it first (kill {pid}, or systemctl stop plimsoll)"),
+            ),
+            Some(Holder { pid, name }) => (
+                format!("process {pid} ({name}), which holds its lock and is no plimsoll"),
+                "find out why it does and stop it".to_owned(),
+            ),
+            None => (
+                "a process that cannot be seen from here, perhaps in another container".to_owned(),
+                "stop that first".to_owned(),
+            ),
+        };
+        Self::InUse { path: database.to_owned(), by, hint }
+    }
+
     /// Whether [`super::Store::open`] would set the file aside and move what can be read into a new
     /// one: it is damaged, and it was one of ours.
     pub fn is_repairable(&self) -> bool {

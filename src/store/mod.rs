@@ -33,6 +33,7 @@ mod mend;
 mod merge;
 mod names;
 mod open;
+mod owner;
 mod pages;
 mod present;
 mod prune;

@@ -16,7 +16,8 @@ use super::read::read_only_uri;
 use super::salvage::{Salvage, Salvaged};
 use super::schema::{APPLICATION_ID, SCHEMA, SCHEMA_VERSION};
 use super::upkeep::Upkeep;
-use super::{Lock, OpenError, SqlError, repair, seal, state};
+use super::{Lock, OpenError, SqlError, owner, repair, seal, state};
+use crate::collect::regular;
 use crate::model::{Clock, Registry, SystemClock};
 use crate::pipeline::Names;
 
@@ -320,14 +321,16 @@ fn check_folder(path: &Path) -> Result<(), OpenError> {
 /// a stranger's write-ahead log into the file. What cannot be told this way is left to [`connect`].
 fn refuse_strangers(path: &Path) -> Result<(), OpenError> {
     let size = match std::fs::metadata(path) {
-        Ok(meta) if meta.is_dir() => {
-            return Err(OpenError::Unwritable {
-                path: path.to_owned(),
-                reason: "it is a folder".into(),
-                hint: "name the file in it: --db FILE",
-            });
-        }
-        Ok(meta) => meta.len(),
+        Ok(meta) => match regular::check(meta.file_type()) {
+            Ok(()) => meta.len(),
+            Err(e) => {
+                return Err(OpenError::Unwritable {
+                    path: path.to_owned(),
+                    reason: e.to_string(),
+                    hint: "give another file: --db FILE",
+                });
+            }
+        },
         // Nothing there yet, or nothing that may be looked at.
         Err(_) => return Ok(()),
     };
@@ -374,6 +377,10 @@ fn connect(path: &Path, system: &str, log_pages: &Arc<AtomicU32>) -> Result<Conn
     conn.busy_timeout(BUSY).map_err(fail)?;
     let fresh = check_ours(&conn, path)?;
     if fresh {
+        // Before there is a log, which gets the owner of its database.
+        if path.metadata().is_ok_and(|meta| meta.len() == 0) {
+            let _others = owner::of_folder(path).and_then(|wanted| owner::give(path, wanted));
+        }
         // Only before the first table: lets the file shrink later.
         conn.pragma_update(None, "auto_vacuum", "INCREMENTAL").map_err(fail)?;
     }
@@ -450,6 +457,7 @@ fn copy_whole(conn: &Connection, path: &Path, to: &Path) -> Result<(), OpenError
         _ => {}
     }
     super::read::copy_into(conn, &part).map_err(|e| OpenError::from_sqlite(path, e))?;
+    let _others = owner::of(path).and_then(|wanted| owner::give(&part, wanted));
     let on_disk = |file: &Path| std::fs::File::open(file).and_then(|f| f.sync_all());
     let folder = to.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     on_disk(&part)

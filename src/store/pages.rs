@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 
 use hashbrown::HashMap;
 
+use crate::collect::regular;
+
 /// Every database file begins with it.
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 /// What ours have, unless somebody changed it.
@@ -31,7 +33,7 @@ pub(super) struct Pages {
 impl Pages {
     /// Opens the file, or so many pages of it, and reads the index out of its log.
     pub(super) fn open(path: &Path, most: u32) -> std::io::Result<Self> {
-        let file = File::open(path)?;
+        let file = regular::open(path)?;
         let mut header = [0; 100];
         let got = read_some(&file, &mut header, 0);
         let size = page_size(&header[..got]).unwrap_or(USUAL_PAGE);
@@ -45,7 +47,7 @@ impl Pages {
         };
         let mut name = path.as_os_str().to_owned();
         name.push("-wal");
-        if let Ok(log) = File::open(PathBuf::from(name)) {
+        if let Ok(log) = regular::open(&PathBuf::from(name)) {
             pages.index(&log, most);
             pages.log = Some(log);
         }
@@ -134,7 +136,7 @@ fn page_size(header: &[u8]) -> Option<usize> {
 /// Whether the header, as far as it says, is that of an SQLite file: application id and version.
 pub(super) fn header_of(path: &Path) -> Option<(i64, i64)> {
     let mut header = [0; 100];
-    let got = read_some(&File::open(path).ok()?, &mut header, 0);
+    let got = read_some(&regular::open(path).ok()?, &mut header, 0);
     (got == header.len() && header[..16] == *MAGIC)
         .then(|| (i64::from(word(&header, 68)), i64::from(word(&header, 60))))
 }

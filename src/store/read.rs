@@ -113,7 +113,8 @@ impl Reader {
     /// Opens a database that exists; works beside a daemon, without one, and from read-only media.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
         match std::fs::metadata(path) {
-            Ok(meta) if meta.is_dir() => {
+            // To open a named pipe would be to wait for somebody who writes.
+            Ok(meta) if !meta.is_file() => {
                 return Err(OpenError::NotSqlite { path: path.to_owned() });
             }
             Ok(_) => {}

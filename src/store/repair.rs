@@ -2,7 +2,7 @@
 //! becomes of its rows is told in `salvage`.
 
 use std::ffi::OsString;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use super::carve::Carver;
 use super::pages::header_of;
 use super::schema::{APPLICATION_ID, SCHEMA_VERSION};
-use super::{OpenError, SqlError};
+use super::{OpenError, SqlError, owner};
+use crate::collect::regular;
 use crate::wire::time::format_timestamp;
 
 /// Whether SQLite says that the file is not what it wrote.
@@ -82,7 +83,8 @@ pub(super) fn set_aside(path: &Path, now_ms: i64) -> Result<i64, OpenError> {
 }
 
 fn note(path: &Path, stamp: i64, inode: u64) -> io::Result<()> {
-    let mut file = File::create(note_path(path))?;
+    let mut file = regular::create(&note_path(path), 0o640)?;
+    let _others = owner::of(path).and_then(|wanted| owner::give(&note_path(path), wanted));
     writeln!(file, "{stamp} {inode}")?;
     file.sync_all()
 }
@@ -110,7 +112,7 @@ fn cannot(path: &Path, e: &io::Error) -> OpenError {
 /// What a process that was killed had begun to set aside, with the rest of that done; `None`:
 /// nothing, or somebody has put another file in its place since.
 pub(super) fn unfinished(path: &Path) -> Result<Option<i64>, OpenError> {
-    let Ok(text) = fs::read_to_string(note_path(path)) else { return Ok(None) };
+    let Ok(text) = regular::read_text(&note_path(path), 4_096) else { return Ok(None) };
     let mut words = text.split_whitespace();
     let (stamp, inode) = (words.next().map(str::parse), words.next().map(str::parse::<u64>));
     if let (Some(Ok(stamp)), Some(Ok(inode))) = (stamp, inode) {

@@ -130,6 +130,7 @@ fn run(mut store: Store, full: Option<OpenError>, s: &WriterSettings) -> usize {
         if !open {
             break;
         }
+        s.board.look_at_beat();
         if let Some(last) = last
             && last.elapsed() < SPACING
             && (!batches.is_empty() || s.queue.has_others())

@@ -310,6 +310,12 @@ fn a_port_that_is_taken_does_not_keep_it_from_collecting() {
     daemon.rows_after(now_ms());
     let said = folder.ask(&["status"]).well();
     assert!(said.contains("cannot listen on"), "the status tells it: {said}");
+    // It is had as soon as it is free.
+    drop(taken);
+    daemon.says(&format!("listening  http://{address}"));
+    daemon.healthy();
+    let said = folder.ask(&["status"]).well();
+    assert!(said.contains(&format!("http://{address}")), "{said}");
     daemon.stop();
 }
 

@@ -138,6 +138,16 @@ fn a_port_that_is_taken_is_a_warning_and_nothing_more() {
         problems.len() == 1 && problems[0].contains(&format!("cannot listen on udp {taken}")),
         "{problems:?}"
     );
+    // It is had as soon as it is free, with all that belongs to it.
+    drop(holder);
+    daemon.healthy();
+    let sender = UdpSocket::bind("127.0.0.1:0").expect("a port");
+    sender.send_to(b"late:7|g", taken).expect("sent");
+    becomes(&daemon, "late", 7.0);
+    eventually("the kernel's buffer is told", PATIENCE, || {
+        let buffer = daemon.value("plimsoll_udp_buffer_bytes{receiver=\"statsd\"}");
+        buffer.map(drop).ok_or_else(|| daemon.log())
+    });
     daemon.stop();
 }
 

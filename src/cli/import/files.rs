@@ -9,6 +9,7 @@ use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::cli::{Global, show};
+use crate::draw;
 use crate::model::{Clock, SystemClock};
 use crate::store::{Import, OpenError, Sender, Store};
 use crate::wire::{Format, Record, Records, is_gzip};
@@ -22,7 +23,7 @@ use crate::wire::{Format, Record, Records, is_gzip};
     More than a million samples are sealed at once: samples_all() in SQL has them, metrics has not."
 )]
 pub struct Args {
-    /// Files, packed with gzip or not; - is standard input
+    /// Files, packed with gzip or not; - is standard input, and a pipe will do: <(zcat …)
     #[arg(required = true)]
     file: Vec<PathBuf>,
     /// csv, json or openmetrics [default: as the contents or the name say]
@@ -154,7 +155,14 @@ fn one(
             Err(e) => {
                 tally.bad += 1;
                 if e.fatal || tally.bad <= TOLD {
-                    bar.suspend(|| writeln!(io::stderr(), "{}: {e}", path.display()))?;
+                    bar.suspend(|| {
+                        writeln!(
+                            io::stderr(),
+                            "{}: {}",
+                            path.display(),
+                            draw::clean(&e.to_string())
+                        )
+                    })?;
                 }
             }
         }

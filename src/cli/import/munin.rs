@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::is_here;
 use super::past::{Plan, below, bring, with_rrd};
 use crate::cli::Global;
+use crate::collect::regular;
 use crate::model::{Graph, Range, Series};
 use crate::store::Reader;
 use crate::wire::munin::{
@@ -36,6 +37,11 @@ pub struct Args {
     plugins: PathBuf,
 }
 
+/// The master's list of everything; of thousands of machines it has some 100 MB.
+const MAX_DATAFILE: u64 = 1 << 30;
+/// A longer plugin is looked at no further.
+const MAX_PLUGIN: u64 = 4 << 20;
+
 /// A file of the master, and whose it is.
 struct Found {
     path: PathBuf,
@@ -51,7 +57,7 @@ struct Found {
 pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     let mut plan = Plan::default();
     let files = below(&args.dir, &mut plan.failed)?;
-    let datafile = match std::fs::read(args.dir.join("datafile")) {
+    let datafile = match regular::read(&args.dir.join("datafile"), MAX_DATAFILE) {
         Ok(bytes) => Datafile::read(&String::from_utf8_lossy(&bytes)),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Datafile::default(),
         Err(e) => {
@@ -200,7 +206,7 @@ impl Plugins {
         for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
             let Some(name) = entry.file_name().to_str().map(str::to_owned) else { continue };
             if is_plugin_name(&name) {
-                let text = std::fs::read(entry.path()).unwrap_or_default();
+                let text = regular::read(&entry.path(), MAX_PLUGIN).unwrap_or_default();
                 links.insert(name, memchr::memmem::find(&text, b"multigraph").is_some());
             }
         }

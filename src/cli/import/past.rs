@@ -14,6 +14,7 @@ use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::cli::{Global, show};
+use crate::collect::regular;
 use crate::model::{Clock, Graph, Identity, Kind, Past, Series, SystemClock};
 use crate::store::{History, OpenError, Place, Prepared, Store, prepare};
 use crate::wire::is_gzip;
@@ -135,9 +136,7 @@ pub(super) fn kind_of(ds: &DataSource) -> Kind {
 /// Reads an RRD file, or what `rrdtool dump` made of one, packed or not. What cannot be read here is
 /// given to `rrdtool dump`.
 pub(super) fn with_rrd<T>(path: &Path, work: impl FnOnce(&Rrd<'_>) -> T) -> anyhow::Result<T> {
-    let length = std::fs::metadata(path)?.len();
-    anyhow::ensure!(length <= LARGEST, "larger than a gigabyte: no RRD file");
-    let mut bytes = std::fs::read(path)?;
+    let mut bytes = regular::read(path, LARGEST)?;
     if is_gzip(&bytes) {
         let mut plain = Vec::new();
         let packed = flate2::read::MultiGzDecoder::new(&*bytes);
@@ -337,7 +336,7 @@ fn report(
         writeln!(err, "{}: {why}", path.display())?;
     }
     if failed.all > failed.first.len() as u64 {
-        writeln!(err, "… and {} more", show::count(failed.all - failed.first.len() as u64))?;
+        writeln!(err, "and {} more", show::count(failed.all - failed.first.len() as u64))?;
     }
     if failed.all > 0 {
         let rest = if files > 0 { "; all others were" } else { "" };

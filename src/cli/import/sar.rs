@@ -11,6 +11,7 @@ use anyhow::Context;
 use super::files::{Failed, Target};
 use super::is_here;
 use crate::cli::{Global, show};
+use crate::collect::regular;
 use crate::wire::{Record, sar};
 
 /// `plimsoll import sar`
@@ -37,7 +38,7 @@ const MOST_WORDS: u64 = 10_000;
 
 pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     for file in &args.file {
-        std::fs::File::open(file).with_context(|| file.display().to_string())?;
+        regular::open(file).with_context(|| file.display().to_string())?;
     }
     let path = match &global.db {
         Some(db) => db.clone(),

@@ -1,11 +1,13 @@
 //! daemon: the munin-node's start: its sockets, its certificate, and what it answers from.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::{Daemon, web};
 use crate::config::Config;
 use crate::http;
 use crate::munin_node::{self, Acceptor, Node, Sources};
+use crate::pipeline::Board;
 
 const SUBJECT: &str = "munin_node";
 /// A collector that missed two beats is behind; one that missed three has stopped.
@@ -21,16 +23,7 @@ pub(super) fn start_node(daemon: &mut Daemon) {
         return;
     }
     let shared = &daemon.shared;
-    let board = &shared.board;
-    let loaded =
-        wanted.tls.as_ref().map(|t| http::Tls::load(t, "munin_node tls", Arc::clone(board)));
-    let tls: Option<Acceptor> = match loaded.transpose() {
-        Ok(tls) => tls.map(|tls| Arc::new(move || tls.acceptor()) as Acceptor),
-        Err(e) => {
-            let what = format!("cannot speak TLS: {e}; nobody is answered");
-            return board.fail(SUBJECT, what);
-        }
-    };
+    let board = Arc::clone(&shared.board);
     let from = Sources {
         registry: Arc::clone(&shared.registry),
         latest: Arc::clone(&shared.latest),
@@ -42,22 +35,52 @@ pub(super) fn start_node(daemon: &mut Daemon) {
         sys: config.collect.sys.clone(),
         fresh_ms: fresh_ms(&config),
     };
-    let node = Arc::new(Node::new(wanted.node.clone(), &daemon.system, tls, from));
-    for address in &wanted.node.listen {
-        match web::bind(*address) {
-            Ok(listener) => {
-                daemon.munin_node.extend(listener.local_addr());
-                tokio::spawn(munin_node::serve(listener, Arc::clone(&node)));
-            }
-            Err(e) => board.fail(
-                &format!("{SUBJECT} {address}"),
-                format!(
-                    "cannot listen on {address}: {e}; everything else goes on without (is a \
-                     munin-node running?)"
-                ),
-            ),
+    let load = {
+        let (tls, board) = (wanted.tls.clone(), Arc::clone(&board));
+        move || load(tls.as_ref(), &board)
+    };
+    let (settings, system) = (wanted.node.clone(), daemon.system.clone());
+    let listen = wanted.node.listen.clone();
+    match web::told(&board, SUBJECT, load()) {
+        Some(tls) => {
+            let node = Arc::new(Node::new(settings, &system, tls, from));
+            daemon.munin_node = listen.iter().filter_map(|at| serve(*at, &node, &board)).collect();
         }
+        None => drop(tokio::spawn(async move {
+            let tls = web::persist(&board, SUBJECT, None, load).await;
+            let node = Arc::new(Node::new(settings, &system, tls, from));
+            let places = listen.iter().filter_map(|at| serve(*at, &node, &board));
+            places.for_each(|at| tracing::info!("munin node {at}"));
+        })),
     }
+}
+
+fn load(tls: Option<&http::TlsSettings>, board: &Arc<Board>) -> Result<Option<Acceptor>, String> {
+    let load = |t| http::Tls::load(t, "munin_node tls", Arc::clone(board));
+    let tls = tls.map(load).transpose();
+    let tls = tls.map_err(|e| format!("cannot speak TLS: {e}; nobody is answered"))?;
+    Ok(tls.map(|tls| Arc::new(move || tls.acceptor()) as Acceptor))
+}
+
+/// Answers at this address, at once or as soon as it can be had. Where, if that is at once.
+fn serve(address: SocketAddr, node: &Arc<Node>, board: &Arc<Board>) -> Option<SocketAddr> {
+    let open = move || {
+        web::bind(address).map_err(|e| {
+            format!(
+                "cannot listen on {address}: {e}; everything else goes on without, and it is tried \
+                 again (is a munin-node running?)"
+            )
+        })
+    };
+    let subject = format!("{SUBJECT} {address}");
+    let first = web::told(board, &subject, open());
+    let (node, board) = (Arc::clone(node), Arc::clone(board));
+    let place = first.as_ref().and_then(|listener| listener.local_addr().ok());
+    tokio::spawn(async move {
+        let listener = web::persist(&board, &subject, first, open).await;
+        munin_node::serve(listener, node).await;
+    });
+    place
 }
 
 /// How old a value may be and still be the present one.

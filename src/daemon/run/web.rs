@@ -65,45 +65,98 @@ pub(super) async fn start_http(daemon: &mut Daemon) {
         rested: memory::give_back,
     });
     daemon.inside = Some(inside);
-    let fail = |what: String| shared.board.fail(HTTP, what);
-    if let Some(path) = &config.socket {
-        match bind_unix(path) {
-            Ok(listener) => {
-                let listener = http::Listener::Unix(listener);
-                tokio::spawn(http::serve(listener, router.clone()));
-                daemon.http = Some(hosts.clone());
-            }
-            Err(e) => fail(format!("cannot listen on {}: {e}", path.display())),
-        }
+    daemon.http = Some(hosts);
+    let board = &shared.board;
+    if let Some(path) = config.socket.clone() {
+        let open = move || {
+            bind_unix(&path).map_err(|e| format!("cannot listen on {}: {e}", path.display()))
+        };
+        let first = told(board, SOCKET, open());
+        let (board, router) = (Arc::clone(board), router.clone());
+        tokio::spawn(async move {
+            let listener = persist(&board, SOCKET, first, open).await;
+            http::serve(http::Listener::Unix(listener), router).await;
+        });
     }
     let Some(address) = config.listen else { return };
-    let tls =
-        match config.tls.map(|t| http::Tls::load(&t, "tls", Arc::clone(&shared.board))).transpose()
-        {
-            Ok(tls) => tls,
-            Err(e) => return fail(format!("cannot speak TLS: {e}; nothing listens on {address}")),
-        };
-    daemon.secure = tls.is_some();
-    match bind(address) {
-        Ok(listener) => {
-            daemon.listening = listener.local_addr().ok();
-            daemon.http = Some(hosts);
-            let board = Arc::clone(&shared.board);
-            tokio::spawn(async move {
-                // The place is taken, but nobody is let in whom no token could tell apart.
-                if !address.ip().to_canonical().is_loopback() {
-                    wait_for_token(&tokens, &board, address).await;
-                }
-                http::serve(http::Listener::Tcp(listener, tls), router).await;
-            });
-        }
-        Err(e) => fail(format!(
-            "cannot listen on {address}: {e}; collecting goes on without (set [http] listen to another address)"
-        )),
+    daemon.secure = config.tls.is_some();
+    let (tls, secure) = (config.tls, daemon.secure);
+    let open = {
+        let board = Arc::clone(board);
+        move || open_tcp(address, tls.as_ref(), &board)
+    };
+    let first = told(board, HTTP, open());
+    let (board, listening) = (Arc::clone(board), Arc::clone(&daemon.listening));
+    let at_once = first.is_some();
+    if let Some(address) = first.as_ref().and_then(|(l, _)| l.local_addr().ok()) {
+        let _first = listening.set(address);
     }
+    tokio::spawn(async move {
+        let (listener, tls) = persist(&board, HTTP, first, open).await;
+        if let Some(address) = listener.local_addr().ok().filter(|_| !at_once) {
+            let _first = listening.set(address);
+            let scheme = if secure { "https" } else { "http" };
+            tracing::info!("listening  {scheme}://{address}");
+        }
+        // The place is taken, but nobody is let in whom no token could tell apart.
+        if !address.ip().to_canonical().is_loopback() {
+            wait_for_token(&tokens, &board, address).await;
+        }
+        http::serve(http::Listener::Tcp(listener, tls), router).await;
+    });
 }
 
 const HTTP: &str = "http";
+const SOCKET: &str = "http socket";
+/// How often it is tried to get what could not be had at the start.
+const AGAIN: Duration = Duration::from_secs(2);
+
+fn open_tcp(
+    address: std::net::SocketAddr,
+    tls: Option<&http::TlsSettings>,
+    board: &Arc<Board>,
+) -> Result<(tokio::net::TcpListener, Option<http::Tls>), String> {
+    let tls = tls
+        .map(|t| http::Tls::load(t, "tls", Arc::clone(board)))
+        .transpose()
+        .map_err(|e| format!("cannot speak TLS: {e}; nothing listens on {address}"))?;
+    let listener = bind(address).map_err(|e| {
+        format!(
+            "cannot listen on {address}: {e}; collecting goes on without, and it is tried again \
+             every {} s (or set [http] listen to another address)",
+            AGAIN.as_secs()
+        )
+    })?;
+    Ok((listener, tls))
+}
+
+/// What could be had at the first attempt, or at a later one: a port may be another program's for a
+/// moment, an address or a certificate may come after plimsoll. The board tells until then.
+pub(super) async fn persist<T>(
+    board: &Board,
+    subject: &str,
+    first: Option<T>,
+    mut again: impl FnMut() -> Result<T, String>,
+) -> T {
+    if let Some(had) = first {
+        return had;
+    }
+    loop {
+        tokio::time::sleep(AGAIN).await;
+        match again() {
+            Ok(had) => {
+                board.ok(subject);
+                return had;
+            }
+            Err(why) => board.fail(subject, why),
+        }
+    }
+}
+
+/// The outcome of the first attempt; why there is none is on the board.
+pub(super) fn told<T>(board: &Board, subject: &str, first: Result<T, String>) -> Option<T> {
+    first.inspect_err(|why| board.fail(subject, why.clone())).ok()
+}
 
 /// Until there is a token, and as long as it cannot be read.
 async fn wait_for_token(

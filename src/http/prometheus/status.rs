@@ -71,10 +71,27 @@ pub(super) fn runtime(ask: &Ask<'_>, out: &mut String) -> Result<Notes, ApiError
 pub(super) fn config(ask: &Ask<'_>, out: &mut String) -> Result<Notes, ApiError> {
     let config = ask.api.state.config.now();
     let text = match &config.source {
-        Some(_) => config.text.clone(),
+        Some(_) => without_commands(&config.text),
         None => "# There is no configuration file: everything is as by default.\n".to_owned(),
     };
     say(out, &json!({ "yaml": text }))
+}
+
+/// The text without the command lines of plugins, which may hold passwords: who may look at values may
+/// not look at those. Rather a line too much is left out.
+fn without_commands(text: &str) -> String {
+    let (mut out, mut inside) = (String::with_capacity(text.len()), false);
+    for line in text.lines() {
+        let begins = line.split('#').next().is_some_and(|code| code.contains("command"));
+        if begins {
+            out.push_str("# the command of a plugin is not shown here\n");
+        } else if !inside {
+            out.push_str(line);
+            out.push('\n');
+        }
+        inside = (begins || inside) && !line.trim_end().ends_with([']', '}']);
+    }
+    out
 }
 
 /// `status/flags`: what is set, by the names of Prometheus' own flags where they mean the same.
@@ -170,4 +187,20 @@ pub(super) fn tsdb(ask: &Ask<'_>, out: &mut String) -> Result<Notes, ApiError> {
     }
     out.push('}');
     Ok(Notes::default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_of_plugins_are_not_shown() {
+        let text = "interval = \"10s\"\n[[plugin]]\nname = \"a\"\ncommand = [\"/x\", \"-p\", \"hunter2\"]\n\
+                    [[plugin]]\nname = \"b\"\ncommand = [\n  \"/x\",\n  \"hunter2\", # ]\n]\n[http]\n";
+        let shown = without_commands(text);
+        assert!(!shown.contains("hunter2"), "{shown}");
+        for kept in ["interval = \"10s\"\n", "name = \"a\"\n", "name = \"b\"\n"] {
+            assert!(shown.contains(kept), "{shown}");
+        }
+    }
 }

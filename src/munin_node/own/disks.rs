@@ -6,6 +6,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 use super::put;
+use crate::collect::regular;
 use crate::munin_node::picture::Picture;
 use crate::wire::munin::clean_fields;
 
@@ -88,7 +89,8 @@ fn is_part(device: &str, of: &str) -> bool {
 fn pretty(sys: &Path, device: &str) -> String {
     let name = || {
         device.strip_prefix("dm-")?;
-        let text = std::fs::read_to_string(sys.join("block").join(device).join("dm/name")).ok()?;
+        let path = sys.join("block").join(device).join("dm/name");
+        let text = regular::read_text(&path, 4_096).ok()?;
         let name = text.trim().to_owned();
         Some(volume(&name).unwrap_or_else(|| format!("mapper/{name}")))
     };

@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 use super::{lines, put};
+use crate::collect::regular;
 use crate::munin_node::picture::Picture;
 use crate::wire::munin::is_plugin_name;
 
@@ -49,7 +50,7 @@ fn device<'n>(p: &Picture<'_>, name: &'n str) -> Option<(&'n str, bool)> {
 /// A number from the device's folder in /sys; nothing where the kernel has none.
 fn number(sys: &Path, device: &str, file: &str) -> Option<f64> {
     let path = sys.join("class/net").join(device).join(file);
-    std::fs::read_to_string(path).ok()?.trim().parse().ok()
+    regular::read_text(&path, 4_096).ok()?.trim().parse().ok()
 }
 
 pub(super) fn config(p: &Picture<'_>, sys: &Path, name: &str, out: &mut String) -> bool {

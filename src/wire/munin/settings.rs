@@ -135,6 +135,9 @@ fn is_section(name: &str) -> bool {
     !name.is_empty() && inside.chars().all(fits)
 }
 
+/// What can be set, beside the environment.
+const KNOWN: [&str; 6] = ["user", "group", "command", "host_name", "timeout", "update_rate"];
+
 fn setting(settings: &mut PluginSettings, line: &str) -> Result<(), String> {
     let (name, value) = line.split_once([' ', '\t']).unwrap_or((line, ""));
     let value = value.trim();
@@ -146,7 +149,10 @@ fn setting(settings: &mut PluginSettings, line: &str) -> Result<(), String> {
         return environment(settings, name, value);
     }
     if value.is_empty() {
-        return Err(format!("nothing stands behind `{}`", shown(name)));
+        // Where a line was broken in two, this may be half a password.
+        let known = KNOWN.contains(&name);
+        let name = if known { shown(name) } else { "…".to_owned() };
+        return Err(format!("nothing stands behind `{name}`"));
     }
     match name {
         "user" => settings.user = Some(value.to_owned()),
@@ -172,7 +178,9 @@ fn setting(settings: &mut PluginSettings, line: &str) -> Result<(), String> {
 fn environment(settings: &mut PluginSettings, name: &str, value: &str) -> Result<(), String> {
     let fits = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
     if name.is_empty() || !name.chars().all(fits) || value.contains('\0') {
-        return Err(format!("`{}` is no name for the environment", shown(name)));
+        // What is behind the name may be a password, written as a shell would have it.
+        let name = name.split(['=', ':']).next().unwrap_or_default();
+        return Err(format!("what begins with `{}` is no name for the environment", shown(name)));
     }
     settings.env.insert(name.to_owned(), value.to_owned());
     Ok(())

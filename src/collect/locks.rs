@@ -1,0 +1,76 @@
+//! collect: which process holds a lock of a file, from /proc/locks. A pid that the holder once wrote
+//! down may be that of another program by now.
+
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use super::regular;
+
+/// A machine with many databases has some thousand lines of 60 bytes.
+const MOST: u64 = 16 << 20;
+
+/// A process that holds a lock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    /// Its number.
+    pub pid: u32,
+    /// What its program is called; the kernel keeps 15 letters of it.
+    pub name: String,
+}
+
+impl Holder {
+    /// The process of this number, if there is one.
+    pub fn of(pid: u32) -> Option<Self> {
+        let name = regular::read(Path::new(&format!("/proc/{pid}/comm")), 4_096).ok()?;
+        let name = String::from_utf8_lossy(&name);
+        // A process may choose any name.
+        let name = name.chars().filter(|c| c.is_ascii_graphic() || *c == ' ').collect();
+        Some(Self { pid, name })
+    }
+}
+
+/// Who holds a lock by flock(2) of this file. Nothing: nobody does, or somebody who cannot be seen
+/// from here (in another container).
+pub fn holder(file: &Metadata) -> Option<Holder> {
+    let locks = regular::read(Path::new("/proc/locks"), MOST).ok()?;
+    let pid = find(&String::from_utf8_lossy(&locks), file.dev(), file.ino())?;
+    Some(Holder::of(pid).unwrap_or(Holder { pid, name: String::new() }))
+}
+
+/// `1: FLOCK  ADVISORY  WRITE 707 08:01:1048 0 EOF`; a line with `->` only waits.
+fn find(locks: &str, dev: u64, ino: u64) -> Option<u32> {
+    let place = format!("{:02x}:{:02x}:{ino}", rustix::fs::major(dev), rustix::fs::minor(dev));
+    locks.lines().find_map(|line| {
+        let words: Vec<&str> = line.split_ascii_whitespace().collect();
+        match words.as_slice() {
+            [_, "FLOCK", _, _, pid, at, ..] if *at == place => pid.parse().ok(),
+            _ => None,
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_of_the_file_counts() {
+        let locks = "1: POSIX  ADVISORY  WRITE 1 08:01:77 0 EOF\n\
+                     2: FLOCK  ADVISORY  WRITE 2 08:02:77 0 EOF\n\
+                     3: FLOCK  ADVISORY  WRITE 3 08:01:78 0 EOF\n\
+                     4: FLOCK  ADVISORY  WRITE 4 08:01:77 0 EOF\n\
+                     4: -> FLOCK  ADVISORY  WRITE 5 08:01:77 0 EOF\n";
+        let dev = rustix::fs::makedev(8, 1);
+        assert_eq!(find(locks, dev, 77), Some(4));
+        assert_eq!(find(locks, dev, 79), None);
+        assert_eq!(find("no\nsuch: FLOCK\n", dev, 77), None);
+    }
+
+    #[test]
+    fn a_process_has_a_name() {
+        let own = Holder::of(std::process::id()).unwrap();
+        assert!(!own.name.is_empty() && own.pid == std::process::id());
+        assert_eq!(Holder::of(u32::MAX), None);
+    }
+}
