@@ -1,11 +1,13 @@
 //! model: what a sample, a series and a clock are. No I/O enters here but reading the clock.
 
 mod clock;
+pub mod counter;
 mod event;
 mod glob;
 mod graph;
 mod interval;
 mod key;
+mod kinds;
 mod past;
 mod recorder;
 mod registry;
