@@ -37,6 +37,11 @@ static SKIPPED: Metric = Metric::counter(
     "",
     "Readings that were not taken because the one before took too long or the machine slept.",
 );
+static ODD_LINES: Metric = Metric::counter(
+    "plimsoll_odd_lines_total",
+    "",
+    "Lines of /proc and /sys that were not understood and left out.",
+);
 static SAMPLES: Metric =
     Metric::counter("plimsoll_samples_total", "", "Samples written to the database.")
         .by(&["source"]);
@@ -229,9 +234,11 @@ impl Own {
         out.put(&PUSHED_NAMES, self.names.used() as f64);
         out.put(&EVENTS_DROPPED, c.events_dropped.load(Relaxed) as f64);
         // Most machines never have any of these.
-        for (metric, counter) in
-            [(&PUT_OFF, &c.pushes_put_off), (&PUSHES_REFUSED, &c.pushes_refused)]
-        {
+        for (metric, counter) in [
+            (&ODD_LINES, &c.odd_lines),
+            (&PUT_OFF, &c.pushes_put_off),
+            (&PUSHES_REFUSED, &c.pushes_refused),
+        ] {
             let count = counter.load(Relaxed);
             if count > 0 {
                 out.put(metric, count as f64);
