@@ -370,6 +370,7 @@ impl Keeper {
     fn put_plain(&mut self, at: usize, ts: i64, value: f64, out: &mut Samples) {
         if let Some(slot) = self.slots.get_mut(at) {
             slot.lives = true;
+            let value = slot.rate.store_plain(ts, value);
             out.put(slot.series, ts, value);
         }
     }
@@ -456,7 +457,7 @@ impl Keeper {
                         graph: "".into(),
                         field: record.key.as_str().into(),
                         series,
-                        rate: Rate::new(&FieldConfig::default()),
+                        rate: Rate::plain(kind),
                         seen: true,
                         lives: false,
                     });
