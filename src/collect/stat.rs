@@ -5,7 +5,7 @@ use rustix::time::{ClockId, clock_gettime};
 use super::file::KeptFile;
 use super::scan::{Odd, count, name, number, want, words};
 use super::{CollectError, Collector, Settings};
-use crate::model::{Kind, Metric, Recorder};
+use crate::model::{Kind, Metric, Recorder, uptime_ms};
 
 /// What it reports.
 pub static METRICS: [Metric; 6] = [
@@ -27,9 +27,6 @@ const WORDS: [&[u8]; METRICS.len()] =
 
 /// Where the boot time is among them.
 const BOOT: usize = 2;
-
-/// No machine that runs today was started before this (2000-01-01, s since 1970).
-const OLDEST_BOOT: f64 = 946_684_800.0;
 
 struct Stat {
     file: KeptFile,
@@ -61,11 +58,11 @@ fn value(which: usize, line: &[u8]) -> Result<f64, Odd> {
 
 /// When a machine was started whose clock says `now` (s since 1970), by its uptime. It goes on with
 /// what was found before, unless the clock has been set since.
-fn by_uptime(now: f64, uptime: f64, before: Option<f64>) -> Option<f64> {
-    let booted = (now - uptime).round();
+fn by_uptime(now: i64, uptime: f64, before: Option<f64>) -> Option<f64> {
+    let booted = (now as f64 - uptime).round();
     match before {
         Some(before) if (before - booted).abs() <= 2.0 => Some(before),
-        _ => (booted >= OLDEST_BOOT).then_some(booted),
+        _ => uptime_ms(booted, now * 1000).map(|_| booted),
     }
 }
 
@@ -73,8 +70,8 @@ impl Stat {
     /// A machine without a clock of its own starts in 1970, and some kernels go on to say that. Then
     /// its uptime tells more.
     fn plausible(&mut self, booted: f64) -> f64 {
-        let now = clock_gettime(ClockId::Realtime).tv_sec as f64;
-        if booted >= OLDEST_BOOT && booted <= now + 60.0 {
+        let now = clock_gettime(ClockId::Realtime).tv_sec;
+        if uptime_ms(booted, now * 1000).is_some() {
             return booted;
         }
         let seconds = self.uptime.parse(|text| want(words(text).next(), "no uptime", text));
@@ -150,13 +147,13 @@ mod tests {
 
     #[test]
     fn the_uptime_gives_one_boot_time_and_not_one_a_beat() {
-        let first = by_uptime(1_700_000_100.0, 99.6, None);
+        let first = by_uptime(1_700_000_100, 99.6, None);
         assert_eq!(first, Some(1_700_000_000.0));
-        assert_eq!(by_uptime(1_700_000_200.0, 198.9, first), first);
+        assert_eq!(by_uptime(1_700_000_200, 198.9, first), first);
         // The clock was set.
-        assert_eq!(by_uptime(1_800_000_000.0, 300.0, first), Some(1_799_999_700.0));
+        assert_eq!(by_uptime(1_800_000_000, 300.0, first), Some(1_799_999_700.0));
         // It still says 1970.
-        assert_eq!(by_uptime(5_000.0, 4_990.0, None), None);
+        assert_eq!(by_uptime(5_000, 4_990.0, None), None);
     }
 
     #[test]

@@ -14,7 +14,7 @@ mod registry;
 mod series;
 mod size;
 
-pub use clock::{Clock, ManualClock, SystemClock};
+pub use clock::{Clock, ManualClock, SystemClock, uptime_ms};
 pub use event::Event;
 pub use glob::{Glob, KeyFilter};
 pub use graph::{Field, Graph, Range};
