@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use hashbrown::HashTable;
 
+use super::arrivals::{Arrival, Arrivals};
 use super::{Batch, Counters, Names, Queue, Reason, Source};
 use crate::model::{Identity, Kind, Labels, Registry, Series, SeriesRef, parse_key};
 use crate::wire::About;
@@ -70,13 +71,61 @@ pub struct Intake {
     names: Arc<Names>,
     system: Box<str>,
     state: Mutex<State>,
+    /// Apart from `state`, which is held as long as a push is read.
+    arrivals: Mutex<Arrivals>,
 }
 
 #[derive(Debug, Default)]
 struct State {
+    /// By the number of a series, which of `named` it is of, counted from 1; 0: none.
+    systems: Vec<u32>,
+    /// The other systems, each with the time of its newest sample in the push at hand.
+    named: Vec<(Box<str>, i64)>,
+    /// Where each is in `named`, counted from 1.
+    places: std::collections::HashMap<Box<str>, u32>,
     aliases: HashTable<Alias>,
     hasher: foldhash::quality::RandomState,
     scratch: Vec<u8>,
+}
+
+/// No sample of a system came with a push.
+const NONE: i64 = i64::MIN;
+
+impl State {
+    /// A series is of this system; nothing: of this machine.
+    fn belongs(&mut self, series: SeriesRef, system: Option<&str>) {
+        let Some(system) = system else { return };
+        let at = match self.places.get(system) {
+            Some(at) => *at,
+            None => {
+                self.named.push((system.into(), NONE));
+                let at = self.named.len() as u32;
+                self.places.insert(system.into(), at);
+                at
+            }
+        };
+        let number = series.0 as usize;
+        if self.systems.len() <= number {
+            self.systems.resize(number + 1, 0);
+        }
+        if let Some(place) = self.systems.get_mut(number) {
+            *place = at;
+        }
+    }
+
+    /// Notes the newest time of each system.
+    fn newest(&mut self, samples: &[(SeriesRef, f64)], times: &[i64]) {
+        let Self { systems, named, .. } = self;
+        for (_, newest) in named.iter_mut() {
+            *newest = NONE;
+        }
+        for ((series, _), ts) in samples.iter().zip(times) {
+            let of = systems.get(series.0 as usize).copied().unwrap_or(0) as usize;
+            if let Some((_, newest)) = of.checked_sub(1).and_then(|at| named.get_mut(at)) {
+                *newest = (*newest).max(*ts);
+            }
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -94,8 +143,13 @@ impl Intake {
         names: Arc<Names>,
         system: &str,
     ) -> Self {
-        let state = Mutex::default();
-        Self { registry, queue, counters, names, system: system.into(), state }
+        let (state, arrivals) = (Mutex::default(), Mutex::default());
+        Self { registry, queue, counters, names, system: system.into(), state, arrivals }
+    }
+
+    /// How samples of another system have arrived; nothing if none has since the start.
+    pub fn arrival(&self, system: &str) -> Option<Arrival> {
+        self.arrivals.lock().unwrap_or_else(|e| e.into_inner()).of(system)
     }
 
     /// Begins a push at this moment (ms since 1970 UTC). Others wait until it ends.
@@ -166,6 +220,7 @@ impl Push<'_> {
         }
         let (name, labels, about) = name().map_err(Refused::Invalid)?;
         let series = self.intern(name, labels, about)?;
+        self.state.belongs(series, self.intake.registry.get(series).identity.system.as_deref());
         let State { aliases, hasher, scratch, .. } = &mut *self.state;
         if aliases.len() as u64 >= ALIASES_A_NAME * self.intake.names.most() {
             aliases.clear();
@@ -238,13 +293,19 @@ impl Push<'_> {
     /// Hands everything to the queue; how many samples that was. An error: nothing was taken, and
     /// the sender has to be told.
     pub fn finish(self) -> Result<usize, Busy> {
-        let Self { intake, origin, now_ms, samples, times, .. } = self;
+        let Self { intake, origin, now_ms, samples, times, mut state, .. } = self;
         let taken = samples.len();
         if taken == 0 {
             return Ok(0);
         }
+        state.newest(&samples, &times);
         let batch = Batch { times, ..Batch::of(origin.source, now_ms, samples) };
-        intake.queue.offer(batch).map(|()| taken).map_err(|_| Busy)
+        intake.queue.offer(batch).map_err(|_| Busy)?;
+        let mut arrivals = intake.arrivals.lock().unwrap_or_else(|e| e.into_inner());
+        for (system, newest) in state.named.iter().filter(|(_, newest)| *newest != NONE) {
+            arrivals.note(system, now_ms, *newest);
+        }
+        Ok(taken)
     }
 }
 

@@ -2,6 +2,7 @@
 //! the counters of both, the board of what is wrong, the gathering of what statsd senders send, and
 //! the way in for what others bring. No files, no sockets, no SQL.
 
+mod arrivals;
 mod board;
 mod counters;
 mod intake;
@@ -10,6 +11,7 @@ mod names;
 mod queue;
 pub mod statsd;
 
+pub use arrivals::Arrival;
 pub use board::{Board, Problem};
 pub use counters::{Counters, Reason, Source};
 pub use intake::{Busy, Intake, Origin, Push, Refused};
