@@ -68,7 +68,7 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     }
     let current = || super::watch::troubles(&status::daemon(&path), now);
     let troubles = if to == now { current() } else { Vec::new() };
-    let verdict = overview::verdict(&reader, &charts, to, &troubles)?;
+    let verdict = overview::verdict(&reader, &charts, to, &troubles, None)?;
     let mut shown = Vec::new();
     for points in POINTS {
         let line = charts.first().and_then(|c| c.lines.first());

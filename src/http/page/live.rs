@@ -322,6 +322,7 @@ mod tests {
             }],
             more: 0,
             left: None,
+            mounts: Vec::new(),
         }
     }
 
