@@ -104,6 +104,9 @@ fn the_table_names_and_describes_all_it_reports() {
         for metric in entry.metrics {
             let help = metric.help;
             assert!(help.ends_with('.') && help.len() > 12, "{}: {help}", metric.name);
+            // What a machine with node_exporter sends is read as what this one measures.
+            let guessed = metric.name.contains('*') || Kind::guess(metric.name) == metric.kind;
+            assert!(guessed, "{}", metric.name);
             let total = metric.name.ends_with("_total");
             let odd = ["node_vmstat_", "node_netstat_"].iter().any(|p| metric.name.starts_with(p));
             assert!(odd || total == (metric.kind == Kind::Counter), "{}", metric.name);
@@ -141,6 +144,70 @@ fn copy_of(name: &str) -> (tempfile::TempDir, std::path::PathBuf) {
     (dir, root)
 }
 
+/// A collector, its file with one line that is odd, the words by which that is told, and how many
+/// values are left.
+const ODD_LINES: [(&str, &str, &str, &str, usize); 8] = [
+    ("meminfo", "meminfo", "MemTotal: 8 kB\nX: y z\nMemAvailable: 4 kB\n", "line 2: no memory", 3),
+    (
+        "diskstats",
+        "diskstats",
+        "8 0 sda 1 2 3 4 5 6 7 8 9 10 11\n\0\0\n8 32 sdc 1 2 3 4 5 6 7 8 9 10 11\n",
+        "line 2: no disk statistics in \"\\0",
+        16,
+    ),
+    (
+        "netdev",
+        "net/dev",
+        "a|b\na|b\nx\nlo: 1 2 3 4 5 6 7 8 9 10 11 12\neth0: 1\neth1: 1 2 3 4 5 6 7 8 9 10 11 12\n",
+        "line 3: no network",
+        16,
+    ),
+    ("sockstat", "net/sockstat", "sockets: used 5\nTCP: inuse x tw 3\nUDP: inuse 1\n", "line 2", 3),
+    ("netstat", "net/snmp", "Tcp: CurrEstab RetransSegs\nTcp: x 7\n", "line 2: no CurrEstab", 1),
+    ("vmstat", "vmstat", "pgpgin x\npgpgout 2\npgfault 3\n", "line 1: no number", 2),
+    (
+        "stat",
+        "stat",
+        "cpu0 1 2 3 4\nintr 1\nctxt x\nbtime 1700000000\nprocesses 1\nprocs_running 1\n\
+        procs_blocked 0\n",
+        "line 3: no number",
+        5,
+    ),
+    // Last, for it is remembered: counters that fall a little are held.
+    (
+        "cpu",
+        "stat",
+        "cpu 1 1\ncpu0 1 2 3 4 5 6 7 8\ncpu1 1 2\ncpu2 1 2 3 4\n",
+        "line 3: no CPU",
+        16,
+    ),
+];
+
+#[test]
+fn an_odd_line_costs_itself_and_is_told() {
+    let (_dir, root) = copy_of("vm");
+    let mut reader = reader(&root);
+    let whole = reader.beat();
+    for (collector, file, text, told, counted) in ODD_LINES {
+        let file = root.join("proc").join(file);
+        let good = std::fs::read(&file).unwrap();
+        std::fs::write(&file, text).unwrap();
+        for ((name, before, _), (_, now, result)) in whole.iter().zip(reader.beat()) {
+            if *name == collector {
+                assert!(result.is_ok(), "{collector}: {result:?}");
+                assert_eq!(now.len(), counted, "{collector}: {now:?}");
+            } else if !file.ends_with("stat") {
+                assert_eq!(*before, now, "{name} beside {collector}");
+            }
+        }
+        std::fs::write(&file, good).unwrap();
+        let (.., recorder) = reader.collectors.iter_mut().find(|c| c.0 == collector).unwrap();
+        let (lines, words) = (recorder.take_odd(), recorder.take_told().join("\n"));
+        assert!(lines >= 1 && words.contains(told), "{collector}: {lines} {words}");
+        assert!(words.contains(&file.display().to_string()), "{words}");
+    }
+}
+
 #[test]
 fn what_was_read_before_an_error_counts_and_the_others_go_on() {
     let (_dir, root) = copy_of("vm");
@@ -148,12 +215,12 @@ fn what_was_read_before_an_error_counts_and_the_others_go_on() {
     let whole = reader.beat();
     let damaged = [
         ("loadavg", "proc/loadavg", "0.5 0.25 x\n", 3),
-        ("meminfo", "proc/meminfo", "MemTotal: 8 kB\nMemAvailable: 4 kB\nMemFree:\n", 3),
-        ("diskstats", "proc/diskstats", "8 0 sda 1 2 3 4 5 6 7 8 9 10 11\n8 16 sdb 1", 8),
+        ("meminfo", "proc/meminfo", "MemTotal: 8 kB\nMemFree: 3 kB\n", 2),
+        ("diskstats", "proc/diskstats", "8 16 sdb 1\nx\n", 0),
         ("pressure", "proc/pressure/io", "some total=7\n", 4),
-        ("sockstat", "proc/net/sockstat", "sockets: used 5\nTCP: inuse 3\n", 2),
-        // Last, for it is remembered: CPU times that fall a little are held.
-        ("cpu", "proc/stat", "cpu 1 1\ncpu0 1 2 3 4 5 6 7 8\ncpu1 1 2\n", 8),
+        ("sockstat", "proc/net/sockstat", "sockets: used x\n", 0),
+        ("netstat", "proc/net/snmp", "Tcp: CurrEstab\nTcp: x\n", 0),
+        ("cpu", "proc/stat", "cpu 1 1\nintr 1\n", 0),
     ];
     for (collector, file, text, counted) in damaged {
         let good = std::fs::read(root.join(file)).unwrap();
@@ -174,6 +241,52 @@ fn what_was_read_before_an_error_counts_and_the_others_go_on() {
     let (_, _, result) = Reader::new(&settings(&root)).without(&[]).beat().swap_remove(8);
     let message = result.unwrap_err().to_string();
     assert!(message.contains("proc/vmstat: it is a folder, not a file"), "{message}");
+}
+
+#[test]
+fn counters_that_fall_a_little_are_held_by_every_collector() {
+    let (_dir, root) = copy_of("vm");
+    let write =
+        |file: &str, text: &str| std::fs::write(root.join("proc").join(file), text).unwrap();
+    let mut reader = reader(&root);
+    let rest = "btime 1700000000\nprocs_running 1\nprocs_blocked 0\n";
+    let mut beat = |cpus: &[(u32, u64)], count: u64| {
+        let cpus: String =
+            cpus.iter().map(|(n, ticks)| format!("cpu{n} 0 0 0 0 {ticks}\n")).collect();
+        write("stat", &format!("{cpus}intr {count}\nctxt {count}\nprocesses {count}\n{rest}"));
+        write("vmstat", &format!("pgfault {count}\n"));
+        write("net/snmp", &format!("Tcp: CurrEstab RetransSegs\nTcp: {count} {count}\n"));
+        write("net/dev", &format!("eth0:{}\n", format!(" {count}").repeat(12)));
+        write("diskstats", &format!("8 0 sda{}\n", format!(" {count}").repeat(11)));
+        write("pressure/cpu", &format!("some total={count}000000\n"));
+        reader.values()
+    };
+    let iowait = |n: u32| format!("node_cpu_seconds_total{{cpu=\"{n}\",mode=\"iowait\"}}");
+    let counters = [
+        "node_intr_total",
+        "node_forks_total",
+        "node_vmstat_pgfault",
+        "node_netstat_Tcp_RetransSegs",
+        "node_network_receive_bytes_total{device=\"eth0\"}",
+        "node_disk_reads_completed_total{device=\"sda\"}",
+        "node_pressure_cpu_waiting_seconds_total",
+    ];
+    let values = beat(&[(5, 700), (6, 800), (7, 7_294)], 1_000);
+    assert_eq!(values[&iowait(7)], 72.94);
+    // One CPU goes offline, and everything falls by a little.
+    let values = beat(&[(5, 700), (7, 7_293)], 990);
+    assert_eq!((values[&iowait(7)], values.get(&iowait(6))), (72.94, None));
+    assert_eq!(counters.map(|key| values[key]), [1_000.0; 7]);
+    // What goes up and down does so.
+    assert_eq!(values["node_netstat_Tcp_CurrEstab"], 990.0);
+    assert_eq!(values["node_disk_io_now{device=\"sda\"}"], 990.0);
+    // It comes back with a little less, and the others go on.
+    let values = beat(&[(5, 700), (6, 799), (7, 7_400)], 1_010);
+    assert_eq!((values[&iowait(6)], values[&iowait(7)]), (8.0, 74.0));
+    assert_eq!(counters.map(|key| values[key]), [1_010.0; 7]);
+    // The machine was started again.
+    let values = beat(&[(5, 1), (6, 2), (7, 3)], 4);
+    assert_eq!((values[&iowait(7)], counters.map(|key| values[key])), (0.03, [4.0; 7]));
 }
 
 /// One damage to one file of a machine.

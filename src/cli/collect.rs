@@ -76,6 +76,9 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
                 writeln!(std::io::stderr(), "plimsoll: collector {name}: {e}")?;
             }
         }
+        for odd in recorder.take_told() {
+            writeln!(std::io::stderr(), "plimsoll: collector {name}: {odd}")?;
+        }
         readings.extend_from_slice(recorder.samples());
     }
     if args.json {

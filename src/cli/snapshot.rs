@@ -69,7 +69,7 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     }
     let current = || super::watch::troubles(&status::daemon(&path), now);
     let troubles = if to == now { current() } else { Vec::new() };
-    let verdict = overview::verdict(&reader, &charts, to, &troubles)?;
+    let verdict = overview::verdict(&reader, &charts, to, &troubles, None)?;
     let line = charts.first().and_then(|c| c.lines.first()).cloned();
     let draw = |charts: &[Chart], points| -> anyhow::Result<Page> {
         let width = overview::width(&reader, line.as_ref(), to - range, to, points)?;

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::status::{Current, Daemon, LOOKS, Status};
 use super::{screen, show};
 use crate::draw::{self, spark};
-use crate::model::{Field, Graph, Kind};
+use crate::model::{Field, Graph, Kind, uptime_ms};
 
 const NAME_WIDTH: usize = 11;
 /// A terminal of fewer letters has no room for the last hour, nor for two rates in a line.
@@ -84,8 +84,9 @@ pub(super) fn measures(out: &mut impl Write, list: &[Current], look: Look) -> io
 struct System<'a>(&'a [Current]);
 
 impl System<'_> {
+    /// Nothing, too, of a series that has ended: its last sample is the mark of that, and no number.
     fn get(&self, key: &str) -> Option<f64> {
-        self.0.iter().find(|c| c.series.key == key)?.value()
+        self.0.iter().find(|c| c.series.key == key)?.value().filter(|value| !value.is_nan())
     }
 
     fn named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Current> {
@@ -213,8 +214,8 @@ impl<W: Write> Page<'_, W> {
     fn head(&mut self, name: &str, list: &[Current], status: &Status) -> io::Result<()> {
         let mut head = self.paint(&draw::clean(name), "1");
         let system = System(list);
-        if let Some(booted) = system.get("node_boot_time_seconds") {
-            let up = status.now - (booted * 1e3) as i64;
+        let booted = system.get("node_boot_time_seconds");
+        if let Some(up) = booted.and_then(|booted| uptime_ms(booted, status.now)) {
             head.push_str(&format!("  up {}", show::duration(up)));
         }
         if let Some(newest) = list.iter().filter_map(|c| c.newest).map(|r| r.ts).max() {

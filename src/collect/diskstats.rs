@@ -2,7 +2,7 @@
 
 use super::exclude;
 use super::file::KeptFile;
-use super::scan::{self, Odd, integer, lines, words};
+use super::scan::{self, Odd, integer, words};
 use super::{CollectError, Collector, Settings};
 use crate::model::{Glob, Metric, Recorder};
 
@@ -92,34 +92,30 @@ pub fn make(settings: &Settings) -> Box<dyn Collector> {
 }
 
 /// A device and its first columns.
-fn rows(text: &[u8]) -> impl Iterator<Item = Result<(&[u8], [u64; NEEDED]), Odd>> {
-    lines(text).map(|line| {
-        let odd = || Odd::new("no disk statistics", line);
-        let mut words = words(line).skip(2);
-        let device = words.next().ok_or_else(odd)?;
-        let mut columns = [0; NEEDED];
-        for place in &mut columns {
-            *place = words.next().and_then(integer).ok_or_else(odd)?;
-        }
-        Ok((device, columns))
-    })
+fn row(line: &[u8]) -> Result<(&[u8], [u64; NEEDED]), Odd> {
+    let odd = || Odd::new("no disk statistics", line);
+    let mut words = words(line).skip(2);
+    let device = words.next().ok_or_else(odd)?;
+    let mut columns = [0; NEEDED];
+    for place in &mut columns {
+        *place = words.next().and_then(integer).ok_or_else(odd)?;
+    }
+    Ok((device, columns))
 }
 
 impl Collector for DiskStats {
     fn collect(&mut self, out: &mut Recorder) -> Result<(), CollectError> {
         let Self { file, exclude } = self;
-        file.parse(|text| {
-            for row in rows(text) {
-                let (device, columns) = row?;
-                let device = scan::name(device);
-                if exclude::lesser_disk(&device) || exclude::any(exclude, &device) {
-                    continue;
-                }
-                for (metric, (column, unit)) in METRICS.iter().zip(COLUMNS) {
-                    out.put_with(metric, &[&device], unit.to_base(columns[column]));
-                }
+        file.each_line(out, |line, out| {
+            let (device, columns) = row(line)?;
+            let device = scan::name(device);
+            if exclude::lesser_disk(&device) || exclude::any(exclude, &device) {
+                return Ok(true);
             }
-            Ok(())
+            for (metric, (column, unit)) in METRICS.iter().zip(COLUMNS) {
+                out.put_with(metric, &[&device], unit.to_base(columns[column]));
+            }
+            Ok(true)
         })
     }
 }
@@ -132,8 +128,8 @@ mod tests {
     fn rows_of_any_length() {
         let eleven = b"   8       0 sda 1 2 3 4 5 6 7 8 9 10 11\n";
         let expected = (&b"sda"[..], [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
-        assert_eq!(rows(eleven).collect::<Vec<_>>(), [Ok(expected)]);
-        assert!(rows(b"8 1 sda1 1 2 3 4\n").next().unwrap().is_err());
+        assert_eq!(row(eleven), Ok(expected));
+        assert!(row(b"8 1 sda1 1 2 3 4\n").is_err());
     }
 
     #[test]
@@ -146,6 +142,8 @@ mod tests {
     #[test]
     fn garbage() {
         let good = include_bytes!("../../tests/fixtures/machines/vm/proc/diskstats");
-        super::super::scan::tests::survives(good, |text| rows(text).for_each(drop));
+        super::super::scan::tests::survives(good, |text| {
+            scan::lines(text).for_each(|line| drop(row(line)));
+        });
     }
 }

@@ -1,16 +1,18 @@
 //! collect: a file of /proc or /sys that is opened once and read again and again. It knows nothing
 //! of what stands in it.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FileType, Mode, OFlags, PROC_SUPER_MAGIC};
 use rustix::io::Errno;
 
-use super::scan::Odd;
+use super::scan::{Odd, numbered};
 use super::{CollectError, regular};
+use crate::model::Recorder;
 
 /// Holds most files of /proc; the others grow it.
 const FIRST_CAPACITY: usize = 1024;
@@ -77,9 +79,41 @@ impl KeptFile {
         parser(self.read()?).map_err(|odd| self.odd(odd))
     }
 
+    /// Reads it and hands over one line after the other; the answer is whether it is one of those that
+    /// are wanted. A line that is not understood costs itself: `out` is told of it, and the others
+    /// count. It fails if that leaves none.
+    pub fn each_line(
+        &mut self,
+        out: &mut Recorder,
+        mut one: impl FnMut(&[u8], &mut Recorder) -> Result<bool, Odd>,
+    ) -> Result<(), CollectError> {
+        self.read()?;
+        let (mut first, mut understood) = (None, false);
+        for (number, line) in numbered(&self.text) {
+            match one(line, out) {
+                Ok(wanted) => understood |= wanted,
+                Err(odd) => {
+                    self.tell(out, number, &odd);
+                    first.get_or_insert(odd);
+                }
+            }
+        }
+        match first {
+            Some(odd) if !understood => Err(self.odd(odd)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Tells of a line that was not understood and is left out; 0: it is the whole file.
+    pub fn tell(&self, out: &mut Recorder, line: usize, odd: &Odd) {
+        let mut mark = DefaultHasher::new();
+        (&self.path, line).hash(&mut mark);
+        out.odd(mark.finish(), || left_out(&self.path, line, odd));
+    }
+
     /// The error for something in this file that was not understood.
     pub fn odd(&self, odd: Odd) -> CollectError {
-        CollectError::Parse { path: self.path.clone(), what: odd.0 }
+        CollectError::Parse { path: self.path.clone(), what: odd.to_string() }
     }
 
     /// Whether the kernel says that the file has changed since it was last asked (mount tables do
@@ -111,6 +145,14 @@ impl KeptFile {
         read_whole(&fd, &mut self.text)?;
         self.open = Some(Open { fd, on_procfs });
         Ok(())
+    }
+}
+
+fn left_out(path: &Path, line: usize, odd: &Odd) -> String {
+    let path = path.display();
+    match line {
+        0 => format!("{path}: {odd}; it is left out"),
+        line => format!("{path}, line {line}: {odd}; that is left out, the other lines count"),
     }
 }
 
@@ -171,6 +213,31 @@ mod tests {
         rustix::fs::mknodat(rustix::fs::CWD, &path, FileType::Fifo, mode, 0).unwrap();
         let message = KeptFile::optional(path).read().unwrap_err().to_string();
         assert!(message.ends_with("os-release: it is a named pipe, not a file"), "{message}");
+    }
+
+    #[test]
+    fn an_odd_line_costs_itself_and_is_told_with_its_number() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("f");
+        let mut out = Recorder::new(Default::default(), "node", Default::default());
+        let mut read = |text: &str| {
+            std::fs::write(&path, text).unwrap();
+            let mut good = Vec::new();
+            let result = KeptFile::optional(path.clone()).each_line(&mut out, |line, _| {
+                good.push(super::super::scan::number(line).ok_or_else(|| Odd::new("no n", line))?);
+                Ok(true)
+            });
+            (good, result.err().map(|e| e.to_string()), out.take_told(), out.take_odd())
+        };
+        let (good, error, told, odd) = read("1\n\nx\n3\n");
+        assert_eq!((good, error, odd), (vec![1.0, 3.0], None, 1));
+        assert!(told[0].contains("f, line 3: no n in \"x\"; that is left out"), "{told:?}");
+        // The same place is not told again.
+        let (_, _, told, odd) = read("1\n\ny\n3\n");
+        assert_eq!((told.len(), odd), (0, 1));
+        let (good, error, _, odd) = read("x\ny\n");
+        assert!(good.is_empty() && error.unwrap().ends_with("f: no n in \"x\"") && odd == 2);
+        assert_eq!(read("").1, None);
     }
 
     #[test]

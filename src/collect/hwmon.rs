@@ -1,8 +1,9 @@
 //! collect: temperatures, from /sys/class/hwmon.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::mem::MaybeUninit;
+use std::ops::RangeInclusive;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
@@ -39,10 +40,22 @@ pub fn make(settings: &Settings) -> Box<dyn Collector> {
     Box::new(HwMon { path, folder: None, seen: 0, sensors: Vec::new() })
 }
 
-/// The file has thousandths of a degree.
-fn celsius(text: &[u8]) -> Result<f64, Odd> {
-    let thousandths = number(text.trim_ascii()).ok_or_else(|| Odd::new("no temperature", text))?;
-    Ok(thousandths / 1000.0)
+/// What a sensor in or at a computer can show, in degrees. Drivers that misread their chip tell
+/// millions, or less than absolute zero.
+const PLAUSIBLE: RangeInclusive<f64> = -273.0..=2000.0;
+
+/// The file has thousandths of a degree; nothing stands in it if the driver has no value.
+fn celsius(text: &[u8]) -> Result<Option<f64>, Odd> {
+    let text = text.trim_ascii();
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let thousandths = number(text).ok_or_else(|| Odd::new("no temperature", text))?;
+    let celsius = thousandths / 1000.0;
+    if !PLAUSIBLE.contains(&celsius) {
+        return Err(Odd::new("no temperature that can be", text));
+    }
+    Ok(Some(celsius))
 }
 
 /// The sensor and property in a file's name: (`temp1`, `input`) of `temp1_input`; old drivers have
@@ -74,6 +87,11 @@ fn last_part(path: &Path) -> String {
     clean(&path.file_name().unwrap_or_default().to_string_lossy())
 }
 
+/// What the driver calls the chip.
+fn own_name(dir: &Path) -> String {
+    regular::read(&dir.join("name"), 4_096).map(|text| clean(&name(&text))).unwrap_or_default()
+}
+
 /// A name that is the same after the next start, when hwmon1 may be hwmon2: bus and device,
 /// otherwise what the driver calls itself.
 fn chip_name(dir: &Path) -> String {
@@ -85,14 +103,31 @@ fn chip_name(dir: &Path) -> String {
             (bus, device) => return format!("{bus}_{device}"),
         }
     }
-    let own =
-        regular::read(&dir.join("name"), 4_096).map(|text| clean(&name(&text))).unwrap_or_default();
+    let own = own_name(dir);
     if own.is_empty() { dir.canonicalize().map_or(own, |dir| last_part(&dir)) } else { own }
 }
 
+/// The name of each chip. Where one device has several chips (a radio with three bands), their own
+/// names tell them apart, as in node_exporter; or else their numbers.
+fn chip_names(dirs: &[PathBuf]) -> Vec<String> {
+    let mut names: Vec<String> = dirs.iter().map(|dir| chip_name(dir)).collect();
+    for more in [own_name, last_part] {
+        let mut times: HashMap<String, usize> = HashMap::new();
+        for name in &names {
+            *times.entry(name.clone()).or_default() += 1;
+        }
+        for (dir, name) in dirs.iter().zip(&mut names) {
+            let more = more(dir);
+            if times.get(name).is_some_and(|n| *n > 1) && !more.is_empty() && more != *name {
+                *name = format!("{name}_{more}");
+            }
+        }
+    }
+    names
+}
+
 /// The temperature files of one chip. Old drivers have them beside the device instead.
-fn sensors_of(dir: &Path) -> Vec<Sensor> {
-    let chip = chip_name(dir);
+fn sensors_of(dir: &Path, chip: &str) -> Vec<Sensor> {
     let mut found: BTreeMap<String, [Option<PathBuf>; 2]> = BTreeMap::new();
     for dir in [dir.to_owned(), dir.join("device")] {
         for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
@@ -104,7 +139,7 @@ fn sensors_of(dir: &Path) -> Vec<Sensor> {
     }
     let sensors = found.into_iter().filter_map(|(sensor, [bare, input])| {
         let file = KeptFile::optional(bare.or(input)?);
-        Some(Sensor { chip: chip.clone(), sensor, file })
+        Some(Sensor { chip: chip.to_owned(), sensor, file })
     });
     sensors.collect()
 }
@@ -138,7 +173,9 @@ impl HwMon {
         let chips = std::fs::read_dir(&self.path).into_iter().flatten().flatten();
         let mut dirs: Vec<_> = chips.map(|entry| entry.path()).collect();
         dirs.sort();
-        self.sensors = dirs.iter().flat_map(|dir| sensors_of(dir)).collect();
+        let names = chip_names(&dirs);
+        self.sensors =
+            dirs.iter().zip(names).flat_map(|(dir, chip)| sensors_of(dir, &chip)).collect();
     }
 }
 
@@ -164,13 +201,15 @@ impl Collector for HwMon {
         }
         let mut outcome = Ok(());
         for Sensor { chip, sensor, file } in &mut self.sensors {
-            match file.parse(celsius) {
-                Ok(celsius) => out.put_with(&METRICS[0], &[chip, sensor], celsius),
+            match file.parse(|text| Ok(celsius(text))) {
+                Ok(Ok(Some(celsius))) => out.put_with(&METRICS[0], &[chip, sensor], celsius),
+                Ok(Ok(None)) | Err(CollectError::Absent) => {}
+                // One sensor that is odd is no fault of the others.
+                Ok(Err(odd)) => file.tell(out, 0, &odd),
                 // The sensor of a sleeping disk or of a radio that is off says so by an error of
                 // its driver's choice (EAGAIN, ENODATA, EIO, …), beat after beat: no warning.
                 Err(CollectError::Read { source, .. })
                     if source.kind() != std::io::ErrorKind::PermissionDenied => {}
-                Err(CollectError::Absent) => {}
                 Err(failed) => outcome = Err(failed),
             }
         }
@@ -195,9 +234,64 @@ mod tests {
     }
 
     #[test]
+    fn chips_of_one_device_are_told_apart() {
+        let dir = tempfile::tempdir().unwrap();
+        let chip = |number: usize, device: &str, own: &str| {
+            let device = dir.path().join("devices").join(device);
+            std::fs::create_dir_all(&device).unwrap();
+            let chip = dir.path().join(format!("hwmon{number}"));
+            std::fs::create_dir(&chip).unwrap();
+            std::fs::write(chip.join("name"), own).unwrap();
+            std::os::unix::fs::symlink(device, chip.join("device")).unwrap();
+            chip
+        };
+        let dirs = [
+            chip(0, "ieee80211/phy0", "mt7996_phy0.0\n"),
+            chip(1, "ieee80211/phy0", "mt7996_phy0.1\n"),
+            chip(2, "pci/0000", "k10temp\n"),
+            chip(3, "i2c/7", "jc42\n"),
+            chip(4, "i2c/7", "jc42\n"),
+        ];
+        assert_eq!(
+            chip_names(&dirs),
+            [
+                "ieee80211_phy0_mt7996_phy0_0",
+                "ieee80211_phy0_mt7996_phy0_1",
+                "pci_0000",
+                "i2c_7_jc42_hwmon3",
+                "i2c_7_jc42_hwmon4",
+            ]
+        );
+    }
+
+    #[test]
+    fn an_empty_sensor_file_is_no_failure_and_an_impossible_value_no_reading() {
+        let dir = tempfile::tempdir().unwrap();
+        let chip = dir.path().join("class/hwmon/hwmon0");
+        std::fs::create_dir_all(&chip).unwrap();
+        for (file, text) in [
+            ("name", "asus\n"),
+            ("temp1_input", ""),
+            ("temp2_input", "42000\n"),
+            ("temp3_input", "3892313987\n"),
+        ] {
+            std::fs::write(chip.join(file), text).unwrap();
+        }
+        let mut collector = make(&Settings { sys: dir.path().to_owned(), ..Settings::default() });
+        let mut out = Recorder::new(Default::default(), "node", Default::default());
+        collector.collect(&mut out).unwrap();
+        assert_eq!(out.samples().iter().map(|s| s.1).collect::<Vec<_>>(), [42.0]);
+        let told = out.take_told();
+        assert!(told.len() == 1 && told[0].contains("temp3_input: no temperature that can be"));
+    }
+
+    #[test]
     fn thousandths() {
-        assert_eq!(celsius(b"-40250\n"), Ok(-40.25));
-        assert!(celsius(b"\n").is_err());
+        assert_eq!(celsius(b"-40250\n"), Ok(Some(-40.25)));
+        assert_eq!((celsius(b""), celsius(b"\n")), (Ok(None), Ok(None)));
+        for odd in [&b"3892313987"[..], b"-273150", b"x"] {
+            assert!(celsius(odd).is_err());
+        }
         super::super::scan::tests::survives(b"45000\n", |text| drop(celsius(text)));
     }
 }

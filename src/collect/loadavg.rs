@@ -56,7 +56,7 @@ mod tests {
         assert_eq!(all, Ok(vec![0.19, 0.38, 12.28]));
         let mut short = averages(b"0.19\n");
         assert_eq!(short.next(), Some(Ok(0.19)));
-        assert!(short.next().unwrap().unwrap_err().0.contains("0.19"));
+        assert!(short.next().unwrap().unwrap_err().to_string().contains("0.19"));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! collect: memory, from /proc/meminfo.
 
 use super::file::KeptFile;
-use super::scan::{Odd, lines, number, words};
+use super::scan::{Odd, number, words};
 use super::{CollectError, Collector, Settings};
 use crate::model::{Metric, Recorder};
 
@@ -41,18 +41,16 @@ struct Field<'a> {
     in_bytes: bool,
 }
 
-fn fields(text: &[u8]) -> impl Iterator<Item = Result<Field<'_>, Odd>> {
-    lines(text).map(|line| {
-        let odd = || Odd::new("no memory field", line);
-        let mut words = words(line);
-        let name = words.next().and_then(|w| w.strip_suffix(b":")).ok_or_else(odd)?;
-        let value = words.next().and_then(number).ok_or_else(odd)?;
-        match (words.next(), words.next()) {
-            (None, _) => Ok(Field { name, value, in_bytes: false }),
-            (Some(b"kB"), None) => Ok(Field { name, value: value * 1024.0, in_bytes: true }),
-            _ => Err(odd()),
-        }
-    })
+fn field(line: &[u8]) -> Result<Field<'_>, Odd> {
+    let odd = || Odd::new("no memory field", line);
+    let mut words = words(line);
+    let name = words.next().and_then(|w| w.strip_suffix(b":")).ok_or_else(odd)?;
+    let value = words.next().and_then(number).ok_or_else(odd)?;
+    match (words.next(), words.next()) {
+        (None, _) => Ok(Field { name, value, in_bytes: false }),
+        (Some(b"kB"), None) => Ok(Field { name, value: value * 1024.0, in_bytes: true }),
+        _ => Err(odd()),
+    }
 }
 
 /// `Active(anon)` as `Active_anon`.
@@ -100,34 +98,28 @@ impl Share {
 impl Collector for MemInfo {
     fn collect(&mut self, out: &mut Recorder) -> Result<(), CollectError> {
         let Self { file, part } = self;
-        file.parse(|text| {
-            let mut share = Share::default();
-            let read = fields(text).try_for_each(|field| {
-                let field = field?;
-                share.note(&field);
-                write_part(part, field.name);
-                out.put_part(if field.in_bytes { BYTES } else { COUNT }, part, &[], field.value);
-                Ok(())
-            });
-            match share.ratio() {
-                Some(ratio) => out.put(MEMORY, ratio),
-                None => {
-                    read?;
-                    return Err(Odd("MemTotal or MemAvailable is missing".into()));
-                }
-            }
-            read
-        })
+        let mut share = Share::default();
+        file.each_line(out, |line, out| {
+            let field = field(line)?;
+            share.note(&field);
+            write_part(part, field.name);
+            out.put_part(if field.in_bytes { BYTES } else { COUNT }, part, &[], field.value);
+            Ok(true)
+        })?;
+        let missing = || file.odd(Odd::missing("MemTotal or MemAvailable"));
+        out.put(MEMORY, share.ratio().ok_or_else(missing)?);
+        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::scan::lines;
     use super::*;
 
     fn ratio(text: &[u8]) -> Option<f64> {
         let mut share = Share::default();
-        fields(text).for_each(|f| share.note(&f.unwrap()));
+        lines(text).for_each(|line| share.note(&field(line).unwrap()));
         share.ratio()
     }
 
@@ -156,7 +148,7 @@ mod tests {
     #[test]
     fn units() {
         let text = b"HugePages_Total:       3\nHugepagesize: 2048 kB\nX: 1 MB\n";
-        let all: Vec<_> = fields(text).collect();
+        let all: Vec<_> = lines(text).map(field).collect();
         assert_eq!(all[0], Ok(Field { name: b"HugePages_Total", value: 3.0, in_bytes: false }));
         assert_eq!(all[1].as_ref().unwrap().value, 2097152.0);
         assert!(all[2].is_err());
@@ -167,7 +159,7 @@ mod tests {
         let good = include_bytes!("../../tests/fixtures/machines/vm/proc/meminfo");
         super::super::scan::tests::survives(good, |text| {
             let (mut share, mut part) = (Share::default(), String::new());
-            for field in fields(text).flatten() {
+            for field in lines(text).flat_map(field) {
                 share.note(&field);
                 write_part(&mut part, field.name);
             }

@@ -2,7 +2,7 @@
 
 use super::exclude;
 use super::file::KeptFile;
-use super::scan::{self, Odd, integer, lines, words};
+use super::scan::{self, Odd, integer, words};
 use super::{CollectError, Collector, Settings};
 use crate::model::{Glob, Metric, Recorder};
 
@@ -49,37 +49,38 @@ pub fn make(settings: &Settings) -> Box<dyn Collector> {
     })
 }
 
-/// A device and its first columns. Two lines of headings come first.
-fn rows(text: &[u8]) -> impl Iterator<Item = Result<(&[u8], [u64; NEEDED]), Odd>> {
-    lines(text).skip(2).map(|line| {
-        let odd = || Odd::new("no network statistics", line);
-        // The last colon: an alias (`eth0:1`) has one in its name.
-        let colon = line.iter().rposition(|b| *b == b':').ok_or_else(odd)?;
-        let device = words(&line[..colon]).next().ok_or_else(odd)?;
-        let mut words = words(&line[colon + 1..]);
-        let mut columns = [0; NEEDED];
-        for place in &mut columns {
-            *place = words.next().and_then(integer).ok_or_else(odd)?;
-        }
-        Ok((device, columns))
-    })
+/// A device and its first columns.
+type Row<'a> = (&'a [u8], [u64; NEEDED]);
+
+/// The device of a line; nothing in the two lines of headings, which have bars.
+fn row(line: &[u8]) -> Result<Option<Row<'_>>, Odd> {
+    let odd = || Odd::new("no network statistics", line);
+    // The last colon: an alias (`eth0:1`) has one in its name.
+    let Some(colon) = line.iter().rposition(|b| *b == b':') else {
+        return if line.contains(&b'|') { Ok(None) } else { Err(odd()) };
+    };
+    let device = words(&line[..colon]).next().ok_or_else(odd)?;
+    let mut words = words(&line[colon + 1..]);
+    let mut columns = [0; NEEDED];
+    for place in &mut columns {
+        *place = words.next().and_then(integer).ok_or_else(odd)?;
+    }
+    Ok(Some((device, columns)))
 }
 
 impl Collector for NetDev {
     fn collect(&mut self, out: &mut Recorder) -> Result<(), CollectError> {
         let Self { file, exclude } = self;
-        file.parse(|text| {
-            for row in rows(text) {
-                let (device, columns) = row?;
-                let device = scan::name(device);
-                if exclude::any(exclude, &device) {
-                    continue;
-                }
-                for (metric, column) in METRICS.iter().zip(COLUMNS) {
-                    out.put_with(metric, &[&device], columns[column] as f64);
-                }
+        file.each_line(out, |line, out| {
+            let Some((device, columns)) = row(line)? else { return Ok(false) };
+            let device = scan::name(device);
+            if exclude::any(exclude, &device) {
+                return Ok(true);
             }
-            Ok(())
+            for (metric, column) in METRICS.iter().zip(COLUMNS) {
+                out.put_with(metric, &[&device], columns[column] as f64);
+            }
+            Ok(true)
         })
     }
 }
@@ -91,14 +92,17 @@ mod tests {
     #[test]
     fn devices_with_and_without_a_space_behind_the_colon() {
         let text = b"Inter-|\n face |\neth0:1:10 2 3 4 5 6 7 8 9 10 11 12 13\n  lo: 1 2 3\n";
-        let all: Vec<_> = rows(text).collect();
-        assert_eq!(all[0], Ok((&b"eth0:1"[..], [10, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12])));
-        assert!(all[1].is_err());
+        let all: Vec<_> = scan::lines(text).map(row).collect();
+        assert_eq!(all[..2], [Ok(None), Ok(None)]);
+        assert_eq!(all[2], Ok(Some((&b"eth0:1"[..], [10, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]))));
+        assert!(all[3].is_err() && row(b"no colon").is_err());
     }
 
     #[test]
     fn garbage() {
         let good = include_bytes!("../../tests/fixtures/machines/vm/proc/net/dev");
-        super::super::scan::tests::survives(good, |text| rows(text).for_each(drop));
+        super::super::scan::tests::survives(good, |text| {
+            scan::lines(text).for_each(|line| drop(row(line)));
+        });
     }
 }

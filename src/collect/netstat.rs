@@ -1,7 +1,7 @@
 //! collect: TCP connections and retransmissions, from /proc/net/snmp.
 
 use super::file::KeptFile;
-use super::scan::{Odd, lines, name, number, words};
+use super::scan::{Odd, count, numbered, words};
 use super::{CollectError, Collector, Settings};
 use crate::model::{Metric, Recorder};
 
@@ -15,8 +15,9 @@ pub static METRICS: [Metric; 2] = [
     ),
 ];
 
-/// The headings, in the order of [`METRICS`].
-const HEADINGS: [&[u8]; METRICS.len()] = [b"CurrEstab", b"RetransSegs"];
+/// The headings, in the order of [`METRICS`], and what to say where one has no number.
+const HEADINGS: [(&[u8], &str); METRICS.len()] =
+    [(b"CurrEstab", "no CurrEstab"), (b"RetransSegs", "no RetransSegs")];
 
 struct NetStat(KeptFile);
 
@@ -25,25 +26,34 @@ pub fn make(settings: &Settings) -> Box<dyn Collector> {
     Box::new(NetStat(KeptFile::optional(settings.proc.join("net/snmp"))))
 }
 
-/// The number under a heading of the two lines that begin with `Tcp:`.
-fn tcp(text: &[u8], heading: &[u8]) -> Result<f64, Odd> {
-    let mut of_tcp = lines(text).filter(|line| line.starts_with(b"Tcp:"));
-    let (headings, values) = (of_tcp.next().unwrap_or_default(), of_tcp.next().unwrap_or_default());
-    words(headings)
-        .zip(words(values))
-        .find(|(h, _)| *h == heading)
-        .and_then(|(_, value)| number(value))
-        .ok_or_else(|| Odd::new(&format!("no {}", name(heading)), values))
+/// The number under each heading of the two lines that begin with `Tcp:`. What is odd comes with the
+/// number of its line.
+fn tcp(text: &[u8]) -> [Result<f64, (usize, Odd)>; METRICS.len()] {
+    let mut of_tcp = numbered(text).filter(|(_, line)| line.starts_with(b"Tcp:"));
+    let (_, headings) = of_tcp.next().unwrap_or_default();
+    let (at, values) = of_tcp.next().unwrap_or_default();
+    HEADINGS.map(|(heading, what)| {
+        words(headings)
+            .zip(words(values))
+            .find(|(h, _)| *h == heading)
+            .and_then(|(_, value)| count(value))
+            .ok_or_else(|| (at, Odd::new(what, values)))
+    })
 }
 
 impl Collector for NetStat {
     fn collect(&mut self, out: &mut Recorder) -> Result<(), CollectError> {
-        self.0.parse(|text| {
-            METRICS
-                .iter()
-                .zip(HEADINGS)
-                .try_for_each(|(metric, heading)| tcp(text, heading).map(|v| out.put(metric, v)))
-        })
+        let values = self.0.parse(|text| Ok(tcp(text)))?;
+        if let [Err((_, odd)), Err(_)] = values {
+            return Err(self.0.odd(odd));
+        }
+        for (metric, value) in METRICS.iter().zip(values) {
+            match value {
+                Ok(value) => out.put(metric, value),
+                Err((line, odd)) => self.0.tell(out, line, &odd),
+            }
+        }
+        Ok(())
     }
 }
 
@@ -54,16 +64,17 @@ mod tests {
     #[test]
     fn by_heading() {
         let text = b"Ip: CurrEstab\nIp: 9\nTcp: MaxConn CurrEstab RetransSegs\nTcp: -1 2 3\n";
-        assert_eq!(HEADINGS.map(|h| tcp(text, h).unwrap()), [2.0, 3.0]);
-        assert!(tcp(b"Tcp: CurrEstab\n", HEADINGS[0]).is_err());
-        assert!(tcp(b"Tcp: CurrEstab\nTcp:\n", HEADINGS[0]).is_err());
+        assert_eq!(tcp(text), [Ok(2.0), Ok(3.0)]);
+        let [open, sent] = tcp(b"Tcp: CurrEstab RetransSegs\nTcp: x 3\n");
+        assert_eq!((open.unwrap_err().0, sent), (2, Ok(3.0)));
+        for text in [&b"Tcp: CurrEstab\n"[..], b"Tcp: CurrEstab\nTcp:\n", b""] {
+            assert!(tcp(text).iter().all(Result::is_err));
+        }
     }
 
     #[test]
     fn garbage() {
         let good = include_bytes!("../../tests/fixtures/machines/vm/proc/net/snmp");
-        super::super::scan::tests::survives(good, |text| {
-            let _ = HEADINGS.map(|h| tcp(text, h).is_ok());
-        });
+        super::super::scan::tests::survives(good, |text| drop(tcp(text)));
     }
 }

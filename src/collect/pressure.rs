@@ -1,7 +1,7 @@
 //! collect: how long tasks waited for CPU, disks and memory (PSI), from /proc/pressure.
 
 use super::file::KeptFile;
-use super::scan::{Odd, integer, lines, name, words};
+use super::scan::{Odd, integer, words};
 use super::{CollectError, Collector, Settings};
 use crate::model::{Metric, Recorder};
 
@@ -59,29 +59,44 @@ pub fn make(settings: &Settings) -> Box<dyn Collector> {
     ]))
 }
 
-/// The total of the line that begins with `kind`, in seconds.
-fn total(text: &[u8], kind: &[u8]) -> Result<f64, Odd> {
-    lines(text)
-        .find(|line| words(line).next() == Some(kind))
-        .and_then(|line| words(line).find_map(|word| word.strip_prefix(b"total=")))
+/// The total of a line, in seconds.
+fn total(line: &[u8]) -> Result<f64, Odd> {
+    words(line)
+        .find_map(|word| word.strip_prefix(b"total="))
         .and_then(integer)
         .map(|micros| micros as f64 / 1e6)
-        .ok_or_else(|| Odd::new(&format!("no total of {}", name(kind)), text))
+        .ok_or_else(|| Odd::new("no total", line))
+}
+
+impl Resource {
+    fn collect(&mut self, out: &mut Recorder) -> Result<(), CollectError> {
+        let Self { file, waiting, stalled } = self;
+        let mut missing = [Some(*waiting), *stalled];
+        file.each_line(out, |line, out| {
+            let of = match words(line).next() {
+                Some(b"some") => &mut missing[0],
+                Some(b"full") => &mut missing[1],
+                _ => return Ok(false),
+            };
+            let Some(metric) = of.take() else { return Ok(false) };
+            out.put(metric, total(line)?);
+            Ok(true)
+        })?;
+        let what = match missing {
+            [None, None] => return Ok(()),
+            [Some(_), _] => "the line `some`",
+            [None, Some(_)] => "the line `full`",
+        };
+        Err(file.odd(Odd::missing(what)))
+    }
 }
 
 impl Collector for Pressure {
     fn collect(&mut self, out: &mut Recorder) -> Result<(), CollectError> {
         let mut outcome = Err(CollectError::Absent);
-        for Resource { file, waiting, stalled } in &mut self.0 {
-            let read = file.parse(|text| {
-                out.put(waiting, total(text, b"some")?);
-                if let Some(stalled) = stalled {
-                    out.put(stalled, total(text, b"full")?);
-                }
-                Ok(())
-            });
+        for resource in &mut self.0 {
             // The first failure is told; absence only if all are absent.
-            outcome = match (outcome, read) {
+            outcome = match (outcome, resource.collect(out)) {
                 (Err(CollectError::Absent), read) => read,
                 (outcome, Err(CollectError::Absent)) => outcome,
                 (Ok(()), read) => read,
@@ -94,6 +109,7 @@ impl Collector for Pressure {
 
 #[cfg(test)]
 mod tests {
+    use super::super::scan::lines;
     use super::*;
 
     const IO: &[u8] = b"some avg10=0.82 avg60=0.54 avg300=0.40 total=4873591\n\
@@ -101,13 +117,12 @@ mod tests {
 
     #[test]
     fn totals_are_microseconds() {
-        assert_eq!(total(IO, b"some"), Ok(4.873591));
-        assert_eq!(total(IO, b"full"), Ok(4.429472));
-        assert!(total(&IO[..40], b"full").is_err());
+        assert_eq!(lines(IO).map(total).collect::<Vec<_>>(), [Ok(4.873591), Ok(4.429472)]);
+        assert!(total(&IO[..40]).is_err());
     }
 
     #[test]
     fn garbage() {
-        super::super::scan::tests::survives(IO, |text| drop(total(text, b"full")));
+        super::super::scan::tests::survives(IO, |text| lines(text).for_each(|l| drop(total(l))));
     }
 }

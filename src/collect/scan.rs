@@ -1,33 +1,71 @@
 //! collect: lines, words and numbers in kernel text. Pure: bytes in, values out; no files here.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::io::BufRead;
 
-/// What a parser did not understand; the reader of the file adds its path.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Odd(pub String);
+/// A damaged file can be long; what is shown of it goes into a log line.
+const SHOWN: usize = 80;
+
+/// What a parser did not understand; the reader of the file adds its path. It allocates nothing, for a
+/// line may be odd at every beat.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Odd {
+    /// Nothing: the text is missing.
+    what: &'static str,
+    text: [u8; SHOWN],
+    len: usize,
+}
 
 impl Odd {
     /// `what` was found where `text` stands.
-    pub fn new(what: &str, text: &[u8]) -> Self {
-        // A damaged file can be long; the message goes into a log line.
-        let shown = &text[..text.len().min(80)];
-        Self(format!("{what} in {:?}", String::from_utf8_lossy(shown)))
+    pub fn new(what: &'static str, text: &[u8]) -> Self {
+        let len = text.len().min(SHOWN);
+        let mut shown = [0; SHOWN];
+        shown[..len].copy_from_slice(&text[..len]);
+        Self { what, text: shown, len }
+    }
+
+    /// A word or line that has to be there is not.
+    pub fn missing(name: &str) -> Self {
+        Self::new("", name.as_bytes())
+    }
+}
+
+impl fmt::Display for Odd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = String::from_utf8_lossy(&self.text[..self.len]);
+        match self.what {
+            "" => write!(f, "{text} is missing"),
+            what => write!(f, "{what} in {text:?}"),
+        }
+    }
+}
+
+impl fmt::Debug for Odd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 
 /// The lines that are not empty, without their ends.
 pub fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let mut rest = text;
+    numbered(text).map(|(_, line)| line)
+}
+
+/// The same with their numbers, the first of the file being 1.
+pub fn numbered(text: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
+    let (mut rest, mut number) = (text, 0);
     std::iter::from_fn(move || {
         while !rest.is_empty() {
             let start = rest;
             // The standard library's memchr: the interrupt line of a big machine has 100 kB.
             let taken = rest.skip_until(b'\n').ok()?;
+            number += 1;
             let line = &start[..taken];
             let line = line.strip_suffix(b"\n").unwrap_or(line);
             if !line.is_empty() {
-                return Some(line);
+                return Some((number, line));
             }
         }
         None
@@ -77,8 +115,20 @@ pub fn number(word: &[u8]) -> Option<f64> {
     std::str::from_utf8(word).ok()?.parse().ok()
 }
 
+/// The range of a counter of the kernel that is an `int`.
+const BITS_32: f64 = 4_294_967_296.0;
+
+/// What the kernel counts. Some counters are printed as numbers of 32 bits with a sign: past 2^31
+/// they show as less than zero, and what is meant is 2^32 more.
+pub fn count(word: &[u8]) -> Option<f64> {
+    match number(word)? {
+        value if value >= 0.0 => Some(value),
+        value => Some(value + BITS_32).filter(|v| *v >= BITS_32 / 2.0),
+    }
+}
+
 /// The word must be there and be a number.
-pub fn want(word: Option<&[u8]>, what: &str, line: &[u8]) -> Result<f64, Odd> {
+pub fn want(word: Option<&[u8]>, what: &'static str, line: &[u8]) -> Result<f64, Odd> {
     word.and_then(number).ok_or_else(|| Odd::new(what, line))
 }
 
@@ -125,6 +175,7 @@ pub mod tests {
         assert_eq!(found, [&b"a b"[..], b" c\td ", b"end"]);
         assert_eq!(words(b" c\t d ").collect::<Vec<_>>(), [b"c", b"d"]);
         assert_eq!(lines(b"").count() + words(b"  ").count(), 0);
+        assert_eq!(numbered(b"a\n\nb").map(|(n, _)| n).collect::<Vec<_>>(), [1, 3]);
     }
 
     #[test]
@@ -136,6 +187,15 @@ pub mod tests {
         assert_eq!(integer(b"18446744073709551616"), None);
         assert_eq!(number(b"18446744073709551616"), Some(18446744073709551616.0));
         assert_eq!(number(b"-12"), Some(-12.0));
+    }
+
+    #[test]
+    fn a_counter_below_zero_has_passed_the_sign() {
+        assert_eq!(count(b"-2045677862"), Some(2249289434.0));
+        assert_eq!(count(b"-1"), Some(4294967295.0));
+        assert_eq!(count(b"-2147483649"), None);
+        assert_eq!(count(b"7"), Some(7.0));
+        assert_eq!(count(b"x"), None);
     }
 
     proptest! {

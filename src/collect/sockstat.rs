@@ -1,7 +1,7 @@
 //! collect: sockets in use, from /proc/net/sockstat.
 
 use super::file::KeptFile;
-use super::scan::{Odd, lines, want, words};
+use super::scan::{Odd, want, words};
 use super::{CollectError, Collector, Settings};
 use crate::model::{Metric, Recorder};
 
@@ -28,26 +28,34 @@ pub fn make(settings: &Settings) -> Box<dyn Collector> {
     Box::new(SockStat(KeptFile::optional(settings.proc.join("net/sockstat"))))
 }
 
-/// The word behind `field` in the line that begins with `line`.
-fn value(text: &[u8], (line, field): (&[u8], &[u8])) -> Result<f64, Odd> {
-    let found = lines(text).find(|l| words(l).next() == Some(line)).unwrap_or_default();
-    let mut words = words(found).skip_while(|word| *word != field).skip(1);
-    want(words.next(), "no number of sockets", found)
+/// The word behind `field` in a line.
+fn value(line: &[u8], field: &[u8]) -> Result<f64, Odd> {
+    let mut words = words(line).skip_while(|word| *word != field).skip(1);
+    want(words.next(), "no number of sockets", line)
 }
 
 impl Collector for SockStat {
     fn collect(&mut self, out: &mut Recorder) -> Result<(), CollectError> {
-        self.0.parse(|text| {
-            METRICS
-                .iter()
-                .zip(FIELDS)
-                .try_for_each(|(metric, field)| value(text, field).map(|v| out.put(metric, v)))
+        self.0.each_line(out, |line, out| {
+            let first = words(line).next().unwrap_or_default();
+            let mut odd = None;
+            let mut found = false;
+            // One bad number of a line does not cost its others.
+            for (metric, (_, field)) in METRICS.iter().zip(FIELDS).filter(|(_, f)| f.0 == first) {
+                match value(line, field) {
+                    Ok(value) => out.put(metric, value),
+                    Err(bad) => odd = odd.or(Some(bad)),
+                }
+                found = true;
+            }
+            odd.map_or(Ok(found), Err)
         })
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::scan::lines;
     use super::*;
 
     const GOOD: &[u8] = b"sockets: used 12\nTCP: inuse 1 orphan 0 tw 7 alloc 1 mem 109\n\
@@ -55,14 +63,18 @@ mod tests {
 
     #[test]
     fn by_line_and_word() {
-        assert_eq!(FIELDS.map(|f| value(GOOD, f).unwrap()), [12.0, 1.0, 7.0, 3.0]);
-        assert!(value(b"TCP: inuse", FIELDS[1]).is_err());
+        let all: Vec<_> = lines(GOOD).zip([b"used", &b"tw"[..], b"inuse"]).collect();
+        assert_eq!(
+            all.iter().map(|(l, f)| value(l, f).unwrap()).collect::<Vec<_>>(),
+            [12.0, 7.0, 3.0]
+        );
+        assert!(value(b"TCP: inuse", b"inuse").is_err());
     }
 
     #[test]
     fn garbage() {
         super::super::scan::tests::survives(GOOD, |text| {
-            let _ = FIELDS.map(|f| value(text, f).is_ok());
+            lines(text).for_each(|line| drop(value(line, b"inuse")));
         });
     }
 }

@@ -1,9 +1,11 @@
 //! collect: boot time, interrupts, context switches and processes, from /proc/stat.
 
+use rustix::time::{ClockId, clock_gettime};
+
 use super::file::KeptFile;
-use super::scan::{Odd, lines, name, want, words};
+use super::scan::{Odd, count, name, number, want, words};
 use super::{CollectError, Collector, Settings};
-use crate::model::{Metric, Recorder};
+use crate::model::{Kind, Metric, Recorder, uptime_ms};
 
 /// What it reports.
 pub static METRICS: [Metric; 6] = [
@@ -23,56 +25,140 @@ pub static METRICS: [Metric; 6] = [
 const WORDS: [&[u8]; METRICS.len()] =
     [b"intr", b"ctxt", b"btime", b"processes", b"procs_running", b"procs_blocked"];
 
-struct Stat(KeptFile);
+/// Where the boot time is among them.
+const BOOT: usize = 2;
+
+struct Stat {
+    file: KeptFile,
+    uptime: KeptFile,
+    /// The boot time that was made of the uptime. It is kept, for what it is made of trembles.
+    booted: Option<f64>,
+}
 
 /// Makes the collector.
 pub fn make(settings: &Settings) -> Box<dyn Collector> {
-    Box::new(Stat(KeptFile::required(settings.proc.join("stat"))))
+    Box::new(Stat {
+        file: KeptFile::required(settings.proc.join("stat")),
+        uptime: KeptFile::optional(settings.proc.join("uptime")),
+        booted: None,
+    })
 }
 
-/// Which of [`METRICS`], and its value.
-fn values(text: &[u8]) -> impl Iterator<Item = Result<(usize, f64), Odd>> {
-    lines(text).filter(|line| !line.starts_with(b"cpu")).filter_map(|line| {
-        let mut words = words(line);
-        let first = words.next()?;
-        let which = WORDS.iter().position(|w| *w == first)?;
-        Some(want(words.next(), "no number", line).map(|value| (which, value)))
-    })
+/// Which of [`METRICS`] a line has.
+fn which(line: &[u8]) -> Option<usize> {
+    let first = words(line).next()?;
+    WORDS.iter().position(|w| *w == first)
+}
+
+fn value(which: usize, line: &[u8]) -> Result<f64, Odd> {
+    let word = words(line).nth(1);
+    let value = if METRICS[which].kind == Kind::Counter { count } else { number };
+    word.and_then(value).ok_or_else(|| Odd::new("no number", line))
+}
+
+/// When a machine was started whose clock says `now` (s since 1970), by its uptime. It goes on with
+/// what was found before, unless the clock has been set since.
+fn by_uptime(now: i64, uptime: f64, before: Option<f64>) -> Option<f64> {
+    let booted = (now as f64 - uptime).round();
+    match before {
+        Some(before) if (before - booted).abs() <= 2.0 => Some(before),
+        _ => uptime_ms(booted, now * 1000).map(|_| booted),
+    }
+}
+
+impl Stat {
+    /// A machine without a clock of its own starts in 1970, and some kernels go on to say that. Then
+    /// its uptime tells more.
+    fn plausible(&mut self, booted: f64) -> f64 {
+        let now = clock_gettime(ClockId::Realtime).tv_sec;
+        if uptime_ms(booted, now * 1000).is_some() {
+            return booted;
+        }
+        let seconds = self.uptime.parse(|text| want(words(text).next(), "no uptime", text));
+        self.booted = seconds.ok().and_then(|uptime| by_uptime(now, uptime, self.booted));
+        self.booted.unwrap_or(booted)
+    }
 }
 
 impl Collector for Stat {
     fn collect(&mut self, out: &mut Recorder) -> Result<(), CollectError> {
-        self.0.parse(|text| {
-            let mut found = [false; METRICS.len()];
-            for value in values(text) {
-                let (which, value) = value?;
-                found[which] = true;
-                out.put(&METRICS[which], value);
+        let mut found = [false; METRICS.len()];
+        let mut values = [None; METRICS.len()];
+        self.file.each_line(out, |line, _| {
+            let Some(which) = which(line) else { return Ok(false) };
+            // A line that is odd is told as such: it is not missing, too.
+            found[which] = true;
+            values[which] = Some(value(which, line)?);
+            Ok(true)
+        })?;
+        values[BOOT] = values[BOOT].map(|booted| self.plausible(booted));
+        for (metric, value) in METRICS.iter().zip(values) {
+            if let Some(value) = value {
+                out.put(metric, value);
             }
-            match found.iter().position(|found| !found) {
-                None => Ok(()),
-                Some(at) => Err(Odd(format!("{} is missing", name(WORDS[at])))),
-            }
-        })
+        }
+        match found.iter().position(|found| !found) {
+            None => Ok(()),
+            Some(at) => Err(self.file.odd(Odd::missing(&name(WORDS[at])))),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::scan::lines;
     use super::*;
+
+    fn values(text: &[u8]) -> Vec<Option<Result<f64, Odd>>> {
+        lines(text).map(|line| which(line).map(|which| value(which, line))).collect()
+    }
 
     #[test]
     fn lines_of_interest() {
-        let text =
-            b"cpu 1 2\nintr 77 0 0\nctxt 5\nsoftirq 3 3\nbtime 1700000000\nprocs_blocked x\n";
-        let all: Vec<_> = values(text).collect();
-        assert_eq!(all[..3], [Ok((0, 77.0)), Ok((1, 5.0)), Ok((2, 1.7e9))]);
-        assert!(all[3].as_ref().unwrap_err().0.contains("procs_blocked"));
+        let all = values(b"cpu 1 2\nintr 77 0 0\nctxt 5\nsoftirq 3\nbtime 17\nprocs_blocked x\n");
+        assert_eq!(all[..5], [None, Some(Ok(77.0)), Some(Ok(5.0)), None, Some(Ok(17.0))]);
+        assert!(all[5].clone().unwrap().unwrap_err().to_string().contains("procs_blocked"));
+    }
+
+    #[test]
+    fn a_counter_past_its_sign_is_no_negative_number() {
+        let all = values(b"processes -2045677862\nprocs_running -1\n");
+        assert_eq!(all, [Some(Ok(2_249_289_434.0)), Some(Ok(-1.0))]);
+    }
+
+    #[test]
+    fn a_boot_time_of_1970_is_made_of_the_uptime() {
+        let dir = tempfile::tempdir().unwrap();
+        let rest = "intr 1\nctxt 1\nprocesses 1\nprocs_running 1\nprocs_blocked 0\n";
+        std::fs::write(dir.path().join("stat"), format!("btime 12\n{rest}")).unwrap();
+        let mut collector = make(&Settings { proc: dir.path().to_owned(), ..Settings::default() });
+        let mut out = Recorder::new(Default::default(), "node", Default::default());
+        let mut booted = || {
+            out.begin();
+            collector.collect(&mut out).unwrap();
+            out.samples()[BOOT].1
+        };
+        // Nothing better is known.
+        assert_eq!(booted(), 12.0);
+        std::fs::write(dir.path().join("uptime"), "1080.25 2000.00\n").unwrap();
+        let now = clock_gettime(ClockId::Realtime).tv_sec as f64;
+        assert!((now - booted() - 1080.0).abs() < 60.0);
+    }
+
+    #[test]
+    fn the_uptime_gives_one_boot_time_and_not_one_a_beat() {
+        let first = by_uptime(1_700_000_100, 99.6, None);
+        assert_eq!(first, Some(1_700_000_000.0));
+        assert_eq!(by_uptime(1_700_000_200, 198.9, first), first);
+        // The clock was set.
+        assert_eq!(by_uptime(1_800_000_000, 300.0, first), Some(1_799_999_700.0));
+        // It still says 1970.
+        assert_eq!(by_uptime(5_000, 4_990.0, None), None);
     }
 
     #[test]
     fn garbage() {
         let good = include_bytes!("../../tests/fixtures/machines/vm/proc/stat");
-        super::super::scan::tests::survives(good, |text| values(text).for_each(drop));
+        super::super::scan::tests::survives(good, |text| drop(values(text)));
     }
 }

@@ -83,7 +83,7 @@ pub fn make(settings: &Settings) -> Box<dyn Collector> {
 
 impl TextFiles {
     /// Looks into the folder, and reads what is new in it.
-    fn look(&mut self, folder: &Path, out: &Recorder) -> std::io::Result<()> {
+    fn look(&mut self, folder: &Path, out: &mut Recorder) -> std::io::Result<()> {
         let mut changed = false;
         for file in &mut self.files {
             file.seen = false;
@@ -153,7 +153,7 @@ impl TextFiles {
 }
 
 /// The samples of a file, or why none of it counts.
-fn read(path: &Path, out: &Recorder) -> Result<Vec<(SeriesRef, f64)>, String> {
+fn read(path: &Path, out: &mut Recorder) -> Result<Vec<(SeriesRef, f64)>, String> {
     // As a whole: a program that still writes must not make it longer than was looked at.
     let text = regular::read(path, MAX_BYTES).map_err(|e| e.to_string())?;
     parse(&*text, out)
@@ -170,12 +170,13 @@ fn fault(error: &LineError) -> String {
     }
 }
 
-fn parse(text: impl Read, out: &Recorder) -> Result<Vec<(SeriesRef, f64)>, String> {
+fn parse(text: impl Read, out: &mut Recorder) -> Result<Vec<(SeriesRef, f64)>, String> {
     // No time that anybody writes.
     const NOW: i64 = i64::MIN;
     let mut reader = Reader::new(text, NOW);
     let mut record = Record::default();
     let mut samples = Vec::new();
+    let mut counters = Vec::new();
     let mut known = HashSet::new();
     while let Some(result) = reader.next(&mut record) {
         result.map_err(|e| fault(&e))?;
@@ -202,11 +203,20 @@ fn parse(text: impl Read, out: &Recorder) -> Result<Vec<(SeriesRef, f64)>, Strin
             unit: about.as_ref().map_or("", |a| a.unit).into(),
             help: about.map_or("", |a| a.help).into(),
         };
+        let kind = series.kind;
         let Some(series) = out.series(series) else { continue };
+        if kind == Kind::Counter {
+            counters.push(samples.len());
+        }
         if !known.insert(series) {
             return Err(format!("a series of `{name}` twice"));
         }
         samples.push((series, record.value));
+    }
+    // Only now, for of a file with a fault nothing counts.
+    for at in counters {
+        let (series, value) = &mut samples[at];
+        *value = out.hold(*series, *value);
     }
     Ok(samples)
 }
@@ -310,6 +320,15 @@ mod tests {
         std::fs::remove_dir_all(rig.folder.path()).unwrap();
         let gone = rig.beat();
         assert_eq!((gone.len(), &*gone[0]), (2, "node_textfile_scrape_error 1"));
+    }
+
+    #[test]
+    fn a_counter_that_falls_a_little_is_held() {
+        let mut rig = Rig::new();
+        for (value, stored) in [(15, 15), (12, 15), (16, 16), (2, 2)] {
+            rig.write("a.prom", &format!("# TYPE sent counter\nsent {value}\n"));
+            assert_eq!(rig.beat()[0], format!("sent {stored}"));
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! collect: paging and swapping, from /proc/vmstat.
 
 use super::file::KeptFile;
-use super::scan::{Odd, lines, want, words};
+use super::scan::{Odd, count, words};
 use super::{CollectError, Collector, Settings};
 use crate::model::{Metric, Recorder};
 
@@ -31,44 +31,51 @@ pub fn make(settings: &Settings) -> Box<dyn Collector> {
     Box::new(VmStat(KeptFile::optional(settings.proc.join("vmstat"))))
 }
 
-/// Which of [`METRICS`], and its value.
-fn values(text: &[u8]) -> impl Iterator<Item = Result<(usize, f64), Odd>> {
+/// Which of [`METRICS`], and its value; nothing in the other lines.
+fn value(line: &[u8]) -> Result<Option<(usize, f64)>, Odd> {
     // Most of the 190 lines begin with another letter.
-    lines(text).filter(|line| matches!(line.first(), Some(b'p' | b'o'))).filter_map(|line| {
-        let mut words = words(line);
-        let first = words.next()?;
-        let which = WORDS.iter().position(|w| *w == first)?;
-        Some(want(words.next(), "no number", line).map(|value| (which, value)))
-    })
+    if !matches!(line.first(), Some(b'p' | b'o')) {
+        return Ok(None);
+    }
+    let mut words = words(line);
+    let first = words.next().unwrap_or_default();
+    let Some(which) = WORDS.iter().position(|w| *w == first) else { return Ok(None) };
+    let value = words.next().and_then(count).ok_or_else(|| Odd::new("no number", line))?;
+    Ok(Some((which, value)))
 }
 
 impl Collector for VmStat {
     fn collect(&mut self, out: &mut Recorder) -> Result<(), CollectError> {
         // Any of them may be missing: a kernel without swap has no pswpin, one before 4.13 no
         // oom_kill.
-        self.0.parse(|text| {
-            values(text)
-                .try_for_each(|value| value.map(|(which, value)| out.put(&METRICS[which], value)))
+        self.0.each_line(out, |line, out| {
+            let Some((which, value)) = value(line)? else { return Ok(false) };
+            out.put(&METRICS[which], value);
+            Ok(true)
         })
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::scan::lines;
     use super::*;
 
     #[test]
     fn only_the_whole_name_counts() {
         let text =
             b"nr_free_pages 1\npgfault_x 9\npgfault 2\npgpgin 18446744073709551615\npswpin\n";
-        let all: Vec<_> = values(text).collect();
-        assert_eq!(all[..2], [Ok((4, 2.0)), Ok((0, 18446744073709551615.0))]);
-        assert!(all[2].is_err() && all.len() == 3);
+        let all: Vec<_> = lines(text).map(value).collect();
+        assert_eq!(all[..2], [Ok(None), Ok(None)]);
+        assert_eq!(all[2..4], [Ok(Some((4, 2.0))), Ok(Some((0, 18446744073709551615.0)))]);
+        assert!(all[4].is_err() && all.len() == 5);
     }
 
     #[test]
     fn garbage() {
         let good = include_bytes!("../../tests/fixtures/machines/vm/proc/vmstat");
-        super::super::scan::tests::survives(good, |text| values(text).for_each(drop));
+        super::super::scan::tests::survives(good, |text| {
+            lines(text).for_each(|line| drop(value(line)));
+        });
     }
 }

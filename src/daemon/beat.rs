@@ -202,9 +202,9 @@ impl Beater {
     /// Makes the collectors that the configuration asks for.
     fn set_up(&mut self) {
         // A collector that goes on keeps its values until its next beat, which may be a day away.
-        let mut groups: Vec<(&str, Group)> = Vec::new();
+        let mut before: Vec<(&str, Group, Recorder)> = Vec::new();
         for old in self.running.drain(..) {
-            groups.push((old.name, old.group));
+            before.push((old.name, old.group, old.recorder));
             self.shared.board.forget(&subject(old.name));
         }
         self.schedule = Schedule::default();
@@ -212,19 +212,16 @@ impl Beater {
         let filter = Arc::new(self.config.filter.clone());
         let mut add = |name, interval, what| {
             self.schedule.add(interval, now);
-            self.running.push(Running {
-                name,
-                what,
-                recorder: Recorder::new(
-                    Arc::clone(&self.shared.registry),
-                    JOB,
-                    Arc::clone(&filter),
-                ),
-                group: match groups.iter().position(|(old, _)| *old == name) {
-                    Some(at) => groups.swap_remove(at).1,
-                    None => self.shared.latest.group(),
-                },
-            });
+            let registry = Arc::clone(&self.shared.registry);
+            let recorder = Recorder::new(registry, JOB, Arc::clone(&filter));
+            let (group, recorder) = match before.iter().position(|(old, ..)| *old == name) {
+                Some(at) => {
+                    let (_, group, old) = before.swap_remove(at);
+                    (group, recorder.after(old))
+                }
+                None => (self.shared.latest.group(), recorder),
+            };
+            self.running.push(Running { name, what, recorder, group });
         };
         for wanted in &self.config.collectors {
             let entry = crate::collect::COLLECTORS.iter().find(|e| e.name == wanted.name);
@@ -242,7 +239,7 @@ impl Beater {
             self.shared.statsd.clone(),
         );
         add(Own::NAME, self.config.interval, Err(own));
-        for (_, gone) in groups {
+        for (_, gone, _) in before {
             self.shared.latest.retire(gone);
         }
     }
@@ -280,6 +277,14 @@ impl Beater {
                     std::panic::catch_unwind(AssertUnwindSafe(|| collector.collect(recorder)));
                 let took = start.elapsed().as_secs_f64();
                 let subject = || subject(name);
+                let odd = recorder.take_odd();
+                if odd > 0 {
+                    let counter = &self.shared.counters.odd_lines;
+                    counter.fetch_add(odd, std::sync::atomic::Ordering::Relaxed);
+                    for what in recorder.take_told() {
+                        tracing::warn!("{}: {what}", subject());
+                    }
+                }
                 let success = match result {
                     Ok(Ok(())) => {
                         self.shared.board.ok_with(subject);

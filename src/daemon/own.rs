@@ -60,6 +60,11 @@ static SKIPPED: Metric = Metric::counter(
     "",
     "Readings that were not taken because the one before took too long or the machine slept.",
 );
+static ODD_LINES: Metric = Metric::counter(
+    "plimsoll_odd_lines_total",
+    "",
+    "Lines of /proc and /sys that were not understood and left out.",
+);
 static SAMPLES: Metric =
     Metric::counter("plimsoll_samples_total", "", "Samples written to the database.")
         .by(&["source"]);
@@ -264,6 +269,7 @@ impl Own {
         out.put(&EVENTS_DROPPED, c.events_dropped.load(Relaxed) as f64);
         // Most machines never have any of these.
         for (metric, counter) in [
+            (&ODD_LINES, &c.odd_lines),
             (&PUT_OFF, &c.pushes_put_off),
             (&PUSHES_REFUSED, &c.pushes_refused),
             (&TOKENS_REFUSED, &c.tokens_refused),

@@ -178,26 +178,49 @@ fn moments(from: i64, to: i64, step: Step, zone: &TimeZone) -> Vec<i64> {
     }
 }
 
-/// The two ends of a chart in words: `22 Nov 2026 14:05 – 15:05 CET`.
+/// The two ends of a chart in words: `22 Nov 2026 14:05 – 15:05 CET`. Where the clocks were changed in
+/// between, each end has its zone: `25 Oct 2026 02:00 CEST – 07:00 CET`.
 pub(super) fn span(from: i64, to: i64, zone: &TimeZone) -> String {
     let (Some(a), Some(b)) = (civil(from, zone), civil(to, zone)) else { return String::new() };
     let seconds = to - from < 10 * 60_000;
     let clock = if seconds { "%H:%M:%S" } else { "%H:%M" };
-    let name = Timestamp::from_millisecond(to)
-        .map(|at| at.to_zoned(zone.clone()).strftime("%Z").to_string())
-        .unwrap_or_default();
+    let name = |ts| {
+        Timestamp::from_millisecond(ts)
+            .map(|at| at.to_zoned(zone.clone()).strftime("%Z").to_string())
+            .unwrap_or_default()
+    };
+    let (before, name) = (name(from), name(to));
+    let before = if before == name { String::new() } else { format!(" {before}") };
     let day = |at: DateTime| at.strftime("%-d %b %Y");
     let time = |at: DateTime| at.strftime(clock);
     if a.date() == b.date() {
-        format!("{} {} – {} {name}", day(a), time(a), time(b))
+        format!("{} {}{before} – {} {name}", day(a), time(a), time(b))
     } else {
-        format!("{} {} – {} {} {name}", day(a), time(a), day(b), time(b))
+        format!("{} {}{before} – {} {} {name}", day(a), time(a), day(b), time(b))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_end_has_its_zone_where_the_clocks_were_changed() {
+        let zone = TimeZone::get("Europe/Berlin").unwrap();
+        let text = |from, to| span(ms(from), ms(to), &zone);
+        assert_eq!(
+            text("2026-10-25T00:00:00Z", "2026-10-25T06:00:00Z"),
+            "25 Oct 2026 02:00 CEST – 07:00 CET"
+        );
+        assert_eq!(
+            text("2026-03-28T12:00:00Z", "2026-03-29T06:00:00Z"),
+            "28 Mar 2026 13:00 CET – 29 Mar 2026 08:00 CEST"
+        );
+        assert_eq!(
+            text("2026-10-25T02:00:00Z", "2026-10-25T06:00:00Z"),
+            "25 Oct 2026 03:00 – 07:00 CET"
+        );
+    }
 
     fn ms(text: &str) -> i64 {
         text.parse::<Timestamp>().unwrap().as_millisecond()

@@ -62,3 +62,30 @@ impl Clock for ManualClock {
         self.boot.load(Ordering::Relaxed)
     }
 }
+
+/// No machine that runs today was started before this (2000-01-01, s since 1970 UTC). One without a
+/// clock of its own says 1970.
+const OLDEST_BOOT: f64 = 946_684_800.0;
+
+/// How long a machine has been up at `now` (ms since 1970 UTC) that says it was started at `booted` (s
+/// since 1970 UTC), in ms. Nothing if that cannot be: no number, years ago, or in the future by more
+/// than clocks differ.
+pub fn uptime_ms(booted: f64, now: i64) -> Option<i64> {
+    let plausible = booted >= OLDEST_BOOT && booted * 1e3 <= now as f64 + 60_000.0;
+    plausible.then(|| (now - (booted * 1e3) as i64).max(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_boot_time_that_cannot_be_is_no_uptime() {
+        let now = 1_700_000_000_000;
+        assert_eq!(uptime_ms(1_699_999_000.0, now), Some(1_000_000));
+        assert_eq!(uptime_ms(1_700_000_030.0, now), Some(0));
+        for odd in [f64::NAN, 0.0, 12.0, 1_700_000_100.0, f64::INFINITY, -1.0] {
+            assert_eq!(uptime_ms(odd, now), None, "{odd}");
+        }
+    }
+}

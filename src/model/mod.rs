@@ -1,18 +1,20 @@
 //! model: what a sample, a series and a clock are. No I/O enters here but reading the clock.
 
 mod clock;
+pub mod counter;
 mod event;
 mod glob;
 mod graph;
 mod interval;
 mod key;
+mod kinds;
 mod past;
 mod recorder;
 mod registry;
 mod series;
 mod size;
 
-pub use clock::{Clock, ManualClock, SystemClock};
+pub use clock::{Clock, ManualClock, SystemClock, uptime_ms};
 pub use event::Event;
 pub use glob::{Glob, KeyFilter};
 pub use graph::{Field, Graph, Range};

@@ -1,8 +1,18 @@
 //! model: where a collector writes its readings, without allocating once it has seen its series.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::counter::Held;
 use super::{Identity, KeyFilter, Kind, Labels, Registry, Series, SeriesRef};
+
+/// So far ahead a series is looked for that is not where it was. Further on, what has changed is more
+/// than a device that went: a look-up costs less then.
+const NEAR: usize = 256;
+/// So many odd lines are told in words; all are counted.
+const MOST_TOLD: usize = 32;
+/// No place in [`Recorder::held`]: a gauge.
+const FREE: u32 = u32::MAX;
 
 /// A metric that a collector can report: a row in the table at the top of its file.
 #[derive(Debug)]
@@ -37,7 +47,7 @@ impl Metric {
     }
 }
 
-/// Takes readings and turns them into numbered samples.
+/// Takes readings and turns them into numbered samples. Counters go through [`Held`].
 ///
 /// A collector reports the same series in the same order beat after beat, so the recorder keeps
 /// the list of the last beat and compares instead of hashing: a pointer, and the label values.
@@ -49,7 +59,19 @@ pub struct Recorder {
     filter: Arc<KeyFilter>,
     slots: Vec<Slot>,
     cursor: usize,
+    /// While a list is put together that differs from the last beat's: what is left of that, the next
+    /// one last.
+    rest: Vec<Slot>,
     samples: Vec<(SeriesRef, f64)>,
+    /// What is stored of each counter, and where it stands there. A counter that went away and comes
+    /// back finds its place again.
+    held: Vec<Held>,
+    places: HashMap<SeriesRef, u32>,
+    /// How many lines were not understood since somebody asked.
+    odd: u64,
+    /// Marks of the odd lines that were told, and what is to be told of new ones.
+    marks: Vec<u64>,
+    told: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -59,6 +81,8 @@ struct Slot {
     values: Box<[Box<str>]>,
     /// `None`: the filter does not want it.
     series: Option<SeriesRef>,
+    /// Its place in [`Recorder::held`]; [`FREE`] if it is no counter.
+    held: u32,
 }
 
 impl Slot {
@@ -79,13 +103,26 @@ impl Recorder {
             filter,
             slots: Vec::new(),
             cursor: 0,
+            rest: Vec::new(),
             samples: Vec::new(),
+            held: Vec::new(),
+            places: HashMap::new(),
+            odd: 0,
+            marks: Vec::new(),
+            told: Vec::new(),
         }
+    }
+
+    /// Goes on with the counters of the recorder before, and does not tell again what that has told.
+    pub fn after(mut self, before: Self) -> Self {
+        (self.held, self.places, self.marks) = (before.held, before.places, before.marks);
+        self
     }
 
     /// Starts a beat: what is left of the last one is forgotten.
     pub fn begin(&mut self) {
         self.cursor = 0;
+        self.rest.clear();
         self.samples.clear();
     }
 
@@ -107,7 +144,9 @@ impl Recorder {
             _ => self.place(metric, part, values),
         };
         self.cursor = at + 1;
-        if let Some(series) = self.slots[at].series {
+        let Slot { series, held, .. } = self.slots[at];
+        if let Some(series) = series {
+            let value = self.held.get_mut(held as usize).map_or(value, |held| held.store(value));
             self.samples.push((series, value));
         }
     }
@@ -117,6 +156,13 @@ impl Recorder {
     pub fn series(&self, mut series: Series) -> Option<SeriesRef> {
         series.identity.job = self.job.clone();
         self.filter.wants(&series.identity.key()).then(|| self.registry.intern(series))
+    }
+
+    /// What is to be stored of a counter that says `value`. For series that are in no table; it costs
+    /// a look-up.
+    pub fn hold(&mut self, series: SeriesRef, value: f64) -> f64 {
+        let place = self.hold_place(series);
+        self.held.get_mut(place as usize).map_or(value, |held| held.store(value))
     }
 
     /// One reading of such a series.
@@ -134,24 +180,58 @@ impl Recorder {
         &self.samples
     }
 
-    /// Where the reading belongs in the list: further on if something vanished before it,
-    /// otherwise it is inserted here.
+    /// A line was not understood and is left out. It is counted each time, and told in words once: the
+    /// mark stays the same while it is the same line.
+    pub fn odd(&mut self, mark: u64, tell: impl FnOnce() -> String) {
+        self.odd += 1;
+        if self.marks.len() < MOST_TOLD && !self.marks.contains(&mark) {
+            self.marks.push(mark);
+            self.told.push(tell());
+        }
+    }
+
+    /// How many lines were not understood since this was last asked.
+    pub fn take_odd(&mut self) -> u64 {
+        std::mem::take(&mut self.odd)
+    }
+
+    /// What is to be told of them, each once.
+    pub fn take_told(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.told)
+    }
+
+    /// Where the reading belongs in the list: further on if something vanished before it, otherwise
+    /// it is a new one here. The list is put together again from here on, so that each series of the
+    /// last beat is moved once, however many came and went.
     fn place(&mut self, metric: &'static Metric, part: &str, values: &[&str]) -> usize {
         let cursor = self.cursor;
-        if let Some(ahead) = self.slots[cursor..].iter().position(|s| s.is(metric, part, values)) {
+        self.rest.extend(self.slots.drain(cursor..).rev());
+        let ahead = self.rest.iter().rev().take(NEAR).position(|s| s.is(metric, part, values));
+        let known = ahead.and_then(|ahead| {
             // What lies between has vanished (an unmounted disk, a removed device).
-            self.slots.drain(cursor..cursor + ahead);
-            return cursor;
-        }
-        let series = self.intern(metric, part, values);
-        let slot = Slot {
-            metric,
-            part: part.into(),
-            values: values.iter().map(|v| Box::from(*v)).collect(),
-            series,
-        };
-        self.slots.insert(cursor, slot);
+            self.rest.truncate(self.rest.len() - ahead);
+            self.rest.pop()
+        });
+        let slot = known.unwrap_or_else(|| self.slot(metric, part, values));
+        self.slots.push(slot);
         cursor
+    }
+
+    fn slot(&mut self, metric: &'static Metric, part: &str, values: &[&str]) -> Slot {
+        let series = self.intern(metric, part, values);
+        let held = match series.filter(|_| metric.kind == Kind::Counter) {
+            Some(series) => self.hold_place(series),
+            None => FREE,
+        };
+        let values = values.iter().map(|v| Box::from(*v)).collect();
+        Slot { metric, part: part.into(), values, series, held }
+    }
+
+    fn hold_place(&mut self, series: SeriesRef) -> u32 {
+        *self.places.entry(series).or_insert_with(|| {
+            self.held.push(Held::default());
+            (self.held.len() - 1) as u32
+        })
     }
 
     fn intern(&self, metric: &'static Metric, part: &str, values: &[&str]) -> Option<SeriesRef> {
@@ -210,6 +290,61 @@ mod tests {
         assert_eq!(beat(&mut rec, &["c", "b", "a"]), [first[2], first[1], first[0], first[3]]);
         assert_eq!(registry.len(), 4);
         assert_eq!(&*registry.get(first[0].0).help, "Bytes in seen.");
+    }
+
+    static SENT: Metric = Metric::counter("sent_total", "", "Sent.").by(&["device"]);
+
+    #[test]
+    fn a_counter_that_went_away_is_held_when_it_comes_back() {
+        let (registry, mut rec) = recorder();
+        let mut beat = |readings: &[(&str, f64)]| {
+            rec.begin();
+            readings.iter().for_each(|(device, v)| rec.put_with(&SENT, &[device], *v));
+            rec.samples().iter().map(|(_, v)| *v).collect::<Vec<_>>()
+        };
+        assert_eq!(beat(&[("a", 9.0), ("b", 72.94)]), [9.0, 72.94]);
+        // One goes, and its neighbour falls by a tick.
+        assert_eq!(beat(&[("b", 72.93)]), [72.94]);
+        assert_eq!(beat(&[("a", 8.0), ("b", 73.0)]), [9.0, 73.0]);
+        // One that has begun again.
+        assert_eq!(beat(&[("a", 1.0), ("b", 73.0)]), [1.0, 73.0]);
+        let renewed = Recorder::new(registry, "node", Arc::default());
+        let mut rec = renewed.after(rec);
+        rec.begin();
+        rec.put_with(&SENT, &["b"], 72.0);
+        assert_eq!(rec.samples()[0].1, 73.0);
+    }
+
+    #[test]
+    fn a_list_of_which_half_is_exchanged_is_put_together_in_order() {
+        let (registry, mut rec) = recorder();
+        let names =
+            |range: std::ops::Range<u32>| range.map(|i| format!("d{i}")).collect::<Vec<_>>();
+        let mut beat = |devices: &[String]| {
+            rec.begin();
+            devices.iter().for_each(|d| rec.put_with(&SENT, &[d], 5.0));
+            keys(&registry, &rec)
+        };
+        let expected = |devices: &[String]| -> Vec<String> {
+            devices.iter().map(|d| format!("sent_total{{device=\"{d}\"}} 5")).collect()
+        };
+        for devices in [names(0..2000), names(900..3000), names(0..3), names(1..2000)] {
+            assert_eq!(beat(&devices), expected(&devices));
+            assert_eq!(beat(&devices), expected(&devices));
+        }
+    }
+
+    #[test]
+    fn an_odd_line_is_told_once_and_counted_each_time() {
+        let (_, mut rec) = recorder();
+        for _ in 0..3 {
+            rec.begin();
+            rec.odd(7, || "line 7".into());
+        }
+        rec.odd(8, || "line 8".into());
+        assert_eq!((rec.take_odd(), rec.take_told()), (4, vec!["line 7".into(), "line 8".into()]));
+        rec.odd(7, || "line 7".into());
+        assert_eq!((rec.take_odd(), rec.take_told().len()), (1, 0));
     }
 
     #[test]

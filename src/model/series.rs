@@ -26,8 +26,12 @@ impl Kind {
         if word == "counter" { Kind::Counter } else { Kind::Gauge }
     }
 
-    /// What the field's naming convention says of a series nobody described.
+    /// What the name says of a series that nobody described: it is one of node_exporter's untyped ones,
+    /// which are known, or the field's naming convention tells.
     pub fn guess(name: &str) -> Self {
+        if let Some(kind) = super::kinds::untyped(name) {
+            return kind;
+        }
         if name.ends_with("_total") { Kind::Counter } else { Kind::Gauge }
     }
 }

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::described::described;
+use super::mounts::Mount;
 use super::table::{LEFT_OUT, Mark, Pick, ROWS, Row, Scale};
 use crate::model::{Graph, Kind, Range};
 use crate::store::Known;
@@ -36,6 +37,8 @@ pub struct Chart {
     pub more: usize,
     /// What is left of what this chart shows being used up: the number of a series in the file.
     pub left: Option<i64>,
+    /// All mounts of the machine, for the verdict; in one of its charts only.
+    pub mounts: Vec<Mount>,
 }
 
 /// One line of a chart.
@@ -129,7 +132,35 @@ pub fn charts(known: &[Known], graphs: &[(String, Graph)], system: &str) -> Vec<
     }
     out.extend(told);
     out.extend(rest.into_iter().map(|((group, name, job), all)| of_metric(group, name, job, &all)));
+    if let Some(first) = out.first_mut() {
+        first.mounts = mounts(&by_name);
+    }
     out
+}
+
+/// Where the number of a series stands in a mount.
+type Place = fn(&mut Mount) -> &mut Option<i64>;
+
+/// The series of each mount that are looked at and not drawn.
+fn mounts(by_name: &ByName<'_>) -> Vec<Mount> {
+    let mut found: BTreeMap<[&str; 3], Mount> = BTreeMap::new();
+    let metrics: [(&str, Place); 3] = [
+        ("node_filesystem_files", |m| &mut m.files),
+        ("node_filesystem_files_free", |m| &mut m.files_free),
+        ("node_filesystem_readonly", |m| &mut m.read_only),
+    ];
+    for (metric, place) in metrics {
+        for seen in by_name.get(metric).into_iter().flatten() {
+            let [point, device, fstype] = ["mountpoint", "device", "fstype"].map(|l| seen.label(l));
+            let mount = found.entry([point, device, fstype]).or_insert_with(|| Mount {
+                point: point.to_owned(),
+                fstype: fstype.to_owned(),
+                ..Mount::default()
+            });
+            *place(mount) = Some(seen.known.id);
+        }
+    }
+    found.into_values().collect()
 }
 
 /// Series that never say anything but 1, that repeat others, or that are moments, are no chart.
@@ -211,6 +242,7 @@ fn of_metric(group: String, name: &str, job: &str, all: &[&Seen<'_>]) -> Chart {
         lines: all.iter().take(MOST_LINES).map(line).collect(),
         more: all.len().saturating_sub(MOST_LINES),
         left: None,
+        mounts: Vec::new(),
     }
 }
 
@@ -274,6 +306,7 @@ fn chart(row: &Row, by_name: &ByName<'_>, cpus: usize, only: Option<(&str, &str)
         lines,
         more,
         left: left.map(|s| s.known.id),
+        mounts: Vec::new(),
     }
 }
 

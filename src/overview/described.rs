@@ -78,6 +78,7 @@ fn chart(graph: &Graph, by_key: &HashMap<&str, &Known>) -> Chart {
         lines,
         more,
         left: None,
+        mounts: Vec::new(),
     }
 }
 

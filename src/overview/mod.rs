@@ -8,6 +8,8 @@
 //!   columns   a line over a stretch of time -> mean, least and most, bucket by bucket
 //!   spacing   which readings hang together
 //!   forecast  what is left of something -> the day it is used up
+//!   mounts    file systems that are out of inodes or have become read-only
+//!   silence   when a machine was last heard of, and whether its clock is right
 //!   verdict   well, or what is wrong and since when
 //!   json      charts, their numbers and verdicts as the page reads them
 //! ```
@@ -17,6 +19,8 @@ mod columns;
 mod described;
 mod forecast;
 mod json;
+mod mounts;
+mod silence;
 mod spacing;
 mod table;
 mod verdict;
@@ -28,6 +32,8 @@ pub use json::{
     Span, write_events, write_line, write_lines, write_overview, write_short, write_span,
     write_verdict,
 };
+pub use mounts::Mount;
+pub use silence::Ear;
 pub use spacing::{together, usual};
 pub use verdict::{Finding, Level, Trouble, Verdict, disk_forecasts, verdict};
 

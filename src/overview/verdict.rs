@@ -4,6 +4,8 @@
 use super::charts::{Bounds, Chart, Line, Term};
 use super::columns::read;
 use super::forecast::{Forecast, forecast};
+use super::mounts::mounts;
+use super::silence::{Ear, clock, sign};
 use crate::model::Range;
 use crate::pipeline::BEAT;
 use crate::store::{Reader, SqlError, Want};
@@ -65,21 +67,20 @@ pub struct Verdict {
     pub level: Level,
     /// What is wrong, the worst first.
     pub findings: Vec<Finding>,
-    /// When the newest sample was taken, ms since 1970 UTC; nothing in the last month: none.
+    /// When the newest sample was taken, ms since 1970 UTC; of another machine, when it arrived.
+    /// Nothing in the last month: none.
     pub newest: Option<i64>,
+    /// How much that machine's clock is ahead of this one's, ms; 0 as long as it does not matter.
+    pub ahead: i64,
 }
 
 const MINUTE_MS: i64 = 60_000;
 const HOUR_MS: i64 = 60 * MINUTE_MS;
-const DAY_MS: i64 = 24 * HOUR_MS;
+pub(super) const DAY_MS: i64 = 24 * HOUR_MS;
 /// Conditions are looked at in buckets of this width, over a day.
-const WIDTH_MS: i64 = 5 * MINUTE_MS;
+pub(super) const WIDTH_MS: i64 = 5 * MINUTE_MS;
 /// What disks will do is judged by so much of their past.
 const TREND_MS: i64 = 7 * DAY_MS;
-/// A machine is silent after so many of its own beats, and after this at least.
-const SILENT_BEATS: i64 = 4;
-const SILENT_MS: i64 = 45_000;
-
 /// What is too much of a line: chart, line (empty: each of them), warning and bad from here on, how
 /// many five minutes it has to hold.
 struct Limit {
@@ -88,8 +89,16 @@ struct Limit {
     warning: f64,
     bad: f64,
     buckets: usize,
+    /// More than this is no reading.
+    most: f64,
     say: fn(&str, f64) -> String,
 }
+
+/// How a finding about space ends.
+const SPACE_USED: &str = " % used";
+
+/// No sensor of a computer that works shows more, in degrees.
+const HOTTEST: f64 = 300.0;
 
 const LIMITS: [Limit; 5] = [
     Limit {
@@ -98,7 +107,8 @@ const LIMITS: [Limit; 5] = [
         warning: 90.0,
         bad: 97.0,
         buckets: 1,
-        say: |_, v| format!("{v:.0} % used"),
+        most: f64::INFINITY,
+        say: |_, v| format!("{v:.0}{SPACE_USED}"),
     },
     Limit {
         chart: "pressure",
@@ -106,6 +116,7 @@ const LIMITS: [Limit; 5] = [
         warning: 10.0,
         bad: 40.0,
         buckets: 2,
+        most: f64::INFINITY,
         say: |_, v| format!("tasks wait for memory {v:.0} % of the time"),
     },
     Limit {
@@ -114,6 +125,7 @@ const LIMITS: [Limit; 5] = [
         warning: 50.0,
         bad: 90.0,
         buckets: 2,
+        most: f64::INFINITY,
         say: |_, v| format!("tasks wait for disks {v:.0} % of the time"),
     },
     Limit {
@@ -122,6 +134,7 @@ const LIMITS: [Limit; 5] = [
         warning: 60.0,
         bad: 95.0,
         buckets: 2,
+        most: f64::INFINITY,
         say: |_, v| format!("tasks wait for a CPU {v:.0} % of the time"),
     },
     Limit {
@@ -130,17 +143,20 @@ const LIMITS: [Limit; 5] = [
         warning: 90.0,
         bad: 100.0,
         buckets: 2,
+        most: HOTTEST,
         say: |name, v| format!("{name} is at {v:.0} °C"),
     },
 ];
 
-/// Whether the machine with these charts is well at this moment (ms since 1970 UTC). Fails where the
-/// file cannot be read.
+/// Whether the machine with these charts is well at this moment (ms since 1970 UTC). `ear`: how samples
+/// of it arrive, if it is another machine and a daemon listens; without that, their own times have to
+/// tell whether it is silent. Fails where the file cannot be read.
 pub fn verdict(
     reader: &Reader,
     charts: &[Chart],
     now: i64,
     troubles: &[Trouble],
+    ear: Option<Ear>,
 ) -> Result<Verdict, SqlError> {
     let mut findings: Vec<Finding> = troubles
         .iter()
@@ -157,36 +173,59 @@ pub fn verdict(
             chart: None,
         })
         .collect();
-    let (newest, silent) = newest(reader, charts, now)?;
-    if let (Some(newest), true) = (newest, silent) {
+    let sign = sign(reader, charts, now, ear)?;
+    if let Some(sign) = sign.filter(|sign| sign.silent) {
         findings.push(Finding {
             level: Level::Bad,
             subject: "No sample".to_owned(),
             text: "came since then".to_owned(),
-            since: Some(newest),
+            since: Some(sign.at),
             until: None,
             chart: None,
         });
     }
-    if newest.is_some() && !silent {
-        limits(reader, charts, now, &mut findings)?;
-        bounds(reader, charts, now, &mut findings)?;
-        load(reader, charts, now, &mut findings)?;
-        memory(reader, charts, now, &mut findings)?;
-        counts(reader, charts, now, troubles, &mut findings)?;
-        for (chart, forecast) in disk_forecasts(reader, charts, now)? {
-            let days = forecast.at - now;
-            let known = findings.iter().any(|f| f.chart.as_ref() == Some(&chart.id));
-            if days < 7 * DAY_MS && !known {
-                let level = if days < DAY_MS { Level::Bad } else { Level::Warning };
-                let text = "will be full soon".to_owned();
-                findings.push(about(chart, level, text, None, Some(forecast.at)));
-            }
+    if let Some(sign) = sign.filter(|sign| !sign.silent) {
+        findings.extend(clock(&sign));
+        let known = findings.len();
+        conditions(reader, charts, now + sign.ahead, troubles, &mut findings)?;
+        // What was found is told by this machine's clock.
+        for finding in findings.iter_mut().skip(known) {
+            finding.since = finding.since.map(|since| since - sign.ahead);
+            finding.until = finding.until.map(|until| until - sign.ahead);
         }
     }
     findings.sort_by_key(|f| std::cmp::Reverse(f.level));
     let level = findings.first().map_or(Level::Well, |f| f.level);
-    Ok(Verdict { level, findings, newest })
+    let (newest, ahead) = (sign.map(|sign| sign.at), sign.map_or(0, |sign| sign.ahead));
+    Ok(Verdict { level, findings, newest, ahead })
+}
+
+/// What is wrong by the newest samples; `now` is the time by the machine's own clock.
+fn conditions(
+    reader: &Reader,
+    charts: &[Chart],
+    now: i64,
+    troubles: &[Trouble],
+    findings: &mut Vec<Finding>,
+) -> Result<(), SqlError> {
+    limits(reader, charts, now, findings)?;
+    mounts(reader, charts, now, findings)?;
+    bounds(reader, charts, now, findings)?;
+    load(reader, charts, now, findings)?;
+    memory(reader, charts, now, findings)?;
+    counts(reader, charts, now, troubles, findings)?;
+    for (chart, forecast) in disk_forecasts(reader, charts, now)? {
+        let days = forecast.at - now;
+        let known = findings
+            .iter()
+            .any(|f| f.chart.as_ref() == Some(&chart.id) && f.text.ends_with(SPACE_USED));
+        if days < 7 * DAY_MS && !known {
+            let level = if days < DAY_MS { Level::Bad } else { Level::Warning };
+            let text = "will be full soon".to_owned();
+            findings.push(about(chart, level, text, None, Some(forecast.at)));
+        }
+    }
+    Ok(())
 }
 
 /// The day each disk fills, of those whose past tells.
@@ -222,37 +261,8 @@ fn about(
     Finding { level, subject, text, since, until, chart: Some(chart.id.clone()) }
 }
 
-/// When the newest sample was taken, and whether that is too long ago.
-fn newest(reader: &Reader, charts: &[Chart], now: i64) -> Result<(Option<i64>, bool), SqlError> {
-    let mut newest: Option<i64> = None;
-    let mut beat = 0;
-    for term in
-        charts.iter().filter_map(|c| c.lines.first()).filter_map(|l| l.terms.first()).take(4)
-    {
-        // Clocks of senders may be ahead.
-        let (ts, _) = reader.samples(term.series, now - HOUR_MS, now + HOUR_MS)?;
-        let mut distances: Vec<i64> = ts.windows(2).map(|p| p[1] - p[0]).collect();
-        if !distances.is_empty() {
-            let middle = distances.len() / 2;
-            beat = beat.max(*distances.select_nth_unstable(middle).1);
-        }
-        newest = newest.max(ts.last().copied());
-    }
-    if newest.is_none() {
-        for term in charts.iter().take(8).filter_map(|c| c.lines.first()?.terms.first()) {
-            let from = now - 30 * DAY_MS;
-            let found = reader.summary(term.series, from, now, 720, Want::Mean)?;
-            newest = newest.max(found.last().map(|b| b.last_ts));
-        }
-        // Beats of half an hour and more are nobody's fault.
-        return Ok((newest, newest.is_some_and(|n| now - n > 2 * HOUR_MS)));
-    }
-    let longest = (SILENT_BEATS * beat).max(SILENT_MS);
-    Ok((newest, newest.is_some_and(|n| now - n > longest)))
-}
-
 /// Since when the condition holds without a break until now, if it has for so many buckets.
-fn holds(
+pub(super) fn holds(
     reader: &Reader,
     line: &Line,
     now: i64,
@@ -281,7 +291,8 @@ fn limits(
             let lines =
                 chart.lines.iter().filter(|l| limit.line.is_empty() || l.name == limit.line);
             for line in lines {
-                let held = holds(reader, line, now, limit.buckets, |v| v >= limit.warning)?;
+                let too_much = |v| v >= limit.warning && v <= limit.most;
+                let held = holds(reader, line, now, limit.buckets, too_much)?;
                 if let Some((since, value)) = held {
                     let level = if value >= limit.bad { Level::Bad } else { Level::Warning };
                     let text = (limit.say)(&line.name, value);
@@ -401,8 +412,17 @@ fn counts(
         && let Some(line) = chart.lines.first()
     {
         let columns = read(reader, line, now - HOUR_MS, now, WIDTH_MS)?;
-        let killed: f64 = columns.mean.iter().map(|v| v * WIDTH_MS as f64 / 1e3).sum();
-        let first = columns.mean.iter().position(|v| *v > 0.0);
+        let (killed, first) = if line.rate {
+            let killed = columns.mean.iter().map(|v| v * WIDTH_MS as f64 / 1e3).sum();
+            (killed, columns.mean.iter().position(|v| *v > 0.0))
+        } else {
+            // Stored as a gauge by an older plimsoll, which did not know better: what it grew by.
+            let grew = |p: &[f64]| (p[1] - p[0]).max(0.0);
+            let grown = |at: &[f64]| grew(at) > 0.0;
+            let first = columns.mean.windows(2).position(grown).map(|at| at + 1);
+            (columns.mean.windows(2).map(grew).sum(), first)
+        };
+        let killed: f64 = killed;
         if let (true, Some(first)) = (killed >= 0.5, first) {
             let what = if killed < 1.5 { "1 process" } else { "processes" };
             let text = format!("ran out: the kernel ended {what}");

@@ -143,6 +143,8 @@ pub struct Counters {
     pub viewers_refused: AtomicU64,
     /// Ticks that were due while another was still running or the machine was asleep.
     pub ticks_skipped: AtomicU64,
+    /// Lines of /proc and /sys that were not understood and left out.
+    pub odd_lines: AtomicU64,
     /// Transactions committed.
     pub commits: AtomicU64,
     /// Transactions that failed; their samples wait for the next one.

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use hashbrown::HashTable;
 
+use super::arrivals::{Arrival, Arrivals};
 use super::own::{measured_here, reserved};
 use super::queue::Receipt;
 use super::{Batch, Counters, Full, Latest, Names, Queue, Reason, Source};
@@ -96,15 +97,63 @@ pub struct Intake {
     system: Box<str>,
     latest: Option<Arc<Latest>>,
     state: Mutex<State>,
+    /// Apart from `state`, which is held as long as a push is read.
+    arrivals: Mutex<Arrivals>,
 }
 
 #[derive(Debug, Default)]
 struct State {
+    /// By the number of a series, which of `named` it is of, counted from 1; 0: none.
+    systems: Vec<u32>,
+    /// The other systems, each with the time of its newest sample in the push at hand.
+    named: Vec<(Box<str>, i64)>,
+    /// Where each is in `named`, counted from 1.
+    places: std::collections::HashMap<Box<str>, u32>,
     aliases: HashTable<Alias>,
     /// Of their texts.
     alias_bytes: usize,
     hasher: foldhash::quality::RandomState,
     scratch: Vec<u8>,
+}
+
+/// No sample of a system came with a push.
+const NONE: i64 = i64::MIN;
+
+impl State {
+    /// A series is of this system; nothing: of this machine.
+    fn belongs(&mut self, series: SeriesRef, system: Option<&str>) {
+        let Some(system) = system else { return };
+        let at = match self.places.get(system) {
+            Some(at) => *at,
+            None => {
+                self.named.push((system.into(), NONE));
+                let at = self.named.len() as u32;
+                self.places.insert(system.into(), at);
+                at
+            }
+        };
+        let number = series.0 as usize;
+        if self.systems.len() <= number {
+            self.systems.resize(number + 1, 0);
+        }
+        if let Some(place) = self.systems.get_mut(number) {
+            *place = at;
+        }
+    }
+
+    /// Notes the newest time of each system.
+    fn newest(&mut self, samples: &[(SeriesRef, f64)], times: &[i64]) {
+        let Self { systems, named, .. } = self;
+        for (_, newest) in named.iter_mut() {
+            *newest = NONE;
+        }
+        for ((series, _), ts) in samples.iter().zip(times) {
+            let of = systems.get(series.0 as usize).copied().unwrap_or(0) as usize;
+            if let Some((_, newest)) = of.checked_sub(1).and_then(|at| named.get_mut(at)) {
+                *newest = (*newest).max(*ts);
+            }
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -122,13 +171,19 @@ impl Intake {
         names: Arc<Names>,
         system: &str,
     ) -> Self {
-        let state = Mutex::default();
-        Self { registry, queue, counters, names, system: system.into(), latest: None, state }
+        let (latest, state, arrivals) = (None, Mutex::default(), Mutex::default());
+        let system = system.into();
+        Self { registry, queue, counters, names, system, latest, state, arrivals }
     }
 
-    /// Whatever is measured here at present is refused, too: plugins' series are in no table.
+    /// Refuses the series that are measured here at present, too: plugins' series are in no table.
     pub fn beside(self, latest: Arc<Latest>) -> Self {
         Self { latest: Some(latest), ..self }
+    }
+
+    /// How samples of another system have arrived; nothing if none has since the start.
+    pub fn arrival(&self, system: &str) -> Option<Arrival> {
+        self.arrivals.lock().unwrap_or_else(|e| e.into_inner()).of(system)
     }
 
     /// Begins a push at this moment (ms since 1970 UTC). Others wait until it ends.
@@ -208,7 +263,8 @@ impl<'a> Push<'a> {
         }
         let (name, labels, about) = name().map_err(Refused::Invalid)?;
         let series = self.intern(name, labels, about)?;
-        let State { aliases, alias_bytes, hasher, scratch } = &mut *self.state;
+        self.state.belongs(series, self.intake.registry.get(series).identity.system.as_deref());
+        let State { aliases, alias_bytes, hasher, scratch, .. } = &mut *self.state;
         *alias_bytes += scratch.len();
         let many = ALIASES_A_NAME.saturating_mul(self.intake.names.most());
         let long = usize::try_from(many.saturating_mul(ALIAS_LENGTH)).unwrap_or(usize::MAX);
@@ -299,9 +355,15 @@ impl<'a> Push<'a> {
         self.samples.iter().map(|(series, _)| *series)
     }
 
-    /// Ends the push: others go on.
+    /// Ends the push: others go on. The machines that it has samples of are not silent, whether or
+    /// not the queue takes them.
     fn batch(self) -> (&'a Intake, Batch) {
-        let Self { intake, origin, now_ms, samples, times, .. } = self;
+        let Self { intake, origin, now_ms, samples, times, mut state, .. } = self;
+        state.newest(&samples, &times);
+        let mut arrivals = intake.arrivals.lock().unwrap_or_else(|e| e.into_inner());
+        for (system, newest) in state.named.iter().filter(|(_, newest)| *newest != NONE) {
+            arrivals.note(system, now_ms, *newest);
+        }
         (intake, Batch { times, ..Batch::of(origin.source, now_ms, samples) })
     }
 

@@ -2,6 +2,7 @@
 //! the counters of both, the board of what is wrong, the gathering of what statsd senders send, and
 //! the way in for what others bring. No files, no sockets, no SQL.
 
+mod arrivals;
 mod board;
 mod counters;
 mod intake;
@@ -12,6 +13,7 @@ mod pulse;
 mod queue;
 pub mod statsd;
 
+pub use arrivals::Arrival;
 pub use board::{BEAT, Board, Problem};
 pub use counters::{Counters, Reason, Source};
 pub use intake::{Busy, Intake, OLDEST_MS, Origin, Push, Refused, Sender, check_name};

@@ -2,6 +2,7 @@
 //! Pure: times come in, in ms.
 
 use super::memory::Stood;
+use crate::model::counter::is_correction;
 use crate::model::{Kind, Range};
 use crate::wire::munin::{FieldConfig, Type};
 
@@ -15,7 +16,7 @@ const BITS_64: f64 = 18_446_744_073_709_551_616.0;
 pub(super) struct Rate {
     how: How,
     bounds: Range,
-    /// Time and value as the plugin told them.
+    /// Time and value as the plugin told them; the value before, while that is held.
     last: Option<(i64, f64)>,
     /// What lies between what the plugin tells and what is stored: wraps, and rates that were out
     /// of bounds; for an ABSOLUTE, all that has come so far.
@@ -24,6 +25,8 @@ pub(super) struct Rate {
     resumed: bool,
     /// It has wrapped since somebody last asked.
     wrapped: bool,
+    /// The plugin tells a little less than is stored, which is held.
+    held: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,9 +38,36 @@ enum How {
     Grows,
     Counter,
     Absolute,
+    /// A counter of a plugin that describes nothing.
+    Plain,
 }
 
 impl Rate {
+    /// Of a series that comes with its kind.
+    pub(super) fn plain(kind: Kind) -> Self {
+        let how = if kind == Kind::Counter { How::Plain } else { How::Gauge };
+        Self { how, ..Self::new(&FieldConfig::default()) }
+    }
+
+    /// What is stored of a reading that has no bounds and is told as it is; see [`is_correction`].
+    pub(super) fn store_plain(&mut self, ts: i64, value: f64) -> f64 {
+        if !matches!(self.how, How::Plain | How::Counter) || value.is_nan() {
+            return value;
+        }
+        match self.last {
+            // What is older than the last one is a recording.
+            Some((then, _)) if ts <= then => value,
+            Some((_, before)) if is_correction(before, value) => {
+                self.last = Some((ts, before));
+                before
+            }
+            _ => {
+                self.last = Some((ts, value));
+                value
+            }
+        }
+    }
+
     pub(super) fn new(field: &FieldConfig) -> Self {
         let how = match (field.kind, field.series_kind()) {
             (Type::Gauge, _) => How::Gauge,
@@ -46,8 +76,8 @@ impl Rate {
             (Type::Counter, _) => How::Counter,
             (Type::Absolute, _) => How::Absolute,
         };
-        let (resumed, wrapped) = (false, false);
-        Self { how, bounds: field.bounds, last: None, offset: 0.0, resumed, wrapped }
+        let (resumed, wrapped, held) = (false, false, false);
+        Self { how, bounds: field.bounds, last: None, offset: 0.0, resumed, wrapped, held }
     }
 
     /// Whether the same field, described anew, goes on with this state.
@@ -61,7 +91,7 @@ impl Rate {
         let (ts, told) = self.last?;
         let counts = match self.how {
             How::Counter => true,
-            How::Grows => self.offset != 0.0,
+            How::Grows => self.offset != 0.0 || self.held,
             _ => false,
         };
         counts.then_some(Stood { ts, told, offset: self.offset })
@@ -118,13 +148,15 @@ impl Rate {
             Range { min, max }.holds(change / seconds)
         };
         if self.how == How::Absolute {
-            if !fits(value, &self.bounds) {
+            // It counts what came since the last time: less than nothing is no count.
+            if value < 0.0 || !fits(value, &self.bounds) {
                 return None;
             }
             self.offset += value;
             return Some(self.offset);
         }
         let mut change = value - before;
+        let corrected = is_correction(before, value);
         match self.how {
             How::Change => {
                 return fits(change, &self.bounds).then_some(change / seconds);
@@ -132,6 +164,8 @@ impl Rate {
             How::Counter if change < 0.0 => {
                 let wrap = if before < BITS_32 { BITS_32 } else { BITS_64 };
                 let plausible = match self.bounds.max {
+                    // To fall a little by a wrap, it would have run through most of its range.
+                    Some(_) if corrected && before < wrap / 2.0 => false,
                     Some(max) => (change + wrap) / seconds <= max * 2.0,
                     // Past half of the range it has more likely begun anew.
                     None => change + wrap < wrap / 2.0,
@@ -143,6 +177,11 @@ impl Rate {
                 }
             }
             _ => {}
+        }
+        self.held = change < 0.0 && corrected;
+        if self.held {
+            self.last = Some((ts, before));
+            return Some(before + self.offset);
         }
         if change < 0.0 {
             // It has begun anew: so does what is stored, and whoever asks for its rate sees that.
@@ -188,6 +227,56 @@ mod tests {
     fn a_derive_that_may_not_begins_anew() {
         let got = stored(field(Type::Derive, Some(0.0), None), &[100.0, 200.0, 30.0, 40.0]);
         assert_eq!(got, [Some(100.0), Some(200.0), Some(30.0), Some(40.0)]);
+    }
+
+    #[test]
+    fn a_counter_that_falls_a_little_is_held() {
+        // As Debian's plugin `cpu` tells iowait.
+        let told = [548_281.0, 548_282.0, 548_281.0, 548_282.0, 548_281.0, 548_290.0];
+        let expected = [548_281.0, 548_282.0, 548_282.0, 548_282.0, 548_282.0, 548_290.0].map(Some);
+        assert_eq!(stored(field(Type::Derive, Some(0.0), None), &told), expected);
+        assert_eq!(stored(field(Type::Counter, None, None), &told), expected);
+        assert_eq!(stored(field(Type::Counter, None, Some(1e9)), &told), expected);
+        // A wrap by which a busy line of 32 bits falls a little is one all the same.
+        let rate = field(Type::Counter, None, Some(6e8));
+        let got = stored(rate, &[4.2e9, 3.7e9]);
+        assert_eq!(got, [Some(4.2e9), Some(3.7e9 + BITS_32)]);
+        // What lies between what is told and what is stored stays, and it may begin again.
+        let rate = field(Type::Derive, Some(0.0), Some(20.0));
+        let got = stored(rate, &[0.0, 100.0, 1_000_100.0, 1_000_099.0, 1_000_150.0, 5.0]);
+        let expected = [Some(0.0), Some(100.0), None, Some(100.0), Some(150.0), Some(5.0)];
+        assert_eq!(got, expected);
+    }
+
+    #[test]
+    fn what_is_held_is_held_over_a_restart() {
+        let make = || field(Type::Derive, Some(0.0), None);
+        let mut before = make();
+        before.store(0, 100.0);
+        assert_eq!(before.stands(), None);
+        assert_eq!(before.store(10_000, 99.0), Some(100.0));
+        let mut after = make();
+        after.resume(before.stands().expect("it is held"));
+        assert_eq!(after.store(20_000, 99.0), Some(100.0));
+        assert_eq!(after.store(30_000, 101.0), Some(101.0));
+        assert_eq!(after.stands(), None);
+    }
+
+    #[test]
+    fn a_counter_that_is_told_as_it_is_is_held_as_well() {
+        let mut rate = Rate::plain(Kind::Counter);
+        let told = [(0, 20.0), (10, 19.0), (5, 15.0), (20, 21.0), (30, 1.0), (40, f64::NAN)];
+        let got = told.map(|(ts, value)| rate.store_plain(ts, value));
+        assert_eq!(got[..5], [20.0, 20.0, 15.0, 21.0, 1.0]);
+        assert!(got[5].is_nan() && rate.stands().is_none());
+        let mut gauge = Rate::plain(Kind::Gauge);
+        assert_eq!([20.0, 19.0].map(|v| gauge.store_plain(v as i64, v)), [20.0, 19.0]);
+    }
+
+    #[test]
+    fn an_absolute_never_counts_backwards() {
+        let got = stored(field(Type::Absolute, None, None), &[7.0, -3.0, 2.0]);
+        assert_eq!(got, [Some(7.0), None, Some(9.0)]);
     }
 
     #[test]

@@ -215,7 +215,7 @@ impl Feed {
         let began = Instant::now();
         let reader = Reader::open(&self.path)?.load_head()?;
         let troubles = troubles(&self.status.daemon, now);
-        self.verdict = Some(overview::verdict(&reader, &self.all, now, &troubles)?);
+        self.verdict = Some(overview::verdict(&reader, &self.all, now, &troubles, None)?);
         self.glanced = Instant::now();
         self.cost = began.elapsed();
         Ok(())

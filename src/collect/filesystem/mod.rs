@@ -4,12 +4,13 @@
 mod mounts;
 mod worker;
 
+use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hasher};
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mounts::{Table, View};
+use mounts::{Table, Target, View};
 use worker::Worker;
 pub use worker::{Space, Statvfs};
 
@@ -109,7 +110,7 @@ impl Filesystem {
     }
 
     /// Reads the mount table if it may have changed.
-    fn refresh(&mut self) -> Result<(), CollectError> {
+    fn refresh(&mut self, out: &mut Recorder) -> Result<(), CollectError> {
         if let Some((which, _, at)) = self.read
             && at.elapsed() < TABLE_AGE
             && self.files[which].0.signalled() == Some(false)
@@ -123,7 +124,14 @@ impl Filesystem {
         hasher.write(text);
         let hash = hasher.finish();
         if self.read.is_none_or(|(w, h, _)| (w, h) != (which, hash)) {
-            let table = mounts::select(text, *view, &self.settings).map_err(|odd| file.odd(odd))?;
+            let mut odd = Vec::new();
+            let selected = mounts::select(text, *view, &self.settings, |at, what| {
+                odd.push((at, what));
+            });
+            for (line, odd) in odd {
+                file.tell(out, line, &odd);
+            }
+            let table = selected.map_err(|odd| file.odd(odd))?;
             self.adopt(table);
         }
         self.read = Some((which, hash, Instant::now()));
@@ -132,9 +140,9 @@ impl Filesystem {
 
     /// Takes the new table over. A thread stays with its mount, for it may be stuck there.
     fn adopt(&mut self, table: Table) {
+        let known: HashMap<&Target, usize> = self.table.targets.iter().zip(0..).collect();
         let asked = table.targets.iter().map(|new| {
-            let same = self.table.targets.iter().position(|old| old == new);
-            let worker = same.and_then(|at| self.asked[at].worker.take());
+            let worker = known.get(new).and_then(|at| self.asked[*at].worker.take());
             Asked { worker, ..Asked::default() }
         });
         self.asked = asked.collect();
@@ -231,7 +239,7 @@ fn out_of_reach(error: &io::Error) -> bool {
 
 impl Collector for Filesystem {
     fn collect(&mut self, out: &mut Recorder) -> Result<(), CollectError> {
-        if let Err(failed) = self.refresh() {
+        if let Err(failed) = self.refresh(out) {
             // The table of then might show what has been unmounted since.
             self.read = None;
             return Err(failed);

@@ -2,11 +2,13 @@
 //! file system anything.
 
 use std::borrow::Cow;
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt;
 
 use super::super::exclude;
-use super::super::scan::{Odd, integer, lines, name};
+use super::super::scan::{Odd, integer, name, numbered};
 use super::Settings;
 use crate::model::Glob;
 
@@ -19,7 +21,7 @@ const LOCAL_TYPES: &[&str] = &[
 ];
 
 /// A path to ask, and how.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, Hash)]
 pub struct Target {
     /// The number of the topmost mount there; another number is another mount.
     pub id: u64,
@@ -85,10 +87,6 @@ fn row(line: &[u8]) -> Option<Row<'_>> {
     Some(Row { id, point, options, fstype, device, super_options })
 }
 
-fn rows(text: &[u8]) -> impl Iterator<Item = Result<Row<'_>, Odd>> {
-    lines(text).map(|line| row(line).ok_or_else(|| Odd::new("no mount", line)))
-}
-
 /// Space, tab, newline and backslash come as `\040`, `\011`, `\012` and `\134`.
 fn unescape(text: &[u8]) -> Cow<'_, [u8]> {
     if !text.contains(&b'\\') {
@@ -130,11 +128,16 @@ impl Row<'_> {
         !local && (fstype == "autofs" || !exclude::pseudo_type(&fstype))
     }
 
-    /// Whether the way to `point` leads through this mount.
-    fn holds(&self, point: &[u8]) -> bool {
-        let own = self.point.strip_suffix(b"/").unwrap_or(&self.point);
-        point.strip_prefix(own).is_some_and(|rest| rest.len() > 1 && rest[0] == b'/')
+    /// Its mount point without the slash at its end: nothing for `/`.
+    fn stem(&self) -> &[u8] {
+        self.point.strip_suffix(b"/").unwrap_or(&self.point)
     }
+}
+
+/// The mount points that the way to `point` leads through, without slashes at their ends.
+fn above(point: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let slashes = (0..point.len()).filter(|at| point[*at] == b'/' && at + 1 < point.len());
+    slashes.map(|at| &point[..at])
 }
 
 /// Whether somebody wants this mount. One that is named without `*` and `?` is watched even if the
@@ -155,42 +158,74 @@ fn wanted(settings: &Settings, point: &str, fstype: &str) -> bool {
 }
 
 /// Chooses the mounts to watch. Of two with the same device, point and type the upper one counts,
-/// as it is the one that answers.
-pub fn select(text: &[u8], view: View, settings: &Settings) -> Result<Table, Odd> {
-    let all = rows(text).collect::<Result<Vec<_>, _>>()?;
+/// as it is the one that answers. A line that is odd costs itself, and is handed to `odd` with its
+/// number. The time it takes grows evenly with the table: a host of containers has thousands.
+pub fn select(
+    text: &[u8],
+    view: View,
+    settings: &Settings,
+    mut odd: impl FnMut(usize, Odd),
+) -> Result<Table, Odd> {
+    let mut all = Vec::new();
+    let mut first = None;
+    for (number, line) in numbered(text) {
+        match row(line) {
+            Some(row) => all.push(row),
+            None => {
+                let what = Odd::new("no mount", line);
+                first.get_or_insert_with(|| what.clone());
+                odd(number, what);
+            }
+        }
+    }
+    if let (true, Some(odd)) = (all.is_empty(), first) {
+        return Err(odd);
+    }
+    let hanging: HashSet<&[u8]> = all.iter().filter(|r| r.may_hang()).map(Row::stem).collect();
     let mut table = Table::default();
+    let mut targets: HashMap<Cow<'_, str>, usize> = HashMap::new();
+    let mut mounts = HashMap::new();
     for row in &all {
         let (label, fstype, device) = (name(&row.point), name(row.fstype), name(row.device));
         if !wanted(settings, &label, &fstype) {
             continue;
         }
-        let target = match table.targets.iter().position(|t| *t.point == *label) {
-            Some(known) => known,
+        let target = match targets.get(&label) {
+            Some(known) => *known,
             None => {
                 let root = settings.root.as_os_str().as_bytes();
                 let root = root.strip_suffix(b"/").unwrap_or(root);
-                let path = CString::new([root, &row.point].concat())
-                    .map_err(|_| Odd::new("no mount point", &row.point))?;
-                let point = label.as_ref().into();
-                table.targets.push(Target { id: row.id, path, point, may_hang: false });
+                // The kernel writes no zero byte; a saved table may have one.
+                let Ok(path) = CString::new([root, &row.point].concat()) else { continue };
+                table.targets.push(Target {
+                    id: row.id,
+                    path,
+                    point: label.as_ref().into(),
+                    may_hang: false,
+                });
+                targets.insert(label, table.targets.len() - 1);
                 table.targets.len() - 1
             }
         };
         // Below a mount that hangs, even a local one is out of reach.
-        let above = || all.iter().any(|other| other.may_hang() && other.holds(&row.point));
+        let out_of_reach = || above(&row.point).any(|point| hanging.contains(point));
         table.targets[target].id = row.id;
-        table.targets[target].may_hang = row.may_hang() || above();
+        table.targets[target].may_hang = row.may_hang() || out_of_reach();
         let read_only = row.read_only(view);
-        let twin =
-            |m: &&mut Mount| m.target == target && *m.device == *device && *m.fstype == *fstype;
-        match table.mounts.iter_mut().find(twin) {
-            Some(known) => known.read_only = read_only,
-            None => table.mounts.push(Mount {
-                target,
-                device: device.as_ref().into(),
-                fstype: fstype.as_ref().into(),
-                read_only,
-            }),
+        match mounts.entry((target, row.device, row.fstype)) {
+            Entry::Occupied(known) => {
+                let at: usize = *known.get();
+                table.mounts[at].read_only = read_only;
+            }
+            Entry::Vacant(new) => {
+                new.insert(table.mounts.len());
+                table.mounts.push(Mount {
+                    target,
+                    device: device.as_ref().into(),
+                    fstype: fstype.as_ref().into(),
+                    read_only,
+                });
+            }
         }
     }
     Ok(table)
@@ -216,7 +251,8 @@ mod tests {
     #[test]
     fn real_mounts_and_how_they_are_asked() {
         let settings = Settings { root: "/host/".into(), ..Settings::default() };
-        let table = select(PLAIN.as_bytes(), View::Machine, &settings).unwrap();
+        let table =
+            select(PLAIN.as_bytes(), View::Machine, &settings, |_, odd| panic!("{odd:?}")).unwrap();
         let seen: Vec<_> = table
             .mounts
             .iter()
@@ -240,7 +276,8 @@ mod tests {
         let text = b"1 0 8:1 / / ro - ext4 /dev/a rw\n2 1 8:2 / /b rw - xfs /dev/b ro\n\
             3 1 8:3 / /c rw - ext4 /dev/c rw,emergency_ro\n";
         let read_only = |view| {
-            let table = select(text, view, &Settings::default()).unwrap();
+            let table =
+                select(text, view, &Settings::default(), |_, odd| panic!("{odd:?}")).unwrap();
             table.mounts.iter().map(|m| m.read_only).collect::<Vec<_>>()
         };
         assert_eq!(read_only(View::Machine), [true, true, true]);
@@ -257,7 +294,9 @@ mod tests {
                 exclude_types: globs(types),
                 ..Settings::default()
             };
-            let table = select(PLAIN.as_bytes(), View::Machine, &settings).unwrap();
+            let table =
+                select(PLAIN.as_bytes(), View::Machine, &settings, |_, odd| panic!("{odd:?}"))
+                    .unwrap();
             table.targets.iter().map(|t| t.point.to_string()).collect()
         };
         assert_eq!(chosen(&["/over"], &[], &[]), ["/over"]);
@@ -270,7 +309,8 @@ mod tests {
     fn mounted_twice() {
         let text = b"5 1 8:1 / /d rw - ext4 /dev/a rw\n6 5 8:1 / /d ro - ext4 /dev/a rw\n\
             7 6 0:9 / /d rw - nfs srv:/ rw\n";
-        let table = select(text, View::Machine, &Settings::default()).unwrap();
+        let table =
+            select(text, View::Machine, &Settings::default(), |_, odd| panic!("{odd:?}")).unwrap();
         assert_eq!(table.targets.len(), 1);
         assert!(table.targets[0].id == 7 && table.targets[0].may_hang);
         let mounts: Vec<_> = table.mounts.iter().map(|m| (&*m.device, m.read_only)).collect();
@@ -280,8 +320,28 @@ mod tests {
     #[test]
     fn a_device_without_name() {
         let text = b"5 1 0:1 / /t rw - tmpfs  rw,size=4k\n";
-        let table = select(text, View::Machine, &Settings::default()).unwrap();
+        let table =
+            select(text, View::Machine, &Settings::default(), |_, odd| panic!("{odd:?}")).unwrap();
         assert_eq!((&*table.mounts[0].device, &*table.mounts[0].fstype), ("", "tmpfs"));
+    }
+
+    #[test]
+    fn an_odd_line_costs_itself() {
+        let text = b"5 1 8:1 / / rw - ext4 /dev/a rw\nx\n7 5 8:2 / /b rw - ext4 /dev/b rw\n";
+        let mut odd = Vec::new();
+        let table =
+            select(text, View::Machine, &Settings::default(), |at, what| odd.push((at, what)));
+        let table = table.unwrap();
+        let points: Vec<_> = table.targets.iter().map(|t| &*t.point).collect();
+        assert_eq!((points, odd), (vec!["/", "/b"], vec![(2, Odd::new("no mount", b"x"))]));
+        assert!(select(b"x\ny\n", View::Machine, &Settings::default(), |_, _| {}).is_err());
+    }
+
+    #[test]
+    fn the_way_to_a_mount_point() {
+        let all = |point| above(point).collect::<Vec<_>>();
+        assert_eq!(all(b"/a/bc/d"), [&b""[..], b"/a", b"/a/bc"]);
+        assert_eq!((all(b"/a"), all(b"/")), (vec![&b""[..]], vec![]));
     }
 
     #[test]
@@ -292,7 +352,7 @@ mod tests {
     #[test]
     fn garbage() {
         super::super::super::scan::tests::survives(PLAIN.as_bytes(), |text| {
-            let _ = select(text, View::Own, &Settings::default());
+            let _ = select(text, View::Own, &Settings::default(), |_, _| {});
         });
     }
 }

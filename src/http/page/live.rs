@@ -354,6 +354,7 @@ mod tests {
             }],
             more: 0,
             left: None,
+            mounts: Vec::new(),
         }
     }
 

@@ -24,7 +24,7 @@ use super::prometheus::error::{ApiError, Kind};
 use super::prometheus::params::Params;
 use super::prometheus::{Api, Sheet, on_a_thread};
 use super::turns::Client;
-use crate::overview::{Chart, Trouble, charts};
+use crate::overview::{Chart, Ear, Trouble, charts};
 use crate::store::{Reader, SqlError};
 
 pub(super) use assets::no_permission;
@@ -164,6 +164,13 @@ impl Page {
         all.dedup();
         all.insert(0, own.clone());
         all
+    }
+
+    /// How samples of another machine arrive.
+    fn ear(&self, system: &str) -> Option<Ear> {
+        let state = self.api.state();
+        let arrival = || state.intake.arrival(system);
+        (system != state.system).then(|| Ear { started: state.started, arrival: arrival() })
     }
 
     /// What the daemon complains of, for the charts of this machine.

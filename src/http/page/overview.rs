@@ -35,8 +35,9 @@ impl Page {
         }
         let troubles = self.troubles(system);
         let found = self.with_charts(system, |reader, charts| {
-            let verdict = judge(reader, charts, now, &troubles).map_err(failed)?;
-            let forecasts = disk_forecasts(reader, charts, now).map_err(failed)?;
+            let verdict =
+                judge(reader, charts, now, &troubles, self.ear(system)).map_err(failed)?;
+            let forecasts = disk_forecasts(reader, charts, now + verdict.ahead).map_err(failed)?;
             let forecasts = forecasts.into_iter().map(|(c, f)| (c.id.clone(), f)).collect();
             Ok(Arc::new((verdict, forecasts)))
         })?;

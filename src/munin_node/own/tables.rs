@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::{Field, Plain, number};
+use crate::model::uptime_ms;
 use crate::munin_node::picture::Picture;
 
 const fn gauge(
@@ -251,7 +252,8 @@ pub(super) static PLAIN: &[Plain] = &[
             "category system",
         ],
         fields: &[gauge("uptime", &["label uptime", "draw AREA"], |p| {
-            let days = (p.now as f64 / 1e3 - p.one("node_boot_time_seconds")?) / 86_400.0;
+            let up = uptime_ms(p.one("node_boot_time_seconds")?, p.now)?;
+            let days = up as f64 / 86_400_000.0;
             Some((days * 100.0).round() / 100.0)
         })],
     },

@@ -162,7 +162,7 @@ fn every_field_with_a_value_is_described() {
         ("node_filesystem_size_bytes", ROOT, 1.0),
         ("node_network_receive_bytes_total", &[("device", "eth0")], 1.0),
         ("node_cpu_seconds_total", &[("cpu", "0"), ("mode", "steal")], 1.0),
-        ("node_boot_time_seconds", &[], 1.0),
+        ("node_boot_time_seconds", &[], 1_600_000_000.0),
     ];
     let (names, ..) = ask(values, "");
     assert_eq!(names.len(), 13, "{names:?}");

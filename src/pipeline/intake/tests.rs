@@ -158,3 +158,27 @@ fn a_full_queue_takes_nothing_and_says_so() {
     assert_eq!(batches.iter().map(|b| b.samples.len()).sum::<usize>(), 2);
     assert_eq!((batches[0].ts, &*batches[0].times), (NOW, &[NOW, NOW][..]));
 }
+
+#[test]
+fn the_arrival_of_each_other_system_is_kept() {
+    let rig = rig(100, MAX_SAMPLES);
+    let push = |now: i64, samples: &[(&str, i64)]| {
+        let origin = Origin::new(Source::RemoteWrite, "prometheus", false);
+        let mut push = rig.intake.begin(origin, now);
+        for (key, ts) in samples {
+            push.put(key, *ts, 1.0, None).expect("a sample");
+        }
+        push.finish().expect("there is room");
+    };
+    // One is two minutes ahead, one pushes what it had kept, and this machine is nobody else.
+    let (web, db, here) = ("a{instance=\"web\"}", "a{instance=\"db\"}", "a{instance=\"here\"}");
+    for beat in 1..5 {
+        let now = beat * 10_000;
+        push(now, &[(db, now - 9_000), (web, now + 120_000), (db, now - 1_000), (here, now)]);
+    }
+    push(60_000, &[(web, 180_000)]);
+    let of = |system| rig.intake.arrival(system).map(|a| (a.at, a.every, a.ahead));
+    assert_eq!(of("web"), Some((60_000, 10_000, 120_000)));
+    assert_eq!(of("db"), Some((40_000, 10_000, -1_000)));
+    assert_eq!((of("here"), of("other")), (None, None));
+}

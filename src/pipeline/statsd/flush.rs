@@ -176,7 +176,7 @@ impl Gather {
                         out.push((self.series[series], sum / seconds));
                         out.push((self.series[series + 1], sum));
                     } else {
-                        out.push((self.series[series], counter.total));
+                        out.push((self.series[series], counter.held.rise(counter.total)));
                     }
                 }
             }
@@ -233,7 +233,8 @@ impl Gather {
         }
         totals.count += weight;
         totals.sum += summary.map_or(0.0, |s| s.sum) + unsent;
-        out.extend(series.by_ref().copied().take(TIMER_TOTALS).zip([totals.count, totals.sum]));
+        let stored = [totals.count, totals.held.rise(totals.sum)];
+        out.extend(series.by_ref().copied().take(TIMER_TOTALS).zip(stored));
         if let Some(summary) = summary {
             let Summary { min, max, mean, std, .. } = summary;
             out.extend(series.by_ref().copied().zip([min, max, mean, std]));

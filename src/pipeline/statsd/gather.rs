@@ -12,6 +12,7 @@ use super::naming::Naming;
 use super::tally::{Counts, Refused, Tally};
 use super::timer::Values;
 use super::{Settings, legacy};
+use crate::model::counter::Held;
 use crate::model::{Clock, Event, Labels, Registry, SeriesRef};
 use crate::pipeline::own::reserved;
 use crate::pipeline::{Counters, Group, Latest, Names, Queue, Reason, Source};
@@ -72,6 +73,8 @@ pub(super) struct Counter {
     pub(super) sum: f64,
     /// Since the start, up to the last flush.
     pub(super) total: f64,
+    /// What is stored of it: a client may decrement, and a counter that falls has begun again.
+    pub(super) held: Held,
     /// Flushes since it was last sent.
     pub(super) idle: u32,
     /// Where its numbers are in [`Gather::series`].
@@ -103,6 +106,8 @@ pub(super) struct Timer {
 pub(super) struct TimerTotals {
     pub(super) count: f64,
     pub(super) sum: f64,
+    /// What is stored of the sum: values may be less than nothing.
+    pub(super) held: Held,
     /// Until the other series are named.
     pub(super) first: Option<SeriesRef>,
 }
@@ -325,7 +330,8 @@ impl Gather {
                 }
                 counter.total += value;
                 let series = self.series[counter.series as usize];
-                self.timed.push(Timed { ts, series, value: counter.total, total: true });
+                let value = counter.held.rise(counter.total);
+                self.timed.push(Timed { ts, series, value, total: true });
                 self.timed_totals.insert(at as u32, ts);
             }
             _ => {}
@@ -391,7 +397,8 @@ impl Gather {
         }
         let number = match kind {
             Type::Counter => {
-                self.counters.push(Counter { sum: 0.0, total: 0.0, idle: NEVER, series });
+                let (sum, total, held) = (0.0, 0.0, Held::at(0.0));
+                self.counters.push(Counter { sum, total, held, idle: NEVER, series });
                 self.counters.len()
             }
             Type::Gauge => {
@@ -401,7 +408,8 @@ impl Gather {
             Type::Timer => {
                 let values = Values::default();
                 self.timers.push(Timer { values, weight: 0.0, unsent: 0.0, idle: NEVER, series });
-                self.totals.push(TimerTotals { first: Some(first), ..TimerTotals::default() });
+                let (first, held) = (Some(first), Held::at(0.0));
+                self.totals.push(TimerTotals { first, held, ..TimerTotals::default() });
                 self.timers.len()
             }
             Type::Set => {

@@ -119,6 +119,27 @@ fn each_type_becomes_its_series() {
 }
 
 #[test]
+fn a_counter_that_is_decremented_stands_until_it_has_been_passed() {
+    let mut rig = Rig::new(Settings::default());
+    let mut flush = |text: &str| {
+        rig.send(text);
+        let flushed = rig.flush();
+        let newest = |wanted| {
+            let all = flushed.iter().map(|(key, value)| (key.split_once(' ').unwrap(), *value));
+            let of = all.filter(|((_, key), _)| *key == wanted);
+            let when = |at: &str| at.parse::<f64>().unwrap();
+            of.max_by(|a, b| when(a.0.0).total_cmp(&when(b.0.0))).map(|(_, value)| value)
+        };
+        (newest("conns"), newest("temp_sum"))
+    };
+    assert_eq!(flush("conns:10|c\nconns:5|c\ntemp:5|d"), (Some(15.0), Some(5.0)));
+    assert_eq!(flush("conns:-3|c\ntemp:-4|d"), (Some(15.0), Some(5.0)));
+    // Nearly nothing is left of it, and still it has not begun again.
+    assert_eq!(flush("conns:-11|c"), (Some(15.0), Some(5.0)));
+    assert_eq!(flush("conns:15|c\ntemp:8|d"), (Some(16.0), Some(9.0)));
+}
+
+#[test]
 fn what_is_not_sent_any_more_ends() {
     let settings = Settings { ttl_ms: 30_000, ..Settings::default() };
     let mut rig = Rig::new(settings);

@@ -81,6 +81,7 @@ impl Keeper {
             return out.wrong(|| format!("`{}` is there twice, with two values", slot.field));
         }
         slot.lives = true;
+        let value = slot.rate.store_plain(ts, value);
         out.put(slot.series, ts, value);
     }
 
@@ -164,7 +165,7 @@ impl Keeper {
                         field: record.key.as_str().into(),
                         written: "".into(),
                         series,
-                        rate: Rate::new(&FieldConfig::default()),
+                        rate: Rate::plain(kind),
                         seen: true,
                         said: None,
                         lives: false,
