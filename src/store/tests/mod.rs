@@ -10,3 +10,4 @@ mod model;
 mod names;
 mod schema;
 mod summary;
+mod views;
