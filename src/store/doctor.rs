@@ -226,7 +226,9 @@ pub(super) fn numbers_wrong(
         wrong.push((state::SEALED_UNTIL, is, should));
     }
     if let Some(rolled) = state::get(conn, state::ROLLED_UNTIL)? {
-        let most = sane.unwrap_or(now);
+        // The past of another tool, up to where samples were recorded here, needs no rollups made.
+        let past = state::get(conn, state::PAST_OLDEST)?.filter(|oldest| *oldest <= now);
+        let most = sane.unwrap_or(now).max(past.unwrap_or(i64::MIN));
         if rolled > most {
             wrong.push((state::ROLLED_UNTIL, rolled, most - most.rem_euclid(STRETCH_MS)));
         }

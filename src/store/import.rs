@@ -5,7 +5,7 @@ use rusqlite::Connection;
 
 use super::dictionary::Room;
 use super::head::Sample;
-use super::rollup::{self, STRETCH_MS};
+use super::rollup;
 use super::seal::{FINAL, LATE, Packed, insert, pack};
 use super::write::Inserter;
 use super::{SqlError, Store, state};
@@ -27,7 +27,7 @@ pub struct Import<'s> {
     store: &'s mut Store,
     waiting: Vec<Sample>,
     /// So many are many.
-    many: usize,
+    pub(super) many: usize,
     sealed: bool,
     refused: u64,
 }
@@ -120,7 +120,7 @@ impl Import<'_> {
                 0
             };
             insert(&tx, 0, level, block)?;
-            mark_dirty(&tx, block)?;
+            rollup::mark_block(&tx, block)?;
         }
         state::set(&tx, state::IMPORTED, 1)?;
         tx.commit()?;
@@ -136,18 +136,6 @@ fn shares_time(conn: &Connection, block: &Packed) -> Result<bool, SqlError> {
          WHERE resolution = 0 AND grp = ?1 AND end >= ?2 AND start <= ?3)",
     )?
     .query_row([block.group, block.start, block.end], |r| r.get(0))
-}
-
-/// The rollups of what is rolled up already are made again.
-fn mark_dirty(conn: &Connection, block: &Packed) -> Result<(), SqlError> {
-    let rolled = state::get(conn, state::ROLLED_UNTIL)?.unwrap_or(i64::MIN);
-    let mut start = block.start - block.start.rem_euclid(STRETCH_MS);
-    // One further: the first reset of the next stretch may change.
-    while start < rolled && start <= block.end.saturating_add(STRETCH_MS) {
-        rollup::mark(conn, start, block.group)?;
-        start += STRETCH_MS;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

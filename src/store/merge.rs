@@ -183,6 +183,11 @@ fn merge_late(
         let rest_values = column.values.split_off(at);
         let (series, part) = (column.series, column.part);
         match columns.binary_search_by_key(&(series, part), |c| (c.series, c.part)) {
+            // The later of the two wins, as for a reader: a seal may have followed an import.
+            Ok(place) if late.seq < target.seq => {
+                let kept = std::mem::replace(&mut columns[place], column);
+                join(&mut columns[place], &kept.ts, &kept.values);
+            }
             Ok(place) => join(&mut columns[place], &column.ts, &column.values),
             Err(place) if !column.ts.is_empty() => columns.insert(place, column),
             Err(_) => {}

@@ -141,7 +141,7 @@ impl Store {
         let Self { conn, upkeep, sealed_until, head, .. } = self;
         let Upkeep { scratch, pruner, limits, groups, pruned_at, sealing, worked, .. } = upkeep;
         if sealing.is_none() && (all || seal::due(conn, head, *sealed_until, now.wall)?) {
-            *sealing = Sealing::begin(conn, head, *sealed_until, now.wall)?;
+            *sealing = Sealing::begin(conn, head, *sealed_until, now.wall, all)?;
         }
         if let Some(job) = sealing {
             // What comes from now on for a time before that is late.

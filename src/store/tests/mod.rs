@@ -8,6 +8,7 @@ mod late;
 mod mend;
 mod model;
 mod names;
+mod orders;
 mod schema;
 mod summary;
 mod views;

@@ -43,7 +43,8 @@ fn minus_zero_is_a_number_and_nan_is_null() {
     store.compact(Times { wall: START + 60 * HOUR, boot: 0 }).expect("compacts");
     let conn = Connection::open(&path).expect("opens");
     for view in ["metrics", "metrics_by_system"] {
-        let of = |key: &str| column(&conn, &format!("SELECT value FROM {view} WHERE key = '{key}'"));
+        let of =
+            |key: &str| column(&conn, &format!("SELECT value FROM {view} WHERE key = '{key}'"));
         assert_eq!(of("zero").len(), 240, "{view}");
         assert!(of("zero").iter().all(is_minus_zero), "{view}: {:?}", of("zero")[0]);
         assert!(of("nan").iter().all(|v| *v == Value::Null), "{view}");
@@ -53,7 +54,8 @@ fn minus_zero_is_a_number_and_nan_is_null() {
         assert_eq!(mean, [Value::Real(0.0)], "{view}");
     }
     for part in ["min", "max", "mean", "last"] {
-        let of = |key: &str| column(&conn, &format!("SELECT {part} FROM history WHERE key = '{key}'"));
+        let of =
+            |key: &str| column(&conn, &format!("SELECT {part} FROM history WHERE key = '{key}'"));
         assert!(of("zero").len() >= 3);
         // A sum begins with 0.0, so the mean of -0.0 is 0.0.
         let zero = |v: &Value| is_minus_zero(v) || part == "mean" && *v == Value::Real(0.0);
