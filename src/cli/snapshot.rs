@@ -83,8 +83,7 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
         shown.len() <= LARGEST,
         "this would be more than 2 MB; choose charts with --only, or a shorter --range"
     );
-    std::fs::write(&args.output, shown)
-        .with_context(|| format!("{}: it cannot be written", args.output.display()))
+    super::output::write(&args.output, &path, &shown)
 }
 
 /// The whole file.

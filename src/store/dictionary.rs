@@ -73,6 +73,14 @@ impl Dictionary {
         Ok(id)
     }
 
+    /// Whether a key means a series that is there.
+    pub(super) fn knows(&self, conn: &Connection, key: &str, job: &str) -> Result<bool, SqlError> {
+        let here = "SELECT EXISTS (SELECT 1 FROM series_dict WHERE key = ?1 AND system_id = 1)";
+        Ok(self.by_key.contains_key(key)
+            || conn.prepare_cached(here)?.query_row([key], |r| r.get(0))?
+            || find(conn, &named(conn, key, job)?)?.is_some())
+    }
+
     /// The row that a key means on this machine: a known series with that key (a built-in one
     /// first), otherwise a new one with this job. `None`: there is no room for a new one.
     pub(super) fn id_of_key(
@@ -92,7 +100,8 @@ impl Dictionary {
             )?
             .query_row([key], |row| row.get(0))
             .optional()?;
-        let id = match known {
+        let identity = || named(conn, key, job);
+        let id = match known.map_or_else(|| find(conn, &identity()?), |id| Ok(Some(id)))? {
             Some(id) => id,
             None => {
                 match room {
@@ -100,9 +109,7 @@ impl Dictionary {
                     Room::Own(most) if self.by_key.len() < most => {}
                     _ => return Ok(None),
                 }
-                let (name, labels) = parse_key(key);
-                let series = Series::undescribed(Identity::local(job, &name, labels));
-                find_or_make(conn, &series)?
+                find_or_make(conn, &Series::undescribed(identity()?))?
             }
         };
         // A cache: what is in the file already, and does not fit, costs a look-up each time.
@@ -117,24 +124,51 @@ impl Dictionary {
     }
 }
 
+/// What a key means. The labels `instance` and `job`, which an export writes for the series of other
+/// machines, name the machine and where the series came from. Without them it is one of this machine,
+/// with the job that is given.
+pub(super) fn named(conn: &Connection, key: &str, job: &str) -> Result<Identity, SqlError> {
+    let (name, labels) = parse_key(key);
+    let label = |name| labels.get(name).filter(|value| !value.is_empty());
+    let (instance, told) = (label("instance"), label("job"));
+    if instance.is_none() && told.is_none() {
+        return Ok(Identity::local(job, &name, labels));
+    }
+    let own: Option<String> = conn
+        .prepare_cached("SELECT name FROM system_dict WHERE id = 1")?
+        .query_row([], |row| row.get(0))
+        .optional()?;
+    let rest = labels.iter().filter(|(name, _)| *name != "instance" && *name != "job");
+    Ok(Identity {
+        system: instance.filter(|i| own.as_deref() != Some(*i)).map(Into::into),
+        ..Identity::local(told.unwrap_or(job), &name, Labels::new(rest))
+    })
+}
+
+/// The row of a series that is known.
+fn find(conn: &Connection, identity: &Identity) -> Result<Option<i64>, SqlError> {
+    let Identity { system, job, name, labels } = identity;
+    conn.prepare_cached(
+        "SELECT id FROM series_dict
+         WHERE system_id = CASE WHEN ?1 IS NULL THEN 1
+                                ELSE (SELECT id FROM system_dict WHERE name = ?1) END
+         AND job = ?2 AND name = ?3 AND labels = ?4",
+    )?
+    .query_row(params![system, job, name, labels_json(labels)], |row| row.get(0))
+    .optional()
+}
+
 /// The row of a series; made if it is new.
 pub(super) fn find_or_make(conn: &Connection, series: &Series) -> Result<i64, SqlError> {
+    if let Some(id) = find(conn, &series.identity)? {
+        return Ok(id);
+    }
     let Identity { system, job, name, labels } = &series.identity;
     let system_id = match system {
         None => 1,
         Some(system) => system_id(conn, system)?,
     };
     let labels = labels_json(labels);
-    let known = conn
-        .prepare_cached(
-            "SELECT id FROM series_dict
-             WHERE system_id = ?1 AND job = ?2 AND name = ?3 AND labels = ?4",
-        )?
-        .query_row(params![system_id, job, name, labels], |row| row.get(0))
-        .optional()?;
-    if let Some(id) = known {
-        return Ok(id);
-    }
     conn.prepare_cached(
         "INSERT INTO series_dict (system_id, job, name, labels, key, kind, unit, help)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",

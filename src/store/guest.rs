@@ -20,7 +20,7 @@ use super::{OpenError, Reader, SqlError};
 pub const VIEWS: [(&str, &str); 8] = [
     ("metrics", "key, value, timestamp"),
     ("metrics_by_system", "system, key, value, timestamp"),
-    ("samples_all", "key, timestamp, value, ts; samples_all(KEY, FROM, TO)"),
+    ("samples_all", "key, timestamp, value, ts, system; samples_all(KEY, FROM, TO)"),
     ("history", "key, timestamp, count, min, max, mean, last"),
     ("series", "_id, system_id, system, key, name, labels, job, kind, unit, help"),
     ("systems", "_id, system"),

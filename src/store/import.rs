@@ -3,12 +3,13 @@
 
 use rusqlite::Connection;
 
-use super::dictionary::Room;
+use super::dictionary::{Room, find_or_make, named};
 use super::head::Sample;
 use super::rollup;
 use super::seal::{FINAL, LATE, Packed, insert, pack};
 use super::write::Inserter;
 use super::{SqlError, Store, state};
+use crate::model::{Kind, Series};
 
 /// Where series come from that an import brought and nobody knew before.
 const JOB: &str = "import";
@@ -85,6 +86,23 @@ impl Import<'_> {
             self.seal()?;
         }
         Ok(())
+    }
+
+    /// Says what a series is that nobody knows yet; what is known stays as it is.
+    pub fn describe(
+        &mut self,
+        key: &str,
+        kind: Kind,
+        unit: &str,
+        help: &str,
+    ) -> Result<(), SqlError> {
+        let Store { conn, dictionary, .. } = &mut *self.store;
+        if dictionary.knows(conn, key, JOB)? {
+            return Ok(());
+        }
+        let identity = named(conn, key, JOB)?;
+        let series = Series { identity, kind, unit: unit.into(), help: help.into() };
+        find_or_make(conn, &series).map(drop)
     }
 
     /// Writes what is left. How many samples were refused.

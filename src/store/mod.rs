@@ -32,6 +32,7 @@ mod merge;
 mod names;
 mod open;
 mod pages;
+mod persist;
 mod present;
 mod prune;
 mod read;
