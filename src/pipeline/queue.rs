@@ -70,6 +70,8 @@ struct State {
     events: Vec<Event>,
     graphs: Vec<Graph>,
     samples: usize,
+    /// Taken, and neither written nor given back yet.
+    held: usize,
     closed: bool,
     nudged: bool,
     /// Emptied buffers on their way back to the senders.
@@ -217,7 +219,7 @@ impl Queue {
                 Err(poisoned) => poisoned.into_inner().0,
             };
         }
-        state.samples = 0;
+        state.held += std::mem::take(&mut state.samples);
         into.extend(state.batches.drain(..));
         !(into.is_empty() && state.events.is_empty() && state.closed)
     }
@@ -227,6 +229,7 @@ impl Queue {
         let mut state = self.lock();
         for batch in batches.drain(..).rev() {
             state.samples += batch.samples.len();
+            state.held = state.held.saturating_sub(batch.samples.len());
             state.batches.push_front(batch);
         }
         let newest = state.batches.back().map_or(0, |b| b.arrived);
@@ -237,6 +240,7 @@ impl Queue {
     pub fn recycle(&self, batches: &mut Vec<Batch>) {
         let mut state = self.lock();
         for mut batch in batches.drain(..) {
+            state.held = state.held.saturating_sub(batch.samples.len());
             if state.spare.len() < 4 && batch.samples.capacity() <= SPARE_SAMPLES {
                 batch.samples.clear();
                 state.spare.push(batch.samples);
@@ -269,6 +273,12 @@ impl Queue {
         self.lock().closed
     }
 
+    /// Samples that are not written yet, with those that the writer has taken.
+    pub fn unwritten(&self) -> usize {
+        let state = self.lock();
+        state.samples + state.held
+    }
+
     /// Samples waiting.
     pub fn len(&self) -> usize {
         self.lock().samples
@@ -283,6 +293,20 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_the_writer_holds_is_not_written_yet() {
+        let queue = Queue::new(1_000_000, 1_000, Arc::default());
+        queue.push(batch(1, 3));
+        let mut taken = Vec::new();
+        queue.take(&mut taken, Instant::now());
+        assert_eq!((queue.len(), queue.unwritten()), (0, 3));
+        queue.give_back(&mut taken);
+        assert_eq!((queue.len(), queue.unwritten()), (3, 3));
+        queue.take(&mut taken, Instant::now());
+        queue.recycle(&mut taken);
+        assert_eq!((queue.len(), queue.unwritten()), (0, 0));
+    }
 
     fn batch(ts: i64, samples: usize) -> Batch {
         Batch::of(Source::Collect, ts, vec![(SeriesRef(0), 1.0); samples])

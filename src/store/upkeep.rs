@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use super::chunk::Scratch;
-use super::open::wal_size;
+use super::open::{sizes, wal_size};
 use super::prune::{self, Limits, Pruner};
 use super::seal::{FINAL, Sealing};
 use super::{SqlError, Store, merge, rollup, seal};
@@ -193,8 +193,16 @@ impl Store {
         self.upkeep.pruned_at = None;
     }
 
-    /// Whether a reader keeps the write-ahead log from being emptied, and it has grown as long as
-    /// the bound on the whole allows: then commits have to wait.
+    /// Whether a reader keeps the write-ahead log from being emptied, it is longer than its share, and
+    /// all files together have reached the bound: then commits have to wait. Until then the log may
+    /// take what the database leaves, so that who reads for long costs nobody a sample.
+    pub(super) fn must_wait(&self) -> Result<bool, SqlError> {
+        let all = |store: &Self| sizes(store.path()).iter().map(|(_, bytes)| bytes).sum::<u64>();
+        Ok(self.log_is_full()? && all(self) > self.upkeep.limits.max_size)
+    }
+
+    /// Whether a reader keeps the write-ahead log from being emptied, and it has grown past its share:
+    /// then upkeep waits, for it goes through the log too.
     pub(super) fn log_is_full(&self) -> Result<bool, SqlError> {
         let full = |store: &Self| wal_size(store.path()) > store.upkeep.limits.log_limit();
         if !full(self) {
