@@ -118,7 +118,7 @@ fn as_series(known: &Known, double: bool) -> Series {
     if foreign || double {
         let instance = foreign.then_some(("instance", known.system.as_str()));
         let more = instance.into_iter().chain([("job", known.job.as_str())]);
-        labels = Labels::new(labels.iter().chain(more).map(|(n, v)| (n, v)));
+        labels = Labels::new(labels.iter().chain(more));
     }
     Series {
         identity: Identity::local(&known.job, &name, labels),

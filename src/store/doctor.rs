@@ -289,8 +289,25 @@ pub(super) fn wrong_rollups(
     Ok(())
 }
 
+/// Up to when samples were deleted by age or size although no rollups were made of them; nothing: all
+/// is well. Versions before schema 5 did that after some imports. What another tool remembered has
+/// buckets of its own and needs none.
+pub(super) fn deleted_unrolled(conn: &Connection) -> Result<Option<i64>, SqlError> {
+    if state::get(conn, state::PAST_OLDEST)?.is_some() {
+        return Ok(None);
+    }
+    let rolled = state::get(conn, state::ROLLED_UNTIL)?.unwrap_or(i64::MIN);
+    Ok(state::get(conn, state::PRUNED_UNTIL)?.filter(|pruned| *pruned > rolled))
+}
+
 fn rollups(conn: &Connection, scratch: &mut Scratch) -> Result<Vec<String>, SqlError> {
     let mut list = List::default();
+    if let Some(until) = deleted_unrolled(conn)? {
+        list.push(format!(
+            "samples up to {} were deleted before rollups were made of them; import them again",
+            format_timestamp(until)
+        ));
+    }
     wrong_rollups(conn, scratch, |start, group, buckets| {
         let (from, to) = (format_timestamp(start), format_timestamp(start + STRETCH_MS));
         let ids = (group * GROUP, group * GROUP + GROUP - 1);

@@ -318,6 +318,25 @@ fn an_import_after_a_short_run_keeps_its_hours() {
     lived(&deeds);
 }
 
+/// A file in which an older version deleted samples without making their hours says so.
+#[test]
+fn doctor_tells_of_samples_that_went_without_their_hours() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let mut life = Life::new(dir.path());
+    life.live(&Deed::Import { series: 3, back: 1440, samples: 1_000, many: true });
+    let gone = "DELETE FROM blocks WHERE id = (SELECT min(id) FROM blocks);
+                INSERT INTO state VALUES ('pruned_until', 1695000000000)";
+    life.store().conn.execute_batch(gone).expect("deleted");
+    let told = |life: &Life| -> Vec<String> {
+        let reader = Reader::open(&life.path).expect("opens");
+        reader.examine(life.now).into_iter().flat_map(|f| f.wrong).collect()
+    };
+    let found = told(&life);
+    assert!(found[0].contains("were deleted before rollups were made of them"), "{found:?}");
+    life.live(&Deed::Repair);
+    assert_eq!(told(&life), Vec::<String>::new());
+}
+
 /// A seal of many series that is cut off leaves alone what an import brought before it.
 #[test]
 fn a_seal_that_is_cut_off_takes_no_import_with_it() {
