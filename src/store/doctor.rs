@@ -67,7 +67,7 @@ impl Reader {
             Finding::new(
                 "rollups",
                 "make them again from the samples",
-                rollups(conn, &mut scratch),
+                rollups(conn, now, &mut scratch),
             ),
         ]
     }
@@ -291,18 +291,19 @@ pub(super) fn wrong_rollups(
 
 /// Up to when samples were deleted by age or size although no rollups were made of them; nothing: all
 /// is well. Versions before schema 5 did that after some imports. What another tool remembered has
-/// buckets of its own and needs none.
-pub(super) fn deleted_unrolled(conn: &Connection) -> Result<Option<i64>, SqlError> {
+/// buckets of its own and needs none. Of the last day a small file may keep neither.
+pub(super) fn deleted_unrolled(conn: &Connection, now: i64) -> Result<Option<i64>, SqlError> {
     if state::get(conn, state::PAST_OLDEST)?.is_some() {
         return Ok(None);
     }
     let rolled = state::get(conn, state::ROLLED_UNTIL)?.unwrap_or(i64::MIN);
-    Ok(state::get(conn, state::PRUNED_UNTIL)?.filter(|pruned| *pruned > rolled))
+    Ok(state::get(conn, state::PRUNED_UNTIL)?
+        .filter(|pruned| *pruned > rolled && *pruned < now - DAY_MS))
 }
 
-fn rollups(conn: &Connection, scratch: &mut Scratch) -> Result<Vec<String>, SqlError> {
+fn rollups(conn: &Connection, now: i64, scratch: &mut Scratch) -> Result<Vec<String>, SqlError> {
     let mut list = List::default();
-    if let Some(until) = deleted_unrolled(conn)? {
+    if let Some(until) = deleted_unrolled(conn, now)? {
         list.push(format!(
             "samples up to {} were deleted before rollups were made of them; import them again",
             format_timestamp(until)

@@ -81,7 +81,7 @@ impl Store {
             rollup::mark(conn, start, group)?;
         }
         // Only what is left can be rolled up, and is.
-        if let Some(until) = deleted_unrolled(conn)? {
+        if let Some(until) = deleted_unrolled(conn, now.wall)? {
             rollup::skip_to(conn, rollup::after(until))?;
         }
         while rollup::roll_some(conn, &mut scratch)? {
