@@ -22,6 +22,8 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
         "{} exists already; it was left as it is\n  give another name",
         args.file.display()
     );
+    // Where the daemon's write-ahead log or socket is not there at present, too.
+    super::output::check(&args.file, reader.path())?;
     // Under another name first: a copy that was cut off is never taken for a backup.
     let mut partial = args.file.clone().into_os_string();
     partial.push(".partial");

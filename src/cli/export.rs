@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use super::Global;
-use crate::model::{Clock, Glob, Identity, Series, SystemClock, parse_key};
+use crate::model::{Clock, Glob, Identity, Labels, Series, SystemClock, parse_key};
 use crate::store::{Known, Reader, SqlError};
 use crate::wire::{Exporter, Format, time};
 
@@ -66,8 +66,7 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     match &args.output {
         None => write(&mut super::stdout(), format, &wanted, samples),
         Some(path) => {
-            let file = std::fs::File::create(path)
-                .map_err(|e| anyhow::anyhow!("{}: {e}", path.display()))?;
+            let file = super::output::create(path, reader.path())?;
             let mut out = std::io::BufWriter::new(file);
             write(&mut out, format, &wanted, samples)?;
             match out.get_ref().sync_all() {
@@ -87,10 +86,15 @@ fn write(
 ) -> anyhow::Result<()> {
     let mut text = String::new();
     let mut exporter = Exporter::new(format, &mut text);
+    let own = |known: &&Known| known.system_id == 1;
+    let mut keys: Vec<&str> = wanted.iter().filter(own).map(|k| k.key.as_str()).collect();
+    keys.sort_unstable();
     for series in wanted {
         let (times, values) = samples(series)?;
         if !times.is_empty() {
-            exporter.series(&mut text, &as_series(series));
+            let from = keys.partition_point(|key| *key < series.key.as_str());
+            let double = keys.get(from + 1).is_some_and(|next| *next == series.key);
+            exporter.series(&mut text, &as_series(series, double));
         }
         for (ts, value) in times.into_iter().zip(values) {
             exporter.sample(&mut text, ts, value);
@@ -106,8 +110,16 @@ fn write(
     Ok(())
 }
 
-fn as_series(known: &Known) -> Series {
-    let (name, labels) = parse_key(&known.key);
+/// A series of another machine is written with the labels `instance` and `job`, one of this machine
+/// with its `job` where another one of the same key is written, too: so an import tells them apart.
+fn as_series(known: &Known, double: bool) -> Series {
+    let (name, mut labels) = parse_key(&known.key);
+    let foreign = known.system_id != 1;
+    if foreign || double {
+        let instance = foreign.then_some(("instance", known.system.as_str()));
+        let more = instance.into_iter().chain([("job", known.job.as_str())]);
+        labels = Labels::new(labels.iter().chain(more));
+    }
     Series {
         identity: Identity::local(&known.job, &name, labels),
         kind: known.kind,

@@ -115,7 +115,9 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
         chart.title = draw::clean(title);
     }
     match (&args.output, kind) {
-        (Some(file), Some(kind)) => write(args, &chart, file, kind, width.unwrap_or(800), height),
+        (Some(file), Some(kind)) => {
+            write(args, &chart, (file, &path), kind, width.unwrap_or(800), height)
+        }
         _ => show(&chart, letters, args.height),
     }
 }
@@ -153,7 +155,7 @@ fn when(args: &Args) -> anyhow::Result<(i64, i64)> {
 fn write(
     args: &Args,
     chart: &Chart,
-    file: &Path,
+    (file, database): (&Path, &Path),
     kind: Kind,
     width: u32,
     height: Option<u32>,
@@ -171,6 +173,5 @@ fn write(
             format!("this would be more than {most} million pixels; make it smaller")
         })?,
     };
-    std::fs::write(file, bytes)
-        .with_context(|| format!("{}: the picture cannot be written", file.display()))
+    super::output::write(file, database, &bytes)
 }

@@ -13,6 +13,7 @@ mod import;
 pub mod install;
 mod interval;
 mod manual;
+mod output;
 mod plugin;
 mod query;
 mod reload;

@@ -95,8 +95,7 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
             "this would be more than 2 MB; choose charts with --only, or a shorter --range"
         )
     };
-    std::fs::write(&args.output, text)
-        .with_context(|| format!("{}: it cannot be written", args.output.display()))?;
+    super::output::write(&args.output, &path, text.as_bytes())?;
     let out = all - charts.len();
     if out > 0 {
         let _unused = writeln!(

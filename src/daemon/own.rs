@@ -298,7 +298,7 @@ impl Own {
         out.put(&COMMIT_ERRORS, c.commit_errors.load(Relaxed) as f64);
         out.put(&COMMIT_DURATION, c.commit_nanos.load(Relaxed) as f64 / 1e9);
         out.put(&DURABLE, c.durable_ts.load(Relaxed) as f64 / 1e3);
-        out.put(&QUEUE, self.queue.len() as f64);
+        out.put(&QUEUE, self.queue.unwritten() as f64);
         for (part, bytes) in crate::store::sizes(&self.database) {
             out.put_with(&DB_BYTES, &[part], bytes as f64);
         }

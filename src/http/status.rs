@@ -31,7 +31,7 @@ pub(super) async fn status(Get(state): Get<Arc<State>>) -> impl IntoResponse {
             "bytes": bytes,
             "durable_until": rfc3339(state.counters.durable_ts.load(Relaxed)),
             "commits": state.counters.commits.load(Relaxed),
-            "waiting": state.queue.len(),
+            "waiting": state.queue.unwritten(),
         },
         "queries": {
             "running": state.counters.queries_running.load(Relaxed),

@@ -114,6 +114,8 @@ struct State {
     samples: usize,
     /// Of one of the batches the sender waits to hear.
     awaited: bool,
+    /// Taken, and neither written nor given back yet.
+    held: usize,
     closed: bool,
     nudged: bool,
     /// Emptied buffers on their way back to the senders.
@@ -122,7 +124,7 @@ struct State {
 
 impl State {
     fn drain(&mut self, into: &mut Vec<Batch>) {
-        self.samples = 0;
+        self.held += std::mem::take(&mut self.samples);
         self.awaited = false;
         into.extend(self.batches.drain(..));
     }
@@ -333,6 +335,8 @@ impl Queue {
     /// soon, so those who wait hear it now.
     pub fn give_back(&self, batches: &mut Vec<Batch>, at_once: bool) {
         let mut state = self.lock();
+        let taken: usize = batches.iter().map(|b| b.samples.len()).sum();
+        state.held = state.held.saturating_sub(taken);
         let kept = |b: &Batch| b.told.is_none() || !at_once && b.is_awaited();
         for batch in batches.drain(..).rev().filter(kept) {
             state.awaited |= batch.told.is_some();
@@ -352,6 +356,7 @@ impl Queue {
                 // Its sender may have gone.
                 let _unused = told.send(());
             }
+            state.held = state.held.saturating_sub(batch.samples.len());
             if state.spare.len() < 4 && batch.samples.capacity() <= SPARE_SAMPLES {
                 batch.samples.clear();
                 state.spare.push(batch.samples);
@@ -384,6 +389,12 @@ impl Queue {
         self.lock().closed
     }
 
+    /// Samples that are not written yet, with those that the writer has taken.
+    pub fn unwritten(&self) -> usize {
+        let state = self.lock();
+        state.samples + state.held
+    }
+
     /// Samples waiting.
     pub fn len(&self) -> usize {
         self.lock().samples
@@ -413,6 +424,20 @@ fn graph_bytes(g: &Graph) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_the_writer_holds_is_not_written_yet() {
+        let queue = Queue::new(1_000_000, 1_000, Arc::default());
+        queue.push(batch(1, 3));
+        let mut taken = Vec::new();
+        queue.take(&mut taken, Instant::now());
+        assert_eq!((queue.len(), queue.unwritten()), (0, 3));
+        queue.give_back(&mut taken, false);
+        assert_eq!((queue.len(), queue.unwritten()), (3, 3));
+        queue.take(&mut taken, Instant::now());
+        queue.recycle(&mut taken);
+        assert_eq!((queue.len(), queue.unwritten()), (0, 0));
+    }
 
     fn batch(ts: i64, samples: usize) -> Batch {
         Batch::of(Source::Collect, ts, vec![(SeriesRef(0), 1.0); samples])

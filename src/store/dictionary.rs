@@ -165,6 +165,18 @@ impl Dictionary {
         make(conn, series, labels).map(Some)
     }
 
+    /// Whether a key means a series that is there.
+    pub(super) fn knows(&self, conn: &Connection, key: &str, job: &str) -> Result<bool, SqlError> {
+        let here = "SELECT EXISTS (SELECT 1 FROM series_dict WHERE key = ?1 AND system_id = 1)";
+        if self.by_key.contains_key(key)
+            || conn.prepare_cached(here)?.query_row([key], |r| r.get(0))?
+        {
+            return Ok(true);
+        }
+        let identity = named(conn, key, job)?;
+        Ok(find(conn, &identity, &labels_json(&identity.labels))?.is_some())
+    }
+
     /// The row that a key means on this machine: a known series with that key (a built-in one
     /// first), otherwise a new one with this job. Or why there is none: there is no room for a new
     /// one, or a sender may not bring such a name.
@@ -188,8 +200,7 @@ impl Dictionary {
         let id = match known {
             Some(id) => id,
             None => {
-                let (name, labels) = parse_key(key);
-                let series = Series::undescribed(Identity::local(job, &name, labels));
+                let series = Series::undescribed(named(conn, key, job)?);
                 let labels = labels_json(&series.identity.labels);
                 match find(conn, &series.identity, &labels)? {
                     Some(id) => id,
@@ -222,8 +233,9 @@ impl Dictionary {
             Room::Own(most) if self.by_key.len() < most => Ok(()),
             Room::Own(_) => Err(Reason::SeriesLimit),
             Room::Shared => {
-                let Identity { job, name, labels, .. } = identity;
-                check_name(None, job, name, labels.iter()).map_err(|_| Reason::Invalid)?;
+                let Identity { system, job, name, labels } = identity;
+                check_name(system.as_deref(), job, name, labels.iter())
+                    .map_err(|_| Reason::Invalid)?;
                 let taken = self.allowed.take(identity, 1, 0).map_err(|_| Reason::SeriesLimit)?;
                 self.taken.push(taken);
                 Ok(())
@@ -232,6 +244,28 @@ impl Dictionary {
     }
 }
 
+/// What a key means. The labels `instance` and `job`, which an export writes for the series of other
+/// machines, name the machine and where the series came from. Without them it is one of this machine,
+/// with the job that is given.
+pub(super) fn named(conn: &Connection, key: &str, job: &str) -> Result<Identity, SqlError> {
+    let (name, labels) = parse_key(key);
+    let label = |name| labels.get(name).filter(|value| !value.is_empty());
+    let (instance, told) = (label("instance"), label("job"));
+    if instance.is_none() && told.is_none() {
+        return Ok(Identity::local(job, &name, labels));
+    }
+    let own: Option<String> = conn
+        .prepare_cached("SELECT name FROM system_dict WHERE id = 1")?
+        .query_row([], |row| row.get(0))
+        .optional()?;
+    let rest = labels.iter().filter(|(name, _)| *name != "instance" && *name != "job");
+    Ok(Identity {
+        system: instance.filter(|i| own.as_deref() != Some(*i)).map(Into::into),
+        ..Identity::local(told.unwrap_or(job), &name, Labels::new(rest))
+    })
+}
+
+/// The row of a series that is known.
 fn find(conn: &Connection, identity: &Identity, labels: &str) -> Result<Option<i64>, SqlError> {
     let Identity { system, job, name, .. } = identity;
     let system = match system {

@@ -69,7 +69,7 @@ impl Reader {
             Finding::new(
                 "rollups",
                 "make them again from the samples",
-                rollups(conn, &mut scratch),
+                rollups(conn, now, &mut scratch),
             ),
         ]
     }
@@ -242,7 +242,9 @@ pub(super) fn numbers_wrong(
         wrong.push((state::SEALED_UNTIL, is, should));
     }
     if let Some(rolled) = state::get(conn, state::ROLLED_UNTIL)? {
-        let most = sane.unwrap_or(now);
+        // The past of another tool, up to where samples were recorded here, needs no rollups made.
+        let past = state::get(conn, state::PAST_OLDEST)?.filter(|oldest| *oldest <= now);
+        let most = sane.unwrap_or(now).max(past.unwrap_or(i64::MIN));
         if rolled > most {
             wrong.push((state::ROLLED_UNTIL, rolled, most - most.rem_euclid(STRETCH_MS)));
         }
@@ -303,8 +305,26 @@ pub(super) fn wrong_rollups(
     Ok(())
 }
 
-fn rollups(conn: &Connection, scratch: &mut Scratch) -> Result<Vec<String>, SqlError> {
+/// Up to when samples were deleted by age or size although no rollups were made of them; nothing: all
+/// is well. Versions before schema 5 did that after some imports. What another tool remembered has
+/// buckets of its own and needs none. Of the last day a small file may keep neither.
+pub(super) fn deleted_unrolled(conn: &Connection, now: i64) -> Result<Option<i64>, SqlError> {
+    if state::get(conn, state::PAST_OLDEST)?.is_some() {
+        return Ok(None);
+    }
+    let rolled = state::get(conn, state::ROLLED_UNTIL)?.unwrap_or(i64::MIN);
+    Ok(state::get(conn, state::PRUNED_UNTIL)?
+        .filter(|pruned| *pruned > rolled && *pruned < now - DAY_MS))
+}
+
+fn rollups(conn: &Connection, now: i64, scratch: &mut Scratch) -> Result<Vec<String>, SqlError> {
     let mut list = List::default();
+    if let Some(until) = deleted_unrolled(conn, now)? {
+        list.push(format!(
+            "samples up to {} were deleted before rollups were made of them; import them again",
+            format_timestamp(until)
+        ));
+    }
     wrong_rollups(conn, scratch, |start, group, buckets| {
         let (from, to) = (format_timestamp(start), format_timestamp(start + STRETCH_MS));
         let ids = (group * GROUP, group * GROUP + GROUP - 1);

@@ -3,12 +3,13 @@
 
 use rusqlite::Connection;
 
-use super::dictionary::Room;
+use super::dictionary::{Room, find_or_make, named};
 use super::head::Sample;
-use super::rollup::{self, STRETCH_MS};
+use super::rollup;
 use super::seal::{FINAL, LATE, Packed, insert, pack};
 use super::write::Inserter;
 use super::{SqlError, Store, state};
+use crate::model::{Kind, Series};
 
 /// Where series come from that an import brought and nobody knew before.
 const JOB: &str = "import";
@@ -27,7 +28,7 @@ pub struct Import<'s> {
     store: &'s mut Store,
     waiting: Vec<Sample>,
     /// So many are many.
-    many: usize,
+    pub(super) many: usize,
     sealed: bool,
     refused: u64,
 }
@@ -93,6 +94,23 @@ impl Import<'_> {
         Ok(())
     }
 
+    /// Says what a series is that nobody knows yet; what is known stays as it is.
+    pub fn describe(
+        &mut self,
+        key: &str,
+        kind: Kind,
+        unit: &str,
+        help: &str,
+    ) -> Result<(), SqlError> {
+        let Store { conn, dictionary, .. } = &mut *self.store;
+        if dictionary.knows(conn, key, JOB)? {
+            return Ok(());
+        }
+        let identity = named(conn, key, JOB)?;
+        let series = Series { identity, kind, unit: unit.into(), help: help.into() };
+        find_or_make(conn, &series).map(drop)
+    }
+
     /// Writes what is left. How many samples were refused.
     pub fn finish(mut self) -> Result<u64, SqlError> {
         if self.sealed {
@@ -126,7 +144,7 @@ impl Import<'_> {
                 0
             };
             insert(&tx, 0, level, block)?;
-            mark_dirty(&tx, block)?;
+            rollup::mark_block(&tx, block)?;
         }
         state::set(&tx, state::IMPORTED, 1)?;
         tx.commit()?;
@@ -142,18 +160,6 @@ fn shares_time(conn: &Connection, block: &Packed) -> Result<bool, SqlError> {
          WHERE resolution = 0 AND grp = ?1 AND end >= ?2 AND start <= ?3)",
     )?
     .query_row([block.group, block.start, block.end], |r| r.get(0))
-}
-
-/// The rollups of what is rolled up already are made again.
-fn mark_dirty(conn: &Connection, block: &Packed) -> Result<(), SqlError> {
-    let rolled = state::get(conn, state::ROLLED_UNTIL)?.unwrap_or(i64::MIN);
-    let mut start = block.start - block.start.rem_euclid(STRETCH_MS);
-    // One further: the first reset of the next stretch may change.
-    while start < rolled && start <= block.end.saturating_add(STRETCH_MS) {
-        rollup::mark(conn, start, block.group)?;
-        start += STRETCH_MS;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

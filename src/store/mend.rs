@@ -6,7 +6,9 @@ use rusqlite::{Connection, params};
 
 use super::block::{Column, GROUP, decode};
 use super::chunk::Scratch;
-use super::doctor::{LOST_LATE, hurt_blocks, integrity, numbers_wrong, wrong_rollups};
+use super::doctor::{
+    LOST_LATE, deleted_unrolled, hurt_blocks, integrity, numbers_wrong, wrong_rollups,
+};
 use super::seal::{Packed, insert_as};
 use super::{OpenError, SqlError, Store, Times, inbox, rollup, series, state, texts};
 
@@ -83,6 +85,10 @@ impl Store {
         })?;
         for (start, group) in wrong {
             rollup::mark(conn, start, group)?;
+        }
+        // Only what is left can be rolled up, and is.
+        if let Some(until) = deleted_unrolled(conn, now.wall)? {
+            rollup::skip_to(conn, rollup::after(until))?;
         }
         while rollup::roll_some(conn, &mut scratch)? {
             self.checkpoint()?;

@@ -5,9 +5,10 @@ use rusqlite::{Connection, params};
 
 use super::block::{Column, decode};
 use super::chunk::Scratch;
+use super::head::Sample;
 use super::join::{join, join_packed, report};
 use super::seal::{FINAL, GAP_MS, LATE, LONG, LONGEST, Packed, cut, insert_as};
-use super::{SqlError, block};
+use super::{SqlError, block, rollup};
 
 /// Blocks of one level that make a merge worth its while.
 const FAN_IN: usize = 8;
@@ -177,12 +178,22 @@ fn merge_late(
     let newer = load(conn, group, &[*late], scratch)?;
     let mut columns = load(conn, group, &[target], scratch)?;
     let mut rest = Vec::new();
+    // Moments of which two samples were told: which of them stays is settled here, and the rollups
+    // may have been made of the other one.
+    let mut changed = Vec::new();
     for mut column in newer {
         let at = column.ts.partition_point(|t| *t <= until);
         let rest_ts = column.ts.split_off(at);
         let rest_values = column.values.split_off(at);
         let (series, part) = (column.series, column.part);
+        let there = columns.iter().find(|c| (c.series, c.part) == (series, part));
+        changed.extend(there.into_iter().flat_map(|there| differing(there, &column)));
         match columns.binary_search_by_key(&(series, part), |c| (c.series, c.part)) {
+            // The later of the two wins, as for a reader: a seal may have followed an import.
+            Ok(place) if late.seq < target.seq => {
+                let kept = std::mem::replace(&mut columns[place], column);
+                join(&mut columns[place], &kept.ts, &kept.values);
+            }
             Ok(place) => join(&mut columns[place], &column.ts, &column.values),
             Err(place) if !column.ts.is_empty() => columns.insert(place, column),
             Err(_) => {}
@@ -202,5 +213,17 @@ fn merge_late(
     if let Some(rest) = Packed::new(&rest, scratch) {
         insert_as(&tx, resolution, LATE, late.seq, &rest)?;
     }
+    if resolution == 0 {
+        rollup::mark_dirty(&tx, &changed)?;
+    }
     tx.commit()
+}
+
+/// The samples of a moment of which another column says something else.
+fn differing<'c>(there: &'c Column, column: &'c Column) -> impl Iterator<Item = Sample> + 'c {
+    column.ts.iter().zip(&column.values).filter_map(|(ts, value)| {
+        let at = there.ts.binary_search(ts).ok()?;
+        let other = there.values.get(at)?.to_bits() != value.to_bits();
+        other.then_some((column.series, *ts, *value))
+    })
 }

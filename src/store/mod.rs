@@ -35,6 +35,7 @@ mod names;
 mod open;
 mod owner;
 mod pages;
+mod persist;
 mod present;
 mod prune;
 mod read;

@@ -16,7 +16,7 @@ use super::read::read_only_uri;
 use super::salvage::{Salvage, Salvaged};
 use super::schema::{APPLICATION_ID, SCHEMA, SCHEMA_VERSION};
 use super::upkeep::Upkeep;
-use super::{Lock, OpenError, SqlError, owner, repair, seal, state};
+use super::{Lock, OpenError, SqlError, owner, persist, repair, seal, state};
 use crate::collect::regular;
 use crate::model::{Clock, Registry, SystemClock};
 use crate::pipeline::Names;
@@ -397,6 +397,7 @@ fn connect(path: &Path, system: &str, log_pages: &Arc<AtomicU32>) -> Result<Conn
          PRAGMA temp_store = MEMORY;",
     )
     .map_err(fail)?;
+    persist::keep_log(&conn).map_err(fail)?;
     let log_pages = Arc::clone(log_pages);
     let note = move |_: &mut rusqlite::hooks::Wal, pages| {
         log_pages.store(u32::try_from(pages).unwrap_or(0), Relaxed);

@@ -4,7 +4,7 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::budget::Held;
-use super::rollup::{FIVE_MINUTES_MS, HOUR_MS};
+use super::rollup::{FIVE_MINUTES_MS, HOUR_MS, STRETCH_MS};
 use super::{SqlError, events, state};
 
 /// How much is kept; may be changed at any time, in both directions.
@@ -78,6 +78,12 @@ const STEP_PAGES: i64 = 256;
 const STEP_SERIES: usize = 256;
 /// How much faster than time the clock of retention may run; see [`Pruner::clock`].
 const CATCH_UP: i64 = 24;
+
+/// Whether all rollups of a block of samples are made: else its hours would go with it.
+const ROLLED_UP: &str = "(
+    end < (SELECT coalesce(max(value), -9223372036854775808) FROM state WHERE name = 'rolled_until')
+    AND NOT EXISTS (SELECT 1 FROM dirty d WHERE d.grp = blocks.grp
+                    AND d.start > blocks.start - 21600000 AND d.start <= blocks.end))";
 
 /// Gives some free pages back to the file system. False: there are none.
 pub(super) fn give_back_pages(conn: &Connection) -> Result<bool, SqlError> {
@@ -192,9 +198,10 @@ impl Pruner {
     ) -> Result<bool, SqlError> {
         for (resolution, age) in [(0, limits.raw_ms), (FIVE_MINUTES_MS, limits.five_minutes_ms)] {
             let old = conn
-                .prepare_cached(
-                    "SELECT id, end FROM blocks WHERE resolution = ?1 AND end < ?2 LIMIT ?3",
-                )?
+                .prepare_cached(&format!(
+                    "SELECT id, end FROM blocks
+                     WHERE resolution = ?1 AND end < ?2 AND (?1 > 0 OR {ROLLED_UP}) LIMIT ?3"
+                ))?
                 .query_map(params![resolution, now - age, STEP_BLOCKS], |r| {
                     Ok((r.get(0)?, r.get(1)?))
                 })?
@@ -291,7 +298,7 @@ impl Pruner {
         if fine > samples && drop_blocks(conn, FIVE_MINUTES_MS)? {
             return Ok(true);
         }
-        if drop_blocks(conn, 0)? || self.drop_rows(conn)? || drop_blocks(conn, FIVE_MINUTES_MS)? {
+        if drop_samples(conn)? || self.drop_rows(conn)? || drop_blocks(conn, FIVE_MINUTES_MS)? {
             return Ok(true);
         }
         if let Some(oldest) = hours {
@@ -343,6 +350,28 @@ impl Pruner {
         }
         Ok(gone > 0)
     }
+}
+
+/// Drops the oldest sealed samples, once their rollups are made. False: there are none.
+fn drop_samples(conn: &Connection) -> Result<bool, SqlError> {
+    let oldest: Vec<(i64, i64, bool)> = conn
+        .prepare_cached(&format!(
+            "SELECT id, end, {ROLLED_UP} FROM blocks WHERE resolution = 0 ORDER BY end LIMIT ?1"
+        ))?
+        .query_map([STEP_BLOCKS], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?
+        .collect::<Result<_, _>>()?;
+    let ready: Vec<(i64, i64)> =
+        oldest.iter().take_while(|(.., rolled)| *rolled).map(|(id, end, _)| (*id, *end)).collect();
+    if !ready.is_empty() {
+        return drop_these(conn, 0, &ready);
+    }
+    let Some((_, end, _)) = oldest.first() else { return Ok(false) };
+    let sealed = state::get(conn, state::SEALED_UNTIL)?.unwrap_or(i64::MIN);
+    if end - end.rem_euclid(STRETCH_MS) + STRETCH_MS <= sealed {
+        // Upkeep makes its rollups first.
+        return Ok(true);
+    }
+    drop_blocks(conn, 0)
 }
 
 fn drop_blocks(conn: &Connection, resolution: i64) -> Result<bool, SqlError> {

@@ -117,6 +117,51 @@ pub(super) fn mark_dirty(conn: &Connection, late: &[(i64, i64, f64)]) -> Result<
     Ok(())
 }
 
+/// Lists the stretches of a new block of samples that count as rolled up: they are made again. An
+/// import may bring it, and the history of another tool may have moved `rolled_until` past what was
+/// still to be sealed.
+pub(super) fn mark_block(conn: &Connection, block: &Packed) -> Result<(), SqlError> {
+    let rolled = state::get(conn, state::ROLLED_UNTIL)?.unwrap_or(i64::MIN);
+    // One further: the first reset of the next stretch may change.
+    let end = block.end.saturating_add(STRETCH_MS + 1).min(rolled);
+    mark_from(conn, block.group, block.start, end)
+}
+
+/// Lists the stretches of a group from that of a moment on, up to another one.
+fn mark_from(conn: &Connection, group: i64, from: i64, to: i64) -> Result<(), SqlError> {
+    let mut start = from - from.rem_euclid(STRETCH_MS);
+    while start < to {
+        mark(conn, start, group)?;
+        start += STRETCH_MS;
+    }
+    Ok(())
+}
+
+/// Counts as rolled up what lies before `to`, for the past of another tool needs none. What else
+/// lies there and is not rolled up yet is listed.
+pub(super) fn skip_to(conn: &Connection, to: i64) -> Result<(), SqlError> {
+    let before = state::get(conn, state::ROLLED_UNTIL)?.unwrap_or(i64::MIN);
+    if before >= to {
+        return Ok(());
+    }
+    let blocks = conn
+        .prepare_cached(
+            "SELECT grp, max(start, ?1), end FROM blocks
+             WHERE resolution = 0 AND end >= ?1 AND start < ?2",
+        )?
+        .query_map([before, to], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?
+        .collect::<Result<Vec<(i64, i64, i64)>, _>>()?;
+    for (group, start, end) in blocks {
+        let mut from = i64::MAX;
+        for (series, _) in members(conn, group)? {
+            let past = state::get(conn, &state::past_of(series))?.unwrap_or(i64::MIN);
+            from = from.min(past.saturating_add(1));
+        }
+        mark_from(conn, group, from.max(start), end.saturating_add(1).min(to))?;
+    }
+    state::set(conn, state::ROLLED_UNTIL, to)
+}
+
 pub(super) fn mark(conn: &Connection, start: i64, group: i64) -> Result<(), SqlError> {
     conn.prepare_cached("INSERT OR IGNORE INTO dirty (start, grp) VALUES (?1, ?2)")?
         .execute([start, group])

@@ -13,6 +13,7 @@ use rusqlite::{Connection, params};
 use super::block::{Column, GROUP, View, encode};
 use super::chunk::Scratch;
 use super::head::{Head, Sample};
+use super::rollup::STRETCH_MS;
 use super::{SqlError, from_column, state};
 
 /// Plain rows that make a seal worth its while: about 200 samples of each series of one machine.
@@ -64,23 +65,40 @@ pub(super) struct Sealing {
 
 /// Whether a seal is due at `now` (ms since 1970 UTC).
 pub(super) fn due(conn: &Connection, head: &Head, sealed: i64, now: i64) -> Result<bool, SqlError> {
-    let Some(waiting) = head.waiting(now, LONGEST) else {
-        return Ok(late_waits(conn)? || imported_until(conn, now)?.is_some_and(|u| u > sealed));
-    };
-    Ok(waiting.oldest < now - OLDEST_MS || waiting.samples > enough(head))
+    let waiting = head.waiting(now, LONGEST);
+    let few = waiting.is_none_or(|w| w.oldest >= now - OLDEST_MS && w.samples <= enough(head));
+    // What an import brought does not wait until there is enough of what is measured here.
+    Ok(!few
+        || waiting.is_none() && late_waits(conn)?
+        || ahead(conn, waiting.map(|w| w.oldest), sealed, now)?.is_some())
+}
+
+/// How far time can be called sealed although nothing of what waits is: the newest block is not rolled
+/// up, and what waits is newer. An import may have brought it, or nothing has come for hours. What is
+/// not rolled up could not be deleted without losing its hours.
+fn ahead(
+    conn: &Connection,
+    oldest: Option<i64>,
+    sealed: i64,
+    now: i64,
+) -> Result<Option<i64>, SqlError> {
+    // To look is quick, but not for nothing at every beat.
+    if oldest.is_some() && state::get(conn, state::IMPORTED)?.is_none() {
+        return Ok(None);
+    }
+    let newest: Option<i64> = conn
+        .prepare_cached("SELECT max(end) FROM blocks WHERE resolution = 0 AND level >= 0")?
+        .query_row([], |r| r.get(0))?;
+    let Some(newest) = newest else { return Ok(None) };
+    let may = oldest.map_or(now - HOUR_MS, |oldest| (now - HOUR_MS).min(oldest - 1));
+    let whole = newest - newest.rem_euclid(STRETCH_MS) + STRETCH_MS;
+    let rolled = state::get(conn, state::ROLLED_UNTIL)?.unwrap_or(i64::MIN);
+    let until = if newest >= rolled && may >= whole { whole } else { newest.min(may) };
+    Ok((until > sealed).then_some(until))
 }
 
 fn enough(head: &Head) -> usize {
     (head.series() * ENOUGH_EACH).clamp(ENOUGH_ROWS, MOST_ROWS)
-}
-
-/// How far blocks reach that an import brought, an hour ago at the latest: where nothing waits to be
-/// sealed before that, it counts as sealed, and is rolled up.
-fn imported_until(conn: &Connection, now: i64) -> Result<Option<i64>, SqlError> {
-    let newest: Option<i64> = conn
-        .prepare_cached("SELECT max(end) FROM blocks WHERE resolution = 0 AND level >= 0")?
-        .query_row([], |r| r.get(0))?;
-    Ok(newest.map(|newest| newest.min(now - HOUR_MS)))
 }
 
 /// Late rows wait for company, or for the next seal.
@@ -90,7 +108,8 @@ fn late_waits(conn: &Connection) -> Result<bool, SqlError> {
 }
 
 impl Sealing {
-    /// Of what there is up to `now`; `None`: nothing. `sealed`: how far it has come.
+    /// Of what there is up to `now`; `None`: nothing. `sealed`: how far it has come. `all`: also what
+    /// is not due yet.
     ///
     /// When nothing is left before `now`, time itself is sealed up to an hour ago: a machine that
     /// was switched off must not keep its last rollups waiting. Who sends later than that is late.
@@ -99,17 +118,18 @@ impl Sealing {
         head: &Head,
         sealed: i64,
         now: i64,
+        all: bool,
     ) -> Result<Option<Self>, SqlError> {
         let mut sealing = Self { until: sealed, groups: Vec::new(), next: 0 };
         match head.waiting(now, LONGEST) {
-            Some(w) => {
+            Some(w) if all || w.oldest < now - OLDEST_MS || w.samples > enough(head) => {
                 sealing.groups = head.groups();
                 sealing.until = if w.all { w.until.max(now - HOUR_MS) } else { w.until };
             }
-            None => {
+            waiting => {
                 let late = "SELECT EXISTS (SELECT 1 FROM late)";
                 let late: bool = conn.prepare_cached(late)?.query_row([], |r| r.get(0))?;
-                let ahead = imported_until(conn, now)?.filter(|until| *until > sealed);
+                let ahead = ahead(conn, waiting.map(|w| w.oldest), sealed, now)?;
                 if !late && ahead.is_none() {
                     return Ok(None);
                 }
@@ -136,7 +156,13 @@ impl Sealing {
         }
         if next < self.groups.len() {
             let tx = conn.unchecked_transaction()?;
+            if self.next == 0 {
+                state::set(&tx, state::SEALING_AFTER, state::get(&tx, state::SEQ)?.unwrap_or(0))?;
+            }
             insert_all(&tx, 0, &blocks)?;
+            for block in &blocks {
+                super::rollup::mark_block(&tx, block)?;
+            }
             state::set(&tx, state::SEALING, self.until)?;
             tx.commit()?;
             self.next = next;
@@ -146,10 +172,14 @@ impl Sealing {
         let behind = pack(&mut late, scratch);
         let tx = conn.unchecked_transaction()?;
         insert_all(&tx, 0, &blocks)?;
+        for block in &blocks {
+            super::rollup::mark_block(&tx, block)?;
+        }
         insert_all(&tx, LATE, &behind)?;
         super::rollup::mark_dirty(&tx, &late)?;
         state::set(&tx, state::SEALED_UNTIL, self.until)?;
         state::unset(&tx, state::SEALING)?;
+        state::unset(&tx, state::SEALING_AFTER)?;
         tx.prepare_cached("DELETE FROM late WHERE id <= ?1")?.execute([last_late])?;
         tx.commit()?;
         Ok(true)
@@ -162,9 +192,15 @@ pub(super) fn drop_unfinished(conn: &Connection) -> Result<(), SqlError> {
         return Ok(());
     }
     let sealed = state::get(conn, state::SEALED_UNTIL)?.unwrap_or(i64::MIN);
+    // An import brings blocks of that level, too, and may have done so before the seal began.
+    let after = state::get(conn, state::SEALING_AFTER)?.unwrap_or(i64::MIN);
     let tx = conn.unchecked_transaction()?;
-    tx.execute("DELETE FROM blocks WHERE resolution = 0 AND level = 0 AND start > ?1", [sealed])?;
+    tx.execute(
+        "DELETE FROM blocks WHERE resolution = 0 AND level = 0 AND start > ?1 AND seq > ?2",
+        [sealed, after],
+    )?;
     state::unset(&tx, state::SEALING)?;
+    state::unset(&tx, state::SEALING_AFTER)?;
     tx.commit()
 }
 

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, params};
 
-use super::dictionary::find_or_make;
+use super::dictionary::{find_or_make, named};
 use super::open::check_ours;
 use super::{OpenError, SqlError};
-use crate::model::{Identity, Kind, Series, parse_key};
+use crate::model::{Kind, Series};
 use crate::pipeline::{MAX_PUSHED_NAMES, Source};
 
 /// A connection that only fills the inbox.
@@ -54,8 +54,7 @@ impl Sender {
         {
             return Ok(());
         }
-        let (name, labels) = parse_key(key);
-        let identity = Identity::local(job, &name, labels);
+        let identity = named(&self.conn, key, job)?;
         let series = Series { identity, kind, unit: unit.into(), help: help.into() };
         let tx = self.conn.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
         find_or_make(&tx, &series)?;

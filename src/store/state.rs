@@ -9,6 +9,8 @@ pub(super) const SEALED_UNTIL: &str = "sealed_until";
 /// There while a seal is between two of its steps: blocks without a gap in time after
 /// [`SEALED_UNTIL`] are not finished.
 pub(super) const SEALING: &str = "sealing";
+/// The last number given to a block before that seal: only blocks with a larger one are its own.
+pub(super) const SEALING_AFTER: &str = "sealing_after";
 /// Rollups are made, or listed in `dirty`, up to this time.
 pub(super) const ROLLED_UNTIL: &str = "rolled_until";
 /// Blocks of samples up to this time may have been dropped: what plain rows still hold of it is not

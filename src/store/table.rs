@@ -22,10 +22,10 @@ use crate::wire::time::{format_timestamp, from_number, parse_when};
 
 const NAME: &CStr = c"samples_all";
 const DECLARATION: &CStr = c"CREATE TABLE x(key TEXT, timestamp TEXT, value REAL, ts INTEGER, \
-     key_glob TEXT HIDDEN, \"from\" HIDDEN, \"to\" HIDDEN)";
+     system TEXT, key_glob TEXT HIDDEN, \"from\" HIDDEN, \"to\" HIDDEN)";
 
 /// The first of the hidden columns, which are the function's arguments.
-const FIRST_ARGUMENT: c_int = 4;
+const FIRST_ARGUMENT: c_int = 5;
 
 /// Makes the function known to a connection.
 pub(super) fn register(conn: &Connection) -> Result<(), SqlError> {
@@ -97,6 +97,7 @@ unsafe impl<'v> VTab<'v> for Table {
             db: self.db,
             pending: Vec::new(),
             key: String::new(),
+            system: String::new(),
             column: Column::default(),
             at: 0,
             range: (i64::MIN, i64::MAX),
@@ -112,8 +113,9 @@ struct Cursor<'v> {
     base: ffi::sqlite3_vtab_cursor,
     db: *mut ffi::sqlite3,
     /// Series still to come, last first.
-    pending: Vec<(i64, String)>,
+    pending: Vec<(i64, String, String)>,
     key: String,
+    system: String,
     column: Column,
     at: usize,
     range: (i64, i64),
@@ -130,13 +132,14 @@ impl Cursor<'_> {
     /// Goes on to the next series that has a sample.
     fn advance(&mut self) -> Result<(), SqlError> {
         let conn = self.connection()?;
-        while let Some((id, key)) = self.pending.pop() {
+        while let Some((id, key, system)) = self.pending.pop() {
             self.column = Column { series: id, ..Column::default() };
             let (from, to) = self.range;
             let wanted = std::slice::from_mut(&mut self.column);
             series::raw(&conn, None, (from, to), &mut self.scratch, wanted)?;
             if !self.column.ts.is_empty() {
                 self.key = key;
+                self.system = system;
                 self.at = 0;
                 return Ok(());
             }
@@ -207,10 +210,13 @@ unsafe impl VTabCursor for Cursor<'_> {
         };
         self.range = (when(argument(2), i64::MIN)?, when(argument(4), i64::MAX)?);
         let conn = self.connection()?;
-        let mut all = conn.prepare("SELECT id, key FROM series_dict ORDER BY key DESC, id DESC")?;
+        let mut all = conn.prepare(
+            "SELECT d.id, d.key, coalesce(s.name, '') FROM series_dict d
+             LEFT JOIN system_dict s ON s.id = d.system_id ORDER BY d.key DESC, d.id DESC",
+        )?;
         self.pending = all
-            .query_map([], |r| Ok((r.get(0)?, r.get::<_, String>(1)?)))?
-            .filter(|row| row.as_ref().map_or(true, |(_, key)| glob.matches(key)))
+            .query_map([], |r| Ok((r.get(0)?, r.get::<_, String>(1)?, r.get(2)?)))?
+            .filter(|row| row.as_ref().map_or(true, |(_, key, _)| glob.matches(key)))
             .collect::<Result<_, _>>()?;
         drop(all);
         self.advance()
@@ -233,6 +239,7 @@ unsafe impl VTabCursor for Cursor<'_> {
             2 if value.is_nan() => ctx.set_result(rusqlite::types::Null),
             2 => ctx.set_result(value),
             3 => ctx.set_result(ts),
+            4 => ctx.set_result(self.system.as_str()),
             _ => ctx.set_result(rusqlite::types::Null),
         }
     }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::budget::{Held, SAMPLE_BYTES};
 use super::chunk::Scratch;
-use super::open::wal_size;
+use super::open::{sizes, wal_size};
 use super::prune::{self, Limits, Pruner};
 use super::seal::{FINAL, Sealing};
 use super::{SqlError, Store, merge, rollup, seal};
@@ -150,7 +150,7 @@ impl Store {
         let Upkeep { scratch, pruner, limits, held, groups, pruned_at, sealing, worked, .. } =
             upkeep;
         if sealing.is_none() && (all || seal::due(conn, head, *sealed_until, now.wall)?) {
-            *sealing = Sealing::begin(conn, head, *sealed_until, now.wall)?;
+            *sealing = Sealing::begin(conn, head, *sealed_until, now.wall, all)?;
         }
         if let Some(job) = sealing {
             // What comes from now on for a time before that is late.
@@ -257,8 +257,16 @@ impl Store {
         let _unused = self.count_names();
     }
 
-    /// Whether a reader keeps the write-ahead log from being emptied, and it has grown as long as
-    /// the bound on the whole allows: then commits have to wait.
+    /// Whether a reader keeps the write-ahead log from being emptied, it is longer than its share, and
+    /// all files together have reached the bound: then commits have to wait. Until then the log may
+    /// take what the database leaves, so that who reads for long costs nobody a sample.
+    pub(super) fn must_wait(&self) -> Result<bool, SqlError> {
+        let all = |store: &Self| sizes(store.path()).iter().map(|(_, bytes)| bytes).sum::<u64>();
+        Ok(self.log_is_full()? && all(self) > self.upkeep.limits.max_size)
+    }
+
+    /// Whether a reader keeps the write-ahead log from being emptied, and it has grown past its share:
+    /// then upkeep waits, for it goes through the log too.
     pub(super) fn log_is_full(&self) -> Result<bool, SqlError> {
         let full = |store: &Self| wal_size(store.path()) > store.upkeep.limits.log_limit();
         if !full(self) {

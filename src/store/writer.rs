@@ -19,7 +19,7 @@ const UPKEEP_SUBJECT: &str = "upkeep of the database";
 const LOG: &str = "write-ahead log";
 const LOG_HELD: &str = "reader of the database";
 const LOG_FULL: &str = "one holds an old picture of the database, so the write-ahead log cannot be \
-     emptied and has reached its bound; samples wait in memory until it ends";
+     emptied and the files have reached max_size; samples wait in memory until it ends";
 const UNWRITABLE: &str = "the database cannot be written at present\n  \
      plimsoll's log and /health say why; try again when it can";
 /// What the board says of when the file was deleted or replaced under the writer.
@@ -141,7 +141,7 @@ fn run(mut store: Store, full: Option<OpenError>, s: &WriterSettings) -> usize {
         if let Some(at) = store.commit_end(&batches) {
             s.queue.give_back(&mut batches.split_off(at), false);
         }
-        if !s.queue.is_closed() && store.log_is_full().unwrap_or(false) {
+        if !s.queue.is_closed() && store.must_wait().unwrap_or(false) {
             s.board.fail(LOG_HELD, LOG_FULL.to_owned());
             s.queue.give_back(&mut batches, false);
             refuse(s, &mut compaction, LOG_FULL);

@@ -226,3 +226,75 @@ fn a_shell_gets_completions_and_a_page_for_every_verb() {
         }
     }
 }
+
+/// Series of several machines and jobs, odd labels, and numbers that are easily lost.
+const MACHINES: &str = r#"key,timestamp,value
+up,1501474168,1
+"up{instance=""web1"",job=""probe""}",1501474168,2
+"up{instance=""web2"",job=""probe""}",1501474168,3
+"up{instance=""web2"",job=""other""}",1501474168,4
+"odd{instance=""web1"",job=""probe"",path=""/a,b \""c\"" é\\d""}",1501474168,NaN
+"odd{instance=""web1"",job=""probe"",path=""/a,b \""c\"" é\\d""}",1501474169,-0
+"odd{instance=""web1"",job=""probe"",path=""/a,b \""c\"" é\\d""}",1501474170,+Inf
+"odd{instance=""web1"",job=""probe"",path=""/a,b \""c\"" é\\d""}",1501474171,-Inf
+"bytes_total{device=""sda""}",1501474168,12345678901234567
+"#;
+
+#[test]
+fn an_exported_file_imports_to_what_it_was_machine_by_machine() {
+    let from = Folder::new();
+    from.configure("");
+    std::fs::write(from.join("machines.csv"), MACHINES).expect("writable");
+    from.ask(&["import", "machines.csv"]).well();
+    let all = "SELECT system, key, job, kind, ts, quote(value) FROM samples
+               JOIN series ON _id = series_id WHERE system_id > 1 OR job = 'import' ORDER BY 1, 2, 3, 5";
+    let own = "SELECT DISTINCT name FROM system_dict WHERE id = 1";
+    let was = sqlite3(&from.db(), all);
+    assert_eq!(was.lines().count(), 9, "{was}");
+    assert_eq!(was.lines().filter(|line| line.starts_with("web2|up|")).count(), 2, "{was}");
+    for name in ["all.csv", "all.jsonl", "all.om"] {
+        let format = ["--format", if name == "all.om" { "openmetrics" } else { "csv" }];
+        let format: &[&str] = if name == "all.jsonl" { &["--format", "json"] } else { &format };
+        from.ask(&[&["export", "-o", name], format].concat()).well();
+        let to = Folder::new();
+        to.configure("");
+        std::fs::copy(from.join(name), to.join(name)).expect("copied");
+        to.ask(&["import", name]).well();
+        assert_eq!(sqlite3(&to.db(), own), sqlite3(&from.db(), own));
+        assert_eq!(sqlite3(&to.db(), all), was, "{name}");
+    }
+    let told =
+        from.ask(&["sql", "--format", "list", "select distinct system from samples_all('up')"]);
+    assert_eq!(told.well().lines().count(), 3);
+}
+
+#[test]
+fn an_output_does_not_go_over_the_database() {
+    let folder = with_rows();
+    let was = samples(&folder.db());
+    let db = folder.db();
+    let db = db.to_str().expect("text");
+    for to in [db.to_owned(), format!("{db}-wal"), format!("{db}-shm"), format!("{db}.lock")] {
+        let said = folder.ask(&["export", "-o", &to]).refused();
+        assert!(said.contains("it belongs to the database; it was left as it is"), "{said}");
+    }
+    assert_eq!(samples(&folder.db()), was);
+}
+
+#[test]
+fn who_may_only_read_reads_after_plimsoll_has_stopped() {
+    need_root("to become a user who may only read");
+    let folder = with_rows();
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(folder.path(), open).expect("allowed");
+    let daemon = folder.start("");
+    let ask = || {
+        let mut command = tool("setpriv", "util-linux");
+        command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "sqlite3", "-readonly"]);
+        run(command.arg(folder.db()).arg("select count(*) > 0 from metrics")).well()
+    };
+    daemon.ready(std::time::Duration::from_secs(10));
+    assert_eq!(ask().trim(), "1");
+    daemon.stop();
+    assert_eq!(ask().trim(), "1");
+}

@@ -12,7 +12,7 @@ use crate::cli::{Global, show};
 use crate::draw;
 use crate::model::{Clock, SystemClock};
 use crate::store::{Import, OpenError, Sender, Store};
-use crate::wire::{Format, Record, Records, is_gzip};
+use crate::wire::{About, Format, Record, Records, is_gzip};
 
 /// `plimsoll import FILE`
 #[derive(Debug, clap::Args)]
@@ -53,6 +53,16 @@ impl<'s> Target<'s> {
             Err(OpenError::InUse { .. }) => Ok(Self::Daemon(Sender::open(path)?)),
             Err(e) => Err(e.into()),
         }
+    }
+
+    /// What the file says of a series that is new.
+    fn describe(&mut self, key: &str, about: &About<'_>) -> anyhow::Result<()> {
+        let About { kind, unit, help } = *about;
+        match self {
+            Self::Store(import) => import.describe(key, kind, unit, help)?,
+            Self::Daemon(sender) => sender.describe(key, kind, unit, help)?,
+        }
+        Ok(())
     }
 
     pub(super) fn write(&mut self, rows: &[Record]) -> anyhow::Result<()> {
@@ -142,9 +152,17 @@ fn one(
     };
     let mut batch = vec![Record::default(); BATCH];
     let mut filled = 0;
+    let mut described = String::new();
     while let Some(result) = records.next(&mut batch[filled]) {
         match result {
             Ok(()) => {
+                let key = &batch[filled].key;
+                if described != *key {
+                    if let Some(about) = records.about() {
+                        target.describe(key, &about)?;
+                    }
+                    described.clone_from(key);
+                }
                 filled += 1;
                 if filled == BATCH {
                     target.write(&batch)?;

@@ -318,15 +318,19 @@ impl<'s> History<'s> {
         };
         state::set(conn, state::IMPORTED, 1)?;
         let down = |time: i64| time - time.rem_euclid(STRETCH_MS);
-        raise(state::ROLLED_UNTIL, down(newest.min(self.rolled_until)))?;
-        let rolled = state::get(conn, state::ROLLED_UNTIL)?.unwrap_or(i64::MIN);
-        for (place, made) in made.iter().filter(|(place, made)| made.until > place.after) {
+        // Not up to what was recorded here, or rows between its samples would be next.
+        let until = |place: &Place, made: &Made| made.until.min(place.before.saturating_sub(1));
+        let new = || made.iter().filter(|(place, made)| made.until > place.after);
+        for (place, made) in new() {
             if made.coarse_until > i64::MIN {
                 raise(state::PRUNED_UNTIL, made.coarse_until - 1)?;
             }
-            // Not up to what was recorded here, or rows between its samples would be next.
-            let until = made.until.min(place.before.saturating_sub(1));
-            raise(&state::past_of(place.id), until)?;
+            raise(&state::past_of(place.id), until(place, made))?;
+        }
+        rollup::skip_to(conn, down(newest.min(self.rolled_until)))?;
+        let rolled = state::get(conn, state::ROLLED_UNTIL)?.unwrap_or(i64::MIN);
+        for (place, made) in new() {
+            let until = until(place, made);
             // The hours and buckets that lie across are made of both sides' samples.
             for across in [place.after, until] {
                 if across != i64::MIN && down(across) < rolled {

@@ -228,7 +228,7 @@ fn the_files_stay_within_their_bound_also_beside_a_reader() {
             _ => {}
         }
         let now = START + second * 1_000;
-        if rig.store.log_is_full().expect("checkpoint") {
+        if rig.store.must_wait().expect("checkpoint") {
             // The writer thread waits here; so do we, until the reader goes.
             stalls += 1;
             assert!(held.is_some(), "full without a reader");

@@ -8,6 +8,8 @@ mod late;
 mod mend;
 mod model;
 mod names;
+mod orders;
 mod promise;
 mod schema;
 mod summary;
+mod views;
