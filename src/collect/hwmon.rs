@@ -41,8 +41,8 @@ pub fn make(settings: &Settings) -> Box<dyn Collector> {
 }
 
 /// What a sensor in or at a computer can show, in degrees. Drivers that misread their chip tell
-/// millions, or less than absolute zero.
-const PLAUSIBLE: RangeInclusive<f64> = -273.0..=2000.0;
+/// millions. Absolute zero is what a disk without this sensor tells, and what node_exporter passes on.
+const PLAUSIBLE: RangeInclusive<f64> = -273.15..=2000.0;
 
 /// The file has thousandths of a degree; nothing stands in it if the driver has no value.
 fn celsius(text: &[u8]) -> Result<Option<f64>, Odd> {
@@ -289,7 +289,7 @@ mod tests {
     fn thousandths() {
         assert_eq!(celsius(b"-40250\n"), Ok(Some(-40.25)));
         assert_eq!((celsius(b""), celsius(b"\n")), (Ok(None), Ok(None)));
-        for odd in [&b"3892313987"[..], b"-273150", b"x"] {
+        for odd in [&b"3892313987"[..], b"-273151", b"x"] {
             assert!(celsius(odd).is_err());
         }
         super::super::scan::tests::survives(b"45000\n", |text| drop(celsius(text)));
