@@ -173,11 +173,11 @@ fn the_arrival_of_each_other_system_is_kept() {
     // One is two minutes ahead, one pushes what it had kept, and this machine is nobody else.
     let (web, db, here) = ("a{instance=\"web\"}", "a{instance=\"db\"}", "a{instance=\"here\"}");
     for beat in 1..5 {
-        let now = beat * 10_000;
+        let now = NOW + beat * 10_000;
         push(now, &[(db, now - 9_000), (web, now + 120_000), (db, now - 1_000), (here, now)]);
     }
-    push(60_000, &[(web, 180_000)]);
-    let of = |system| rig.intake.arrival(system).map(|a| (a.at, a.every, a.ahead));
+    push(NOW + 60_000, &[(web, NOW + 180_000)]);
+    let of = |system| rig.intake.arrival(system).map(|a| (a.at - NOW, a.every, a.ahead));
     assert_eq!(of("web"), Some((60_000, 10_000, 120_000)));
     assert_eq!(of("db"), Some((40_000, 10_000, -1_000)));
     assert_eq!((of("here"), of("other")), (None, None));

@@ -1,21 +1,18 @@
 //! pipeline: where statsd's values are gathered between two flushes. It lives on the thread that
 //! reads the sockets, so nothing here is locked.
-
-use std::sync::Arc;
-
 use hashbrown::HashMap;
 
 use super::distinct::{Distinct, Room};
 use super::flush::Flush;
 use super::index::{Index, Place};
 use super::naming::Naming;
-use super::tally::{Counts, Refused, Tally};
+use super::tally::{Counts, Refused};
 use super::timer::Values;
-use super::{Settings, legacy};
+use super::{Outlet, Settings, legacy};
 use crate::model::counter::Held;
-use crate::model::{Clock, Event, Labels, Registry, SeriesRef};
+use crate::model::{Event, Labels, SeriesRef};
 use crate::pipeline::own::reserved;
-use crate::pipeline::{Counters, Group, Latest, Names, Queue, Reason, Source};
+use crate::pipeline::{Group, Reason, Source};
 use crate::receive::{Carrier, Lost, Sink, Turn};
 use crate::wire::statsd::{self as wire, Bad, Item, Items, Metric, Type, Value};
 
@@ -44,27 +41,6 @@ const NOTHING: Metric<'static> = Metric {
 
 /// One in so many bad lines is shown in the log at debug level.
 const SAMPLED: u64 = 1_000;
-
-/// Where the samples go.
-#[derive(Clone)]
-pub struct Outlet {
-    /// All series of this process.
-    pub registry: Arc<Registry>,
-    /// To be stored.
-    pub queue: Arc<Queue>,
-    /// To be seen at once.
-    pub latest: Arc<Latest>,
-    /// What is counted for all sources alike.
-    pub counters: Arc<Counters>,
-    /// How many names there may be, of all senders together.
-    pub allowed: Arc<Names>,
-    /// What is counted for statsd.
-    pub tally: Arc<Tally>,
-    /// The time.
-    pub clock: Arc<dyn Clock>,
-    /// Called after a flush that has freed much memory.
-    pub rested: fn(),
-}
 
 /// What is added up.
 #[derive(Debug)]

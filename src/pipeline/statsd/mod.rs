@@ -20,14 +20,16 @@ pub mod gather;
 mod index;
 mod legacy;
 mod naming;
+mod outlet;
 pub mod sketch;
 mod tally;
 #[cfg(test)]
 mod tests;
 pub mod timer;
 
-pub use gather::{Gather, Outlet};
+pub use gather::Gather;
 pub use naming::stands_for_a_name;
+pub use outlet::Outlet;
 pub use tally::Tally;
 
 /// The job label of everything that comes in by statsd.

@@ -86,6 +86,7 @@ fn each_column_of_a_view_has_a_type() {
             let wanted = match name.as_str() {
                 "_id" | "system_id" | "count" | "ts" | "series_id" => "INTEGER",
                 "value" | "min" | "max" | "mean" | "last" => "REAL",
+                "warning_min" | "warning_max" | "critical_min" | "critical_max" => "REAL",
                 _ => "TEXT",
             };
             assert_eq!(kind, wanted, "{view}.{name}");

@@ -59,10 +59,8 @@ fn connections_that_are_held_lock_nobody_out() {
                 let _cut_off = stream.write_all(line.as_bytes());
             }
             pause(Duration::from_millis(50));
-            match siege.daemon.value(key) {
-                Some(5.0) => Ok(()),
-                other => Err(format!("{other:?}")),
-            }
+            let sql = format!("select count(*) from metrics where key = '{key}' and value = 5");
+            if sqlite3(&siege.daemon.db, &sql) == "0" { Err("not stored".into()) } else { Ok(()) }
         });
     }
     siege.holds();
