@@ -66,8 +66,6 @@ pub(super) fn adopt() -> std::io::Result<()> {
 
 /// Kills and buries what runs that have ended left behind. True: something would not die yet.
 pub(super) fn sweep() -> bool {
-    // The kernel's list of children may leave one out while another ends: two looks have to agree.
-    let mut clean = false;
     for _ in 0..20 {
         let mut found = false;
         for pid in children() {
@@ -80,13 +78,8 @@ pub(super) fn sweep() -> bool {
             let _buried = rustix::process::waitpid(Some(pid), WaitOptions::NOHANG);
         }
         if !found {
-            if clean {
-                return false;
-            }
-            clean = true;
-            continue;
+            return false;
         }
-        clean = false;
         std::thread::park_timeout(std::time::Duration::from_millis(1));
     }
     true

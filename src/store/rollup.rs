@@ -151,13 +151,23 @@ pub(super) fn skip_to(conn: &Connection, to: i64) -> Result<(), SqlError> {
         )?
         .query_map([before, to], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?
         .collect::<Result<Vec<(i64, i64, i64)>, _>>()?;
+    let mut scratch = Scratch::default();
     for (group, start, end) in blocks {
-        let mut from = i64::MAX;
-        for (series, _) in members(conn, group)? {
-            let past = state::get(conn, &state::past_of(series))?.unwrap_or(i64::MIN);
-            from = from.min(past.saturating_add(1));
+        let members = members(conn, group)?;
+        let of = |(id, _): &(i64, Kind)| Column { series: *id, ..Column::default() };
+        let mut columns: Vec<Column> = members.iter().map(of).collect();
+        series::sealed(conn, 0, start, end.min(to - 1), &mut scratch, &mut columns)?;
+        for column in columns {
+            let past = state::get(conn, &state::past_of(column.series))?.unwrap_or(i64::MIN);
+            let mut marked = i64::MIN;
+            for ts in column.ts.iter().filter(|ts| **ts > past) {
+                let stretch = ts - ts.rem_euclid(STRETCH_MS);
+                if stretch != marked {
+                    mark(conn, stretch, group)?;
+                    marked = stretch;
+                }
+            }
         }
-        mark_from(conn, group, from.max(start), end.saturating_add(1).min(to))?;
     }
     state::set(conn, state::ROLLED_UNTIL, to)
 }

@@ -79,7 +79,9 @@ fn two_programs_that_print_prometheus_text_are_two_jobs() {
     let known = "SELECT group_concat(job || ' ' || key) FROM (SELECT job, key FROM series
                  WHERE key IN ('up', 'go_goroutines') ORDER BY 1, 2)";
     eventually("two jobs", PATIENCE, || match sqlite3(&folder.db(), known) {
-        jobs if jobs == "mysqld go_goroutines,mysqld up,redis go_goroutines,redis up" => Ok(()),
+        jobs if jobs == "mysqld go_goroutines,mysqld up,node up,redis go_goroutines,redis up" => {
+            Ok(())
+        }
         jobs => Err(jobs),
     });
     let ask = |query: &str| {

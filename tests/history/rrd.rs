@@ -223,7 +223,7 @@ fn wrong_arguments_say_so() {
     let refused = folder.ask(&["import", "rrd", "nowhere.rrd"]).refused();
     assert!(refused.contains("No such file") && refused.contains("1 file could"), "{refused}");
     let folder_itself = folder.path().display().to_string();
-    assert!(folder.ask(&["import", "rrd", &folder_itself]).refused().contains("directory"));
+    assert!(folder.ask(&["import", "rrd", &folder_itself]).refused().contains("it is a folder"));
     assert!(!folder.db().exists(), "nothing was to be imported");
     assert_eq!(folder.ask(&["import", "rrd"]).status.code(), Some(2));
     assert_eq!(folder.ask(&["import", "rrd", "x", "--label", "no"]).status.code(), Some(2));
