@@ -39,6 +39,12 @@ impl Source {
         Source::Plugin,
     ];
 
+    /// Whether senders bring it, each sample with a time of its own.
+    pub fn is_pushed(self) -> bool {
+        use Source::{Graphite, Influx, Json, RemoteWrite, Text};
+        matches!(self, Influx | RemoteWrite | Json | Text | Graphite)
+    }
+
     /// The label's value.
     pub fn name(self) -> &'static str {
         match self {

@@ -33,6 +33,10 @@ const ALIAS_LENGTH: u64 = 400;
 /// everything that shows all times begin there.
 pub const OLDEST_MS: i64 = 946_684_800_000;
 
+/// A sample may lie so far ahead of this machine's clock, in ms: a day, for clocks and time zones that
+/// are wrong. What lies further ahead could be neither sealed nor deleted until its time has come.
+pub const AHEAD_MS: i64 = 86_400_000;
+
 /// Who sends, as far as it decides which machines the values may be of.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Sender<'a> {
@@ -306,11 +310,17 @@ impl<'a> Push<'a> {
 
     /// Refuses, and counts, a time that no sample can have; `ts` in ms since 1970 UTC.
     fn in_time(&self, ts: i64) -> Result<(), Refused> {
-        if ts >= OLDEST_MS && in_range(ts).is_some() {
+        // A machine without a clock of its own begins in 1970: it cannot judge.
+        let ahead = self.now_ms >= OLDEST_MS && ts > self.now_ms.saturating_add(AHEAD_MS);
+        if ts >= OLDEST_MS && in_range(ts).is_some() && !ahead {
             return Ok(());
         }
         let refused = Refused::Invalid(match in_range(ts) {
             None => format!("the time {ts} ms lies outside the calendar"),
+            Some(_) if ahead => format!(
+                "the time {} lies more than a day ahead of this machine's clock",
+                format_timestamp(ts)
+            ),
             Some(_) => format!("the time {} lies before 2000-01-01", format_timestamp(ts)),
         });
         self.count(&refused, 1);

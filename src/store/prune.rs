@@ -42,6 +42,12 @@ impl Limits {
         self.plain_rows.min(self.max_size / 4)
     }
 
+    /// What plain rows may take before senders are turned away: several times their budget, so that
+    /// there is time to seal them, and always room for history.
+    fn rows_limit(&self) -> u64 {
+        self.plain_budget().saturating_mul(4).min(self.max_size / 8 * 5)
+    }
+
     /// Commits wait while a reader keeps the write-ahead log from being emptied and it is this long.
     pub(super) fn log_limit(&self) -> u64 {
         (self.max_size / 8).clamp(1 << 20, 64 << 20)
@@ -67,6 +73,8 @@ impl Limits {
 
 /// A plain row with its share of its page, measured.
 const ROW_BYTES: u64 = 16;
+/// A plain row of a file with many series, its share of the page and of what the page lacks, measured.
+const ROW_BYTES_MOST: u64 = 32;
 /// Rows or blocks deleted in one step.
 const STEP_ROWS: i64 = 4_096;
 const STEP_BLOCKS: i64 = 8;
@@ -307,6 +315,12 @@ impl Pruner {
         }
         // Everything else has been given up.
         events::prune_to(conn, held, 0)
+    }
+
+    /// Whether there are so many plain rows that senders have to wait until some are sealed. Rows that
+    /// are not sealed cannot be deleted, so history would go in their place.
+    pub(super) fn rows_are_full(&self, limits: &Limits) -> bool {
+        self.rows.unwrap_or(0).saturating_mul(ROW_BYTES_MOST) > limits.rows_limit()
     }
 
     /// Counts plain rows bit by bit after a start. True: done.

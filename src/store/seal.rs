@@ -69,7 +69,7 @@ pub(super) fn due(conn: &Connection, head: &Head, sealed: i64, now: i64) -> Resu
     let few = waiting.is_none_or(|w| w.oldest >= now - OLDEST_MS && w.samples <= enough(head));
     // What an import brought does not wait until there is enough of what is measured here.
     Ok(!few
-        || waiting.is_none() && late_waits(conn)?
+        || late_waits(conn, if waiting.is_none() { FEW_LATE } else { MANY_LATE })?
         || ahead(conn, waiting.map(|w| w.oldest), sealed, now)?.is_some())
 }
 
@@ -101,10 +101,16 @@ fn enough(head: &Head) -> usize {
     (head.series() * ENOUGH_EACH).clamp(ENOUGH_ROWS, MOST_ROWS)
 }
 
-/// Late rows wait for company, or for the next seal.
-fn late_waits(conn: &Connection) -> Result<bool, SqlError> {
-    conn.prepare_cached("SELECT EXISTS (SELECT 1 FROM late LIMIT 1 OFFSET 1000)")?
-        .query_row([], |r| r.get(0))
+/// Late rows that are sealed by themselves where nothing else waits.
+const FEW_LATE: i64 = 1_000;
+/// Late rows that do not wait for the next seal: until then they cannot be deleted and are not rolled
+/// up.
+const MANY_LATE: i64 = ENOUGH_ROWS as i64;
+
+/// Late rows wait for company, or for the next seal. True: there are more than so many.
+fn late_waits(conn: &Connection, most: i64) -> Result<bool, SqlError> {
+    conn.prepare_cached("SELECT EXISTS (SELECT 1 FROM late LIMIT 1 OFFSET ?1)")?
+        .query_row([most], |r| r.get(0))
 }
 
 impl Sealing {

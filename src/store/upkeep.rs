@@ -249,6 +249,11 @@ impl Store {
         )))
     }
 
+    /// Whether senders have to wait until plain rows are sealed.
+    pub(super) fn rows_are_full(&self) -> bool {
+        self.upkeep.pruner.rows_are_full(&self.upkeep.limits)
+    }
+
     /// How much is kept from now on.
     pub fn set_limits(&mut self, limits: Limits) {
         self.upkeep.limits = limits;

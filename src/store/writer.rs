@@ -20,6 +20,9 @@ const LOG: &str = "write-ahead log";
 const LOG_HELD: &str = "reader of the database";
 const LOG_FULL: &str = "one holds an old picture of the database, so the write-ahead log cannot be \
      emptied and the files have reached max_size; samples wait in memory until it ends";
+const ROWS: &str = "samples of senders";
+const ROWS_FULL: &str = "so many wait to be sealed that more would take the place of history; senders \
+     are told to come again";
 const UNWRITABLE: &str = "the database cannot be written at present\n  \
      plimsoll's log and /health say why; try again when it can";
 /// What the board says of when the file was deleted or replaced under the writer.
@@ -149,6 +152,14 @@ fn run(mut store: Store, full: Option<OpenError>, s: &WriterSettings) -> usize {
             continue;
         }
         s.board.ok(LOG_HELD);
+        if !s.queue.is_closed() && store.rows_are_full() {
+            s.board.fail(ROWS, ROWS_FULL.to_owned());
+            s.queue.turn_away(&mut batches);
+            // Sealing them is what helps.
+            look = Instant::now();
+        } else {
+            s.board.ok(ROWS);
+        }
         if broken && !reopen(&mut store, s) {
             s.queue.give_back(&mut batches, true);
             refuse(s, &mut compaction, UNWRITABLE);

@@ -4,7 +4,7 @@ use std::net::UdpSocket;
 use std::time::Duration;
 
 use super::{Siege, scale};
-use crate::push::send;
+use crate::push::{gzip, send};
 use crate::statsd::place;
 use crate::support::*;
 
@@ -59,6 +59,34 @@ fn events_that_are_longer_than_the_history() {
         }
     }
     siege.daemon.rows_after(now_ms() + 2_000);
+    siege.holds();
+}
+
+/// Samples of other times than now: of long ago, which wait to be sealed out of order, and of the
+/// hours to come, which cannot be sealed before their time.
+#[test]
+fn samples_of_other_times_leave_history_its_place() {
+    let siege = Siege::begin();
+    let now = now_ms() / 1000;
+    let lines = |from: i64, step: i64| {
+        let line =
+            |i: i64| format!("f,n={} value={} {}", i % 1_000, i % 7, from + i / 1_000 * step);
+        let lines: Vec<String> = (0..60_000).map(line).collect();
+        gzip(lines.join("\n").as_bytes())
+    };
+    let pushes = |body: &[u8]| {
+        let packed = [("Content-Encoding", "gzip")];
+        send(siege.daemon.address(), "POST", "/write?precision=s", &packed, body).status
+    };
+    assert_eq!(pushes(&lines(now + 100_000, 1)), 400, "more than a day ahead");
+    for round in 0..8 * scale().min(8) as i64 {
+        for body in
+            [lines(946_684_800 + round * 500_000, 400), lines(now + 1_000 + round * 600, 10)]
+        {
+            let status = pushes(&body);
+            assert!([204, 503].contains(&status), "{status}");
+        }
+    }
     siege.holds();
 }
 
