@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::config::{Config, ConfigError, SAMPLE};
 use crate::model::{format_duration, format_size};
-use crate::receive::NodeSettings;
+use crate::receive::{NodeSettings, Settings};
 
 /// Check a configuration file and show what it amounts to
 #[derive(Debug, clap::Args)]
@@ -89,12 +89,15 @@ pub fn plan(config: &Config) -> String {
     if !config.http.hosts.is_empty() {
         row("", format!("also as {}", config.http.hosts.join(", ")));
     }
-    let statsd = statsd_places(config);
+    let statsd = places(&config.statsd.receive);
     row("statsd", if statsd.is_empty() { "off".into() } else { statsd.join(", ") });
     if !statsd.is_empty() {
         let every = format_duration(config.statsd.gather.flush_ms);
         row("", format!("written every {every}"));
     }
+    let graphite = places(&config.graphite);
+    row("graphite", if graphite.is_empty() { "off".into() } else { graphite.join(", ") });
+    row("push", format!("up to {} names of senders", config.max_names));
     let plugins = &config.plugins;
     if plugins.enabled && (plugins.folder().is_dir() || !plugins.said.is_empty()) {
         row("plugins", format!("{}, every {}", plugins.folder().display(), plugins.interval));
@@ -137,8 +140,7 @@ fn strings(of: &[impl ToString]) -> Vec<String> {
 }
 
 /// `udp 127.0.0.1:8125`, …
-fn statsd_places(config: &Config) -> Vec<String> {
-    let receive = &config.statsd.receive;
+fn places(receive: &Settings) -> Vec<String> {
     let udp = receive.udp.map(|a| format!("udp {a}"));
     let tcp = receive.tcp.map(|a| format!("tcp {a}"));
     let unix = [&receive.unix_datagram, &receive.unix_stream].into_iter().flatten();
@@ -208,12 +210,13 @@ pub fn as_json(checked: &Result<Config, ConfigError>) -> Value {
             "hosts": config.http.hosts,
         },
         "statsd": {
-            "listen": statsd_places(config),
+            "listen": places(&config.statsd.receive),
             "flush_ms": config.statsd.gather.flush_ms,
             "percentiles": config.statsd.gather.percentiles,
             "gauge_ttl_ms": config.statsd.gather.ttl_ms,
             "legacy_names": config.statsd.gather.legacy_names,
         },
+        "graphite": { "listen": places(&config.graphite) },
         "munin_node": {
             "listen": strings(&config.munin_node.node.listen),
             "allow": strings(&config.munin_node.node.allow),
@@ -278,6 +281,8 @@ mod tests {
                  also as a.example
         statsd   udp 127.0.0.1:8125
                  written every 10s
+        graphite off
+        push     up to 20000 names of senders
         system   web1
         keep     samples 30d, 5 min 400d, hours 10y; 64MB as plain rows, 1GiB in all
         queue    15m in memory when the disk is full
@@ -295,6 +300,8 @@ mod tests {
         http     off
         statsd   udp 127.0.0.1:8125
                  written every 10s
+        graphite off
+        push     up to 20000 names of senders
         keep     samples 30d, 5 min 400d, hours 10y; 64MB as plain rows, 1GiB in all
         queue    15m in memory when the disk is full
         ");

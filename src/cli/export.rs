@@ -12,7 +12,9 @@ use crate::wire::{Exporter, Format, time};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     plimsoll export --from -1d --key 'disk_*' > disks.csv\n  \
-    plimsoll export --from 2026-07-01 --to 2026-08-01 -o july.csv")]
+    plimsoll export --from 2026-07-01 --to 2026-08-01 -o july.csv\n\n\
+    Series of other machines name their machine. This machine's own do not: where the file is\n\
+    imported, they become series of that machine.")]
 pub struct Args {
     /// From this time on: a date, a time, seconds since 1970, or -1h, -7d
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]

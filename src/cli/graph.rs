@@ -148,7 +148,7 @@ fn when(args: &Args) -> anyhow::Result<(i64, i64)> {
             to.saturating_sub(length)
         }
     };
-    anyhow::ensure!(from < to, "the picture would end before it begins; --from lies before --to");
+    anyhow::ensure!(from < to, "--from must be earlier than --to");
     Ok((from, to))
 }
 

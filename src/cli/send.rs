@@ -7,10 +7,11 @@ use anyhow::Context;
 
 use super::{Global, show};
 use crate::model::{Clock, Kind, Labels, SystemClock, parse_key, write_key};
+use crate::pipeline::{OLDEST_MS, reserved};
 use crate::receive::lines::Lines;
 use crate::store::Sender;
 use crate::wire::mixed::{Look, Reader};
-use crate::wire::time::parse_when;
+use crate::wire::time::{format_timestamp, parse_when};
 use crate::wire::value::parse_value;
 use crate::wire::{Record, Records};
 
@@ -19,7 +20,7 @@ use crate::wire::{Record, Records};
 #[command(after_help = "Examples:\n  \
     plimsoll send room_temperature 21.5 --tag floor=1\n  \
     plimsoll send backup_done_total 17 --type counter --at '5m ago'\n  \
-    vmstat 1 | awk '{ print \"running\", $1; fflush() }' | plimsoll send -\n\n\
+    vmstat -n 1 | awk 'NR > 2 { print \"running\", $1; fflush() }' | plimsoll send -\n\n\
     Lines are recognised by their look: key value [time], Graphite, Influx, JSON, Prometheus text.")]
 pub struct Args {
     /// The key, as views show it; - reads lines from standard input
@@ -84,8 +85,11 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     let value = parse_value(text).map_err(anyhow::Error::msg)?;
     let mut record = Record { key: args.key.clone(), ts: at.unwrap_or(now), value };
     tag(&mut record, &args.tags);
-    fits(&record.key).map_err(anyhow::Error::msg)?;
+    fits(&record).map_err(anyhow::Error::msg)?;
     let mut sender = Sender::open(&db)?;
+    if let Some(why) = measured(&sender, &record.key)? {
+        anyhow::bail!(why);
+    }
     if let Some(kind) = args.kind {
         sender.describe(&record.key, kind, "", "")?;
     }
@@ -93,13 +97,22 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What the database takes as a key; one that does not fit must not cost the other lines.
-fn fits(key: &str) -> Result<(), String> {
-    match key.chars().count() {
+/// What the database takes; a line that does not fit must not cost the others.
+fn fits(record: &Record) -> Result<(), String> {
+    match record.key.chars().count() {
         0 => Err("no key".to_owned()),
+        1..=LONGEST_KEY if record.ts < OLDEST_MS => {
+            Err(format!("the time {} lies before 2000-01-01", format_timestamp(record.ts)))
+        }
         1..=LONGEST_KEY => Ok(()),
         n => Err(format!("a key of {n} characters; {LONGEST_KEY} are allowed")),
     }
+}
+
+/// Why nobody may send this key: this machine measures it; nothing: it may be sent.
+fn measured(sender: &Sender, key: &str) -> anyhow::Result<Option<String>> {
+    let of = sender.identity(key)?;
+    Ok(if of.system.is_none() { reserved(&of.job, &of.name, &of.labels) } else { None })
 }
 
 /// Adds what the command line says of every series.
@@ -190,7 +203,12 @@ fn send(
             continue;
         }
         tag(&mut record, &args.tags);
-        if let Err(reason) = fits(&record.key) {
+        record.ts = at.unwrap_or(record.ts);
+        if let Err(reason) = fits(&record) {
+            bad(None, &reason)?;
+            continue;
+        }
+        if let Some(reason) = measured(sender, &record.key)? {
             bad(None, &reason)?;
             continue;
         }
@@ -199,7 +217,6 @@ fn send(
             let (unit, help) = said.map_or(("", ""), |a| (a.unit, a.help));
             sender.describe(&record.key, kind, unit, help)?;
         }
-        record.ts = at.unwrap_or(record.ts);
         batch.push(record.clone());
     }
     sender.send(batch.iter().map(|r| (r.key.as_str(), r.ts, r.value)))?;

@@ -40,6 +40,11 @@ pub(super) fn count(value: u64) -> String {
     out
 }
 
+/// `1 file`, `1,234 files`
+pub(super) fn counted(value: u64, one: &str, more: &str) -> String {
+    format!("{} {}", count(value), if value == 1 { one } else { more })
+}
+
 /// `3 d 4 h`, `12 min`, `5 s`: the two largest units that matter.
 pub(super) fn duration(ms: i64) -> String {
     let s = ms.max(0) / 1000;
@@ -103,6 +108,8 @@ mod tests {
         }
         assert_eq!(binary_bytes(1536.0), "1.50 KiB");
         assert_eq!(count(1_234_567), "1,234,567");
+        assert_eq!(counted(1, "file", "files"), "1 file");
+        assert_eq!(counted(1_000, "file", "files"), "1,000 files");
         assert_eq!(value(0.862_006_869), "0.862007");
         assert_eq!(value(-0.000_012_5), "-0.0000125");
         assert_eq!(value(12.0), "12");

@@ -58,6 +58,11 @@ impl Current {
         self.newest.map(|r| r.value)
     }
 
+    /// The time of its newest sample that is not of the future.
+    pub(super) fn newest_until(&self, now: i64) -> Option<i64> {
+        [self.newest, self.before].into_iter().flatten().map(|r| r.ts).find(|ts| *ts <= now)
+    }
+
     /// Per second, for a counter with two samples.
     pub(super) fn rate(&self) -> Option<f64> {
         let (a, b) = (self.before?, self.newest?);
@@ -100,6 +105,13 @@ impl Current {
         let labels: Value = serde_json::from_str(&self.series.labels).ok()?;
         labels.get(name)?.as_str().map(draw::clean)
     }
+}
+
+/// When this machine's collectors last took a sample, or when another machine's newest one was taken;
+/// ms since 1970 UTC. What was pushed says nothing of the collectors, and no reading is of the future.
+pub(super) fn last_reading(list: &[Current], now: i64) -> Option<i64> {
+    let collected = |c: &&Current| c.series.system_id != 1 || c.series.job == "node";
+    list.iter().filter(collected).filter_map(|c| c.newest_until(now)).max()
 }
 
 /// What the daemon says of itself.
@@ -258,4 +270,37 @@ fn as_json(status: &Status) -> Value {
         .map(|(name, list)| json!({ "system": name, "values": list.iter().map(one).collect::<Vec<_>>() }))
         .collect();
     json!({ "now": status.now, "daemon": daemon, "systems": systems })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_was_collected_and_is_not_of_the_future_counts_as_a_reading() {
+        let current = |system_id, job: &str, times: &[i64]| {
+            let row = |at: usize| times.get(at).map(|ts| Row { series_id: 1, ts: *ts, value: 1.0 });
+            let series = Known {
+                id: 1,
+                system_id,
+                system: "a".to_owned(),
+                key: "a".to_owned(),
+                name: "a".to_owned(),
+                labels: "{}".to_owned(),
+                job: job.to_owned(),
+                kind: Kind::Gauge,
+                unit: String::new(),
+                help: String::new(),
+            };
+            let looks = Box::new([None; LOOKS]);
+            Current { series, newest: row(0), before: row(1), stale: false, looks }
+        };
+        let pushed = current(1, "push", &[90, 80]);
+        let ahead = current(1, "node", &[500, 40]);
+        let node = current(1, "node", &[50, 45]);
+        assert_eq!(last_reading(&[pushed.clone(), ahead.clone()], 100), Some(40));
+        assert_eq!(last_reading(&[pushed.clone(), ahead, node], 100), Some(50));
+        assert_eq!(last_reading(&[pushed], 100), None);
+        assert_eq!(last_reading(&[current(2, "push", &[500, 90])], 100), Some(90));
+    }
 }

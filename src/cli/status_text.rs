@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use super::status::{Current, Daemon, LOOKS, Status};
-use super::{screen, show};
+use super::{screen, show, status};
 use crate::draw::{self, spark};
 use crate::model::{Field, Graph, Kind, uptime_ms};
 
@@ -218,7 +218,7 @@ impl<W: Write> Page<'_, W> {
         if let Some(up) = booted.and_then(|booted| uptime_ms(booted, status.now)) {
             head.push_str(&format!("  up {}", show::duration(up)));
         }
-        if let Some(newest) = list.iter().filter_map(|c| c.newest).map(|r| r.ts).max() {
+        if let Some(newest) = status::last_reading(list, status.now) {
             let age = status.now - newest;
             let text = format!("last reading {} ago", show::duration(age));
             let text = if age > 120_000 { self.paint(&text, "33") } else { text };

@@ -12,7 +12,7 @@ use crate::wire::time::format_timestamp;
 #[command(after_help = "Programs on this machine need no token (unless `behind_proxy` is set).\n\
     A running plimsoll knows of a change at once. Examples:\n  \
     plimsoll token add web1 --scope push\n  \
-    curl -H \"Authorization: Bearer $TOKEN\" -d '{\"key\": \"a\", \"value\": 1}' \
+    curl -H \"Authorization: Bearer $TOKEN\" -d '{\"key\": \"a\", \"value\": 1}' \\\n    \
     https://monitor.example.org:1876/api/push")]
 pub struct Args {
     #[command(subcommand)]
@@ -82,7 +82,7 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
         }
         What::Revoke { name } => {
             tokens::revoke(&db, name)?;
-            writeln!(out, "`{name}` opens nothing any more")?;
+            writeln!(out, "token `{name}` is revoked")?;
         }
     }
     out.flush()?;

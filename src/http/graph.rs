@@ -167,7 +167,7 @@ fn wanted(pairs: &[(String, String)], kind: Kind, now: i64) -> Result<Wanted, Re
         (None, range) => to.saturating_sub(range.unwrap_or(DAY_MS)),
     };
     if from >= to {
-        return Err(bad("the picture would end before it begins; from lies before to"));
+        return Err(bad("`from` must be earlier than `to`"));
     }
     if thresholds.len() > MOST_THRESHOLDS {
         return Err(bad(format!("threshold: {MOST_THRESHOLDS} at most")));

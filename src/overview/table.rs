@@ -161,7 +161,7 @@ pub(super) static ROWS: &[Row] = &[
             pick(&[("node_pressure_io_waiting_seconds_total", 1.0)], "disks"),
             pick(&[("node_pressure_memory_waiting_seconds_total", 1.0)], "memory"),
         ],
-        ..row("pressure", "Pressure: time spent waiting for", "percent")
+        ..row("pressure", "Pressure: time spent waiting", "percent")
     },
     Row {
         picks: &[pick(

@@ -22,5 +22,6 @@ pub use names::{
     Found, Full, MAX_PUSHED_NAMES, Megabytes, Names, Taken, entry_bytes, file_bytes, file_bytes_of,
     row_bytes,
 };
+pub use own::reserved;
 pub use pulse::Pulse;
 pub use queue::{Batch, MAX_EVENTS, MAX_GRAPHS, MAX_SAMPLES, Queue, Receipt};

@@ -11,7 +11,7 @@ const COLLECTED: &str = "node";
 const ITSELF: &str = "plimsoll_";
 
 /// Why a sender may not write this series of this machine; nothing: it may.
-pub(super) fn reserved(job: &str, name: &str, labels: &Labels) -> Option<String> {
+pub fn reserved(job: &str, name: &str, labels: &Labels) -> Option<String> {
     if [COLLECTED, munin::JOB].contains(&job) {
         return Some(format!(
             "job `{job}` of this machine is what plimsoll measures itself; name another job, or the \

@@ -112,8 +112,8 @@ impl OpenError {
                 format!("stop it first (kill {pid}, or systemctl stop plimsoll)"),
             ),
             Some(Holder { pid, name }) => (
-                format!("process {pid} ({name}), which holds its lock and is no plimsoll"),
-                "find out why it does and stop it".to_owned(),
+                format!("process {pid} ({name})"),
+                "find out why it has this database open and stop it".to_owned(),
             ),
             None => (
                 "a process that cannot be seen from here, perhaps in another container".to_owned(),

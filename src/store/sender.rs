@@ -8,7 +8,7 @@ use rusqlite::{Connection, OpenFlags, params};
 use super::dictionary::{find_or_make, named};
 use super::open::check_ours;
 use super::{OpenError, SqlError};
-use crate::model::{Kind, Series};
+use crate::model::{Identity, Kind, Series};
 use crate::pipeline::{MAX_PUSHED_NAMES, Source};
 
 /// A connection that only fills the inbox.
@@ -32,6 +32,11 @@ impl Sender {
             return Err(OpenError::Missing { path: path.to_owned() });
         }
         Ok(Self { conn })
+    }
+
+    /// The series that a key of the inbox names.
+    pub fn identity(&self, key: &str) -> Result<Identity, SqlError> {
+        named(&self.conn, key, Source::Sql.name())
     }
 
     /// Says what a series is that nobody knows yet; what is known stays as it is. Past as many as

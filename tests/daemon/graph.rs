@@ -140,7 +140,7 @@ fn what_cannot_be_drawn_is_a_sentence() {
         (&["graph", "room_celsius", "--range", "soon"], "is no duration"),
         (
             &["graph", "room_celsius", "--from", "2026-07-02", "--to", "2026-07-01"],
-            "before it begins",
+            "--from must be earlier than --to",
         ),
         (&["graph", "room_celsius", "-o", "a.svg", "--width", "20"], "from 160 to 4000 pixels"),
         (&["graph", "\"text\""], "invalid expression type \"string\""),
@@ -173,7 +173,7 @@ fn pictures_over_http() {
         ("/graph.png?expr=cpu&width=3000&height=3000", 400, "three million pixels"),
         ("/graph.png?expr=cpu&scale=9", 400, "from 1 to 3"),
         ("/graph.svg?expr=cpu&range=soon", 400, "a length of time"),
-        ("/graph.svg?expr=cpu&from=now&to=-1h", 400, "before it begins"),
+        ("/graph.svg?expr=cpu&from=now&to=-1h", 400, "must be earlier than"),
         ("/graph.svg?expr=cpu&thme=dark", 400, "`thme` is none of"),
         ("/graph.svg?expr=cpu&tz=Mars/Olympus", 400, "a time zone"),
     ] {

@@ -59,6 +59,30 @@ fn bad_rows_are_told_by_line_and_the_others_are_taken() {
 }
 
 #[test]
+fn a_file_that_is_cut_off_fails_and_the_others_go_on() {
+    let folder = Folder::new();
+    folder.configure("");
+    let mut rows = String::from("key,timestamp,value\n");
+    for i in 0..20_000_u64 {
+        rows.push_str(&format!("room,{},{}\n", 1_700_000_000 + i, i * 7_919 % 10_007));
+    }
+    std::fs::write(folder.join("cut.csv"), rows).expect("writable");
+    gzip(&folder, "cut.csv");
+    let packed = std::fs::read(folder.join("cut.csv.gz")).expect("readable");
+    std::fs::write(folder.join("cut.csv.gz"), &packed[..packed.len() / 2]).expect("writable");
+    std::fs::write(folder.join("one.csv"), "key,timestamp,value\nb,1700000000,1\nb,x,1\n")
+        .expect("writable");
+    let said = folder.ask(&["import", "cut.csv.gz", "one.csv"]);
+    assert_eq!(said.status.code(), Some(1), "{said:?}");
+    assert!(said.err.contains("cut.csv.gz: the file is cut off or damaged (line "), "{}", said.err);
+    assert!(said.err.contains("what was read before is imported"), "{}", said.err);
+    assert!(said.err.contains("1 file could not be imported"), "{}", said.err);
+    assert!(said.out.contains("1 bad row was left out"), "{}", said.out);
+    let keys = sqlite3(&folder.db(), "select distinct key from series order by key");
+    assert_eq!(keys, "b\nroom");
+}
+
+#[test]
 fn what_is_exported_reads_in_again_bit_for_bit() {
     let folder = with_rows();
     let was = samples(&folder.db());

@@ -413,7 +413,7 @@ fn what_cannot_be_read_is_told_and_stops_nothing_else() {
         assert!(said.err.contains(told), "{told}: {said:?}");
     }
     assert_eq!(said.status.code(), Some(1));
-    assert!(said.out.starts_with("1 files read"), "{said:?}");
+    assert!(said.out.starts_with("1 file read"), "{said:?}");
     // Of another host, by the names of the files alone.
     let known = sqlite3(&folder.db(), "select system, key from series");
     assert_eq!(known, "web-1.example.com|munin_load{field=\"load\"}");

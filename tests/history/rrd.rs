@@ -76,7 +76,7 @@ fn any_rrd_as_rrdtool_reads_it() {
     let text = path.display().to_string();
     let words = ["import", "rrd", &text, "--key", "house", "--label", "room=attic"];
     let said = folder.ask(&words).well();
-    assert!(said.starts_with("1 files read"), "{said}");
+    assert!(said.starts_with("1 file read"), "{said}");
     check(&folder, &path, until);
     assert!(folder.ask(&words).well().contains("nothing new"));
 }

@@ -123,14 +123,15 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
         Target::Daemon(_) => ("handed to the running plimsoll of", 0),
     };
     if all.taken > 0 || failed.0 == 0 {
-        let taken = show::count(all.taken - refused);
-        writeln!(out, "{taken} samples {goes} {}", path.display())?;
+        let taken = show::counted(all.taken - refused, "sample", "samples");
+        writeln!(out, "{taken} {goes} {}", path.display())?;
     }
     if refused > 0 {
         writeln!(out, "{} refused: more names than one database takes", show::count(refused))?;
     }
     if all.bad > 0 {
-        writeln!(out, "{} bad rows were left out", show::count(all.bad))?;
+        let bad = show::counted(all.bad, "bad row was", "bad rows were");
+        writeln!(out, "{bad} left out")?;
     }
     out.flush()?;
     failed.end()?;
@@ -153,6 +154,7 @@ fn one(
     let mut batch = vec![Record::default(); BATCH];
     let mut filled = 0;
     let mut described = String::new();
+    let mut ended = Ok(());
     while let Some(result) = records.next(&mut batch[filled]) {
         match result {
             Ok(()) => {
@@ -170,9 +172,19 @@ fn one(
                     filled = 0;
                 }
             }
+            Err(e) if e.fatal => {
+                let why = draw::clean(&e.to_string());
+                // A wrong head comes before all rows.
+                ended = Err(match tally.taken + filled as u64 {
+                    0 => anyhow::anyhow!(why),
+                    _ => anyhow::anyhow!(
+                        "the file is cut off or damaged ({why}); what was read before is imported"
+                    ),
+                });
+            }
             Err(e) => {
                 tally.bad += 1;
-                if e.fatal || tally.bad <= TOLD {
+                if tally.bad <= TOLD {
                     bar.suspend(|| {
                         writeln!(
                             io::stderr(),
@@ -188,7 +200,7 @@ fn one(
     target.write(&batch[..filled])?;
     tally.taken += filled as u64;
     bar.finish_and_clear();
-    Ok(Ok(()))
+    Ok(ended)
 }
 
 /// The rows of a file, and what shows how far they are read; nothing if the file is empty.

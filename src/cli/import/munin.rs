@@ -19,7 +19,7 @@ use crate::wire::rrd::DataSource;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Each field becomes the series that plimsoll records of the same plugin: \
     munin_PLUGIN{field=\"…\"}.\nMay be stopped and run again at any time: it goes on where it stood, \
-    and brings nothing twice.\nHow the rows of each length are kept, and what becomes of rates: \
+    and a second run adds nothing.\nHow the rows of each length are kept, and what becomes of rates: \
     docs/MUNIN.md.")]
 pub struct Args {
     /// Folder of the Munin master

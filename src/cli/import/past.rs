@@ -310,10 +310,11 @@ fn report(
         let mut out = crate::cli::stdout();
         writeln!(
             out,
-            "{} files read, {} values in them; {} samples and buckets added to {}",
-            show::count(files as u64),
-            show::count(points),
-            show::count(added),
+            "{} read, {} in {}; {} added to {}",
+            show::counted(files as u64, "file", "files"),
+            show::counted(points, "value", "values"),
+            if files == 1 { "it" } else { "them" },
+            show::counted(added, "sample or bucket", "samples and buckets"),
             path.display()
         )?;
         if added == 0 {

@@ -66,7 +66,7 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     };
     let mut out = crate::cli::stdout();
     if taken > 0 {
-        writeln!(out, "{} samples {goes} {}", show::count(taken), path.display())?;
+        writeln!(out, "{} {goes} {}", show::counted(taken, "sample", "samples"), path.display())?;
     }
     out.flush()?;
     failed.end()

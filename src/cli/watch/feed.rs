@@ -67,6 +67,8 @@ pub(super) struct Feed {
     rolled: Vec<Vec<draw::Line>>,
     /// The time of the newest row that was taken in.
     newest: i64,
+    /// When the file was last read.
+    now: i64,
     built: Option<Instant>,
     glanced: Instant,
     cost: Duration,
@@ -93,6 +95,7 @@ impl Feed {
             samples: HashMap::new(),
             rolled: Vec::new(),
             newest: i64::MIN,
+            now,
             built: None,
             glanced: Instant::now(),
             cost: Duration::ZERO,
@@ -110,9 +113,9 @@ impl Feed {
         self.status.systems.get(self.shown)
     }
 
-    /// When the newest sample that is known was taken.
-    pub(super) fn newest(&self) -> Option<i64> {
-        (self.newest > i64::MIN).then_some(self.newest)
+    /// When the collectors of the shown system last took a sample.
+    pub(super) fn last_reading(&self) -> Option<i64> {
+        status::last_reading(&self.system()?.1, self.now)
     }
 
     fn index(&mut self) {
@@ -120,7 +123,8 @@ impl Feed {
         for (s, (_, list)) in self.status.systems.iter().enumerate() {
             for (i, current) in list.iter().enumerate() {
                 self.places.insert(current.series.id, (s, i));
-                let newest = current.newest.map_or(i64::MIN, |r| r.ts);
+                // A sample of the future must not hide those that come until then.
+                let newest = current.newest_until(self.now).unwrap_or(i64::MIN);
                 self.newest = self.newest.max(newest);
             }
         }
@@ -223,12 +227,16 @@ impl Feed {
 
     /// Takes in what is new; whether there was anything. Fails where the file cannot be read.
     pub(super) fn tick(&mut self, now: i64) -> anyhow::Result<bool> {
+        self.now = now;
         if self.reader.newest_series()? != self.newest_series {
             *self = Self::open(&self.path, self.range, now)?;
             return Ok(true);
         }
         let mut rows: Vec<Row> = Vec::new();
         self.reader.rows_from(self.newest.saturating_add(1), |row| {
+            if row.ts > now {
+                return std::ops::ControlFlow::Break(());
+            }
             rows.push(row);
             if rows.len() < MOST_ROWS {
                 std::ops::ControlFlow::Continue(())

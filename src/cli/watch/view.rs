@@ -141,7 +141,7 @@ fn head(feed: &Feed, width: usize, look: Look, zone: &TimeZone) -> Rows {
         Daemon::Unknown(_) => "the daemon does not answer",
     };
     let mut second = vec![paint(format!("  {collecting}"), 2, look)];
-    if let Some(newest) = feed.newest() {
+    if let Some(newest) = feed.last_reading() {
         second.push(paint(format!(", last reading {}", clock(newest, zone)), 2, look));
     }
     rows.push(Line::from(second));

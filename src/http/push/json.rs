@@ -1,5 +1,6 @@
 //! http: JSON: one object, an array of them, or one a line.
 
+use std::io::{BufReader, Read};
 use std::sync::Arc;
 
 use axum::Json;
@@ -48,7 +49,14 @@ fn records(job: &Job<'_>) -> Result<((usize, Tally), Receipt), Failure> {
     let now = job.state.clock.wall_ms();
     let mut push = job.state.intake.begin(job.sent(Origin::new(Source::Json, "push", true)), now);
     let tally = take(&mut push, &mut Reader::pushed(input, now), job.watch)?;
-    if push.is_empty() && tally.refused == 0 {
+    // An empty array says that there is nothing; an empty body is a mistake.
+    let says = |input: Unpacked<'_>| {
+        BufReader::new(input).bytes().flatten().any(|b| !b.is_ascii_whitespace())
+    };
+    if push.is_empty()
+        && tally.refused == 0
+        && !says(Unpacked::new(job.headers, job.bytes, job.watch)?)
+    {
         return Err(Failure::invalid(
             "there is nothing in the body; send for example {\"key\": \"room_temperature\", \"value\": 21.5}",
         ));

@@ -279,7 +279,7 @@ fn the_tree_comes_back(tree: &Path, load: &Path) {
     let said = folder.ask(&words).well();
     let reader = plimsoll::store::Reader::open(&folder.db()).expect("opens");
     let known = reader.series().expect("reads");
-    assert!(said.starts_with("1 files read"), "{said}");
+    assert!(said.starts_with("1 file read"), "{said}");
     let title = "select title from graphs where graph = 'munin/load'";
     assert_eq!(sqlite3(&folder.db(), title), "Load average");
     let id = known.iter().find(|k| k.key == "munin_load{field=\"load\"}").expect("there").id;

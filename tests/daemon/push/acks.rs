@@ -39,6 +39,10 @@ fn what_was_taken_is_in_the_file_when_it_is_answered() {
     // A bad record takes nothing away from the others.
     let mixed = "{\"key\": \"d\", \"value\": 1, \"timestamp\": 1700000000}\n{}\n";
     assert_eq!(post(&daemon, "/api/push", mixed).status, 400);
+    let nothing = post(&daemon, "/api/push", "[]");
+    assert_eq!((nothing.status, nothing.body.as_str()), (200, "{\"accepted\":0}"));
+    assert_eq!(post(&daemon, "/api/push", "").status, 400);
+    assert_eq!(post(&daemon, "/api/push", " \n").status, 400);
     assert_eq!(there(&daemon, "d"), "1");
     daemon.stop();
 }

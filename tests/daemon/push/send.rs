@@ -40,10 +40,16 @@ fn one_value_with_a_daemon_and_without() {
         (&["send", "a", "1", "--at", "soon"], "soon"),
         (&["send", "-", "1"], "nothing to follow"),
         (&["send", "", "1"], "no key"),
+        (&["send", "cpu", "1"], "`cpu` is measured by plimsoll itself"),
+        (&["send", "disk", "1", "--tag", "mountpoint=/"], "`disk` is measured"),
+        (&["send", "a", "1", "--tag", "job=node"], "job `node` of this machine"),
+        (&["send", "a", "1", "--at", "1999-12-31"], "lies before 2000-01-01"),
     ] {
         let err = folder.ask(words).refused();
         assert!(err.contains(said), "{words:?}: {err}");
     }
+    // Of another machine it is no measurement of ours.
+    folder.ask(&["send", "cpu", "1", "--tag", "instance=web9"]).well();
     let empty = Folder::new();
     empty.configure("");
     assert!(empty.ask(&["send", "a", "1"]).refused().contains("there is no database"));
