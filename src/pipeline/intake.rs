@@ -449,6 +449,8 @@ fn identity(
     mut labels: Vec<(String, String)>,
 ) -> Result<Identity, Refused> {
     let forbidden = |what: String| Err(Refused::Forbidden(what));
+    // Prometheus' own, left away as it does itself: a `__name__` would stand in the place of the name.
+    labels.retain(|(n, _)| !n.starts_with("__"));
     if !origin.labels.is_empty() {
         labels.retain(|(n, _)| !origin.labels.iter().any(|(own, _)| own == n));
         labels.extend_from_slice(origin.labels);

@@ -3,7 +3,7 @@
 //! Each new name costs memory for the life of the process and bytes for the life of the file, and a
 //! sender that puts a number into a name makes a new one each time. Bounds: so many names
 //! ([`MAX_PUSHED_NAMES`] by default), so many bytes of their text in memory, and so many bytes of the
-//! file (the store says how many and how many are left). One machine cannot take all places: see
+//! file (the store says how many and how many are left), of at most [`MAX_MACHINES`] machines. One machine cannot take all places: see
 //! [`Full::Share`]. Policy: what is known goes on, what is new is refused. Counter:
 //! `plimsoll_samples_dropped_total{source, reason="series_limit"}`; the board says why.
 //!
@@ -21,6 +21,9 @@ use crate::model::Identity;
 
 /// How many names senders may bring, all of them together, if nobody says otherwise.
 pub const MAX_PUSHED_NAMES: u64 = 20_000;
+
+/// How many other machines senders may name, all of them together.
+pub const MAX_MACHINES: u64 = 1_000;
 
 /// Bytes of text that all names may have together: so many for each name that is allowed, and at
 /// least [`LEAST_TEXT`]. Memory takes two to three times as much.
@@ -54,6 +57,12 @@ pub enum Full {
         /// How many places are left.
         left: u64,
     },
+    /// So many machines have names already.
+    #[error(
+        "one machine too many: values of {0} machines are known, and {MAX_MACHINES} are allowed; \
+         known ones go on (does a sender put something into `instance` or `host` that changes?)"
+    )]
+    Machines(u64),
     /// The text of all names would take too much memory.
     #[error(
         "names too long: those that are known have {} of labels and names together, {} are allowed; \
@@ -165,7 +174,13 @@ pub fn file_bytes(row: u64, by_name: u64, by_key: u64) -> u64 {
     row_bytes(row + 8) + entry_bytes(by_name) + entry_bytes(by_key)
 }
 
-/// The same for a name that has no row yet, with its text (names and values of labels included).
+/// What the row of a machine takes in the file, by the bytes of its name.
+pub fn machine_bytes(name: u64) -> u64 {
+    row_bytes(name + 8)
+}
+
+/// What a name that has no row yet takes of the file without its machine's row, and the bytes of its
+/// text (names and values of labels and the machine's name included).
 pub fn file_bytes_of(identity: &Identity, about: usize) -> (u64, u64) {
     let pairs: usize = identity.labels.iter().map(|(n, v)| n.len() + v.len()).sum();
     let name = identity.name.len();
@@ -173,7 +188,8 @@ pub fn file_bytes_of(identity: &Identity, about: usize) -> (u64, u64) {
     let labels = pairs + 6 * identity.labels.len() + 2;
     let (by_name, by_key) = (identity.job.len() + name + labels, name + labels);
     let row = by_name + by_key + about + 16;
-    let text = (name + pairs) as u64;
+    let machine = identity.system.as_deref().map_or(0, str::len);
+    let text = (machine + name + pairs) as u64;
     (file_bytes(row as u64, by_name as u64, by_key as u64), text)
 }
 
@@ -216,6 +232,8 @@ impl Names {
         let most = self.most.load(Relaxed);
         let used = self.used.load(Relaxed);
         let own = state.senders.get(sender).copied().unwrap_or(0);
+        let (machines, is_new) = (state.machines(), own == 0 && !sender.is_empty());
+        let bytes = bytes + if is_new { machine_bytes(sender.len() as u64) } else { 0 };
         // This machine's senders leave the reserve alone. Another machine gets as many places as it
         // leaves to the others.
         let all = if sender.is_empty() { most } else { most.saturating_add(most / RESERVE) };
@@ -225,6 +243,8 @@ impl Names {
         let file = state.file + state.pending;
         let full = if left == 0 {
             Some(Full::Names(most))
+        } else if is_new && machines >= MAX_MACHINES {
+            Some(Full::Machines(machines))
         } else if greedy && !sender.is_empty() {
             Some(Full::Share { sender: sender.into(), own, left })
         } else if state.text + text > text_most {
@@ -255,6 +275,9 @@ impl Names {
                 self.used.store(self.used.load(Relaxed).saturating_sub(1), Relaxed);
                 if let Some(own) = state.senders.get_mut(&sender) {
                     *own = own.saturating_sub(1);
+                    if *own == 0 {
+                        state.senders.remove(&sender);
+                    }
                 }
             }
         }
@@ -266,7 +289,7 @@ impl Names {
         for Found { system, job, key, counts } in names {
             let hash = state.hash(system, job, key);
             if state.known.insert(hash) && counts {
-                state.text += key.len() as u64;
+                state.text += (key.len() + system.map_or(0, str::len)) as u64;
                 self.used.store(self.used.load(Relaxed) + 1, Relaxed);
                 *state.own(system.unwrap_or_default()) += 1;
             }
@@ -324,6 +347,11 @@ impl State {
     /// The places of a machine.
     fn own(&mut self, sender: &str) -> &mut u64 {
         self.senders.entry(sender.into()).or_insert(0)
+    }
+
+    /// How many other machines have names.
+    fn machines(&self) -> u64 {
+        (self.senders.len() - usize::from(self.senders.contains_key(""))) as u64
     }
 
     fn hash(&self, system: Option<&str>, job: &str, key: &str) -> u64 {

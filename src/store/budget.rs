@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::SqlError;
 use super::prune::Limits;
-use crate::pipeline::{entry_bytes, file_bytes, row_bytes};
+use crate::pipeline::{entry_bytes, file_bytes, machine_bytes, row_bytes};
 
 impl Limits {
     /// Bytes that names may take of the file: their rows and indexes. Beyond it new ones are refused.
@@ -46,6 +46,7 @@ struct Counted {
 #[derive(Debug, Default)]
 pub(super) struct Held {
     names: Option<Counted>,
+    machines: Option<Counted>,
     events: Option<Counted>,
     graphs: Option<u64>,
 }
@@ -77,7 +78,24 @@ impl Held {
             now.until = last;
         }
         self.names = Some(now);
-        Ok((now.bytes, now.bytes - before.bytes))
+        let new = self.machines(conn)?;
+        let machines = self.machines.map_or(0, |c| c.bytes);
+        Ok((now.bytes + machines, now.bytes - before.bytes + new))
+    }
+
+    /// Counts the machines that have come. What the new ones take.
+    fn machines(&mut self, conn: &Connection) -> Result<u64, SqlError> {
+        let last = last(conn, "SELECT max(id) FROM system_dict")?;
+        let before = self.machines.filter(|c| c.until <= last).unwrap_or_default();
+        let mut now = Counted { until: last, ..before };
+        let mut new =
+            conn.prepare_cached("SELECT octet_length(name) FROM system_dict WHERE id > ?1")?;
+        let mut rows = new.query([before.until.max(1)])?;
+        while let Some(row) = rows.next()? {
+            now.bytes += machine_bytes(row.get::<_, Option<u32>>(0)?.map_or(0, u64::from));
+        }
+        self.machines = Some(now);
+        Ok(now.bytes - before.bytes)
     }
 
     /// What events take.

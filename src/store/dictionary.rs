@@ -15,6 +15,7 @@ pub(super) struct Dictionary {
     /// 0: not looked up yet. [`REFUSED`]: there was no room for it.
     ids: Vec<i64>,
     by_key: hashbrown::HashMap<Box<str>, i64, foldhash::quality::RandomState>,
+    systems: Systems,
     /// Bytes of these keys.
     key_bytes: usize,
     /// Bytes of the file that names may still take, and what they take and may; `None`: not counted.
@@ -55,6 +56,7 @@ impl Dictionary {
             registry,
             ids: Vec::new(),
             by_key: hashbrown::HashMap::default(),
+            systems: Systems::default(),
             key_bytes: 0,
             room: None,
             made: false,
@@ -74,10 +76,16 @@ impl Dictionary {
         &self.allowed
     }
 
+    /// The numbers of machines.
+    pub(super) fn systems(&mut self) -> &mut Systems {
+        &mut self.systems
+    }
+
     /// Rows made in a transaction that was rolled back are not there.
     pub(super) fn forget(&mut self) {
         self.ids.clear();
         self.by_key.clear();
+        self.systems = Systems::default();
         self.key_bytes = 0;
         self.room = None;
         self.allowed.give_back(std::mem::take(&mut self.taken));
@@ -133,7 +141,7 @@ impl Dictionary {
     ) -> Result<Option<i64>, SqlError> {
         let described = self.registry.get(series);
         let labels = labels_json(&described.identity.labels);
-        let id = match find(conn, &described.identity, &labels)? {
+        let id = match find(conn, &mut self.systems, &described.identity, &labels)? {
             Some(id) => Some(id),
             None => self.make(conn, &described, &labels, own)?,
         };
@@ -162,11 +170,16 @@ impl Dictionary {
             room.bytes = room.bytes.saturating_sub(bytes);
         }
         self.made = true;
-        make(conn, series, labels).map(Some)
+        make(conn, &mut self.systems, series, labels).map(Some)
     }
 
     /// Whether a key means a series that is there.
-    pub(super) fn knows(&self, conn: &Connection, key: &str, job: &str) -> Result<bool, SqlError> {
+    pub(super) fn knows(
+        &mut self,
+        conn: &Connection,
+        key: &str,
+        job: &str,
+    ) -> Result<bool, SqlError> {
         let here = "SELECT EXISTS (SELECT 1 FROM series_dict WHERE key = ?1 AND system_id = 1)";
         if self.by_key.contains_key(key)
             || conn.prepare_cached(here)?.query_row([key], |r| r.get(0))?
@@ -174,7 +187,8 @@ impl Dictionary {
             return Ok(true);
         }
         let identity = named(conn, key, job)?;
-        Ok(find(conn, &identity, &labels_json(&identity.labels))?.is_some())
+        let labels = labels_json(&identity.labels);
+        Ok(find(conn, &mut self.systems, &identity, &labels)?.is_some())
     }
 
     /// The row that a key means on this machine: a known series with that key (a built-in one
@@ -202,7 +216,7 @@ impl Dictionary {
             None => {
                 let series = Series::undescribed(named(conn, key, job)?);
                 let labels = labels_json(&series.identity.labels);
-                match find(conn, &series.identity, &labels)? {
+                match find(conn, &mut self.systems, &series.identity, &labels)? {
                     Some(id) => id,
                     None => {
                         if let Err(reason) = self.let_in(&series.identity, room) {
@@ -266,11 +280,16 @@ pub(super) fn named(conn: &Connection, key: &str, job: &str) -> Result<Identity,
 }
 
 /// The row of a series that is known.
-fn find(conn: &Connection, identity: &Identity, labels: &str) -> Result<Option<i64>, SqlError> {
+fn find(
+    conn: &Connection,
+    systems: &mut Systems,
+    identity: &Identity,
+    labels: &str,
+) -> Result<Option<i64>, SqlError> {
     let Identity { system, job, name, .. } = identity;
     let system = match system {
         None => Some(1),
-        Some(system) => known_system(conn, system)?,
+        Some(system) => systems.known(conn, system)?,
     };
     let Some(system) = system else { return Ok(None) };
     conn.prepare_cached(
@@ -281,11 +300,16 @@ fn find(conn: &Connection, identity: &Identity, labels: &str) -> Result<Option<i
     .optional()
 }
 
-fn make(conn: &Connection, series: &Series, labels: &str) -> Result<i64, SqlError> {
+fn make(
+    conn: &Connection,
+    systems: &mut Systems,
+    series: &Series,
+    labels: &str,
+) -> Result<i64, SqlError> {
     let Identity { system, job, name, .. } = &series.identity;
     let system_id = match system {
         None => 1,
-        Some(system) => system_id(conn, system)?,
+        Some(system) => systems.id(conn, system)?,
     };
     conn.prepare_cached(
         "INSERT INTO series_dict (system_id, job, name, labels, key, kind, unit, help)
@@ -304,25 +328,58 @@ fn make(conn: &Connection, series: &Series, labels: &str) -> Result<i64, SqlErro
 }
 
 /// The row of a series; made if it is new.
-pub(super) fn find_or_make(conn: &Connection, series: &Series) -> Result<i64, SqlError> {
+pub(super) fn find_or_make(
+    conn: &Connection,
+    systems: &mut Systems,
+    series: &Series,
+) -> Result<i64, SqlError> {
     let labels = labels_json(&series.identity.labels);
-    match find(conn, &series.identity, &labels)? {
+    match find(conn, systems, &series.identity, &labels)? {
         Some(id) => Ok(id),
-        None => make(conn, series, &labels),
+        None => make(conn, systems, series, &labels),
     }
 }
 
-/// The number of a machine, if it has one.
-pub(super) fn known_system(conn: &Connection, system: &str) -> Result<Option<i64>, SqlError> {
-    conn.prepare_cached("SELECT id FROM system_dict WHERE name = ?1")?
-        .query_row([system], |row| row.get(0))
-        .optional()
+/// The numbers of machines by their names. The table has no index on names, so they are read once
+/// and kept, and after that only rows that have come since are read. Whoever rolls a transaction back
+/// starts with an empty one.
+#[derive(Debug, Default)]
+pub(super) struct Systems {
+    ids: hashbrown::HashMap<Box<str>, i64, foldhash::quality::RandomState>,
+    /// The number of the last row that was read.
+    until: i64,
 }
 
-pub(super) fn system_id(conn: &Connection, system: &str) -> Result<i64, SqlError> {
-    match known_system(conn, system)? {
-        Some(id) => Ok(id),
-        None => conn.prepare_cached("INSERT INTO system_dict (name) VALUES (?1)")?.insert([system]),
+impl Systems {
+    /// The number of a machine, if it has one.
+    pub(super) fn known(
+        &mut self,
+        conn: &Connection,
+        system: &str,
+    ) -> Result<Option<i64>, SqlError> {
+        if let Some(id) = self.ids.get(system) {
+            return Ok(Some(*id));
+        }
+        let mut new =
+            conn.prepare_cached("SELECT id, name FROM system_dict WHERE id > ?1 ORDER BY id")?;
+        let mut rows = new.query([self.until])?;
+        while let Some(row) = rows.next()? {
+            self.until = row.get(0)?;
+            if let Ok(name) = row.get_ref(1)?.as_str() {
+                self.ids.entry(name.into()).or_insert(self.until);
+            }
+        }
+        Ok(self.ids.get(system).copied())
+    }
+
+    /// The number of a machine; made if it is new.
+    pub(super) fn id(&mut self, conn: &Connection, system: &str) -> Result<i64, SqlError> {
+        match self.known(conn, system)? {
+            Some(id) => Ok(id),
+            None => {
+                conn.prepare_cached("INSERT INTO system_dict (name) VALUES (?1)")?.insert([system])
+            }
+        }
     }
 }
 

@@ -6,10 +6,10 @@ use rusqlite::{Connection, params};
 
 use super::budget::{EVENT_TEXTS, Gone, Held, event_bytes};
 use super::carve::Row;
-use super::dictionary::{known_system, labels_json, system_id};
+use super::dictionary::{Systems, labels_json};
 use super::{Limits, Reader, SqlError};
 use crate::model::Event;
-use crate::pipeline::check_name;
+use crate::pipeline::{MAX_MACHINES, check_name};
 use crate::wire::time::in_range;
 
 /// So many are kept; the oldest go first. So do they when all together have more bytes than
@@ -20,8 +20,6 @@ const TITLE: usize = 200;
 const TEXT: usize = 4_000;
 /// Deleted in one step.
 const STEP: i64 = 1_000;
-/// An event of a machine that nobody knows makes it known while there are fewer machines than this.
-const MACHINES: i64 = 1_000;
 
 /// An event as it lies in the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,6 +69,7 @@ impl Reader {
 /// machine too many, or too many at once. Where there is no room, the oldest go.
 pub(super) fn write(
     conn: &Connection,
+    systems: &mut Systems,
     events: &[Event],
     held: &mut Held,
     limits: &Limits,
@@ -88,7 +87,8 @@ pub(super) fn write(
         let bytes = event_bytes(texts as u64);
         // What comes at once goes through the log, which has a bound of its own.
         let fits = new + bytes <= budget / 2;
-        let Some(system) = system_of(conn, event)?.filter(|_| fits && in_range(event.ts).is_some())
+        let Some(system) =
+            system_of(conn, systems, event)?.filter(|_| fits && in_range(event.ts).is_some())
         else {
             refused += 1;
             continue;
@@ -121,18 +121,24 @@ pub(super) fn write(
     Ok(refused)
 }
 
-/// The machine that an event is of; `None`: nobody knows it, and there are too many.
-fn system_of(conn: &Connection, event: &Event) -> Result<Option<i64>, SqlError> {
+/// The machine that an event is of; `None`: nobody knows it, and there are [`MAX_MACHINES`] already.
+fn system_of(
+    conn: &Connection,
+    systems: &mut Systems,
+    event: &Event,
+) -> Result<Option<i64>, SqlError> {
     let Some(name) = &event.system else { return Ok(Some(1)) };
-    if let Some(known) = known_system(conn, name)? {
+    if let Some(known) = systems.known(conn, name)? {
         return Ok(Some(known));
     }
     let last: i64 =
         conn.prepare_cached("SELECT max(id) FROM system_dict")?.query_row([], |r| r.get(0))?;
-    if last >= MACHINES || check_name(Some(name), "event", "event", [].into_iter()).is_err() {
+    if last >= MAX_MACHINES as i64
+        || check_name(Some(name), "event", "event", [].into_iter()).is_err()
+    {
         return Ok(None);
     }
-    system_id(conn, name).map(Some)
+    systems.id(conn, name).map(Some)
 }
 
 fn cut(text: &str, most: usize) -> &str {

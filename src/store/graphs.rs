@@ -4,7 +4,7 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::budget::{FIELD_TEXTS, GRAPH_TEXTS, Held, field_bytes, graph_bytes};
-use super::dictionary::{known_system, system_id};
+use super::dictionary::Systems;
 use super::{Limits, Reader, SqlError, state};
 use crate::model::{Field, Graph, Kind, Range};
 
@@ -12,6 +12,7 @@ use crate::model::{Field, Graph, Kind, Range};
 /// descriptions would take more of the file than they may; then what was known of them stays.
 pub(super) fn write(
     conn: &Connection,
+    systems: &mut Systems,
     graphs: &[Graph],
     held: &mut Held,
     limits: &Limits,
@@ -22,7 +23,7 @@ pub(super) fn write(
     let mut refused = 0;
     for graph in graphs {
         let (all, new) = (held.graphs(conn)?, bytes(graph));
-        let old = written(conn, graph)?;
+        let old = written(conn, systems, graph)?;
         if new > old && all - old.min(all) + new > limits.graphs_budget() {
             refused += 1;
             continue;
@@ -30,7 +31,7 @@ pub(super) fn write(
         held.set_graphs(all - old.min(all) + new);
         let system = match &graph.system {
             None => 1,
-            Some(name) => system_id(conn, name)?,
+            Some(name) => systems.id(conn, name)?,
         };
         let known: Option<i64> = conn
             .prepare_cached("SELECT id FROM graph_dict WHERE system_id = ?1 AND graph = ?2")?
@@ -73,10 +74,10 @@ fn bytes(g: &Graph) -> u64 {
 }
 
 /// What is written of this graph, in bytes.
-fn written(conn: &Connection, graph: &Graph) -> Result<u64, SqlError> {
+fn written(conn: &Connection, systems: &mut Systems, graph: &Graph) -> Result<u64, SqlError> {
     let system = match &graph.system {
         None => Some(1),
-        Some(name) => known_system(conn, name)?,
+        Some(name) => systems.known(conn, name)?,
     };
     let known: Option<(i64, u32)> = conn
         .prepare_cached(&format!(

@@ -74,14 +74,18 @@ impl Import<'_> {
         }
         let Store { conn, dictionary, .. } = &mut *self.store;
         let tx = conn.unchecked_transaction()?;
-        for (key, ts, value) in rows {
-            match dictionary.id_of_key(&tx, key, JOB, Room::Own(MAX_NAMES))? {
-                Ok(id) => self.waiting.push((id, ts, value)),
-                Err(_) => self.refused += 1,
+        let take = || {
+            for (key, ts, value) in rows {
+                match dictionary.id_of_key(&tx, key, JOB, Room::Own(MAX_NAMES))? {
+                    Ok(id) => self.waiting.push((id, ts, value)),
+                    Err(_) => self.refused += 1,
+                }
             }
-        }
+            Ok(())
+        };
+        let taken = take();
         // The names of what waits.
-        if let Err(e) = tx.commit() {
+        if let Err(e) = taken.and_then(|()| tx.commit()) {
             dictionary.forget();
             return Err(e);
         }
@@ -108,7 +112,7 @@ impl Import<'_> {
         }
         let identity = named(conn, key, JOB)?;
         let series = Series { identity, kind, unit: unit.into(), help: help.into() };
-        find_or_make(conn, &series).map(drop)
+        find_or_make(conn, dictionary.systems(), &series).map(drop)
     }
 
     /// Writes what is left. How many samples were refused.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, params};
 
-use super::dictionary::{find_or_make, named};
+use super::dictionary::{Systems, find_or_make, named};
 use super::open::check_ours;
 use super::{OpenError, SqlError};
 use crate::model::{Identity, Kind, Series};
@@ -62,7 +62,7 @@ impl Sender {
         let identity = named(&self.conn, key, job)?;
         let series = Series { identity, kind, unit: unit.into(), help: help.into() };
         let tx = self.conn.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-        find_or_make(&tx, &series)?;
+        find_or_make(&tx, &mut Systems::default(), &series)?;
         tx.commit()
     }
 

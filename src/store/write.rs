@@ -175,8 +175,10 @@ impl Store {
                 }
             }
             let Upkeep { held, limits, .. } = upkeep;
-            written.events_refused = events::write(conn, events, held, limits)?;
-            written.graphs_refused = graphs::write(conn, graphs, held, limits)?;
+            written.events_refused =
+                events::write(conn, dictionary.systems(), events, held, limits)?;
+            written.graphs_refused =
+                graphs::write(conn, dictionary.systems(), graphs, held, limits)?;
             let Taken { rows, refused, invalid, more } =
                 inbox::take(conn, dictionary, &mut insert)?;
             written.samples[Source::Sql as usize] += rows;

@@ -1,51 +1,89 @@
 //! http: all systems at a glance: how each is, and three numbers of it.
 
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
 use super::overview::number;
 use super::{Page, failed};
 use crate::http::prometheus::error::ApiError;
 use crate::http::prometheus::params::Params;
 use crate::http::prometheus::{SOME, Sheet};
-use crate::overview::{Chart, Line, read, write_short};
-use crate::store::Reader;
+use crate::overview::{Chart, Line, charts, read, write_short};
+use crate::store::{Known, Reader};
 use crate::wire::json::write_string;
 
-/// More systems than this are not looked at in one answer.
+/// More systems than this are not looked at in one answer, which says how many are left out.
 const MOST: usize = 200;
 /// The numbers are means of the newest of these, ms.
 const WIDTH_MS: i64 = 300_000;
 
-/// `GET /api/hosts`: name, verdict, load, memory in use and the fullest disk, both in percent.
+/// An answer serves everybody who asks within this time, ms.
+const FRESH_MS: i64 = 2_000;
+
+/// The newest answer, and when it was ready.
+#[derive(Default)]
+pub(super) struct Newest(Mutex<Option<(i64, String)>>);
+
+/// `GET /api/hosts`: name, verdict, load, memory in use and the fullest disk, both in percent. What is
+/// known of the file is read once for all hosts.
 pub(super) fn hosts(page: &Page, _: &Params, sheet: &Sheet<'_>) -> Result<String, ApiError> {
-    let own = page.api.state().system.clone();
-    page.with_charts(&own, |_, _| Ok(()))?;
-    let mut out = String::from(r#"{"hosts":["#);
-    for (at, host) in page.systems().iter().take(MOST).enumerate() {
-        sheet.room(&mut out, SOME)?;
-        if at > 0 {
-            out.push(',');
-        }
-        out.push_str(r#"{"name":"#);
-        write_string(&mut out, host);
-        let found = page.judged(host)?;
-        let verdict = &found.0;
-        out.push_str(&format!(
-            r#","level":"{}","newest":{},"text":"#,
-            verdict.level.name(),
-            number(verdict.newest)
-        ));
-        let said = verdict.findings.first().map(|f| format!("{} {}", f.subject, f.text));
-        write_string(&mut out, said.as_deref().unwrap_or_default());
-        // By that machine's clock.
-        let now = page.api.state().clock.wall_ms() + verdict.ahead;
-        let numbers = page.with_charts(host, |reader, charts| numbers(reader, charts, now))?;
-        for (name, value) in ["load", "memory", "disk"].into_iter().zip(numbers) {
-            out.push_str(&format!(r#","{name}":"#));
-            write_short(&mut out, value);
-        }
-        out.push('}');
+    let newest = || page.hosts.0.lock().unwrap_or_else(|e| e.into_inner());
+    let now = || page.api.state().clock.wall_ms();
+    if let Some((at, text)) = &*newest()
+        && (0..FRESH_MS).contains(&(now() - at))
+    {
+        return Ok(text.clone());
     }
-    out.push_str("]}");
+    let own = page.api.state().system.as_str();
+    let out = page.with_charts(own, |reader, charts_here| {
+        let series = reader.series().map_err(failed)?;
+        let graphs = reader.graphs().map_err(failed)?;
+        let mut of: BTreeMap<&str, &[Known]> = BTreeMap::new();
+        for one in series.chunk_by(|a, b| a.system_id == b.system_id) {
+            of.insert(&one[0].system, one);
+        }
+        of.remove(own);
+        let mut out = String::from(r#"{"hosts":["#);
+        write_host(page, sheet, reader, &mut out, own, charts_here)?;
+        for (host, series) in of.iter().take(MOST - 1) {
+            out.push(',');
+            write_host(page, sheet, reader, &mut out, host, &charts(series, &graphs, host))?;
+        }
+        out.push_str(&format!(r#"],"left_out":{}}}"#, (of.len() + 1).saturating_sub(MOST)));
+        Ok(out)
+    })?;
+    *newest() = Some((now(), out.clone()));
     Ok(out)
+}
+
+fn write_host(
+    page: &Page,
+    sheet: &Sheet<'_>,
+    reader: &Reader,
+    out: &mut String,
+    host: &str,
+    charts: &[Chart],
+) -> Result<(), ApiError> {
+    sheet.room(out, SOME)?;
+    let found = page.judge(host, reader, charts)?;
+    let verdict = &found.0;
+    out.push_str(r#"{"name":"#);
+    write_string(out, host);
+    out.push_str(&format!(
+        r#","level":"{}","newest":{},"text":"#,
+        verdict.level.name(),
+        number(verdict.newest)
+    ));
+    let said = verdict.findings.first().map(|f| format!("{} {}", f.subject, f.text));
+    write_string(out, said.as_deref().unwrap_or_default());
+    // By that machine's clock.
+    let now = page.api.state().clock.wall_ms() + verdict.ahead;
+    for (name, value) in ["load", "memory", "disk"].into_iter().zip(numbers(reader, charts, now)?) {
+        out.push_str(&format!(r#","{name}":"#));
+        write_short(out, value);
+    }
+    out.push('}');
+    Ok(())
 }
 
 fn numbers(reader: &Reader, charts: &[Chart], now: i64) -> Result<[f64; 3], ApiError> {

@@ -22,7 +22,7 @@ use super::connections::Cut;
 use super::prometheus::ask::Inode;
 use super::prometheus::error::{ApiError, Kind};
 use super::prometheus::params::Params;
-use super::prometheus::{Api, Sheet, on_a_thread};
+use super::prometheus::{Api, Purpose, Sheet, on_a_thread};
 use super::turns::Client;
 use crate::overview::{Chart, Ear, Trouble, charts};
 use crate::store::{Reader, SqlError};
@@ -38,6 +38,7 @@ struct Page {
     charts: Mutex<Remembered>,
     viewers: live::Viewers,
     verdicts: overview::Verdicts,
+    hosts: hosts::Newest,
 }
 
 /// The charts of each system, as long as there are no other series and nothing else is said of them.
@@ -55,19 +56,20 @@ pub(super) fn routes(api: Arc<Api>) -> Router {
         charts: Mutex::default(),
         viewers: live::Viewers::default(),
         verdicts: overview::Verdicts::default(),
+        hosts: hosts::Newest::default(),
     });
     Router::new()
         .route("/", get(assets::index))
         .route("/explore", get(assets::index))
         .route("/hosts", get(assets::index))
         .route("/assets/{version}/{name}", get(assets::asset))
-        .route("/api/overview", get(ask(overview::overview)))
-        .route("/api/verdict", get(ask(overview::verdict)))
-        .route("/api/hosts", get(ask(hosts::hosts)))
-        .route("/api/chart", get(ask(chart::chart)))
-        .route("/api/events", get(ask(chart::events)))
+        .route("/api/overview", get(ask(Purpose::Page, overview::overview)))
+        .route("/api/verdict", get(ask(Purpose::Page, overview::verdict)))
+        .route("/api/hosts", get(ask(Purpose::Hosts, hosts::hosts)))
+        .route("/api/chart", get(ask(Purpose::Page, chart::chart)))
+        .route("/api/events", get(ask(Purpose::Page, chart::events)))
         .route("/api/live", get(live::live))
-        .route("/api/graphs", get(ask(graphs::graphs)))
+        .route("/api/graphs", get(ask(Purpose::Page, graphs::graphs)))
         .with_state(page)
 }
 
@@ -78,6 +80,7 @@ type Answer = std::pin::Pin<Box<dyn Future<Output = Response> + Send>>;
 
 /// A question to the file, on a thread of its own when it is its turn.
 fn ask(
+    purpose: Purpose,
     endpoint: Endpoint,
 ) -> impl Fn(Get<Arc<Page>>, HeaderMap, RawQuery, Asker) -> Answer + Clone + Send + Sync + 'static {
     move |Get(page), headers, RawQuery(query), (client, cut)| {
@@ -86,7 +89,10 @@ fn ask(
             let asked = Arc::clone(&page);
             let api = Arc::clone(&page.api);
             let asker = (client, cut.map(|Extension(cut)| cut));
-            on_a_thread(api, asker, &headers, move |sheet| endpoint(&asked, &params, sheet)).await
+            on_a_thread(api, purpose, asker, &headers, move |sheet| {
+                endpoint(&asked, &params, sheet)
+            })
+            .await
         })
     }
 }

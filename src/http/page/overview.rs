@@ -7,8 +7,9 @@ use crate::http::prometheus::Sheet;
 use crate::http::prometheus::error::ApiError;
 use crate::http::prometheus::params::Params;
 use crate::overview::{
-    Forecast, Verdict, disk_forecasts, verdict as judge, write_overview, write_verdict,
+    Chart, Forecast, Verdict, disk_forecasts, verdict as judge, write_overview, write_verdict,
 };
+use crate::store::Reader;
 
 /// A verdict serves everybody who asks within this time, ms.
 const FRESH_MS: i64 = 5_000;
@@ -25,22 +26,35 @@ pub(super) struct Verdicts(Mutex<Vec<(String, i64, Found)>>);
 impl Page {
     /// The verdict on a system, at most a few seconds old.
     pub(super) fn judged(&self, system: &str) -> Result<Found, ApiError> {
+        self.known_verdict(system).map_or_else(
+            || self.with_charts(system, |reader, charts| self.judge(system, reader, charts)),
+            Ok,
+        )
+    }
+
+    fn known_verdict(&self, system: &str) -> Option<Found> {
         let now = self.api.state().clock.wall_ms();
-        {
-            let mut known = self.verdicts.0.lock().unwrap_or_else(|e| e.into_inner());
-            known.retain(|(_, at, _)| (0..FRESH_MS).contains(&(now - at)));
-            if let Some((_, _, found)) = known.iter().find(|(of, _, _)| of == system) {
-                return Ok(Arc::clone(found));
-            }
+        let mut known = self.verdicts.0.lock().unwrap_or_else(|e| e.into_inner());
+        known.retain(|(_, at, _)| (0..FRESH_MS).contains(&(now - at)));
+        known.iter().find(|(of, _, _)| of == system).map(|(_, _, found)| Arc::clone(found))
+    }
+
+    /// The same from charts that are at hand.
+    pub(super) fn judge(
+        &self,
+        system: &str,
+        reader: &Reader,
+        charts: &[Chart],
+    ) -> Result<Found, ApiError> {
+        if let Some(found) = self.known_verdict(system) {
+            return Ok(found);
         }
+        let now = self.api.state().clock.wall_ms();
         let troubles = self.troubles(system);
-        let found = self.with_charts(system, |reader, charts| {
-            let verdict =
-                judge(reader, charts, now, &troubles, self.ear(system)).map_err(failed)?;
-            let forecasts = disk_forecasts(reader, charts, now + verdict.ahead).map_err(failed)?;
-            let forecasts = forecasts.into_iter().map(|(c, f)| (c.id.clone(), f)).collect();
-            Ok(Arc::new((verdict, forecasts)))
-        })?;
+        let verdict = judge(reader, charts, now, &troubles, self.ear(system)).map_err(failed)?;
+        let forecasts = disk_forecasts(reader, charts, now + verdict.ahead).map_err(failed)?;
+        let forecasts = forecasts.into_iter().map(|(c, f)| (c.id.clone(), f)).collect();
+        let found: Found = Arc::new((verdict, forecasts));
         let mut known = self.verdicts.0.lock().unwrap_or_else(|e| e.into_inner());
         if known.len() < MOST {
             known.push((system.to_owned(), now, Arc::clone(&found)));

@@ -75,6 +75,7 @@ pub(super) struct Api {
     files: Files,
     turns: Turns,
     pages: Turns,
+    hosts: Turns,
     pool: Arc<Pool>,
 }
 
@@ -85,6 +86,8 @@ pub(super) enum Purpose {
     Any,
     /// What the page shows.
     Page,
+    /// The table of all hosts: one at a time, so that it never keeps the charts waiting.
+    Hosts,
 }
 
 /// What somebody who works on a question has to keep to.
@@ -148,7 +151,8 @@ impl Api {
         let files = Files::new(state.database.clone(), Arc::clone(&state.head));
         let turns = Turns::new(AT_ONCE, OF_ONE, Arc::clone(&state.counters));
         let pages = turns.beside(PAGES, PAGES_OF_ONE);
-        Arc::new(Self { state, files, turns, pages, pool })
+        let hosts = turns.beside(1, 1);
+        Arc::new(Self { state, files, turns, pages, hosts, pool })
     }
 
     /// Gives memory back when nobody has asked for a while, for as long as the runtime goes on: what a
@@ -179,12 +183,13 @@ impl Api {
 /// Lets a question of the page have its turn and its thread; the text that comes of it is JSON.
 pub(super) async fn on_a_thread(
     api: Arc<Api>,
+    purpose: Purpose,
     (client, cut): (Client, Option<Cut>),
     headers: &HeaderMap,
     ask: impl FnOnce(&Sheet<'_>) -> Result<String, ApiError> + Send + 'static,
 ) -> Response {
     let pack = takes_gzip(headers);
-    let packed = api.turn(Purpose::Page, client, move |_, task| {
+    let packed = api.turn(purpose, client, move |_, task| {
         let sheet = Sheet::new(task);
         let text = ask(&sheet)?;
         pack_up(text, sheet.into_held(), pack, task)
@@ -271,6 +276,7 @@ impl Api {
         let (turns, share, time) = match purpose {
             Purpose::Any => (&self.turns, budget::ALL - FOR_THE_PAGE, PATIENCE),
             Purpose::Page => (&self.pages, budget::ALL, PAGE_TIME),
+            Purpose::Hosts => (&self.hosts, budget::ALL, PAGE_TIME),
         };
         let turn = turns.next(client, PATIENCE).await.ok_or_else(|| {
             ApiError::new(Kind::Timeout, "too many queries are running; ask again later")

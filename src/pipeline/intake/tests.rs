@@ -100,6 +100,16 @@ fn what_this_machine_measures_is_not_written_by_senders() {
 }
 
 #[test]
+fn a_label_of_prometheus_own_makes_no_other_series() {
+    let rig = rig(100, MAX_SAMPLES);
+    assert_eq!(rig.put(INFLUX(), &["cpu{__name__=\"x\"}"]), [""; 0], "it is this machine's cpu");
+    assert_eq!(rig.counters.lost_by(Source::Influx, Reason::Forbidden), 1);
+    let keys = ["a{__name__=\"cpu\",b=\"c\"}", "a{__replica__=\"1\",b=\"c\"}", "a{_b=\"c\"}"];
+    let taken = rig.put(INFLUX(), &keys);
+    assert_eq!(taken, ["-/influx/a{b=\"c\"}", "-/influx/a{b=\"c\"}", "-/influx/a{_b=\"c\"}"]);
+}
+
+#[test]
 fn nobody_speaks_for_another_machine() {
     let rig = rig(100, MAX_SAMPLES);
     let keys = ["a", "a{host=\"here\"}", "a{host=\"web\"}", "a{host=\"db\"}"];

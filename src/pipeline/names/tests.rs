@@ -93,3 +93,38 @@ fn long_names_are_bounded_by_what_they_take() {
     names.in_file(7 << 20, 2 << 20, 16 << 20);
     assert!(names.take(&long(2_000), 1, 0).is_ok());
 }
+
+#[test]
+fn one_machine_too_many_is_refused_and_those_that_are_known_go_on() {
+    let names = Names::new(20_000);
+    let of_machine = |i: u64, name: &str| of(Some(&format!("m{i}")), name);
+    let of_it = |i| names.take(&of_machine(i, "a"), 1, 0);
+    let mut last = None;
+    for i in 0..MAX_MACHINES {
+        last = of_it(i).ok();
+        assert!(last.is_some(), "{i}");
+    }
+    let refused = of_it(MAX_MACHINES).expect_err("one machine too many");
+    assert_eq!(refused, Full::Machines(MAX_MACHINES));
+    assert!(refused.to_string().starts_with("one machine too many: values of 1000 machines"));
+    assert_eq!(names.refused(), (1, Some(refused)), "counted, and told on the board");
+    assert!(names.take(&of_machine(7, "b"), 1, 0).is_ok(), "a machine that is known goes on");
+    assert!(names.take(&of(None, "b"), 1, 0).is_ok(), "so does this one");
+    // A machine whose only name was rolled back makes room for another.
+    names.give_back(last);
+    assert!(of_it(MAX_MACHINES).is_ok());
+    assert!(of_it(MAX_MACHINES + 1).is_err());
+
+    // After a restart the machines of the file are the ones that are known.
+    let names = Names::new(20_000);
+    let all: Vec<String> = (0..MAX_MACHINES).map(|i| format!("m{i}")).collect();
+    names.found(all.iter().map(|m| Found { system: Some(m), job: "json", key: "a", counts: true }));
+    assert!(names.take(&of_machine(7, "c"), 1, 0).is_ok());
+    assert!(names.take(&of_machine(MAX_MACHINES, "a"), 1, 0).is_err());
+}
+
+#[test]
+fn the_name_of_a_machine_counts_as_text() {
+    let text = |system| file_bytes_of(&of(system, "load"), 0).1;
+    assert_eq!((text(None), text(Some("web1"))), (4, 8));
+}

@@ -19,7 +19,7 @@ use rusqlite::{Connection, OpenFlags, params};
 use self::pack::{Made, Wanted, make};
 use super::block::{Column, GROUP};
 use super::chunk::Scratch;
-use super::dictionary::find_or_make;
+use super::dictionary::{Systems, find_or_make};
 use super::open::check_ours;
 use super::rollup::{self, FIVE_MINUTES_MS, Hour, STRETCH_MS, put_hours};
 use super::seal::{FINAL, LATE, Packed, cut, cut_at, insert};
@@ -213,10 +213,11 @@ impl<'s> History<'s> {
             self.conn()
                 .query_row("SELECT coalesce(max(id), 0) FROM series_dict", [], |r| r.get(0))?;
         let mut places = Vec::with_capacity(wanted.len());
+        let mut systems = Systems::default();
         for some in wanted.chunks(NAMES) {
             self.write(|conn| {
                 for series in some {
-                    let id = find_or_make(conn, series)?;
+                    let id = find_or_make(conn, &mut systems, series)?;
                     let kind: String = conn
                         .prepare_cached("SELECT kind FROM series_dict WHERE id = ?1")?
                         .query_row([id], |r| r.get(0))?;
@@ -345,6 +346,7 @@ impl<'s> History<'s> {
     pub fn describe(&mut self, described: &[Graph]) -> Result<(), SqlError> {
         self.write(|conn| {
             let (mut count, limits) = (budget::Held::default(), Limits::default());
+            let mut systems = Systems::default();
             for graph in described {
                 let known: bool = conn
                     .prepare_cached(
@@ -354,7 +356,13 @@ impl<'s> History<'s> {
                     )?
                     .query_row(params![graph.id, graph.system], |r| r.get(0))?;
                 if !known {
-                    graphs::write(conn, std::slice::from_ref(graph), &mut count, &limits)?;
+                    graphs::write(
+                        conn,
+                        &mut systems,
+                        std::slice::from_ref(graph),
+                        &mut count,
+                        &limits,
+                    )?;
                 }
             }
             Ok(())

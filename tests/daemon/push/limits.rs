@@ -253,3 +253,32 @@ fn alone_a_page_of_all_there_is_leaves_no_memory_behind() {
     assert!(after - before < 5.0, "{before} MB before, {after} MB after");
     daemon.stop();
 }
+
+#[test]
+fn one_machine_too_many_is_told_and_the_table_of_hosts_says_how_many_it_leaves_out() {
+    let folder = Folder::new();
+    let config = "interval = \"1s\"\n[http]\nlisten = \"127.0.0.1:0\"\n";
+    let daemon = folder.start(config);
+    let of = |machines: std::ops::Range<u32>| {
+        machines.map(|i| format!("load,host=m{i} value={i}\n")).collect::<String>()
+    };
+    assert_eq!(post(&daemon, "/write", &of(0..1_000)).status, 204);
+    let answer = post(&daemon, "/write", &of(1_000..1_001));
+    assert!(
+        answer.status == 400 && answer.body.contains("one machine too many: values of 1000"),
+        "{answer:?}"
+    );
+    assert_eq!(post(&daemon, "/write", &of(0..1)).status, 204, "a known one goes on");
+    eventually("it is on the board", PATIENCE, || {
+        let health = daemon.http("GET", "/health").body;
+        if health.contains("one machine too many") { Ok(()) } else { Err(health) }
+    });
+    eventually("all hosts are in the file", PATIENCE, || {
+        let hosts = daemon.http("GET", "/api/hosts").body;
+        if hosts.ends_with("],\"left_out\":801}") && hosts.matches("\"name\"").count() == 200 {
+            Ok(())
+        } else {
+            Err(hosts)
+        }
+    });
+}
