@@ -33,8 +33,8 @@ const ALIAS_LENGTH: u64 = 400;
 /// everything that shows all times begin there.
 pub const OLDEST_MS: i64 = 946_684_800_000;
 
-/// A sample may lie so far ahead of this machine's clock, in ms: a day, for clocks and time zones that
-/// are wrong. What lies further ahead could be neither sealed nor deleted until its time has come.
+/// How far ahead of this machine's clock a sample may lie, in ms: a day, because clocks and time zones
+/// can be wrong. A sample further ahead could be neither sealed nor deleted before its time.
 pub const AHEAD_MS: i64 = 86_400_000;
 
 /// Who sends, as far as it decides which machines the values may be of.

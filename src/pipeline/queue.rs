@@ -160,7 +160,7 @@ impl Queue {
     /// already: then the batch comes back untouched.
     pub fn offer(&self, batch: Batch) -> Result<(), Batch> {
         let mut state = self.lock();
-        // What the writer has taken and cannot write waits as well.
+        // Batches that the writer has taken and not written yet count as waiting.
         let oldest = state.batches.front().map(|b| b.arrived).into_iter().chain(state.oldest_held);
         let behind = oldest.min().is_some_and(|at| batch.arrived - at > self.max_age_ms / 2);
         let full = state.samples + batch.samples.len() > self.max_samples.min(MAX_PUSHED);

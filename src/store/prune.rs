@@ -317,8 +317,8 @@ impl Pruner {
         events::prune_to(conn, held, 0)
     }
 
-    /// Whether there are so many plain rows that senders have to wait until some are sealed. Rows that
-    /// are not sealed cannot be deleted, so history would go in their place.
+    /// Whether plain rows have reached their limit, so that senders have to wait until some are sealed.
+    /// Rows that are not sealed cannot be deleted; history would be deleted instead.
     pub(super) fn rows_are_full(&self, limits: &Limits) -> bool {
         self.rows.unwrap_or(0).saturating_mul(ROW_BYTES_MOST) > limits.rows_limit()
     }

@@ -107,7 +107,7 @@ const FEW_LATE: i64 = 1_000;
 /// up.
 const MANY_LATE: i64 = ENOUGH_ROWS as i64;
 
-/// Late rows wait for company, or for the next seal. True: there are more than so many.
+/// Whether more than `most` late rows wait. Few of them wait for the next seal.
 fn late_waits(conn: &Connection, most: i64) -> Result<bool, SqlError> {
     conn.prepare_cached("SELECT EXISTS (SELECT 1 FROM late LIMIT 1 OFFSET ?1)")?
         .query_row([most], |r| r.get(0))

@@ -21,8 +21,8 @@ const LOG_HELD: &str = "reader of the database";
 const LOG_FULL: &str = "one holds an old picture of the database, so the write-ahead log cannot be \
      emptied and the files have reached max_size; samples wait in memory until it ends";
 const ROWS: &str = "samples of senders";
-const ROWS_FULL: &str = "so many wait to be sealed that more would take the place of history; senders \
-     are told to come again";
+const ROWS_FULL: &str = "too many samples wait to be sealed, and more of them would push out history; \
+     senders are told to send again later";
 const UNWRITABLE: &str = "the database cannot be written at present\n  \
      plimsoll's log and /health say why; try again when it can";
 /// What the board says of when the file was deleted or replaced under the writer.
