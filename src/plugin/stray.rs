@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard};
 
-use rustix::process::{Pid, Resource, Rlimit, Signal, WaitOptions, getsid};
+use rustix::process::{Pid, Resource, Rlimit, Signal, WaitOptions};
 
 /// Marks lie from here on, below Linux' default of 819,200 bytes: a limit can only be lowered.
 const FIRST: u32 = 100_000;
@@ -87,14 +87,33 @@ pub(super) fn sweep() -> bool {
 
 /// Whether a child belongs to no run that has not ended, and is none of plimsoll's own.
 fn is_stray(pid: Pid) -> bool {
-    // What cannot be asked has gone.
-    let Ok(session) = getsid(Some(pid)) else { return false };
-    if getsid(None) == Ok(session) {
+    // A process without a session to be read has gone.
+    let Some(session) = session_of(&pid.as_raw_pid().to_string()) else { return false };
+    if session_of("self") == Some(session) {
         return false;
     }
     let marks = &active().1;
     let marked = mark_of(pid).is_some_and(|mark| marks.contains_key(&mark));
-    !marked && !marks.values().any(|leader| *leader == Some(session))
+    let led = |leader: &Option<Pid>| leader.is_some_and(|l| l.as_raw_pid() == session);
+    !marked && !marks.values().any(led)
+}
+
+/// The session of a process, as /proc/PID/stat has it: the process id of its leader, or 0 where the
+/// leader lies outside of this process id namespace. A daemon in a container is in such a session.
+/// `rustix::process::getsid` cannot be asked: it takes the 0 for impossible and panics.
+fn session_of(process: &str) -> Option<i32> {
+    stat_field(process, SESSION)?.parse().ok()
+}
+
+/// Fields of /proc/PID/stat, counted from the first one after the command (proc(5)).
+const PARENT: usize = 1;
+const SESSION: usize = 3;
+
+fn stat_field(process: &str, field: usize) -> Option<String> {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    // The command may hold anything, brackets too.
+    let after = stat.get(stat.rfind(')')? + 1..)?;
+    after.split_ascii_whitespace().nth(field).map(str::to_owned)
 }
 
 /// This process' children, those of all its threads.
@@ -116,17 +135,11 @@ fn children() -> Vec<Pid> {
 
 fn all_children() -> Vec<Pid> {
     let own = std::process::id().to_string();
-    let parent = |name: &str| {
-        let stat = std::fs::read_to_string(format!("/proc/{name}/stat")).ok()?;
-        // The command before it may hold anything, brackets too.
-        let after = stat.get(stat.rfind(')')? + 1..)?;
-        after.split_ascii_whitespace().nth(1).map(str::to_owned)
-    };
     let names = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     names
         .filter_map(|e| e.file_name().into_string().ok())
         .filter(|name| name.starts_with(|c: char| c.is_ascii_digit()))
-        .filter(|name| parent(name).as_deref() == Some(&own))
+        .filter(|name| stat_field(name, PARENT).as_deref() == Some(&own))
         .filter_map(|name| pid(&name))
         .collect()
 }

@@ -318,6 +318,27 @@ fn one_that_lowers_the_limit_that_marks_it() {
 }
 
 #[test]
+fn in_a_container_the_same_ones_harm_nobody() {
+    // A process id namespace of its own, which the session's leader is not in: `docker run` and CI.
+    let mut command = std::process::Command::new("unshare");
+    if !rustix::process::geteuid().is_root() {
+        command.arg("--map-root-user");
+    }
+    command.args(["--pid", "--fork", "--mount-proc", "--kill-child"]);
+    command.arg(std::env::current_exe().expect("this program"));
+    command.args(["--exact", "--test-threads=1"]);
+    for name in [
+        "one_that_forks_twice_empties_its_environment_and_stays",
+        "one_that_lowers_the_limit_that_marks_it",
+    ] {
+        command.arg(format!("plugin::tests::{name}"));
+    }
+    let output = command.output().expect("unshare, of util-linux");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains("2 passed"), "{said}");
+}
+
+#[test]
 fn a_flood_of_output() {
     let output = hostile("86406", "#!/bin/sh\nyes WORD | head -c 1000000000\n");
     assert_eq!(output.end, End::Cut);
