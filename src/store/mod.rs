@@ -48,6 +48,8 @@ mod seal;
 mod sender;
 mod sent;
 mod series;
+mod spill;
+mod spilling;
 mod state;
 mod summary;
 mod table;
