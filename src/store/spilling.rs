@@ -81,14 +81,14 @@ impl Hold {
         }
     }
 
+    /// Whether the reader has gone, as far as is known, and samples wait to be taken in.
+    pub(super) fn has_gone(&self, store: &Store) -> bool {
+        store.spill.is_some() && self.again.is_none()
+    }
+
     /// How long the writer may sleep when no samples come.
-    pub(super) fn wait(&self, store: &Store, s: &WriterSettings) -> Duration {
-        match (&store.spill, self.again) {
-            (None, _) => s.inbox_every,
-            (Some(_), Some(_)) => LOOK_EVERY.min(s.inbox_every),
-            // Some of it is taken in at each round.
-            (Some(_), None) => Duration::ZERO,
-        }
+    pub(super) fn wait(&self, s: &WriterSettings) -> Duration {
+        if self.again.is_some() { LOOK_EVERY.min(s.inbox_every) } else { s.inbox_every }
     }
 
     fn is_there(&mut self, store: &Store) -> bool {
@@ -112,9 +112,10 @@ impl Hold {
             );
         }
         let most = Megabytes(store.upkeep.limits.spill_limit());
-        let who = self.who.as_ref().map_or_else(String::new, |who| format!(" ({who})"));
+        let who = self.who.as_ref();
+        let who = who.map_or_else(String::new, |who| format!(" (it is read by process {who})"));
         let mut text = format!(
-            "a program{who} holds an old picture of the database, so the write-ahead log cannot be \
+            "a program holds an old picture of the database{who}, so the write-ahead log cannot be \
              emptied, and the files have reached `max_size`; "
         );
         text += &match refused {
@@ -141,7 +142,7 @@ fn readers(database: &Path) -> Option<String> {
         .map(|meta| holders_of_bytes(&meta, READERS))
         .unwrap_or_default();
     let mut names: Vec<String> =
-        found.iter().take(NAMED).map(|h| format!("process {} ({})", h.pid, h.name)).collect();
+        found.iter().take(NAMED).map(|h| format!("{} {}", h.pid, h.name)).collect();
     if found.len() > NAMED {
         names.push(format!("{} more", found.len() - NAMED));
     }
@@ -304,7 +305,10 @@ impl super::Reader {
         let path = spill_path(database);
         Some(match spill::look(database, mark)? {
             Ok(samples) => {
-                let who = readers(database).unwrap_or_else(|| "no program that can be seen".into());
+                let who = readers(database).map_or_else(
+                    || "no program that can be seen".to_owned(),
+                    |who| format!("process {who}"),
+                );
                 format!(
                     "{samples} samples wait in {}; plimsoll takes them in as soon as it runs and no \
                      program holds an old picture of the database; it is read now by {who}",
@@ -315,4 +319,3 @@ impl super::Reader {
         })
     }
 }
-

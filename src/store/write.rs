@@ -131,7 +131,11 @@ impl Store {
     }
 
     /// The same with batches that waited beside the database, and how far that was taken in.
-    pub(super) fn commit_kept(&mut self, batches: &[Batch], mark: Mark) -> Result<Written, SqlError> {
+    pub(super) fn commit_kept(
+        &mut self,
+        batches: &[Batch],
+        mark: Mark,
+    ) -> Result<Written, SqlError> {
         self.write_or_roll_back(batches, &[], &[], Some(mark))
     }
 

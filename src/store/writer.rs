@@ -128,7 +128,8 @@ fn run(mut store: Store, full: Option<OpenError>, s: &WriterSettings) -> usize {
     // Before anything is thrown away.
     heed_limits(&mut store, s);
     loop {
-        let wait = if compaction.is_some() { Duration::ZERO } else { hold.wait(&store, s) };
+        let behind = hold.has_gone(&store);
+        let wait = if compaction.is_some() || behind { Duration::ZERO } else { hold.wait(s) };
         let open = s.queue.take(&mut batches, Instant::now() + wait);
         if !open {
             break;
@@ -136,6 +137,7 @@ fn run(mut store: Store, full: Option<OpenError>, s: &WriterSettings) -> usize {
         s.board.look_at_beat();
         if let Some(last) = last
             && last.elapsed() < SPACING
+            && !behind
             && (!batches.is_empty() || s.queue.has_others())
         {
             s.queue.gather(&mut batches, last + SPACING, last + AWAITED);
@@ -160,14 +162,11 @@ fn run(mut store: Store, full: Option<OpenError>, s: &WriterSettings) -> usize {
         let turn = hold.turn(&mut store, s, &mut batches);
         if let Turn::Kept | Turn::Wait = turn {
             last = Some(Instant::now());
-            refuse(s, &mut compaction, HELD);
-            heed_limits(&mut store, s);
-            if let Turn::Wait = turn {
-                s.queue.rest(Duration::from_millis(250));
-            }
+            put_off(&mut store, s, &mut compaction, &turn);
             continue;
         }
-        if !s.queue.is_closed() && store.rows_are_full() {
+        let taking_in = matches!(turn, Turn::TakeIn);
+        if !taking_in && !s.queue.is_closed() && store.rows_are_full() {
             s.board.fail(ROWS, ROWS_FULL.to_owned());
             s.queue.turn_away(&mut batches);
             // Sealing them is what helps.
@@ -176,10 +175,10 @@ fn run(mut store: Store, full: Option<OpenError>, s: &WriterSettings) -> usize {
             s.board.ok(ROWS);
         }
         show_salvage(&store, s);
-        if let Turn::TakeIn = turn {
+        if taking_in {
             match take_in(&mut store, s) {
-                Some(taken) => rows += taken,
-                None => {
+                Ok(taken) => rows += taken,
+                Err(Unusable) => {
                     broken = true;
                     continue;
                 }
@@ -246,12 +245,26 @@ fn run(mut store: Store, full: Option<OpenError>, s: &WriterSettings) -> usize {
     s.queue.len()
 }
 
-/// Takes some of what waits beside the database in. How many rows that were; `None`: the connection is
-/// not to be used any more.
-fn take_in(store: &mut Store, s: &WriterSettings) -> Option<u64> {
+/// A reader holds the log: nothing is committed now.
+fn put_off(
+    store: &mut Store,
+    s: &WriterSettings,
+    compaction: &mut Option<Compaction>,
+    turn: &Turn,
+) {
+    refuse(s, compaction, HELD);
+    // A larger `max_size` helps.
+    heed_limits(store, s);
+    if let Turn::Wait = turn {
+        s.queue.rest(Duration::from_millis(250));
+    }
+}
+
+/// Takes some of what waits beside the database in. How many rows that were.
+fn take_in(store: &mut Store, s: &WriterSettings) -> Result<u64, Unusable> {
     if store.rows_are_full() {
         // Sealing them comes first.
-        return Some(UPKEEP_ROWS);
+        return Ok(UPKEEP_ROWS);
     }
     let start = Instant::now();
     let taken = store.take_in_some();
@@ -259,12 +272,12 @@ fn take_in(store: &mut Store, s: &WriterSettings) -> Option<u64> {
     match taken {
         Ok(written) => {
             count(s, &written, start);
-            Some(written.samples.iter().sum())
+            Ok(written.samples.iter().sum())
         }
         Err(e) => {
             let broken = failed(store, s, &e);
             s.queue.rest(if broken { RETRY } else { Duration::from_millis(250) });
-            (!broken).then_some(0)
+            if broken { Err(Unusable) } else { Ok(0) }
         }
     }
 }
