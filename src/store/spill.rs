@@ -188,8 +188,8 @@ impl Spill {
         let mut cursor = Cursor(content);
         let Some((first, names)) = cursor.names() else { return };
         for (number, series) in (first as usize..).zip(names) {
-            // A number cannot be larger than there are bytes.
-            if number > self.end as usize {
+            // A name takes 28 bytes at least, so there cannot be more than that.
+            if number as u64 > self.end / 28 {
                 return;
             }
             if number >= self.names.len() {
