@@ -106,7 +106,15 @@ fn repair(path: &Path, limits: Limits) -> anyhow::Result<Option<String>> {
 
 fn examine(path: &Path, limits: Limits) -> anyhow::Result<Vec<Finding>> {
     let mut findings = match Reader::open(path) {
-        Ok(reader) => reader.examine(SystemClock.wall_ms()),
+        Ok(reader) => {
+            let mut findings = reader.examine(SystemClock.wall_ms());
+            findings.push(Finding {
+                check: "waiting samples",
+                wrong: reader.spilled(path).into_iter().collect(),
+                remedy: "take them into the database",
+            });
+            findings
+        }
         Err(e) if e.is_repairable() => vec![Finding {
             check: "SQLite's own check",
             wrong: vec![e.to_string()],
@@ -160,7 +168,7 @@ fn writable_by_others(path: &Path) -> Vec<PathBuf> {
         name.push(suffix);
         PathBuf::from(name)
     };
-    ["", "-wal", "-shm"]
+    ["", "-wal", "-shm", "-spill"]
         .into_iter()
         .map(named)
         .filter(|file| std::fs::metadata(file).is_ok_and(|meta| meta.mode() & 0o002 != 0))

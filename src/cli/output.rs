@@ -38,7 +38,7 @@ pub(super) fn check(path: &Path, database: &Path) -> anyhow::Result<()> {
     let same = |other: &Path| {
         std::fs::metadata(other).is_ok_and(|m| (m.dev(), m.ino()) == (meta.dev(), meta.ino()))
     };
-    for suffix in ["", "-wal", "-shm", "-journal", ".lock", ".tokens", ".sock"] {
+    for suffix in ["", "-wal", "-shm", "-journal", ".lock", ".tokens", ".sock", "-spill"] {
         let mut name = database.as_os_str().to_owned();
         name.push(suffix);
         anyhow::ensure!(!same(Path::new(&name)), refused("it belongs to the database"));
@@ -79,6 +79,7 @@ fn is_beside(path: &Path, database: &Path) -> bool {
             || rest.ends_with(b"-backup")
             || rest.starts_with(b".damaged")
             || rest.starts_with(b".aside")
+            || rest.starts_with(b"-spill")
     });
     ours && folder(path).is_some() && folder(path) == folder(database)
 }

@@ -2,6 +2,7 @@
 //! down may be that of another program by now.
 
 use std::fs::Metadata;
+use std::ops::RangeInclusive;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -38,9 +39,45 @@ pub fn holder(file: &Metadata) -> Option<Holder> {
     Some(Holder::of(pid).unwrap_or(Holder { pid, name: String::new() }))
 }
 
+/// Who holds a lock by fcntl(2) on any of these bytes of the file, other than this process: each
+/// process once. Nobody: there is none, or none that can be seen from here.
+pub fn holders_of_bytes(file: &Metadata, bytes: RangeInclusive<u64>) -> Vec<Holder> {
+    let Ok(locks) = regular::read(Path::new("/proc/locks"), MOST) else { return Vec::new() };
+    let mut pids = find_bytes(&String::from_utf8_lossy(&locks), file.dev(), file.ino(), &bytes);
+    pids.retain(|pid| *pid != std::process::id());
+    pids.into_iter()
+        .map(|pid| Holder::of(pid).unwrap_or(Holder { pid, name: String::new() }))
+        .collect()
+}
+
+/// `1: POSIX  ADVISORY  READ 707 08:01:1048 123 123`
+fn find_bytes(locks: &str, dev: u64, ino: u64, bytes: &RangeInclusive<u64>) -> Vec<u32> {
+    let place = place(dev, ino);
+    let mut pids: Vec<u32> = locks
+        .lines()
+        .filter_map(|line| {
+            let words: Vec<&str> = line.split_ascii_whitespace().collect();
+            let [_, "POSIX" | "OFDLCK", _, _, pid, at, first, last] = words.as_slice() else {
+                return None;
+            };
+            let first: u64 = first.parse().ok()?;
+            let last = if *last == "EOF" { u64::MAX } else { last.parse().ok()? };
+            let meets = *at == place && first <= *bytes.end() && last >= *bytes.start();
+            pid.parse().ok().filter(|_| meets)
+        })
+        .collect();
+    pids.sort_unstable();
+    pids.dedup();
+    pids
+}
+
+fn place(dev: u64, ino: u64) -> String {
+    format!("{:02x}:{:02x}:{ino}", rustix::fs::major(dev), rustix::fs::minor(dev))
+}
+
 /// `1: FLOCK  ADVISORY  WRITE 707 08:01:1048 0 EOF`; a line with `->` only waits.
 fn find(locks: &str, dev: u64, ino: u64) -> Option<u32> {
-    let place = format!("{:02x}:{:02x}:{ino}", rustix::fs::major(dev), rustix::fs::minor(dev));
+    let place = place(dev, ino);
     locks.lines().find_map(|line| {
         let words: Vec<&str> = line.split_ascii_whitespace().collect();
         match words.as_slice() {
@@ -65,6 +102,19 @@ mod tests {
         assert_eq!(find(locks, dev, 77), Some(4));
         assert_eq!(find(locks, dev, 79), None);
         assert_eq!(find("no\nsuch: FLOCK\n", dev, 77), None);
+    }
+
+    #[test]
+    fn the_bytes_count() {
+        let locks = "1: POSIX  ADVISORY  READ  9 08:01:77 123 123\n\
+                     2: POSIX  ADVISORY  READ  9 08:01:77 125 125\n\
+                     3: POSIX  ADVISORY  READ  3 08:01:77 128 128\n\
+                     4: POSIX  ADVISORY  WRITE 4 08:01:78 123 123\n\
+                     5: OFDLCK ADVISORY  READ  -1 08:01:77 124 124\n\
+                     6: POSIX  ADVISORY  WRITE 6 08:01:77 0 EOF\n\
+                     6: -> POSIX  ADVISORY  WRITE 7 08:01:77 123 123\n";
+        let dev = rustix::fs::makedev(8, 1);
+        assert_eq!(find_bytes(locks, dev, 77, &(123..=127)), [6, 9]);
     }
 
     #[test]

@@ -131,6 +131,18 @@ static DURABLE: Metric = Metric::gauge(
 );
 static QUEUE: Metric =
     Metric::gauge("plimsoll_queue_samples", "", "Samples waiting to be written.");
+static SPILLED: Metric = Metric::counter(
+    "plimsoll_spilled_samples_total",
+    "",
+    "Samples put beside the database because a program held an old picture of it.",
+);
+static SPILL_SAMPLES: Metric = Metric::gauge(
+    "plimsoll_spill_samples",
+    "",
+    "Samples beside the database that are on disk and wait to be taken in.",
+);
+static SPILL_BYTES: Metric =
+    Metric::gauge("plimsoll_spill_bytes", "bytes", "Size of the file that these samples wait in.");
 static DB_BYTES: Metric =
     Metric::gauge("plimsoll_db_bytes", "bytes", "Size of the database's files.").by(&["part"]);
 static CPU: Metric = Metric::counter(
@@ -299,6 +311,12 @@ impl Own {
         out.put(&COMMIT_DURATION, c.commit_nanos.load(Relaxed) as f64 / 1e9);
         out.put(&DURABLE, c.durable_ts.load(Relaxed) as f64 / 1e3);
         out.put(&QUEUE, self.queue.unwritten() as f64);
+        let (waits, spilled) = (c.spill_samples.load(Relaxed), c.spilled.load(Relaxed));
+        if waits > 0 || spilled > 0 {
+            out.put(&SPILLED, spilled as f64);
+            out.put(&SPILL_SAMPLES, waits as f64);
+            out.put(&SPILL_BYTES, c.spill_bytes.load(Relaxed) as f64);
+        }
         for (part, bytes) in crate::store::sizes(&self.database) {
             out.put_with(&DB_BYTES, &[part], bytes as f64);
         }

@@ -157,6 +157,12 @@ pub struct Counters {
     pub commit_errors: AtomicU64,
     /// Duration of the last commit in nanoseconds, reading the batch to fsync.
     pub commit_nanos: AtomicU64,
+    /// Samples that were put beside the database because a reader kept its log from being emptied.
+    pub spilled: AtomicU64,
+    /// Of these, the ones that wait there now.
+    pub spill_samples: AtomicU64,
+    /// Bytes of the file that they wait in.
+    pub spill_bytes: AtomicU64,
     /// Questions that are being answered now.
     pub queries_running: AtomicU64,
     /// Questions that wait for their turn.

@@ -71,6 +71,11 @@ impl Dictionary {
         self.room = None;
     }
 
+    /// The series of this process.
+    pub(super) fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
     /// Everybody's bounds on names.
     pub(super) fn allowed(&self) -> &Arc<Names> {
         &self.allowed

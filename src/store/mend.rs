@@ -31,6 +31,7 @@ impl Store {
         self.upkeep.forget();
         mended.map_err(|e| OpenError::from_sqlite(self.path(), e))?;
         self.reopen()?;
+        self.take_in()?;
         Ok(self.moved.take())
     }
 

@@ -3,6 +3,7 @@
 //!
 //! ```text
 //!   queue -> writer (one thread) -> Store::commit -> samples     one transaction a beat
+//!   queue -> Spill (a file beside it) -> samples              while a reader holds the log
 //!   SQL clients -> metrics (view) -> inbox -> Store::take_inbox -> samples
 //!   history of other tools -> History -> blocks, rollup_1h         one transaction a group
 //!   samples -> Reader -> status, export, sql, query
@@ -48,6 +49,8 @@ mod seal;
 mod sender;
 mod sent;
 mod series;
+mod spill;
+mod spilling;
 mod state;
 mod summary;
 mod table;

@@ -15,6 +15,7 @@ use super::head::{Head, Sample, identity};
 use super::read::read_only_uri;
 use super::salvage::{Salvage, Salvaged};
 use super::schema::{APPLICATION_ID, SCHEMA, SCHEMA_VERSION};
+use super::spill::Spill;
 use super::upkeep::Upkeep;
 use super::{Lock, OpenError, SqlError, owner, persist, repair, seal, state};
 use crate::collect::regular;
@@ -62,6 +63,8 @@ pub struct Store {
     aside_at: Option<Instant>,
     /// The damaged database whose rows are being moved into this one.
     pub(super) salvage: Option<Salvage>,
+    /// Where samples wait while a reader keeps the log from being emptied; `None`: none do.
+    pub(super) spill: Option<Spill>,
     /// What the last salvage came to, in a sentence.
     pub(super) moved: Option<String>,
     /// What SQLite said of the open file: [`Store::reopen`] begins a new one.
@@ -114,6 +117,7 @@ impl Store {
             aside,
             aside_at: None,
             salvage: None,
+            spill: None,
             moved: None,
             // What was suspect may just have gone out of the way.
             damaged: suspect.filter(|_| aside.is_none()).map(|e| e.why_aside()),
@@ -216,7 +220,7 @@ impl Store {
         self.conn = conn;
         self.salvage = salvage;
         self.aside = None;
-        Ok(())
+        self.find_spill().map_err(|e| OpenError::from_sqlite(&self.path, e))
     }
 
     /// The next [`Store::reopen`] sets the file aside and begins a new one. Not if another file has

@@ -48,9 +48,15 @@ impl Limits {
         self.plain_budget().saturating_mul(4).min(self.max_size / 8 * 5)
     }
 
-    /// Commits wait while a reader keeps the write-ahead log from being emptied and it is this long.
+    /// Upkeep waits while a reader keeps the write-ahead log from being emptied and it is this long.
     pub(super) fn log_limit(&self) -> u64 {
         (self.max_size / 8).clamp(1 << 20, 64 << 20)
+    }
+
+    /// What the file beside the database may take, in which samples wait while a reader keeps the log
+    /// from being emptied; it comes on top of `max_size`.
+    pub(super) fn spill_limit(&self) -> u64 {
+        self.max_size / 4
     }
 
     /// What the file itself may take: the log beside it has its own share.

@@ -29,6 +29,10 @@ pub(super) const SEQ: &str = "seq";
 pub(super) const GRAPHS_TOLD: &str = "graphs_told";
 /// The time that retention goes by; see `prune`.
 pub(super) const PRUNE_CLOCK: &str = "prune_clock";
+/// The number of the file beside the database that samples were last taken in from, and up to which
+/// byte; see `spill`.
+pub(super) const SPILL: &str = "spill";
+pub(super) const SPILL_AT: &str = "spill_at";
 /// When the damaged database was set aside whose rows are being moved into this one, in seconds
 /// since 1970: its name follows from that. The page to go on with.
 pub(super) const SALVAGE_OF: &str = "salvage_of";

@@ -263,11 +263,13 @@ impl Store {
     }
 
     /// Whether a reader keeps the write-ahead log from being emptied, it is longer than its share, and
-    /// all files together have reached the bound: then commits have to wait. Until then the log may
-    /// take what the database leaves, so that who reads for long costs nobody a sample.
+    /// all files together have reached the bound, or as many rows wait to be sealed as may: then samples
+    /// go into a file beside the database. Until then the log may take what the database leaves.
     pub(super) fn must_wait(&self) -> Result<bool, SqlError> {
         let all = |store: &Self| sizes(store.path()).iter().map(|(_, bytes)| bytes).sum::<u64>();
-        Ok(self.log_is_full()? && all(self) > self.upkeep.limits.max_size)
+        let full =
+            |store: &Self| store.rows_are_full() || all(store) > store.upkeep.limits.max_size;
+        Ok(self.log_is_full()? && full(self))
     }
 
     /// Whether a reader keeps the write-ahead log from being emptied, and it has grown past its share:

@@ -6,6 +6,8 @@ use rusqlite::{CachedStatement, Connection};
 
 use super::head::Sample;
 use super::inbox::{self, Taken};
+use super::spill::Mark;
+use super::spilling;
 use super::upkeep::Upkeep;
 use super::{SqlError, Store, to_sql};
 use super::{events, graphs};
@@ -125,7 +127,26 @@ impl Store {
         events: &[Event],
         graphs: &[Graph],
     ) -> Result<Written, SqlError> {
-        let written = self.write(batches, events, graphs);
+        self.write_or_roll_back(batches, events, graphs, None)
+    }
+
+    /// The same with batches that waited beside the database, and how far that was taken in.
+    pub(super) fn commit_kept(
+        &mut self,
+        batches: &[Batch],
+        mark: Mark,
+    ) -> Result<Written, SqlError> {
+        self.write_or_roll_back(batches, &[], &[], Some(mark))
+    }
+
+    fn write_or_roll_back(
+        &mut self,
+        batches: &[Batch],
+        events: &[Event],
+        graphs: &[Graph],
+        mark: Option<Mark>,
+    ) -> Result<Written, SqlError> {
+        let written = self.write(batches, events, graphs, mark);
         if written.is_err() {
             self.dictionary.forget();
             self.upkeep.held.forget();
@@ -143,9 +164,10 @@ impl Store {
         batches: &[Batch],
         events: &[Event],
         graphs: &[Graph],
+        mark: Option<Mark>,
     ) -> Result<Written, SqlError> {
         let nothing = batches.is_empty() && events.is_empty() && graphs.is_empty();
-        if nothing && !inbox::waiting(&self.conn)? {
+        if nothing && mark.is_none() && !inbox::waiting(&self.conn)? {
             return Ok(Written::default());
         }
         if self.dictionary.is_uncounted() {
@@ -186,6 +208,9 @@ impl Store {
             written.invalid = invalid;
             written.more = more;
             upkeep.pruner.written(insert.finish()?);
+            if let Some(mark) = mark {
+                spilling::remember(conn, mark)?;
+            }
         }
         conn.prepare_cached("COMMIT")?.execute([])?;
         let made = dictionary.committed();

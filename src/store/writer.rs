@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use super::spilling::{self, Hold, Turn};
 use super::told::{SIZE, Told};
 use super::{Limits, OpenError, Store, Times, repair};
 use crate::model::Clock;
@@ -17,9 +18,8 @@ const SALVAGE: &str = "salvage";
 const UPKEEP_SUBJECT: &str = "upkeep of the database";
 /// Of its own: commits may find room in the log while the file behind it has none.
 const LOG: &str = "write-ahead log";
-const LOG_HELD: &str = "reader of the database";
-const LOG_FULL: &str = "one holds an old picture of the database, so the write-ahead log cannot be \
-     emptied and the files have reached max_size; samples wait in memory until it ends";
+const HELD: &str = "a program holds an old picture of the database, so nothing can be compacted\n  \
+     /health says which one; try again when it has ended";
 const ROWS: &str = "samples of senders";
 const ROWS_FULL: &str = "too many samples wait to be sealed, and more of them would push out history; \
      senders are told to send again later";
@@ -121,14 +121,15 @@ fn run(mut store: Store, full: Option<OpenError>, s: &WriterSettings) -> usize {
     let mut last: Option<Instant> = None;
     let mut broken = full.is_some();
     let mut compaction: Option<Compaction> = None;
-    let mut told = Told::default();
+    let (mut told, mut hold) = (Told::default(), Hold::default());
     if let Some(full) = full {
         s.board.fail(SUBJECT, full.to_string());
     }
     // Before anything is thrown away.
     heed_limits(&mut store, s);
     loop {
-        let wait = if compaction.is_some() { Duration::ZERO } else { s.inbox_every };
+        let behind = hold.has_gone(&store);
+        let wait = if compaction.is_some() || behind { Duration::ZERO } else { hold.wait(s) };
         let open = s.queue.take(&mut batches, Instant::now() + wait);
         if !open {
             break;
@@ -136,6 +137,7 @@ fn run(mut store: Store, full: Option<OpenError>, s: &WriterSettings) -> usize {
         s.board.look_at_beat();
         if let Some(last) = last
             && last.elapsed() < SPACING
+            && !behind
             && (!batches.is_empty() || s.queue.has_others())
         {
             s.queue.gather(&mut batches, last + SPACING, last + AWAITED);
@@ -144,15 +146,27 @@ fn run(mut store: Store, full: Option<OpenError>, s: &WriterSettings) -> usize {
         if let Some(at) = store.commit_end(&batches) {
             s.queue.give_back(&mut batches.split_off(at), false);
         }
-        if !s.queue.is_closed() && store.must_wait().unwrap_or(false) {
-            s.board.fail(LOG_HELD, LOG_FULL.to_owned());
-            s.queue.give_back(&mut batches, false);
-            refuse(s, &mut compaction, LOG_FULL);
-            s.queue.rest(Duration::from_millis(250));
+        if broken {
+            if !reopen(&mut store, s) {
+                s.queue.give_back(&mut batches, true);
+                refuse(s, &mut compaction, UNWRITABLE);
+                if s.queue.is_closed() {
+                    break;
+                }
+                s.queue.rest(RETRY);
+                continue;
+            }
+            // What was found damaged is salvaged from now on.
+            (broken, look) = (false, Instant::now());
+        }
+        let turn = hold.turn(&mut store, s, &mut batches);
+        if let Turn::Kept | Turn::Wait = turn {
+            last = Some(Instant::now());
+            put_off(&mut store, s, &mut compaction, &turn);
             continue;
         }
-        s.board.ok(LOG_HELD);
-        if !s.queue.is_closed() && store.rows_are_full() {
+        let taking_in = matches!(turn, Turn::TakeIn);
+        if !taking_in && !s.queue.is_closed() && store.rows_are_full() {
             s.board.fail(ROWS, ROWS_FULL.to_owned());
             s.queue.turn_away(&mut batches);
             // Sealing them is what helps.
@@ -160,19 +174,15 @@ fn run(mut store: Store, full: Option<OpenError>, s: &WriterSettings) -> usize {
         } else {
             s.board.ok(ROWS);
         }
-        if broken && !reopen(&mut store, s) {
-            s.queue.give_back(&mut batches, true);
-            refuse(s, &mut compaction, UNWRITABLE);
-            if s.queue.is_closed() {
-                break;
-            }
-            s.queue.rest(RETRY);
-            continue;
-        }
         show_salvage(&store, s);
-        if broken {
-            // What was found damaged is salvaged from now on.
-            look = Instant::now();
+        if taking_in {
+            match take_in(&mut store, s) {
+                Ok(taken) => rows += taken,
+                Err(Unusable) => {
+                    broken = true;
+                    continue;
+                }
+            }
         }
         let start = Instant::now();
         let events = s.queue.take_events();
@@ -233,6 +243,43 @@ fn run(mut store: Store, full: Option<OpenError>, s: &WriterSettings) -> usize {
         );
     }
     s.queue.len()
+}
+
+/// A reader holds the log: nothing is committed now.
+fn put_off(
+    store: &mut Store,
+    s: &WriterSettings,
+    compaction: &mut Option<Compaction>,
+    turn: &Turn,
+) {
+    refuse(s, compaction, HELD);
+    // A larger `max_size` helps.
+    heed_limits(store, s);
+    if let Turn::Wait = turn {
+        s.queue.rest(Duration::from_millis(250));
+    }
+}
+
+/// Takes some of what waits beside the database in. How many rows that were.
+fn take_in(store: &mut Store, s: &WriterSettings) -> Result<u64, Unusable> {
+    if store.rows_are_full() {
+        // Sealing them comes first.
+        return Ok(UPKEEP_ROWS);
+    }
+    let start = Instant::now();
+    let taken = store.take_in_some();
+    spilling::show(store, s);
+    match taken {
+        Ok(written) => {
+            count(s, &written, start);
+            Ok(written.samples.iter().sum())
+        }
+        Err(e) => {
+            let broken = failed(store, s, &e);
+            s.queue.rest(if broken { RETRY } else { Duration::from_millis(250) });
+            if broken { Err(Unusable) } else { Ok(0) }
+        }
+    }
 }
 
 fn show_salvage(store: &Store, s: &WriterSettings) {

@@ -12,6 +12,7 @@ mod io_errors;
 mod kill;
 mod kill_migration;
 mod kill_upkeep;
+mod long_reader;
 mod munin_node;
 mod odd_files;
 mod oracle;

@@ -11,5 +11,6 @@ mod names;
 mod orders;
 mod promise;
 mod schema;
+mod spill;
 mod summary;
 mod views;
