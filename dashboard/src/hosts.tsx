@@ -6,25 +6,36 @@ import { Sign, State } from "./home";
 import { human, span } from "./units";
 import { address, go, view } from "./view";
 
-const hosts = signal<Host[] | null>(null);
+interface Glance {
+  hosts: Host[];
+  /** Hosts of the file that are not in the answer. */
+  left_out: number;
+}
+const hosts = signal<Glance | null>(null);
 const ORDER = { bad: 0, warning: 1, well: 2 };
+
+/** A name that may go on in the next line behind a dot, a dash, an underscore, a colon or a slash. */
+function breakable(name: string) {
+  return name.split(/(?<=[-._:/])/).flatMap((part, n) => (n ? [<wbr />, part] : [part]));
+}
 
 export function Hosts() {
   useEffect(() => {
     const look = () => {
-      if (!document.hidden) ask<{ hosts: Host[] }>("/api/hosts").then((got) => (hosts.value = got.hosts), () => {});
+      if (!document.hidden) ask<Glance>("/api/hosts").then((got) => (hosts.value = got), () => {});
     };
     look();
     const timer = setInterval(look, 15_000);
     return () => clearInterval(timer);
   }, []);
-  const all = hosts.value;
-  if (!all) return <State title="Looking"><p class="dim">at every host</p></State>;
+  if (!hosts.value) return <State title="Looking"><p class="dim">at every host</p></State>;
+  const { hosts: all, left_out: left } = hosts.value;
   const sorted = [...all].sort((a, b) => ORDER[a.level] - ORDER[b.level] || a.name.localeCompare(b.name));
   const bad = all.filter((h) => h.level !== "well").length;
   return (
     <section class="hosts">
       <h1>{all.length === 1 ? "1 host" : `${all.length} hosts`}{bad ? `, ${bad} to look at` : ", all well"}</h1>
+      {left > 0 && <p class="note">{left === 1 ? "1 more host is" : `${left} more hosts are`} in the file. They are not looked at and not shown here: the list has room for {all.length}.</p>}
       <div class="scroll" tabIndex={0} role="region" aria-label="Hosts">
       <table>
         <thead><tr><th scope="col">host</th><th scope="col">load</th><th scope="col">memory</th><th scope="col">fullest disk</th><th scope="col">last sample</th></tr></thead>
@@ -35,7 +46,7 @@ export function Hosts() {
               <>
               <tr key={h.name} class={h.text ? "told" : ""}>
                 <th scope="row">
-                  <Sign level={h.level} /> <a href={address(to)} onClick={(e) => { e.preventDefault(); go(to); }}>{h.name}</a>
+                  <Sign level={h.level} /> <a href={address(to)} onClick={(e) => { e.preventDefault(); go(to); }}>{breakable(h.name)}</a>
                 </th>
                 <td>{human(h.load)}</td><td>{human(h.memory, "percent")}</td><td>{human(h.disk, "percent")}</td>
                 <td>{h.newest ? `${span(Date.now() - h.newest)} ago` : "–"}</td>

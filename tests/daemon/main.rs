@@ -21,6 +21,7 @@ mod plugins;
 mod power;
 mod promql;
 mod push;
+mod readers;
 mod refusals;
 mod shown;
 mod sql;
