@@ -283,6 +283,20 @@ impl Names {
         }
     }
 
+    /// A name is not sent any more and its place is free; see [`Names::take`], which took it for so many
+    /// series. Its bytes of the file stay taken.
+    pub fn leave(&self, identity: &Identity, series: u64) {
+        let (_, text) = file_bytes_of(identity, 0);
+        let sender = identity.system.as_deref().unwrap_or_default().into();
+        let text = text * series.min(2);
+        self.give_back([Taken { sender, text, bytes: 0, counts: true }]);
+    }
+
+    /// Everything that was sent is in the file: nothing is on its way that would need room there.
+    pub fn settle(&self) {
+        self.lock().pending = 0;
+    }
+
     /// Names that the file has, before anybody sends one.
     pub fn found<'a>(&self, names: impl IntoIterator<Item = Found<'a>>) {
         let mut state = self.lock();
