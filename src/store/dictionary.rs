@@ -46,7 +46,8 @@ const REFUSED: i64 = i64::MIN;
 /// Keys that are kept as they were sent, all together; those beyond it are looked up each time.
 const KEY_BYTES: usize = 8 << 20;
 
-/// A series that was not written during so many sweeps is forgotten. The writer makes one a minute.
+/// A series that was not written during so many sweeps is forgotten. The writer makes one a minute. As
+/// long after the start, names of the file that were not sent since give their places back.
 const IDLE_SWEEPS: u32 = 5;
 
 /// What is left of the file for names.
@@ -176,6 +177,9 @@ impl Dictionary {
             }
         }
         self.allowed.settle();
+        if self.sweep == IDLE_SWEEPS {
+            self.allowed.free_unsent();
+        }
     }
 
     #[cold]
