@@ -62,7 +62,7 @@ fn keeps(data: &[u8], kind: Kind) {
         assert_eq!(samples.values.len(), samples.times.len());
         // No series has two values of one time.
         let mut seen: Vec<_> =
-            samples.values.iter().map(|(s, _)| s.0).zip(&samples.times).collect();
+            samples.values.iter().map(|(s, _)| s.place()).zip(&samples.times).collect();
         seen.sort_unstable();
         let all = seen.len();
         seen.dedup();

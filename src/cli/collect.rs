@@ -84,13 +84,15 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     if args.json {
         let object: serde_json::Map<String, serde_json::Value> = readings
             .iter()
-            .map(|(series, value)| (registry.get(*series).identity.key(), json!(value)))
+            .filter_map(|(series, value)| {
+                Some((registry.get(*series)?.identity.key(), json!(value)))
+            })
             .collect();
         serde_json::to_writer_pretty(&mut out, &object)?;
         writeln!(out)?;
     } else {
         for (series, value) in &readings {
-            let series = registry.get(*series);
+            let Some(series) = registry.get(*series) else { continue };
             writeln!(out, "{series} {value}")?;
         }
     }

@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::{CollectError, Collector, Settings, regular};
-use crate::model::{Glob, Identity, Kind, Metric, Recorder, Series, SeriesRef, parse_key};
+use crate::model::{Glob, Identity, Kind, Metric, Pinned, Recorder, Series, parse_key};
 use crate::wire::exposition::Reader;
 use crate::wire::{LineError, Record, Records};
 
@@ -50,10 +50,13 @@ struct Kept {
     /// Nothing: it cannot be looked at.
     stamp: Option<Stamp>,
     seen: bool,
-    samples: Result<Vec<(SeriesRef, f64)>, String>,
+    samples: Result<Samples, String>,
     /// A series of it stands in a file before it.
     double: Option<String>,
 }
+
+/// Of a file, which may be read once and reported for months.
+type Samples = Vec<(Pinned, f64)>;
 
 /// Replaced as a whole or written in place, one of these changes.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -128,32 +131,32 @@ impl TextFiles {
         let before = self.files.len();
         self.files.retain(|f| f.seen);
         if changed || before != self.files.len() {
-            self.compare(out);
+            self.compare();
         }
         Ok(())
     }
 
     /// A series stands in one file only: of two values neither could be trusted.
-    fn compare(&mut self, out: &Recorder) {
+    fn compare(&mut self) {
         let mut known = HashSet::new();
         for file in &mut self.files {
             file.double = None;
             let Ok(samples) = &file.samples else { continue };
-            let double = samples.iter().find(|(series, _)| known.contains(series));
+            let double = samples.iter().find(|(series, _)| known.contains(&series.number()));
             if let Some((series, _)) = double {
-                let name = parse_key(&out.key(*series)).0;
+                let name = parse_key(&series.series().identity.key()).0;
                 file.double = Some(format!("a series of `{name}` stands in another file, too"));
             } else if known.len() + samples.len() > MAX_SERIES {
                 file.double = Some(format!("more than {MAX_SERIES} series in all files"));
             } else {
-                known.extend(samples.iter().map(|(series, _)| *series));
+                known.extend(samples.iter().map(|(series, _)| series.number()));
             }
         }
     }
 }
 
 /// The samples of a file, or why none of it counts.
-fn read(path: &Path, out: &mut Recorder) -> Result<Vec<(SeriesRef, f64)>, String> {
+fn read(path: &Path, out: &mut Recorder) -> Result<Samples, String> {
     // As a whole: a program that still writes must not make it longer than was looked at.
     let text = regular::read(path, MAX_BYTES).map_err(|e| e.to_string())?;
     parse(&*text, out)
@@ -170,7 +173,7 @@ fn fault(error: &LineError) -> String {
     }
 }
 
-fn parse(text: impl Read, out: &mut Recorder) -> Result<Vec<(SeriesRef, f64)>, String> {
+fn parse(text: impl Read, out: &mut Recorder) -> Result<Samples, String> {
     // No time that anybody writes.
     const NOW: i64 = i64::MIN;
     let mut reader = Reader::new(text, NOW);
@@ -204,11 +207,11 @@ fn parse(text: impl Read, out: &mut Recorder) -> Result<Vec<(SeriesRef, f64)>, S
             help: about.map_or("", |a| a.help).into(),
         };
         let kind = series.kind;
-        let Some(series) = out.series(series) else { continue };
+        let Some(series) = out.series(series).and_then(|series| out.pin(series)) else { continue };
         if kind == Kind::Counter {
             counters.push(samples.len());
         }
-        if !known.insert(series) {
+        if !known.insert(series.number()) {
             return Err(format!("a series of `{name}` twice"));
         }
         samples.push((series, record.value));
@@ -216,7 +219,7 @@ fn parse(text: impl Read, out: &mut Recorder) -> Result<Vec<(SeriesRef, f64)>, S
     // Only now, for of a file with a fault nothing counts.
     for at in counters {
         let (series, value) = &mut samples[at];
-        *value = out.hold(*series, *value);
+        *value = out.hold(series.number(), *value);
     }
     Ok(samples)
 }
@@ -235,7 +238,7 @@ impl Collector for TextFiles {
             match (&file.samples, &file.double) {
                 (Ok(samples), None) => {
                     for (series, value) in samples {
-                        out.put_series(*series, *value);
+                        out.put_series(series.number(), *value);
                     }
                     // Whole seconds, as node_exporter's.
                     if let Some(stamp) = file.stamp {
@@ -295,7 +298,8 @@ mod tests {
         fn beat(&mut self) -> Vec<String> {
             self.recorder.begin();
             let result = self.collector.collect(&mut self.recorder);
-            let shown = |(s, v): &(SeriesRef, f64)| format!("{} {v}", self.recorder.key(*s));
+            let shown =
+                |(s, v): &(crate::model::SeriesRef, f64)| format!("{} {v}", self.recorder.key(*s));
             let mut all: Vec<_> = self.recorder.samples().iter().map(shown).collect();
             all.retain(|line| !line.starts_with("node_textfile_mtime"));
             let what = |e: CollectError| e.to_string().rsplit_once('/').unwrap().1.to_owned();

@@ -24,7 +24,11 @@ impl Bursts {
                 let (name, labels) = parse_key(&rule.when.key);
                 *series = registry.find(&Identity::local(super::beat::JOB, &name, labels));
             }
-            let Some((_, value)) = series.and_then(|s| latest.get(s)) else { continue };
+            let Some((_, value)) = series.and_then(|s| latest.get(s)) else {
+                // It may come back by another number.
+                *series = None;
+                continue;
+            };
             let holds = rule.when.holds(value);
             if holds {
                 fire(rule);

@@ -41,7 +41,7 @@ fn page(dialect: Dialect, state: Arc<State>) -> impl FnMut(&mut Vec<u8>) -> bool
         .latest
         .all()
         .into_iter()
-        .map(|(series, _, value)| (state.registry.get(series), value))
+        .filter_map(|(series, _, value)| Some((state.registry.get(series)?, value)))
         .filter(|(series, _)| !is_own_up(series))
         .map(|(series, value)| Current { altered: !is_legal(&series), series, value })
         .collect();

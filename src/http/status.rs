@@ -61,7 +61,7 @@ fn document(about: &Value, state: Arc<State>) -> impl FnMut(&mut Vec<u8>) -> boo
             if time.0 != ts {
                 time = (ts, rfc3339(ts));
             }
-            let series = state.registry.get(series);
+            let Some(series) = state.registry.get(series) else { continue };
             let row = Row {
                 system: series.identity.system.as_deref(),
                 key: series.identity.key(),

@@ -22,6 +22,6 @@ pub use interval::{DurationError, Interval, format_duration, parse_duration};
 pub use key::{parse_key, write_key};
 pub use past::{Past, Stretch};
 pub use recorder::{Metric, Recorder};
-pub use registry::{Registry, SeriesRef};
+pub use registry::{Live, Pinned, Registry, Released, SeriesRef};
 pub use series::{Identity, Kind, Labels, Sample, Series};
 pub use size::{format_size, parse_size};

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::counter::Held;
-use super::{Identity, KeyFilter, Kind, Labels, Registry, Series, SeriesRef};
+use super::{Identity, KeyFilter, Kind, Labels, Pinned, Registry, Series, SeriesRef};
 
 /// So far ahead a series is looked for that is not where it was. Further on, what has changed is more
 /// than a device that went: a look-up costs less then.
@@ -67,6 +67,10 @@ pub struct Recorder {
     /// back finds its place again.
     held: Vec<Held>,
     places: HashMap<SeriesRef, u32>,
+    /// Of `held`: those whose series was forgotten.
+    free: Vec<u32>,
+    /// The registry's when `places` was last looked through.
+    epoch: u64,
     /// How many lines were not understood since somebody asked.
     odd: u64,
     /// Marks of the odd lines that were told, and what is to be told of new ones.
@@ -80,7 +84,7 @@ struct Slot {
     part: Box<str>,
     values: Box<[Box<str>]>,
     /// `None`: the filter does not want it.
-    series: Option<SeriesRef>,
+    series: Option<Pinned>,
     /// Its place in [`Recorder::held`]; [`FREE`] if it is no counter.
     held: u32,
 }
@@ -98,6 +102,7 @@ impl Recorder {
     /// A recorder for one source; `job` becomes the label of that name.
     pub fn new(registry: Arc<Registry>, job: &str, filter: Arc<KeyFilter>) -> Self {
         Self {
+            epoch: registry.epoch(),
             registry,
             job: job.into(),
             filter,
@@ -107,6 +112,7 @@ impl Recorder {
             samples: Vec::new(),
             held: Vec::new(),
             places: HashMap::new(),
+            free: Vec::new(),
             odd: 0,
             marks: Vec::new(),
             told: Vec::new(),
@@ -115,7 +121,8 @@ impl Recorder {
 
     /// Goes on with the counters of the recorder before, and does not tell again what that has told.
     pub fn after(mut self, before: Self) -> Self {
-        (self.held, self.places, self.marks) = (before.held, before.places, before.marks);
+        (self.held, self.places, self.free) = (before.held, before.places, before.free);
+        (self.epoch, self.marks) = (before.epoch, before.marks);
         self
     }
 
@@ -124,6 +131,25 @@ impl Recorder {
         self.cursor = 0;
         self.rest.clear();
         self.samples.clear();
+        if self.registry.epoch() != self.epoch {
+            self.forget();
+        }
+    }
+
+    /// Frees the counters of series that the registry has forgotten.
+    #[cold]
+    fn forget(&mut self) {
+        self.epoch = self.registry.epoch();
+        let Self { registry, places, held, free, .. } = self;
+        let live = registry.live();
+        places.retain(|series, place| {
+            let stays = live.has(*series);
+            if !stays && let Some(held) = held.get_mut(*place as usize) {
+                *held = Held::default();
+                free.push(*place);
+            }
+            stays
+        });
     }
 
     /// One reading of a metric without labels.
@@ -144,10 +170,10 @@ impl Recorder {
             _ => self.place(metric, part, values),
         };
         self.cursor = at + 1;
-        let Slot { series, held, .. } = self.slots[at];
+        let Slot { series, held, .. } = &self.slots[at];
         if let Some(series) = series {
-            let value = self.held.get_mut(held as usize).map_or(value, |held| held.store(value));
-            self.samples.push((series, value));
+            let value = self.held.get_mut(*held as usize).map_or(value, |held| held.store(value));
+            self.samples.push((series.number(), value));
         }
     }
 
@@ -172,7 +198,12 @@ impl Recorder {
 
     /// What a series is called.
     pub fn key(&self, series: SeriesRef) -> String {
-        self.registry.get(series).identity.key()
+        self.registry.get(series).map_or_else(String::new, |series| series.identity.key())
+    }
+
+    /// Keeps a series from being forgotten while it is not reported.
+    pub fn pin(&self, series: SeriesRef) -> Option<Pinned> {
+        self.registry.pin(series)
     }
 
     /// The readings since [`Recorder::begin`].
@@ -224,13 +255,17 @@ impl Recorder {
             None => FREE,
         };
         let values = values.iter().map(|v| Box::from(*v)).collect();
+        let series = series.and_then(|series| self.registry.pin(series));
         Slot { metric, part: part.into(), values, series, held }
     }
 
     fn hold_place(&mut self, series: SeriesRef) -> u32 {
-        *self.places.entry(series).or_insert_with(|| {
-            self.held.push(Held::default());
-            (self.held.len() - 1) as u32
+        let Self { places, held, free, .. } = self;
+        *places.entry(series).or_insert_with(|| {
+            free.pop().unwrap_or_else(|| {
+                held.push(Held::default());
+                (held.len() - 1) as u32
+            })
         })
     }
 
@@ -262,7 +297,11 @@ mod tests {
     }
 
     fn keys(registry: &Registry, recorder: &Recorder) -> Vec<String> {
-        recorder.samples().iter().map(|(s, v)| format!("{} {v}", registry.get(*s))).collect()
+        recorder
+            .samples()
+            .iter()
+            .map(|(s, v)| format!("{} {v}", registry.get(*s).expect("known")))
+            .collect()
     }
 
     #[test]
@@ -289,7 +328,7 @@ mod tests {
         assert_eq!(beat(&mut rec, &["a", "c"]), [first[0], first[2], first[3]]);
         assert_eq!(beat(&mut rec, &["c", "b", "a"]), [first[2], first[1], first[0], first[3]]);
         assert_eq!(registry.len(), 4);
-        assert_eq!(&*registry.get(first[0].0).help, "Bytes in seen.");
+        assert_eq!(&*registry.get(first[0].0).expect("known").help, "Bytes in seen.");
     }
 
     static SENT: Metric = Metric::counter("sent_total", "", "Sent.").by(&["device"]);
@@ -356,5 +395,28 @@ mod tests {
         rec.put(&UP, 1.0);
         rec.put_part(&BYTES, "in", &["a"], 1.0);
         assert_eq!(keys(&registry, &rec), ["up 1"]);
+    }
+
+    #[test]
+    fn what_is_reported_is_not_forgotten_and_the_counter_of_what_is_goes() {
+        static READ: Metric = Metric::counter("read_total", "", "Read.").by(&["device"]);
+        let (registry, mut recorder) = recorder();
+        let mut beat = |devices: &[&str], value| {
+            recorder.begin();
+            for device in devices {
+                recorder.put_with(&READ, &[device], value);
+            }
+            (recorder.samples().to_vec(), recorder.places.len(), recorder.held.len())
+        };
+        let (samples, ..) = beat(&["veth1", "sda"], 5.0);
+        beat(&["sda"], 6.0);
+        registry.retire(|_| true);
+        assert_eq!(registry.release(|_| true).len(), 1, "sda is pinned");
+        assert_eq!(registry.get(samples[0].0), None);
+        // Another device has the place of the first, and its counter begins by itself.
+        let (new, places, held) = beat(&["sda", "veth2"], 1.0);
+        assert_eq!((places, held), (2, 2));
+        assert_eq!(new[0].0, samples[1].0);
+        assert_eq!(new[1], (registry.all()[0].0, 1.0));
     }
 }

@@ -41,6 +41,11 @@ impl Kind {
 pub struct Labels(Arc<[(Box<str>, Box<str>)]>);
 
 impl Labels {
+    /// How many copies of these labels there are; those of equal labels made apart do not count.
+    pub(super) fn holders(&self) -> usize {
+        Arc::strong_count(&self.0)
+    }
+
     /// Sorts the pairs; of two with the same name the later one stays. An empty value is no label
     /// (as in Prometheus).
     pub fn new<N: Into<Box<str>>, V: Into<Box<str>>>(

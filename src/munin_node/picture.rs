@@ -2,37 +2,40 @@
 //! before. Values come in by a closure: no store in here.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use crate::model::{Registry, Series, SeriesRef};
 
-/// The series of this machine's collectors, by name. Names are never given back, so this only grows.
+/// The series of this machine's collectors, by name.
 #[derive(Debug, Default)]
 pub(super) struct Catalog {
-    seen: u32,
-    by_name: HashMap<Box<str>, Vec<(SeriesRef, Arc<Series>)>>,
+    /// How many series there had been, and the registry's epoch, when it was made.
+    seen: Option<(u64, u64)>,
+    by_name: HashMap<Box<str>, Vec<(SeriesRef, Series)>>,
 }
 
 /// The job of what collectors measure.
 const JOB: &str = "node";
 
 impl Catalog {
-    /// Takes in what is new.
+    /// Is made again if series came or went.
     pub(super) fn update(&mut self, registry: &Registry) {
-        let end = u32::try_from(registry.len()).unwrap_or(u32::MAX);
-        for number in self.seen..end {
-            let series = registry.get(SeriesRef(number));
+        let now = Some((registry.made(), registry.epoch()));
+        if std::mem::replace(&mut self.seen, now) == now {
+            return;
+        }
+        self.by_name.clear();
+        for (number, series) in registry.all() {
             let id = &series.identity;
             if id.system.is_none() && *id.job == *JOB && id.name.starts_with("node_") {
+                // A copy: the registry does not forget a series that somebody holds.
                 let list = self.by_name.entry(id.name.clone()).or_default();
-                list.push((SeriesRef(number), series));
+                list.push((number, Series::clone(&series)));
             }
         }
-        self.seen = end;
     }
 
     /// All of them.
-    pub(super) fn all(&self) -> impl Iterator<Item = &(SeriesRef, Arc<Series>)> {
+    pub(super) fn all(&self) -> impl Iterator<Item = &(SeriesRef, Series)> {
         self.by_name.values().flatten()
     }
 }
@@ -47,7 +50,7 @@ pub(super) struct Picture<'a> {
 }
 
 impl Picture<'_> {
-    fn list(&self, name: &str) -> &[(SeriesRef, Arc<Series>)] {
+    fn list(&self, name: &str) -> &[(SeriesRef, Series)] {
         self.catalog.by_name.get(name).map(Vec::as_slice).unwrap_or_default()
     }
 
@@ -64,7 +67,7 @@ impl Picture<'_> {
 
     /// All with this label, summed up; as [`Picture::one`].
     pub(super) fn sum(&self, name: &str, label: &str, is: &str) -> Option<f64> {
-        let fitting = |s: &&(SeriesRef, Arc<Series>)| s.1.identity.labels.get(label) == Some(is);
+        let fitting = |s: &&(SeriesRef, Series)| s.1.identity.labels.get(label) == Some(is);
         let mut found = None;
         let mut known = false;
         for (series, _) in self.list(name).iter().filter(fitting) {
@@ -78,6 +81,6 @@ impl Picture<'_> {
 
     /// Those that have a value now, each with its labels.
     pub(super) fn each(&self, name: &str) -> impl Iterator<Item = (&Series, f64)> {
-        self.list(name).iter().filter_map(|(n, series)| Some((&**series, (self.value)(*n)?)))
+        self.list(name).iter().filter_map(|(n, series)| Some((series, (self.value)(*n)?)))
     }
 }

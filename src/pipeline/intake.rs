@@ -107,7 +107,7 @@ pub struct Intake {
 
 #[derive(Debug, Default)]
 struct State {
-    /// By the number of a series, which of `named` it is of, counted from 1; 0: none.
+    /// By the place of a series, which of `named` it is of, counted from 1; 0: none.
     systems: Vec<u32>,
     /// The other systems, each with the time of its newest sample in the push at hand.
     named: Vec<(Box<str>, i64)>,
@@ -118,6 +118,8 @@ struct State {
     alias_bytes: usize,
     hasher: foldhash::quality::RandomState,
     scratch: Vec<u8>,
+    /// The registry's when `aliases` were last looked through.
+    epoch: u64,
 }
 
 /// No sample of a system came with a push.
@@ -126,23 +128,36 @@ const NONE: i64 = i64::MIN;
 impl State {
     /// A series is of this system; nothing: of this machine.
     fn belongs(&mut self, series: SeriesRef, system: Option<&str>) {
-        let Some(system) = system else { return };
-        let at = match self.places.get(system) {
-            Some(at) => *at,
-            None => {
+        let at = match system.map(|system| (system, self.places.get(system))) {
+            None => 0,
+            Some((_, Some(at))) => *at,
+            Some((system, None)) => {
                 self.named.push((system.into(), NONE));
                 let at = self.named.len() as u32;
                 self.places.insert(system.into(), at);
                 at
             }
         };
-        let number = series.0 as usize;
+        let number = series.place();
         if self.systems.len() <= number {
             self.systems.resize(number + 1, 0);
         }
         if let Some(place) = self.systems.get_mut(number) {
             *place = at;
         }
+    }
+
+    /// Drops what means a series that the registry has forgotten.
+    #[cold]
+    fn forget(&mut self, registry: &Registry) {
+        self.epoch = registry.epoch();
+        let Self { aliases, alias_bytes, .. } = self;
+        let live = registry.live();
+        aliases.retain(|alias| {
+            let stays = live.has(alias.series);
+            *alias_bytes -= if stays { 0 } else { alias.text.len() };
+            stays
+        });
     }
 
     /// Notes the newest time of each system.
@@ -152,7 +167,7 @@ impl State {
             *newest = NONE;
         }
         for ((series, _), ts) in samples.iter().zip(times) {
-            let of = systems.get(series.0 as usize).copied().unwrap_or(0) as usize;
+            let of = systems.get(series.place()).copied().unwrap_or(0) as usize;
             if let Some((_, newest)) = of.checked_sub(1).and_then(|at| named.get_mut(at)) {
                 *newest = (*newest).max(*ts);
             }
@@ -193,6 +208,9 @@ impl Intake {
     /// Begins a push at this moment (ms since 1970 UTC). Others wait until it ends.
     pub fn begin<'a>(&'a self, origin: Origin<'a>, now_ms: i64) -> Push<'a> {
         let mut state = self.state.lock().unwrap_or_else(|e| e.into_inner());
+        if state.epoch != self.registry.epoch() {
+            state.forget(&self.registry);
+        }
         state.scratch.clear();
         let (sender, bound) = match origin.sender {
             Sender::Here => (0, ""),
@@ -267,7 +285,8 @@ impl<'a> Push<'a> {
         }
         let (name, labels, about) = name().map_err(Refused::Invalid)?;
         let series = self.intern(name, labels, about)?;
-        self.state.belongs(series, self.intake.registry.get(series).identity.system.as_deref());
+        let described = self.intake.registry.get(series);
+        self.state.belongs(series, described.as_ref().and_then(|d| d.identity.system.as_deref()));
         let State { aliases, alias_bytes, hasher, scratch, .. } = &mut *self.state;
         *alias_bytes += scratch.len();
         let many = ALIASES_A_NAME.saturating_mul(self.intake.names.most());
@@ -299,13 +318,18 @@ impl<'a> Push<'a> {
         let kind = about.as_ref().map_or_else(|| Kind::guess(&name), |a| a.kind);
         let (unit, help) = about.map_or(("", ""), |a| (a.unit, a.help));
         // Only what nobody knows needs a place; what this machine measures itself is known.
-        if known.is_none() {
+        let charged = known.is_none();
+        if charged {
             let about = unit.len().min(MAX_LABEL_VALUE) + help.len().min(MAX_LABEL_VALUE);
             intake.names.take(&identity, 1, about)?;
         }
         let short = |text: &str| text.chars().take(MAX_LABEL_VALUE).collect::<String>().into();
         let series = Series { identity, kind, unit: short(unit), help: short(help) };
-        Ok(intake.registry.intern(series))
+        let series = intake.registry.intern(series);
+        if charged {
+            intake.registry.charge(series, 1);
+        }
+        Ok(series)
     }
 
     /// Refuses, and counts, a time that no sample can have; `ts` in ms since 1970 UTC.

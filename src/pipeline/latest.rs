@@ -25,7 +25,7 @@ pub struct Latest {
 
 #[derive(Debug, Default)]
 struct Inner {
-    /// By series number.
+    /// By the series' places.
     values: Vec<Option<Entry>>,
     /// By group number: its newest moment.
     groups: Vec<i64>,
@@ -34,6 +34,7 @@ struct Inner {
 #[derive(Debug, Clone, Copy)]
 struct Entry {
     group: Group,
+    generation: u32,
     ts: i64,
     value: f64,
 }
@@ -56,11 +57,12 @@ impl Latest {
         let mut inner = self.lock();
         inner.groups[group.at()] = ts;
         for &(series, value) in samples {
-            let at = series.0 as usize;
+            let at = series.place();
             if at >= inner.values.len() {
                 inner.values.resize(at + 1, None);
             }
-            inner.values[at] = Some(Entry { group, ts, value });
+            let generation = series.generation();
+            inner.values[at] = Some(Entry { group, generation, ts, value });
         }
     }
 
@@ -74,17 +76,18 @@ impl Latest {
         let inner = self.lock();
         inner
             .values
-            .get(series.0 as usize)?
+            .get(series.place())?
+            .filter(|e| e.generation == series.generation())
             .filter(|e| inner.groups[e.group.at()] == e.ts)
             .map(|e| (e.ts, e.value))
     }
 
-    /// Every current value: series, time, value; in the order of the series' numbers.
+    /// Every current value: series, time, value; in the order of the series' places.
     pub fn all(&self) -> Vec<(SeriesRef, i64, f64)> {
         let inner = self.lock();
         (0..)
             .zip(&inner.values)
-            .filter_map(|(i, e)| e.map(|e| (SeriesRef(i), e)))
+            .filter_map(|(i, e)| e.map(|e| (SeriesRef::new(i, e.generation), e)))
             .filter(|(_, e)| inner.groups[e.group.at()] == e.ts)
             .map(|(s, e)| (s, e.ts, e.value))
             .collect()
@@ -97,14 +100,16 @@ mod tests {
 
     #[test]
     fn what_the_newest_reading_lacks_is_gone() {
+        let number = |place| SeriesRef::new(place, 0);
         let latest = Latest::default();
         let (a, b) = (latest.group(), latest.group());
-        latest.update(a, 1, &[(SeriesRef(0), 1.0), (SeriesRef(2), 2.0)]);
-        latest.update(b, 1, &[(SeriesRef(1), 3.0)]);
-        latest.update(a, 2, &[(SeriesRef(2), 4.0)]);
-        assert_eq!(latest.all(), [(SeriesRef(1), 1, 3.0), (SeriesRef(2), 2, 4.0)]);
+        latest.update(a, 1, &[(number(0), 1.0), (number(2), 2.0)]);
+        latest.update(b, 1, &[(number(1), 3.0)]);
+        latest.update(a, 2, &[(number(2), 4.0)]);
+        assert_eq!(latest.all(), [(number(1), 1, 3.0), (number(2), 2, 4.0)]);
         latest.retire(b);
-        assert_eq!(latest.get(SeriesRef(1)), None);
-        assert_eq!(latest.get(SeriesRef(2)), Some((2, 4.0)));
+        assert_eq!(latest.get(number(1)), None);
+        assert_eq!(latest.get(number(2)), Some((2, 4.0)));
+        assert_eq!(latest.get(SeriesRef::new(2, 1)), None, "of another that has its place now");
     }
 }

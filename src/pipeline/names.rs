@@ -1,21 +1,22 @@
 //! pipeline: the bounds on names that senders bring in, whichever way they come.
 //!
-//! Each new name costs memory for the life of the process and bytes for the life of the file, and a
-//! sender that puts a number into a name makes a new one each time. Bounds: so many names
+//! Each new name costs memory while it is sent and bytes for the life of the file, and a sender that
+//! puts a number into a name makes a new one each time. Bounds: so many names
 //! ([`MAX_PUSHED_NAMES`] by default), so many bytes of their text in memory, and so many bytes of the
-//! file (the store says how many and how many are left), of at most [`MAX_MACHINES`] machines. One machine cannot take all places: see
-//! [`Full::Share`]. Policy: what is known goes on, what is new is refused. Counter:
+//! file (the store says how many and how many are left), of at most [`MAX_MACHINES`] machines. One
+//! machine cannot take all places: see [`Full::Share`]. A name that is not sent any more gives its
+//! place back ([`Names::leave`]); its bytes of the file stay taken. Policy: what is known goes on, what is new is refused. Counter:
 //! `plimsoll_samples_dropped_total{source, reason="series_limit"}`; the board says why.
 //!
 //! One name takes one place whatever is made of it: a timer of statsd is one, not its nine series.
 //! The bounds hold over restarts: at the start the store tells which names the file has
-//! ([`Names::found`]), and these keep their places.
+//! ([`Names::found`]). Their places are kept for them for some minutes ([`Names::free_unsent`]).
 
 use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard};
 
-use hashbrown::{HashMap, HashSet};
+use hashbrown::HashMap;
 
 use crate::model::Identity;
 
@@ -129,7 +130,7 @@ struct State {
     /// Places by machine; an empty name is this one.
     senders: HashMap<Box<str>, u64, foldhash::quality::RandomState>,
     /// Names that the file had at the start and nobody has sent since, as hashes.
-    known: HashSet<u64>,
+    known: HashMap<u64, Taken>,
     hasher: foldhash::quality::RandomState,
     why: Option<Full>,
 }
@@ -225,7 +226,7 @@ impl Names {
         let mut state = self.lock();
         if !state.known.is_empty() {
             let hash = state.hash(identity.system.as_deref(), &identity.job, &identity.key());
-            if state.known.remove(&hash) {
+            if state.known.remove(&hash).is_some() {
                 return Ok(Taken { sender: sender.into(), text: 0, bytes: 0, counts: false });
             }
         }
@@ -283,17 +284,40 @@ impl Names {
         }
     }
 
+    /// A name is not sent any more and its place is free; see [`Names::take`], which took it for so many
+    /// series. Its bytes of the file stay taken.
+    pub fn leave(&self, identity: &Identity, series: u64) {
+        let (_, text) = file_bytes_of(identity, 0);
+        let sender = identity.system.as_deref().unwrap_or_default().into();
+        let text = text * series.min(2);
+        self.give_back([Taken { sender, text, bytes: 0, counts: true }]);
+    }
+
+    /// Everything that was sent is in the file: nothing is on its way that would need room there.
+    pub fn settle(&self) {
+        self.lock().pending = 0;
+    }
+
     /// Names that the file has, before anybody sends one.
     pub fn found<'a>(&self, names: impl IntoIterator<Item = Found<'a>>) {
         let mut state = self.lock();
         for Found { system, job, key, counts } in names {
             let hash = state.hash(system, job, key);
-            if state.known.insert(hash) && counts {
-                state.text += (key.len() + system.map_or(0, str::len)) as u64;
+            let text = (key.len() + system.map_or(0, str::len)) as u64;
+            let sender = system.unwrap_or_default().into();
+            let place = Taken { sender, text, bytes: 0, counts };
+            if state.known.insert(hash, place).is_none() && counts {
+                state.text += text;
                 self.used.store(self.used.load(Relaxed) + 1, Relaxed);
                 *state.own(system.unwrap_or_default()) += 1;
             }
         }
+    }
+
+    /// Names that the file had at the start and that nobody has sent since give their places back.
+    pub fn free_unsent(&self) {
+        let unsent = std::mem::take(&mut self.lock().known);
+        self.give_back(unsent.into_values());
     }
 
     /// Names take so many bytes of the file, and may take so many. `new` of them were not there the

@@ -11,7 +11,9 @@ use super::faults::Faults;
 use super::memory::{self, Memory};
 use super::rate::Rate;
 use super::{Kind, Output};
-use crate::model::{Graph, Identity, KeyFilter, Kind as SeriesKind, Registry, Series, SeriesRef};
+use crate::model::{
+    Graph, Identity, KeyFilter, Kind as SeriesKind, Pinned, Registry, Series, SeriesRef,
+};
 use crate::wire::munin::{Described, FieldConfig, Line, Time, identity, lines};
 
 /// More series of one plugin are a plugin gone wrong.
@@ -37,10 +39,10 @@ pub struct Samples {
 }
 
 impl Samples {
-    fn put(&mut self, series: Option<SeriesRef>, ts: i64, value: f64) {
+    fn put(&mut self, series: Option<&Pinned>, ts: i64, value: f64) {
         // What the filter does not want has no number.
         if let Some(series) = series {
-            self.values.push((series, value));
+            self.values.push((series.number(), value));
             self.times.push(ts);
         }
     }
@@ -63,7 +65,8 @@ struct Slot {
     field: Box<str>,
     /// The field's name as the plugin writes it before a value.
     written: Box<str>,
-    series: Option<SeriesRef>,
+    /// `None`: the filter does not want it.
+    series: Option<Pinned>,
     rate: Rate,
     /// Whether the last answer had it.
     seen: bool,
@@ -223,6 +226,10 @@ impl Keeper {
         }
         let mut out = Samples::default();
         self.cursor = 0;
+        if self.slots.len() >= MAX_SERIES {
+            // Room for new fields in the place of those that have ended.
+            self.slots.retain(|slot| slot.lives);
+        }
         for slot in &mut self.slots {
             slot.seen = false;
             slot.said = None;
@@ -238,7 +245,7 @@ impl Keeper {
         for slot in &mut self.slots {
             if slot.lives && !slot.seen {
                 slot.lives = false;
-                out.ended.extend(slot.series);
+                out.ended.extend(slot.series.as_ref().map(Pinned::number));
             }
             out.wrapped |= slot.rate.take_wrapped();
         }
@@ -250,7 +257,7 @@ impl Keeper {
         let mut out = Samples::default();
         for slot in &mut self.slots {
             if std::mem::take(&mut slot.lives) {
-                out.ended.extend(slot.series);
+                out.ended.extend(slot.series.as_ref().map(Pinned::number));
             }
         }
         out
@@ -295,7 +302,7 @@ impl Keeper {
             }
             if let Some(value) = slot.rate.store(at, value) {
                 slot.lives = true;
-                out.put(slot.series, at, value);
+                out.put(slot.series.as_ref(), at, value);
             }
         }
     }
@@ -377,7 +384,7 @@ impl Keeper {
         unit: &str,
         help: &str,
         out: &mut Samples,
-    ) -> Option<Option<SeriesRef>> {
+    ) -> Option<Option<Pinned>> {
         if self.slots.len() >= MAX_SERIES {
             out.wrong(|| format!("it has more than {MAX_SERIES} fields; the others are left out"));
             return None;
@@ -387,6 +394,6 @@ impl Keeper {
             return Some(None);
         }
         let series = Series { identity, kind, unit: unit.into(), help: help.into() };
-        Some(Some(self.registry.intern(series)))
+        Some(self.registry.pin(self.registry.intern(series)))
     }
 }

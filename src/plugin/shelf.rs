@@ -138,7 +138,7 @@ pub fn values_of(samples: &Samples, graphs: &[Graph], registry: &Registry) -> St
     let named: HashMap<&str, String> =
         graphs.iter().flat_map(|g| g.fields.iter().map(|f| &*f.name).zip(names(g))).collect();
     for (series, value) in &samples.values {
-        let series = registry.get(*series);
+        let Some(series) = registry.get(*series) else { continue };
         // A counter's value is a whole number for RRD, or none.
         let value = if series.kind == Kind::Counter { value.round() } else { *value };
         let field = series.identity.labels.get("field");

@@ -1,7 +1,7 @@
 //! plugin: plugins that work, and plugins that try to do harm; real processes, in folders of their
 //! own.
 
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -235,6 +235,9 @@ fn root_is_left_unless_it_is_asked_for() {
 /// Within its deadline and a second it is gone, and whatever it left with it.
 fn hostile(word: &str, script: &str) -> Output {
     let place = Place::new();
+    // One in a container is seen from outside, where others look for their own.
+    let space = std::fs::metadata("/proc/self/ns/pid").map_or(0, |m| m.ino());
+    let word = &*format!("{word}{:03}", space % 1_000);
     // The word makes its processes known.
     place.plugin("hostile", &script.replace("WORD", word));
     place.plugin("good", "#!/bin/sh\necho a.value 1\n");

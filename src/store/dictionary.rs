@@ -5,15 +5,17 @@ use std::sync::Arc;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::SqlError;
-use crate::model::{Identity, Labels, Registry, Series, SeriesRef, parse_key};
+use crate::model::{Identity, Labels, Registry, Released, Series, SeriesRef, parse_key};
 use crate::pipeline::{Full, Names, Reason, Taken, check_name, file_bytes_of};
 
 /// Row ids by series number, and by key for what SQL clients insert.
 #[derive(Debug)]
 pub(super) struct Dictionary {
     registry: Arc<Registry>,
-    /// 0: not looked up yet. [`REFUSED`]: there was no room for it.
-    ids: Vec<i64>,
+    /// By the series' places.
+    ids: Vec<Row>,
+    /// Counts the times that series were looked through for what is not written any more.
+    sweep: u32,
     by_key: hashbrown::HashMap<Box<str>, i64, foldhash::quality::RandomState>,
     systems: Systems,
     /// Bytes of these keys.
@@ -28,10 +30,25 @@ pub(super) struct Dictionary {
     taken: Vec<Taken>,
 }
 
+/// What is known of a series.
+#[derive(Debug, Clone, Copy, Default)]
+struct Row {
+    /// 0: not looked up yet. [`REFUSED`]: there was no room for it.
+    id: i64,
+    /// Of the series that this is about; see [`SeriesRef`].
+    generation: u32,
+    /// The sweep after which it was written last.
+    written: u32,
+}
+
 /// No row has this number.
 const REFUSED: i64 = i64::MIN;
 /// Keys that are kept as they were sent, all together; those beyond it are looked up each time.
 const KEY_BYTES: usize = 8 << 20;
+
+/// A series that was not written during so many sweeps is forgotten. The writer makes one a minute. As
+/// long after the start, names of the file that were not sent since give their places back.
+const IDLE_SWEEPS: u32 = 5;
 
 /// What is left of the file for names.
 #[derive(Debug, Clone, Copy)]
@@ -55,6 +72,7 @@ impl Dictionary {
         Self {
             registry,
             ids: Vec::new(),
+            sweep: 0,
             by_key: hashbrown::HashMap::default(),
             systems: Systems::default(),
             key_bytes: 0,
@@ -113,8 +131,8 @@ impl Dictionary {
         // What was let in by an estimate is not refused for a few bytes.
         let bytes = (budget + budget / 8).saturating_sub(taken);
         if self.room.is_none_or(|room| bytes > room.bytes) {
-            for id in self.ids.iter_mut().filter(|id| **id == REFUSED) {
-                *id = 0;
+            for row in self.ids.iter_mut().filter(|row| row.id == REFUSED) {
+                row.id = 0;
             }
         }
         self.room = Some(Left { bytes, taken, budget });
@@ -130,10 +148,42 @@ impl Dictionary {
         series: SeriesRef,
         own: bool,
     ) -> Result<Option<i64>, SqlError> {
-        match self.ids.get(series.0 as usize) {
-            Some(&REFUSED) => Ok(None),
-            Some(&id) if id != 0 => Ok(Some(id)),
+        match self.ids.get_mut(series.place()) {
+            Some(row) if row.generation == series.generation() && row.id != 0 => {
+                row.written = self.sweep;
+                Ok((row.id != REFUSED).then_some(row.id))
+            }
             _ => self.look_up(conn, series, own),
+        }
+    }
+
+    /// Forgets series that are not written any more; see [`Registry`]. Everything that senders brought
+    /// before the last sweep has to be written.
+    pub(super) fn sweep(&mut self) {
+        self.sweep = self.sweep.wrapping_add(1);
+        let Self { registry, ids, sweep, .. } = self;
+        let mut idle = |series: SeriesRef| {
+            if ids.len() <= series.place() {
+                ids.resize(series.place() + 1, Row::default());
+            }
+            let Some(row) = ids.get_mut(series.place()) else { return false };
+            if row.generation != series.generation() || row.written == 0 {
+                // Not written yet.
+                let id = if row.generation == series.generation() { row.id } else { 0 };
+                *row = Row { id, generation: series.generation(), written: *sweep };
+            }
+            sweep.wrapping_sub(row.written) >= IDLE_SWEEPS
+        };
+        let released = registry.release(&mut idle);
+        registry.retire(&mut idle);
+        for Released { series, charged } in released {
+            if charged > 0 {
+                self.allowed.leave(&series.identity, charged.into());
+            }
+        }
+        self.allowed.settle();
+        if self.sweep == IDLE_SWEEPS {
+            self.allowed.free_unsent();
         }
     }
 
@@ -144,17 +194,19 @@ impl Dictionary {
         series: SeriesRef,
         own: bool,
     ) -> Result<Option<i64>, SqlError> {
-        let described = self.registry.get(series);
+        // One that was released is never written: it was idle for minutes.
+        let Some(described) = self.registry.get(series) else { return Ok(None) };
         let labels = labels_json(&described.identity.labels);
         let id = match find(conn, &mut self.systems, &described.identity, &labels)? {
             Some(id) => Some(id),
             None => self.make(conn, &described, &labels, own)?,
         };
-        let at = series.0 as usize;
+        let at = series.place();
         if at >= self.ids.len() {
-            self.ids.resize(at + 1, 0);
+            self.ids.resize(at + 1, Row::default());
         }
-        self.ids[at] = id.unwrap_or(REFUSED);
+        let (generation, written) = (series.generation(), self.sweep);
+        self.ids[at] = Row { id: id.unwrap_or(REFUSED), generation, written };
         Ok(id)
     }
 

@@ -23,7 +23,7 @@ use rustix::fs::OFlags;
 
 use super::{owner, repair};
 use crate::collect::regular;
-use crate::model::{Identity, Kind, Labels, Registry, Series, SeriesRef};
+use crate::model::{Identity, Kind, Labels, Pinned, Registry, Series, SeriesRef};
 use crate::pipeline::{Batch, Source};
 
 const MAGIC: &[u8; 8] = b"PLIMSPIL";
@@ -79,7 +79,8 @@ pub(super) struct Spill {
     /// Bytes that were taken in.
     at: u64,
     /// The series of each number in the file; `None`: its name was in a damaged record.
-    names: Vec<Option<SeriesRef>>,
+    /// Pinned: they may wait here for days.
+    names: Vec<Option<Pinned>>,
     /// The number in the file, plus one, of each series; 0: none.
     numbers: Vec<u32>,
     /// Samples that are not taken in yet.
@@ -195,7 +196,7 @@ impl Spill {
             if number >= self.names.len() {
                 self.names.resize(number + 1, None);
             }
-            self.names[number] = Some(registry.intern(series));
+            self.names[number] = registry.pin(registry.intern(series));
         }
     }
 
@@ -253,7 +254,7 @@ impl Spill {
         let kept = self.write(registry, batches, most);
         if kept.is_err() {
             for series in self.names.drain(known..).flatten() {
-                self.numbers[series.0 as usize] = 0;
+                self.numbers[series.number().place()] = 0;
             }
         }
         kept
@@ -291,14 +292,16 @@ impl Spill {
         out.extend((first as u32).to_le_bytes());
         out.extend([0; 4]);
         for &(series, _) in batches.iter().flat_map(|b| &b.samples) {
-            let at = series.0 as usize;
+            let at = series.place();
             if at >= self.numbers.len() {
                 self.numbers.resize(at + 1, 0);
             }
             if self.numbers[at] == 0 {
-                self.names.push(Some(series));
+                // One that was released was not written for minutes: nobody knows its name.
+                let Some(pinned) = registry.pin(series) else { continue };
+                put_series(&mut out, pinned.series());
+                self.names.push(Some(pinned));
                 self.numbers[at] = self.names.len() as u32;
-                put_series(&mut out, &registry.get(series));
             }
         }
         let new = (self.names.len() - first) as u32;
@@ -308,15 +311,23 @@ impl Spill {
             put_text(&mut out, batch.source.name());
             out.extend(batch.ts.to_le_bytes());
             out.extend(batch.arrived.to_le_bytes());
-            out.extend((batch.samples.len() as u32).to_le_bytes());
+            let number = |(series, _): &(SeriesRef, f64)| {
+                self.numbers.get(series.place()).and_then(|number| number.checked_sub(1))
+            };
+            let known = batch.samples.iter().filter(|sample| number(sample).is_some()).count();
+            out.extend((known as u32).to_le_bytes());
             let times = batch.times.len() == batch.samples.len();
             out.push(u8::from(times));
-            for &(series, value) in &batch.samples {
-                out.extend((self.numbers[series.0 as usize] - 1).to_le_bytes());
-                out.extend(value.to_bits().to_le_bytes());
+            for sample in &batch.samples {
+                if let Some(number) = number(sample) {
+                    out.extend(number.to_le_bytes());
+                    out.extend(sample.1.to_bits().to_le_bytes());
+                }
             }
             if times {
-                batch.times.iter().for_each(|ts| out.extend(ts.to_le_bytes()));
+                let known = batch.times.iter().zip(&batch.samples);
+                let known = known.filter(|(_, sample)| number(sample).is_some());
+                known.for_each(|(ts, _)| out.extend(ts.to_le_bytes()));
             }
         }
         let length = (out.len() - RECORD_HEADER as usize) as u32;
@@ -528,7 +539,7 @@ impl<'b> Cursor<'b> {
     }
 
     /// The next batch, and how many of its samples have no name.
-    fn batch(&mut self, names: &[Option<SeriesRef>]) -> Option<(Batch, u64)> {
+    fn batch(&mut self, names: &[Option<Pinned>]) -> Option<(Batch, u64)> {
         if self.0.is_empty() {
             return None;
         }
@@ -543,11 +554,11 @@ impl<'b> Cursor<'b> {
         let mut values = Cursor(values);
         while let (Some(number), Some(bits)) = (values.u32(), values.i64()) {
             let stamp = stamps.i64();
-            let Some(series) = names.get(number as usize).copied().flatten() else {
+            let Some(series) = names.get(number as usize).and_then(Option::as_ref) else {
                 nameless += 1;
                 continue;
             };
-            batch.samples.push((series, f64::from_bits(bits as u64)));
+            batch.samples.push((series.number(), f64::from_bits(bits as u64)));
             batch.times.extend(stamp);
         }
         Some((batch, nameless))

@@ -221,6 +221,13 @@ impl Store {
         Ok(written)
     }
 
+    /// Forgets series that have not been written for some minutes, which takes two calls a minute apart.
+    /// Everything that was queued before the last call has to be written. A series that comes again is
+    /// the same one in the file.
+    pub(super) fn sweep(&mut self) {
+        self.dictionary.sweep();
+    }
+
     /// Counts what names take of the file, as far as new ones have come.
     pub(super) fn count_names(&mut self) -> Result<(), SqlError> {
         let Self { conn, dictionary, upkeep, .. } = self;

@@ -41,6 +41,9 @@ const AWAITED: Duration = Duration::from_millis(50);
 /// Distance between attempts while commits fail; also the bound on how late writing resumes.
 const RETRY: Duration = Duration::from_secs(2);
 
+/// From one look for series that are not written any more to the next.
+const SWEEP: Duration = Duration::from_secs(60);
+
 /// What the writer needs besides the store.
 #[derive(Clone)]
 pub struct WriterSettings {
@@ -122,6 +125,7 @@ fn run(mut store: Store, full: Option<OpenError>, s: &WriterSettings) -> usize {
     let mut broken = full.is_some();
     let mut compaction: Option<Compaction> = None;
     let (mut told, mut hold) = (Told::default(), Hold::default());
+    let mut sweep = Instant::now() + SWEEP;
     if let Some(full) = full {
         s.board.fail(SUBJECT, full.to_string());
     }
@@ -200,6 +204,10 @@ fn run(mut store: Store, full: Option<OpenError>, s: &WriterSettings) -> usize {
                 s.queue.recycle(&mut batches);
                 s.board.ok(SUBJECT);
                 broken = while_more(&mut store, s, written.more);
+                if !broken && Instant::now() >= sweep && s.queue.is_empty() {
+                    sweep = Instant::now() + SWEEP;
+                    store.sweep();
+                }
                 rows += written.samples.iter().sum::<u64>();
                 if !broken && (rows >= UPKEEP_ROWS || Instant::now() >= look) {
                     (rows, look) = (0, Instant::now() + UPKEEP_EVERY);

@@ -68,7 +68,8 @@ impl Reader {
             recorder.begin();
             let result = collector.collect(recorder);
             let samples = recorder.samples().iter();
-            let samples = samples.map(|(s, v)| (registry.get(*s).to_string(), *v)).collect();
+            let samples =
+                samples.map(|(s, v)| (registry.get(*s).expect("known").to_string(), *v)).collect();
             all.push((*name, samples, result));
         }
         all

@@ -87,7 +87,10 @@ impl Machine {
         self.recorder.begin();
         let result = self.collector.collect(&mut self.recorder);
         let samples = self.recorder.samples().iter();
-        (result, samples.map(|(s, v)| (self.registry.get(*s).to_string(), *v)).collect())
+        (
+            result,
+            samples.map(|(s, v)| (self.registry.get(*s).expect("known").to_string(), *v)).collect(),
+        )
     }
 
     fn idle(&self, target: usize) {

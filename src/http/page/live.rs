@@ -167,7 +167,7 @@ async fn keep_up(
     let _counted = Counted(Arc::clone(&state.counters));
     let mut tick = tokio::time::interval(EVERY);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
-    let (mut spoken, mut series) = (Instant::now(), state.registry.len());
+    let (mut spoken, mut series) = (Instant::now(), state.registry.made());
     let mut told: Option<Instant> = None;
     let mut next = Some(Bytes::from_static(b"retry: 3000\n\n"));
     loop {
@@ -187,7 +187,7 @@ async fn keep_up(
             _ = tick.tick() => {}
             () = frames.closed() => return,
         }
-        let known = state.registry.len();
+        let known = state.registry.made();
         // Senders may bring new names all the time; pages need not ask again each time.
         next = if known != series && told.is_none_or(|told| told.elapsed() >= HEARTBEAT) {
             series = known;
@@ -359,7 +359,7 @@ mod tests {
     }
 
     fn watched(charts: &[Chart]) -> Live {
-        let find = |id: i64| (id < 10).then_some(SeriesRef(id as u32));
+        let find = |id: i64| (id < 10).then_some(SeriesRef::new(id as u32, 0));
         let all = charts.iter().enumerate().filter_map(|(at, c)| watch(c, at, &find));
         Live { charts: all.collect() }
     }
@@ -372,20 +372,20 @@ mod tests {
             chart(false, false, &[2, 99]),
             chart(true, true, &[3]),
         ]);
-        let first = live.frame(|s| Some((1_000, f64::from(s.0))));
+        let first = live.frame(|s| Some((1_000, s.place() as f64)));
         assert_eq!(
             first.as_deref(),
             Some("data: {\"c\":[[0,1000,[2]],[1,1000,[6]],[3,1000,[null]]]}\n\n"),
             "a difference that lacks a part is not shown, a rate needs two values"
         );
-        assert_eq!(live.frame(|s| Some((1_000, f64::from(s.0)))), None);
-        let next = live.frame(|s| match s.0 {
+        assert_eq!(live.frame(|s| Some((1_000, s.place() as f64))), None);
+        let next = live.frame(|s| match s.place() {
             3 => Some((3_000, 23.0)),
             2 => None,
             _ => Some((1_000, 1.0)),
         });
         assert_eq!(next.as_deref(), Some("data: {\"c\":[[3,3000,[-20]]]}\n\n"));
-        let again = live.frame(|s| (s.0 == 3).then_some((4_000, 5.0)));
+        let again = live.frame(|s| (s.place() == 3).then_some((4_000, 5.0)));
         assert_eq!(again.as_deref(), Some("data: {\"c\":[[3,4000,[-10]]]}\n\n"), "begun anew");
     }
 }

@@ -30,7 +30,7 @@ fn collectors(ask: &Ask<'_>) -> BTreeMap<String, Collector> {
     let state = &ask.api.state;
     let mut found: BTreeMap<String, Collector> = BTreeMap::new();
     for (series, ts, value) in state.latest.all() {
-        let series = state.registry.get(series);
+        let Some(series) = state.registry.get(series) else { continue };
         let Some(name) = series.identity.labels.get("collector") else { continue };
         match &*series.identity.name {
             "plimsoll_collect_success" => {

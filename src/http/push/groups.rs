@@ -18,7 +18,7 @@ use super::body::Unpacked;
 use super::desk::{Job, Who, take_in};
 use super::tally::take;
 use crate::http::{State, base64};
-use crate::model::{Kind, SeriesRef};
+use crate::model::{Kind, Pinned, SeriesRef};
 use crate::pipeline::{Origin, Receipt, Source};
 use crate::wire::About;
 use crate::wire::exposition::{Reader, is_label_name};
@@ -49,7 +49,8 @@ struct Kept {
 
 #[derive(Debug, Default)]
 struct Group {
-    series: BTreeSet<SeriesRef>,
+    /// Pinned: that a group has ended is said of its series, however long ago they were written.
+    series: BTreeMap<SeriesRef, Pinned>,
     /// The number of the last push.
     push: u64,
 }
@@ -59,7 +60,7 @@ type Labels = Vec<(String, String)>;
 impl Kept {
     fn size(labels: &Labels, group: &Group) -> usize {
         let labels: usize = labels.iter().map(|(n, v)| n.len() + v.len() + 64).sum();
-        labels + group.series.len() * 16 + 128
+        labels + group.series.len() * 40 + 128
     }
 
     fn remove(&mut self, labels: &Labels) {
@@ -69,7 +70,7 @@ impl Kept {
     }
 
     /// How many others were forgotten for it.
-    fn insert(&mut self, labels: Labels, series: BTreeSet<SeriesRef>) -> u64 {
+    fn insert(&mut self, labels: Labels, series: BTreeMap<SeriesRef, Pinned>) -> u64 {
         self.remove(&labels);
         self.pushes += 1;
         let group = Group { series, push: self.pushes };
@@ -143,20 +144,23 @@ fn push(job: &Job<'_>, method: &Method, labels: Labels) -> Result<(StatusCode, R
         tally.refuse_for(0, &why, "push_time_seconds");
         return nothing(tally.status(), why.to_string());
     }
-    let new: BTreeSet<SeriesRef> = push.taken().collect();
-    let name = |series: SeriesRef| Arc::clone(&state.registry.get(series));
-    let names: BTreeSet<Box<str>> =
-        new.iter().map(|series| name(*series).identity.name.clone()).collect();
+    let mut new: BTreeMap<SeriesRef, Pinned> =
+        push.taken().filter_map(|series| Some((series, state.registry.pin(series)?))).collect();
+    let name = |series: &Pinned| series.series().identity.name.clone();
+    let names: BTreeSet<Box<str>> = new.values().map(name).collect();
     let old = kept.groups.get(&labels).map(|group| group.series.clone()).unwrap_or_default();
-    let (gone, stay): (Vec<_>, Vec<_>) = old
-        .difference(&new)
-        .copied()
-        .partition(|series| *method == Method::PUT || names.contains(&name(*series).identity.name));
-    for series in gone {
-        let _counted = push.sample(series, now, STALE);
+    for (number, series) in old {
+        if new.contains_key(&number) {
+            continue;
+        }
+        if *method == Method::PUT || names.contains(&series.series().identity.name) {
+            let _counted = push.sample(number, now, STALE);
+        } else {
+            new.insert(number, series);
+        }
     }
     let (_, receipt) = push.finish_awaited()?;
-    let forgotten = kept.insert(labels, new.into_iter().chain(stay).collect());
+    let forgotten = kept.insert(labels, new);
     state.counters.groups_forgotten.fetch_add(forgotten, Relaxed);
     Ok((StatusCode::OK, receipt))
 }
@@ -168,7 +172,7 @@ fn end(job: &Job<'_>, labels: &Labels) -> Result<(StatusCode, Receipt), Failure>
     if let Some(group) = kept.groups.get(labels) {
         let now = state.clock.wall_ms();
         let mut push = state.intake.begin(job.sent(origin(labels)), now);
-        for series in &group.series {
+        for series in group.series.keys() {
             let _counted = push.sample(*series, now, STALE);
         }
         (_, receipt) = push.finish_awaited()?;

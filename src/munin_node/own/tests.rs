@@ -29,7 +29,7 @@ fn machine(values: &[Given]) -> (Catalog, Vec<f64>) {
 fn ask(values: &[Given], plugin: &str) -> (Vec<String>, String, String) {
     let (catalog, numbers) = machine(values);
     let value =
-        |s: crate::model::SeriesRef| numbers.get(s.0 as usize).copied().filter(|v| v.is_finite());
+        |s: crate::model::SeriesRef| numbers.get(s.place()).copied().filter(|v| v.is_finite());
     let picture = Picture { catalog: &catalog, value: &value, now: 1_700_000_000_000 };
     let mut disks = History::default();
     let mut own = Own { picture, sys: Path::new("/nonexistent"), disks: &mut disks };

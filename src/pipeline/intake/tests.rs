@@ -39,7 +39,7 @@ impl Rig {
         for key in keys {
             let _counted = push.put(key, NOW, 1.0, None);
         }
-        let series: Vec<_> = push.taken().map(|s| self.registry.get(s)).collect();
+        let series: Vec<_> = push.taken().filter_map(|s| self.registry.get(s)).collect();
         push.finish().expect("there is room");
         let shown = |s: &Arc<Series>| {
             let system = s.identity.system.as_deref().unwrap_or("-");

@@ -73,6 +73,12 @@ fn what_the_file_has_keeps_its_place_over_a_restart() {
     assert_eq!(more.count(), 3);
     assert!(names.take(&of(Some("web2"), "n1"), 1, 0).is_ok());
     assert_eq!(names.used(), 64);
+    names.free_unsent();
+    assert_eq!(names.used(), 64, "all were sent");
+    names.found((0..20).map(|_| found("another")));
+    assert_eq!(names.used(), 65);
+    names.free_unsent();
+    assert_eq!(names.used(), 64);
 }
 
 #[test]

@@ -17,7 +17,7 @@ fn what_the_writer_holds_is_not_written_yet() {
 }
 
 fn batch(ts: i64, samples: usize) -> Batch {
-    Batch::of(Source::Collect, ts, vec![(SeriesRef(0), 1.0); samples])
+    Batch::of(Source::Collect, ts, vec![(SeriesRef::new(0, 0), 1.0); samples])
 }
 
 fn drain(queue: &Queue) -> Vec<i64> {

@@ -6,7 +6,8 @@
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-use super::gather::{Gather, NEVER, UNNAMED, next_on_grid};
+use super::gather::Gather;
+use super::held::{UNNAMED, next_on_grid, not_written};
 use super::legacy;
 use super::naming::TIMER_TOTALS;
 use super::timer::Summary;
@@ -78,13 +79,9 @@ impl Gather {
     }
 
     fn name_timer(&mut self, at: usize) {
-        let (timer, totals) = (&mut self.timers[at], &self.totals[at]);
+        let (timer, totals) = (&self.timers[at], &self.totals[at]);
         let Some(first) = totals.first.filter(|_| timer.series == UNNAMED) else { return };
-        timer.series = self.series.len() as u32;
-        self.naming.all(Type::Timer, first, &self.outlet.registry, &mut self.series);
-        if !self.settings.legacy_names {
-            self.fresh.push(self.series[timer.series as usize + 1]);
-        }
+        self.timers[at].series = self.name_all(Type::Timer, first, UNNAMED);
     }
 
     fn begin(&mut self, ts: i64) {
@@ -143,7 +140,7 @@ impl Gather {
         self.flush = Some(flush);
     }
 
-    fn count_of(&self, kind: Type) -> usize {
+    pub(super) fn count_of(&self, kind: Type) -> usize {
         match kind {
             Type::Counter => self.counters.len(),
             Type::Gauge => self.gauges.len(),
@@ -154,12 +151,12 @@ impl Gather {
 
     fn close(&mut self, flush: &mut Flush, range: std::ops::Range<usize>) {
         let out = &mut flush.samples;
-        let ttl = u32::try_from(self.settings.ttl_ms / self.settings.flush_ms).unwrap_or(NEVER - 1);
+        let ttl = not_written(&self.settings);
         let seconds = self.settings.flush_ms as f64 / 1e3;
         let legacy = self.settings.legacy_names;
         // Whether it is still written; one more flush without word of it.
         let alive = |idle: &mut u32| {
-            let alive = *idle < ttl.max(1);
+            let alive = *idle < ttl;
             *idle = idle.saturating_add(1);
             alive
         };

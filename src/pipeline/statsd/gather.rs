@@ -1,16 +1,22 @@
 //! pipeline: where statsd's values are gathered between two flushes. It lives on the thread that
 //! reads the sockets, so nothing here is locked.
+use std::sync::Arc;
+
 use hashbrown::HashMap;
 
 use super::distinct::{Distinct, Room};
 use super::flush::Flush;
+use super::held::{
+    Counter, FORGOTTEN_MS, Gauge, LOOK_MS, NEVER, Set, Timed, Timer, TimerTotals, UNNAMED,
+    next_on_grid, not_written, put,
+};
 use super::index::{Index, Place};
 use super::naming::Naming;
 use super::tally::{Counts, Refused};
 use super::timer::Values;
 use super::{Outlet, Settings, legacy};
 use crate::model::counter::Held;
-use crate::model::{Event, Labels, SeriesRef};
+use crate::model::{Event, Labels, Series, SeriesRef};
 use crate::pipeline::own::reserved;
 use crate::pipeline::{Group, Reason, Source};
 use crate::receive::{Carrier, Lost, Sink, Turn};
@@ -21,12 +27,6 @@ pub const MAX_TIMED: usize = 100_000;
 
 /// A name may be written in as many ways, on average, before one costs more than a look-up.
 const SPELLINGS: u64 = 4;
-
-/// Never heard of.
-pub(super) const NEVER: u32 = u32::MAX;
-
-/// A series that has no number yet.
-pub(super) const UNNAMED: u32 = u32::MAX;
 
 /// So many lines are read before the first of them is looked up.
 const AHEAD: usize = 16;
@@ -41,70 +41,6 @@ const NOTHING: Metric<'static> = Metric {
 
 /// One in so many bad lines is shown in the log at debug level.
 const SAMPLED: u64 = 1_000;
-
-/// What is added up.
-#[derive(Debug)]
-pub(super) struct Counter {
-    /// Since the last flush.
-    pub(super) sum: f64,
-    /// Since the start, up to the last flush.
-    pub(super) total: f64,
-    /// What is stored of it: a client may decrement, and a counter that falls has begun again.
-    pub(super) held: Held,
-    /// Flushes since it was last sent.
-    pub(super) idle: u32,
-    /// Where its numbers are in [`Gather::series`].
-    pub(super) series: u32,
-}
-
-/// What is set.
-#[derive(Debug)]
-pub(super) struct Gauge {
-    pub(super) value: f64,
-    pub(super) idle: u32,
-    pub(super) series: u32,
-}
-
-/// What is spread.
-#[derive(Debug)]
-pub(super) struct Timer {
-    pub(super) values: Values,
-    /// How many values those that were sent stand for, since the last flush.
-    pub(super) weight: f64,
-    /// The sum of those that were not sent.
-    pub(super) unsent: f64,
-    pub(super) idle: u32,
-    pub(super) series: u32,
-}
-
-/// What a timer was since the start; looked at once a flush.
-#[derive(Debug, Default, Clone, Copy)]
-pub(super) struct TimerTotals {
-    pub(super) count: f64,
-    pub(super) sum: f64,
-    /// What is stored of the sum: values may be less than nothing.
-    pub(super) held: Held,
-    /// Until the other series are named.
-    pub(super) first: Option<SeriesRef>,
-}
-
-/// What is told apart.
-#[derive(Debug)]
-pub(super) struct Set {
-    pub(super) members: Distinct,
-    pub(super) idle: u32,
-    pub(super) series: u32,
-}
-
-/// A value with a time of its own.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Timed {
-    pub(super) ts: i64,
-    pub(super) series: SeriesRef,
-    pub(super) value: f64,
-    /// Of a counter: it must not come to lie behind the flush.
-    pub(super) total: bool,
-}
 
 /// The sink of statsd's sockets. See the module's text.
 pub struct Gather {
@@ -127,6 +63,12 @@ pub struct Gather {
     /// Bytes that the last flush has freed.
     pub(super) freed: usize,
     pub(super) series: Vec<SeriesRef>,
+    /// The series at the same places. While they are held the registry does not forget them.
+    held: Vec<Option<Arc<Series>>>,
+    /// Places of names that were forgotten, by type, and where the series of each begin.
+    free: [Vec<(usize, u32)>; 4],
+    /// When names were looked through for those that are not sent any more; ms since 1970.
+    looked: i64,
     /// Series of counters that have not been written yet.
     pub(super) fresh: Vec<SeriesRef>,
     pub(super) timed: Vec<Timed>,
@@ -177,6 +119,9 @@ impl Gather {
             room: Room::default(),
             freed: 0,
             series: Vec::new(),
+            held: Vec::new(),
+            free: Default::default(),
+            looked: now,
             fresh: Vec::new(),
             timed: Vec::new(),
             timed_totals: HashMap::default(),
@@ -291,7 +236,10 @@ impl Gather {
                     self.counts.values -= 1;
                     return self.refuse(Refused::Full);
                 }
-                let series = self.series[self.gauges[at].series as usize];
+                let gauge = &mut self.gauges[at];
+                // It is sent, but a flush does not write it.
+                gauge.idle = gauge.idle.min(not_written(&self.settings));
+                let series = self.series[gauge.series as usize];
                 self.timed.push(Timed { ts, series, value, total: false });
             }
             (Type::Counter, Value::Number(v)) => {
@@ -354,51 +302,124 @@ impl Gather {
             return None;
         }
         // What somebody else has sent has its place already.
-        let series = self.naming.series_of(kind);
-        if known.is_none()
-            && !own
-            && self.outlet.allowed.take(&first.identity, series, first.help.len()).is_err()
-        {
+        let parts = self.naming.series_of(kind);
+        let charged = known.is_none() && !own;
+        if charged && self.outlet.allowed.take(&first.identity, parts, first.help.len()).is_err() {
             self.refuse(Refused::Names);
             return None;
         }
         self.names += u64::from(!own);
         let counts = first.kind == crate::model::Kind::Counter;
         let first = self.outlet.registry.intern(first);
-        let mut series = self.series.len() as u32;
-        if kind == Type::Timer {
-            series = UNNAMED;
-        } else {
-            self.naming.all(kind, first, &self.outlet.registry, &mut self.series);
+        if charged {
+            self.outlet.registry.charge(first, parts.min(2) as u8);
         }
-        let number = match kind {
+        let (number, series) = match self.free[kind as usize].pop() {
+            Some((number, series)) => (number, series),
+            None => (self.count_of(kind), UNNAMED),
+        };
+        let series = if kind == Type::Timer && series == UNNAMED {
+            UNNAMED
+        } else {
+            self.name_all(kind, first, series)
+        };
+        match kind {
             Type::Counter => {
                 let (sum, total, held) = (0.0, 0.0, Held::at(0.0));
-                self.counters.push(Counter { sum, total, held, idle: NEVER, series });
-                self.counters.len()
+                put(&mut self.counters, number, Counter { sum, total, held, idle: NEVER, series });
             }
             Type::Gauge => {
-                self.gauges.push(Gauge { value: 0.0, idle: NEVER, series });
-                self.gauges.len()
+                put(&mut self.gauges, number, Gauge { value: 0.0, idle: NEVER, series });
             }
             Type::Timer => {
                 let values = Values::default();
-                self.timers.push(Timer { values, weight: 0.0, unsent: 0.0, idle: NEVER, series });
+                let timer = Timer { values, weight: 0.0, unsent: 0.0, idle: NEVER, series };
+                put(&mut self.timers, number, timer);
                 let (first, held) = (Some(first), Held::at(0.0));
-                self.totals.push(TimerTotals { first, held, ..TimerTotals::default() });
-                self.timers.len()
+                put(
+                    &mut self.totals,
+                    number,
+                    TimerTotals { first, held, ..TimerTotals::default() },
+                );
             }
             Type::Set => {
-                self.sets.push(Set { members: Distinct::default(), idle: NEVER, series });
-                self.sets.len()
+                let set = Set { members: Distinct::default(), idle: NEVER, series };
+                put(&mut self.sets, number, set);
             }
-        };
+        }
         if counts {
             self.fresh.push(first);
         }
-        let place = Place::new(kind, number - 1);
+        let place = Place::new(kind, number);
         self.owners.insert(first, place);
         Some(place)
+    }
+
+    /// Makes all series of a name, given the first: at a place that another name had, or behind all
+    /// others. Where they begin.
+    pub(super) fn name_all(&mut self, kind: Type, first: SeriesRef, at: u32) -> u32 {
+        let mut named = Vec::new();
+        self.naming.all(kind, first, &self.outlet.registry, &mut named);
+        let at = if at == UNNAMED { self.series.len() } else { at as usize };
+        for (at, series) in (at..).zip(named) {
+            put(&mut self.series, at, series);
+            put(&mut self.held, at, self.outlet.registry.get(series));
+        }
+        if kind == Type::Timer && !self.settings.legacy_names {
+            self.fresh.extend(self.series.get(at + 1));
+        }
+        at as u32
+    }
+
+    /// Forgets names that have not been sent for long. A counter that is sent again begins at zero, as
+    /// after a restart.
+    fn forget(&mut self, now: i64) {
+        if now - self.looked < LOOK_MS && now >= self.looked {
+            return;
+        }
+        self.looked = now;
+        let most = (self.settings.ttl_ms + FORGOTTEN_MS) / self.settings.flush_ms;
+        let idle = |idle: u32| idle != NEVER && i64::from(idle) >= most;
+        let before = self.owners.len();
+        let Self { owners, counters, gauges, timers, sets, free, held, .. } = self;
+        owners.retain(|_, place| {
+            let at = place.number();
+            let (kind, gone, series) = if place.is(Type::Counter) {
+                (Type::Counter, idle(counters[at].idle), counters[at].series)
+            } else if place.is(Type::Gauge) {
+                (Type::Gauge, idle(gauges[at].idle), gauges[at].series)
+            } else if place.is(Type::Timer) {
+                (Type::Timer, idle(timers[at].idle), timers[at].series)
+            } else {
+                (Type::Set, idle(sets[at].idle), sets[at].series)
+            };
+            if !gone {
+                return true;
+            }
+            match kind {
+                Type::Counter => counters[at].idle = NEVER,
+                Type::Gauge => gauges[at].idle = NEVER,
+                Type::Timer => timers[at].idle = NEVER,
+                Type::Set => sets[at].idle = NEVER,
+            }
+            if series != UNNAMED {
+                let parts = self.naming.series_of(kind) as usize;
+                held.iter_mut().skip(series as usize).take(parts).for_each(|held| *held = None);
+            }
+            free[kind as usize].push((at, series));
+            false
+        });
+        let gone = before - self.owners.len();
+        if gone == 0 {
+            return;
+        }
+        self.names -= gone as u64;
+        let mut places: Vec<Place> = self.owners.values().copied().collect();
+        places.sort_unstable();
+        self.index.retain(|place| places.binary_search(&place).is_ok());
+        self.checks.retain(|number, _| {
+            places.binary_search(&Place::new(Type::Gauge, *number as usize)).is_ok()
+        });
     }
 
     fn refuse(&mut self, why: Refused) {
@@ -500,11 +521,6 @@ fn host(bytes: &[u8]) -> Option<Box<str>> {
     (!bytes.is_empty()).then(|| String::from_utf8_lossy(bytes).into())
 }
 
-/// The first point of the grid after a moment.
-pub(super) fn next_on_grid(now: i64, step: i64) -> i64 {
-    (now.div_euclid(step) + 1) * step
-}
-
 impl Sink for Gather {
     fn take(&mut self, _from: Carrier, text: &[u8]) {
         self.counts.packets += 1;
@@ -576,6 +592,7 @@ impl Gather {
     /// Forgets what was only needed for the period that has just been flushed.
     pub(super) fn begin_period(&mut self, ts: i64) {
         self.since = ts;
+        self.forget(ts);
         self.timed_totals.clear();
     }
 }

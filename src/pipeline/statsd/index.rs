@@ -6,7 +6,7 @@ use std::hash::{BuildHasher, Hasher};
 use crate::wire::statsd::Type;
 
 /// Where the values of a name are kept: a type and a number among those of that type.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Place(u32);
 
 impl Place {
@@ -133,7 +133,27 @@ impl Index {
         self.bytes.extend_from_slice(tags);
         let (name_length, tags_length) = (name.len() as u16, tags.len() as u16);
         let hash = self.hash(kind, name, tags);
-        let entry = Entry { hash, at: at as u32, name: name_length, tags: tags_length, place };
+        self.add(Entry { hash, at: at as u32, name: name_length, tags: tags_length, place });
+    }
+
+    /// Forgets the names of places that do not stay.
+    pub(super) fn retain(&mut self, stays: impl Fn(Place) -> bool) {
+        let table = std::mem::replace(&mut self.table, vec![NOTHING; 64]);
+        let bytes = std::mem::take(&mut self.bytes);
+        self.used = 0;
+        for entry in table {
+            if entry.place == FREE || !stays(entry.place) {
+                continue;
+            }
+            let start = entry.at as usize;
+            let end = start + usize::from(entry.name) + usize::from(entry.tags);
+            let at = self.bytes.len() as u32;
+            self.bytes.extend_from_slice(&bytes[start..end]);
+            self.add(Entry { at, ..entry });
+        }
+    }
+
+    fn add(&mut self, entry: Entry) {
         if (self.used + 1) * 4 > self.table.len() * 3 {
             let size = self.table.len() * 2;
             for entry in std::mem::replace(&mut self.table, vec![NOTHING; size]) {
@@ -183,6 +203,26 @@ mod tests {
         }
         let found = keys.map(|key| find(&index, key));
         assert_eq!(found, [Some(0), Some(1), Some(2), None], "the fourth has no room");
+    }
+
+    #[test]
+    fn what_is_forgotten_is_not_found_and_the_rest_is() {
+        let mut index = Index::new();
+        let name = |i: usize| format!("app.web.name{i}").into_bytes();
+        for i in 0..1_000 {
+            index.remember(Type::Counter, &name(i), b"", Place::new(Type::Counter, i), 1_000);
+        }
+        let bytes = index.bytes.len();
+        index.retain(|place| place.number() % 10 == 0);
+        assert!(index.bytes.len() < bytes / 8);
+        for i in 0..1_000 {
+            let hash = index.hash(Type::Counter, &name(i), b"");
+            let found = index.find(hash, Type::Counter, &name(i), b"").map(Place::number);
+            assert_eq!(found, (i % 10 == 0).then_some(i));
+        }
+        index.remember(Type::Counter, &name(1), b"", Place::new(Type::Counter, 1), 101);
+        let hash = index.hash(Type::Counter, &name(1), b"");
+        assert!(index.find(hash, Type::Counter, &name(1), b"").is_some(), "there is room again");
     }
 
     #[test]

@@ -17,6 +17,7 @@
 pub mod distinct;
 mod flush;
 pub mod gather;
+mod held;
 mod index;
 mod legacy;
 mod naming;

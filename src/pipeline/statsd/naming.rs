@@ -66,7 +66,8 @@ impl Naming {
         out: &mut Vec<SeriesRef>,
     ) {
         out.push(first);
-        let Identity { name, labels, .. } = &registry.get(first).identity;
+        let Some(described) = registry.get(first) else { return };
+        let Identity { name, labels, .. } = &described.identity;
         let mut add = |name: String, labels: Labels, kind| {
             out.push(registry.intern(series(name, labels, kind, "")));
         };

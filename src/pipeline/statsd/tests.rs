@@ -58,7 +58,7 @@ impl Rig {
         for batch in batches {
             assert_eq!(batch.source, Source::Statsd);
             for (series, value) in batch.samples {
-                let series = self.outlet.registry.get(series);
+                let series = self.outlet.registry.get(series).expect("known");
                 assert_eq!(&*series.identity.job, "statsd");
                 let at = (batch.ts - 1_700_000_000_000) as f64 / 1e3;
                 out.insert(format!("{at} {series}"), value);
@@ -387,4 +387,50 @@ fn a_counter_that_is_called_as_a_timers_count_is_refused_and_counted() {
     rig.send("miss:5|d\nmiss:6|d\nmiss_count:70|g");
     assert_eq!(rig.flush().get("10 miss_count"), Some(&2.0));
     assert_eq!(rig.refused(), BTreeMap::from([("type_conflict", 1)]));
+}
+
+#[test]
+fn names_that_are_not_sent_any_more_are_forgotten_and_their_places_used_again() {
+    let settings = Settings { flush_ms: 60_000, ttl_ms: 120_000, ..Settings::default() };
+    let mut rig = Rig::new(settings);
+    let named = |rig: &Rig| (rig.outlet.tally.names(), rig.outlet.allowed.used());
+    let sent = "c:3|c\ng:1|g\nt:5|ms\ns:a|s";
+    rig.send(sent);
+    rig.flush();
+    let (series, held) = (rig.outlet.registry.len(), rig.gather.series.len());
+    rig.gather.turn();
+    assert_eq!(named(&rig), (4, 4));
+    for _ in 0..14 {
+        rig.send("stays:1|c");
+        rig.flush();
+    }
+    rig.gather.turn();
+    assert_eq!(named(&rig).0, 1, "two minutes, and ten more");
+    // Nobody holds their series now.
+    let idle = |registry: &crate::model::Registry| {
+        let stays = registry.all().into_iter().find(|(_, s)| &*s.identity.name == "stays");
+        let stays = stays.expect("it is sent").0;
+        registry.retire(|series| series != stays);
+        registry.release(|series| series != stays).len()
+    };
+    assert_eq!(idle(&rig.outlet.registry), series);
+    // Another counter, gauge, timer and set have their places.
+    rig.send("c2:3|c\ng2:1|g\nt2:5|ms\ns2:a|s\nstays:1|c");
+    let written = rig.flush();
+    assert_eq!(rig.gather.series.len(), held + 1);
+    assert_eq!(rig.outlet.registry.len(), series + 1);
+    let values: Vec<f64> = ["c2", "g2", "t2_sum", "t2_max", "s2", "stays"]
+        .iter()
+        .filter_map(|name| written.iter().rev().find(|(key, _)| key.ends_with(&format!(" {name}"))))
+        .map(|(_, value)| *value)
+        .collect();
+    assert_eq!(values, [3.0, 1.0, 5.0, 5.0, 1.0, 15.0]);
+    // The first comes back and begins at zero.
+    rig.send("c:4|c");
+    let written = rig.flush();
+    let mut of_c: Vec<f64> =
+        written.iter().filter(|(key, _)| key.ends_with(" c")).map(|(_, value)| *value).collect();
+    // The order of the texts is not that of time.
+    of_c.sort_by(f64::total_cmp);
+    assert_eq!(of_c, [0.0, 4.0]);
 }

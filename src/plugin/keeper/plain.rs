@@ -82,7 +82,7 @@ impl Keeper {
         }
         slot.lives = true;
         let value = slot.rate.store_plain(ts, value);
-        out.put(slot.series, ts, value);
+        out.put(slot.series.as_ref(), ts, value);
     }
 
     pub(super) fn simple(&mut self, text: &[u8], ts: i64, out: &mut Samples) -> Result<(), String> {

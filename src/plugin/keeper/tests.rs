@@ -30,7 +30,7 @@ impl Rig {
     fn run(&mut self, ts: i64, text: &str) -> (Vec<(String, f64)>, Vec<String>, String) {
         let said = self.keeper.values(&answer(text), ts).expect("values");
         let name = |s: &SeriesRef| {
-            let id = self.registry.get(*s).identity.clone();
+            let id = self.registry.get(*s).expect("known").identity.clone();
             format!("{}:{}", id.job, id.key())
         };
         let mut values: Vec<_> = said.values.iter().map(|(s, v)| (name(s), *v)).collect();

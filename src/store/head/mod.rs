@@ -128,7 +128,11 @@ impl Head {
     /// Forgets what has been sealed.
     pub(super) fn forget(&self, until: i64) {
         let mut inner = self.inner_mut();
-        inner.groups.values_mut().flat_map(|group| group.iter_mut()).for_each(|t| t.forget(until));
+        inner.groups.retain(|_, group| {
+            group.iter_mut().for_each(|t| t.forget(until));
+            // Series that are not written any more take no memory here.
+            group.iter().any(|t| !t.is_empty())
+        });
         inner.samples = inner.tails().map(Tail::len).sum();
     }
 
@@ -247,5 +251,23 @@ impl Inner {
 
     fn tails(&self) -> impl Iterator<Item = &Tail> {
         self.groups.values().flat_map(|group| group.iter())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn series_of_which_all_is_sealed_take_no_memory() {
+        let head = Head::default();
+        let samples = |series: i64| (0..10).map(move |i| (series, i * 1_000, 1.0));
+        let all: Vec<Sample> = samples(1).chain(samples(1_000)).chain([(1, 20_000, 2.0)]).collect();
+        head.0.write().expect("free").covers = i64::MAX;
+        head.append(&all);
+        assert_eq!(head.inner().groups.len(), 2);
+        head.forget(10_000);
+        let inner = head.inner();
+        assert_eq!((inner.groups.len(), inner.samples), (1, 1));
     }
 }

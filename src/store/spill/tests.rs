@@ -28,7 +28,7 @@ fn rows(registry: &Registry, batches: &[Batch]) -> Vec<Row> {
     let of = |batch: &Batch| -> Vec<Row> {
         let times = batch.times.iter().copied().map(Some).chain(std::iter::repeat(None));
         let row = |(&(series, value), ts): (&(SeriesRef, f64), Option<i64>)| {
-            let series = registry.get(series);
+            let series = registry.get(series).expect("known");
             let system = series.identity.system.as_deref().map(str::to_owned);
             (series.identity.key(), system, ts.unwrap_or(batch.ts), value.to_bits())
         };
@@ -69,7 +69,7 @@ fn what_is_kept_comes_back_bit_for_bit_in_another_process() {
     let rest = spill.next(ALL).expect("readable");
     assert_eq!(rows(&there, &rest.batches[..1]), rows(&here, &second));
     assert_eq!(rest.batches.len(), 2);
-    let series = there.get(rest.batches[0].samples[0].0);
+    let series = there.get(rest.batches[0].samples[0].0).expect("known");
     assert_eq!((series.kind, &*series.help), (Kind::Counter, "Ä sentence."));
     spill.took(&rest);
     assert!(spill.is_empty());

@@ -4,6 +4,7 @@ mod bounds;
 mod coarse;
 mod damage;
 mod events;
+mod forgotten;
 mod late;
 mod mend;
 mod model;

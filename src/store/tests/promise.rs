@@ -155,7 +155,7 @@ impl Rig {
     }
 
     fn samples(&mut self, how_many: usize) {
-        let Some(known) = (0..self.registry.len() as u32).map(SeriesRef).next_back() else {
+        let Some(known) = self.registry.all().last().map(|(number, _)| *number) else {
             return;
         };
         let samples = (0..how_many).map(|_| (known, self.random() as f64)).collect();

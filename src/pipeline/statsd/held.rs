@@ -1,0 +1,100 @@
+//! pipeline: what statsd keeps of a name from one flush to the next.
+
+use super::Settings;
+use super::distinct::Distinct;
+use super::timer::Values;
+use crate::model::SeriesRef;
+use crate::model::counter::Held;
+
+/// Never heard of.
+pub(super) const NEVER: u32 = u32::MAX;
+
+/// A series that has no number yet.
+pub(super) const UNNAMED: u32 = u32::MAX;
+
+/// A name is forgotten when it has not been written for so long.
+pub(super) const FORGOTTEN_MS: i64 = 600_000;
+/// From one look for such names to the next.
+pub(super) const LOOK_MS: i64 = 60_000;
+
+/// What is added up.
+#[derive(Debug)]
+pub(super) struct Counter {
+    /// Since the last flush.
+    pub(super) sum: f64,
+    /// Since the start, up to the last flush.
+    pub(super) total: f64,
+    /// What is stored of it: a client may decrement, and a counter that falls has begun again.
+    pub(super) held: Held,
+    /// Flushes since it was last sent.
+    pub(super) idle: u32,
+    /// Where its numbers are in `Gather::series`.
+    pub(super) series: u32,
+}
+
+/// What is set.
+#[derive(Debug)]
+pub(super) struct Gauge {
+    pub(super) value: f64,
+    pub(super) idle: u32,
+    pub(super) series: u32,
+}
+
+/// What is spread.
+#[derive(Debug)]
+pub(super) struct Timer {
+    pub(super) values: Values,
+    /// How many values those that were sent stand for, since the last flush.
+    pub(super) weight: f64,
+    /// The sum of those that were not sent.
+    pub(super) unsent: f64,
+    pub(super) idle: u32,
+    pub(super) series: u32,
+}
+
+/// What a timer was since the start; looked at once a flush.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct TimerTotals {
+    pub(super) count: f64,
+    pub(super) sum: f64,
+    /// What is stored of the sum: values may be less than nothing.
+    pub(super) held: Held,
+    /// Until the other series are named.
+    pub(super) first: Option<SeriesRef>,
+}
+
+/// What is told apart.
+#[derive(Debug)]
+pub(super) struct Set {
+    pub(super) members: Distinct,
+    pub(super) idle: u32,
+    pub(super) series: u32,
+}
+
+/// A value with a time of its own.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Timed {
+    pub(super) ts: i64,
+    pub(super) series: SeriesRef,
+    pub(super) value: f64,
+    /// Of a counter: it must not come to lie behind the flush.
+    pub(super) total: bool,
+}
+
+/// The first point of the grid after a moment.
+pub(super) fn next_on_grid(now: i64, step: i64) -> i64 {
+    (now.div_euclid(step) + 1) * step
+}
+
+/// A name that was idle for so many flushes is not written any more.
+pub(super) fn not_written(settings: &Settings) -> u32 {
+    u32::try_from(settings.ttl_ms / settings.flush_ms).unwrap_or(NEVER - 1).max(1)
+}
+
+/// Puts a value at its place in the list, or behind all others.
+pub(super) fn put<T>(list: &mut Vec<T>, at: usize, value: T) {
+    match list.get_mut(at) {
+        Some(place) => *place = value,
+        None => list.push(value),
+    }
+}
