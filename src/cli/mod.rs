@@ -5,6 +5,7 @@ mod backup;
 pub mod check_config;
 mod collect;
 mod compact;
+mod current;
 mod doctor;
 mod estimate;
 mod export;
