@@ -48,7 +48,12 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
         let rows: Vec<Vec<String>> = after.iter().map(|a| row(&before, a)).collect();
         table::print(&mut out, &["", "before", "after", "samples", "bytes a sample"], &rows)?;
         let sum = |parts: &[Part]| parts.iter().map(|p| p.bytes).sum::<u64>() as f64;
-        writeln!(out, "{} before, {} after", Unit::Bytes.format(sum(&before)), Unit::Bytes.format(sum(&after)))?;
+        writeln!(
+            out,
+            "{} before, {} after",
+            Unit::Bytes.format(sum(&before)),
+            Unit::Bytes.format(sum(&after))
+        )?;
     }
     out.flush()?;
     Ok(())

@@ -159,11 +159,11 @@ pub(super) fn gather(path: &Path, reader: &Reader) -> anyhow::Result<Status> {
     let (mut read, mut complete) = (0, 0);
     reader.rows_back(i64::MIN, |row| {
         read += 1;
-        if let Some(current) = at.get(&row.series_id).map(|i| &mut series[*i]) {
-            if let Some(free) = current.recent.iter().position(Option::is_none) {
-                current.recent[free] = Some(row);
-                complete += usize::from(free + 1 == RECENT);
-            }
+        if let Some(current) = at.get(&row.series_id).map(|i| &mut series[*i])
+            && let Some(free) = current.recent.iter().position(Option::is_none)
+        {
+            current.recent[free] = Some(row);
+            complete += usize::from(free + 1 == RECENT);
         }
         if complete == at.len() || read >= MOST_ROWS {
             ControlFlow::Break(())

@@ -163,11 +163,7 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
             Unit::Bytes.format(at_last.min(most)),
             if at_last > most { "max_size makes the ages shorter than configured" } else { "" },
         )?;
-        line(
-            "never more than",
-            Unit::Bytes.format(most),
-            "max_size in the configuration",
-        )?;
+        line("never more than", Unit::Bytes.format(most), "max_size in the configuration")?;
         if file > 0 {
             line("the file now", Unit::Bytes.format(file as f64), "")?;
         }

@@ -18,6 +18,8 @@ mod output;
 mod plugin;
 mod query;
 mod reload;
+#[cfg(test)]
+mod same;
 mod screen;
 mod send;
 pub mod service;

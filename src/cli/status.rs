@@ -3,13 +3,14 @@
 
 use std::io::{IsTerminal, Write};
 
+use hashbrown::HashSet;
 use serde_json::{Value, json};
 
 use super::current::{Current, Daemon, Status, gather, troubles};
 use super::{Global, screen, status_text};
 use crate::model::Kind;
 use crate::overview::glance::{Glance, glance};
-use crate::overview::{self, Verdict};
+use crate::overview::{self, Chart, Verdict};
 use crate::store::Reader;
 
 /// `plimsoll status`
@@ -29,18 +30,35 @@ pub(super) struct View {
     pub(super) verdict: Verdict,
     /// The charts of the first view.
     pub(super) glances: Vec<Glance>,
+    /// The charts that plugins describe, and what their lines are now; NaN where that is not known.
+    pub(super) plugins: Vec<(Chart, Vec<f64>)>,
+    /// The series in those, by their numbers in the file.
+    pub(super) charted: HashSet<i64>,
 }
 
-/// The first view of each system of the status, in their order.
-fn views(reader: &Reader, status: &Status) -> anyhow::Result<Vec<View>> {
+/// So many lines of a plugin's chart are shown.
+const LINES: usize = 8;
+
+/// The first view of each system of the status, in their order; `all`: every line of every chart.
+pub(super) fn views(reader: &Reader, status: &Status, all: bool) -> anyhow::Result<Vec<View>> {
     let known = reader.series()?;
     let one = |name: &str, own: bool| {
         let charts = overview::charts(&known, &status.graphs, name);
         let troubles = if own { troubles(&status.daemon, status.now) } else { Vec::new() };
         let verdict = overview::verdict(reader, &charts, status.now, &troubles, None)?;
         // By that machine's clock.
-        let glances = glance(reader, &charts, status.now + verdict.ahead)?;
-        Ok(View { verdict, glances })
+        let now = status.now + verdict.ahead;
+        let glances = glance(reader, &charts, now)?;
+        let described = || charts.iter().filter(|c| c.is_described());
+        let terms = described().flat_map(|c| &c.lines).flat_map(|l| &l.terms);
+        let charted = terms.map(|t| t.series).collect();
+        let mut plugins = Vec::new();
+        for chart in described().filter(|c| all || !c.is_part()) {
+            let lines = chart.lines.iter().take(if all { usize::MAX } else { LINES });
+            let value = |l| Ok(overview::newest(reader, l, now)?.unwrap_or(f64::NAN));
+            plugins.push((chart.clone(), lines.map(value).collect::<anyhow::Result<_>>()?));
+        }
+        Ok(View { verdict, glances, plugins, charted })
     };
     let own = |list: &[Current]| list.iter().any(|c| c.series.system_id == 1);
     status.systems.iter().map(|(name, list)| one(name, own(list))).collect()
@@ -50,7 +68,7 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     let path = global.database()?;
     let reader = Reader::open(&path)?.load_head()?;
     let status = gather(&path, &reader)?;
-    let views = views(&reader, &status)?;
+    let views = views(&reader, &status, args.all)?;
     if args.json {
         let mut out = super::stdout();
         serde_json::to_writer_pretty(&mut out, &as_json(&status, &views))?;

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 use std::path::Path;
 
+use hashbrown::HashSet;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
@@ -10,15 +11,13 @@ use super::current::{Current, Daemon, Status, last_reading};
 use super::status::View;
 use super::{screen, show};
 use crate::draw::{self, spark};
-use crate::model::{Clock, Field, Graph, SystemClock, Unit, unit, uptime_ms};
+use crate::model::{Clock, SystemClock, Unit, unit, uptime_ms};
 use crate::overview::glance::{Glance, Hour, LOOKS, added};
-use crate::overview::{Finding, Level, Verdict, rules};
+use crate::overview::{Chart, Finding, Level, Verdict, rules};
 
 const NAME_WIDTH: usize = 11;
 /// A terminal of fewer letters has no room for the last hour, nor for two rates in a line.
 const NARROW: usize = 64;
-/// So many fields of a plugin are shown.
-const FIELDS: usize = 8;
 
 /// What the terminal can do.
 #[derive(Debug, Clone, Copy)]
@@ -60,10 +59,8 @@ pub(super) fn print(
         page.head(name, list, status)?;
         page.verdict(&view.verdict)?;
         page.measures(&view.glances)?;
-        let graphs: Vec<&Graph> =
-            status.graphs.iter().filter(|(of, _)| of == name).map(|(_, graph)| graph).collect();
-        page.plugins(list, &graphs, all)?;
-        page.others(list, &graphs, status.now, all)?;
+        page.plugins(&view.plugins)?;
+        page.others(list, &view.charted, status.now, all)?;
         page.stale(list, status.now)?;
     }
     page.daemon(&status.daemon, path)
@@ -244,7 +241,11 @@ impl<W: Write> Page<'_, W> {
 
     fn in_words(&self, current: &Current) -> String {
         let text = current.in_words();
-        if self.unicode { text } else { text.replace('°', "").replace(['–', '−'], "-").replace('µ', "u") }
+        if self.unicode {
+            text
+        } else {
+            text.replace('°', "").replace(['–', '−'], "-").replace('µ', "u")
+        }
     }
 
     /// The verdict, and what is wrong.
@@ -389,54 +390,33 @@ impl<W: Write> Page<'_, W> {
 
     /// Text in the colour of a value that somebody should look at.
     fn coloured(&self, text: &str, level: Level) -> String {
-        if level == Level::Well { text.to_owned() } else { self.paint(text, &code(level).to_string()) }
+        if level == Level::Well {
+            text.to_owned()
+        } else {
+            self.paint(text, &code(level).to_string())
+        }
     }
 
-    /// What plugins measure, under their titles; of large ones the first few fields, and not the
-    /// single parts (`diskstats_latency.sda`) of what is summed up above them.
-    fn plugins(&mut self, list: &[Current], graphs: &[&Graph], all: bool) -> io::Result<()> {
-        let part = |g: &Graph| g.id.splitn(3, '/').nth(2).is_some_and(|name| name.contains('.'));
-        // Those that are only there to be drawn mirrored belong to another.
-        let other = |g: &Graph, f: &Field| {
-            !f.drawn && !g.fields.iter().any(|above| above.negative == f.name)
-        };
+    /// What plugins measure, under their titles.
+    fn plugins(&mut self, plugins: &[(Chart, Vec<f64>)]) -> io::Result<()> {
         let mut began = false;
-        for graph in graphs.iter().filter(|g| all || !part(g)) {
-            let current = |f: &Field| list.iter().find(|c| c.series.key == *f.series && !c.stale);
-            let rows: Vec<(&Field, &Current)> =
-                (graph.fields.iter().filter(|f| all || !other(graph, f)))
-                    .filter_map(|f| Some((f, current(f)?)))
-                    .collect();
-            if rows.is_empty() {
-                continue;
-            }
+        for (chart, now) in plugins.iter().filter(|(_, now)| now.iter().any(|v| !v.is_nan())) {
             if !began {
                 writeln!(self.out)?;
                 began = true;
             }
-            let head = self.paint(&draw::clean(&graph.title), "1");
-            let unit = if graph.unit.is_empty() { "" } else { ", " };
-            let head = format!("  {head}{unit}{}", draw::clean(&graph.unit));
-            let head = self.cut(&head);
+            let head = self.paint(&draw::clean(&chart.title), "1");
+            let head = self.cut(&format!("  {head}"));
             writeln!(self.out, "{head}")?;
-            let most = if all { rows.len() } else { FIELDS };
-            for (field, c) in rows.iter().take(most) {
-                let text = format!("{:>14}", self.in_words(c));
-                let text = match c.shown() {
-                    Some(value) if !field.critical.holds(value) => {
-                        self.coloured(&text, Level::Bad)
-                    }
-                    Some(value) if !field.warning.holds(value) => {
-                        self.coloured(&text, Level::Warning)
-                    }
-                    _ => text,
-                };
-                let label = draw::clean(&field.label);
-                let line = self.cut(&format!("  {text}  {label}"));
+            let unit = Unit::of_word(&chart.unit);
+            for (line, value) in chart.lines.iter().zip(now) {
+                let text = format!("{:>14}", self.value(&unit, *value));
+                let text = self.coloured(&text, line.bounds.level(*value));
+                let line = self.cut(&format!("  {text}  {}", draw::clean(&line.name)));
                 writeln!(self.out, "{line}")?;
             }
-            if rows.len() > most {
-                let more = rows.len() - most;
+            let more = chart.lines.len() - now.len();
+            if more > 0 {
                 writeln!(self.out, "  {:>14}  {more} more (plimsoll status --all)", "")?;
             }
         }
@@ -447,14 +427,11 @@ impl<W: Write> Page<'_, W> {
     fn others(
         &mut self,
         list: &[Current],
-        graphs: &[&Graph],
+        charted: &HashSet<i64>,
         now: i64,
         all: bool,
     ) -> io::Result<()> {
-        let charted = |c: &Current| {
-            graphs.iter().any(|g| g.fields.iter().any(|f| *f.series == *c.series.key))
-        };
-        let own = |c: &Current| c.series.job == "node" || c.series.job == "munin" && charted(c);
+        let own = |c: &Current| c.series.job == "node" || charted.contains(&c.series.id);
         let shown = |c: &&Current| all || !own(c) && !c.stale;
         let mut rows = list.iter().filter(shown).peekable();
         if rows.peek().is_none() {
@@ -482,7 +459,8 @@ impl<W: Write> Page<'_, W> {
         let head = self.paint("stale", "33");
         writeln!(self.out, "  {head}")?;
         for c in stale.iter().take(8) {
-            let age = c.newest().map_or("never".to_owned(), |n| unit::duration(now - n.ts) + " ago");
+            let age =
+                c.newest().map_or("never".to_owned(), |n| unit::duration(now - n.ts) + " ago");
             writeln!(self.out, "  {age:>14}  {}", draw::clean(&c.series.key))?;
         }
         if stale.len() > 8 {

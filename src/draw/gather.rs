@@ -300,7 +300,10 @@ pub fn fill(
     let by_id: HashMap<i64, &Known> = known.iter().map(|k| (k.id, k)).collect();
     let words = |selector: &VectorSelector| -> Box<str> {
         let found = catalog.matching(&selector.matchers);
-        common(found.iter().filter_map(|(_, id)| by_id.get(id).map(|k| unit::word(&k.unit, &k.name)))).into()
+        common(
+            found.iter().filter_map(|(_, id)| by_id.get(id).map(|k| unit::word(&k.unit, &k.name))),
+        )
+        .into()
     };
     chart.unit = measure::unit(expr, &words);
     let labels: Vec<&Arc<Labels>> = matrix.labels().collect();

@@ -35,7 +35,7 @@ fn drawable(value: f64) -> f64 {
 
 impl Line {
     /// The parts that hang together: ranges of points without a gap between them.
-    pub(super) fn pieces(&self) -> Vec<std::ops::Range<usize>> {
+    pub fn pieces(&self) -> Vec<std::ops::Range<usize>> {
         let mut out = Vec::new();
         let mut start = None;
         for i in 0..self.ts.len() {

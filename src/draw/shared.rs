@@ -41,7 +41,12 @@ fn the_page_has_the_tables_that_are_here() {
     let times = TIMES.map(|(word, seconds)| format!("[{word:?}, {seconds}]"));
     list("Times above a minute, in seconds.", "TIMES", "[string, number][]", &times);
     let ranges = RANGES.map(|r| format!("[{:?}, {}, {:?}]", r.name, r.ms, r.long));
-    list("How long a time charts show, ms; 0 is everything.", "RANGES", "[string, number, string][]", &ranges);
+    list(
+        "How long a time charts show, ms; 0 is everything.",
+        "RANGES",
+        "[string, number, string][]",
+        &ranges,
+    );
     for (name, theme) in [("LIGHT", Theme::Light), ("DARK", Theme::Dark)] {
         let colours = theme.colours().map(|c| format!("{c:?}"));
         list("Colours of lines.", name, "string[]", &colours);
@@ -61,9 +66,39 @@ fn the_page_writes_numbers_as_they_are_written_here() {
     let words =
         ["", "/s", "bytes", "bytes/s", "percent", "ratio", "seconds", "celsius", "volts", "bits/s"];
     let values = [
-        0.0, 1.0, -1.0, 3.0, 12.0, 99.96, 100.0, 999.6, 999.96, 1_000.0, 1_023.9, 1_024.0, 1_536.0,
-        -12.5, 0.5, 0.25, 0.0625, 0.0032, 0.000_412, 2.5e-5, 1.5e-9, 59.9, 119.0, 120.0, 5_400.0,
-        86_400.0, 34_560_000.0, 123_456.0, 1_234_567.0, 1_073_741_824.0, 5e12, 1e300, 1e-300,
+        0.0,
+        1.0,
+        -1.0,
+        3.0,
+        12.0,
+        99.96,
+        100.0,
+        999.6,
+        999.96,
+        1_000.0,
+        1_023.9,
+        1_024.0,
+        1_536.0,
+        -12.5,
+        0.5,
+        0.25,
+        0.0625,
+        0.0032,
+        0.000_412,
+        2.5e-5,
+        1.5e-9,
+        59.9,
+        119.0,
+        120.0,
+        5_400.0,
+        86_400.0,
+        34_560_000.0,
+        123_456.0,
+        1_234_567.0,
+        1_073_741_824.0,
+        5e12,
+        1e300,
+        1e-300,
     ];
     let mut out = String::from("{\"numbers\":[\n");
     for word in words {

@@ -7,6 +7,7 @@ use super::described::described;
 use super::mounts::Mount;
 use super::rules::{Measure, RULES};
 use super::table::{LEFT_OUT, Mark, Pick, ROWS, Row, Scale};
+use super::verdict::Level;
 use crate::model::{Graph, Kind, Range, Unit, unit};
 use crate::store::Known;
 
@@ -81,6 +82,17 @@ impl Line {
 pub fn unit_of(known: &Known) -> String {
     let own = unit::word(&known.unit, &known.name);
     if known.kind == Kind::Counter { unit::word_a_second(own) } else { own.to_owned() }
+}
+
+impl Bounds {
+    /// How bad a value is.
+    pub fn level(&self, value: f64) -> Level {
+        match value {
+            v if !self.critical.holds(v) => Level::Bad,
+            v if !self.warning.holds(v) => Level::Warning,
+            _ => Level::Well,
+        }
+    }
 }
 
 /// What values of a line are fine.

@@ -45,4 +45,6 @@ pub use spacing::{Running, gap, grown};
 pub use verdict::{Finding, Level, Trouble, Verdict, disk_forecasts, verdict};
 
 #[cfg(test)]
+pub(crate) mod same;
+#[cfg(test)]
 mod tests;

@@ -72,7 +72,8 @@ fn inodes(reader: &Reader, mount: &Mount, now: i64) -> Result<Found, SqlError> {
     if newest(reader, free, now)?.is_none_or(|free| free > least) {
         return Ok(None);
     }
-    let Some((since, free)) = holds(reader, &Line::of_values(free), now, 1, |free| free <= least)? else {
+    let Some((since, free)) = holds(reader, &Line::of_values(free), now, 1, |free| free <= least)?
+    else {
         return Ok(None);
     };
     let used = 100.0 * (1.0 - free / files);
@@ -90,7 +91,9 @@ fn read_only(reader: &Reader, mount: &Mount, now: i64) -> Result<Found, SqlError
     if !newest(reader, series, now)?.is_some_and(is) {
         return Ok(None);
     }
-    let Some((mut since, _)) = holds(reader, &Line::of_values(series), now, 1, is)? else { return Ok(None) };
+    let Some((mut since, _)) = holds(reader, &Line::of_values(series), now, 1, is)? else {
+        return Ok(None);
+    };
     if since <= now - DAY_MS + WIDTH_MS {
         let past = reader.summary(series, now - PAST_MS, now, 400, Want::Band)?;
         let Some(writable) = past.iter().rposition(|b| b.min < 0.5) else { return Ok(None) };

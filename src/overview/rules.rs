@@ -79,10 +79,7 @@ pub static RULES: &[Rule] = &[
         ..above("temperature", Measure::Each, 90.0, 100.0)
     },
     // Twice as much to do as there are CPUs for a while, or four times.
-    Rule {
-        sentence: "is {shown} on {mark}",
-        ..above("load", Measure::OfMark("5 min"), 2.0, 4.0)
-    },
+    Rule { sentence: "is {shown} on {mark}", ..above("load", Measure::OfMark("5 min"), 2.0, 4.0) },
     Rule {
         below: true,
         buckets: 1,

@@ -289,12 +289,13 @@ fn bounds(
     for chart in charts {
         let unit = Unit::of_word(&chart.unit);
         for line in chart.lines.iter().filter(|l| l.bounds != Bounds::default()) {
-            let Bounds { warning, critical } = line.bounds;
-            let outside = |v| !warning.holds(v) || !critical.holds(v);
+            let outside = |v| line.bounds.level(v) > Level::Well;
             if let Some((since, value)) = holds(reader, line, now, 1, outside)? {
-                let level = if critical.holds(value) { Level::Warning } else { Level::Bad };
+                let level = line.bounds.level(value);
+                let Bounds { warning, critical } = line.bounds;
                 let broken = if level == Level::Bad { critical } else { warning };
-                let text = format!("{} is {}, {}", line.name, unit.format(value), expected(&broken, &unit));
+                let expected = expected(&broken, &unit);
+                let text = format!("{} is {}, {expected}", line.name, unit.format(value));
                 out.push(about(chart, level, text, Some(since), None));
             }
         }

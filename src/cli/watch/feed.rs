@@ -271,6 +271,13 @@ impl Feed {
         Ok(changed)
     }
 
+    /// A chart by its id, as it is drawn.
+    #[cfg(test)]
+    pub(super) fn drawn_of(&self, id: &str) -> Option<draw::Chart> {
+        let at = self.charts.iter().position(|c| c.id == id)?;
+        self.drawn.get(at).cloned()
+    }
+
     /// One series by its key, as a chart.
     pub(super) fn one(&self, key: &str, now: i64) -> anyhow::Result<draw::Chart> {
         let reader = Reader::open(&self.path)?;

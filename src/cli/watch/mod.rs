@@ -284,3 +284,11 @@ fn press_in_search(key: KeyEvent, choice: &mut Choice, feed: &Feed) -> Does {
     }
     Does::Redraw
 }
+
+/// A chart of the first view as `watch` draws it at this time (ms since 1970 UTC), over an hour.
+#[cfg(test)]
+pub(super) fn drawn(path: &Path, id: &str, now: i64) -> draw::Chart {
+    let hour = RANGES.iter().position(|range| range.name == "1h").expect("a range");
+    let feed = Feed::open(path, hour, now).expect("reads");
+    feed.drawn_of(id).expect("a chart")
+}

@@ -323,7 +323,11 @@ fn search(feed: &Feed, choice: &mut Choice, body: usize, width: usize, look: Loo
         let (low, high) = spark::bounds(hour);
         let spark = spark::spark(hour, low, high, look.unicode);
         let value = current.in_words();
-        let value = if look.unicode { value } else { value.replace(['–', '−'], "-").replace('µ', "u") };
+        let value = if look.unicode {
+            value
+        } else {
+            value.replace(['–', '−'], "-").replace('µ', "u")
+        };
         let key = cut(&draw::clean(&current.series.key), width.saturating_sub(16 + hour.len()));
         let code = if at == choice.found { 7 } else { 0 };
         rows.push(Line::from(vec![

@@ -373,4 +373,28 @@ mod tests {
         let again = live.frame(|s| (s.place() == 3).then_some((4_000, 5.0)));
         assert_eq!(again.as_deref(), Some("data: {\"c\":[[3,4000,[-10]]]}\n\n"), "begun anew");
     }
+
+    /// Sample by sample, a page is told what the chart of all of them shows.
+    #[test]
+    fn what_comes_one_by_one_is_what_the_chart_shows() {
+        use crate::overview::same::{BEAT, counter, file};
+        let (_dir, path, next) = file();
+        let reader = crate::store::Reader::open(&path).expect("opens");
+        let charts = crate::overview::charts(&reader.series().expect("reads"), &[], "here");
+        let chart = charts.iter().find(|c| c.id == "io").expect("a chart");
+        let first = next - crate::overview::same::COUNT * BEAT;
+        let read = crate::overview::read(&reader, &chart.lines[0], first, next, BEAT);
+        let shown = read.expect("reads");
+        let mut line = watch(chart, 0, &|_| Some(SeriesRef(1))).expect("watched").lines.remove(0);
+        let mut told: Vec<(i64, f64)> = Vec::new();
+        for (beat, value, _) in counter() {
+            let ts = first + beat * BEAT;
+            let rate = line.value(|_| Some((ts, value)), &mut i64::MIN.clone());
+            told.extend((!rate.is_nan()).then_some((ts, rate)));
+        }
+        assert_eq!(told.iter().map(|(ts, _)| *ts).collect::<Vec<_>>(), shown.start);
+        for ((ts, a), b) in told.iter().zip(&shown.mean) {
+            assert!((a - b).abs() < 1e-6 * b.abs(), "{ts}: {a} {b}");
+        }
+    }
 }
