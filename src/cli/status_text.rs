@@ -306,11 +306,13 @@ impl<W: Write> Page<'_, W> {
             glance.now.iter().zip(&glance.chart.lines).map(|(v, l)| (*v, &*l.name)).collect();
         modes.retain(|(percent, _)| *percent >= 0.5);
         modes.sort_by(|a, b| b.0.total_cmp(&a.0));
-        let one = |(v, mode): &(f64, &str)| format!("{mode} {}", self.value(&Unit::Percent, *v));
+        let one = |(v, mode): &(f64, &str)| {
+            format!("{} {}", draw::clean(mode), self.value(&Unit::Percent, *v))
+        };
         let parts: Vec<String> = modes.iter().take(4).map(one).collect();
         let busy = glance.sum();
         let text = format!("{}  {}", self.bar(busy, Level::Well), parts.join(", "));
-        self.line(name, added(&glance.hours), &draw::clean(&text))
+        self.line(name, added(&glance.hours), &text)
     }
 
     /// Each device with both of its directions.

@@ -78,7 +78,10 @@ fn chart(graph: &Graph, by_key: &HashMap<&str, &Known>) -> Chart {
         && over().enumerate().all(|(at, f)| piled(f) || (at == 0 && f.draw.starts_with("AREA")));
     let more = lines.len().saturating_sub(MOST_LINES);
     lines.truncate(MOST_LINES);
-    let unit = unit(&graph.unit, lines.iter().any(|l| l.rate));
+    let unit = match unit(&graph.unit, lines.iter().any(|l| l.rate)) {
+        "" if lines.iter().all(|l| l.rate) => "/s",
+        unit => unit,
+    };
     let axis = if matches!(unit, "" | "/s") { graph.unit.trim() } else { "" };
     let help = [axis, graph.info.trim()].into_iter().filter(|t| !t.is_empty());
     Chart {
@@ -207,7 +210,6 @@ fn unit(axis: &str, rate: bool) -> &'static str {
         ("seconds" | "second" | "sec" | "s", false) => "seconds",
         ("c" | "celsius" | "°c", _) => "celsius",
         _ if axis == "degrees celsius" => "celsius",
-        _ if rate => "/s",
         _ => "",
     }
 }
