@@ -68,6 +68,11 @@ pub fn word_a_second(word: &str) -> String {
     }
 }
 
+/// An amount of bytes: `8.40 MiB`.
+pub fn bytes(number: u64) -> String {
+    Unit::Bytes.format(number as f64)
+}
+
 /// How long something takes, in its two largest units: `3 d 4 h`, `12 min`, `5 s`.
 pub fn duration(ms: i64) -> String {
     let s = ms.max(0) / 1000;

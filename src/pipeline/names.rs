@@ -18,7 +18,8 @@ use std::sync::{Mutex, MutexGuard};
 
 use hashbrown::HashMap;
 
-use crate::model::{Identity, Unit};
+use crate::model::Identity;
+use crate::model::unit::bytes;
 
 /// How many names senders may bring, all of them together, if nobody says otherwise.
 pub const MAX_PUSHED_NAMES: u64 = 20_000;
@@ -76,10 +77,6 @@ pub enum Full {
          {}; known ones go on (see `max_size` under [store])", bytes(*.0), bytes(*.1)
     )]
     File(u64, u64),
-}
-
-fn bytes(number: u64) -> String {
-    Unit::Bytes.format(number as f64)
 }
 
 /// A place that was taken; see [`Names::give_back`].

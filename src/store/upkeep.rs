@@ -9,7 +9,7 @@ use super::open::{sizes, wal_size};
 use super::prune::{self, Limits, Pruner};
 use super::seal::{FINAL, Sealing};
 use super::{SqlError, Store, merge, rollup, seal};
-use crate::model::{Unit, format_size};
+use crate::model::{format_size, unit};
 use crate::pipeline::Batch;
 
 /// How often age is looked at.
@@ -238,15 +238,14 @@ impl Store {
         if !limits.is_crowded(fixed) || bytes <= limits.max_size {
             return Ok(None);
         }
-        let size = |bytes: u64| Unit::Bytes.format(bytes as f64);
         Ok(Some(format!(
             "{} takes {}, and `max_size` is {}: names and descriptions of series take {} of it, which \
              no pruning gives back; history is kept short; set `max_size` under [store] to {} or more, \
              or begin a new file: stop plimsoll, move this one away, start it",
             self.path().display(),
-            size(bytes),
-            size(limits.max_size),
-            size(fixed),
+            unit::bytes(bytes),
+            unit::bytes(limits.max_size),
+            unit::bytes(fixed),
             // Whole ones, and no fewer than that.
             format_size(fixed.saturating_mul(8).div_ceil(1 << 20) << 20),
         )))
