@@ -385,7 +385,8 @@ mod tests {
         let first = next - crate::overview::same::COUNT * BEAT;
         let read = crate::overview::read(&reader, &chart.lines[0], first, next, BEAT);
         let shown = read.expect("reads");
-        let mut line = watch(chart, 0, &|_| Some(SeriesRef(1))).expect("watched").lines.remove(0);
+        let find = |_| Some(SeriesRef::new(1, 0));
+        let mut line = watch(chart, 0, &find).expect("watched").lines.remove(0);
         let mut told: Vec<(i64, f64)> = Vec::new();
         for (beat, value, _) in counter() {
             let ts = first + beat * BEAT;
