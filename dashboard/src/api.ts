@@ -23,7 +23,7 @@ export interface Finding {
 }
 export interface Judged {
   now: number;
-  verdict: { level: "well" | "warning" | "bad"; newest: number | null; findings: Finding[] };
+  verdict: { level: "well" | "warning" | "bad"; words: string; newest: number | null; findings: Finding[] };
   forecasts: Record<string, { at: number; day: number }>;
 }
 export interface Overview extends Judged {
@@ -33,6 +33,8 @@ export interface Overview extends Judged {
   charts: Spec[];
 }
 export interface LineData {
+  /** Buckets that begin further apart than this, ms, are not joined. */
+  gap: number;
   m: (number | null)[];
   lo?: (number | null)[];
   hi?: (number | null)[];

@@ -7,7 +7,7 @@ type Value = number | null;
 export interface Data {
   start: number;
   width: number;
-  lines: { m: Value[]; lo?: Value[]; hi?: Value[] }[];
+  lines: LineData[];
   /** Samples in the newest bucket, of those that came one by one. */
   fresh: number;
   /** When the newest value came, ms. */
@@ -62,19 +62,6 @@ export function forget(data: Data, from: number) {
   data.start += gone * data.width;
 }
 
-/** Buckets from one value to the next, as a rule. */
-function usual(values: Value[]): number {
-  const distances: number[] = [];
-  let before = -1;
-  for (let i = values.length - 1; i >= 0 && distances.length < 60; i--) {
-    if (values[i] == null) continue;
-    if (before >= 0) distances.push(before - i);
-    before = i;
-  }
-  distances.sort((a, b) => a - b);
-  return distances[(distances.length - 1) >> 1] ?? 1;
-}
-
 /** uPlot draws through what is `undefined` and not through `null`: where a value is only missing
  * because buckets are narrower than the beat, the line goes on; in a real gap it does not. */
 export function joined(values: Value[], most: number): (number | null | undefined)[] {
@@ -97,9 +84,8 @@ export function columns(data: Data, stack: boolean, hidden: Set<number>): any[] 
   const x = new Array<number>(count);
   for (let i = 0; i < count; i++) x[i] = (data.start + i * data.width) / 1000;
   const out: any[] = [x];
-  let most = 1;
-  for (const line of data.lines) most = Math.max(most, usual(line.m));
-  most = most <= 1 ? 2 : Math.ceil(most * 2.5);
+  // How far apart buckets may begin and still hang together is decided where they are read.
+  const most = (line: LineData) => line.gap / data.width;
   if (stack) {
     const sum = new Array<number>(count).fill(0);
     const levels: any[] = [];
@@ -114,15 +100,15 @@ export function columns(data: Data, stack: boolean, hidden: Set<number>): any[] 
         if (!hidden.has(n)) sum[i] += v;
         level[i] = sum[i];
       }
-      levels.unshift(joined(level, most));
+      levels.unshift(joined(level, most(line)));
     }
     return out.concat(levels);
   }
   for (const [n, line] of data.lines.entries()) {
     const away = hidden.has(n);
     const nothing = away ? new Array<null>(count).fill(null) : null;
-    out.push(nothing ?? joined(line.m, most));
-    out.push(nothing ?? joined(line.lo ?? line.m, most), nothing ?? joined(line.hi ?? line.m, most));
+    out.push(nothing ?? joined(line.m, most(line)));
+    out.push(nothing ?? joined(line.lo ?? line.m, most(line)), nothing ?? joined(line.hi ?? line.m, most(line)));
   }
   return out;
 }
@@ -134,11 +120,14 @@ export function near(events: Happened[], data: Data, ts: number, seconds: number
   return found ? ` · ${found.title}` : "";
 }
 
-/** The newest value of a line that is not older than a few buckets. */
+/** Whatever the beat, a value is as good as new for this long, ms. */
+const FRESH = 30_000;
+
+/** The newest value of a line, if it hangs together with the end of what is shown. */
 export function current(data: Data, line: number): Value {
   const values = data.lines[line]?.m;
   if (!values) return null;
-  const oldest = values.length - 1 - Math.max(4, usual(values) * 4);
+  const oldest = values.length - 2 - Math.max(FRESH, data.lines[line].gap) / data.width;
   for (let i = values.length - 1; i >= 0 && i > oldest; i--) if (values[i] != null) return values[i];
   return null;
 }

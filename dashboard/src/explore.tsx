@@ -57,7 +57,7 @@ async function run(expr: string) {
         const value = Number(v === "+Inf" ? Infinity : v === "-Inf" ? -Infinity : v);
         m[Math.round((t - start) / step)] = Number.isFinite(value) ? value : null;
       }
-      return { m };
+      return { m, gap: step * 1500 };
     });
     const notes = [...(got.warnings ?? []), ...(got.infos ?? [])].map(String);
     const events = await happened;

@@ -32,14 +32,10 @@ function Said({ finding }: { finding: Finding }) {
 function Verdict() {
   const found = judged.value, host = overview.value?.host;
   if (!found || !host) return null;
-  const { level, findings, newest } = found.verdict;
-  const one = findings.length === 1;
-  const words = level === "well"
-    ? "is well"
-    : level === "bad" ? (one ? "needs you now" : `needs you now: ${findings.length} things are wrong`) : one ? "wants a look" : `wants a look at ${findings.length} things`;
+  const { level, words, findings } = found.verdict;
   return (
     <section class={`verdict ${level}`} aria-live="polite">
-      <h1><Sign level={level} /> <span>{host} {newest == null ? "has no samples yet" : words}</span></h1>
+      <h1><Sign level={level} /> <span>{host} {words}</span></h1>
       {findings.length > 0 && <ul>{findings.map((f) => <Said finding={f} key={f.subject + f.text} />)}</ul>}
     </section>
   );

@@ -10,7 +10,8 @@ import { Hosts } from "./hosts";
 import { Search, searching } from "./search";
 import { again, overview, start } from "./store";
 import { exactly, moment } from "./units";
-import { follows, go, pan, RANGES, view, zoom } from "./view";
+import { RANGES } from "./shared";
+import { follows, go, pan, view, zoom } from "./view";
 
 const helping = signal(false);
 

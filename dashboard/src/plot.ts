@@ -4,12 +4,9 @@ import uPlot from "uplot";
 import { signal } from "@preact/signals";
 import { columns, type Data } from "./data";
 import type { Happened } from "./api";
+import { DARK, LIGHT, MEANT } from "./shared";
 import { human, steps, tick } from "./units";
 import { go, pinched, stretchTo, zoom } from "./view";
-
-// Okabe and Ito's colours, which stay apart for every kind of eye, made even for each background.
-const LIGHT = ["#0a6ebd", "#d55e00", "#00875f", "#b0569a", "#9a7200", "#3f9fd6", "#6b6f76", "#a33b2a"];
-const DARK = ["#5db1f2", "#f08c4b", "#3fc99b", "#e29bcb", "#e3bd4a", "#9bd3f5", "#a7aeb8", "#e88473"];
 
 const darkness = matchMedia("(prefers-color-scheme: dark)");
 const printing = matchMedia("print");
@@ -23,11 +20,6 @@ export function colour(line: number): string {
   const all = dark.value ? DARK : LIGHT;
   return all[line % all.length];
 }
-
-/** What always has the same meaning has the same colour. */
-const MEANT: Record<string, number> = {
-  used: 0, cache: 5, free: 6, user: 0, system: 1, iowait: 7, steal: 3, nice: 5, softirq: 4, irq: 6, disks: 7, memory: 3,
-};
 
 /** Both directions of a device have one colour, on each side of zero. */
 export function colours(lines: string[]): string[] {
@@ -152,7 +144,7 @@ export class Plot {
           size: (_u, values) => Math.max(54, 12 + 6.3 * Math.max(0, ...(values ?? []).map((v) => v.length))),
           grid: { stroke: ink.grid, width: 1 }, ticks: { show: false },
           incrs: steps(unit) as uPlot.Axis.Incrs | undefined,
-          values: (_u, splits) => splits.map((v) => human(v, unit?.replace(/\/s$/, ""), true)),
+          values: (_u, splits) => splits.map((v) => human(v, unit, true)),
         },
       ],
       hooks: {

@@ -1,53 +1,76 @@
-// Numbers as people read them: three digits and a unit.
+// Numbers as people read them: three digits and a unit of a fitting size. The rule is that of
+// `src/model/unit.rs`; the tables come from there, and a test compares what both write.
+import { BINARY, LARGE, SMALL, TIMES } from "./shared";
 
-const binary = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
-const si = ["", "k", "M", "G", "T", "P"];
-
-/** Three digits, at most two of them behind the point. */
+/** Three digits; whole numbers stay whole. */
 function digits(value: number): string {
-  const size = Math.abs(value);
-  const behind = size >= 100 || Number.isInteger(value) ? 0 : size >= 10 ? 1 : size >= 0.1 || size === 0 ? 2 : 3;
-  return value.toFixed(behind).replace(/(\.\d*?)0+$/, "$1").replace(/\.$/, "");
+  if (value === 0) return "0";
+  const places = 2 - Math.floor(Math.log10(Math.abs(value) * 1.0005));
+  const text = value.toFixed(Math.min(7, Math.max(0, places)));
+  return Number.isInteger(value) && Math.abs(value) < 1e6 ? value.toFixed(0) : text;
 }
 
-function stepped(value: number, base: number, names: string[], gap: string): string {
-  let at = 0;
-  while (Math.abs(value) >= base * 0.9995 && at < names.length - 1) {
-    value /= base;
-    at++;
+type Size = [divisor: number, word: string];
+
+function binary(value: number, behind: string): Size {
+  let divisor = 1, at = 0;
+  for (; value >= divisor * 1023.5 && at + 1 < BINARY.length; at++) divisor *= 1024;
+  return [divisor, BINARY[at] + behind];
+}
+
+function decimal(value: number, behind: string, least = 1e-3): Size {
+  let divisor = 1, at = 0;
+  if (value > 0 && value < least) {
+    for (; value < divisor && at + 1 < SMALL.length; at++) divisor /= 1e3;
+    return [divisor, SMALL[at] + behind];
   }
-  return names[at] ? `${digits(value)}${gap}${names[at]}` : digits(value);
+  for (; value >= divisor * 1e3 && at + 1 < LARGE.length; at++) divisor *= 1e3;
+  return [divisor, LARGE[at] + behind];
 }
 
-function seconds(value: number): string {
-  const size = Math.abs(value);
-  if (size >= 172_800) return `${digits(value / 86_400)} d`;
-  if (size >= 7_200) return `${digits(value / 3_600)} h`;
-  if (size >= 120) return `${digits(value / 60)} min`;
-  if (size >= 1 || size === 0) return `${digits(value)} s`;
-  if (size >= 1e-3) return `${digits(value * 1e3)} ms`;
-  return `${digits(value * 1e6)} µs`;
-}
-
-/** A value with its unit; a line drawn below zero shows its size. */
-export function human(value: number | null | undefined, unit = "", size = false): string {
-  if (value == null || !Number.isFinite(value)) return "–";
-  if (size) value = Math.abs(value);
-  if (unit.endsWith("/s")) return `${human(value, unit.slice(0, -2))}/s`;
+/** The size that fits a number. */
+function size(value: number, unit: string): Size {
   switch (unit) {
-    case "bytes":
-      return stepped(value, 1024, binary, " ");
-    case "seconds":
-      return seconds(value);
     case "percent":
-      return `${digits(value)} %`;
+      return [1, "%"];
     case "ratio":
-      return `${digits(value * 100)} %`;
+      return [0.01, "%"];
     case "celsius":
-      return `${digits(value)} °C`;
-    default:
-      return stepped(value, 1000, si, " ") + (unit ? ` ${unit}` : "");
+      return [1, "°C"];
+    case "bytes":
+      return binary(value, "");
+    case "bytes/s":
+      return binary(value, "/s");
+    case "seconds": {
+      if (value < 120) return value >= 1 || value === 0 ? [1, "s"] : decimal(value, "s", 1);
+      // A year of days is easier to think of than 1.04 years.
+      const [word, length] = TIMES.find(([word, length]) => value >= length * (word === "y" ? 3 : 1)) ?? TIMES[3];
+      return [length, word];
+    }
+    case "":
+    case "/s":
+      return decimal(value, unit);
+    default: {
+      const [divisor, word] = decimal(value, "");
+      return [divisor, word ? `${word} ${unit}` : unit];
+    }
   }
+}
+
+/** A value with its unit; with `way`, a line drawn below zero shows its size. */
+export function human(value: number | null | undefined, unit = "", way = false): string {
+  if (value == null || Number.isNaN(value)) return "–";
+  if (!Number.isFinite(value)) return value > 0 ? "∞" : "−∞";
+  if (way && unit !== "celsius") value = Math.abs(value);
+  // What rounds up to a thousand is a thousand.
+  let [divisor, word] = size(Math.abs(value * 1.0005), unit);
+  const number = value / divisor;
+  let text = digits(number);
+  if (number !== 0 && !(Math.abs(number) >= 1e-4 && Math.abs(number) < 1e6)) {
+    text = value.toExponential(2).replace("e+", "e");
+    word = size(0, unit)[1];
+  }
+  return text.replaceAll("-", "−") + (word && !word.startsWith("/") ? ` ${word}` : word);
 }
 
 /** Steps of an axis: powers of two for bytes. */
@@ -60,11 +83,11 @@ export function steps(unit = ""): number[] | undefined {
 
 /** How long, in the two largest units. */
 export function span(ms: number): string {
-  const minutes = Math.round(ms / 60_000);
-  if (ms < 90_000) return `${Math.max(1, Math.round(ms / 1000))} s`;
-  if (minutes < 120) return `${minutes} min`;
-  if (minutes < 2_880) return `${Math.round(minutes / 60)} h`;
-  return `${Math.round(minutes / 1_440)} days`;
+  const s = Math.floor(Math.max(0, ms) / 1000), of = (n: number) => Math.floor(s / n);
+  if (s < 60) return `${s} s`;
+  if (s < 3_600) return `${of(60)} min`;
+  if (s < 86_400) return `${of(3_600)} h ${Math.floor((s % 3_600) / 60)} min`;
+  return `${of(86_400)} d ${Math.floor((s % 86_400) / 3_600)} h`;
 }
 
 const two = (n: number) => (n < 10 ? `0${n}` : String(n));

@@ -1,5 +1,6 @@
 // What is looked at: all of it is in the address, so that it can be sent to somebody.
 import { computed, signal } from "@preact/signals";
+import { RANGES } from "./shared";
 
 export interface View {
   page: "home" | "explore" | "hosts";
@@ -16,16 +17,6 @@ export interface View {
 }
 
 const MINUTE = 60_000, HOUR = 60 * MINUTE, DAY = 24 * HOUR;
-export const RANGES: [string, number, string][] = [
-  ["5m", 5 * MINUTE, "5 minutes"],
-  ["1h", HOUR, "1 hour"],
-  ["6h", 6 * HOUR, "6 hours"],
-  ["24h", DAY, "24 hours"],
-  ["7d", 7 * DAY, "7 days"],
-  ["30d", 30 * DAY, "30 days"],
-  ["1y", 365 * DAY, "1 year"],
-  ["all", 0, "everything"],
-];
 const USUAL = HOUR;
 
 function length(text: string): number {

@@ -263,7 +263,7 @@ test("hosts: all at a glance, and each", async () => {
   await page.getByRole("link", { name: "db2" }).click();
   // This machine's own verdict may be a warning too, and stands there until db2's has come.
   await until("the verdict of db2", async () => /db2/.test(await text(page, ".verdict h1")));
-  assert.match(await text(page, ".verdict"), /db2 wants a look[^]*Disk \/ 93 % used/);
+  assert.match(await text(page, ".verdict"), /db2 wants a look[^]*Disk \/ 93.4 % used/);
   assert.equal(query(page).get("host"), "db2");
   await page.getByLabel("Host", { exact: true }).selectOption("web1");
   await until("this machine again", () => query(page).get("host") === null);
@@ -392,7 +392,7 @@ test("loading, errors and nothing yet are designed", async () => {
   const nothing = await open(bare, "/", {
     routes: (p) => p.route("**/api/overview*", async (r) => {
       const answer = await (await r.fetch()).json();
-      await r.fulfill({ json: { ...answer, charts: [], verdict: { level: "well", newest: null, findings: [] } } });
+      await r.fulfill({ json: { ...answer, charts: [], verdict: { level: "well", words: "has no samples yet", newest: null, findings: [] } } });
     }),
   });
   await nothing.getByText("new1 has no samples yet").waitFor();
@@ -512,7 +512,7 @@ test("gaps are gaps, beats wider than buckets are not", async () => {
   const { append, columns, fresh, joined } = await built.module("data.ts");
   const n = null, u = undefined;
   assert.deepEqual(joined([1, n, 2, n, n, n, n, 3], 2), [1, u, 2, n, n, n, n, 3]);
-  const data = fresh(10_000, 1_000, [{ m: [1, 2, n, n, n, n, n, n, 3] }, { m: [1, 1, n, n, n, n, n, n, 1] }]);
+  const data = fresh(10_000, 1_000, [{ gap: 3_500, m: [1, 2, n, n, n, n, n, n, 3] }, { gap: 3_500, m: [1, 1, n, n, n, n, n, n, 1] }]);
   assert.deepEqual(columns(data, true, new Set())[1], [2, 3, n, n, n, n, n, n, 4], "stacked, the top first");
   assert.deepEqual(columns(data, true, new Set([1]))[1][0], 1, "what is put away adds nothing");
   append(data, 20_500, [7, n]);
@@ -521,10 +521,13 @@ test("gaps are gaps, beats wider than buckets are not", async () => {
   assert.deepEqual(data.lines.map((l) => l.m.at(-1)), [8, 4], "the mean of what came");
   append(data, 5_000, [1, 1]);
   assert.equal(data.lines[0].m.length, 11, "what comes late changes nothing");
-  const { human } = await built.module("units.ts");
-  for (const [value, unit, said] of [[0, "bytes", "0 B"], [1536, "bytes", "1.5 KiB"], [1023.9, "bytes/s", "1 KiB/s"], [0.0032, "seconds", "3.2 ms"], [0.256, "ratio", "25.6 %"], [99.96, "percent", "100 %"], [12345, "", "12.3 k"], [-5, "", "-5"], [null, "", "–"]]) {
-    assert.equal(human(value, unit), said);
-  }
+  const { human, span } = await built.module("units.ts");
+  // Written by the test in src/draw/shared.rs.
+  const { numbers, durations } = JSON.parse(readFileSync(new URL("numbers.json", import.meta.url), "utf8"));
+  for (const [value, unit, said] of numbers) assert.equal(human(value, unit), said, `${value} ${unit}`);
+  for (const [ms, said] of durations) assert.equal(span(ms), said);
+  assert.equal(human(null), "–");
+  assert.equal(human(-5, "bytes", true), "5 B");
   const { place } = await built.module("complete.ts");
   for (const [text, where, typed] of [["rat", "name", "rat"], ["a{b", "label", "b"], ['a{b="c', "value", "c"], ["a[5", "window", "5"], ["sum by (x", "label", "x"], ['a{b="}"} + c', "name", "c"]]) {
     assert.deepEqual([place(text).in, place(text).typed], [where, typed], text);

@@ -40,7 +40,7 @@ const CHARTS = [
 ];
 const judged = {
   now: NOW,
-  verdict: { level: "warning", newest: NOW, findings: [{ level: "warning", since: NOW - 2 * HOUR, until: null, subject: "Disk /", text: "90 % used", chart: "disk:/" }] },
+  verdict: { level: "warning", words: "wants a look", newest: NOW, findings: [{ level: "warning", since: NOW - 2 * HOUR, until: null, subject: "Disk /", text: "90 % used", chart: "disk:/" }] },
   forecasts: { "disk:/": { at: NOW + 20 * 86_400_000, day: 1.2 * GIB } },
 };
 const overview = { version: "1.2.3", host: "web1", hosts: ["web1", "db2"], charts: CHARTS.map(({ of, ...spec }) => spec), ...judged };
@@ -52,7 +52,7 @@ function chart(query) {
   const wanted = query.getAll("id");
   const view = CHARTS.filter((c) => !c.group);
   const shown = { first: view.slice(0, 3), rest: view.slice(3) }[wanted[0]] ?? CHARTS.filter((c) => wanted.includes(c.id));
-  const line = (c, n) => ({ m: Array.from({ length: count }, (_, i) => c.of((i * 300) / count, n)) });
+  const line = (c, n) => ({ gap: width * 3, m: Array.from({ length: count }, (_, i) => c.of((i * 300) / count, n)) });
   return { from: NOW - HOUR, to: NOW, start: NOW - HOUR, width, count, charts: shown.map((c) => ({ id: c.id, lines: c.lines.map((_, n) => line(c, n)) })) };
 }
 

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 
-use super::{Global, show};
+use super::Global;
+use crate::model::Unit;
 use crate::store::Reader;
 
 /// `plimsoll backup`
@@ -38,7 +39,7 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     }
     let bytes = std::fs::metadata(&args.file)?.len();
     let mut out = super::stdout();
-    writeln!(out, "{}: {}", args.file.display(), show::bytes(bytes as f64))?;
+    writeln!(out, "{}: {}", args.file.display(), Unit::Bytes.format(bytes as f64))?;
     out.flush()?;
     Ok(())
 }

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::{Global, show, table};
 use crate::config::Config;
 use crate::daemon::control::{Request, ask};
-use crate::model::{Clock, SystemClock};
+use crate::model::{Clock, SystemClock, Unit};
 use crate::store::{OpenError, Part, Reader, Store, Times};
 
 /// `plimsoll compact`
@@ -48,7 +48,12 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
         let rows: Vec<Vec<String>> = after.iter().map(|a| row(&before, a)).collect();
         table::print(&mut out, &["", "before", "after", "samples", "bytes a sample"], &rows)?;
         let sum = |parts: &[Part]| parts.iter().map(|p| p.bytes).sum::<u64>() as f64;
-        writeln!(out, "{} before, {} after", show::bytes(sum(&before)), show::bytes(sum(&after)))?;
+        writeln!(
+            out,
+            "{} before, {} after",
+            Unit::Bytes.format(sum(&before)),
+            Unit::Bytes.format(sum(&after))
+        )?;
     }
     out.flush()?;
     Ok(())
@@ -60,8 +65,8 @@ fn row(before: &[Part], after: &Part) -> Vec<String> {
     let samples = if after.samples > 0 { show::count(after.samples) } else { String::new() };
     vec![
         after.name.to_owned(),
-        show::bytes(was as f64),
-        show::bytes(after.bytes as f64),
+        Unit::Bytes.format(was as f64),
+        Unit::Bytes.format(after.bytes as f64),
         samples,
         each,
     ]

@@ -9,10 +9,10 @@ use std::sync::Arc;
 use anyhow::Context;
 use serde_json::json;
 
-use super::{Global, show};
+use super::Global;
 use crate::config::Config;
 use crate::daemon::control::socket_path;
-use crate::model::{Clock, SystemClock};
+use crate::model::{Clock, SystemClock, Unit};
 use crate::store::{Finding, Limits, Lock, OpenError, Reader, Store, Times, sizes};
 
 /// Less room than this is trouble soon.
@@ -157,8 +157,8 @@ fn room(path: &Path, limits: Limits) -> Vec<String> {
     }
     vec![format!(
         "{} are free, and the database may grow by {}",
-        show::bytes(free as f64),
-        show::bytes(grows as f64)
+        Unit::Bytes.format(free as f64),
+        Unit::Bytes.format(grows as f64)
     )]
 }
 

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::{Global, show};
 use crate::collect::COLLECTORS;
 use crate::config::Config;
-use crate::model::{Interval, Recorder, Registry, format_size};
+use crate::model::{Interval, Recorder, Registry, Unit};
 use crate::store::{FIVE_MINUTES, HOURLY, Limits, OpenError, PLAIN, Part, Reader, SEALED};
 
 /// `plimsoll estimate`
@@ -143,33 +143,29 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
         };
         line("series", show::count(series), "")?;
         line("samples a year", show::count(samples.round() as u64), "")?;
-        line("a sample, sealed", format!("{:.2} B", sealed.bytes), &sealed.source())?;
-        line("a sample, plain", format!("{:.1} B", plain.bytes), &plain.source())?;
-        line("a year, sealed", show::bytes(samples * sealed.bytes), "")?;
+        line("a sample, sealed", Unit::Bytes.format(sealed.bytes), &sealed.source())?;
+        line("a sample, plain", Unit::Bytes.format(plain.bytes), &plain.source())?;
+        line("a year, sealed", Unit::Bytes.format(samples * sealed.bytes), "")?;
         line(
             "a year, plain",
-            show::bytes(samples * plain.bytes),
+            Unit::Bytes.format(samples * plain.bytes),
             "if the budget of plain rows allowed it",
         )?;
         let naive = format!("in a text schema, at {NAIVE_BYTES:.0} bytes a row");
-        line("", show::bytes(samples * NAIVE_BYTES), &naive)?;
+        line("", Unit::Bytes.format(samples * NAIVE_BYTES), &naive)?;
         line(
             "after a year",
-            show::bytes(one_year.min(most)),
+            Unit::Bytes.format(one_year.min(most)),
             "with five-minute and hourly rows, and what has been too old deleted",
         )?;
         line(
             "at last",
-            show::bytes(at_last.min(most)),
+            Unit::Bytes.format(at_last.min(most)),
             if at_last > most { "max_size makes the ages shorter than configured" } else { "" },
         )?;
-        line(
-            "never more than",
-            format_size(config.limits.max_size),
-            "max_size in the configuration",
-        )?;
+        line("never more than", Unit::Bytes.format(most), "max_size in the configuration")?;
         if file > 0 {
-            line("the file now", show::bytes(file as f64), "")?;
+            line("the file now", Unit::Bytes.format(file as f64), "")?;
         }
     }
     out.flush()?;

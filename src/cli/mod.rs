@@ -5,6 +5,7 @@ mod backup;
 pub mod check_config;
 mod collect;
 mod compact;
+mod current;
 mod doctor;
 mod estimate;
 mod export;
@@ -17,6 +18,8 @@ mod output;
 mod plugin;
 mod query;
 mod reload;
+#[cfg(test)]
+mod same;
 mod screen;
 mod send;
 pub mod service;

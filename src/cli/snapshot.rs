@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 
 use super::Global;
-use super::status;
+use super::current;
 use crate::http::page_files;
 use crate::model::{Clock, Glob, SystemClock};
 use crate::overview::{self, Chart, Span, Verdict};
@@ -37,7 +37,7 @@ pub struct Args {
 }
 
 /// What the file may take: half of it packs to nothing, but mails count it all.
-const LARGEST: usize = 2_000_000;
+const LARGEST: usize = 2 << 20;
 /// Buckets of a line: as many of these as fit into the file.
 const POINTS: [u32; 6] = [720, 480, 300, 200, 120, 60];
 const MOST_EVENTS: u32 = 200;
@@ -67,7 +67,7 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
         let names = args.only.join(", ");
         anyhow::ensure!(!charts.is_empty(), "no chart is called {names}; try --only '*disk*'");
     }
-    let current = || super::watch::troubles(&status::daemon(&path), now);
+    let current = || current::troubles(&current::daemon(&path), now);
     let troubles = if to == now { current() } else { Vec::new() };
     let verdict = overview::verdict(&reader, &charts, to, &troubles, None)?;
     let line = charts.first().and_then(|c| c.lines.first()).cloned();
@@ -92,7 +92,7 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     }
     let Page::Whole(text) = shown else {
         anyhow::bail!(
-            "this would be more than 2 MB; choose charts with --only, or a shorter --range"
+            "this would be more than 2 MiB; choose charts with --only, or a shorter --range"
         )
     };
     super::output::write(&args.output, &path, text.as_bytes())?;
@@ -100,7 +100,7 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     if out > 0 {
         let _unused = writeln!(
             std::io::stderr(),
-            "The file takes 2 MB at the most: the last {out} of {all} charts are not in it. To have \
+            "The file takes 2 MiB at the most: the last {out} of {all} charts are not in it. To have \
              them, choose with --only, or take a shorter --range."
         );
     }

@@ -3,16 +3,21 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use super::status::{Current, Daemon, LOOKS, Status};
-use super::{screen, show, status};
+use hashbrown::HashSet;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use super::current::{Current, Daemon, Status, last_reading};
+use super::status::View;
+use super::{screen, show};
 use crate::draw::{self, spark};
-use crate::model::{Field, Graph, Kind, uptime_ms};
+use crate::model::{Clock, SystemClock, Unit, unit, uptime_ms};
+use crate::overview::glance::{Glance, Hour, LOOKS, added};
+use crate::overview::{Chart, Finding, Level, Verdict, rules};
 
 const NAME_WIDTH: usize = 11;
 /// A terminal of fewer letters has no room for the last hour, nor for two rates in a line.
 const NARROW: usize = 64;
-/// So many fields of a plugin are shown.
-const FIELDS: usize = 8;
 
 /// What the terminal can do.
 #[derive(Debug, Clone, Copy)]
@@ -32,24 +37,11 @@ struct Page<'a, W> {
     unicode: bool,
 }
 
-/// The last hour of something.
-type Hour = [f64; LOOKS];
-
-/// What many come to, look by look, as far as they are known.
-fn added<'a>(all: impl Iterator<Item = &'a Current>) -> Hour {
-    let mut sum = [f64::NAN; LOOKS];
-    for hour in all.map(Current::hour) {
-        for (sum, value) in sum.iter_mut().zip(hour).filter(|(_, v)| !v.is_nan()) {
-            *sum = if sum.is_nan() { value } else { *sum + value };
-        }
-    }
-    sum
-}
-
 /// The whole page.
 pub(super) fn print(
     out: &mut impl Write,
     status: &Status,
+    views: &[View],
     path: &Path,
     all: bool,
     look: Look,
@@ -60,42 +52,62 @@ pub(super) fn print(
         let path = draw::clean(&path.to_string_lossy());
         writeln!(page.out, "nothing collected yet in {path}")?;
     }
-    for (i, (name, list)) in status.systems.iter().enumerate() {
+    for (i, ((name, list), view)) in status.systems.iter().zip(views).enumerate() {
         if i > 0 {
             writeln!(page.out)?;
         }
         page.head(name, list, status)?;
-        page.measures(list)?;
-        let graphs: Vec<&Graph> =
-            status.graphs.iter().filter(|(of, _)| of == name).map(|(_, graph)| graph).collect();
-        page.plugins(list, &graphs, all)?;
-        page.others(list, &graphs, status.now, all)?;
+        page.verdict(&view.verdict)?;
+        page.measures(&view.glances)?;
+        page.plugins(&view.plugins)?;
+        page.others(list, &view.charted, status.now, all)?;
         page.stale(list, status.now)?;
     }
-    page.daemon(&status.daemon, path, status.now)
+    page.daemon(&status.daemon, path)
 }
 
-/// The lines of one system that a person looks at first.
-pub(super) fn measures(out: &mut impl Write, list: &[Current], look: Look) -> io::Result<()> {
+/// The first view of one system, a chart or a part of it in each line.
+pub(super) fn measures(out: &mut impl Write, glances: &[Glance], look: Look) -> io::Result<()> {
     let Look { width, colour, unicode } = look;
-    Page { out, width, colour, unicode }.measures(list)
+    Page { out, width, colour, unicode }.measures(glances)
 }
 
-struct System<'a>(&'a [Current]);
-
-impl System<'_> {
-    /// Nothing, too, of a series that has ended: its last sample is the mark of that, and no number.
-    fn get(&self, key: &str) -> Option<f64> {
-        self.0.iter().find(|c| c.series.key == key)?.value().filter(|value| !value.is_nan())
+/// The colour of a verdict or of a value, as a terminal's code; healthy ones are green.
+pub(super) fn code(level: Level) -> u8 {
+    match level {
+        Level::Well => 32,
+        Level::Warning => 33,
+        Level::Bad => 31,
     }
+}
 
-    fn named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Current> {
-        self.0.iter().filter(move |c| c.series.name == name && !c.stale)
+/// One thing that is wrong, in a sentence.
+pub(super) fn said(finding: &Finding, zone: &TimeZone) -> String {
+    let mut text = format!("{} {}", finding.subject, finding.text);
+    if let Some(since) = finding.since {
+        text.push_str(&format!(", since {}", clock(since, zone)));
     }
+    if let Some(until) = finding.until {
+        text.push_str(&format!(", {}", format(until, zone, "%-d %b %Y")));
+    }
+    draw::clean(&text)
+}
 
-    fn labelled(&self, name: &str, label: &str, value: &str) -> Option<&Current> {
-        self.0.iter().find(|c| c.series.name == name && c.label(label).as_deref() == Some(value))
-    }
+/// A moment: the time of today, with its day otherwise.
+pub(super) fn clock(ms: i64, zone: &TimeZone) -> String {
+    let today = format(SystemClock.wall_ms(), zone, "%F");
+    let how = if format(ms, zone, "%F") == today { "%H:%M:%S" } else { "%-d %b %Y %H:%M" };
+    format(ms, zone, how)
+}
+
+fn format(ms: i64, zone: &TimeZone, how: &str) -> String {
+    let at = Timestamp::from_millisecond(ms).unwrap_or_default();
+    at.to_zoned(zone.clone()).strftime(how).to_string()
+}
+
+/// What `name` says a line is, and what it is of: `eth0 in` is `in` of `eth0`.
+fn direction(name: &str) -> Option<(&str, &str)> {
+    name.rsplit_once(' ').filter(|(_, word)| ["in", "out", "read", "written"].contains(word))
 }
 
 /// The line, no wider than the terminal; colours take no room. `mark` stands for what is missing.
@@ -154,7 +166,7 @@ impl<W: Write> Page<'_, W> {
         writeln!(self.out, "{line}")
     }
 
-    /// The same for a line that ends with the name of what it is about. Where there is no room for all
+    /// A line that ends with the name of what it is about. Where there is no room for all
     /// of it, `more` is left out, and then the middle of the name: its end is what tells names apart.
     fn named(
         &mut self,
@@ -192,244 +204,221 @@ impl<W: Write> Page<'_, W> {
         }
     }
 
-    fn bar(&self, share: f64) -> String {
-        let text = show::bar(share, if self.width < 90 { 10 } else { 20 }, self.unicode);
-        match share {
-            s if s >= 0.95 => self.paint(&text, "31"),
-            s if s >= 0.85 => self.paint(&text, "33"),
-            _ => self.paint(&text, "32"),
+    fn bar(&self, percent: f64, level: Level) -> String {
+        let width = if self.width < 90 { 10 } else { 20 };
+        let bar = show::bar(percent / 100.0, width, self.unicode);
+        let bar = self.paint(&bar, &code(level).to_string());
+        format!("{bar} {:>6}", self.value(&Unit::Percent, percent))
+    }
+
+    /// A value with its unit; a line below zero goes the other way and is not negative.
+    fn value(&self, unit: &Unit, value: f64) -> String {
+        let size = if *unit == Unit::Celsius { value } else { value.abs() };
+        let text = unit.format(size);
+        if self.unicode { text } else { text.replace('°', "").replace(['–', '−'], "-") }
+    }
+
+    fn measures(&mut self, glances: &[Glance]) -> io::Result<()> {
+        let mut before = "";
+        for glance in glances.iter().filter(|g| g.now.iter().any(|v| !v.is_nan())) {
+            let id = glance.chart.id.split(':').next().unwrap_or_default();
+            // The name stands once before all of one kind.
+            let name = if id == before { "" } else { id };
+            before = id;
+            match id {
+                "disk" => self.disk(name, glance)?,
+                "memory" | "swap" => self.part(name, glance)?,
+                "cpu" => self.cpu(name, glance)?,
+                "temperature" => self.largest(name, glance)?,
+                _ if glance.chart.lines.iter().all(|l| direction(&l.name).is_some()) => {
+                    self.directions(name, glance)?;
+                }
+                _ => self.several(name, glance)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn in_words(&self, current: &Current) -> String {
+        let text = current.in_words();
+        if self.unicode {
+            text
+        } else {
+            text.replace('°', "").replace(['–', '−'], "-").replace('µ', "u")
         }
     }
 
-    fn measures(&mut self, list: &[Current]) -> io::Result<()> {
-        let system = System(list);
-        self.load(&system)?;
-        self.memory(&system)?;
-        self.disks(&system)?;
-        self.cpu(&system)?;
-        self.rates(&system)?;
-        self.temperatures(&system)
+    /// The verdict, and what is wrong.
+    fn verdict(&mut self, verdict: &Verdict) -> io::Result<()> {
+        let dot = if self.unicode { '●' } else { '*' };
+        let code = |level| code(level).to_string();
+        let line = self.paint(&format!("{dot} {}", verdict.words()), &code(verdict.level));
+        writeln!(self.out, "{line}")?;
+        let zone = TimeZone::system();
+        for finding in &verdict.findings {
+            let line = format!("  {}", self.paint(&said(finding, &zone), &code(finding.level)));
+            let line = self.cut(&line);
+            writeln!(self.out, "{line}")?;
+        }
+        Ok(())
     }
 
     fn head(&mut self, name: &str, list: &[Current], status: &Status) -> io::Result<()> {
         let mut head = self.paint(&draw::clean(name), "1");
-        let system = System(list);
-        let booted = system.get("node_boot_time_seconds");
+        let booted = list.iter().find(|c| c.series.key == "node_boot_time_seconds");
+        let booted = booted.and_then(Current::value).filter(|value| !value.is_nan());
         if let Some(up) = booted.and_then(|booted| uptime_ms(booted, status.now)) {
-            head.push_str(&format!("  up {}", show::duration(up)));
+            head.push_str(&format!("  up {}", unit::duration(up)));
         }
-        if let Some(newest) = status::last_reading(list, status.now) {
+        if let Some(newest) = last_reading(list, status.now) {
             let age = status.now - newest;
-            let text = format!("last reading {} ago", show::duration(age));
+            let text = format!("last reading {} ago", unit::duration(age));
             let text = if age > 120_000 { self.paint(&text, "33") } else { text };
             head.push_str(&format!("  {text}"));
         }
         writeln!(self.out, "{head}")
     }
 
-    fn load(&mut self, system: &System<'_>) -> io::Result<()> {
-        let Some(load5) = system.get("cpu") else { return Ok(()) };
-        let mut text = match (system.get("node_load1"), system.get("node_load15")) {
-            (Some(one), Some(fifteen)) => {
-                format!("{one:.2}  {load5:.2}  {fifteen:.2}   in 1, 5 and 15 min")
+    /// What is used of something that has an end.
+    fn part(&mut self, name: &str, glance: &Glance) -> io::Result<()> {
+        let (used, hour) = (glance.now[0], glance.hours[0]);
+        let Some(whole) = glance.whole.filter(|whole| *whole > 0.0 && !used.is_nan()) else {
+            return Ok(());
+        };
+        let percent = 100.0 * used / whole;
+        let text = self.bar(percent, rules::level_of_share(&glance.chart, percent));
+        let unit = Unit::of_word(&glance.chart.unit);
+        let of = format!("  {} of {} used", self.value(&unit, used), self.value(&unit, whole));
+        self.named(name, hour, &text, &of, "")
+    }
+
+    fn disk(&mut self, name: &str, glance: &Glance) -> io::Result<()> {
+        let (percent, chart) = (glance.now[0], &glance.chart);
+        let text = self.bar(percent, rules::level_of_share(chart, percent));
+        let left = |left| format!("  {} left", self.value(&Unit::Bytes, left));
+        let left = glance.left.map_or(String::new(), left);
+        let mount = chart.id.split_once(':').map_or("", |(_, mount)| mount);
+        self.named(name, glance.hours[0], &text, &left, &draw::clean(mount))
+    }
+
+    fn cpu(&mut self, name: &str, glance: &Glance) -> io::Result<()> {
+        let mut modes: Vec<(f64, &str)> =
+            glance.now.iter().zip(&glance.chart.lines).map(|(v, l)| (*v, &*l.name)).collect();
+        modes.retain(|(percent, _)| *percent >= 0.5);
+        modes.sort_by(|a, b| b.0.total_cmp(&a.0));
+        let one = |(v, mode): &(f64, &str)| {
+            format!("{} {}", draw::clean(mode), self.value(&Unit::Percent, *v))
+        };
+        let parts: Vec<String> = modes.iter().take(4).map(one).collect();
+        let busy = glance.sum();
+        let text = format!("{}  {}", self.bar(busy, Level::Well), parts.join(", "));
+        self.line(name, added(&glance.hours), &text)
+    }
+
+    /// Each device with both of its directions.
+    fn directions(&mut self, name: &str, glance: &Glance) -> io::Result<()> {
+        let unit = Unit::of_word(&glance.chart.unit);
+        let lines = || glance.chart.lines.iter().zip(&glance.now).zip(&glance.hours);
+        let mut devices: Vec<&str> = Vec::new();
+        for (device, _) in glance.chart.lines.iter().filter_map(|l| direction(&l.name)) {
+            if !devices.contains(&device) {
+                devices.push(device);
             }
-            _ => format!("{load5:.2}   in 5 min"),
-        };
-        if self.width < NARROW {
-            let hour = system.0.iter().filter(|c| c.series.key == "cpu").take(1);
-            return self.line("load", added(hour), text.split("   in").next().unwrap_or_default());
         }
-        let cpus = system
-            .named("node_cpu_seconds_total")
-            .filter(|c| c.label("mode").as_deref() == Some("idle"))
-            .count();
-        if cpus > 0 {
-            text.push_str(&format!(", {cpus} CPU{}", if cpus == 1 { "" } else { "s" }));
-        }
-        let hour = system.0.iter().filter(|c| c.series.key == "cpu").take(1);
-        self.line("load", added(hour), &text)
-    }
-
-    fn memory(&mut self, system: &System<'_>) -> io::Result<()> {
-        let Some(available) = system.get("memory") else { return Ok(()) };
-        let text = format!("{} {:3.0} %", self.bar(1.0 - available), (1.0 - available) * 100.0);
-        let used = |used: f64, total: f64| {
-            format!("  {} of {} used", show::binary_bytes(used), show::binary_bytes(total))
-        };
-        let total = system.get("node_memory_MemTotal_bytes");
-        let more = total.map_or(String::new(), |total| used(total * (1.0 - available), total));
-        let hour = added(system.0.iter().filter(|c| c.series.key == "memory").take(1));
-        self.named("memory", hour.map(|available| 1.0 - available), &text, &more, "")?;
-        let swap = system.get("node_memory_SwapTotal_bytes").filter(|t| *t > 0.0);
-        if let Some((total, free)) = swap.zip(system.get("node_memory_SwapFree_bytes")) {
-            let share = 1.0 - free / total;
-            let text = format!("{} {:3.0} %", self.bar(share), share * 100.0);
-            let more = used(total - free, total);
-            let key = |key| added(system.0.iter().filter(move |c| c.series.key == key).take(1));
-            let hour = key("node_memory_SwapFree_bytes").map(|free| total - free);
-            self.named("swap", hour, &text, &more, "")?;
-        }
-        Ok(())
-    }
-
-    fn disks(&mut self, system: &System<'_>) -> io::Result<()> {
-        let mut name = "disk";
-        for disk in system.named("disk") {
-            let (Some(mount), Some(percent)) = (disk.label("mountpoint"), disk.value()) else {
+        let mut name = name;
+        for device in devices {
+            let own: Vec<(&str, f64, Hour)> = lines()
+                .filter_map(|((l, v), hour)| {
+                    let (of, word) = direction(&l.name)?;
+                    (of == device && !v.is_nan()).then(|| (word, *v, hour.map(f64::abs)))
+                })
+                .collect();
+            // A device that has not moved a byte for an hour is not worth a line.
+            let hour = added(own.iter().map(|(_, _, hour)| hour));
+            let moves = own.iter().any(|(_, v, _)| *v != 0.0) || hour.iter().any(|v| *v > 0.0);
+            if !moves {
                 continue;
-            };
-            let text = format!("{} {percent:3.0} %", self.bar(percent / 100.0));
-            let part =
-                |metric| system.labelled(metric, "mountpoint", &mount).and_then(Current::value);
-            let sizes = part("node_filesystem_size_bytes").zip(part("node_filesystem_free_bytes"));
-            let more = sizes.map_or(String::new(), |(size, free)| {
-                format!("  {} of {} used", show::bytes(size - free), show::bytes(size))
-            });
-            self.named(name, disk.hour(), &text, &more, &mount)?;
+            }
+            let rates: Vec<String> = own
+                .iter()
+                .map(|(word, v, _)| format!("{:>11} {word}", self.value(&unit, *v)))
+                .collect();
+            let device = draw::clean(device);
+            if let ([first, second], ..NARROW) = (&*rates, self.width) {
+                self.named(name, hour, first, "", &device)?;
+                self.line("", hour, second)?;
+            } else {
+                self.named(name, hour, &rates.join("  "), "", &device)?;
+            }
             name = "";
         }
         Ok(())
     }
 
-    fn cpu(&mut self, system: &System<'_>) -> io::Result<()> {
-        let mut modes: Vec<(String, f64)> = Vec::new();
-        for c in system.named("node_cpu_seconds_total") {
-            let (Some(mode), Some(rate)) = (c.label("mode"), c.rate()) else { continue };
-            match modes.iter_mut().find(|(m, _)| *m == mode) {
-                Some((_, sum)) => *sum += rate,
-                None => modes.push((mode, rate)),
-            }
-        }
-        let all: f64 = modes.iter().map(|(_, r)| r).sum();
-        if all <= 0.0 {
-            return Ok(());
-        }
-        let idle: f64 = modes.iter().filter(|(m, _)| m == "idle").map(|(_, r)| r).sum();
-        let busy = 1.0 - idle / all;
-        modes.retain(|(m, r)| m != "idle" && *r / all >= 0.005);
-        modes.sort_by(|a, b| b.1.total_cmp(&a.1));
-        let parts: Vec<String> =
-            modes.iter().take(4).map(|(m, r)| format!("{m} {:.0} %", r / all * 100.0)).collect();
-        let text = format!("{} {:3.0} %  {}", self.bar(busy), busy * 100.0, parts.join(", "));
-        let all = || system.named("node_cpu_seconds_total");
-        let is_idle = |c: &&Current| c.label("mode").as_deref() == Some("idle");
-        let (idle, all) = (added(all().filter(is_idle)), added(all()));
-        let hour = std::array::from_fn(|i| 1.0 - idle[i] / all[i]);
-        self.line("cpu", hour, &text)
+    /// The line of the largest value.
+    fn largest(&mut self, name: &str, glance: &Glance) -> io::Result<()> {
+        let known = glance.now.iter().enumerate().filter(|(_, v)| !v.is_nan());
+        let Some((at, value)) = known.max_by(|a, b| a.1.total_cmp(b.1)) else { return Ok(()) };
+        let line = &glance.chart.lines[at].name;
+        let level = rules::level(&glance.chart, line, *value);
+        let text = self.value(&Unit::of_word(&glance.chart.unit), *value);
+        let text = self.coloured(&text, level);
+        self.named(name, glance.hours[at], &text, "", &draw::clean(line))
     }
 
-    fn rates(&mut self, system: &System<'_>) -> io::Result<()> {
-        for (title, from, to, from_word, to_word, idle) in [
-            (
-                "network",
-                "node_network_receive_bytes_total",
-                "node_network_transmit_bytes_total",
-                "in",
-                "out",
-                "lo",
-            ),
-            (
-                "disk i/o",
-                "node_disk_read_bytes_total",
-                "node_disk_written_bytes_total",
-                "read",
-                "written",
-                "",
-            ),
-        ] {
-            let mut name = title;
-            for c in system.named(from) {
-                let Some(device) = c.label("device").filter(|d| d != idle) else { continue };
-                let other = system.labelled(to, "device", &device);
-                let rates = c.rate().zip(other.and_then(Current::rate));
-                let Some((a, b)) = rates else { continue };
-                // A device that has never moved a byte is not worth a line.
-                if c.value() == Some(0.0) && b == 0.0 {
-                    continue;
-                }
-                let rate =
-                    |rate, word| format!("{:>11} {word}", format!("{}/s", show::bytes(rate)));
-                let hour = added(std::iter::once(c).chain(other));
-                if self.width < NARROW {
-                    self.named(name, hour, &rate(a, from_word), "", &device)?;
-                    self.line("", hour, &rate(b, to_word))?;
-                } else {
-                    let both = format!("{}  {}", rate(a, from_word), rate(b, to_word));
-                    self.named(name, hour, &both, "", &device)?;
-                }
-                name = "";
-            }
+    /// Lines of one kind, those with the largest values where they are many.
+    fn several(&mut self, name: &str, glance: &Glance) -> io::Result<()> {
+        /// So many are shown.
+        const MOST: usize = 4;
+        let (chart, unit) = (&glance.chart, Unit::of_word(&glance.chart.unit));
+        let mut lines: Vec<(&str, f64, &Hour)> = (chart.lines.iter().zip(&glance.now))
+            .zip(&glance.hours)
+            .map(|((l, v), hour)| (&*l.name, *v, hour))
+            .filter(|(_, v, _)| !v.is_nan())
+            .collect();
+        if lines.len() > MOST {
+            lines.sort_by(|a, b| b.1.total_cmp(&a.1));
+            lines.truncate(MOST);
         }
-        Ok(())
-    }
-
-    fn temperatures(&mut self, system: &System<'_>) -> io::Result<()> {
-        let hottest = system
-            .named("node_hwmon_temp_celsius")
-            .filter_map(|c| Some((c.value()?, c.label("chip")?, c.label("sensor")?, c.hour())))
-            .max_by(|a, b| a.0.total_cmp(&b.0));
-        match hottest {
-            Some((t, chip, sensor, hour)) => {
-                let degrees = if self.unicode { "°C" } else { "C" };
-                let rest = format!("{t:.0} {degrees}");
-                self.named("hottest", hour, &rest, "", &format!("{chip} {sensor}"))
-            }
-            None => Ok(()),
-        }
-    }
-
-    /// What plugins measure, under their titles; of large ones the first few fields, and not the
-    /// single parts (`diskstats_latency.sda`) of what is summed up above them.
-    fn plugins(&mut self, list: &[Current], graphs: &[&Graph], all: bool) -> io::Result<()> {
-        let part = |g: &Graph| g.id.splitn(3, '/').nth(2).is_some_and(|name| name.contains('.'));
-        // Those that are only there to be drawn mirrored belong to another.
-        let other = |g: &Graph, f: &Field| {
-            !f.drawn && !g.fields.iter().any(|above| above.negative == f.name)
+        let one = |(line, v, _): &(&str, f64, &Hour)| {
+            let value = self.coloured(&self.value(&unit, *v), rules::level(chart, line, *v));
+            format!("{} {value}", draw::clean(line))
         };
+        let mut parts: Vec<String> = lines.iter().map(one).collect();
+        parts.extend(chart.marks.first().map(|(_, word)| word.clone()));
+        let hour = lines.first().map_or([f64::NAN; LOOKS], |(_, _, hour)| **hour);
+        self.line(name, hour, &parts.join(", "))
+    }
+
+    /// Text in the colour of a value that somebody should look at.
+    fn coloured(&self, text: &str, level: Level) -> String {
+        if level == Level::Well {
+            text.to_owned()
+        } else {
+            self.paint(text, &code(level).to_string())
+        }
+    }
+
+    /// What plugins measure, under their titles.
+    fn plugins(&mut self, plugins: &[(Chart, Vec<f64>)]) -> io::Result<()> {
         let mut began = false;
-        for graph in graphs.iter().filter(|g| all || !part(g)) {
-            let current = |f: &Field| list.iter().find(|c| c.series.key == *f.series && !c.stale);
-            let rows: Vec<(&Field, &Current)> =
-                (graph.fields.iter().filter(|f| all || !other(graph, f)))
-                    .filter_map(|f| Some((f, current(f)?)))
-                    .collect();
-            if rows.is_empty() {
-                continue;
-            }
+        for (chart, now) in plugins.iter().filter(|(_, now)| now.iter().any(|v| !v.is_nan())) {
             if !began {
                 writeln!(self.out)?;
                 began = true;
             }
-            let head = self.paint(&draw::clean(&graph.title), "1");
-            let unit = if graph.unit.is_empty() { "" } else { ", " };
-            let head = format!("  {head}{unit}{}", draw::clean(&graph.unit));
-            let head = self.cut(&head);
+            let head = self.paint(&draw::clean(&chart.title), "1");
+            let head = self.cut(&format!("  {head}"));
             writeln!(self.out, "{head}")?;
-            let most = if all { rows.len() } else { FIELDS };
-            for (field, c) in rows.iter().take(most) {
-                let value = match c.series.kind {
-                    Kind::Counter => c.rate(),
-                    Kind::Gauge => c.value(),
-                };
-                let per = if c.series.kind == Kind::Counter { "/s" } else { "" };
-                let text = match value {
-                    Some(value) => {
-                        let text = format!("{}{per}", show::value(value));
-                        let text = format!("{text:>14}");
-                        match () {
-                            () if !field.critical.holds(value) => self.paint(&text, "31"),
-                            () if !field.warning.holds(value) => self.paint(&text, "33"),
-                            () => text,
-                        }
-                    }
-                    None => format!("{:>14}", self.dots()),
-                };
-                let label = draw::clean(&field.label);
-                let line = self.cut(&format!("  {text}  {label}"));
+            let unit = Unit::of_word(&chart.unit);
+            for (line, value) in chart.lines.iter().zip(now) {
+                let text = format!("{:>14}", self.value(&unit, *value));
+                let text = self.coloured(&text, line.bounds.level(*value));
+                let line = self.cut(&format!("  {text}  {}", draw::clean(&line.name)));
                 writeln!(self.out, "{line}")?;
             }
-            if rows.len() > most {
-                let more = rows.len() - most;
+            let more = chart.lines.len() - now.len();
+            if more > 0 {
                 writeln!(self.out, "  {:>14}  {more} more (plimsoll status --all)", "")?;
             }
         }
@@ -440,14 +429,11 @@ impl<W: Write> Page<'_, W> {
     fn others(
         &mut self,
         list: &[Current],
-        graphs: &[&Graph],
+        charted: &HashSet<i64>,
         now: i64,
         all: bool,
     ) -> io::Result<()> {
-        let charted = |c: &Current| {
-            graphs.iter().any(|g| g.fields.iter().any(|f| *f.series == *c.series.key))
-        };
-        let own = |c: &Current| c.series.job == "node" || c.series.job == "munin" && charted(c);
+        let own = |c: &Current| c.series.job == "node" || charted.contains(&c.series.id);
         let shown = |c: &&Current| all || !own(c) && !c.stale;
         let mut rows = list.iter().filter(shown).peekable();
         if rows.peek().is_none() {
@@ -455,13 +441,9 @@ impl<W: Write> Page<'_, W> {
         }
         writeln!(self.out)?;
         for c in rows {
-            let text = match (c.series.kind, c.rate(), c.value()) {
-                (Kind::Counter, Some(rate), _) => format!("{}/s", show::value(rate)),
-                (_, _, Some(value)) => show::value(value),
-                _ => "no sample".to_owned(),
-            };
-            let age = match c.newest {
-                Some(newest) if c.stale => format!("  {} ago", show::duration(now - newest.ts)),
+            let text = self.in_words(c);
+            let age = match c.newest() {
+                Some(newest) if c.stale => format!("  {} ago", unit::duration(now - newest.ts)),
                 _ => String::new(),
             };
             let spark = self.spark(c.hour());
@@ -479,7 +461,8 @@ impl<W: Write> Page<'_, W> {
         let head = self.paint("stale", "33");
         writeln!(self.out, "  {head}")?;
         for c in stale.iter().take(8) {
-            let age = c.newest.map_or("never".to_owned(), |n| show::duration(now - n.ts) + " ago");
+            let age =
+                c.newest().map_or("never".to_owned(), |n| unit::duration(now - n.ts) + " ago");
             writeln!(self.out, "  {age:>14}  {}", draw::clean(&c.series.key))?;
         }
         if stale.len() > 8 {
@@ -488,7 +471,7 @@ impl<W: Write> Page<'_, W> {
         Ok(())
     }
 
-    fn daemon(&mut self, daemon: &Daemon, path: &Path, now: i64) -> io::Result<()> {
+    fn daemon(&mut self, daemon: &Daemon, path: &Path) -> io::Result<()> {
         writeln!(self.out)?;
         let path = draw::clean(&path.to_string_lossy());
         match daemon {
@@ -516,16 +499,6 @@ impl<W: Write> Page<'_, W> {
                 } else {
                     let page = page.map_or(String::new(), |page| format!(", {page}"));
                     writeln!(self.out, "collecting into {path} (pid {pid}){page}")?;
-                }
-                let none = Vec::new();
-                for p in answer.get("problems").and_then(|p| p.as_array()).unwrap_or(&none) {
-                    let part = |key: &str| {
-                        draw::clean(p.get(key).and_then(|v| v.as_str()).unwrap_or_default())
-                    };
-                    let since = p.get("since").and_then(serde_json::Value::as_i64).unwrap_or(now);
-                    let what = self.paint(&part("subject"), "31");
-                    let ago = show::duration(now - since);
-                    writeln!(self.out, "{what}: {} (for {ago})", part("message"))?;
                 }
                 Ok(())
             }

@@ -9,14 +9,15 @@ use hashbrown::HashMap;
 
 use super::letters::clean;
 use super::line::{self, Line};
-use super::{Chart, Mark, Unit, measure};
-use crate::model::{Glob, Kind, Labels, write_key};
+use super::{Chart, Mark, measure};
+use crate::model::{Glob, Kind, Labels, Unit, unit, write_key};
+use crate::overview;
 use crate::query::ast::{Expr, VectorSelector};
 use crate::query::budget::{Budget, Spent};
 use crate::query::eval::{EvalError, Limits, Options, Value, When, evaluate};
 use crate::query::matcher::NAME;
 use crate::query::{Catalog, StoreSource, error::write_place, parse};
-use crate::store::block::{Column, GROUP};
+use crate::store::block::GROUP;
 use crate::store::{Known, Reader, SqlError, Want};
 
 /// What is wanted.
@@ -72,10 +73,6 @@ const MOST_SERIES: usize = 1_000;
 const MOST_LINES: usize = 100;
 /// Marks drawn.
 const MOST_MARKS: usize = 60;
-/// Buckets at least so wide are put together from rollups.
-const ROLLED_UP_MS: i64 = 300_000;
-/// How long before the left edge a counter's last sample is looked for.
-const BEFORE_MS: i64 = 300_000;
 /// Two boot times closer than this are one that was measured twice.
 const SAME_BOOT_MS: i64 = 60_000;
 
@@ -173,92 +170,46 @@ fn draw_series(
     }
     let mut room = ask.limits.budget.map_or_else(Budget::unbounded, Arc::clone).hold();
     let (from, to) = (ask.from, ask.to);
-    let mut width = (to - from) / i64::from(ask.points.max(1));
-    // Where samples are no longer held, nothing finer than buckets can be drawn.
-    if let Some(first) = series.first().filter(|_| width < ROLLED_UP_MS) {
-        width = width.max(reader.finest(first.id, from)?);
-    }
-    let mut lines: Vec<Line> = Vec::with_capacity(series.len());
-    if width >= ROLLED_UP_MS {
-        let points =
-            u32::try_from((to - from) / width).unwrap_or(ask.points).clamp(1, ask.points.max(1));
-        for (known, name) in series.iter().zip(names) {
-            check(&ask.limits)?;
-            let want = match known.kind {
-                Kind::Gauge => Want::All,
-                Kind::Counter => Want::Counter,
-            };
-            let buckets = reader.summary(known.id, from, to, points, want)?;
-            let line = match known.kind {
-                Kind::Gauge => line::rolled_up_gauge(name, &buckets, from, to),
-                Kind::Counter => line::rolled_up_counter(name, &buckets, from, to),
-            };
-            room.take(size(&line))?;
-            lines.push(line);
+    let line_of = |known: &Known| overview::Line::of_series(known);
+    let first = series.first().map(|first| line_of(first));
+    let width = overview::width(reader, first.as_ref(), from, to, ask.points)?;
+    // In the order of the file, in which neighbours are read once.
+    let mut wanted: Vec<(usize, &Known, String)> =
+        series.iter().zip(names).enumerate().map(|(at, (k, name))| (at, *k, name)).collect();
+    wanted.sort_by_key(|(_, known, _)| known.id);
+    let mut drawn: Vec<(usize, Line)> = Vec::with_capacity(wanted.len());
+    let (mut samples, mut of_group) = (room.another(), None);
+    for (at, known, name) in wanted {
+        check(&ask.limits)?;
+        let group = known.id.div_euclid(GROUP);
+        if of_group != Some(group) {
+            of_group = Some(group);
+            let each = reader.weight(0, group, from - overview::BEFORE_MS, to)?.values as usize;
+            samples.settle(each * SAMPLE)?;
         }
-    } else {
-        let mut wanted: Vec<(usize, &Known, String)> =
-            series.iter().zip(names).enumerate().map(|(at, (k, name))| (at, *k, name)).collect();
-        wanted.sort_by_key(|(_, known, _)| known.id);
-        let mut drawn: Vec<(usize, Line)> = Vec::with_capacity(wanted.len());
-        let mut rest = wanted.as_mut_slice();
-        let mut samples = room.another();
-        while let Some((_, first, _)) = rest.first() {
-            check(&ask.limits)?;
-            // A group of the file is read at once, unless that is much: then one by one.
-            let group = first.id.div_euclid(GROUP);
-            let each = reader.weight(0, group, from - BEFORE_MS, to)?.values as usize * SAMPLE;
-            let alike = |(_, k, _): &(usize, &Known, String)| k.id.div_euclid(GROUP) == group;
-            let together = rest.partition_point(alike).max(1);
-            let count = if each * together > AT_ONCE { 1 } else { together };
-            samples.settle(each * count)?;
-            let (some, others) = rest.split_at_mut(count);
-            let of =
-                |(_, k, _): &(usize, &Known, String)| Column { series: k.id, ..Column::default() };
-            let mut columns: Vec<Column> = some.iter().map(of).collect();
-            reader.columns(from - BEFORE_MS, to, &mut columns)?;
-            samples.settle(columns.iter().map(|c| c.ts.len() * SAMPLE).sum())?;
-            for ((at, known, name), column) in some.iter_mut().zip(&columns) {
-                check(&ask.limits)?;
-                let (ts, values, name) = (&column.ts, &column.values, std::mem::take(name));
-                let line = match known.kind {
-                    Kind::Gauge => line::gauge(name, ts, values, from, to, ask.points),
-                    Kind::Counter => line::counter(name, ts, values, from, to, ask.points),
-                };
-                room.take(size(&line))?;
-                drawn.push((*at, line));
-            }
-            rest = others;
+        let line = line_of(known);
+        let columns = overview::read(reader, &line, from, to, width)?;
+        let mut read = Line::of_columns(name, columns, from, to);
+        if let Some(last) = overview::newest(reader, &line, to)? {
+            read.last = last;
         }
-        drawn.sort_by_key(|(at, _)| *at);
-        lines.extend(drawn.into_iter().map(|(_, line)| line));
+        room.take(size(&read))?;
+        drawn.push((at, read));
     }
-    chart.unit = common(series.iter().map(|k| Unit::of_series(word(k), k.kind == Kind::Counter)));
+    drawn.sort_by_key(|(at, _)| *at);
+    chart.unit = common(series.iter().map(|k| Unit::of_word(&overview::unit_of(k))));
     chart.subtitle = subtitle(series);
-    chart.lines = lines;
+    chart.lines = drawn.into_iter().map(|(_, line)| line).collect();
     Ok(())
 }
 
 /// Samples in memory on their way into a line, in bytes each: time, value, weight, and what is made of
 /// them.
 const SAMPLE: usize = 48;
-/// No more than these bytes of samples are read at once.
-const AT_ONCE: usize = 8 << 20;
 
 /// What a line takes in memory, in bytes.
 fn size(line: &Line) -> usize {
     line.name.len() + (line.ts.len() + line.mean.len() + line.min.len() + line.max.len()) * 8
-}
-
-/// The unit of a series; where nobody said, what its name says by the field's convention.
-fn word(known: &Known) -> &str {
-    const BY_NAME: [&str; 5] = ["bytes", "seconds", "ratio", "percent", "celsius"];
-    if !known.unit.is_empty() {
-        return &known.unit;
-    }
-    let name = known.name.strip_suffix("_total").unwrap_or(&known.name);
-    let last = name.rsplit('_').next().unwrap_or_default();
-    if last.len() < name.len() && BY_NAME.contains(&last) { last } else { "" }
 }
 
 /// The one that all are, or the default.
@@ -349,7 +300,10 @@ pub fn fill(
     let by_id: HashMap<i64, &Known> = known.iter().map(|k| (k.id, k)).collect();
     let words = |selector: &VectorSelector| -> Box<str> {
         let found = catalog.matching(&selector.matchers);
-        common(found.iter().filter_map(|(_, id)| Some(word(by_id.get(id)?)))).into()
+        common(
+            found.iter().filter_map(|(_, id)| by_id.get(id).map(|k| unit::word(&k.unit, &k.name))),
+        )
+        .into()
     };
     chart.unit = measure::unit(expr, &words);
     let labels: Vec<&Arc<Labels>> = matrix.labels().collect();

@@ -4,7 +4,7 @@ use jiff::tz::TimeZone;
 
 use super::legend::{self, ROW};
 use super::line::stack;
-use super::palette::{Paint, Palette};
+use super::palette::{MEANT, Paint, Palette};
 use super::ticks::{Axis, axis};
 use super::{Chart, Line, Theme, hours, letters};
 
@@ -151,15 +151,16 @@ impl Field {
     }
 }
 
-/// How the line with this number looks: colours first, then dashes.
-pub(super) fn look(number: usize, palette: &Palette) -> (Paint, Option<[f32; 2]>) {
+/// How the line with this name and number looks: colours first, then dashes.
+pub(super) fn look(name: &str, number: usize, palette: &Palette) -> (Paint, Option<[f32; 2]>) {
     let dashes = match number / palette.lines.len() % 4 {
         0 => None,
         1 => Some([6.0, 3.0]),
         2 => Some([2.0, 3.0]),
         _ => Some([10.0, 3.0]),
     };
-    (palette.lines[number % palette.lines.len()], dashes)
+    let place = MEANT.iter().find(|(of, _)| *of == name).map_or(number, |(_, place)| *place);
+    (palette.lines[place % palette.lines.len()], dashes)
 }
 
 /// Lays a chart out.
@@ -321,7 +322,7 @@ fn lines(canvas: &mut Canvas, chart: &Chart, field: &Field) {
     };
     // All bands first: none covers a line.
     for (number, line) in chart.lines.iter().enumerate().filter(|_| few) {
-        let (paint, _) = look(number, canvas.palette);
+        let (paint, _) = look(&chart.lines[number].name, number, canvas.palette);
         for piece in line.pieces().into_iter().filter(|p| p.len() > 1) {
             if !line.min.is_empty() {
                 let upper = points(line, &line.max, piece.clone(), field);
@@ -337,7 +338,7 @@ fn lines(canvas: &mut Canvas, chart: &Chart, field: &Field) {
         }
     }
     for (number, line) in chart.lines.iter().enumerate() {
-        let (paint, dashes) = look(number, canvas.palette);
+        let (paint, dashes) = look(&chart.lines[number].name, number, canvas.palette);
         for piece in line.pieces() {
             let mut at = points(line, &line.mean, piece, field);
             match at.as_slice() {
@@ -373,7 +374,7 @@ fn thin_out(points: &mut Vec<Point>) {
 fn stacked(canvas: &mut Canvas, chart: &Chart, field: &Field) {
     let stack = stack(&chart.lines);
     for (number, line) in stack.iter().enumerate() {
-        let (paint, _) = look(number, canvas.palette);
+        let (paint, _) = look(&chart.lines[number].name, number, canvas.palette);
         for piece in line.pieces() {
             let upper = points(line, &line.mean, piece.clone(), field);
             let lower = match number.checked_sub(1).and_then(|below| stack.get(below)) {
@@ -385,7 +386,7 @@ fn stacked(canvas: &mut Canvas, chart: &Chart, field: &Field) {
         }
     }
     for (number, line) in stack.iter().enumerate() {
-        let (paint, dashes) = look(number, canvas.palette);
+        let (paint, dashes) = look(&chart.lines[number].name, number, canvas.palette);
         for piece in line.pieces() {
             let at = points(line, &line.mean, piece, field);
             canvas.stroke(at, 1.1, dashes, paint);

@@ -105,7 +105,7 @@ fn column(canvas: &mut Canvas, chart: &Chart, lines: &[usize], (x, top): (f32, f
     }
     let mut y = top + 8.0 + ROW;
     for (i, texts) in lines.iter().zip(texts) {
-        let (paint, dashes) = look(*i, palette);
+        let (paint, dashes) = look(&chart.lines[*i].name, *i, palette);
         if dashes.is_some() {
             let points = vec![(x, y - 4.0), (x + SWATCH, y - 4.0)];
             canvas.shapes.push(Shape::Stroke { points, width: 2.0, dashes, paint });

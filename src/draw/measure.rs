@@ -1,6 +1,6 @@
 //! draw: what the values of an expression are measured in, as far as its parts tell.
 
-use super::Unit;
+use crate::model::Unit;
 use crate::query::ast::{AggregateOp, BinaryOp, Expr, VectorSelector};
 
 /// The unit of an expression's values; plain where that cannot be known. `series` gives the unit of

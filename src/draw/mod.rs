@@ -3,8 +3,7 @@
 //!
 //! ```text
 //!   gather    a key, a glob or PromQL -> a chart      (measure: what its values are measured in)
-//!   line      samples or rollups -> a line: buckets, rates, gaps
-//!   unit      numbers as people read them
+//!   line      what was read -> a line and its pieces
 //!   ticks     where an axis has its marks             (hours: those of time, in local time)
 //!   palette   light and dark, colours that the colour-blind tell apart
 //!   letters   how wide a text is, and cutting it
@@ -22,20 +21,22 @@ mod line;
 mod measure;
 pub mod palette;
 mod png;
+#[cfg(test)]
+mod shared;
 pub mod spark;
 mod svg;
 pub mod terminal;
 mod ticks;
-mod unit;
 
 pub use gather::{Ask, GatherError, fill, gather};
 pub use layout::{Frame, Picture, picture};
 pub use letters::{clean, cut_letters as cut};
-pub use line::{Line, added, columns, counter, gauge, rolled_up_counter, rolled_up_gauge, steps};
+pub use line::{Line, steps};
 pub use palette::Theme;
 pub use png::{MOST_PIXELS, png, png_while};
 pub use svg::svg;
-pub use unit::Unit;
+
+use crate::model::Unit;
 
 /// Everything that is in a picture.
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -81,7 +81,33 @@ const DARK: Palette = Palette {
     ],
 };
 
+/// What always has the same meaning has the same colour: the names of lines, and the places of their
+/// colours.
+pub(super) const MEANT: [(&str, usize); 12] = [
+    ("used", 0),
+    ("cache", 5),
+    ("free", 7),
+    ("user", 0),
+    ("system", 1),
+    ("iowait", 6),
+    ("steal", 3),
+    ("nice", 5),
+    ("softirq", 4),
+    ("irq", 7),
+    ("disks", 1),
+    ("memory", 3),
+];
+
 impl Theme {
+    /// The colours of lines as a page writes them: `#0072b2`.
+    #[cfg(test)]
+    pub(super) fn colours(self) -> [String; 8] {
+        self.palette().lines.map(|p| {
+            let [r, g, b] = p.rgb;
+            format!("#{r:02x}{g:02x}{b:02x}")
+        })
+    }
+
     pub(super) fn palette(self) -> &'static Palette {
         match self {
             Theme::Light => &LIGHT,

@@ -1,7 +1,7 @@
 //! draw: where the axis of values has its marks, and what they say.
 
-use super::Unit;
-use super::unit::{digits, joined};
+use crate::model::Unit;
+use crate::model::unit::{digits, joined};
 
 /// An axis of values.
 #[derive(Debug, Clone, PartialEq)]

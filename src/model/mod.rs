@@ -13,6 +13,7 @@ mod recorder;
 mod registry;
 mod series;
 mod size;
+pub mod unit;
 
 pub use clock::{Clock, ManualClock, SystemClock, uptime_ms};
 pub use event::Event;
@@ -25,3 +26,4 @@ pub use recorder::{Metric, Recorder};
 pub use registry::{Live, Pinned, Registry, Released, SeriesRef};
 pub use series::{Identity, Kind, Labels, Sample, Series};
 pub use size::{format_size, parse_size};
+pub use unit::Unit;

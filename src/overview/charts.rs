@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 
 use super::described::described;
 use super::mounts::Mount;
+use super::rules::{Measure, RULES};
 use super::table::{LEFT_OUT, Mark, Pick, ROWS, Row, Scale};
-use crate::model::{Graph, Kind, Range};
+use super::verdict::Level;
+use crate::model::{Graph, Kind, Range, Unit, unit};
 use crate::store::Known;
 
 /// More lines than this say nothing in one chart; the others are counted.
@@ -54,6 +56,43 @@ pub struct Line {
     pub terms: Vec<Term>,
     /// Where its source wants it to be.
     pub bounds: Bounds,
+}
+
+impl Line {
+    /// One series as a line: a gauge as its values, a counter as what it grows by in a second.
+    pub fn of_series(known: &Known) -> Self {
+        Self { rate: known.kind == Kind::Counter, ..Self::of_values(known.id) }
+    }
+
+    /// The values of one series, by its number in the file.
+    pub fn of_values(series: i64) -> Self {
+        let terms = vec![Term { series, factor: 1.0 }];
+        Self { name: String::new(), rate: false, down: false, terms, bounds: Bounds::default() }
+    }
+
+    /// What this line is a part of: of a difference, what something is taken from.
+    pub fn whole(&self) -> Option<Self> {
+        let terms: Vec<Term> = self.terms.iter().copied().filter(|t| t.factor > 0.0).collect();
+        let part = terms.len() < self.terms.len() && !terms.is_empty();
+        part.then(|| Self { name: String::new(), terms, ..self.clone() })
+    }
+}
+
+/// The word for what a series is shown in: its own unit, of a counter that a second.
+pub fn unit_of(known: &Known) -> String {
+    let own = unit::word(&known.unit, &known.name);
+    if known.kind == Kind::Counter { unit::word_a_second(own) } else { own.to_owned() }
+}
+
+impl Bounds {
+    /// How bad a value is.
+    pub fn level(&self, value: f64) -> Level {
+        match value {
+            v if !self.critical.holds(v) => Level::Bad,
+            v if !self.warning.holds(v) => Level::Warning,
+            _ => Level::Well,
+        }
+    }
 }
 
 /// What values of a line are fine.
@@ -224,16 +263,10 @@ fn of_metric(group: String, name: &str, job: &str, all: &[&Seen<'_>]) -> Chart {
         let terms = vec![Term { series: seen.known.id, factor: 1.0 }];
         Line { name, rate, down: false, terms, bounds: Bounds::default() }
     };
-    let unit = match (rate, &*first.unit) {
-        (false, unit) => unit.to_owned(),
-        // Seconds of a second.
-        (true, "seconds") => "ratio".to_owned(),
-        (true, unit) => format!("{unit}/s"),
-    };
     Chart {
         id: format!("{job}:{name}"),
         title: name.to_owned(),
-        unit,
+        unit: unit_of(first),
         group,
         help: first.help.clone(),
         stack: false,
@@ -282,7 +315,10 @@ fn chart(row: &Row, by_name: &ByName<'_>, cpus: usize, only: Option<(&str, &str)
             let word = if cpus == 1 { "1 CPU".to_owned() } else { format!("{cpus} CPUs") };
             Some((cpus as f64, word))
         }
-        Some(Mark::At(at, word)) => Some((at, word.to_owned())),
+        Some(Mark::Warning) => {
+            let rule = RULES.iter().find(|r| r.chart == row.id && r.measure == Measure::Each);
+            rule.map(|r| (r.warning, Unit::of_word(row.unit).format(r.warning)))
+        }
         _ => None,
     };
     let left = only.and_then(|(label, value)| {

@@ -1,9 +1,13 @@
 //! overview: a line over a stretch of time, bucket by bucket: its mean, and the least and the most
 //! it was. Counters as what they grow by in a second, over rollups too.
 
+use hashbrown::HashMap;
+
 use super::charts::Line;
-use super::spacing::{together, usual};
-use crate::store::{Reader, SqlError, Summary, Want};
+
+use super::spacing::{gap_of_buckets, grown_over, together};
+use crate::store::block::Column;
+use crate::store::{Reader, SqlError, Summary, Want, summary_of};
 
 /// A line as columns of one length; buckets without a sample are left out.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -16,10 +20,74 @@ pub struct Columns {
     pub min: Vec<f64>,
     /// The most of each.
     pub max: Vec<f64>,
+    /// How wide each is, ms.
+    pub width: i64,
+    /// Buckets that begin further apart than this (ms) are not joined: nobody knows what was between.
+    pub gap: i64,
+}
+
+/// Where the buckets of a line's series come from.
+pub trait Source {
+    /// See [`Reader::summary`].
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    fn summary(
+        &self,
+        series: i64,
+        from: i64,
+        to: i64,
+        points: u32,
+        want: Want,
+    ) -> Result<Vec<Summary>, SqlError>;
+
+    /// Before this time (ms since 1970 UTC), what is held may be coarser than samples.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    fn old(&self) -> Result<i64, SqlError>;
+}
+
+impl Source for Reader {
+    fn summary(
+        &self,
+        series: i64,
+        from: i64,
+        to: i64,
+        points: u32,
+        want: Want,
+    ) -> Result<Vec<Summary>, SqlError> {
+        Reader::summary(self, series, from, to, points, want)
+    }
+
+    fn old(&self) -> Result<i64, SqlError> {
+        Ok(self.reach()?.samples_from)
+    }
+}
+
+/// Samples in memory, by the number of their series.
+impl Source for HashMap<i64, Column> {
+    fn summary(
+        &self,
+        series: i64,
+        from: i64,
+        to: i64,
+        points: u32,
+        want: Want,
+    ) -> Result<Vec<Summary>, SqlError> {
+        Ok(self.get(&series).map_or(Vec::new(), |c| summary_of(c, from, to, points, want)))
+    }
+
+    fn old(&self) -> Result<i64, SqlError> {
+        Ok(i64::MIN)
+    }
 }
 
 /// Widths that a clock's hands know, ms.
-const WIDTHS: [i64; 26] = [
+const WIDTHS: [i64; 31] = [
+    100,
+    200,
+    500,
     1_000,
     2_000,
     5_000,
@@ -28,6 +96,8 @@ const WIDTHS: [i64; 26] = [
     30_000,
     60_000,
     120_000,
+    180_000,
+    240_000,
     300_000,
     600_000,
     900_000,
@@ -48,12 +118,18 @@ const WIDTHS: [i64; 26] = [
     4_838_400_000,
 ];
 
+const LAST: usize = WIDTHS.len() - 1;
+
 /// Nothing coarser is kept.
 const HOUR_MS: i64 = 3_600_000;
 /// Five minutes and more are whole rollups.
 const ROLLUP_MS: i64 = 300_000;
 /// A rate wants a sample before the first bucket.
-const BEFORE_MS: i64 = 120_000;
+pub const BEFORE_MS: i64 = 300_000;
+/// The newest value of a line is looked for in this time, ms.
+const NEWEST_MS: i64 = 900_000;
+/// Whatever the beat, a value is as good as new for this long, ms.
+pub const FRESH_MS: i64 = 30_000;
 /// How many parts a bucket of a rate or of a sum is looked at in.
 const PARTS: i64 = 8;
 
@@ -61,7 +137,7 @@ const PARTS: i64 = 8;
 pub fn nice_width(span: i64, points: u32) -> i64 {
     let wanted = span / i64::from(points.max(1));
     let found = WIDTHS.iter().find(|w| **w >= wanted);
-    found.copied().unwrap_or(wanted - wanted % WIDTHS[25] + WIDTHS[25])
+    found.copied().unwrap_or(wanted - wanted % WIDTHS[LAST] + WIDTHS[LAST])
 }
 
 /// The width of buckets, ms, of which about `points` cover this stretch, and not less than what is kept
@@ -88,10 +164,11 @@ struct Cell {
     terms: usize,
 }
 
-/// The line from `from` to `to` (ms since 1970 UTC) in buckets of this width. Fails where the file
-/// cannot be read.
+/// The line from `from` to `to` (ms since 1970 UTC) in buckets of this width: how gaps, rates and
+/// counters that began again are shown is decided here for every view. Fails where the file cannot be
+/// read.
 pub fn read(
-    reader: &Reader,
+    source: &impl Source,
     line: &Line,
     from: i64,
     to: i64,
@@ -103,13 +180,18 @@ pub fn read(
         return Ok(Columns::default());
     }
     // Before this, what is held may be coarser than the chart.
-    let old = reader.reach()?.samples_from;
+    let old = source.old()?;
+    let recent = |found: &[Summary], width| {
+        gap_of_buckets(&found[found.partition_point(|b| b.start < old)..], width)
+    };
     if let ([term], false) = (&*line.terms, line.rate) {
-        let found = reader.summary(term.series, from, to, points(from, to, width), Want::Band)?;
+        let found = source.summary(term.series, from, to, points(from, to, width), Want::Band)?;
+        let gap = recent(&found, width);
         let found = spread(found, width, old);
-        return Ok(exact(&found, term.factor, line.down));
+        return Ok(Columns { width, gap, ..exact(&found, term.factor, line.down) });
     }
     let fine = part_width(width);
+    let mut gap = width;
     // All terms on one grid of fine buckets.
     let places = usize::try_from((to - from) / fine).unwrap_or(0);
     let empty = |i: usize| Cell { start: from + i as i64 * fine, value: 0.0, terms: 0 };
@@ -118,19 +200,16 @@ pub fn read(
         let before = if line.rate { BEFORE_MS.max(fine) } else { 0 };
         let begin = from - (before + (-before).rem_euclid(fine));
         let want = if line.rate { Want::Counter } else { Want::Mean };
-        let found = reader.summary(term.series, begin, to, points(begin, to, fine), want)?;
+        let found = source.summary(term.series, begin, to, points(begin, to, fine), want)?;
+        gap = gap.max(recent(&found, fine) + width - fine);
         if line.rate {
             // Beyond a gap nobody knows when it grew.
-            let longest = 4 * usual_distance(&found).max(fine);
-            let times: Vec<i64> = found.iter().map(|b| b.last_ts).collect();
-            for (pair, usual) in found.windows(2).zip(usual(&times)) {
-                let distance = pair[1].last_ts - pair[0].last_ts;
-                let (seconds, more) =
-                    (distance as f64 / 1e3, pair[1].last - pair[0].last + pair[1].lost);
-                if !(1..=longest.max(usual + usual / 4 * 3)).contains(&distance) {
+            for (pair, joined) in found.windows(2).zip(together(&found, fine, old)) {
+                let seconds = (pair[1].last_ts - pair[0].last_ts) as f64 / 1e3;
+                if !joined || seconds <= 0.0 {
                     continue;
                 }
-                let value = term.factor * more.max(0.0) / seconds;
+                let value = term.factor * grown_over(&pair[0], &pair[1]) / seconds;
                 let mut at = pair[1].start;
                 add(&mut cells, from, fine, at, value);
                 // As fast all the way, where nothing finer is known.
@@ -147,17 +226,22 @@ pub fn read(
     }
     let wanted = if line.rate { 1 } else { line.terms.len() };
     cells.retain(|c| c.terms >= wanted);
-    Ok(gathered(&cells, width, line.down))
+    Ok(Columns { width, gap, ..gathered(&cells, width, line.down) })
 }
 
-/// The median of the times between samples.
-fn usual_distance(found: &[Summary]) -> i64 {
-    let mut distances: Vec<i64> = found.windows(2).map(|p| p[1].last_ts - p[0].last_ts).collect();
-    if distances.is_empty() {
-        return 0;
+/// What a line is at this moment (ms since 1970 UTC): the value of its newest samples, as long as they
+/// hang together with now. Fails where the file cannot be read.
+pub fn newest(source: &impl Source, line: &Line, now: i64) -> Result<Option<f64>, SqlError> {
+    let columns = read(source, line, now - NEWEST_MS, now, 1_000)?;
+    Ok(columns.newest(now))
+}
+
+impl Columns {
+    /// The newest value, if it hangs together with this moment.
+    pub fn newest(&self, now: i64) -> Option<f64> {
+        let (start, value) = self.start.last().zip(self.mean.last())?;
+        (now - start <= self.gap.max(FRESH_MS) + self.width).then_some(*value)
     }
-    let middle = distances.len() / 2;
-    *distances.select_nth_unstable(middle).1
 }
 
 fn points(from: i64, to: i64, width: i64) -> u32 {
@@ -180,7 +264,7 @@ fn spread(found: Vec<Summary>, width: i64, old: i64) -> Vec<Summary> {
         return found;
     }
     let mut out: Vec<Summary> = Vec::with_capacity(found.len());
-    let joined = together(&found, width);
+    let joined = together(&found, width, old);
     for (i, one) in found.iter().enumerate() {
         let before = i.checked_sub(1).filter(|at| joined[*at] && one.start < old);
         if let Some(before) = before.and_then(|at| found.get(at)) {
@@ -210,6 +294,7 @@ fn exact(found: &[Summary], factor: f64, down: bool) -> Columns {
         mean: found.iter().map(|b| b.mean() * factor).collect(),
         min: edge(f64::min),
         max: edge(f64::max),
+        ..Columns::default()
     }
 }
 

@@ -10,6 +10,21 @@ use crate::query::ast::{BinaryOp, Expr, VectorSelector};
 use crate::query::parse;
 use crate::store::Known;
 
+/// What the groups of these charts begin with.
+const PLUGINS: &str = "Plugins: ";
+
+impl Chart {
+    /// Whether a source describes it, as plugins do.
+    pub fn is_described(&self) -> bool {
+        self.group.starts_with(PLUGINS)
+    }
+
+    /// Whether it shows a single part (`munin/diskstats_latency.sda`) of what another chart sums up.
+    pub fn is_part(&self) -> bool {
+        self.is_described() && self.id.splitn(3, '/').nth(2).is_some_and(|n| n.contains('.'))
+    }
+}
+
 /// More thresholds than this in one chart are a grating.
 const MOST_MARKS: usize = 4;
 
@@ -63,14 +78,17 @@ fn chart(graph: &Graph, by_key: &HashMap<&str, &Known>) -> Chart {
         && over().enumerate().all(|(at, f)| piled(f) || (at == 0 && f.draw.starts_with("AREA")));
     let more = lines.len().saturating_sub(MOST_LINES);
     lines.truncate(MOST_LINES);
-    let unit = unit(&graph.unit, lines.iter().any(|l| l.rate));
-    let axis = if unit.is_empty() { graph.unit.trim() } else { "" };
+    let unit = match unit(&graph.unit, lines.iter().any(|l| l.rate)) {
+        "" if lines.iter().all(|l| l.rate) => "/s",
+        unit => unit,
+    };
+    let axis = if matches!(unit, "" | "/s") { graph.unit.trim() } else { "" };
     let help = [axis, graph.info.trim()].into_iter().filter(|t| !t.is_empty());
     Chart {
         id: graph.id.to_string(),
         title: graph.title.to_string(),
         unit: unit.to_owned(),
-        group: format!("Plugins: {}", graph.category),
+        group: format!("{PLUGINS}{}", graph.category),
         help: help.collect::<Vec<_>>().join(". "),
         stack,
         top: top(&graph.args),

@@ -39,7 +39,8 @@ pub fn write_span(out: &mut String, span: &Span) {
         write!(out, r#""from":{from},"to":{to},"start":{start},"width":{width},"count":{count}"#);
 }
 
-/// The numbers of a chart: an array of its lines, each with `m`, the means, and with `lo` and `hi`,
+/// The numbers of a chart: an array of its lines, each with `gap`, how far apart (ms) buckets may begin
+/// and still hang together, `m`, the means, and with `lo` and `hi`,
 /// the least and the most, where they are not the mean; null where nothing was measured. Fails where
 /// the file cannot be read.
 pub fn write_lines(
@@ -85,7 +86,8 @@ pub fn write_line(out: &mut String, columns: &Columns, span: &Span) {
         }
         out.push(']');
     };
-    column(out, r#"{"m":["#, &columns.mean);
+    let _infallible = write!(out, r#"{{"gap":{}"#, columns.gap);
+    column(out, r#","m":["#, &columns.mean);
     if columns.min.iter().zip(&columns.max).any(|(a, b)| a != b) {
         column(out, r#","lo":["#, &columns.min);
         column(out, r#","hi":["#, &columns.max);
@@ -230,7 +232,9 @@ pub fn write_verdict<'a>(
     forecasts: impl Iterator<Item = (&'a str, &'a Forecast)>,
 ) {
     let level = verdict.level.name();
-    let _infallible = write!(out, r#""now":{now},"verdict":{{"level":"{level}","newest":"#);
+    let _infallible = write!(out, r#""now":{now},"verdict":{{"level":"{level}","words":"#);
+    write_string(out, &verdict.words());
+    out.push_str(r#","newest":"#);
     number(out, verdict.newest);
     out.push_str(r#","findings":"#);
     list(out, &verdict.findings, write_finding);
@@ -338,16 +342,18 @@ mod tests {
             mean: vec![1.0, 2.0, 3.0, 4.0],
             min: vec![1.0, 2.0, 2.5, 4.0],
             max: vec![1.0, 2.0, 3.5, 4.0],
+            width: 1_000,
+            gap: 3_500,
         };
         let mut out = String::new();
         write_line(&mut out, &columns, &span);
         assert_eq!(
             out,
-            r#"{"m":[null,2,null,3,null],"lo":[null,2,null,2.5,null],"hi":[null,2,null,3.5,null]}"#
+            r#"{"gap":3500,"m":[null,2,null,3,null],"lo":[null,2,null,2.5,null],"hi":[null,2,null,3.5,null]}"#
         );
         out.clear();
         let flat = Columns { min: columns.mean.clone(), max: columns.mean.clone(), ..columns };
         write_line(&mut out, &flat, &span);
-        assert_eq!(out, r#"{"m":[null,2,null,3,null]}"#);
+        assert_eq!(out, r#"{"gap":3500,"m":[null,2,null,3,null]}"#);
     }
 }

@@ -1,14 +1,13 @@
 //! overview: file systems beside their space: one that is out of inodes, and one that has become
 //! read-only. As data beside the charts: both are looked at for every mount, and drawn for none.
 
-use super::charts::{Bounds, Chart, Line, Term};
+use super::charts::{Chart, Line};
 use super::columns::read;
+use super::rules::INODES;
 use super::verdict::{DAY_MS, Finding, Level, WIDTH_MS, holds};
+use crate::model::Unit;
 use crate::store::{Reader, SqlError, Want};
 
-/// In percent, as for space.
-const FULL_WARNING: f64 = 90.0;
-const FULL_BAD: f64 = 97.0;
 /// So far back one looks for a time when it could be written to.
 const PAST_MS: i64 = 400 * DAY_MS;
 /// File systems that nobody ever writes to.
@@ -30,14 +29,9 @@ pub struct Mount {
     pub read_only: Option<i64>,
 }
 
-fn line(series: i64) -> Line {
-    let terms = vec![Term { series, factor: 1.0 }];
-    Line { name: String::new(), rate: false, down: false, terms, bounds: Bounds::default() }
-}
-
 /// The newest value of a series, of the last minutes.
 fn newest(reader: &Reader, series: i64, now: i64) -> Result<Option<f64>, SqlError> {
-    let columns = read(reader, &line(series), now - 3 * WIDTH_MS, now, WIDTH_MS)?;
+    let columns = read(reader, &Line::of_values(series), now - 3 * WIDTH_MS, now, WIDTH_MS)?;
     Ok(columns.mean.last().copied())
 }
 
@@ -74,16 +68,17 @@ fn inodes(reader: &Reader, mount: &Mount, now: i64) -> Result<Found, SqlError> {
     let Some(files) = newest(reader, files, now)?.filter(|files| *files > 0.0) else {
         return Ok(None);
     };
-    let least = files * (1.0 - FULL_WARNING / 100.0);
+    let least = files * (1.0 - INODES.0 / 100.0);
     if newest(reader, free, now)?.is_none_or(|free| free > least) {
         return Ok(None);
     }
-    let Some((since, free)) = holds(reader, &line(free), now, 1, |free| free <= least)? else {
+    let Some((since, free)) = holds(reader, &Line::of_values(free), now, 1, |free| free <= least)?
+    else {
         return Ok(None);
     };
     let used = 100.0 * (1.0 - free / files);
-    let level = if used >= FULL_BAD { Level::Bad } else { Level::Warning };
-    Ok(Some((level, format!("{used:.0} % of its inodes used"), since)))
+    let level = if used >= INODES.1 { Level::Bad } else { Level::Warning };
+    Ok(Some((level, format!("{} of its inodes used", Unit::Percent.format(used)), since)))
 }
 
 /// Whether it has become read-only: most of the time before, it was not.
@@ -96,7 +91,9 @@ fn read_only(reader: &Reader, mount: &Mount, now: i64) -> Result<Found, SqlError
     if !newest(reader, series, now)?.is_some_and(is) {
         return Ok(None);
     }
-    let Some((mut since, _)) = holds(reader, &line(series), now, 1, is)? else { return Ok(None) };
+    let Some((mut since, _)) = holds(reader, &Line::of_values(series), now, 1, is)? else {
+        return Ok(None);
+    };
     if since <= now - DAY_MS + WIDTH_MS {
         let past = reader.summary(series, now - PAST_MS, now, 400, Want::Band)?;
         let Some(writable) = past.iter().rposition(|b| b.min < 0.5) else { return Ok(None) };

@@ -1,5 +1,6 @@
 //! overview: how far apart readings of a line lie, place by place: what another tool remembered has
-//! rows of minutes, of hours and of days, one after the other, and each hangs together. Pure.
+//! rows of minutes, of hours and of days, one after the other, and each hangs together. What a counter
+//! grows by from one reading to the next. Pure: every view asks here.
 
 use crate::store::Summary;
 
@@ -8,7 +9,7 @@ const AROUND: usize = 4;
 
 /// How far apart (ms) times usually lie around each pair of neighbours: as those before it, or as
 /// those after it, whichever is further. One distance less than there are times.
-pub fn usual(times: &[i64]) -> Vec<i64> {
+fn usual(times: &[i64]) -> Vec<i64> {
     let apart: Vec<i64> = times.windows(2).map(|w| w[1] - w[0]).collect();
     let median = |some: &[i64]| {
         let mut some = some.to_vec();
@@ -23,20 +24,89 @@ pub fn usual(times: &[i64]) -> Vec<i64> {
     (0..apart.len()).map(around).collect()
 }
 
-/// Whether each bucket hangs together with the one before it: they lie side by side, or no further
-/// apart than readings do there. `near`: so far apart (ms) they do in any case. One less than there
-/// are buckets.
-pub fn together(found: &[Summary], near: i64) -> Vec<bool> {
+/// How far apart (ms) samples may lie and still hang together, where they usually lie this far apart:
+/// two may be missing, and one may be late. Beyond that nobody knows what was between them.
+pub fn gap(usual: i64) -> i64 {
+    usual.saturating_mul(7) / 2
+}
+
+/// How far apart (ms) buckets of this width may begin and still hang together. Both reckon with the
+/// samples in them, of which [`gap`] tells.
+pub(super) fn gap_of_buckets(found: &[Summary], width: i64) -> i64 {
+    let usual = distance_of_samples(found);
+    width.max(usual).saturating_add(gap(usual) - usual)
+}
+
+/// The usual distance between two samples (ms) in buckets; 0 in fewer than two.
+fn distance_of_samples(found: &[Summary]) -> i64 {
+    let apart = median(found.windows(2).map(|p| p[1].last_ts - p[0].last_ts).collect());
+    let each = median(found.iter().map(|b| i64::try_from(b.count).unwrap_or(1)).collect());
+    apart / each.max(1)
+}
+
+fn median(mut all: Vec<i64>) -> i64 {
+    let middle = all.len() / 2;
+    if all.is_empty() { 0 } else { *all.select_nth_unstable(middle).1 }
+}
+
+/// Whether each bucket of this width (ms) hangs together with the one before it: the samples in them do,
+/// or they are no further apart than rows are there. Before `old` there may be rows in place of samples,
+/// of which none is ever late. One less than there are buckets.
+pub(super) fn together(found: &[Summary], width: i64, old: i64) -> Vec<bool> {
     let times: Vec<i64> = found.iter().map(|b| b.last_ts).collect();
-    let usual = usual(&times);
-    let pairs = found.windows(2).zip(usual);
+    let near = gap_of_buckets(&found[found.partition_point(|b| b.start < old)..], width);
+    let pairs = found.windows(2).zip(usual(&times));
     pairs
         .map(|(pair, usual)| {
+            let near = if pair[1].start < old { width } else { near };
             let apart = pair[1].last_ts - pair[0].last_ts;
-            // One that is missing makes it twice as far.
+            // A row that is missing makes it twice as far.
             pair[1].start - pair[0].start <= near || apart <= usual + usual / 4 * 3
         })
         .collect()
+}
+
+/// What a counter grew by from one value to the next. One that has become smaller began at zero again.
+pub fn grown(before: f64, now: f64) -> f64 {
+    if now >= before { now - before } else { now }
+}
+
+/// What a counter grew by from the newest sample of one bucket to that of the next, see
+/// [`Summary::lost`].
+pub(super) fn grown_over(before: &Summary, now: &Summary) -> f64 {
+    (now.last - before.last + now.lost).max(0.0)
+}
+
+/// A counter whose samples come one by one: what it grows by in a second.
+#[derive(Debug, Clone, Default)]
+pub struct Running {
+    before: Option<(i64, f64)>,
+    /// The last distances between two samples, ms; 0 where there were fewer.
+    apart: [i64; 5],
+    rate: Option<f64>,
+}
+
+impl Running {
+    /// Takes in a sample (its time in ms since 1970 UTC) and says what the counter has grown by in a
+    /// second since the one before it; nothing for the first, and beyond a [`gap`]. A sample that is
+    /// not newer changes nothing.
+    pub fn take(&mut self, ts: i64, value: f64) -> Option<f64> {
+        let Some((before, was)) = self.before else {
+            self.before = Some((ts, value));
+            return None;
+        };
+        let apart = ts - before;
+        if apart <= 0 {
+            return self.rate;
+        }
+        let known = median(self.apart.iter().copied().filter(|a| *a > 0).collect());
+        let joined = known == 0 || apart <= gap(known);
+        self.rate = joined.then(|| grown(was, value) * 1e3 / apart as f64);
+        self.apart.rotate_right(1);
+        self.apart[0] = apart;
+        self.before = Some((ts, value));
+        self.rate
+    }
 }
 
 #[cfg(test)]
@@ -64,11 +134,36 @@ mod tests {
         // Days, one of them missing; then two hours; then hours, some of them missing.
         let hours =
             [0, 24, 48, 72, 120, 144, 168, 170, 172, 174, 176, 177, 178, 179, 185, 186, 187];
-        let joined = together(&at(&hours), HOUR);
+        let joined = together(&at(&hours), HOUR, i64::MAX);
         let apart: Vec<i64> =
             (0..joined.len()).filter(|i| !joined[*i]).map(|i| hours[i + 1]).collect();
         assert_eq!(apart, [120, 185]);
-        assert_eq!(together(&at(&[0]), HOUR), [false; 0]);
-        assert_eq!(together(&at(&[0, 9]), HOUR), [false]);
+        assert_eq!(together(&at(&[0]), HOUR, i64::MAX), [false; 0]);
+        assert_eq!(together(&at(&[0, 9]), HOUR, i64::MAX), [false]);
+    }
+
+    #[test]
+    fn two_samples_may_be_missing_and_not_three() {
+        let seconds = |all: &[i64]| {
+            all.iter().map(|s| Summary { last_ts: s * 1_000, ..at(&[0])[0] }).collect::<Vec<_>>()
+        };
+        let mut found = seconds(&[0, 10, 20, 50, 60, 70, 80, 120, 130]);
+        found.iter_mut().for_each(|b| b.start = b.last_ts);
+        let joined = together(&found, 2_000, i64::MIN);
+        assert_eq!(joined, [true, true, true, true, true, true, false, true]);
+    }
+
+    #[test]
+    fn samples_that_come_one_by_one_have_the_same_gaps() {
+        let mut one = Running::default();
+        let mut take = |s: i64, value: f64| one.take(s * 1_000, value);
+        assert_eq!(take(0, 100.0), None);
+        assert_eq!(take(10, 200.0), Some(10.0));
+        assert_eq!(take(10, 900.0), Some(10.0), "not newer");
+        assert_eq!(take(40, 500.0), Some(10.0));
+        assert_eq!(take(50, 30.0), Some(3.0), "began at zero again");
+        assert_eq!(take(60, 40.0), Some(1.0));
+        assert_eq!(take(100, 80.0), None, "three are missing");
+        assert_eq!(take(110, 90.0), Some(1.0));
     }
 }

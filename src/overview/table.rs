@@ -54,8 +54,8 @@ pub(super) enum Scale {
 pub(super) enum Mark {
     /// At as many as there are CPUs.
     Cpus,
-    /// At a value, with a word for it.
-    At(f64, &'static str),
+    /// Where the rule for each line of the chart begins to warn, in percent.
+    Warning,
 }
 
 const fn pick(metrics: &'static [(&'static str, f64)], name: &'static str) -> Pick {
@@ -117,7 +117,7 @@ pub(super) static ROWS: &[Row] = &[
     Row {
         each: Some("mountpoint"),
         top: Some(100.0),
-        mark: Some(Mark::At(90.0, "90 %")),
+        mark: Some(Mark::Warning),
         left: "node_filesystem_avail_bytes",
         picks: &[pick(&[("disk", 1.0)], "used")],
         ..row("disk", "Disk {mountpoint}", "percent")

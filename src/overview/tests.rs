@@ -141,7 +141,7 @@ fn charts_in_the_words_of_plugins() {
     assert!(!all.iter().any(|c| c.id == "munin:munin_df"), "each series once");
 
     let verdict = verdict(&machine.reader(), &all, NOW, &[], None).expect("reads");
-    assert_eq!(said(&verdict), ["warning: Disk usage in percent / is 93.5, above 92"]);
+    assert_eq!(said(&verdict), ["warning: Disk usage in percent / is 93.5 %, above 92 %"]);
     assert_eq!(verdict.findings[0].chart.as_deref(), Some("munin/df"));
 }
 
@@ -329,7 +329,7 @@ fn widths_are_round_and_few_enough() {
     assert_eq!(nice_width(300_000, 300), 1_000);
     assert_eq!(nice_width(HOUR, 400), 10_000);
     assert_eq!(nice_width(365 * DAY, 400), DAY);
-    assert_eq!(nice_width(0, 0), 1_000);
+    assert_eq!(nice_width(0, 0), 100);
     for span in [HOUR, DAY, 400 * DAY, 40_000 * DAY] {
         let width = nice_width(span, 400);
         assert!(span / width <= 400 && width % 1_000 == 0);
@@ -352,10 +352,10 @@ fn what_is_wrong_and_since_when() {
     for (metric, value, expected) in [
         ("disk", 93.0, "warning: Disk / 93 % used"),
         ("disk", 99.0, "bad: Disk / 99 % used"),
-        ("node_load5", 6.0, "warning: Load is 6.0 on 2 CPUs"),
-        ("node_load5", 11.0, "bad: Load is 11.0 on 2 CPUs"),
+        ("node_load5", 6.0, "warning: Load is 6 on 2 CPUs"),
+        ("node_load5", 11.0, "bad: Load is 11 on 2 CPUs"),
         ("node_memory_MemAvailable_bytes", 0.4e9, "warning: Memory 5 % left"),
-        ("node_memory_MemAvailable_bytes", 0.1e9, "bad: Memory 1 % left"),
+        ("node_memory_MemAvailable_bytes", 0.1e9, "bad: Memory 1.25 % left"),
         ("plimsoll_collect_success", 0.0, "warning: collector hwmon fails"),
     ] {
         let machine = Machine::new(DAY, |name, labels, t| {

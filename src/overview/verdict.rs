@@ -5,8 +5,9 @@ use super::charts::{Bounds, Chart, Line, Term};
 use super::columns::read;
 use super::forecast::{Forecast, forecast};
 use super::mounts::mounts;
+use super::rules::{Measure, RULES, SPACE_USED};
 use super::silence::{Ear, clock, sign};
-use crate::model::Range;
+use crate::model::{Range, Unit};
 use crate::pipeline::BEAT;
 use crate::store::{Reader, SqlError, Want};
 
@@ -74,6 +75,21 @@ pub struct Verdict {
     pub ahead: i64,
 }
 
+impl Verdict {
+    /// The verdict behind the machine's name, as the rest of a sentence: `is well`.
+    pub fn words(&self) -> String {
+        let many = self.findings.len();
+        match (self.level, many) {
+            _ if self.newest.is_none() && many == 0 => "has no samples yet".to_owned(),
+            (Level::Well, _) => "is well".to_owned(),
+            (Level::Warning, 1) => "wants a look".to_owned(),
+            (Level::Warning, _) => format!("wants a look at {many} things"),
+            (Level::Bad, 1) => "needs you now".to_owned(),
+            (Level::Bad, _) => format!("needs you now: {many} things are wrong"),
+        }
+    }
+}
+
 const MINUTE_MS: i64 = 60_000;
 const HOUR_MS: i64 = 60 * MINUTE_MS;
 pub(super) const DAY_MS: i64 = 24 * HOUR_MS;
@@ -81,73 +97,6 @@ pub(super) const DAY_MS: i64 = 24 * HOUR_MS;
 pub(super) const WIDTH_MS: i64 = 5 * MINUTE_MS;
 /// What disks will do is judged by so much of their past.
 const TREND_MS: i64 = 7 * DAY_MS;
-/// What is too much of a line: chart, line (empty: each of them), warning and bad from here on, how
-/// many five minutes it has to hold.
-struct Limit {
-    chart: &'static str,
-    line: &'static str,
-    warning: f64,
-    bad: f64,
-    buckets: usize,
-    /// More than this is no reading.
-    most: f64,
-    say: fn(&str, f64) -> String,
-}
-
-/// How a finding about space ends.
-const SPACE_USED: &str = " % used";
-
-/// No sensor of a computer that works shows more, in degrees.
-const HOTTEST: f64 = 300.0;
-
-const LIMITS: [Limit; 5] = [
-    Limit {
-        chart: "disk",
-        line: "",
-        warning: 90.0,
-        bad: 97.0,
-        buckets: 1,
-        most: f64::INFINITY,
-        say: |_, v| format!("{v:.0}{SPACE_USED}"),
-    },
-    Limit {
-        chart: "pressure",
-        line: "memory",
-        warning: 10.0,
-        bad: 40.0,
-        buckets: 2,
-        most: f64::INFINITY,
-        say: |_, v| format!("tasks wait for memory {v:.0} % of the time"),
-    },
-    Limit {
-        chart: "pressure",
-        line: "disks",
-        warning: 50.0,
-        bad: 90.0,
-        buckets: 2,
-        most: f64::INFINITY,
-        say: |_, v| format!("tasks wait for disks {v:.0} % of the time"),
-    },
-    Limit {
-        chart: "pressure",
-        line: "CPU",
-        warning: 60.0,
-        bad: 95.0,
-        buckets: 2,
-        most: f64::INFINITY,
-        say: |_, v| format!("tasks wait for a CPU {v:.0} % of the time"),
-    },
-    Limit {
-        chart: "temperature",
-        line: "",
-        warning: 90.0,
-        bad: 100.0,
-        buckets: 2,
-        most: HOTTEST,
-        say: |name, v| format!("{name} is at {v:.0} °C"),
-    },
-];
-
 /// Whether the machine with these charts is well at this moment (ms since 1970 UTC). `ear`: how samples
 /// of it arrive, if it is another machine and a daemon listens; without that, their own times have to
 /// tell whether it is silent. Fails where the file cannot be read.
@@ -208,11 +157,9 @@ fn conditions(
     troubles: &[Trouble],
     findings: &mut Vec<Finding>,
 ) -> Result<(), SqlError> {
-    limits(reader, charts, now, findings)?;
+    by_rules(reader, charts, now, findings)?;
     mounts(reader, charts, now, findings)?;
     bounds(reader, charts, now, findings)?;
-    load(reader, charts, now, findings)?;
-    memory(reader, charts, now, findings)?;
     counts(reader, charts, now, troubles, findings)?;
     for (chart, forecast) in disk_forecasts(reader, charts, now)? {
         let days = forecast.at - now;
@@ -279,29 +226,57 @@ pub(super) fn holds(
     Ok(Some((columns.start[at], columns.mean[columns.mean.len() - 1])))
 }
 
-fn limits(
+/// What is wrong by the rules.
+fn by_rules(
     reader: &Reader,
     charts: &[Chart],
     now: i64,
     out: &mut Vec<Finding>,
 ) -> Result<(), SqlError> {
-    for limit in &LIMITS {
-        let of = |c: &&Chart| c.id.split(':').next() == Some(limit.chart) && c.group.is_empty();
-        for chart in charts.iter().filter(of) {
-            let lines =
-                chart.lines.iter().filter(|l| limit.line.is_empty() || l.name == limit.line);
-            for line in lines {
-                let too_much = |v| v >= limit.warning && v <= limit.most;
-                let held = holds(reader, line, now, limit.buckets, too_much)?;
-                if let Some((since, value)) = held {
-                    let level = if value >= limit.bad { Level::Bad } else { Level::Warning };
-                    let text = (limit.say)(&line.name, value);
-                    out.push(about(chart, level, text, Some(since), None));
-                }
+    for rule in RULES {
+        for chart in charts.iter().filter(|c| rule.is_about(c)) {
+            let Some(measured) = measured(reader, chart, rule.measure, now)? else { continue };
+            for (line, each) in measured {
+                let beyond = |v: f64| rule.level(v * each) > Level::Well;
+                let Some((since, shown)) = holds(reader, &line, now, rule.buckets, beyond)? else {
+                    continue;
+                };
+                let value = shown * each;
+                let text = rule.say(chart, &line.name, value, shown);
+                out.push(about(chart, rule.level(value), text, Some(since), None));
             }
         }
     }
     Ok(())
+}
+
+/// What a rule measures: lines, each with what its values are multiplied by; nothing where that is not
+/// known.
+fn measured(
+    reader: &Reader,
+    chart: &Chart,
+    measure: Measure,
+    now: i64,
+) -> Result<Option<Vec<(Line, f64)>>, SqlError> {
+    let named = |name: &str| chart.lines.iter().find(|l| l.name == name).cloned();
+    Ok(match measure {
+        Measure::Each => Some(chart.lines.iter().map(|l| (l.clone(), 1.0)).collect()),
+        Measure::Line(name) => named(name).map(|l| vec![(l, 1.0)]),
+        Measure::OfMark(name) => {
+            let mark = chart.marks.first().map(|(at, _)| *at);
+            named(name).zip(mark).map(|(l, mark)| vec![(l, 1.0 / mark)])
+        }
+        Measure::LeftBeside(name) => {
+            let sum = |lines: &mut dyn Iterator<Item = &Line>| {
+                let terms: Vec<Term> = lines.flat_map(|l| l.terms.iter().copied()).collect();
+                Line { terms, ..Line::of_values(0) }
+            };
+            let all = sum(&mut chart.lines.iter());
+            let left = sum(&mut chart.lines.iter().filter(|l| l.name != name));
+            let total = holds(reader, &all, now, 1, |v| v > 0.0)?;
+            total.map(|(_, total)| vec![(left, 100.0 / total)])
+        }
+    })
 }
 
 /// What a plugin says is not fine.
@@ -312,13 +287,15 @@ fn bounds(
     out: &mut Vec<Finding>,
 ) -> Result<(), SqlError> {
     for chart in charts {
+        let unit = Unit::of_word(&chart.unit);
         for line in chart.lines.iter().filter(|l| l.bounds != Bounds::default()) {
-            let Bounds { warning, critical } = line.bounds;
-            let outside = |v| !warning.holds(v) || !critical.holds(v);
+            let outside = |v| line.bounds.level(v) > Level::Well;
             if let Some((since, value)) = holds(reader, line, now, 1, outside)? {
-                let level = if critical.holds(value) { Level::Warning } else { Level::Bad };
+                let level = line.bounds.level(value);
+                let Bounds { warning, critical } = line.bounds;
                 let broken = if level == Level::Bad { critical } else { warning };
-                let text = format!("{} is {}, {}", line.name, short(value), expected(&broken));
+                let expected = expected(&broken, &unit);
+                let text = format!("{} is {}, {expected}", line.name, unit.format(value));
                 out.push(about(chart, level, text, Some(since), None));
             }
         }
@@ -326,64 +303,16 @@ fn bounds(
     Ok(())
 }
 
-/// Three digits or so.
-fn short(value: f64) -> String {
-    if value.abs() >= 100.0 {
-        format!("{value:.0}")
-    } else {
-        format!("{}", (value * 100.0).round() / 100.0)
-    }
-}
-
-fn expected(range: &Range) -> String {
+/// What a plugin expected, for a value that is outside of it.
+fn expected(range: &Range, unit: &Unit) -> String {
     match (range.min, range.max) {
-        (Some(min), Some(max)) => format!("not from {min} to {max}"),
-        (Some(min), None) => format!("below {min}"),
-        (None, Some(max)) => format!("above {max}"),
+        (Some(min), Some(max)) => {
+            format!("not from {} to {}", unit.format(min), unit.format(max))
+        }
+        (Some(min), None) => format!("below {}", unit.format(min)),
+        (None, Some(max)) => format!("above {}", unit.format(max)),
         (None, None) => String::new(),
     }
-}
-
-/// Load beyond the CPUs that there are: twice as much for a while, or four times.
-fn load(
-    reader: &Reader,
-    charts: &[Chart],
-    now: i64,
-    out: &mut Vec<Finding>,
-) -> Result<(), SqlError> {
-    let Some(chart) = charts.iter().find(|c| c.id == "load") else { return Ok(()) };
-    let Some((cpus, word)) = chart.marks.first() else { return Ok(()) };
-    let Some(line) = chart.lines.iter().find(|l| l.name == "5 min") else { return Ok(()) };
-    if let Some((since, value)) = holds(reader, line, now, 2, |v| v > 2.0 * cpus)? {
-        let level = if value > 4.0 * cpus { Level::Bad } else { Level::Warning };
-        let text = format!("is {value:.1} on {word}");
-        out.push(about(chart, level, text, Some(since), None));
-    }
-    Ok(())
-}
-
-/// Memory that programs could still get.
-fn memory(
-    reader: &Reader,
-    charts: &[Chart],
-    now: i64,
-    out: &mut Vec<Finding>,
-) -> Result<(), SqlError> {
-    let Some(chart) = charts.iter().find(|c| c.id == "memory") else { return Ok(()) };
-    let line = |names: &[&str]| {
-        let chosen = chart.lines.iter().filter(|l| names.contains(&&*l.name));
-        let terms: Vec<Term> = chosen.flat_map(|l| l.terms.iter().copied()).collect();
-        Line { name: String::new(), rate: false, down: false, terms, bounds: Bounds::default() }
-    };
-    let all = line(&["used", "cache", "free"]);
-    let Some((_, total)) = holds(reader, &all, now, 1, |v| v > 0.0)? else { return Ok(()) };
-    let left = line(&["cache", "free"]);
-    if let Some((since, value)) = holds(reader, &left, now, 1, |v| v < total * 0.1)? {
-        let share = 100.0 * value / total;
-        let level = if share < 4.0 { Level::Bad } else { Level::Warning };
-        out.push(about(chart, level, format!("{share:.0} % left"), Some(since), None));
-    }
-    Ok(())
 }
 
 /// Collectors that fail, and processes that the kernel ended.

@@ -19,7 +19,7 @@ pub use counters::{Counters, Reason, Source};
 pub use intake::{Busy, Intake, OLDEST_MS, Origin, Push, Refused, Sender, check_name};
 pub use latest::{Group, Latest};
 pub use names::{
-    Found, Full, MAX_MACHINES, MAX_PUSHED_NAMES, Megabytes, Names, Taken, entry_bytes, file_bytes,
+    Found, Full, MAX_MACHINES, MAX_PUSHED_NAMES, Names, Taken, entry_bytes, file_bytes,
     file_bytes_of, machine_bytes, row_bytes,
 };
 pub use own::reserved;

@@ -19,6 +19,7 @@ use std::sync::{Mutex, MutexGuard};
 use hashbrown::HashMap;
 
 use crate::model::Identity;
+use crate::model::unit::bytes;
 
 /// How many names senders may bring, all of them together, if nobody says otherwise.
 pub const MAX_PUSHED_NAMES: u64 = 20_000;
@@ -67,25 +68,15 @@ pub enum Full {
     /// The text of all names would take too much memory.
     #[error(
         "names too long: those that are known have {} of labels and names together, {} are allowed; \
-         known ones go on (see `max_names` under [push])", Megabytes(*.0), Megabytes(*.1)
+         known ones go on (see `max_names` under [push])", bytes(*.0), bytes(*.1)
     )]
     Memory(u64, u64),
     /// Names would take more of the file than `max_size` leaves them.
     #[error(
         "no room for new names in the database: names take {} of it, and an eighth of `max_size` is \
-         {}; known ones go on (see `max_size` under [store])", Megabytes(*.0), Megabytes(*.1)
+         {}; known ones go on (see `max_size` under [store])", bytes(*.0), bytes(*.1)
     )]
     File(u64, u64),
-}
-
-/// Bytes for people: `8.4 MB`.
-#[derive(Debug, Clone, Copy)]
-pub struct Megabytes(pub u64);
-
-impl std::fmt::Display for Megabytes {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:.1} MB", self.0 as f64 / 1e6)
-    }
 }
 
 /// A place that was taken; see [`Names::give_back`].

@@ -79,7 +79,7 @@ pub use salvage::Salvaged;
 pub use schema::{APPLICATION_ID, SCHEMA_VERSION};
 pub use sender::Sender;
 pub use series::Fetched;
-pub use summary::{Summary, Want};
+pub use summary::{Summary, Want, summary_of};
 pub use told::{NAMES, SIZE};
 pub use upkeep::Times;
 pub use value::{from_column, to_sql};

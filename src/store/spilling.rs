@@ -11,8 +11,8 @@ use super::spill::{self, Mark, Next, NotKept, Spill, spill_path};
 use super::writer::WriterSettings;
 use super::{OpenError, SqlError, Store, Written, repair, state};
 use crate::collect::locks::holders_of_bytes;
-use crate::model::{Clock, SystemClock};
-use crate::pipeline::{Batch, Megabytes, Source};
+use crate::model::{Clock, SystemClock, unit};
+use crate::pipeline::{Batch, Source};
 use crate::wire::time::format_timestamp;
 
 const SUBJECT: &str = "reader of the database";
@@ -111,7 +111,7 @@ impl Hold {
                 "it has gone; {samples} samples that were kept in {name} meanwhile are being taken in"
             );
         }
-        let most = Megabytes(store.upkeep.limits.spill_limit());
+        let most = unit::bytes(store.upkeep.limits.spill_limit());
         let who = self.who.as_ref();
         let who = who.map_or_else(String::new, |who| format!(" (it is read by process {who})"));
         let mut text = format!(
@@ -121,7 +121,7 @@ impl Hold {
         text += &match refused {
             None => format!(
                 "samples are kept in {name} until it ends: {samples} wait there, {} of {most}",
-                Megabytes(bytes)
+                unit::bytes(bytes)
             ),
             Some(NotKept::Full) => format!(
                 "{name} has reached its bound of {most} with {samples} samples: what comes now waits in \

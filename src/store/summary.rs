@@ -273,6 +273,18 @@ impl Reader {
     }
 }
 
+/// Samples in memory from `from` to `to` as [`Reader::summary`] would have them, which are made of samples
+/// only.
+pub fn summary_of(column: &Column, from: i64, to: i64, points: u32, want: Want) -> Vec<Summary> {
+    if to <= from {
+        return Vec::new();
+    }
+    let width = (to.saturating_sub(from) / i64::from(points.max(1))).max(1);
+    let mut buckets = Buckets::new(from - from.rem_euclid(width), to - 1, width, want);
+    buckets.samples(column);
+    buckets.filled()
+}
+
 /// What a bucket of about this width is made of, ms: samples (1), five minutes, or hours, each of
 /// which says as much as twelve of those, where whole ones make at most a seventh more buckets. Of a
 /// counter never hours: at a gap they do not tell when it grew.

@@ -9,7 +9,8 @@ use super::open::{sizes, wal_size};
 use super::prune::{self, Limits, Pruner};
 use super::seal::{FINAL, Sealing};
 use super::{SqlError, Store, merge, rollup, seal};
-use crate::pipeline::{Batch, Megabytes};
+use crate::model::{format_size, unit};
+use crate::pipeline::Batch;
 
 /// How often age is looked at.
 const PRUNE_EVERY_MS: i64 = 600_000;
@@ -242,10 +243,11 @@ impl Store {
              no pruning gives back; history is kept short; set `max_size` under [store] to {} or more, \
              or begin a new file: stop plimsoll, move this one away, start it",
             self.path().display(),
-            Megabytes(bytes),
-            Megabytes(limits.max_size),
-            Megabytes(fixed),
-            Megabytes(fixed.saturating_mul(8)),
+            unit::bytes(bytes),
+            unit::bytes(limits.max_size),
+            unit::bytes(fixed),
+            // Whole ones, and no fewer than that.
+            format_size(fixed.saturating_mul(8).div_ceil(1 << 20) << 20),
         )))
     }
 

@@ -160,7 +160,7 @@ fn the_estimate_is_of_this_file_and_of_what_is_asked() {
     assert_eq!(usual["sealed"]["measured"], false, "six samples say nothing");
     assert_eq!(usual["text_schema"]["bytes_per_year"], 3.0 * 365.0 * 288.0 * 45.0);
     let text = folder.ask(&words[..5]).well();
-    assert!(text.contains("14.2 MB   in a text schema, at 45 bytes a row"), "{text}");
+    assert!(text.contains("13.5 MiB   in a text schema, at 45 bytes a row"), "{text}");
 
     // A constant takes next to nothing, and the estimate knows it of this file.
     let from = now_ms() / 1000 - 100_000;

@@ -178,5 +178,5 @@ fn without_a_terminal_it_says_what_to_use_instead() {
     let said = folder.ask(&["watch"]).refused();
     assert!(said.contains("plimsoll status"), "{said}");
     let said = folder.ask(&["watch", "--range", "2h"]).refused();
-    assert!(said.contains("5m, 15m, 1h"), "{said}");
+    assert!(said.contains("5m, 1h, 6h"), "{said}");
 }

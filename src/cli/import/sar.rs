@@ -181,7 +181,7 @@ fn moments(mut input: impl BufRead, target: &mut Target<'_>, out: &mut Read) -> 
         inside |= own == Some("{");
         if inside {
             if text.len() + line.len() >= LONGEST {
-                out.failed = Some("one moment is longer than 32 MB".to_owned());
+                out.failed = Some("one moment is longer than 32 MiB".to_owned());
                 break;
             }
             text.push_str(&line);

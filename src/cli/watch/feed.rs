@@ -6,34 +6,20 @@ use std::time::{Duration, Instant};
 
 use hashbrown::HashMap;
 
-use super::super::status::{self, Current, Daemon, Status};
-use crate::draw::{self, Ask, Unit};
-use crate::overview::{self, Trouble, Verdict};
+use super::super::current::{self, Current, Status, troubles};
+use crate::draw::{self, Ask};
+use crate::model::Unit;
+use crate::overview::glance::{Glance, glance};
+use crate::overview::{self, RANGES, Verdict};
 use crate::query::Catalog;
 use crate::query::eval::Limits;
 use crate::store::block::Column;
 use crate::store::{Known, Reader, Row};
 
-/// How long a time charts show: what it is called, and ms.
-pub(super) const RANGES: [(&str, i64); 8] = [
-    ("5m", 300_000),
-    ("15m", 900_000),
-    ("1h", 3_600_000),
-    ("6h", 21_600_000),
-    ("1d", 86_400_000),
-    ("7d", 604_800_000),
-    ("30d", 2_592_000_000),
-    ("1y", 31_536_000_000),
-];
-
-/// Times up to this long are drawn of samples, longer ones of rollups.
-const OF_SAMPLES_MS: i64 = 86_400_000;
-/// A counter's first rate wants a sample before.
-const BEFORE_MS: i64 = 300_000;
+/// Times up to this long are drawn of samples that are kept, longer ones are read when it is time.
+const OF_SAMPLES_MS: i64 = 3_600_000;
 /// Points a line has at most.
 const POINTS: u32 = 400;
-/// Samples of one series that are kept; more are thinned out.
-const MOST_SAMPLES: usize = 20_000;
 /// Sparklines and the verdict are as old as this at most.
 const GLANCE: Duration = Duration::from_secs(60);
 /// Beside that, a look at everything takes no more than this part of the time.
@@ -57,14 +43,18 @@ pub(super) struct Feed {
     all: Vec<overview::Chart>,
     /// Whether the machine is well.
     pub(super) verdict: Option<Verdict>,
+    /// The charts of the first view in rows of text.
+    pub(super) glances: Vec<Glance>,
     /// The charts of the first view, ready to be drawn.
     pub(super) drawn: Vec<draw::Chart>,
     /// The range, by its place in [`RANGES`].
     pub(super) range: usize,
+    /// The oldest sample, ms since 1970 UTC, where everything is shown.
+    oldest: Option<i64>,
     /// Series and their place in `status` of the system.
     places: HashMap<i64, (usize, usize)>,
     samples: HashMap<i64, Column>,
-    rolled: Vec<Vec<draw::Line>>,
+    lines: Vec<Vec<draw::Line>>,
     /// The time of the newest row that was taken in.
     newest: i64,
     /// When the file was last read.
@@ -78,7 +68,7 @@ impl Feed {
     /// Reads all there is to show at this time (ms since 1970 UTC).
     pub(super) fn open(path: &Path, range: usize, now: i64) -> anyhow::Result<Self> {
         let reader = Reader::open(path)?;
-        let status = status::gather(path, &reader)?;
+        let status = current::gather(path, &reader)?;
         let mut feed = Self {
             path: path.to_owned(),
             newest_series: reader.newest_series()?,
@@ -91,9 +81,11 @@ impl Feed {
             verdict: None,
             drawn: Vec::new(),
             range,
+            oldest: None,
             places: HashMap::new(),
             samples: HashMap::new(),
-            rolled: Vec::new(),
+            lines: Vec::new(),
+            glances: Vec::new(),
             newest: i64::MIN,
             now,
             built: None,
@@ -115,7 +107,7 @@ impl Feed {
 
     /// When the collectors of the shown system last took a sample.
     pub(super) fn last_reading(&self) -> Option<i64> {
-        status::last_reading(&self.system()?.1, self.now)
+        current::last_reading(&self.system()?.1, self.now)
     }
 
     fn index(&mut self) {
@@ -139,71 +131,59 @@ impl Feed {
         self.load(now)
     }
 
-    fn span(&self) -> i64 {
-        RANGES[self.range].1
+    /// How long a time is shown, ms; of everything, what there is.
+    fn span(&self, now: i64) -> i64 {
+        match RANGES[self.range].ms {
+            0 => (now - self.oldest.unwrap_or(now)).max(RANGES[0].ms),
+            ms => ms,
+        }
     }
 
     /// Reads what the charts of the range are made of.
     fn load(&mut self, now: i64) -> anyhow::Result<()> {
-        let from = now - self.span();
+        let terms = || self.charts.iter().flat_map(|c| &c.lines).flat_map(|l| &l.terms);
+        if RANGES[self.range].ms == 0 {
+            let of = |c: &overview::Chart| Some(c.lines.first()?.terms.first()?.series);
+            let found = self.charts.iter().filter_map(of).map(|s| self.reader.oldest(s));
+            self.oldest = found.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().min();
+        }
+        let from = now - self.span(now);
         self.samples.clear();
-        self.rolled.clear();
-        if self.span() <= OF_SAMPLES_MS {
-            let terms = self.charts.iter().flat_map(|c| &c.lines).flat_map(|l| &l.terms);
-            let mut ids: Vec<i64> = terms.map(|t| t.series).collect();
+        if self.span(now) <= OF_SAMPLES_MS {
+            let mut ids: Vec<i64> = terms().map(|t| t.series).collect();
             ids.sort_unstable();
             ids.dedup();
             let mut columns: Vec<Column> =
                 ids.iter().map(|id| Column { series: *id, ..Column::default() }).collect();
             // To what is in the file now, and not further: the rest comes row by row.
-            self.reader.columns(from - BEFORE_MS, self.newest.max(from), &mut columns)?;
-            let width = self.span() / i64::from(POINTS) / 2;
-            columns.iter_mut().for_each(|c| thin_out(c, width));
+            let from = from - overview::BEFORE_MS;
+            self.reader.columns(from, self.newest.max(from), &mut columns)?;
             self.samples = columns.into_iter().map(|c| (c.series, c)).collect();
+            self.lines = lines(&self.samples, &self.charts, from, now, self.width(now)?)?;
         } else {
             let reader = Reader::open(&self.path)?.load_head()?;
-            let width = overview::nice_width(self.span(), POINTS);
-            for chart in &self.charts {
-                let mut lines = Vec::new();
-                for line in &chart.lines {
-                    let read = overview::read(&reader, line, from, now, width)?;
-                    let values = [read.mean, read.min, read.max];
-                    lines.push(draw::columns(line.name.clone(), read.start, values, width));
-                }
-                self.rolled.push(lines);
-            }
+            self.lines = lines(&reader, &self.charts, from, now, self.width(now)?)?;
         }
         self.build(now);
         Ok(())
     }
 
+    /// How wide buckets are.
+    fn width(&self, now: i64) -> anyhow::Result<i64> {
+        let line = self.charts.first().and_then(|c| c.lines.first());
+        Ok(overview::width(&self.reader, line, now - self.span(now), now, POINTS)?)
+    }
+
     /// Makes charts of what has been read.
     fn build(&mut self, now: i64) {
-        let from = now - self.span();
-        let of_samples = self.span() <= OF_SAMPLES_MS;
-        let samples = &self.samples;
-        let line = |line: &overview::Line| {
-            let part = |term: &overview::Term| {
-                let empty = (&[][..], &[][..]);
-                let (ts, values) =
-                    samples.get(&term.series).map_or(empty, |c| (&c.ts[..], &c.values[..]));
-                let make = if line.rate { draw::counter } else { draw::gauge };
-                let factor = if line.down { -term.factor } else { term.factor };
-                (make(String::new(), ts, values, from, now, POINTS), factor)
-            };
-            draw::added(line.name.clone(), line.terms.iter().map(part).collect())
-        };
-        self.drawn = (self.charts.iter().enumerate())
-            .map(|(at, chart)| draw::Chart {
+        let from = now - self.span(now);
+        self.drawn = (self.charts.iter().zip(&self.lines))
+            .map(|(chart, lines)| draw::Chart {
                 title: draw::clean(&chart.title),
                 unit: Unit::of_word(&chart.unit),
                 from,
                 to: now,
-                lines: if of_samples {
-                    chart.lines.iter().map(line).collect()
-                } else {
-                    self.rolled.get(at).cloned().unwrap_or_default()
-                },
+                lines: lines.clone(),
                 stacked: chart.stack,
                 thresholds: chart.marks.iter().map(|(at, _)| *at).collect(),
                 top: chart.top,
@@ -219,7 +199,9 @@ impl Feed {
         let began = Instant::now();
         let reader = Reader::open(&self.path)?.load_head()?;
         let troubles = troubles(&self.status.daemon, now);
-        self.verdict = Some(overview::verdict(&reader, &self.all, now, &troubles, None)?);
+        let verdict = overview::verdict(&reader, &self.all, now, &troubles, None)?;
+        self.glances = glance(&reader, &self.charts, now + verdict.ahead)?;
+        self.verdict = Some(verdict);
         self.glanced = Instant::now();
         self.cost = began.elapsed();
         Ok(())
@@ -255,13 +237,14 @@ impl Feed {
                 column.values.push(row.value);
             }
         }
-        let step = Duration::from_millis((self.span() / i64::from(POINTS)).max(0) as u64);
-        let rolled = self.span() > OF_SAMPLES_MS;
+        let span = self.span(now);
+        let step = Duration::from_millis((span / i64::from(POINTS)).max(0) as u64);
+        let rolled = span > OF_SAMPLES_MS;
         if rolled && self.built.is_none_or(|b| b.elapsed() > step) {
             self.load(now)?;
             changed = true;
         } else if changed && !rolled && self.built.is_none_or(|b| b.elapsed() >= step) {
-            let oldest = now - self.span() - BEFORE_MS;
+            let oldest = now - span - overview::BEFORE_MS;
             for column in self.samples.values_mut() {
                 let old = column.ts.partition_point(|t| *t < oldest);
                 // Moving all of them down for one is not worth it.
@@ -270,10 +253,17 @@ impl Feed {
                     column.values.drain(..old);
                 }
             }
+            let width = self.width(now)?;
+            self.lines = lines(&self.samples, &self.charts, now - span, now, width)?;
             self.build(now);
+            // What lines are now is as new as they are; their hours may be a minute old.
+            for (glance, lines) in self.glances.iter_mut().zip(&self.lines) {
+                let newest = lines.iter().map(|line| line.last);
+                glance.now.iter_mut().zip(newest).for_each(|(now, last)| *now = last);
+            }
         }
         if self.glanced.elapsed() > GLANCE.max(self.cost * PART) {
-            self.status = status::gather(&self.path, &self.reader)?;
+            self.status = current::gather(&self.path, &self.reader)?;
             self.index();
             self.judge(now)?;
             changed = true;
@@ -281,69 +271,34 @@ impl Feed {
         Ok(changed)
     }
 
+    /// A chart by its id, as it is drawn.
+    #[cfg(test)]
+    pub(super) fn drawn_of(&self, id: &str) -> Option<draw::Chart> {
+        let at = self.charts.iter().position(|c| c.id == id)?;
+        self.drawn.get(at).cloned()
+    }
+
     /// One series by its key, as a chart.
     pub(super) fn one(&self, key: &str, now: i64) -> anyhow::Result<draw::Chart> {
         let reader = Reader::open(&self.path)?;
         let catalog = Catalog::default();
-        let (from, limits) = (now - self.span(), Limits::default());
+        let (from, limits) = (now - self.span(now), Limits::default());
         let ask = Ask { expression: key, from, to: now, points: POINTS, limits };
         Ok(draw::gather(&reader, &catalog, &ask)?)
     }
 }
 
-/// Of many samples, the least, the most and the last of each width.
-fn thin_out(column: &mut Column, width: i64) {
-    if column.ts.len() <= MOST_SAMPLES || width <= 0 {
-        return;
-    }
-    let (ts, values) = (std::mem::take(&mut column.ts), std::mem::take(&mut column.values));
-    let mut at = 0;
-    while let Some(first) = ts.get(at) {
-        let end = at + ts[at..].partition_point(|t| t.div_euclid(width) == first.div_euclid(width));
-        let by = |a: &usize, b: &usize| values[*a].total_cmp(&values[*b]);
-        let mut keep: Vec<usize> = [(at..end).min_by(by), (at..end).max_by(by), end.checked_sub(1)]
-            .into_iter()
-            .flatten()
-            .collect();
-        keep.sort_unstable();
-        keep.dedup();
-        for i in keep {
-            column.ts.push(ts[i]);
-            column.values.push(values[i]);
-        }
-        at = end.max(at + 1);
-    }
-}
-
-/// What the daemon complains of.
-pub(in crate::cli) fn troubles(daemon: &Daemon, now: i64) -> Vec<Trouble> {
-    let Daemon::Running(answer) = daemon else { return Vec::new() };
-    let problems = answer.get("problems").and_then(|p| p.as_array()).cloned().unwrap_or_default();
-    let text = |p: &serde_json::Value, key: &str| {
-        p.get(key).and_then(|v| v.as_str()).unwrap_or_default().to_owned()
+/// The lines of the charts, from samples that are kept or from the file.
+fn lines(
+    source: &impl overview::Source,
+    charts: &[overview::Chart],
+    from: i64,
+    to: i64,
+    width: i64,
+) -> anyhow::Result<Vec<Vec<draw::Line>>> {
+    let one = |line: &overview::Line| {
+        let read = overview::read(source, line, from, to, width)?;
+        Ok(draw::Line::of_columns(line.name.clone(), read, from, to))
     };
-    problems
-        .iter()
-        .map(|p| Trouble {
-            subject: text(p, "subject"),
-            message: text(p, "message"),
-            since: p.get("since").and_then(serde_json::Value::as_i64).unwrap_or(now),
-        })
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn thinned_out_samples_keep_their_peaks_and_their_order() {
-        let mut column = Column { ts: (0..30_000).collect(), ..Column::default() };
-        column.values = vec![1.0; 30_000];
-        column.values[12_345] = 9.0;
-        thin_out(&mut column, 100);
-        assert!(column.ts.len() < 1_000 && column.ts.is_sorted());
-        assert!(column.values.contains(&9.0));
-        assert_eq!(column.ts.last(), Some(&29_999));
-    }
+    charts.iter().map(|c| c.lines.iter().map(one).collect()).collect()
 }

@@ -22,13 +22,13 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use super::{Global, screen};
 use crate::draw;
 use crate::model::{Clock, SystemClock};
-pub(super) use feed::troubles;
-use feed::{Feed, RANGES};
+use crate::overview::RANGES;
+use feed::Feed;
 
 /// `plimsoll watch`
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// How long a time charts show at first: 5m, 15m, 1h, 6h, 1d, 7d, 30d or 1y
+    /// How long a time charts show at first: 5m, 1h, 6h, 24h, 7d, 30d, 1y or all
     #[arg(long, value_name = "DURATION", default_value = "1h")]
     range: String,
 }
@@ -64,9 +64,9 @@ enum Does {
 }
 
 pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
-    let named = RANGES.iter().position(|(name, _)| *name == args.range);
+    let named = RANGES.iter().position(|range| range.name == args.range);
     let Some(range) = named else {
-        let all: Vec<&str> = RANGES.iter().map(|(name, _)| *name).collect();
+        let all: Vec<&str> = RANGES.iter().map(|range| range.name).collect();
         anyhow::bail!("--range {}: one of {}", args.range, all.join(", "));
     };
     if !std::io::stdout().is_terminal() || !std::io::stdin().is_terminal() {
@@ -283,4 +283,12 @@ fn press_in_search(key: KeyEvent, choice: &mut Choice, feed: &Feed) -> Does {
         _ => return Does::Nothing,
     }
     Does::Redraw
+}
+
+/// A chart of the first view as `watch` draws it at this time (ms since 1970 UTC), over an hour.
+#[cfg(test)]
+pub(super) fn drawn(path: &Path, id: &str, now: i64) -> draw::Chart {
+    let hour = RANGES.iter().position(|range| range.name == "1h").expect("a range");
+    let feed = Feed::open(path, hour, now).expect("reads");
+    feed.drawn_of(id).expect("a chart")
 }

@@ -1,6 +1,5 @@
 //! cli: how `plimsoll watch` looks: rows of letters out of what is known, and a window on them.
 
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use ratatui::Frame;
 use ratatui::layout::{Alignment, Rect};
@@ -9,14 +8,14 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::Paragraph;
 use unicode_width::UnicodeWidthStr;
 
-use super::super::status::{Current, Daemon};
+use super::super::current::{Current, Daemon};
 use super::super::{show, status_text};
 use super::Choice;
-use super::feed::{Feed, RANGES};
+use super::feed::Feed;
 use crate::draw::terminal::{self, Cells, INKS, Ink, Page};
-use crate::draw::{self, Chart, Unit, spark};
-use crate::model::Kind;
-use crate::overview::Level;
+use crate::draw::{self, Chart, spark};
+use crate::model::Unit;
+use crate::overview::{Level, RANGES};
 
 /// Less room than this shows nothing that can be read.
 const LEAST: (u16, u16) = (60, 12);
@@ -111,16 +110,14 @@ fn head(feed: &Feed, width: usize, look: Look, zone: &TimeZone) -> Rows {
     let name = feed.system().map_or("no system yet", |(name, _)| name.as_str());
     let level = feed.verdict.as_ref().map_or(Level::Well, |v| v.level);
     let findings = feed.verdict.as_ref().map_or(&[][..], |v| &v.findings);
-    let (word, code) = match level {
-        Level::Well if feed.system().is_none() => ("nothing collected yet", 33),
-        Level::Well => ("healthy", 32),
-        Level::Warning => ("needs a look", 33),
-        Level::Bad => ("not well", 31),
+    let (word, code) = match &feed.verdict {
+        Some(verdict) if feed.system().is_some() => (verdict.words(), status_text::code(level)),
+        _ => ("nothing collected yet".to_owned(), status_text::code(Level::Warning)),
     };
     let dot = if look.unicode { "● " } else { "* " };
     let mut ranges: Vec<Span<'static>> = Vec::new();
-    for (at, (range, _)) in RANGES.iter().enumerate() {
-        ranges.push(paint(format!(" {range} "), if at == feed.range { 7 } else { 2 }, look));
+    for (at, range) in RANGES.iter().enumerate() {
+        ranges.push(paint(format!(" {} ", range.name), if at == feed.range { 7 } else { 2 }, look));
     }
     let room = width.saturating_sub(width_of(&ranges) + 4 + word.len());
     let mut first = vec![
@@ -142,19 +139,12 @@ fn head(feed: &Feed, width: usize, look: Look, zone: &TimeZone) -> Rows {
     };
     let mut second = vec![paint(format!("  {collecting}"), 2, look)];
     if let Some(newest) = feed.last_reading() {
-        second.push(paint(format!(", last reading {}", clock(newest, zone)), 2, look));
+        second.push(paint(format!(", last reading {}", status_text::clock(newest, zone)), 2, look));
     }
     rows.push(Line::from(second));
     for finding in findings.iter().take(3) {
-        let mut text = format!("{} {}", finding.subject, finding.text);
-        if let Some(since) = finding.since {
-            text.push_str(&format!(", since {}", clock(since, zone)));
-        }
-        if let Some(until) = finding.until {
-            text.push_str(&format!(", {}", day(until, zone)));
-        }
-        let text = cut(&draw::clean(&text), width - 2);
-        let code = if finding.level == Level::Bad { 31 } else { 33 };
+        let text = cut(&status_text::said(finding, zone), width - 2);
+        let code = status_text::code(finding.level);
         rows.push(Line::from(vec![Span::raw("  "), paint(text, code, look)]));
     }
     if findings.len() > 3 {
@@ -162,21 +152,6 @@ fn head(feed: &Feed, width: usize, look: Look, zone: &TimeZone) -> Rows {
         rows.push(Line::from(paint(text, 2, look)));
     }
     rows
-}
-
-fn format(ms: i64, zone: &TimeZone, how: &str) -> String {
-    let at = Timestamp::from_millisecond(ms).unwrap_or_default();
-    at.to_zoned(zone.clone()).strftime(how).to_string()
-}
-
-fn clock(ms: i64, zone: &TimeZone) -> String {
-    let today = format(crate::model::Clock::wall_ms(&crate::model::SystemClock), zone, "%F");
-    let how = if format(ms, zone, "%F") == today { "%H:%M:%S" } else { "%-d %b %Y %H:%M" };
-    format(ms, zone, how)
-}
-
-fn day(ms: i64, zone: &TimeZone) -> String {
-    format(ms, zone, "%-d %b %Y")
 }
 
 fn foot(choice: &Choice, look: Look) -> Line<'static> {
@@ -202,11 +177,11 @@ fn foot(choice: &Choice, look: Look) -> Line<'static> {
 /// Bars and sparklines, and the charts below.
 fn first_view(feed: &Feed, width: usize, look: Look, zone: &TimeZone) -> Rows {
     let mut rows = Rows::new();
-    if let Some((_, list)) = feed.system() {
+    if feed.system().is_some() {
         let how = status_text::Look { width, colour: look.colours, unicode: look.unicode };
         let mut text = Vec::new();
         // Into memory: there is nothing that could fail.
-        let _infallible = status_text::measures(&mut text, list, how);
+        let _infallible = status_text::measures(&mut text, &feed.glances, how);
         rows.extend(String::from_utf8_lossy(&text).lines().map(|line| coloured(line, look)));
     }
     rows.push(Line::default());
@@ -347,10 +322,11 @@ fn search(feed: &Feed, choice: &mut Choice, body: usize, width: usize, look: Loo
         let hour = if width < 100 { &hour[hour.len() / 2..] } else { &hour[..] };
         let (low, high) = spark::bounds(hour);
         let spark = spark::spark(hour, low, high, look.unicode);
-        let value = match (current.series.kind, current.rate(), current.value()) {
-            (Kind::Counter, Some(rate), _) => format!("{}/s", show::value(rate)),
-            (_, _, Some(value)) => show::value(value),
-            _ => "no sample".to_owned(),
+        let value = current.in_words();
+        let value = if look.unicode {
+            value
+        } else {
+            value.replace(['–', '−'], "-").replace('µ', "u")
         };
         let key = cut(&draw::clean(&current.series.key), width.saturating_sub(16 + hour.len()));
         let code = if at == choice.found { 7 } else { 0 };

@@ -42,8 +42,9 @@ fn stretch(page: &Page, params: &Params) -> Result<(i64, i64), ApiError> {
 
 /// `GET /api/chart?id=…&id=…&from=&to=&range=&points=&host=`: of each chart its lines in buckets of
 /// one width, from the bucket that `from` lies in to that of `to`. `id=first` is the first row of the
-/// first view, `id=rest` the rest of it: asked for at once, they are read at once. Where least and most
-/// are the mean they are left away; where nothing was measured, null.
+/// first view, `id=rest` the rest of it: asked for at once, they are read at once. A line says in `gap` how
+/// far apart (ms) buckets may begin and still hang together. Where least and most are the mean they are left
+/// away; where nothing was measured, null.
 pub(super) fn chart(page: &Page, params: &Params, sheet: &Sheet<'_>) -> Result<String, ApiError> {
     let (mut from, to) = stretch(page, params)?;
     let points = match params.get("points") {

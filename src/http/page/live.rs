@@ -24,7 +24,7 @@ use crate::http::prometheus::error::ApiError;
 use crate::http::prometheus::params::Params;
 use crate::http::turns::Client;
 use crate::model::{Identity, Labels, SeriesRef};
-use crate::overview::{Chart, write_short};
+use crate::overview::{Chart, Running, write_short};
 
 /// Pages that are kept up to date at a time.
 const MOST_VIEWERS: usize = 32;
@@ -94,9 +94,8 @@ impl hyper::body::Body for Frames {
 struct Part {
     series: SeriesRef,
     factor: f64,
-    /// The value before, of a counter.
-    before: Option<(i64, f64)>,
-    rate: f64,
+    /// Of a counter: what came before.
+    running: Running,
 }
 
 struct Live {
@@ -272,7 +271,7 @@ fn watch(chart: &Chart, place: usize, find: &impl Fn(i64) -> Option<SeriesRef>) 
         .map(|line| {
             let parts = line.terms.iter().filter_map(|term| {
                 let series = find(term.series)?;
-                Some(Part { series, factor: term.factor, before: None, rate: f64::NAN })
+                Some(Part { series, factor: term.factor, running: Running::default() })
             });
             let mut parts: Vec<Part> = parts.collect();
             // A difference of which a part is missing would be a lie.
@@ -298,10 +297,12 @@ impl WatchedLine {
                 return f64::NAN;
             };
             *newest = ts.max(*newest);
-            let value = if self.rate { part.rate(ts, value) } else { value };
-            if value.is_nan() && self.rate {
-                continue;
-            }
+            let value = if self.rate {
+                let Some(rate) = part.running.take(ts, value) else { continue };
+                rate
+            } else {
+                value
+            };
             sum += part.factor * value;
             any = true;
         }
@@ -310,22 +311,6 @@ impl WatchedLine {
             (true, true) => -sum,
             (true, false) => sum,
         }
-    }
-}
-
-impl Part {
-    fn rate(&mut self, ts: i64, value: f64) -> f64 {
-        match self.before {
-            Some((before, _)) if ts <= before => return self.rate,
-            Some((before, was)) => {
-                // Begun anew: what it has counted since.
-                let more = if value >= was { value - was } else { value };
-                self.rate = more / ((ts - before) as f64 / 1e3);
-            }
-            None => {}
-        }
-        self.before = Some((ts, value));
-        self.rate
     }
 }
 
@@ -387,5 +372,30 @@ mod tests {
         assert_eq!(next.as_deref(), Some("data: {\"c\":[[3,3000,[-20]]]}\n\n"));
         let again = live.frame(|s| (s.place() == 3).then_some((4_000, 5.0)));
         assert_eq!(again.as_deref(), Some("data: {\"c\":[[3,4000,[-10]]]}\n\n"), "begun anew");
+    }
+
+    /// Sample by sample, a page is told what the chart of all of them shows.
+    #[test]
+    fn what_comes_one_by_one_is_what_the_chart_shows() {
+        use crate::overview::same::{BEAT, counter, file};
+        let (_dir, path, next) = file();
+        let reader = crate::store::Reader::open(&path).expect("opens");
+        let charts = crate::overview::charts(&reader.series().expect("reads"), &[], "here");
+        let chart = charts.iter().find(|c| c.id == "io").expect("a chart");
+        let first = next - crate::overview::same::COUNT * BEAT;
+        let read = crate::overview::read(&reader, &chart.lines[0], first, next, BEAT);
+        let shown = read.expect("reads");
+        let find = |_| Some(SeriesRef::new(1, 0));
+        let mut line = watch(chart, 0, &find).expect("watched").lines.remove(0);
+        let mut told: Vec<(i64, f64)> = Vec::new();
+        for (beat, value, _) in counter() {
+            let ts = first + beat * BEAT;
+            let rate = line.value(|_| Some((ts, value)), &mut i64::MIN.clone());
+            told.extend((!rate.is_nan()).then_some((ts, rate)));
+        }
+        assert_eq!(told.iter().map(|(ts, _)| *ts).collect::<Vec<_>>(), shown.start);
+        for ((ts, a), b) in told.iter().zip(&shown.mean) {
+            assert!((a - b).abs() < 1e-6 * b.abs(), "{ts}: {a} {b}");
+        }
     }
 }

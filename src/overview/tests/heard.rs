@@ -18,7 +18,7 @@ fn a_clock_that_is_wrong_is_no_silence_and_hides_none() {
         let ear = Some(Ear { started, arrival });
         verdict(&machine.reader(), &machine.charts(), now, &[], ear).expect("reads")
     };
-    let load = "warning: Load is 6.0 on 2 CPUs";
+    let load = "warning: Load is 6 on 2 CPUs";
     assert_eq!(said(&judged(0, 50_000)), [load]);
     let ahead = judged(10 * 60_000, 50_000);
     assert_eq!(said(&ahead), ["warning: Its clock is 9 min ahead of this machine's", load]);
@@ -134,6 +134,7 @@ fn a_sensor_that_shows_nonsense_is_no_alarm() {
         });
         let mut charts = machine.charts();
         charts[0].id = "temperature".to_owned();
+        charts[0].unit = "celsius".to_owned();
         said(&verdict(&machine.reader(), &charts, NOW, &[], None).expect("reads"))
     };
     assert_eq!(of(95.0), ["warning: Load 1 min is at 95 °C"]);

@@ -1,4 +1,8 @@
-//! draw: numbers as people read them: three digits and a unit of a fitting size.
+//! model: numbers as people read them: three digits and a unit of a fitting size. Every view writes
+//! its numbers here; the page has the same rule in `units.ts`, and the same tables (see `shared`).
+//!
+//! The rule: bytes and bytes a second in powers of 1024 (KiB, MiB, GiB), other counts in powers of
+//! 1000 (k, M, G), shares in percent, times in the unit that fits (ms, s, min, h, d, y).
 
 /// What a chart's values are measured in.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -24,48 +28,85 @@ pub enum Unit {
     Named(Box<str>),
 }
 
-const LARGE: [&str; 7] = ["", "k", "M", "G", "T", "P", "E"];
-const SMALL: [&str; 5] = ["", "m", "µ", "n", "p"];
-const BINARY: [&str; 7] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+/// Prefixes of counts, each a thousand times the one before.
+pub const LARGE: [&str; 7] = ["", "k", "M", "G", "T", "P", "E"];
+/// Prefixes below one, each a thousandth of the one before.
+pub const SMALL: [&str; 5] = ["", "m", "µ", "n", "p"];
+/// Sizes in bytes, each 1024 times the one before.
+pub const BINARY: [&str; 7] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
 /// Steps of time above a minute: their length in seconds.
-const TIMES: [(&str, f64); 4] =
+pub const TIMES: [(&str, f64); 4] =
     [("y", 31_557_600.0), ("d", 86_400.0), ("h", 3_600.0), ("min", 60.0)];
 
 /// A size of a unit: what a number is divided by, and what stands behind it.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Size {
-    pub(super) divisor: f64,
-    pub(super) word: String,
+pub struct Size {
+    /// A value is divided by it.
+    pub divisor: f64,
+    /// The prefix and the unit: `KiB/s`, `%`.
+    pub word: String,
+}
+
+/// The unit of a series by its own word; where nobody said one, by the end of its name, as is usual:
+/// `node_disk_read_bytes_total` is in `bytes`.
+pub fn word<'a>(unit: &'a str, name: &'a str) -> &'a str {
+    const BY_NAME: [&str; 5] = ["bytes", "seconds", "ratio", "percent", "celsius"];
+    if !unit.is_empty() {
+        return unit;
+    }
+    let name = name.strip_suffix("_total").unwrap_or(name);
+    let last = name.rsplit('_').next().unwrap_or_default();
+    if last.len() < name.len() && BY_NAME.contains(&last) { last } else { "" }
+}
+
+/// The word for what something counted in `word` grows by in a second: `bytes/s`.
+pub fn word_a_second(word: &str) -> String {
+    match word {
+        // Seconds a second: how much of the time.
+        "seconds" => "ratio".to_owned(),
+        word => format!("{word}/s"),
+    }
+}
+
+/// An amount of bytes: `8.40 MiB`.
+pub fn bytes(number: u64) -> String {
+    Unit::Bytes.format(number as f64)
+}
+
+/// How long something takes, in its two largest units: `3 d 4 h`, `12 min`, `5 s`.
+pub fn duration(ms: i64) -> String {
+    let s = ms.max(0) / 1000;
+    match s {
+        0..60 => format!("{s} s"),
+        60..3600 => format!("{} min", s / 60),
+        3600..86_400 => format!("{} h {} min", s / 3600, s % 3600 / 60),
+        _ => format!("{} d {} h", s / 86_400, s % 86_400 / 3600),
+    }
 }
 
 impl Unit {
     /// The unit of a series by the word that it carries; `rate`: of its change a second.
     pub fn of_series(word: &str, rate: bool) -> Self {
-        match (word, rate) {
-            ("bytes", false) => Self::Bytes,
-            ("bytes", true) => Self::BytesPerSecond,
-            ("seconds", false) => Self::Seconds,
-            // Seconds a second: how much of the time.
-            ("seconds", true) | ("ratio", false) => Self::Share,
-            ("percent", false) => Self::Percent,
-            ("celsius", false) => Self::Celsius,
-            (_, true) => Self::PerSecond,
-            ("", false) => Self::Plain,
-            (other, false) => Self::Named(other.into()),
-        }
+        if rate { Self::of_word(&word_a_second(word)) } else { Self::of_word(word) }
     }
 
     /// The unit by its word, with `/s` behind it for a rate: `bytes/s`, `percent`.
     pub fn of_word(word: &str) -> Self {
-        match word.strip_suffix("/s") {
-            Some("bytes") => Self::BytesPerSecond,
-            Some(_) => Self::PerSecond,
-            None => Self::of_series(word, false),
+        match word {
+            "" => Self::Plain,
+            "/s" => Self::PerSecond,
+            "bytes" => Self::Bytes,
+            "bytes/s" => Self::BytesPerSecond,
+            "seconds" => Self::Seconds,
+            "ratio" => Self::Share,
+            "percent" => Self::Percent,
+            "celsius" => Self::Celsius,
+            other => Self::Named(other.into()),
         }
     }
 
     /// The size that fits a number, by which three digits say what there is to say.
-    pub(super) fn size(&self, value: f64) -> Size {
+    pub fn size(&self, value: f64) -> Size {
         let value = value.abs();
         let one = |divisor: f64, word: &str| Size { divisor, word: word.to_owned() };
         match self {
@@ -86,7 +127,11 @@ impl Unit {
             Self::Seconds => decimal(value, "s", true),
             Self::Plain => decimal(value, "", false),
             Self::PerSecond => decimal(value, "/s", false),
-            Self::Named(word) => decimal(value, word, false),
+            Self::Named(word) => {
+                let size = decimal(value, "", false);
+                let gap = if size.word.is_empty() { "" } else { " " };
+                Size { word: format!("{}{gap}{word}", size.word), ..size }
+            }
         }
     }
 
@@ -95,8 +140,8 @@ impl Unit {
         self.format_as(value, true)
     }
 
-    /// The same; unless `whole`, whole numbers have three digits as those beside them.
-    pub(super) fn format_as(&self, value: f64, whole: bool) -> String {
+    /// As [`Unit::format`]; unless `whole`, whole numbers have three digits as those beside them.
+    pub fn format_as(&self, value: f64, whole: bool) -> String {
         if value.is_nan() {
             return "–".to_owned();
         }
@@ -114,9 +159,10 @@ impl Unit {
 }
 
 /// The number and what stands behind it; a hyphen is no minus.
-pub(super) fn joined(number: &str, word: &str) -> String {
+pub fn joined(number: &str, word: &str) -> String {
     let number = number.replace('-', "−");
-    if word.is_empty() { number } else { format!("{number} {word}") }
+    let gap = if word.is_empty() || word.starts_with('/') { "" } else { " " };
+    format!("{number}{gap}{word}")
 }
 
 fn binary(value: f64, behind: &str) -> Size {
@@ -146,8 +192,8 @@ fn decimal(value: f64, behind: &str, small: bool) -> Size {
     Size { divisor, word: format!("{}{behind}", LARGE[at]) }
 }
 
-/// So many significant digits; whole numbers stay whole if wanted.
-pub(super) fn digits(number: f64, significant: i32, whole: bool) -> String {
+/// A number with so many significant digits; whole numbers stay whole if wanted.
+pub fn digits(number: f64, significant: i32, whole: bool) -> String {
     if number == 0.0 {
         return "0".to_owned();
     }
@@ -188,11 +234,27 @@ mod tests {
             (Unit::Plain, 1e300, "1.00e300"),
             (Unit::Plain, 2.5e-5, "25.0 µ"),
             (Unit::Plain, 1e-300, "1.00e−300"),
-            (Unit::PerSecond, 3.0, "3 /s"),
+            (Unit::PerSecond, 3.0, "3/s"),
+            (Unit::PerSecond, 4_200.0, "4.20 k/s"),
             (Unit::Named("volts".into()), 3.3, "3.30 volts"),
+            (Unit::of_word("bits/s"), 4_000.0, "4 k bits/s"),
+            (Unit::of_series("seconds", true), 0.256, "25.6 %"),
             (Unit::Plain, f64::NAN, "–"),
         ] {
             assert_eq!(unit.format(value), text, "{unit:?} {value}");
         }
+    }
+
+    #[test]
+    fn what_is_not_said_is_in_the_name() {
+        for (unit, name, found) in [
+            ("volts", "x_bytes", "volts"),
+            ("", "node_disk_read_bytes_total", "bytes"),
+            ("", "bytes", ""),
+            ("", "load", ""),
+        ] {
+            assert_eq!(word(unit, name), found, "{name}");
+        }
+        assert_eq!(duration(90_061_000), "1 d 1 h");
     }
 }
