@@ -13,7 +13,7 @@ use super::Global;
 use crate::config::Config;
 use crate::daemon::control::socket_path;
 use crate::model::{Clock, SystemClock, Unit};
-use crate::store::{Finding, Limits, Lock, OpenError, Reader, Store, Times, sizes};
+use crate::store::{Finding, Limits, Lock, OpenError, Reader, Store, Times, is_repairable, sizes};
 
 /// Less room than this is trouble soon.
 const LITTLE_ROOM: u64 = 64 << 20;
@@ -115,7 +115,7 @@ fn examine(path: &Path, limits: Limits) -> anyhow::Result<Vec<Finding>> {
             });
             findings
         }
-        Err(e) if e.is_repairable() => vec![Finding {
+        Err(e) if is_repairable(&e) => vec![Finding {
             check: "SQLite's own check",
             wrong: vec![e.to_string()],
             remedy: "set the file aside and move what can be read into a new one",

@@ -4,33 +4,8 @@
 use rusqlite::{Connection, OptionalExtension};
 
 use super::SqlError;
-use super::prune::Limits;
+use super::limits::Limits;
 use crate::pipeline::{entry_bytes, file_bytes, machine_bytes, row_bytes};
-
-impl Limits {
-    /// Bytes that names may take of the file: their rows and indexes. Beyond it new ones are refused.
-    pub fn names_budget(&self) -> u64 {
-        self.max_size / 8
-    }
-
-    /// Bytes that events may take of the file. Beyond it the oldest go.
-    pub fn events_budget(&self) -> u64 {
-        (self.max_size / 32).max(256 << 10)
-    }
-
-    /// Bytes that descriptions of charts may take of the file. Beyond it new ones are refused.
-    pub fn graphs_budget(&self) -> u64 {
-        (self.max_size / 32).max(256 << 10)
-    }
-
-    /// Samples that one transaction takes, so that the log stays within its share.
-    pub(super) fn commit_samples(&self) -> usize {
-        usize::try_from(self.max_size / 64 / SAMPLE_BYTES).unwrap_or(usize::MAX).max(50_000)
-    }
-}
-
-/// A plain row with its share of half-empty pages.
-pub(super) const SAMPLE_BYTES: u64 = 40;
 
 /// Of an event, its entry in the index, and the numbers of its row.
 const EVENT_BYTES: u64 = 48;

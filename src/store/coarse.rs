@@ -6,7 +6,8 @@ use rusqlite::{Connection, params};
 
 use super::block::{Column, GROUP};
 use super::chunk::Scratch;
-use super::rollup::{self, FIVE_MINUTES_MS, HOUR_MS, PARTS, STRETCH_MS};
+use super::rollup::{self, PARTS};
+use super::stretch::{FIVE_MINUTES_MS, HOUR_MS, STRETCH_MS};
 use super::{Kept, Reader, SqlError, from_column, series, state};
 
 /// How far back there is what.

@@ -5,7 +5,8 @@ use rusqlite::{Connection, params};
 
 use super::block::{BlockError, GROUP, decode};
 use super::chunk::Scratch;
-use super::rollup::{self, STRETCH_MS};
+use super::rollup;
+use super::stretch::STRETCH_MS;
 use super::{Reader, SqlError, inbox, state, texts};
 use crate::wire::time::format_timestamp;
 

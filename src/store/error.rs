@@ -123,17 +123,6 @@ impl OpenError {
         Self::InUse { path: database.to_owned(), by, hint }
     }
 
-    /// Whether [`super::Store::open`] would set the file aside and move what can be read into a new
-    /// one: it is damaged, and it was one of ours.
-    pub fn is_repairable(&self) -> bool {
-        match self {
-            Self::Damaged { path, .. } | Self::NotSqlite { path } => {
-                super::repair::is_ours_damaged(path, self)
-            }
-            _ => false,
-        }
-    }
-
     /// Why a file is set aside, in one line, without what to do about it: that is being done.
     pub(super) fn why_aside(&self) -> String {
         match self {

@@ -5,9 +5,8 @@ use rusqlite::Connection;
 
 use super::dictionary::{Room, find_or_make, named};
 use super::head::Sample;
-use super::rollup;
-use super::seal::{FINAL, LATE, Packed, insert, pack};
-use super::write::Inserter;
+use super::insert::Inserter;
+use super::pack::{FINAL, LATE, Packed, insert, pack};
 use super::{SqlError, Store, state};
 use crate::model::{Kind, Series};
 
@@ -148,7 +147,7 @@ impl Import<'_> {
                 0
             };
             insert(&tx, 0, level, block)?;
-            rollup::mark_block(&tx, block)?;
+            super::stretch::mark_block(&tx, block)?;
         }
         state::set(&tx, state::IMPORTED, 1)?;
         tx.commit()?;
@@ -174,7 +173,7 @@ mod tests {
 
     use super::*;
     use crate::store::Reader;
-    use crate::store::upkeep::Times;
+    use crate::store::Times;
 
     const START: i64 = 1_700_000_000_000;
     const HOUR: i64 = 3_600_000;

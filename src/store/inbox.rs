@@ -5,7 +5,7 @@ use rusqlite::{Connection, Row};
 
 use super::SqlError;
 use super::dictionary::{Dictionary, Room};
-use super::write::Inserter;
+use super::insert::Inserter;
 use crate::pipeline::{Reason, Source};
 
 /// Rows a transaction takes, so that the write lock is never held for long.

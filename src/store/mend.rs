@@ -9,7 +9,7 @@ use super::chunk::Scratch;
 use super::doctor::{
     LOST_LATE, deleted_unrolled, hurt_blocks, integrity, numbers_wrong, wrong_rollups,
 };
-use super::seal::{Packed, insert_as};
+use super::pack::{Packed, insert_as};
 use super::{OpenError, SqlError, Store, Times, inbox, rollup, series, state, texts};
 
 impl Store {
@@ -85,7 +85,7 @@ impl Store {
             Ok(())
         })?;
         for (start, group) in wrong {
-            rollup::mark(conn, start, group)?;
+            super::stretch::mark(conn, start, group)?;
         }
         // Only what is left can be rolled up, and is.
         if let Some(until) = deleted_unrolled(conn, now.wall)? {

@@ -7,8 +7,8 @@ use super::block::{Column, decode};
 use super::chunk::Scratch;
 use super::head::Sample;
 use super::join::{join, join_packed, report};
-use super::seal::{FINAL, GAP_MS, LATE, LONG, LONGEST, Packed, cut, insert_as};
-use super::{SqlError, block, rollup};
+use super::pack::{FINAL, GAP_MS, LATE, LONG, LONGEST, Packed, cut, insert_as};
+use super::{SqlError, block};
 
 /// Blocks of one level that make a merge worth its while.
 const FAN_IN: usize = 8;
@@ -214,7 +214,7 @@ fn merge_late(
         insert_as(&tx, resolution, LATE, late.seq, &rest)?;
     }
     if resolution == 0 {
-        rollup::mark_dirty(&tx, &changed)?;
+        super::stretch::mark_dirty(&tx, &changed)?;
     }
     tx.commit()
 }

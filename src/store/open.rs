@@ -12,11 +12,11 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
 use super::dictionary::Dictionary;
 use super::head::{Head, Sample, identity};
-use super::read::read_only_uri;
+use super::keeping::Upkeep;
+use super::ours::{check_ours, read_only_uri, wal_size};
 use super::salvage::{Salvage, Salvaged};
-use super::schema::{APPLICATION_ID, SCHEMA, SCHEMA_VERSION};
+use super::schema::{APPLICATION_ID, SCHEMA};
 use super::spill::Spill;
-use super::upkeep::Upkeep;
 use super::{Lock, OpenError, SqlError, owner, persist, repair, seal, state};
 use crate::collect::regular;
 use crate::model::{Clock, Registry, SystemClock};
@@ -461,7 +461,7 @@ fn copy_whole(conn: &Connection, path: &Path, to: &Path) -> Result<(), OpenError
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(unwritable(e)),
         _ => {}
     }
-    super::read::copy_into(conn, &part).map_err(|e| OpenError::from_sqlite(path, e))?;
+    super::ours::copy_into(conn, &part).map_err(|e| OpenError::from_sqlite(path, e))?;
     let _others = owner::of(path).and_then(|wanted| owner::give(&part, wanted));
     let on_disk = |file: &Path| std::fs::File::open(file).and_then(|f| f.sync_all());
     let folder = to.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -486,17 +486,6 @@ fn look_at_newest(conn: &Connection, path: &Path) -> Result<(), OpenError> {
     Ok(())
 }
 
-/// Where the trees of a fresh database begin.
-pub(super) fn usual_roots() -> Result<Vec<(String, u32)>, SqlError> {
-    super::allowance::install();
-    let conn = Connection::open_in_memory()?;
-    conn.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
-    SCHEMA.iter().try_for_each(|sql| conn.execute_batch(sql))?;
-    conn.prepare("SELECT name, rootpage FROM sqlite_schema WHERE rootpage > 0")?
-        .query_map([], |r| Ok((r.get(0)?, r.get(1)?)))?
-        .collect()
-}
-
 /// Says whose machine the file is. Only a new name is written: a program that holds the write lock
 /// for a while must not keep the daemon from starting.
 fn name_system(conn: &Connection, system: &str) -> Result<(), SqlError> {
@@ -513,53 +502,4 @@ fn name_system(conn: &Connection, system: &str) -> Result<(), SqlError> {
         conn.busy_timeout(BUSY)?;
     }
     Ok(())
-}
-
-/// Whether the file is empty; an error if it is not for us. Reads only.
-pub(super) fn check_ours(conn: &Connection, path: &Path) -> Result<bool, OpenError> {
-    let pragma = |name: &str| -> Result<i64, OpenError> {
-        conn.pragma_query_value(None, name, |row| row.get(0))
-            .map_err(|e| OpenError::from_sqlite(path, e))
-    };
-    let application = pragma("application_id")?;
-    let version = pragma("user_version")?;
-    let schema = pragma("schema_version")?;
-    if schema == 0 && application == 0 && version == 0 {
-        return Ok(true);
-    }
-    if application != APPLICATION_ID {
-        return Err(OpenError::Foreign { path: path.to_owned() });
-    }
-    if version > SCHEMA_VERSION {
-        return Err(OpenError::Newer {
-            path: path.to_owned(),
-            found: version,
-            known: SCHEMA_VERSION,
-        });
-    }
-    if version < 1 {
-        // Both numbers are written with the first table: begun anew, it would be over what is there.
-        let found = SqlError::SqliteFailure(
-            rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT),
-            Some(format!("schema version {version} has never been")),
-        );
-        return Err(OpenError::Damaged { path: path.to_owned(), found });
-    }
-    Ok(false)
-}
-
-/// Bytes on disk of the write-ahead log alone.
-pub(super) fn wal_size(path: &Path) -> u64 {
-    size(path, "-wal")
-}
-
-/// Bytes on disk of the database, its write-ahead log and its shared-memory index.
-pub fn sizes(path: &Path) -> [(&'static str, u64); 3] {
-    [("main", size(path, "")), ("wal", size(path, "-wal")), ("shm", size(path, "-shm"))]
-}
-
-fn size(path: &Path, suffix: &str) -> u64 {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    std::fs::metadata(PathBuf::from(name)).map_or(0, |m| m.len())
 }

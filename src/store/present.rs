@@ -5,8 +5,8 @@ use rusqlite::{Connection, params};
 
 use super::chunk::Scratch;
 use super::head::Head;
-use super::rollup::FIVE_MINUTES_MS;
 use super::series::strike_sealed;
+use super::stretch::FIVE_MINUTES_MS;
 use super::{Reader, SqlError, state};
 
 const HOUR_MS: i64 = 3_600_000;

@@ -4,78 +4,9 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::budget::Held;
-use super::rollup::{FIVE_MINUTES_MS, HOUR_MS, STRETCH_MS};
+use super::limits::{DAY_MS, Limits};
+use super::stretch::{FIVE_MINUTES_MS, HOUR_MS, STRETCH_MS};
 use super::{SqlError, events, state};
-
-/// How much is kept; may be changed at any time, in both directions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// Bytes of plain rows.
-    pub plain_rows: u64,
-    /// Bytes of file, write-ahead log and shared memory.
-    pub max_size: u64,
-    /// Age of samples, in ms.
-    pub raw_ms: i64,
-    /// Age of five-minute rollups, in ms.
-    pub five_minutes_ms: i64,
-    /// Age of hourly rows, in ms.
-    pub hours_ms: i64,
-}
-
-const DAY_MS: i64 = 86_400_000;
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            plain_rows: 64_000_000,
-            max_size: 1 << 30,
-            raw_ms: 30 * DAY_MS,
-            five_minutes_ms: 400 * DAY_MS,
-            hours_ms: 3_650 * DAY_MS,
-        }
-    }
-}
-
-impl Limits {
-    /// What plain rows may take when the whole is small.
-    fn plain_budget(&self) -> u64 {
-        self.plain_rows.min(self.max_size / 4)
-    }
-
-    /// What plain rows may take before senders are turned away: several times their budget, so that
-    /// there is time to seal them, and always room for history.
-    fn rows_limit(&self) -> u64 {
-        self.plain_budget().saturating_mul(4).min(self.max_size / 8 * 5)
-    }
-
-    /// Upkeep waits while a reader keeps the write-ahead log from being emptied and it is this long.
-    pub(super) fn log_limit(&self) -> u64 {
-        (self.max_size / 8).clamp(1 << 20, 64 << 20)
-    }
-
-    /// What the file beside the database may take, in which samples wait while a reader keeps the log
-    /// from being emptied; it comes on top of `max_size`.
-    pub(super) fn spill_limit(&self) -> u64 {
-        self.max_size / 4
-    }
-
-    /// What the file itself may take: the log beside it has its own share.
-    fn file_limit(&self) -> u64 {
-        self.max_size.saturating_sub(self.log_limit())
-    }
-
-    /// Whether what cannot be pruned takes so much that the bound on the file cannot be kept, or only
-    /// by keeping next to nothing: a file from before there was a bound on names.
-    pub(super) fn is_crowded(&self, fixed: u64) -> bool {
-        fixed > self.file_limit() / 2
-    }
-
-    /// The file's size at which history goes, the oldest first. Where names take more than half of
-    /// the file, deleting all history would not help: it keeps half of what the file may take.
-    fn prune_limit(&self, fixed: u64) -> u64 {
-        self.file_limit().max(fixed.saturating_add(self.file_limit() / 2))
-    }
-}
 
 /// A plain row with its share of its page, measured.
 const ROW_BYTES: u64 = 16;

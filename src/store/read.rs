@@ -12,9 +12,10 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::block::{Column, GROUP};
 use super::chunk::Scratch;
-use super::open::{check_ours, wal_size};
-use super::rollup::FIVE_MINUTES_MS;
+use super::ours::{check_ours, wal_size};
+use super::ours::{copy_into, read_only_uri};
 use super::series::Fetched;
+use super::stretch::FIVE_MINUTES_MS;
 use super::{Head, Kept, OpenError, SqlError, from_column, series};
 use crate::model::{Glob, Kind};
 
@@ -465,31 +466,4 @@ fn hand_out(
         }
     }
     Ok(())
-}
-
-/// `immutable`: nobody writes, so that SQLite needs neither locks nor files beside it.
-pub(super) fn read_only_uri(path: &Path, immutable: bool) -> String {
-    use std::fmt::Write;
-    use std::os::unix::ffi::OsStrExt;
-    let mut uri = String::from("file:");
-    for b in path.as_os_str().as_bytes() {
-        match b {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'-' | b'_' => {
-                uri.push(char::from(*b));
-            }
-            b => {
-                let _unused = write!(uri, "%{b:02x}");
-            }
-        }
-    }
-    uri.push_str(if immutable { "?immutable=1" } else { "?mode=ro" });
-    uri
-}
-
-/// A copy of the database as it is at this moment.
-pub(super) fn copy_into(conn: &Connection, to: &Path) -> Result<(), SqlError> {
-    use std::os::unix::ffi::OsStrExt;
-    // As text: SQLite takes the name in the bytes it is given.
-    let name = rusqlite::types::ToSqlOutput::Borrowed(ValueRef::Text(to.as_os_str().as_bytes()));
-    conn.execute("VACUUM INTO ?1", [name]).map(drop)
 }

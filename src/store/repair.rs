@@ -20,6 +20,15 @@ pub(super) fn is_damage(e: &SqlError) -> bool {
     matches!(e.sqlite_error_code(), Some(E::DatabaseCorrupt | E::NotADatabase))
 }
 
+/// Whether [`super::Store::open`] would set the file aside and move what can be read into a new one:
+/// it is damaged, and it was one of ours.
+pub fn is_repairable(e: &OpenError) -> bool {
+    match e {
+        OpenError::Damaged { path, .. } | OpenError::NotSqlite { path } => is_ours_damaged(path, e),
+        _ => false,
+    }
+}
+
 /// Whether a file that cannot be opened is a database of ours that was damaged. In doubt it is not:
 /// then it is left alone.
 pub(super) fn is_ours_damaged(path: &Path, e: &OpenError) -> bool {

@@ -13,10 +13,11 @@ use super::block::{Column, GROUP, decode};
 use super::carve::{Carver, Row, Table, ascending};
 use super::chunk::Scratch;
 use super::names::{Name, names};
-use super::open::usual_roots;
+use super::pack::{Packed, insert_as};
 use super::repair::aside_path;
-use super::rollup::{self, STRETCH_MS};
-use super::seal::{Packed, insert_as};
+use super::rollup;
+use super::schema::usual_roots;
+use super::stretch::STRETCH_MS;
 use super::{OpenError, SqlError, events, state};
 
 /// Less room than this on the disk, and moving rests: commits need it more.
@@ -208,7 +209,7 @@ impl Salvage {
                     return Ok(false);
                 };
                 if rollup::compare(conn, start, group, scratch)?.lacking > 0 {
-                    rollup::mark(conn, start, group)?;
+                    super::stretch::mark(conn, start, group)?;
                 }
                 self.stage = Stage::Rollups(left);
                 Ok(true)
@@ -377,7 +378,7 @@ impl Salvage {
             Table::Events => rows.iter().try_for_each(|row| events::salvage(conn, row)),
             Table::Dirty => rows.iter().try_for_each(|row| match row.values.as_slice() {
                 [Value::Integer(start), Value::Integer(group)] if start % STRETCH_MS == 0 => {
-                    rollup::mark(conn, *start, *group)
+                    super::stretch::mark(conn, *start, *group)
                 }
                 _ => Ok(()),
             }),
@@ -558,7 +559,7 @@ impl Block {
         }
         let [resolution, group, level, seq, start, end, _, _] = numbers;
         let Some(Value::Blob(data)) = row.values.into_iter().next_back() else { return None };
-        let sane = [0, rollup::FIVE_MINUTES_MS].contains(&resolution)
+        let sane = [0, super::stretch::FIVE_MINUTES_MS].contains(&resolution)
             && (0..i64::MAX / GROUP).contains(&group)
             && (0..=9).contains(&level)
             && start <= end;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags, params};
 
 use super::dictionary::{Systems, find_or_make, named};
-use super::open::check_ours;
+use super::ours::check_ours;
 use super::{OpenError, SqlError};
 use crate::model::{Identity, Kind, Series};
 use crate::pipeline::{MAX_PUSHED_NAMES, Source};

@@ -7,8 +7,8 @@ use std::path::Path;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
+use super::orders::WriterSettings;
 use super::spill::{self, Mark, Next, NotKept, Spill, spill_path};
-use super::writer::WriterSettings;
 use super::{OpenError, SqlError, Store, Written, repair, state};
 use crate::collect::locks::holders_of_bytes;
 use crate::model::{Clock, SystemClock, unit};

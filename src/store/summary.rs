@@ -8,7 +8,7 @@ use rusqlite::{Connection, params};
 use super::block::{Column, GROUP};
 use super::chunk::{Scratch, Timestamps};
 use super::coarse::{self, Rolled};
-use super::rollup::{FIVE_MINUTES_MS, HOUR_MS, STRETCH_MS};
+use super::stretch::{FIVE_MINUTES_MS, HOUR_MS, STRETCH_MS};
 use super::{Reader, SqlError, series, state};
 
 /// What is wanted of a chart's buckets; what is not asked for is not read where it costs.

@@ -4,7 +4,7 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::Store;
-use super::writer::WriterSettings;
+use super::orders::WriterSettings;
 use crate::pipeline::Board;
 
 /// What the board calls the bound on names.

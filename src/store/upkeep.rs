@@ -3,11 +3,13 @@
 
 use std::time::{Duration, Instant};
 
-use super::budget::{Held, SAMPLE_BYTES};
 use super::chunk::Scratch;
-use super::open::{sizes, wal_size};
-use super::prune::{self, Limits, Pruner};
-use super::seal::{FINAL, Sealing};
+use super::keeping::{Times, Upkeep};
+use super::limits::{Limits, SAMPLE_BYTES};
+use super::ours::{sizes, wal_size};
+use super::pack::FINAL;
+use super::prune;
+use super::seal::Sealing;
 use super::{SqlError, Store, merge, rollup, seal};
 use crate::model::{format_size, unit};
 use crate::pipeline::Batch;
@@ -16,37 +18,6 @@ use crate::pipeline::Batch;
 const PRUNE_EVERY_MS: i64 = 600_000;
 /// What deleting may take before a transaction with many samples.
 const ROOM_BUDGET: Duration = Duration::from_millis(250);
-
-/// What upkeep remembers between steps; all of it can be found again.
-#[derive(Debug, Default)]
-pub(super) struct Upkeep {
-    pub(super) scratch: Scratch,
-    pub(super) pruner: Pruner,
-    pub(super) limits: Limits,
-    /// What names, events and descriptions take.
-    pub(super) held: Held,
-    /// Groups whose blocks may be worth merging, once somebody looked.
-    pub(super) groups: Option<Vec<(i64, i64)>>,
-    pruned_at: Option<i64>,
-    worked: bool,
-    pub(super) sealing: Option<Sealing>,
-}
-
-impl Upkeep {
-    /// After an error nothing that was remembered of the database is certain.
-    pub(super) fn forget(&mut self) {
-        *self = Self { limits: self.limits, ..Self::default() };
-    }
-}
-
-/// Both clocks, as upkeep needs them.
-#[derive(Debug, Clone, Copy)]
-pub struct Times {
-    /// Milliseconds since 1970 UTC.
-    pub wall: i64,
-    /// Milliseconds since boot.
-    pub boot: i64,
-}
 
 impl Store {
     /// Works for about this long. True: there is more to do.

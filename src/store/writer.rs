@@ -3,15 +3,14 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::SyncSender;
-use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use super::orders::WriterSettings;
 use super::spilling::{self, Hold, Turn};
 use super::told::{SIZE, Told};
-use super::{Limits, OpenError, Store, Times, repair};
-use crate::model::Clock;
-use crate::pipeline::{Batch, Board, Counters, Queue, Reason, Source};
+use super::{OpenError, Store, Times, repair};
+use crate::pipeline::{Batch, Reason, Source};
 
 const SUBJECT: &str = "database";
 const SALVAGE: &str = "salvage";
@@ -43,44 +42,6 @@ const RETRY: Duration = Duration::from_secs(2);
 
 /// From one look for series that are not written any more to the next.
 const SWEEP: Duration = Duration::from_secs(60);
-
-/// What the writer needs besides the store.
-#[derive(Clone)]
-pub struct WriterSettings {
-    /// Where samples come from.
-    pub queue: Arc<Queue>,
-    /// Where it says what it did.
-    pub counters: Arc<Counters>,
-    /// Where it says what is wrong.
-    pub board: Arc<Board>,
-    /// For upkeep.
-    pub clock: Arc<dyn Clock>,
-    /// Called after work that needed much memory.
-    pub rested: fn(),
-    /// What it is told while it runs.
-    pub orders: Arc<Orders>,
-    /// How often the inbox of SQL clients is looked at when no beat comes.
-    pub inbox_every: Duration,
-}
-
-/// What the writer can be told while it runs; [`Queue::nudge`] makes it look.
-#[derive(Debug, Default)]
-pub struct Orders {
-    limits: Mutex<Option<Limits>>,
-    compact: Mutex<Vec<SyncSender<Result<(), String>>>>,
-}
-
-impl Orders {
-    /// Keeps so much from now on.
-    pub fn keep(&self, limits: Limits) {
-        *self.limits.lock().unwrap_or_else(|e| e.into_inner()) = Some(limits);
-    }
-
-    /// Does all upkeep at once, and says so when it is done.
-    pub fn compact(&self, done: SyncSender<Result<(), String>>) {
-        self.compact.lock().unwrap_or_else(|e| e.into_inner()).push(done);
-    }
-}
 
 /// The running thread.
 #[derive(Debug)]

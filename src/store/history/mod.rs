@@ -20,9 +20,10 @@ use self::pack::{Made, Wanted, make};
 use super::block::{Column, GROUP};
 use super::chunk::Scratch;
 use super::dictionary::{Systems, find_or_make};
-use super::open::check_ours;
-use super::rollup::{self, FIVE_MINUTES_MS, Hour, STRETCH_MS, put_hours};
-use super::seal::{FINAL, LATE, Packed, cut, cut_at, insert};
+use super::ours::check_ours;
+use super::pack::{FINAL, LATE, Packed, cut, cut_at, insert};
+use super::rollup::{self, Hour, put_hours};
+use super::stretch::{FIVE_MINUTES_MS, STRETCH_MS};
 use super::{Limits, OpenError, SqlError, Store, budget, graphs, series, state};
 use crate::model::{Graph, Kind, Past, Series};
 
@@ -335,7 +336,7 @@ impl<'s> History<'s> {
             // The hours and buckets that lie across are made of both sides' samples.
             for across in [place.after, until] {
                 if across != i64::MIN && down(across) < rolled {
-                    rollup::mark(conn, down(across), group)?;
+                    super::stretch::mark(conn, down(across), group)?;
                 }
             }
         }

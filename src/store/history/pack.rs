@@ -9,7 +9,8 @@
 
 use crate::model::{Kind, Past};
 use crate::store::block::Column;
-use crate::store::rollup::{Bucket, FIVE_MINUTES_MS, HOUR_MS, PARTS};
+use crate::store::rollup::{Bucket, PARTS};
+use crate::store::stretch::{FIVE_MINUTES_MS, HOUR_MS};
 
 /// How far apart the five-minute buckets of a row lie: it takes seven numbers for each to be packed.
 fn apart(span: i64) -> i64 {

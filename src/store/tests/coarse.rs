@@ -4,7 +4,8 @@ use super::summary::{HOUR, LENGTH, START, store};
 use crate::model::Kind;
 use crate::store::Reader;
 use crate::store::block::Column;
-use crate::store::rollup::{FIVE_MINUTES_MS, HOUR_MS, PARTS, buckets};
+use crate::store::rollup::{PARTS, buckets};
+use crate::store::stretch::{FIVE_MINUTES_MS, HOUR_MS};
 
 const ALL: [u8; PARTS.len()] = [0, 1, 2, 3, 4, 5, 6];
 

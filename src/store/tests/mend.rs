@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rusqlite::Connection;
 
-use crate::store::{Finding, Limits, Reader, Store, Times};
+use crate::store::{Finding, Limits, Reader, Store, Times, is_repairable};
 
 const START: i64 = 1_700_000_000_000;
 const STEP: i64 = 20_000;
@@ -131,7 +131,7 @@ fn a_lost_schema_version_is_damage_and_costs_nothing() {
         .and_then(|conn| conn.pragma_update(None, "user_version", 0))
         .expect("breaks");
     let refused = Reader::open(&path).expect_err("damaged");
-    assert!(refused.is_repairable(), "{refused}");
+    assert!(is_repairable(&refused), "{refused}");
     assert!(refused.to_string().contains("doctor --repair"), "{refused}");
     open(&path).mend(NOW).expect("mends");
     assert_eq!(examine(&path), []);
@@ -146,5 +146,5 @@ fn a_stranger_s_file_is_not_said_to_be_repairable() {
     let path = dir.path().join("m.sqlite");
     std::fs::write(&path, [7; 10_000]).expect("written");
     let refused = Reader::open(&path).expect_err("no database");
-    assert!(!refused.is_repairable(), "{refused}");
+    assert!(!is_repairable(&refused), "{refused}");
 }

@@ -13,7 +13,7 @@ use crate::model::{Identity, Labels, Past, Registry, Series, SeriesRef, Stretch}
 use crate::pipeline::{Batch, Source};
 use crate::store::block::Column;
 use crate::store::chunk::Scratch;
-use crate::store::rollup::{FIVE_MINUTES_MS, HOUR_MS};
+use crate::store::stretch::{FIVE_MINUTES_MS, HOUR_MS};
 use crate::store::{Limits, Reader, Store, Times, history, series};
 
 const START: i64 = 1_700_000_000_000;

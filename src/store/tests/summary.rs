@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::model::{Identity, Labels, Past, Registry, Series, Stretch};
-use crate::store::rollup::FIVE_MINUTES_MS;
+use crate::store::stretch::FIVE_MINUTES_MS;
 use crate::store::{Reader, Store, Summary, Times, Want, prepare};
 
 pub(super) const START: i64 = 1_700_000_100_000;

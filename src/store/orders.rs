@@ -1,0 +1,47 @@
+//! store: what the writer is started with, and what it can be told while it runs.
+
+use std::sync::mpsc::SyncSender;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use super::Limits;
+use crate::model::Clock;
+use crate::pipeline::{Board, Counters, Queue};
+
+/// What the writer needs besides the store.
+#[derive(Clone)]
+pub struct WriterSettings {
+    /// Where samples come from.
+    pub queue: Arc<Queue>,
+    /// Where it says what it did.
+    pub counters: Arc<Counters>,
+    /// Where it says what is wrong.
+    pub board: Arc<Board>,
+    /// For upkeep.
+    pub clock: Arc<dyn Clock>,
+    /// Called after work that needed much memory.
+    pub rested: fn(),
+    /// What it is told while it runs.
+    pub orders: Arc<Orders>,
+    /// How often the inbox of SQL clients is looked at when no beat comes.
+    pub inbox_every: Duration,
+}
+
+/// What the writer can be told while it runs; [`Queue::nudge`] makes it look.
+#[derive(Debug, Default)]
+pub struct Orders {
+    pub(super) limits: Mutex<Option<Limits>>,
+    pub(super) compact: Mutex<Vec<SyncSender<Result<(), String>>>>,
+}
+
+impl Orders {
+    /// Keeps so much from now on.
+    pub fn keep(&self, limits: Limits) {
+        *self.limits.lock().unwrap_or_else(|e| e.into_inner()) = Some(limits);
+    }
+
+    /// Does all upkeep at once, and says so when it is done.
+    pub fn compact(&self, done: SyncSender<Result<(), String>>) {
+        self.compact.lock().unwrap_or_else(|e| e.into_inner()).push(done);
+    }
+}
