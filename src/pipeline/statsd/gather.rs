@@ -12,6 +12,7 @@ use super::held::{
 };
 use super::index::{Index, Place};
 use super::naming::Naming;
+use super::sketch;
 use super::tally::{Counts, Refused};
 use super::timer::Values;
 use super::{Outlet, Settings, legacy};
@@ -60,6 +61,8 @@ pub struct Gather {
     pub(super) sets: Vec<Set>,
     /// What the sets may still take.
     pub(super) room: Room,
+    /// What all timers share.
+    pub(super) bins: sketch::Room,
     /// Bytes that the last flush has freed.
     pub(super) freed: usize,
     pub(super) series: Vec<SeriesRef>,
@@ -117,6 +120,7 @@ impl Gather {
             named: 0,
             sets: Vec::new(),
             room: Room::default(),
+            bins: sketch::Room::default(),
             freed: 0,
             series: Vec::new(),
             held: Vec::new(),
@@ -190,7 +194,7 @@ impl Gather {
             }
             (Type::Timer, Value::Number(v)) => {
                 let timer = &mut self.timers[at];
-                timer.values.add(v);
+                timer.values.add(v, &mut self.bins);
                 timer.idle = 0;
                 if metric.rate == 1.0 {
                     timer.weight += 1.0;
