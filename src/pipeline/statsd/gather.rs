@@ -12,10 +12,9 @@ use super::held::{
 };
 use super::index::{Index, Place};
 use super::naming::Naming;
-use super::sketch;
 use super::tally::{Counts, Refused};
 use super::timer::Values;
-use super::{Outlet, Settings, legacy};
+use super::{Outlet, Settings, legacy, sketch};
 use crate::model::counter::Held;
 use crate::model::{Event, Labels, Series, SeriesRef};
 use crate::pipeline::own::reserved;
@@ -59,9 +58,8 @@ pub struct Gather {
     /// So many timers, counted from the first, have all of their series named.
     pub(super) named: usize,
     pub(super) sets: Vec<Set>,
-    /// What the sets may still take.
+    /// What the sets may still take, and the timers.
     pub(super) room: Room,
-    /// What all timers share.
     pub(super) bins: sketch::Room,
     /// Bytes that the last flush has freed.
     pub(super) freed: usize,
