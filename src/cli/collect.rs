@@ -73,11 +73,11 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
             Err(CollectError::Absent) => recorder.begin(),
             Err(e) => {
                 failed += 1;
-                writeln!(std::io::stderr(), "plimsoll: collector {name}: {e}")?;
+                writeln!(super::stderr(), "plimsoll: collector {name}: {e}")?;
             }
         }
         for odd in recorder.take_told() {
-            writeln!(std::io::stderr(), "plimsoll: collector {name}: {odd}")?;
+            writeln!(super::stderr(), "plimsoll: collector {name}: {odd}")?;
         }
         readings.extend_from_slice(recorder.samples());
     }

@@ -207,6 +207,13 @@ fn stdout() -> std::io::BufWriter<screen::Plain<std::io::StdoutLock<'static>>> {
     std::io::BufWriter::new(screen::Plain::new(std::io::stdout().lock(), terminal))
 }
 
+/// Standard error, for words that name files or repeat what somebody sent. On a terminal they do not
+/// steer it.
+fn stderr() -> screen::Plain<std::io::StderrLock<'static>> {
+    let terminal = std::io::stderr().is_terminal();
+    screen::Plain::new(std::io::stderr().lock(), terminal)
+}
+
 /// The same for what paints: texts have to be cleaned before they are written.
 fn painted_stdout() -> std::io::BufWriter<std::io::StdoutLock<'static>> {
     std::io::BufWriter::new(std::io::stdout().lock())

@@ -92,7 +92,7 @@ impl Here {
         let plugin = plugin.map_err(|e| anyhow::anyhow!("{name}: {e}"))?;
         if let Err(e) = plugin.prepare() {
             writeln!(
-                std::io::stderr(),
+                super::stderr(),
                 "plimsoll: what it remembers between runs is lost: {}: {e}",
                 self.state.display()
             )?;
@@ -132,7 +132,9 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
             let output = plugin::run_one(&plugin, action, &SystemClock);
             out.write_all(&output.stdout)?;
             out.flush()?;
-            std::io::stderr().write_all(&output.stderr)?;
+            let mut err = super::stderr();
+            err.write_all(&output.stderr)?;
+            err.flush()?;
             let fine = if plugin.kind == Some(Kind::Nagios) { 0..=3 } else { 0..=0 };
             if let Some(failure) = output.failure(fine) {
                 anyhow::bail!("{}: {failure}", plugin.name);

@@ -193,8 +193,8 @@ fn send(
         tally.bad += 1;
         match line {
             _ if tally.bad > TOLD => Ok(()),
-            Some(line) => writeln!(io::stderr(), "line {}: {reason}", tally.lines + line),
-            None => writeln!(io::stderr(), "{reason}"),
+            Some(line) => writeln!(super::stderr(), "line {}: {reason}", tally.lines + line),
+            None => writeln!(super::stderr(), "{reason}"),
         }
     };
     while let Some(result) = reader.next(&mut record) {

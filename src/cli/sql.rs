@@ -180,8 +180,8 @@ fn json(cell: &Cell) -> serde_json::Value {
 
 fn explain(e: SqlError) -> anyhow::Error {
     let text = e.to_string();
-    let hint = if text.contains("readonly") {
-        "\n  'plimsoll sql' only reads; a value gets in with sqlite3 and INSERT INTO metrics, or 'plimsoll import'"
+    let hint = if text.contains("readonly") || text.contains("attached databases") {
+        "\n  'plimsoll sql' only reads, and this one file; a value gets in with sqlite3 and INSERT INTO metrics, or 'plimsoll import'"
     } else if text.contains("no such table") || text.contains("no such column") {
         "\n  for everybody: metrics, metrics_by_system, history, series, systems, event_log, graphs, \
          graph_fields, samples_all() (docs/SCHEMA.md)"

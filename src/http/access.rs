@@ -9,7 +9,7 @@ use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use super::tokens::{Scope, Tokens};
+use super::tokens::{Scope, Token, Tokens};
 use crate::pipeline::{Board, Counters};
 
 /// Where a request comes from.
@@ -41,6 +41,21 @@ pub(super) enum From {
     Elsewhere,
     /// Whoever has the token that is bound to this instance.
     Instance(Box<str>),
+}
+
+/// The token that a request was let in with: an answer that goes on for long asks for it again. A request
+/// that needs none has no pass.
+#[derive(Debug, Clone)]
+pub(super) struct Pass {
+    tokens: Arc<Tokens>,
+    token: Token,
+}
+
+impl Pass {
+    /// Whether the token is still there as it was; false where the tokens cannot be read.
+    pub(super) fn holds(&self) -> bool {
+        self.tokens.knows(&self.token).unwrap_or(false)
+    }
 }
 
 /// See the module's text.
@@ -162,12 +177,17 @@ impl Access {
             }
             return Some(refusal(StatusCode::UNAUTHORIZED, &what));
         };
-        match self.tokens.find(&secret) {
+        let found = self.tokens.find(&secret);
+        if found.is_ok() {
+            self.board.ok(SUBJECT);
+        }
+        match found {
             // Senders of Influx' protocol ask first whether anybody is there.
             Ok(Some(token)) if token.scope.opens(wanted) || request.uri().path() == "/ping" => {
-                self.board.ok(SUBJECT);
-                let from = token.instance.map_or(From::Elsewhere, |i| From::Instance(i.into()));
+                let bound = token.instance.as_deref();
+                let from = bound.map_or(From::Elsewhere, |i| From::Instance(i.into()));
                 request.extensions_mut().insert(from);
+                request.extensions_mut().insert(Pass { tokens: Arc::clone(&self.tokens), token });
                 None
             }
             Ok(Some(token)) => {
@@ -292,6 +312,35 @@ mod tests {
             assert_eq!(asked(proxy, peer, "/ping", None), 401);
         }
         assert_eq!(counters.tokens_refused.load(Relaxed), 21, "7 paths in 3 ways");
+    }
+
+    #[test]
+    fn a_pass_ends_with_its_token_and_a_file_that_is_gone_is_no_fault() {
+        let dir = tempfile::tempdir().unwrap();
+        let db = dir.path().join("metrics.sqlite");
+        let secret = super::super::tokens::add(&db, "web", Scope::Read, None, 0).unwrap();
+        let board = Arc::new(Board::new(Arc::new(crate::model::ManualClock::at(0))));
+        let tokens = Arc::new(Tokens::new(&db));
+        let access = Access::new(tokens, false, Arc::clone(&board), Arc::default());
+        let ask = || {
+            let header = format!("Bearer {secret}");
+            let request = Request::builder().uri("/api/live").header("authorization", header);
+            let mut request = request.body(axum::body::Body::empty()).unwrap();
+            let refused = access.refuse(&mut request).is_some();
+            (refused, request.extensions_mut().remove::<Pass>())
+        };
+        let (refused, pass) = ask();
+        let pass = pass.unwrap();
+        assert!(!refused && pass.holds());
+        super::super::tokens::revoke(&db, "web").unwrap();
+        assert!(!pass.holds());
+        super::super::tokens::add(&db, "web", Scope::Read, None, 0).unwrap();
+        assert!(!pass.holds(), "another token of the same name");
+        let file = super::super::tokens::tokens_path(&db);
+        std::fs::write(&file, "what is this").unwrap();
+        assert!(ask().0 && board.problems().iter().any(|(subject, _)| subject == SUBJECT));
+        std::fs::remove_file(&file).unwrap();
+        assert!(ask().0 && board.problems().is_empty());
     }
 
     #[test]

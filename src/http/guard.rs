@@ -84,6 +84,9 @@ pub(super) async fn check(
         (Some(host), None) => host.to_str().is_ok_and(|h| hosts.answer_to(h)),
         _ => false,
     };
+    // A whole address in the first line of a request counts before the header, as HTTP has it.
+    let named = request.uri().authority().is_none_or(|name| hosts.answer_to(name.as_str()));
+    let known = known && (named || request.extensions().get() == Some(&Unix));
     let mut response = if !known {
         let why = "this name is not one of mine; add it to `hosts` under [http] in plimsoll.toml\n";
         (StatusCode::MISDIRECTED_REQUEST, why).into_response()
@@ -119,7 +122,8 @@ fn from_our_page(hosts: &Hosts, access: &Access, request: &Request) -> bool {
         return false;
     }
     // Another port of this host is the same site, but not the same origin.
-    let elsewhere = says("sec-fetch-site", "cross-site") || says("sec-fetch-site", "same-site");
+    let here = |site: &HeaderValue| site == "same-origin" || site == "none";
+    let elsewhere = !headers.get_all("sec-fetch-site").iter().all(here);
     let link = request.method().is_safe()
         && says("sec-fetch-mode", "navigate")
         && says("sec-fetch-dest", "document")

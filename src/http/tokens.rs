@@ -291,6 +291,11 @@ impl Tokens {
         })
     }
 
+    /// Whether a token that was found is still there, with nothing changed.
+    pub fn knows(&self, token: &Token) -> Result<bool, TokenError> {
+        self.with(|tokens| tokens.contains(token))
+    }
+
     /// Whether there is any.
     pub fn any(&self) -> Result<bool, TokenError> {
         self.with(|tokens| !tokens.is_empty())

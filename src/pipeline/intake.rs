@@ -269,6 +269,12 @@ impl<'a> Push<'a> {
         }
     }
 
+    /// Whether this sender may send a series of this name with the origin's labels. Nothing is kept or
+    /// counted.
+    pub fn may_send(&self, name: &str) -> Result<(), Refused> {
+        identity(&self.origin, &self.intake.system, name, Vec::new()).map(drop)
+    }
+
     /// The series behind an alias: any bytes that mean the same series whenever they come from the
     /// same origin. `name` takes them apart, and is only asked about new ones. Nothing is counted.
     pub fn series<'n>(

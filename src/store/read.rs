@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::config::DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG;
+use rusqlite::limits::Limit;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags};
 
@@ -418,6 +419,8 @@ impl Reader {
         columns: impl FnOnce(&[&str]),
         mut row: impl FnMut(Vec<Cell>) -> std::ops::ControlFlow<()>,
     ) -> Result<(), SqlError> {
+        // This one file is read, and none is made: `VACUUM INTO` attaches what it writes.
+        self.conn.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0)?;
         let mut statement = self.conn.prepare(sql)?;
         let count = statement.column_count();
         columns(&statement.column_names().collect::<Vec<_>>());

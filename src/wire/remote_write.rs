@@ -4,6 +4,16 @@
 
 use std::str;
 
+use super::shown;
+
+/// More labels of one series are not read. The rules for names allow fewer, and leave away some of those
+/// that are sent.
+const MOST_LABELS: usize = 128;
+
+/// Longer names and labels of one series are not read, in bytes, all of them together. In 2.0 a text is
+/// sent once and named by number, so a body of one megabyte can ask for terabytes.
+const LONGEST_SERIES: usize = 128 << 10;
+
 /// Which of the two messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Version {
@@ -196,7 +206,7 @@ impl<'a> TimeSeries<'a, '_> {
                 return Ok(());
             }
             if name == "__name__" || labels.iter().any(|(n, _)| n == name) {
-                return Err(format!("the label `{name}` twice"));
+                return Err(format!("the label `{}` twice", shown(name)));
             }
             labels.push((name.to_owned(), value.to_owned()));
             Ok(())
@@ -205,10 +215,23 @@ impl<'a> TimeSeries<'a, '_> {
         Ok((metric, labels))
     }
 
+    /// Bounded by [`MOST_LABELS`] and [`LONGEST_SERIES`], before any text is copied.
     fn each_label(
         &self,
-        mut each: impl FnMut(&'a [u8], &'a [u8]) -> Result<(), String>,
+        mut of: impl FnMut(&'a [u8], &'a [u8]) -> Result<(), String>,
     ) -> Result<(), String> {
+        let (mut count, mut length) = (0, 0);
+        let mut each = |name: &'a [u8], value: &'a [u8]| {
+            count += 1;
+            length += name.len() + value.len();
+            if count > MOST_LABELS {
+                return Err(format!("more than {MOST_LABELS} labels"));
+            }
+            if length > LONGEST_SERIES {
+                return Err(format!("labels of more than {LONGEST_SERIES} bytes"));
+            }
+            of(name, value)
+        };
         let symbol = |at: u64| {
             let found = usize::try_from(at).ok().and_then(|at| self.symbols.get(at));
             found.copied().ok_or_else(|| format!("there is no symbol {at}"))

@@ -35,6 +35,17 @@ fn only_by_its_own_names() {
         let answer = with_host(address, lines);
         assert!(answer.status == 421 || answer.status == 400, "{lines:?}: {answer:?}");
     }
+    // A whole address in the first line names the host, whatever the header says.
+    for (named, status) in [
+        ("http://localhost/health", 200),
+        ("http://[::1]:1876/health", 200),
+        ("http://evil.example/health", 421),
+        ("http://localhost@evil.example/health", 421),
+        ("//evil.example/health", 404),
+    ] {
+        let text = format!("GET {named} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        assert_eq!(exchange(address, &text).status, status, "{named}");
+    }
     let answer = with_host(address, "Host: evil.example\r\n");
     assert_eq!(answer.status, 421);
     assert!(answer.body.contains("hosts") && answer.body.contains("plimsoll.toml"), "{answer:?}");

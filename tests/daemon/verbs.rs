@@ -191,6 +191,17 @@ fn sql_reads_in_every_form_and_changes_nothing() {
         assert!(no.contains("'plimsoll sql' only reads"), "{statement}: {no}");
     }
     assert_eq!(samples(&folder.db()), was);
+    let (copy, beside) = (folder.join("copy"), folder.join("beside"));
+    std::fs::copy(folder.db(), &beside).expect("copied");
+    for statement in [
+        format!("vacuum into '{}'", copy.display()),
+        format!("attach '{}' as other", beside.display()),
+        "attach ':memory:' as other".to_owned(),
+    ] {
+        let no = folder.ask(&["sql", &statement]).refused();
+        assert!(no.contains("'plimsoll sql' only reads"), "{statement}: {no}");
+    }
+    assert!(!copy.exists(), "a file was made");
     let no = folder.ask(&["sql", "select * from metric"]).refused();
     assert!(no.contains("no such table: metric") && no.contains("docs/SCHEMA.md"), "{no}");
 }

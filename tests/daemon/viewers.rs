@@ -105,3 +105,28 @@ fn a_viewer_that_does_not_read_is_let_go_and_counted() {
     assert_eq!(daemon.value(DROPPED), Some(1.0));
     daemon.stop();
 }
+
+#[test]
+fn a_viewer_goes_with_its_token() {
+    let folder = Folder::new();
+    let daemon = folder.start(FAST);
+    let token = folder.ask(&["token", "add", "web", "--scope", "read"]).well();
+    let mut stream = TcpStream::connect(daemon.address()).expect("it listens");
+    stream.set_read_timeout(Some(PATIENCE)).expect("settable");
+    let look = format!(
+        "GET /api/live?id=load HTTP/1.1\r\nHost: localhost\r\nX-Forwarded-For: 192.0.2.1\r\n\
+         Authorization: Bearer {}\r\nConnection: close\r\n\r\n",
+        token.trim()
+    );
+    stream.write_all(look.as_bytes()).expect("taken");
+    let mut lines = BufReader::new(stream).lines();
+    let mut first = lines.by_ref().map(|line| line.expect("it goes on"));
+    assert!(first.any(|line| line.starts_with("data: ")), "nothing was shown");
+    folder.ask(&["token", "revoke", "web"]).well();
+    let until = std::time::Instant::now() + PATIENCE;
+    for line in lines {
+        line.expect("it ends in order");
+        assert!(std::time::Instant::now() < until, "it goes on without its token");
+    }
+    daemon.stop();
+}

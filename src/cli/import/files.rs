@@ -82,7 +82,7 @@ pub(super) struct Failed(u64);
 impl Failed {
     pub(super) fn add(&mut self, file: &Path, why: impl std::fmt::Display) -> io::Result<()> {
         self.0 += 1;
-        writeln!(io::stderr(), "{}: {why}", file.display())
+        writeln!(crate::cli::stderr(), "{}: {why}", file.display())
     }
 
     /// How it ends.
@@ -187,7 +187,7 @@ fn one(
                 if tally.bad <= TOLD {
                     bar.suspend(|| {
                         writeln!(
-                            io::stderr(),
+                            crate::cli::stderr(),
                             "{}: {}",
                             path.display(),
                             draw::clean(&e.to_string())

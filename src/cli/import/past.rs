@@ -322,7 +322,7 @@ fn report(
         }
         out.flush()?;
     }
-    let mut err = io::stderr();
+    let mut err = crate::cli::stderr();
     if let Some((path, machine, count)) = &plan.foreign {
         let (files, were) = if *count == 1 { ("file", "was") } else { ("files", "were") };
         writeln!(

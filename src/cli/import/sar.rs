@@ -51,7 +51,7 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
         let read = one(file, &mut target)?;
         taken += read.taken;
         for words in &read.words {
-            writeln!(std::io::stderr(), "{}: {words}", file.display())?;
+            writeln!(crate::cli::stderr(), "{}: {words}", file.display())?;
         }
         if let Some(why) = read.failed {
             failed.add(file, why)?;

@@ -18,6 +18,7 @@ use hyper::body::Frame;
 use tokio::sync::mpsc;
 
 use super::{Page, failed};
+use crate::http::access::Pass;
 use crate::http::connections::Cut;
 use crate::http::prometheus::Purpose;
 use crate::http::prometheus::error::ApiError;
@@ -123,6 +124,7 @@ pub(super) async fn live(
     Get(page): Get<Arc<Page>>,
     client: Client,
     Extension(cut): Extension<Cut>,
+    pass: Option<Extension<Pass>>,
     RawQuery(query): RawQuery,
 ) -> Response {
     let counters = Arc::clone(&page.api.state().counters);
@@ -140,7 +142,8 @@ pub(super) async fn live(
         Err(e) => return e.into_response(),
     };
     let (frames, waiting) = mpsc::channel(WAITING);
-    tokio::spawn(keep_up(page, live, frames, cut, place));
+    let pass = pass.map(|Extension(pass)| pass);
+    tokio::spawn(keep_up(page, live, frames, cut, pass, place));
     let kind = [(header::CONTENT_TYPE, "text/event-stream"), (header::CACHE_CONTROL, "no-store")];
     (kind, Body::new(Frames(waiting))).into_response()
 }
@@ -159,6 +162,7 @@ async fn keep_up(
     mut live: Live,
     frames: mpsc::Sender<Bytes>,
     cut: Cut,
+    pass: Option<Pass>,
     _place: Place,
 ) {
     let state = page.api.state();
@@ -185,6 +189,10 @@ async fn keep_up(
         tokio::select! {
             _ = tick.tick() => {}
             () = frames.closed() => return,
+        }
+        // Who comes again is told why.
+        if pass.as_ref().is_some_and(|pass| !pass.holds()) {
+            return;
         }
         let known = state.registry.made();
         // Senders may bring new names all the time; pages need not ask again each time.

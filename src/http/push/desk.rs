@@ -67,6 +67,14 @@ impl<'a> Job<'a> {
     {
         Origin { sender: self.sender, ..origin }
     }
+
+    /// The only machine that this sender may speak for, where there is one.
+    pub(super) fn bound(&self) -> Option<&'a str> {
+        match self.sender {
+            Sender::Bound(instance) => Some(instance),
+            Sender::Here | Sender::Elsewhere => None,
+        }
+    }
 }
 
 /// Who sends, as the guard has found out.

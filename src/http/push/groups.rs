@@ -16,7 +16,7 @@ use axum::routing::MethodRouter;
 use super::Failure;
 use super::body::Unpacked;
 use super::desk::{Job, Who, take_in};
-use super::tally::take;
+use super::tally::{Tally, take};
 use crate::http::{State, base64};
 use crate::model::{Kind, Pinned, SeriesRef};
 use crate::pipeline::{Origin, Receipt, Source};
@@ -31,7 +31,8 @@ const MAX_GROUPS: usize = 10_000;
 /// Bytes of all their labels, and of the numbers of their series.
 const MAX_BYTES: usize = 8 << 20;
 
-/// The series of each group, by its labels.
+/// The series of each group, by its labels and by the machine that its sender is bound to: the same path
+/// from two of them means two groups.
 ///
 /// Bound: [`MAX_GROUPS`] and [`MAX_BYTES`]. Policy: the group that was pushed longest ago is forgotten;
 /// its samples stay, but what it no longer has gets no stale marker. Counter:
@@ -41,7 +42,7 @@ pub(super) struct Groups(Mutex<Kept>);
 
 #[derive(Debug, Default)]
 struct Kept {
-    groups: BTreeMap<Labels, Group>,
+    groups: BTreeMap<Whose, Group>,
     bytes: usize,
     /// Counts pushes.
     pushes: u64,
@@ -57,30 +58,44 @@ struct Group {
 
 type Labels = Vec<(String, String)>;
 
+/// A group: the machine that its sender is bound to, and its labels.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Whose {
+    bound: Option<Box<str>>,
+    labels: Labels,
+}
+
+impl Whose {
+    fn of(job: &Job<'_>, labels: &Labels) -> Self {
+        Self { bound: job.bound().map(Box::from), labels: labels.clone() }
+    }
+}
+
 impl Kept {
-    fn size(labels: &Labels, group: &Group) -> usize {
-        let labels: usize = labels.iter().map(|(n, v)| n.len() + v.len() + 64).sum();
-        labels + group.series.len() * 40 + 128
+    fn size(whose: &Whose, group: &Group) -> usize {
+        let labels: usize = whose.labels.iter().map(|(n, v)| n.len() + v.len() + 64).sum();
+        let bound = whose.bound.as_ref().map_or(0, |bound| bound.len());
+        bound + labels + group.series.len() * 40 + 128
     }
 
-    fn remove(&mut self, labels: &Labels) {
-        if let Some(group) = self.groups.remove(labels) {
-            self.bytes -= Self::size(labels, &group);
+    fn remove(&mut self, whose: &Whose) {
+        if let Some(group) = self.groups.remove(whose) {
+            self.bytes -= Self::size(whose, &group);
         }
     }
 
     /// How many others were forgotten for it.
-    fn insert(&mut self, labels: Labels, series: BTreeMap<SeriesRef, Pinned>) -> u64 {
-        self.remove(&labels);
+    fn insert(&mut self, whose: Whose, series: BTreeMap<SeriesRef, Pinned>) -> u64 {
+        self.remove(&whose);
         self.pushes += 1;
         let group = Group { series, push: self.pushes };
-        self.bytes += Self::size(&labels, &group);
-        self.groups.insert(labels, group);
+        self.bytes += Self::size(&whose, &group);
+        self.groups.insert(whose, group);
         let mut forgotten = 0;
         while self.groups.len() > MAX_GROUPS || self.bytes > MAX_BYTES && self.groups.len() > 1 {
             let oldest = self.groups.iter().min_by_key(|(_, group)| group.push);
-            let Some(labels) = oldest.map(|(labels, _)| labels.clone()) else { break };
-            self.remove(&labels);
+            let Some(whose) = oldest.map(|(whose, _)| whose.clone()) else { break };
+            self.remove(&whose);
             forgotten += 1;
         }
         forgotten
@@ -104,7 +119,7 @@ async fn answer(
             take_in(Arc::clone(&state), who, headers, body, move |job| end(job, &labels)).await
         }
         Ok(labels) => {
-            take_in(Arc::clone(&state), who, headers, body, move |job| push(job, &method, labels))
+            take_in(Arc::clone(&state), who, headers, body, move |job| push(job, &method, &labels))
                 .await
         }
         Err(failure) => Err(failure),
@@ -119,19 +134,23 @@ fn origin(labels: &Labels) -> Origin<'_> {
     Origin { labels, ..Origin::new(Source::Text, "push", false) }
 }
 
-fn push(job: &Job<'_>, method: &Method, labels: Labels) -> Result<(StatusCode, Receipt), Failure> {
+/// The time of a push, a series of each group.
+const PUSHED: &str = "push_time_seconds";
+
+fn nothing(tally: &Tally, why: &str) -> Failure {
+    Failure { status: tally.status(), ..Failure::invalid(format!("nothing was taken: {why}")) }
+}
+
+fn push(job: &Job<'_>, method: &Method, labels: &Labels) -> Result<(StatusCode, Receipt), Failure> {
     let state = job.state;
     let input = Unpacked::new(job.headers, job.bytes, job.watch)?;
     let now = state.clock.wall_ms();
     let mut kept = state.desk.groups.0.lock().unwrap_or_else(|e| e.into_inner());
-    let mut push = state.intake.begin(job.sent(origin(&labels)), now);
+    let mut push = state.intake.begin(job.sent(origin(labels)), now);
     let tally = take(&mut push, &mut Reader::new(input, now), job.watch)?;
-    let nothing = |status, why: String| {
-        Err(Failure { status, ..Failure::invalid(format!("nothing was taken: {why}")) })
-    };
     // A group is replaced as a whole or not at all.
     if tally.refused > 0 {
-        return nothing(tally.status(), tally.summary());
+        return Err(nothing(&tally, &tally.summary()));
     }
     let about = About {
         kind: Kind::Gauge,
@@ -139,16 +158,17 @@ fn push(job: &Job<'_>, method: &Method, labels: Labels) -> Result<(StatusCode, R
         help: "When this group was pushed last, in seconds since 1970.",
     };
     // Also of an empty body: it is how a group begins.
-    if let Err(why) = push.put("push_time_seconds", now, now as f64 / 1e3, Some(about)) {
+    if let Err(why) = push.put(PUSHED, now, now as f64 / 1e3, Some(about)) {
         let mut tally = tally;
-        tally.refuse_for(0, &why, "push_time_seconds");
-        return nothing(tally.status(), why.to_string());
+        tally.refuse_for(0, &why, PUSHED);
+        return Err(nothing(&tally, &why.to_string()));
     }
     let mut new: BTreeMap<SeriesRef, Pinned> =
         push.taken().filter_map(|series| Some((series, state.registry.pin(series)?))).collect();
     let name = |series: &Pinned| series.series().identity.name.clone();
     let names: BTreeSet<Box<str>> = new.values().map(name).collect();
-    let old = kept.groups.get(&labels).map(|group| group.series.clone()).unwrap_or_default();
+    let whose = Whose::of(job, labels);
+    let old = kept.groups.get(&whose).map(|group| group.series.clone()).unwrap_or_default();
     for (number, series) in old {
         if new.contains_key(&number) {
             continue;
@@ -160,7 +180,7 @@ fn push(job: &Job<'_>, method: &Method, labels: Labels) -> Result<(StatusCode, R
         }
     }
     let (_, receipt) = push.finish_awaited()?;
-    let forgotten = kept.insert(labels, new);
+    let forgotten = kept.insert(whose, new);
     state.counters.groups_forgotten.fetch_add(forgotten, Relaxed);
     Ok((StatusCode::OK, receipt))
 }
@@ -168,16 +188,23 @@ fn push(job: &Job<'_>, method: &Method, labels: Labels) -> Result<(StatusCode, R
 fn end(job: &Job<'_>, labels: &Labels) -> Result<(StatusCode, Receipt), Failure> {
     let state = job.state;
     let mut kept = state.desk.groups.0.lock().unwrap_or_else(|e| e.into_inner());
-    let mut receipt = Receipt::nothing();
-    if let Some(group) = kept.groups.get(labels) {
-        let now = state.clock.wall_ms();
-        let mut push = state.intake.begin(job.sent(origin(labels)), now);
-        for series in group.series.keys() {
-            let _counted = push.sample(*series, now, STALE);
-        }
-        (_, receipt) = push.finish_awaited()?;
-        kept.remove(labels);
+    let now = state.clock.wall_ms();
+    let mut push = state.intake.begin(job.sent(origin(labels)), now);
+    // Before anything is looked up: who may not push a group may not end it either.
+    if let Err(why) = push.may_send(PUSHED) {
+        let mut tally = Tally::default();
+        tally.refuse_for(0, &why, PUSHED);
+        return Err(nothing(&tally, &why.to_string()));
     }
+    let whose = Whose::of(job, labels);
+    let Some(group) = kept.groups.get(&whose) else {
+        return Ok((StatusCode::ACCEPTED, Receipt::nothing()));
+    };
+    for series in group.series.keys() {
+        let _counted = push.sample(*series, now, STALE);
+    }
+    let (_, receipt) = push.finish_awaited()?;
+    kept.remove(&whose);
     Ok((StatusCode::ACCEPTED, receipt))
 }
 

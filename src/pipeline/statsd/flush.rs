@@ -215,7 +215,7 @@ impl Gather {
         }
         self.name_timer(at);
         let (timer, totals) = (&mut self.timers[at], &mut self.totals[at]);
-        let closed = timer.values.close();
+        let closed = timer.values.close(&mut self.bins);
         let weight = std::mem::take(&mut timer.weight);
         let unsent = std::mem::take(&mut timer.unsent);
         let mut series = self.series[timer.series as usize..].iter();

@@ -14,7 +14,7 @@ use super::index::{Index, Place};
 use super::naming::Naming;
 use super::tally::{Counts, Refused};
 use super::timer::Values;
-use super::{Outlet, Settings, legacy};
+use super::{Outlet, Settings, legacy, sketch};
 use crate::model::counter::Held;
 use crate::model::{Event, Labels, Series, SeriesRef};
 use crate::pipeline::own::reserved;
@@ -58,8 +58,9 @@ pub struct Gather {
     /// So many timers, counted from the first, have all of their series named.
     pub(super) named: usize,
     pub(super) sets: Vec<Set>,
-    /// What the sets may still take.
+    /// What the sets may still take, and the timers.
     pub(super) room: Room,
+    pub(super) bins: sketch::Room,
     /// Bytes that the last flush has freed.
     pub(super) freed: usize,
     pub(super) series: Vec<SeriesRef>,
@@ -117,6 +118,7 @@ impl Gather {
             named: 0,
             sets: Vec::new(),
             room: Room::default(),
+            bins: sketch::Room::default(),
             freed: 0,
             series: Vec::new(),
             held: Vec::new(),
@@ -190,7 +192,7 @@ impl Gather {
             }
             (Type::Timer, Value::Number(v)) => {
                 let timer = &mut self.timers[at];
-                timer.values.add(v);
+                timer.values.add(v, &mut self.bins);
                 timer.idle = 0;
                 if metric.rate == 1.0 {
                     timer.weight += 1.0;

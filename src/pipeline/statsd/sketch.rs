@@ -1,6 +1,9 @@
 //! pipeline: how many values lie where, in bins that grow with the value: any quantile within one
 //! part in a hundred, whatever was sent, in a kilobyte or two.
 //!
+//! Bound: [`ALL_BINS`] in all sketches together, between two flushes. Policy: beyond them a sketch gets
+//! [`FEW_BINS`] of each sign: of values that lie farther apart, those nearest to zero share one.
+//!
 //! It is a DDSketch (Masson, Rim, Lee 2019): a value's bin is its logarithm, scaled. Taken here
 //! from the bits of the f64: the exponent is the whole part, a cubic in the mantissa stands for the
 //! rest; where it is flattest, bins are one per cent narrower than they had to be.
@@ -11,6 +14,25 @@ pub const ERROR: f64 = 0.01;
 /// Bins of one sign. With this error 2,048 of them span seventeen powers of ten; of values that lie
 /// farther apart, those nearest to zero share one.
 const MOST_BINS: usize = 2_048;
+
+/// Bins of one sign that any sketch may have, whatever the others have: they span a factor of 150.
+const FEW_BINS: usize = 256;
+
+/// Bins beyond those, of all sketches together: 16 MiB. Twenty thousand timers whose values span six
+/// powers of ten each have enough.
+const ALL_BINS: usize = 8 << 20;
+
+/// What all sketches together may still take until the next flush.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    bins: usize,
+}
+
+impl Default for Room {
+    fn default() -> Self {
+        Self { bins: ALL_BINS }
+    }
+}
 
 /// Nothing below this in size is told from zero; it is far below any clock or scale.
 const LEAST: f64 = 1e-9;
@@ -73,13 +95,23 @@ struct Bins {
 const FULL: u64 = 1 << 16;
 
 impl Bins {
+    /// How many of its bins are taken from the room of all.
+    fn taken(&self) -> usize {
+        self.counts.len().saturating_sub(FEW_BINS)
+    }
+
+    /// How many bins it may have.
+    fn most(&self, room: &Room) -> usize {
+        (self.counts.len().max(FEW_BINS) + room.bins).min(MOST_BINS)
+    }
+
     #[inline(always)]
-    fn add(&mut self, bin: i32) {
+    fn add(&mut self, bin: i32, room: &mut Room) {
         let at = bin.wrapping_sub(self.first) as usize;
         match self.counts.get_mut(at) {
             Some(count) if *count < u16::MAX => *count += 1,
             Some(_) => self.put(bin, 1),
-            None => self.add_outside(bin),
+            None => self.add_outside(bin, room),
         }
     }
 
@@ -108,39 +140,42 @@ impl Bins {
     }
 
     #[cold]
-    fn add_outside(&mut self, bin: i32) {
+    fn add_outside(&mut self, bin: i32, room: &mut Room) {
         if self.counts.is_empty() {
             self.first = bin;
             self.counts.push(1);
             return;
         }
+        let (most, before) = (self.most(room), self.taken());
         let last = self.first + self.counts.len() as i32 - 1;
         if bin > last {
             let len = (bin - self.first) as usize + 1;
-            if len > MOST_BINS {
-                self.fold(bin + 1 - MOST_BINS as i32);
+            if len > most {
+                self.fold(bin + 1 - most as i32);
             }
             // A little ahead: a range is mostly reached in steps.
             let len = (bin - self.first) as usize + 1;
             self.counts.reserve_exact(len.next_multiple_of(AHEAD) - self.counts.len());
             self.counts.resize(len, 0);
         } else {
-            let room = MOST_BINS - self.counts.len();
-            let wanted = ((self.first - bin) as usize).next_multiple_of(AHEAD).min(room);
+            let free = most - self.counts.len();
+            let wanted = ((self.first - bin) as usize).next_multiple_of(AHEAD).min(free);
             // Left to itself a vector doubles, and there is one for each timer.
             self.counts.reserve_exact(wanted);
             self.counts.splice(0..0, std::iter::repeat_n(0, wanted));
             self.first -= wanted as i32;
         }
+        room.bins = (room.bins + before).saturating_sub(self.taken());
         self.put(bin.max(self.first), 1);
     }
 
     /// Makes the bins of a range at once, if there are none yet.
-    fn span(&mut self, first: i32, last: i32) {
+    fn span(&mut self, first: i32, last: i32, room: &mut Room) {
         if self.counts.is_empty() && first <= last {
-            let first = first.max(last.saturating_sub(MOST_BINS as i32 - 1));
+            let first = first.max(last.saturating_sub(self.most(room) as i32 - 1));
             self.first = first;
             self.counts = vec![0; (last - first) as usize + 1];
+            room.bins = room.bins.saturating_sub(self.taken());
         }
     }
 
@@ -169,24 +204,29 @@ pub struct Sketch {
 
 impl Sketch {
     /// An empty one, made for values of this range; others may come all the same.
-    pub fn spanning(least: f64, most: f64) -> Self {
+    pub fn spanning(least: f64, most: f64, room: &mut Room) -> Self {
         let mut sketch = Self::default();
         if most >= LEAST {
-            sketch.above.span(bin(least.max(LEAST)), bin(most));
+            sketch.above.span(bin(least.max(LEAST)), bin(most), room);
         }
         if least <= -LEAST {
-            sketch.below.span(bin(-most.min(-LEAST)), bin(-least));
+            sketch.below.span(bin(-most.min(-LEAST)), bin(-least), room);
         }
         sketch
     }
 
+    /// Gives back what it has taken of the room: it gets no more values.
+    pub fn close(&self, room: &mut Room) {
+        room.bins += self.above.taken() + self.below.taken();
+    }
+
     /// Takes a finite value.
     #[inline(always)]
-    pub fn add(&mut self, value: f64) {
+    pub fn add(&mut self, value: f64, room: &mut Room) {
         if value >= LEAST {
-            self.above.add(bin(value));
+            self.above.add(bin(value), room);
         } else if value <= -LEAST {
-            self.below.add(bin(-value));
+            self.below.add(bin(-value), room);
         } else {
             self.zeros = self.zeros.saturating_add(1);
         }
@@ -235,8 +275,8 @@ mod tests {
     use proptest::prelude::*;
 
     fn quantiles(values: &[f64], ranks: &[u64]) -> Vec<f64> {
-        let mut sketch = Sketch::default();
-        values.iter().for_each(|v| sketch.add(*v));
+        let (mut sketch, mut room) = (Sketch::default(), Room::default());
+        values.iter().for_each(|v| sketch.add(*v, &mut room));
         let mut out = vec![0.0; ranks.len()];
         sketch.at_ranks(ranks, |i, v| out[i] = v);
         out
@@ -266,14 +306,46 @@ mod tests {
         }
     }
 
+    /// Thousands of timers whose values are as far apart as can be take no more than the room of all, and
+    /// one that fits into the few bins of its own is as good as ever.
+    #[test]
+    fn many_wide_sketches_take_no_more_than_their_room() {
+        let wide: Vec<f64> = (0..2_048)
+            .flat_map(|e| [1.02f64.powi(e), -1.02f64.powi(e)])
+            .map(|v| v * 1e-3)
+            .collect();
+        let all = Room { bins: 100_000 };
+        let mut room = all;
+        let add = |sketch: &mut Sketch, room: &mut Room| {
+            // From the middle outward in some, upward and downward in others.
+            wide.iter().for_each(|v| sketch.add(*v, room));
+            wide.iter().rev().for_each(|v| sketch.add(*v, room));
+        };
+        let mut sketches = vec![Sketch::default(); 100];
+        sketches.iter_mut().for_each(|sketch| add(sketch, &mut room));
+        let bytes: usize = sketches.iter().map(Sketch::bytes).sum();
+        let most = 2 * (all.bins + sketches.len() * 2 * (FEW_BINS + 2 * AHEAD));
+        assert!(bytes <= most, "{bytes} bytes, {most} are allowed");
+        assert_eq!(room.bins, 0);
+        for sketch in sketches.iter().step_by(9) {
+            assert_eq!(sketch.bins().map(|(_, n)| n).sum::<u64>(), 2 * wide.len() as u64);
+        }
+        let mut small = Sketch::default();
+        (0..1_000).for_each(|i| small.add(1.0 + f64::from(i) / 10.0, &mut room));
+        small.at_ranks(&[500], |_, v| assert!((v / 51.0 - 1.0).abs() <= ERROR, "{v}"));
+        sketches.iter().for_each(|sketch| sketch.close(&mut room));
+        small.close(&mut room);
+        assert_eq!(room, all, "all of it is free again");
+    }
+
     #[test]
     fn a_bin_holds_any_number_of_values() {
-        let mut sketch = Sketch::default();
+        let (mut sketch, mut room) = (Sketch::default(), Room::default());
         for _ in 0..200_000 {
-            sketch.add(7.0);
+            sketch.add(7.0, &mut room);
         }
-        sketch.add(1.0);
-        sketch.add(300.0);
+        sketch.add(1.0, &mut room);
+        sketch.add(300.0, &mut room);
         assert_eq!(sketch.bins().map(|(_, n)| n).collect::<Vec<_>>(), [1, 200_000, 1]);
         let mut found = [0.0; 4];
         sketch.at_ranks(&[0, 1, 200_000, 200_001], |i, v| found[i] = v);
@@ -281,7 +353,7 @@ mod tests {
             assert!((found / right - 1.0).abs() <= ERROR, "{found} {right}");
         }
         // What is folded away keeps its number, too.
-        sketch.add(1e30);
+        sketch.add(1e30, &mut room);
         let bins: Vec<_> = sketch.bins().collect();
         assert_eq!(bins.iter().map(|(_, n)| n).sum::<u64>(), 200_003);
         assert_eq!(bins[0].1, 200_002);
@@ -300,17 +372,20 @@ mod tests {
             for (found, right) in quantiles(&values, &ranks).iter().zip(&sorted) {
                 prop_assert!((found - right).abs() <= ERROR * 1.000_001 * right.abs() + LEAST, "{found} {right}");
             }
-            let mut sketch = Sketch::default();
-            values.iter().for_each(|v| sketch.add(*v));
+            let (mut sketch, mut room) = (Sketch::default(), Room::default());
+            values.iter().for_each(|v| sketch.add(*v, &mut room));
             let bins: Vec<_> = sketch.bins().collect();
             prop_assert_eq!(bins.iter().map(|(_, n)| n).sum::<u64>(), values.len() as u64);
             prop_assert!(bins.is_sorted_by(|a, b| a.0 < b.0));
             // For which range it was made changes nothing but its memory.
             let few = &values[..values.len().div_ceil(3)];
             let (least, most) = few.iter().fold((few[0], few[0]), |(a, b), v| (a.min(*v), b.max(*v)));
-            let mut made = Sketch::spanning(least, most);
-            values.iter().for_each(|v| made.add(*v));
+            let mut made = Sketch::spanning(least, most, &mut room);
+            values.iter().for_each(|v| made.add(*v, &mut room));
             prop_assert_eq!(made.bins().collect::<Vec<_>>(), bins);
+            sketch.close(&mut room);
+            made.close(&mut room);
+            prop_assert_eq!(room, Room::default());
         }
     }
 }

@@ -1,7 +1,7 @@
 //! pipeline: the values of one timer since the last flush: all of them up to [`EXACT`], a sketch
 //! and sums beyond.
 
-use super::sketch::Sketch;
+use super::sketch::{Room, Sketch};
 
 /// So many values of a timer are kept as they came, between two flushes: what is said of them is
 /// exact. Past that, quantiles are within [`super::sketch::ERROR`].
@@ -40,8 +40,8 @@ struct Many {
 
 impl Many {
     #[inline(always)]
-    fn add(&mut self, value: f64) {
-        self.sketch.add(value);
+    fn add(&mut self, value: f64, room: &mut Room) {
+        self.sketch.add(value, room);
         self.count += 1;
         self.sum += value;
         self.squares += value * value;
@@ -73,26 +73,26 @@ pub struct Summary {
 }
 
 impl Values {
-    /// Takes a finite value.
+    /// Takes a finite value. `room`: what all timers share.
     #[inline(always)]
-    pub fn add(&mut self, value: f64) {
+    pub fn add(&mut self, value: f64, room: &mut Room) {
         match &mut self.0 {
-            Kept::Many(many) => many.add(value),
+            Kept::Many(many) => many.add(value, room),
             Kept::Few(few) if few.len() < EXACT => few.push(value),
-            Kept::Few(_) => self.grow(value),
+            Kept::Few(_) => self.grow(value, room),
         }
     }
 
     #[cold]
-    fn grow(&mut self, value: f64) {
+    fn grow(&mut self, value: f64, room: &mut Room) {
         if let Kept::Few(few) = &mut self.0 {
             let base = few.iter().sum::<f64>() / few.len().max(1) as f64;
             let (min, max) = few.iter().fold((value, value), |(a, b), v| (a.min(*v), b.max(*v)));
             // Nearly all of the range is known by now: it is made at once and not in steps.
-            let sketch = Sketch::spanning(min, max);
+            let sketch = Sketch::spanning(min, max, room);
             let mut many = Box::new(Many { sketch, base, min, max, ..Many::default() });
-            few.iter().for_each(|v| many.add(*v));
-            many.add(value);
+            few.iter().for_each(|v| many.add(*v, room));
+            many.add(value, room);
             self.0 = Kept::Many(many);
         }
     }
@@ -110,11 +110,12 @@ impl Values {
         }
     }
 
-    /// Takes the values out, in order: nothing is left.
-    pub fn close(&mut self) -> Closed {
+    /// Takes the values out, in order: nothing is left, and what they took of the room is free.
+    pub fn close(&mut self, room: &mut Room) -> Closed {
         let mut kept = std::mem::take(&mut self.0);
-        if let Kept::Few(few) = &mut kept {
-            few.sort_unstable_by(f64::total_cmp);
+        match &mut kept {
+            Kept::Few(few) => few.sort_unstable_by(f64::total_cmp),
+            Kept::Many(many) => many.sketch.close(room),
         }
         Closed(kept)
     }
@@ -229,10 +230,11 @@ mod tests {
     use proptest::prelude::*;
 
     fn closed(values: &[f64]) -> Closed {
-        let mut kept = Values::default();
-        values.iter().for_each(|v| kept.add(*v));
-        let closed = kept.close();
+        let (mut kept, mut room) = (Values::default(), Room::default());
+        values.iter().for_each(|v| kept.add(*v, &mut room));
+        let closed = kept.close(&mut room);
         assert!(kept.is_empty());
+        assert_eq!(room, Room::default());
         closed
     }
 

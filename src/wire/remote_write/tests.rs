@@ -132,6 +132,41 @@ fn labels_that_are_none() {
     assert_eq!(series.labels().unwrap_err(), "there is no symbol 9");
 }
 
+/// A body of a few kilobytes must not become gigabytes, nor a search among thousands of labels.
+#[test]
+fn labels_are_bounded_before_they_are_copied() {
+    let long = "v".repeat(100_000);
+    let names: Vec<String> = (0..1_000).map(|i| format!("k{i}")).collect();
+    let many: Vec<(&str, &str)> = names.iter().map(|n| (n.as_str(), "v")).collect();
+    let bulky: Vec<(&str, &str)> = names.iter().take(100).map(|n| (n.as_str(), &*long)).collect();
+    let most: Vec<(&str, &str)> = many.iter().take(127).copied().collect();
+    for (labels, expected) in [
+        (&many, Some("more than 128 labels")),
+        (&bulky, Some("labels of more than 131072 bytes")),
+        (&most, None),
+    ] {
+        let mut labels = labels.clone();
+        labels.insert(0, ("__name__", "a"));
+        for (version, body) in [
+            (Version::V1, v1(&[(&labels, &[(1, 1.0)])])),
+            (Version::V2, v2(&[(&labels, &[(1, 1.0)])])),
+        ] {
+            let mut request = Request::new(version, &body).unwrap();
+            let series = request.next_series().unwrap().unwrap();
+            assert_eq!(series.labels().err().as_deref(), expected, "{version:?}");
+            let mut alias = Vec::new();
+            assert_eq!(series.alias(&mut alias).err().as_deref(), expected, "{version:?}");
+            assert!(alias.capacity() < 1 << 20, "{version:?}: {} bytes", alias.capacity());
+        }
+    }
+    let long = "k".repeat(60_000);
+    let twice = [("__name__", "a"), (&*long, "1"), (&*long, "2")];
+    let body = v2(&[(&twice, &[(1, 1.0)])]);
+    let mut request = Request::new(Version::V2, &body).unwrap();
+    let why = request.next_series().unwrap().unwrap().labels().unwrap_err();
+    assert!(why.len() < 100 && why.ends_with("twice"), "{} bytes", why.len());
+}
+
 #[test]
 fn a_message_cut_short_is_broken_and_never_more() {
     let body = v1(&[(&[("__name__", "up")], &[(1, 1.0)])]);

@@ -221,6 +221,10 @@ fn pages_of_other_sites_send_nothing() {
         ("Origin", "moz-extension://localhost", 403),
         ("Origin", "http://127.0.0.1", 403),
         ("Sec-Fetch-Site", "same-site", 403),
+        // Whatever else a browser may say one day.
+        ("Sec-Fetch-Site", "CROSS-SITE", 403),
+        ("Sec-Fetch-Site", "near-site", 403),
+        ("Sec-Fetch-Site", "none", 200),
         ("Origin", "http://localhost", 200),
         ("Origin", "http://LOCALHOST:80", 200),
         ("Sec-Fetch-Site", "same-origin", 200),
@@ -290,5 +294,45 @@ fn groups_are_replaced_and_ended_as_pushgateway_does() {
     assert_eq!(stale(&rows).len(), 6, "{rows:#?}");
     assert_eq!(to("PUT", "/metrics/job/", "a 1\n").0, 400);
     assert_eq!(to("PUT", "/metrics/job/a/b", "a 1\n").0, 404);
+    daemon.stop();
+}
+
+/// A token for one machine neither ends nor replaces what others have pushed to a path.
+#[test]
+fn a_group_is_ended_by_nobody_else() {
+    let folder = Folder::new();
+    let daemon = folder.start(&format!("system = \"here\"\n{QUIET}"));
+    let token = |name: &str, more: &[&str]| {
+        let verb = [&["token", "add", name, "--scope", "push"], more].concat();
+        format!("Bearer {}", folder.ask(&verb).well().trim())
+    };
+    let bound = token("web1", &["--instance", "web1"]);
+    let free = token("any", &[]);
+    let to = |method: &str, path: &str, token: Option<&str>, body: &str| {
+        let far = [("X-Forwarded-For", "192.0.2.1"), ("Authorization", token.unwrap_or_default())];
+        let headers = if token.is_some() { &far[..] } else { &[] };
+        send(daemon.address(), method, path, headers, body.as_bytes()).status
+    };
+    let (here, other) = ("/metrics/job/j", "/metrics/job/j/instance/web2");
+    assert_eq!(to("PUT", here, None, "a 1\n"), 200);
+    assert_eq!(to("PUT", other, None, "b 2\n"), 200);
+    assert_eq!(to("DELETE", other, Some(&bound), ""), 403, "web2's, by the token of web1");
+    assert_eq!(to("DELETE", "/metrics/job/none/instance/web2", Some(&bound), ""), 403);
+    assert_eq!(to("DELETE", here, Some(&bound), ""), 202, "web1 has no such group");
+    assert_eq!(to("PUT", here, Some(&bound), "c 3\n"), 200);
+    let own = "/metrics/job/j/instance/here";
+    assert_eq!(to("DELETE", own, Some(&free), ""), 403, "this machine's, from elsewhere");
+    let rows = stored(&daemon, 3);
+    let mark = |rows: &[String]| rows.iter().filter(|r| r.contains(" 7FF0000000000002 ")).count();
+    assert_eq!((rows.len(), mark(&rows)), (3, 0), "{rows:#?}");
+    // A token for any machine may end what it may push, and web1 its own.
+    assert_eq!(to("DELETE", other, Some(&free), ""), 202);
+    assert_eq!(to("DELETE", here, Some(&bound), ""), 202);
+    let rows = stored(&daemon, 5);
+    let ended: Vec<&String> = rows.iter().filter(|r| r.contains(" 7FF0000000000002 ")).collect();
+    assert!(
+        ended.len() == 2 && ended.iter().all(|r| r.contains("/b ") || r.contains("web1/j/c ")),
+        "{rows:#?}"
+    );
     daemon.stop();
 }
