@@ -28,11 +28,15 @@ mod rrd;
 #[path = "../fuzz/bodies/texts.rs"]
 mod texts;
 
-/// How often the usual number of inputs is thrown, other ones each time: PLIMSOLL_FUZZ_TIMES, else
-/// once. For places without cargo fuzz.
+/// A number for places without cargo fuzz: PLIMSOLL_FUZZ_TIMES is how often the usual number of
+/// inputs is thrown, PLIMSOLL_FUZZ_SEED makes them other ones.
+fn number(variable: &str) -> Option<u64> {
+    let text = std::env::var(variable).ok()?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{variable} is no number: {text}")))
+}
+
 fn times() -> u64 {
-    let times = std::env::var("PLIMSOLL_FUZZ_TIMES").ok();
-    times.map_or(1, |t| t.parse().expect("PLIMSOLL_FUZZ_TIMES is a number"))
+    number("PLIMSOLL_FUZZ_TIMES").unwrap_or(1)
 }
 
 /// The body on every kept input, then on so many of random bytes and lengths.
@@ -56,7 +60,8 @@ fn hold(target: &str, random: u64, longest: u64, body: impl Fn(&[u8])) {
 }
 
 fn dice() -> impl FnMut() -> u64 {
-    let mut state = 0x9E37_79B9_7F4A_7C15u64;
+    let seed = number("PLIMSOLL_FUZZ_SEED").unwrap_or(0);
+    let mut state = 0x9E37_79B9_7F4A_7C15u64 ^ seed.wrapping_mul(0xD6E8_FEB8_6659_FD93) >> 1;
     move || {
         state ^= state << 13;
         state ^= state >> 7;

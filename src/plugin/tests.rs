@@ -321,6 +321,14 @@ fn one_that_lowers_the_limit_that_marks_it() {
 }
 
 #[test]
+fn one_whose_name_is_no_text() {
+    let script = "#!/bin/sh\n\
+        setsid sh -c 'printf \"\\377\" > /proc/$$/comm; sleep WORD; :' >/dev/null 2>&1 &\n\
+        sleep 0.2; echo a 1\n";
+    assert_eq!(hostile("86414", script).end, End::Exited(0));
+}
+
+#[test]
 fn in_a_container_the_same_ones_harm_nobody() {
     // A process id namespace of its own, which the session's leader is not in: `docker run` and CI.
     let mut command = std::process::Command::new("unshare");
