@@ -11,6 +11,8 @@ mod chunk_timestamps;
 mod chunk_values;
 #[path = "../fuzz/bodies/collect.rs"]
 mod collect;
+#[path = "../fuzz/bodies/http.rs"]
+mod http;
 #[path = "../fuzz/bodies/munin.rs"]
 mod munin;
 #[path = "../fuzz/bodies/munin_node.rs"]
@@ -26,6 +28,17 @@ mod rrd;
 #[path = "../fuzz/bodies/texts.rs"]
 mod texts;
 
+/// A number for places without cargo fuzz: PLIMSOLL_FUZZ_TIMES is how often the usual number of
+/// inputs is thrown, PLIMSOLL_FUZZ_SEED makes them other ones.
+fn number(variable: &str) -> Option<u64> {
+    let text = std::env::var(variable).ok()?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{variable} is no number: {text}")))
+}
+
+fn times() -> u64 {
+    number("PLIMSOLL_FUZZ_TIMES").unwrap_or(1)
+}
+
 /// The body on every kept input, then on so many of random bytes and lengths.
 fn hold(target: &str, random: u64, longest: u64, body: impl Fn(&[u8])) {
     let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds").join(target);
@@ -38,7 +51,7 @@ fn hold(target: &str, random: u64, longest: u64, body: impl Fn(&[u8])) {
         body(&std::fs::read(&file).expect("readable"));
     }
     let mut roll = dice();
-    for _ in 0..random {
+    for _ in 0..random * times() {
         let length = roll() % longest;
         let bytes: Vec<u8> = (0..length).map(|_| roll() as u8).collect();
         println!("{bytes:?}");
@@ -47,7 +60,8 @@ fn hold(target: &str, random: u64, longest: u64, body: impl Fn(&[u8])) {
 }
 
 fn dice() -> impl FnMut() -> u64 {
-    let mut state = 0x9E37_79B9_7F4A_7C15u64;
+    let seed = number("PLIMSOLL_FUZZ_SEED").unwrap_or(0);
+    let mut state = 0x9E37_79B9_7F4A_7C15u64 ^ seed.wrapping_mul(0xD6E8_FEB8_6659_FD93) >> 1;
     move || {
         state ^= state << 13;
         state ^= state >> 7;
@@ -61,7 +75,7 @@ fn dice() -> impl FnMut() -> u64 {
 fn hold_words(words: &str, rounds: u64, body: impl Fn(&str)) {
     let words: Vec<_> = words.split(' ').collect();
     let mut roll = dice();
-    for _ in 0..rounds {
+    for _ in 0..rounds * times() {
         let count = roll() % 24;
         let mut text = String::new();
         for _ in 0..count {
@@ -164,11 +178,46 @@ fn any_bytes_as_what_the_kernel_tells() {
 }
 
 #[test]
+fn any_bytes_as_a_request() {
+    // The kept ones are answered, so that those like them get as far.
+    let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds/http");
+    for file in std::fs::read_dir(kept).expect("kept").flatten() {
+        let status = http::run(&std::fs::read(file.path()).expect("readable"));
+        assert!(status.is_some_and(|s| s < 300), "{}: {status:?}", file.path().display());
+    }
+    let http = |data: &[u8]| {
+        http::run(data);
+    };
+    hold("http", 300, 300, http);
+    let words = "GET POST PUT DELETE HEAD / /metrics /job/a /job@base64/ YQ== YQ= %41 %zz %2F /health \
+                 /api/status /api/v1 /query /query_range /series /labels /label/n/values /federate /graph.svg \
+                 /graph.png /api/sql /api/push /write /api/v1/write /explore /hosts ? & query= match[]= start= \
+                 end= step= time= timeout= limit= expr= range= from= to= width= height= tz= precision= -1 0 1e3 \
+                 9e18 -9e18 1e308 NaN 5m a_total a_total[5m] {n=\"1\"} 2026-11-30T12:00:00Z + \n\n \
+                 content-encoding: gzip snappy content-type: application/json accept: text/html origin: \
+                 http://localhost select {\"sql\":\"select\"} {\"do\":\"query\",\"path\":\"/query\",\"form\":\"query=1\"}";
+    let rest = |method: &'static str, rounds| {
+        hold_words(words, rounds, |text| http(format!("{method}{text}").as_bytes()));
+    };
+    rest("", 500);
+    rest("GET /", 500);
+    for path in ["query?query=a_total&", "query_range?query=a_total&", "series?match[]=a_total&"] {
+        hold_words(words, 300, |text| {
+            let text: String = text.split_whitespace().collect();
+            http(format!("GET /api/v1/{path}{text}\n\n").as_bytes());
+        });
+    }
+    rest("PUT /metrics/job/a/", 500);
+    rest("POST /metrics/job/a\n\n", 300);
+    rest("POST /api/sql\n\n", 300);
+}
+
+#[test]
 fn any_bytes_as_what_people_write() {
     hold("texts", 2_000, 300, texts::run);
     let words = "key,timestamp,value , \" 1 -2.5 1e999 NaN 2026-11-30 12:00:00 T Z ago 2h 5m 10s 1GiB 64MiB \
                  now - + [http] listen = \"127.0.0.1:1876\" [[plugin]] name command [ ] interval > < >= \
-                 a{b=\"c\"} disk_/ {} * ? ** é";
+                 a{b=\"c\"} disk_/ {} * ? ** é admin push 192.0.2.0 /24 ::1 /64 localhost :80";
     hold_words(words, 8_000, |text| texts::run(text.as_bytes()));
 }
 

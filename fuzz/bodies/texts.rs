@@ -1,8 +1,14 @@
-//! wire, model, config: any bytes as a file of CSV, as a configuration, and as the single words that
-//! people write: times, sizes, intervals, numbers, keys, conditions, patterns.
+//! wire, model, config, receive, http: any bytes as a file of CSV, as a configuration, as the file of
+//! tokens, as the pieces of a stream, and as the single words that people write: times, sizes,
+//! intervals, numbers, keys, conditions, patterns, networks, names of hosts.
+
+use std::path::Path;
 
 use plimsoll::config::{Condition, Config};
+use plimsoll::http::{Hosts, tokens};
 use plimsoll::model::{Glob, parse_duration, parse_key, parse_size, write_key};
+use plimsoll::receive::Network;
+use plimsoll::receive::lines::Lines;
 use plimsoll::wire::time::{in_range, parse_timestamp, parse_when};
 use plimsoll::wire::value::parse_value;
 use plimsoll::wire::{Format, Record, Records, csv};
@@ -23,9 +29,25 @@ pub fn run(data: &[u8]) {
     if let Err(e) = Config::parse(&text, "fuzz.toml") {
         assert!(!e.to_string().is_empty());
     }
+    match tokens::parse(Path::new("tokens"), &text) {
+        Ok(tokens) => assert!(tokens.len() <= text.lines().count()),
+        Err(e) => assert!(e.to_string().contains("line ")),
+    }
+    stream(data);
     for line in text.lines().take(20) {
         word(line);
     }
+}
+
+/// The pieces of a stream come out as they went in, in whole lines.
+fn stream(data: &[u8]) {
+    let (mut lines, mut out) = (Lines::default(), Vec::new());
+    let mut whole = |text: &[u8]| out.extend_from_slice(text);
+    for piece in data.chunks(usize::from(data.first().copied().unwrap_or(0) % 9) + 1) {
+        assert_eq!(lines.feed(piece, &mut whole), 0);
+    }
+    lines.finish(&mut whole);
+    assert!(out == data);
 }
 
 fn word(text: &str) {
@@ -43,5 +65,10 @@ fn word(text: &str) {
     let mut again = String::new();
     write_key(&mut again, &name, labels.iter());
     assert_eq!(parse_key(&again), (name, labels), "a key that is written reads back");
+    if let Ok(network) = Network::parse(text) {
+        let address = text.split('/').next().and_then(|a| a.parse().ok()).expect("it begins so");
+        assert!(network.holds(address));
+    }
+    let _ours = Hosts::default().answer_to(text);
     Glob::new(text).matches("a/b");
 }

@@ -7,8 +7,8 @@
 pub fn give_back() {
     // SAFETY: takes a number and touches only free memory.
     unsafe { libc::malloc_trim(0) };
-    let Ok(maps) = std::fs::read_to_string("/proc/self/maps") else { return };
-    for (start, end) in unwritten(&maps) {
+    let Ok(maps) = std::fs::read("/proc/self/maps") else { return };
+    for (start, end) in unwritten(&String::from_utf8_lossy(&maps)) {
         // SAFETY: the range is a private mapping of a file that was never written to (see
         // `unwritten`), so every page can be read again as it was.
         unsafe { libc::madvise(start as *mut libc::c_void, end - start, libc::MADV_DONTNEED) };

@@ -120,7 +120,8 @@ fn unhex(text: &str) -> Option<[u8; 32]> {
     Some(out)
 }
 
-fn parse(path: &Path, text: &str) -> Result<Vec<Token>, TokenError> {
+/// The tokens in a file's text. `path` is named in the error.
+pub fn parse(path: &Path, text: &str) -> Result<Vec<Token>, TokenError> {
     let mut tokens = Vec::new();
     for (number, line) in text.lines().enumerate() {
         if line.trim().is_empty() || line.starts_with('#') {

@@ -29,7 +29,7 @@ impl Account {
         default: &str,
     ) -> Result<Self, String> {
         let own = rustix::process::geteuid();
-        let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+        let passwd = text_of("/etc/passwd");
         let name_of = |uid: Uid| {
             let line = lines(&passwd).find(|l| l.get(2) == Some(&&*uid.as_raw().to_string()));
             line.map_or_else(|| uid.as_raw().to_string(), |l| l[0].to_owned())
@@ -44,7 +44,7 @@ impl Account {
         let user = user.unwrap_or(default);
         let (name, uid, gid) = find_user(&passwd, user)
             .ok_or_else(|| format!("there is no user `{user}` in /etc/passwd"))?;
-        let file = std::fs::read_to_string("/etc/group").unwrap_or_default();
+        let file = text_of("/etc/group");
         let mut gids = Vec::new();
         for (group, optional) in groups.unwrap_or_default() {
             match find_group(&file, group) {
@@ -79,10 +79,17 @@ impl Account {
 /// contrib/systemd/plugins.conf gives (CAP_SETGID and CAP_SETUID).
 pub(super) fn may_switch() -> bool {
     const BOTH: u64 = 1 << 6 | 1 << 7;
-    let status = std::fs::read_to_string("/proc/thread-self/status").unwrap_or_default();
+    let status = text_of("/proc/thread-self/status");
     let line = status.lines().find_map(|l| l.strip_prefix("CapEff:"));
     let held = line.and_then(|l| u64::from_str_radix(l.trim(), 16).ok());
     held.is_some_and(|held| held & BOTH == BOTH)
+}
+
+/// A file's text; empty if it cannot be read. Bytes that are no text are replaced: a person's name
+/// in Latin-1 costs nobody else the account.
+fn text_of(path: impl AsRef<Path>) -> String {
+    let bytes = std::fs::read(path).unwrap_or_default();
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// The fields of each line.
@@ -128,6 +135,16 @@ mod tests {
         assert_eq!(find_group(group, "adm").map(|g| g.as_raw()), Some(4));
         assert_eq!(find_group(group, "12").map(|g| g.as_raw()), Some(12));
         assert_eq!(find_group(group, "none"), None);
+    }
+
+    #[test]
+    fn a_name_in_another_encoding_costs_no_account() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("passwd");
+        let passwd = b"jm:x:1000:1000:J\xfcrgen M\xfcller:/home/jm:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n";
+        std::fs::write(&path, passwd).expect("written");
+        let text = text_of(&path);
+        assert!(find_user(&text, "nobody").is_some() && find_user(&text, "jm").is_some());
     }
 
     #[test]

@@ -110,8 +110,9 @@ const PARENT: usize = 1;
 const SESSION: usize = 3;
 
 fn stat_field(process: &str, field: usize) -> Option<String> {
-    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
-    // The command may hold anything, brackets too.
+    let stat = std::fs::read(format!("/proc/{process}/stat")).ok()?;
+    // The command may hold anything: brackets, and bytes that are no text.
+    let stat = String::from_utf8_lossy(&stat);
     let after = stat.get(stat.rfind(')')? + 1..)?;
     after.split_ascii_whitespace().nth(field).map(str::to_owned)
 }
