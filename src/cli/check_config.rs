@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use crate::config::{Config, ConfigError, SAMPLE};
+use crate::config::{Config, ConfigError, Listed, SAMPLE};
 use crate::model::{format_duration, format_size};
 use crate::receive::{NodeSettings, Settings};
 
@@ -19,8 +19,11 @@ pub struct Args {
     /// Print the result as JSON
     #[arg(long)]
     pub json: bool,
+    /// Also print every option with its value, its default and what it means
+    #[arg(long)]
+    pub all: bool,
     /// Print a sample that documents every key, and check nothing
-    #[arg(long, conflicts_with_all = ["file", "json"])]
+    #[arg(long, conflicts_with_all = ["file", "json", "all"])]
     pub sample: bool,
 }
 
@@ -34,7 +37,7 @@ pub fn run(args: &Args, config: Option<&Path>) -> anyhow::Result<()> {
     let checked = Config::find(args.file.as_deref().or(config));
     let text = match &checked {
         _ if args.json => format!("{:#}\n", as_json(&checked)),
-        Ok(config) => plan(config),
+        Ok(config) => plan(config) + &options(config, args.all),
         Err(_) => String::new(),
     };
     out.write_all(text.as_bytes())?;
@@ -133,6 +136,26 @@ pub fn plan(config: &Config) -> String {
     );
     row("queue", format!("{} in memory when the disk is full", format_duration(config.queue_ms)));
     out
+}
+
+/// The options that are not at their defaults, or `all` with what they mean.
+fn options(config: &Config, all: bool) -> String {
+    let mut out = String::new();
+    for option in config.listed() {
+        let Listed { section, key, value, default, range, about } = option;
+        if !all && value == default {
+            continue;
+        }
+        let unset = || "not set".to_owned();
+        let section = if section.is_empty() { section } else { format!("[{section}] ") };
+        let (value, default) = (value.unwrap_or_else(unset), default.unwrap_or_else(unset));
+        let _ = write!(out, "{section}{key} = {value} (default: {default}");
+        if all && let Some(range) = range {
+            let _ = write!(out, "; {range}");
+        }
+        let _ = writeln!(out, "){}", if all { format!("\n    {about}") } else { String::new() });
+    }
+    if out.is_empty() { out } else { format!("\noptions\n{out}") }
 }
 
 fn strings(of: &[impl ToString]) -> Vec<String> {
@@ -238,6 +261,16 @@ pub fn as_json(checked: &Result<Config, ConfigError>) -> Value {
         "raw_ms": config.limits.raw_ms,
         "five_minutes_ms": config.limits.five_minutes_ms,
         "hours_ms": config.limits.hours_ms,
+        "options": config.listed().into_iter().map(|o| {
+            json!({
+                "section": o.section,
+                "key": o.key,
+                "value": o.value,
+                "default": o.default,
+                "range": o.range,
+                "about": o.about,
+            })
+        }).collect::<Vec<_>>(),
     })
 }
 
@@ -308,6 +341,28 @@ mod tests {
     }
 
     #[test]
+    fn options_that_are_not_at_their_defaults() {
+        let text = "[graphite]\nlisten = \"127.0.0.1:2003\"\n[push]\nmax_names = 7";
+        let config = Config::parse(text, "p.toml").unwrap();
+        insta::assert_snapshot!(options(&config, false), @r#"
+
+        options
+        [graphite] listen = "127.0.0.1:2003" (default: "off")
+        [push] max_names = 7 (default: 20000)
+        "#);
+        assert_eq!(options(&Config::default(), false), "");
+        let all = options(&config, true);
+        let said =
+            "[push] max_names = 7 (default: 20000; a whole number from 1 to 1000000)\n    How";
+        assert!(all.contains(said) && all.contains("\ndb = not set (default: not set)\n"), "{all}");
+
+        let said = as_json(&Ok(config));
+        let mut options = said["options"].as_array().unwrap().iter();
+        let pushed = options.find(|o| o["section"] == "push").unwrap();
+        assert_eq!((&pushed["key"], &pushed["value"]), (&json!("max_names"), &json!("7")));
+    }
+
+    #[test]
     fn machines_get_the_same() {
         let said = as_json(&Ok(config()));
         assert_eq!(said["ok"], true);
@@ -324,7 +379,8 @@ mod tests {
 
     #[test]
     fn a_wrong_file_is_an_error() {
-        let args = |file: &str| Args { file: Some(file.into()), json: false, sample: false };
+        let args =
+            |file: &str| Args { file: Some(file.into()), json: false, all: false, sample: false };
         let said = run(&args("/nowhere/p.toml"), None).unwrap_err().to_string();
         assert!(said.starts_with("there is no configuration file /nowhere/p.toml"), "{said}");
     }

@@ -15,7 +15,6 @@ mod page;
 mod pieces;
 mod prometheus;
 mod push;
-mod running;
 mod sent;
 mod sql;
 mod status;
@@ -35,6 +34,7 @@ use http_body_util::BodyExt;
 use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
 
+use crate::config::Running;
 use crate::model::{Clock, Registry};
 use crate::pipeline::{Board, Counters, Intake, Latest, Queue};
 use crate::query::budget::{self, Pool};
@@ -45,8 +45,7 @@ pub use connections::Listener;
 pub use guard::Hosts;
 pub use page::assets as page_files;
 pub use push::Desk;
-pub use running::Running;
-pub use tls::{Tls, TlsSettings};
+pub use tls::Tls;
 
 /// What the handlers look at.
 #[derive(Clone)]

@@ -18,39 +18,18 @@ mod picture;
 mod session;
 mod spool;
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use tokio_rustls::TlsAcceptor;
 
+use crate::config::MuninNodeSettings as Settings;
 use crate::model::{Clock, Registry};
 use crate::pipeline::{Counters, Latest};
 use crate::plugin::Shelf;
-use crate::receive::Network;
 use crate::store::Head;
 
 pub use listen::serve;
-
-/// Where it listens, and who may ask.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Settings {
-    /// Nowhere by default.
-    pub listen: Vec<SocketAddr>,
-    /// Others are hung up on.
-    pub allow: Vec<Network>,
-    /// What this machine is called; nothing: as everywhere.
-    pub host_name: Option<String>,
-    /// Whether masters are offered what they missed.
-    pub spool: bool,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        let allow = Network::LOOPBACK.to_vec();
-        Self { listen: Vec::new(), allow, host_name: None, spool: false }
-    }
-}
 
 /// The certificate in use at the moment.
 pub type Acceptor = Arc<dyn Fn() -> TlsAcceptor + Send + Sync>;

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::{Daemon, web};
-use crate::config::Config;
+use crate::config::{Config, TlsSettings};
 use crate::http;
 use crate::munin_node::{self, Acceptor, Node, Sources};
 use crate::pipeline::Board;
@@ -55,7 +55,7 @@ pub(super) fn start_node(daemon: &mut Daemon) {
     }
 }
 
-fn load(tls: Option<&http::TlsSettings>, board: &Arc<Board>) -> Result<Option<Acceptor>, String> {
+fn load(tls: Option<&TlsSettings>, board: &Arc<Board>) -> Result<Option<Acceptor>, String> {
     let load = |t| http::Tls::load(t, "munin_node tls", Arc::clone(board));
     let tls = tls.map(load).transpose();
     let tls = tls.map_err(|e| format!("cannot speak TLS: {e}; nobody is answered"))?;

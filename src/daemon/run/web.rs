@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Daemon;
-use crate::config::Http;
+use crate::config::{Http, TlsSettings};
 use crate::daemon::memory;
 use crate::http;
 use crate::pipeline::Board;
@@ -113,7 +113,7 @@ const AGAIN: Duration = Duration::from_secs(2);
 
 fn open_tcp(
     address: std::net::SocketAddr,
-    tls: Option<&http::TlsSettings>,
+    tls: Option<&TlsSettings>,
     board: &Arc<Board>,
 ) -> Result<(tokio::net::TcpListener, Option<http::Tls>), String> {
     let tls = tls
