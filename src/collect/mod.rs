@@ -2,11 +2,10 @@
 //! [`COLLECTORS`]; parsers take text and return values, and stand beside the reading, not in it. No
 //! database, no sockets here.
 
-use std::any::Any;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::model::options::Options;
+use crate::model::options::{self, Options};
 use crate::model::{Metric, Recorder};
 
 mod cpu;
@@ -31,6 +30,9 @@ pub mod textfile;
 mod time;
 mod uname;
 mod vmstat;
+
+/// The job label of everything that this machine measures of itself.
+pub const JOB: &str = "node";
 
 /// What the collectors need to know; tests point the roots at fixture trees.
 #[derive(Debug, Clone)]
@@ -61,11 +63,7 @@ impl Settings {
 
     /// The options of the collector that has this type of them.
     pub fn of<O: Options + Default + Clone>(&self) -> O {
-        let this = |options: &Arc<dyn Options>| {
-            let any: &dyn Any = options.as_ref();
-            any.downcast_ref::<O>().cloned()
-        };
-        self.options.iter().find_map(this).unwrap_or_default()
+        options::find(&self.options)
     }
 }
 

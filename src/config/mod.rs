@@ -11,6 +11,7 @@
 //!   values     types of options
 //!   error      what is said of mistakes
 //!   running    the configuration in force
+//!   host       this machine's name
 //! ```
 //!
 //! An option is a field of a struct made by `options!` (model/options.rs); a collector's
@@ -20,6 +21,7 @@ mod burst;
 mod collect;
 mod condition;
 mod error;
+mod host;
 mod http;
 mod munin;
 mod plugins;
@@ -36,15 +38,19 @@ mod values;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 pub use condition::{Condition, Op};
 pub use error::{ConfigError, Content, Mistake, nearest};
+pub use host::host_name;
 pub use http::TlsSettings;
 pub use munin::MuninNodeSettings;
+pub use push::PushOptions;
 pub use running::Running;
 pub use sections::{Listed, sample};
 
 use crate::collect::{self as collecting, regular};
+use crate::model::options::{self, Options};
 use crate::model::{Interval, KeyFilter};
 use crate::pipeline;
 use crate::plugin;
@@ -94,8 +100,8 @@ pub struct Config {
     pub munin_peers: Vec<receive::NodeSettings>,
     /// Where Graphite's lines are taken; nowhere by default.
     pub graphite: receive::Settings,
-    /// How many names senders may bring, all of them together.
-    pub max_names: u64,
+    /// The options of the sections that need no more than that; see [`Config::of`].
+    pub options: Vec<Arc<dyn Options>>,
     /// For how long beats wait in memory when the disk takes no more, in milliseconds.
     pub queue_ms: i64,
     /// How much the database keeps.
@@ -177,6 +183,11 @@ impl Config {
         let mut config = Self::parse(&text, &path.to_string_lossy())?;
         config.source = Some(path.into());
         Ok(config)
+    }
+
+    /// The options of the plain section that has this type of them.
+    pub fn of<O: Options + Default + Clone>(&self) -> O {
+        options::find(&self.options)
     }
 
     /// Every option with the value in force, its default and its meaning, in the order of the sample

@@ -31,13 +31,6 @@ options! {
 }
 
 impl Resolver<'_> {
-    pub(super) fn push(&mut self, top: &Section<'_>) -> u64 {
-        let section = top.section("push", self.mistakes);
-        let options: PushOptions = self.fill(section.as_ref());
-        self.list("push", &options);
-        options.max_names
-    }
-
     pub(super) fn graphite(&mut self, top: &Section<'_>) -> Receive {
         let section = top.section("graphite", self.mistakes);
         let options: GraphiteOptions = self.fill(section.as_ref());

@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use toml::Spanned;
 use toml::de::DeTable;
@@ -171,7 +172,7 @@ fn settings(
         graphite: r.graphite(&top),
         munin_node: r.munin_node(&top),
         munin_peers: r.munin_peers(&top),
-        max_names: r.push(&top),
+        options: r.plain(&top),
         queue_ms,
         limits,
     };
@@ -227,6 +228,20 @@ impl Resolver<'_> {
             let hint = Limit::<Ms>::range(&range).unwrap_or_default();
             self.tell(section, name, section.place(name, None), &wrong.message, hint);
         }
+    }
+
+    /// The options of all plain sections.
+    fn plain(&mut self, top: &Section<'_>) -> Vec<Arc<dyn Options>> {
+        let mut all: Vec<Arc<dyn Options>> = Vec::new();
+        for (path, make) in sections::PLAIN {
+            let (mut options, usual) = (make(), make());
+            if let Some(section) = top.section(path, self.mistakes) {
+                self.set(&section, &mut *options);
+            }
+            self.listed.extend(sections::list(path, &*options, &*usual));
+            all.push(options.into());
+        }
+        all
     }
 
     /// Lists what options amount to.

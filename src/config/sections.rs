@@ -55,6 +55,13 @@ impl Row {
     }
 }
 
+/// Makes options at their defaults.
+type Make = fn() -> Box<dyn Options>;
+
+/// Sections whose options need nothing but their own rules; [`super::Config::of`] gives them to those
+/// who use them.
+pub static PLAIN: &[(&str, Make)] = &[("push", || Box::<push::PushOptions>::default())];
+
 /// Every section, as an operator would look for them; the first is the top of the file.
 pub fn sections() -> Vec<Row> {
     let mut rows = vec![
@@ -73,7 +80,14 @@ pub fn sections() -> Vec<Row> {
         Row::of::<store::StoreOptions>("store", false),
         Row::of::<statsd::StatsdOptions>("statsd", false),
         Row::of::<push::GraphiteOptions>("graphite", false),
-        Row::of::<push::PushOptions>("push", false),
+    ]);
+    rows.extend(PLAIN.iter().map(|(path, options)| Row {
+        path: (*path).into(),
+        list: false,
+        collector: false,
+        options: vec![options()],
+    }));
+    rows.extend([
         Row::of::<plugins::PluginsOptions>("plugins", false),
         Row::of::<plugins::PluginOptions>("plugin", true),
         Row::of::<munin::NodeOptions>("munin_node", false),

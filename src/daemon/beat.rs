@@ -10,54 +10,15 @@ use tokio::sync::oneshot;
 
 use super::alarm::{Alarm, Bell};
 use super::burst::Bursts;
-use super::own::{self, Own};
+use super::outcome;
+use super::own::Own;
+use super::rate::Rate;
 use super::schedule::{Due, Now, Schedule};
-use super::statsd::Watch;
-use crate::collect::{CollectError, Collector, Entry};
+use super::shared::Shared;
+use crate::collect::{CollectError, Collector, Entry, JOB};
 use crate::config::Config;
-use crate::model::{Clock, Interval, Recorder, Registry, SeriesRef};
-use crate::pipeline::{Batch, Board, Counters, Group, Intake, Latest, Names, Queue, Source};
-
-/// The job label of everything this machine measures of itself.
-pub const JOB: &str = "node";
-
-/// What the beat thread shares with the rest of the daemon.
-#[derive(Clone)]
-pub struct Shared {
-    /// All series of this process.
-    pub registry: Arc<Registry>,
-    /// Where readings go.
-    pub queue: Arc<Queue>,
-    /// Where what senders bring goes.
-    pub intake: Arc<Intake>,
-    /// How many names senders may bring, all of them together.
-    pub names: Arc<Names>,
-    /// Where they can be seen at once.
-    pub latest: Arc<Latest>,
-    /// Where it says what is wrong.
-    pub board: Arc<Board>,
-    /// What is counted.
-    pub counters: Arc<Counters>,
-    /// What senders of statsd send.
-    pub statsd: Watch,
-    /// What plugins said last.
-    pub shelf: Arc<crate::plugin::Shelf>,
-    /// The time.
-    pub clock: Arc<dyn Clock>,
-}
-
-/// The rate of one collector or plugin, as `plimsoll interval` shows it.
-#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
-pub struct Rate {
-    /// Its name.
-    pub collector: String,
-    /// Milliseconds between readings now.
-    pub interval_ms: i64,
-    /// What the configuration says.
-    pub configured_ms: i64,
-    /// Milliseconds until it returns to that; nothing if it does not by itself.
-    pub ends_in_ms: Option<i64>,
-}
+use crate::model::{Interval, Recorder, SeriesRef};
+use crate::pipeline::{Batch, Group, Source};
 
 /// What the beat thread can be told.
 pub enum Command {
@@ -69,8 +30,8 @@ pub enum Command {
         interval: Option<Interval>,
         /// How long; `None`: until the next reload.
         for_ms: Option<i64>,
-        /// The rates in force, or what was wrong.
-        reply: oneshot::Sender<Result<Vec<Rate>, String>>,
+        /// Comes when it is done.
+        reply: oneshot::Sender<()>,
     },
     /// Works by another configuration from now on.
     Configure(Arc<Config>, oneshot::Sender<()>),
@@ -98,8 +59,6 @@ struct Running {
 struct Beater {
     shared: Shared,
     config: Arc<Config>,
-    database: std::path::PathBuf,
-    started_ms: i64,
     alarm: Alarm,
     mailbox: Arc<Mutex<Vec<Command>>>,
     schedule: Schedule,
@@ -110,23 +69,18 @@ struct Beater {
 
 impl Beat {
     /// Starts the thread. Its first reading is taken at once, unless the database already holds
-    /// that moment (`newest_ts`, ms since 1970 UTC). `held` is dropped when it ends, however it does.
+    /// that moment (`newest_ts`, ms since 1970 UTC).
     pub fn spawn(
         shared: Shared,
-        config: Arc<Config>,
-        database: std::path::PathBuf,
         newest_ts: Option<i64>,
-        held: impl Send + 'static,
     ) -> std::io::Result<(Self, JoinHandle<()>)> {
         let alarm = Alarm::new()?;
         let beat = Self { mailbox: Arc::default(), bell: alarm.bell() };
-        let started_ms = shared.clock.wall_ms();
+        let (config, ending) = (shared.config(), shared.ending());
         let mut beater = Beater {
             bursts: Bursts::new(&config.bursts),
             shared,
             config,
-            database,
-            started_ms,
             alarm,
             mailbox: Arc::clone(&beat.mailbox),
             schedule: Schedule::default(),
@@ -135,7 +89,7 @@ impl Beat {
         };
         let thread = std::thread::Builder::new().name("beat".into()).stack_size(256 << 10).spawn(
             move || {
-                let _held = held;
+                let _held = ending;
                 beater.run(newest_ts);
             },
         )?;
@@ -181,7 +135,7 @@ impl Beater {
                     self.schedule.clock_was_set(now);
                 }
                 Err(e) => {
-                    self.shared.board.fail("timer", e.to_string());
+                    self.shared.board.fail("timer of the beat", e.to_string());
                     std::thread::park_timeout(std::time::Duration::from_millis(100));
                 }
             }
@@ -230,14 +184,7 @@ impl Beater {
                 add(entry.name, wanted.interval, Ok((entry, collector)));
             }
         }
-        let own = Own::new(
-            Arc::clone(&self.shared.counters),
-            Arc::clone(&self.shared.queue),
-            Arc::clone(&self.shared.names),
-            self.database.clone(),
-            self.started_ms,
-            self.shared.statsd.clone(),
-        );
+        let own = Own::new(self.shared.clone());
         add(Own::NAME, self.config.interval, Err(own));
         for (_, gone, _) in before {
             self.shared.latest.retire(gone);
@@ -307,9 +254,7 @@ impl Beater {
                         false
                     }
                 };
-                recorder.put_with(&own::SUCCESS, &[name], f64::from(u8::from(success)));
-                recorder.put_with(&own::DURATION, &[name], took);
-                recorder.put_with(&own::INTERVAL, &[name], interval.as_ms() as f64 / 1e3);
+                outcome::report(recorder, name, success, took, interval);
             }
         }
         self.shared.latest.update(*group, ts, recorder.samples());
@@ -342,36 +287,22 @@ impl Beater {
                     let _unused = reply.send(());
                 }
                 Command::Rate { collector, interval, for_ms, reply } => {
-                    let _unused = reply.send(self.rate(collector.as_deref(), interval, for_ms));
+                    self.rate(collector.as_deref(), interval, for_ms);
+                    let _unused = reply.send(());
                 }
             }
         }
         false
     }
 
-    fn rate(
-        &mut self,
-        collector: Option<&str>,
-        interval: Option<Interval>,
-        for_ms: Option<i64>,
-    ) -> Result<Vec<Rate>, String> {
+    /// A name that is not there does nothing: whoever asks has looked at the rates before.
+    fn rate(&mut self, collector: Option<&str>, interval: Option<Interval>, for_ms: Option<i64>) {
         let now = self.now();
-        let mut found = false;
         for (number, r) in self.running.iter().enumerate() {
             if collector.is_none_or(|c| c == r.name) {
                 self.schedule.ask(number, interval, for_ms, now);
-                found = true;
             }
         }
-        if found {
-            return Ok(self.rates());
-        }
-        let known: Vec<&str> = self.running.iter().map(|r| r.name).collect();
-        Err(format!(
-            "no collector `{}` is running; these are: {}",
-            collector.unwrap_or_default(),
-            known.join(", ")
-        ))
     }
 
     fn rates(&self) -> Vec<Rate> {

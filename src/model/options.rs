@@ -6,6 +6,7 @@ use std::any::Any;
 use std::fmt::Debug;
 use std::ops::{RangeFrom, RangeInclusive};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::{Glob, Interval, format_duration, format_size, parse_duration, parse_size};
 
@@ -147,6 +148,15 @@ pub trait Options: Any + Debug + Send + Sync {
 
     /// What each amounts to, in the order of [`Options::keys`].
     fn shown(&self) -> Vec<Shown>;
+}
+
+/// The options of this type among all of them, or its defaults.
+pub fn find<O: Options + Default + Clone>(all: &[Arc<dyn Options>]) -> O {
+    let this = |options: &Arc<dyn Options>| {
+        let any: &dyn Any = options.as_ref();
+        any.downcast_ref::<O>().cloned()
+    };
+    all.iter().find_map(this).unwrap_or_default()
 }
 
 /// Puts a value in place. The macro calls it for each field.

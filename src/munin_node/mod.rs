@@ -18,14 +18,14 @@ mod picture;
 mod session;
 mod spool;
 
+use std::ops::Deref;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use tokio_rustls::TlsAcceptor;
 
 use crate::config::MuninNodeSettings as Settings;
-use crate::model::{Clock, Registry};
-use crate::pipeline::{Counters, Latest};
+use crate::pipeline::Flow;
 use crate::plugin::Shelf;
 use crate::store::Head;
 
@@ -36,16 +36,10 @@ pub type Acceptor = Arc<dyn Fn() -> TlsAcceptor + Send + Sync>;
 
 /// What it answers from.
 pub struct Sources {
-    /// All series of this process.
-    pub registry: Arc<Registry>,
-    /// Their newest values.
-    pub latest: Arc<Latest>,
+    /// Series, their newest values, and the time.
+    pub flow: Flow,
     /// What plugins said last.
     pub shelf: Arc<Shelf>,
-    /// What is counted.
-    pub counters: Arc<Counters>,
-    /// The time.
-    pub clock: Arc<dyn Clock>,
     /// Where the database is.
     pub database: PathBuf,
     /// Its newest samples.
@@ -54,6 +48,14 @@ pub struct Sources {
     pub sys: PathBuf,
     /// A collector's value that is older than this, in ms, is not known any more.
     pub fresh_ms: i64,
+}
+
+impl Deref for Sources {
+    type Target = Flow;
+
+    fn deref(&self) -> &Flow {
+        &self.flow
+    }
 }
 
 /// A node: see the module's text.

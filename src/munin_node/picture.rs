@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::collect::JOB;
 use crate::model::{Registry, Series, SeriesRef};
 
 /// The series of this machine's collectors, by name. Names are never given back, so this only grows.
@@ -12,9 +13,6 @@ pub(super) struct Catalog {
     seen: u32,
     by_name: HashMap<Box<str>, Vec<(SeriesRef, Arc<Series>)>>,
 }
-
-/// The job of what collectors measure.
-const JOB: &str = "node";
 
 impl Catalog {
     /// Takes in what is new.

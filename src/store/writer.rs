@@ -1,6 +1,7 @@
 //! store: the one thread that writes. It takes batches off the queue, commits them, tells the
 //! counters and the board how it went, and checkpoints.
 
+use std::ops::Deref;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex};
@@ -9,8 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::told::{SIZE, Told};
 use super::{Limits, OpenError, Store, Times, repair};
-use crate::model::Clock;
-use crate::pipeline::{Batch, Board, Counters, Queue, Reason, Source};
+use crate::pipeline::{Batch, Flow, Reason, Source};
 
 const SUBJECT: &str = "database";
 const SALVAGE: &str = "salvage";
@@ -44,14 +44,8 @@ const RETRY: Duration = Duration::from_secs(2);
 /// What the writer needs besides the store.
 #[derive(Clone)]
 pub struct WriterSettings {
-    /// Where samples come from.
-    pub queue: Arc<Queue>,
-    /// Where it says what it did.
-    pub counters: Arc<Counters>,
-    /// Where it says what is wrong.
-    pub board: Arc<Board>,
-    /// For upkeep.
-    pub clock: Arc<dyn Clock>,
+    /// Where samples come from, and what it tells others.
+    pub flow: Flow,
     /// Called after work that needed much memory.
     pub rested: fn(),
     /// What it is told while it runs.
@@ -60,7 +54,15 @@ pub struct WriterSettings {
     pub inbox_every: Duration,
 }
 
-/// What the writer can be told while it runs; [`Queue::nudge`] makes it look.
+impl Deref for WriterSettings {
+    type Target = Flow;
+
+    fn deref(&self) -> &Flow {
+        &self.flow
+    }
+}
+
+/// What the writer can be told while it runs; [`nudge`](crate::pipeline::Queue::nudge) makes it look.
 #[derive(Debug, Default)]
 pub struct Orders {
     limits: Mutex<Option<Limits>>,

@@ -21,6 +21,7 @@ mod power;
 mod promql;
 mod push;
 mod refusals;
+mod services;
 mod shown;
 mod sql;
 mod start;

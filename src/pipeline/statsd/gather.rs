@@ -329,8 +329,7 @@ impl Gather {
         self.scratch = clean;
         if let Some(place) = place {
             // It may be changed while this runs.
-            let most =
-                usize::try_from(self.outlet.allowed.most() * SPELLINGS).unwrap_or(usize::MAX);
+            let most = usize::try_from(self.outlet.names.most() * SPELLINGS).unwrap_or(usize::MAX);
             self.index.remember(kind, name, tags, place, most);
         }
         place
@@ -357,7 +356,7 @@ impl Gather {
         let series = self.naming.series_of(kind);
         if known.is_none()
             && !own
-            && self.outlet.allowed.take(&first.identity, series, first.help.len()).is_err()
+            && self.outlet.names.take(&first.identity, series, first.help.len()).is_err()
         {
             self.refuse(Refused::Names);
             return None;
