@@ -117,7 +117,7 @@ impl Content {
 pub fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let allowed = (word.chars().count() / 3).clamp(1, 3);
     candidates
-        .map(|c| (strsim::levenshtein(&word.to_lowercase(), c), c))
+        .map(|c| (strsim::osa_distance(&word.to_lowercase(), c), c))
         .filter(|(d, _)| *d <= allowed)
         .min_by_key(|(d, _)| *d)
         .map(|(_, c)| c)
