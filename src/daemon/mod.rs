@@ -22,6 +22,7 @@ pub mod log;
 mod memory;
 mod outcome;
 mod own;
+mod patience;
 pub mod plugins;
 mod rate;
 mod run;

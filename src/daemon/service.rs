@@ -138,6 +138,16 @@ pub trait Running: Send + Sync {
 
     /// Asks it to end. Its thread ends soon after.
     fn stop(&self) {}
+
+    /// Whether the threads that it keeps to itself have ended.
+    fn is_over(&self) -> bool {
+        true
+    }
+
+    /// Whether one of those has panicked.
+    fn panicked(&self) -> bool {
+        false
+    }
 }
 
 static UP: Metric = Metric::gauge(
@@ -298,11 +308,10 @@ impl Services {
     pub fn join(&self) -> anyhow::Result<()> {
         for active in self.all() {
             let mut thread = active.thread.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(thread) = thread.take_if(|thread| thread.is_finished()) {
-                let name = active.service.name;
-                let ended = thread.join();
-                anyhow::ensure!(ended.is_ok(), "the thread of {name} panicked; please report this");
-            }
+            let ended = thread.take_if(|thread| thread.is_finished()).map(JoinHandle::join);
+            let panicked = active.running.panicked() || ended.is_some_and(|ended| ended.is_err());
+            let name = active.service.name;
+            anyhow::ensure!(!panicked, "the thread of {name} panicked; please report this");
         }
         Ok(())
     }
@@ -311,7 +320,7 @@ impl Services {
 impl Active {
     fn is_finished(&self) -> bool {
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
-        thread.as_ref().is_none_or(JoinHandle::is_finished)
+        self.running.is_over() && thread.as_ref().is_none_or(JoinHandle::is_finished)
     }
 }
 

@@ -5,9 +5,12 @@
 mod asking;
 mod damage;
 mod disk_full;
+#[path = "../fuse/mod.rs"]
+mod fuse;
 mod graph;
 mod hostile;
 mod http;
+mod hung;
 mod io_errors;
 mod kill;
 mod kill_migration;

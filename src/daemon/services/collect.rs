@@ -77,8 +77,9 @@ pub fn describe(config: &Config) -> String {
 }
 
 fn start(shared: &Shared, store: &Store) -> anyhow::Result<Option<Started>> {
-    let (beat, thread) = Beat::spawn(shared.clone(), store.newest_ts())?;
-    Ok(Some(Started::thread(Collecting(beat), thread)))
+    let beat = Beat::spawn(shared.clone(), store.newest_ts())?;
+    tokio::spawn(beat.clone().guard());
+    Ok(Some(Started::tasks(Collecting(beat))))
 }
 
 struct Collecting(Beat);
@@ -117,5 +118,13 @@ impl Running for Collecting {
 
     fn stop(&self) {
         self.0.tell(Command::Stop);
+    }
+
+    fn is_over(&self) -> bool {
+        self.0.is_over()
+    }
+
+    fn panicked(&self) -> bool {
+        self.0.panicked()
     }
 }
