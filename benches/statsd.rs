@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use plimsoll::model::ManualClock;
-use plimsoll::pipeline::Queue;
 use plimsoll::pipeline::statsd::{Gather, Outlet, Settings};
+use plimsoll::pipeline::{Flow, Names};
 use plimsoll::receive::{Carrier, Sink, Turn};
 use plimsoll::wire::statsd::Items;
 
@@ -47,16 +47,8 @@ fn main() {
     let packets = packets();
     let metrics = PACKETS as f64 * METRICS as f64;
     let clock = Arc::new(ManualClock::at(1_700_000_000_000));
-    let outlet = Outlet {
-        registry: Arc::default(),
-        queue: Arc::new(Queue::new(1_000, 1_000_000, Arc::default())),
-        latest: Arc::default(),
-        counters: Arc::default(),
-        allowed: Arc::default(),
-        tally: Arc::default(),
-        clock: clock.clone(),
-        rested: || (),
-    };
+    let flow = Flow::new(clock.clone(), "here", 1_000, 1_000_000, Names::default());
+    let outlet = Outlet { flow, tally: Arc::default(), rested: || () };
     let mut gather = Gather::new(Settings::default(), outlet);
     for round in 0..6 {
         let start = Instant::now();

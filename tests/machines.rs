@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use plimsoll::collect::filesystem::{Space, Statvfs};
-use plimsoll::collect::{COLLECTORS, CollectError, Settings};
+use plimsoll::collect::{COLLECTORS, CollectError, diskstats, filesystem, netdev};
 use plimsoll::model::{Kind, parse_key};
 use proptest::prelude::*;
 use reading::{MACHINES, Reader, machine, settings};
@@ -66,13 +66,14 @@ fn a_second_beat_says_the_same_in_the_same_order() {
 #[test]
 fn the_exclusions_of_the_settings() {
     let globs = |list: &[&str]| list.iter().map(|g| plimsoll::model::Glob::new(g)).collect();
-    let settings = Settings {
-        exclude_disks: globs(&["sd*", "dm-?"]),
-        exclude_interfaces: globs(&["veth*", "lo"]),
-        exclude_mounts: globs(&["/srv/*"]),
-        exclude_types: globs(&["nfs*", "fuse.*"]),
-        ..settings(&machine("bighost"))
-    };
+    let settings = settings(&machine("bighost"))
+        .with(diskstats::Options { exclude_devices: globs(&["sd*", "dm-?"]) })
+        .with(netdev::Options { exclude_devices: globs(&["veth*", "lo"]) })
+        .with(filesystem::Options {
+            mounts: Vec::new(),
+            exclude_mounts: globs(&["/srv/*"]),
+            exclude_types: globs(&["nfs*", "fuse.*"]),
+        });
     let values = Reader::asking(&settings, pretend()).values();
     let label = |name: &'static str| {
         let mut found: Vec<_> = values

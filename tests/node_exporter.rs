@@ -9,7 +9,7 @@ use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use plimsoll::collect::{COLLECTORS, Settings};
+use plimsoll::collect::{COLLECTORS, Settings, textfile};
 use plimsoll::model::{Glob, Kind, Labels, Metric, write_key};
 use plimsoll::wire::exposition::Reader as TextReader;
 use plimsoll::wire::{Record, Records};
@@ -268,8 +268,8 @@ fn text_files_are_read_as_they_read_them() {
     without.retain(|name| *name != "textfile");
     let flag = format!("--collector.textfile.directory={}", folder.path().display());
     let exporter = NodeExporter::start(&without, &[flag]);
-    let textfiles = Some(folder.path().to_owned());
-    let mut reader = Reader::new(&Settings { textfiles, ..Settings::default() }).without(&without);
+    let options = textfile::Options { dir: Some(folder.path().to_owned()) };
+    let mut reader = Reader::new(&Settings::default().with(options)).without(&without);
     let ours = |reader: &mut Reader| -> Values {
         reader.beat().into_iter().flat_map(|(_, samples, _)| samples).collect()
     };

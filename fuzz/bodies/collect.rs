@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use plimsoll::collect::{COLLECTORS, Settings};
+use plimsoll::collect::{COLLECTORS, Settings, filesystem, textfile};
 use plimsoll::model::{Glob, Recorder, Registry};
 
 /// Below the root.
@@ -70,11 +70,13 @@ pub fn run(data: &[u8]) {
             proc: root.join("proc"),
             sys: root.join("sys"),
             root: root.clone(),
-            // The mount table is read whole; no mount of it is asked.
-            mounts: vec![Glob::new("/nowhere")],
-            textfiles: Some(root.join("textfile")),
             ..Settings::default()
         };
+        // The mount table is read whole; no mount of it is asked.
+        let mounts = vec![Glob::new("/nowhere")];
+        let settings = settings
+            .with(filesystem::Options { mounts, ..filesystem::Options::default() })
+            .with(textfile::Options { dir: Some(root.join("textfile")) });
         for entry in COLLECTORS {
             let mut collector = (entry.make)(&settings);
             let mut out = Recorder::new(Arc::new(Registry::default()), "node", Arc::default());

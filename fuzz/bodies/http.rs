@@ -12,11 +12,12 @@ use axum::http::{Request, StatusCode, header};
 use http_body_util::BodyExt;
 use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
+use plimsoll::config::Running;
 use plimsoll::daemon::control;
 use plimsoll::http::tokens::{Scope, Tokens, add};
-use plimsoll::http::{Access, Desk, Hosts, Inside, Running, State, router};
+use plimsoll::http::{Access, Desk, Hosts, Inside, State, router};
 use plimsoll::model::{Identity, Labels, Registry, Series, SystemClock};
-use plimsoll::pipeline::{Batch, Board, Counters, Intake, Latest, Names, Queue, Source};
+use plimsoll::pipeline::{Batch, Flow, Names, Queue, Source};
 use plimsoll::store::Store;
 
 /// A server of this thread alone. Its database is in memory where there is such a place, and goes
@@ -62,7 +63,8 @@ impl Server {
         let database = folder.join("metrics.sqlite");
         let clock = Arc::new(SystemClock);
         let now = plimsoll::model::Clock::wall_ms(&*clock);
-        let registry = Arc::new(Registry::default());
+        let flow = Flow::new(clock, "here", 900_000, 100_000, Names::new(10_000));
+        let registry = Arc::clone(&flow.registry);
         let mut store = Store::open(&database, "here", Arc::clone(&registry)).expect("fresh");
         for minute in 0..60 {
             store.commit(&[beat(&registry, now - minute * 60_000)]).expect("writable");
@@ -70,36 +72,20 @@ impl Server {
         let head = store.head();
         drop(store);
         let token = add(&database, "fuzz", Scope::Admin, None, now).expect("writable");
-        let counters = Arc::new(Counters::default());
-        let queue = Arc::new(Queue::new(900_000, 100_000, Arc::clone(&counters)));
-        let names = Arc::new(Names::new(10_000));
-        let latest = Arc::new(Latest::default());
-        let intake = Intake::new(
-            Arc::clone(&registry),
-            Arc::clone(&queue),
-            Arc::clone(&counters),
-            names,
-            "here",
-        );
-        let board = Arc::new(Board::new(clock.clone()));
+        let queue = Arc::clone(&flow.queue);
         let tokens = Arc::new(Tokens::new(&database));
         let state = State {
-            registry,
-            latest: Arc::clone(&latest),
-            board: Arc::clone(&board),
-            counters: Arc::clone(&counters),
-            queue: Arc::clone(&queue),
-            intake: Arc::new(intake.beside(latest)),
             desk: Arc::new(Desk::default()),
-            clock,
             database,
             head,
             config: Running::new(Arc::default(), now),
             system: "here".to_owned(),
             started: now,
             hosts: Hosts::default(),
-            access: Access::new(tokens, false, board, counters),
+            access: Access::new(tokens, false, Arc::clone(&flow.board), Arc::clone(&flow.counters)),
             rested: || (),
+            services: Arc::new(Vec::new),
+            flow,
         };
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");

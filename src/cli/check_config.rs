@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use crate::config::{Config, ConfigError, SAMPLE};
+use crate::config::{Config, ConfigError, Listed, PushOptions, SAMPLE};
+use crate::daemon::SERVICES;
 use crate::model::{format_duration, format_size};
-use crate::receive::{NodeSettings, Settings};
 
 /// Check a configuration file and show what it amounts to
 #[derive(Debug, clap::Args)]
@@ -19,8 +19,11 @@ pub struct Args {
     /// Print the result as JSON
     #[arg(long)]
     pub json: bool,
+    /// Also print every option with its value, its default and what it means
+    #[arg(long)]
+    pub all: bool,
     /// Print a sample that documents every key, and check nothing
-    #[arg(long, conflicts_with_all = ["file", "json"])]
+    #[arg(long, conflicts_with_all = ["file", "json", "all"])]
     pub sample: bool,
 }
 
@@ -34,7 +37,7 @@ pub fn run(args: &Args, config: Option<&Path>) -> anyhow::Result<()> {
     let checked = Config::find(args.file.as_deref().or(config));
     let text = match &checked {
         _ if args.json => format!("{:#}\n", as_json(&checked)),
-        Ok(config) => plan(config),
+        Ok(config) => plan(config) + &options(config, args.all),
         Err(_) => String::new(),
     };
     out.write_all(text.as_bytes())?;
@@ -49,19 +52,14 @@ pub fn plan(config: &Config) -> String {
         None => "no configuration file, the defaults are used: ok\n\n".into(),
     };
     let mut row = |name: &str, text: String| {
-        let _ = writeln!(out, "{name:<9}{text}");
+        let _ = writeln!(out, "{name:<12}{text}");
     };
-    // Collectors of the same interval share a line, the most frequent ones first.
-    let mut intervals: Vec<_> = config.collectors.iter().map(|c| c.interval).collect();
-    intervals.sort();
-    intervals.dedup();
-    if intervals.is_empty() {
-        row("collect", "nothing".into());
-    }
-    for (i, interval) in intervals.iter().enumerate() {
-        let same = config.collectors.iter().filter(|c| c.interval == *interval);
-        let names: Vec<_> = same.map(|c| c.name).collect();
-        row(if i == 0 { "collect" } else { "" }, format!("every {interval}: {}", names.join(", ")));
+    for service in SERVICES {
+        let lines = (service.plan)(config);
+        let off = lines.is_empty().then(|| "off".to_owned());
+        for (at, line) in lines.into_iter().chain(off).enumerate() {
+            row(if at == 0 { service.name } else { "" }, line);
+        }
     }
     for (name, globs) in [("keep", &config.filter.keep), ("drop", &config.filter.drop)] {
         if !globs.is_empty() {
@@ -69,50 +67,7 @@ pub fn plan(config: &Config) -> String {
             row(name, globs.join(", "));
         }
     }
-    for burst in &config.bursts {
-        let who = if burst.collectors.is_empty() {
-            "all collectors".into()
-        } else {
-            burst.collectors.join(", ")
-        };
-        let (interval, lasts) = (burst.interval, format_duration(burst.duration_ms));
-        row("burst", format!("when {}: every {interval} for {lasts}, {who}", burst.text));
-    }
-    match config.http.listen {
-        Some(address) if config.http.tls.is_some() => row("http", format!("https://{address}/")),
-        Some(address) => row("http", format!("http://{address}/")),
-        None => row("http", "off".into()),
-    }
-    if let Some(socket) = &config.http.socket {
-        row("", format!("and {}", socket.display()));
-    }
-    if !config.http.hosts.is_empty() {
-        row("", format!("also as {}", config.http.hosts.join(", ")));
-    }
-    let statsd = places(&config.statsd.receive);
-    row("statsd", if statsd.is_empty() { "off".into() } else { statsd.join(", ") });
-    if !statsd.is_empty() {
-        let every = format_duration(config.statsd.gather.flush_ms);
-        row("", format!("written every {every}"));
-    }
-    let graphite = places(&config.graphite);
-    row("graphite", if graphite.is_empty() { "off".into() } else { graphite.join(", ") });
-    row("push", format!("up to {} names of senders", config.max_names));
-    let plugins = &config.plugins;
-    if plugins.enabled && (plugins.folder().is_dir() || !plugins.said.is_empty()) {
-        row("plugins", format!("{}, every {}", plugins.folder().display(), plugins.interval));
-    }
-    let node = &config.munin_node.node;
-    if !node.listen.is_empty() {
-        row("munin", strings(&node.listen).join(", "));
-        row("", format!("for {}", strings(&node.allow).join(", ")));
-    }
-    if !config.munin_peers.is_empty() {
-        let place = |p: &NodeSettings| format!("{}:{}, every {}", p.host, p.port, p.interval);
-        for (at, peer) in config.munin_peers.iter().enumerate() {
-            row(if at == 0 { "asking" } else { "" }, place(peer));
-        }
-    }
+    row("push", format!("up to {} names of senders", config.of::<PushOptions>().max_names));
     if let Some(db) = &config.db {
         row("db", db.display().to_string());
     }
@@ -135,20 +90,27 @@ pub fn plan(config: &Config) -> String {
     out
 }
 
-fn strings(of: &[impl ToString]) -> Vec<String> {
-    of.iter().map(ToString::to_string).collect()
+/// The options that are not at their defaults, or `all` with what they mean.
+fn options(config: &Config, all: bool) -> String {
+    let mut out = String::new();
+    for option in config.listed() {
+        let Listed { section, key, value, default, range, about } = option;
+        if !all && value == default {
+            continue;
+        }
+        let unset = || "not set".to_owned();
+        let section = if section.is_empty() { section } else { format!("[{section}] ") };
+        let (value, default) = (value.unwrap_or_else(unset), default.unwrap_or_else(unset));
+        let _ = write!(out, "{section}{key} = {value} (default: {default}");
+        if all && let Some(range) = range {
+            let _ = write!(out, "; {range}");
+        }
+        let _ = writeln!(out, "){}", if all { format!("\n    {about}") } else { String::new() });
+    }
+    if out.is_empty() { out } else { format!("\noptions\n{out}") }
 }
 
-/// `udp 127.0.0.1:8125`, …
-fn places(receive: &Settings) -> Vec<String> {
-    let udp = receive.udp.map(|a| format!("udp {a}"));
-    let tcp = receive.tcp.map(|a| format!("tcp {a}"));
-    let unix = [&receive.unix_datagram, &receive.unix_stream].into_iter().flatten();
-    let unix = unix.map(|path| format!("unix {}", path.display()));
-    udp.into_iter().chain(tcp).chain(unix).collect()
-}
-
-/// The same for machines; times in milliseconds, lines and columns counted from 1.
+/// Verdict and plan as JSON; times in milliseconds, lines and columns counted from 1.
 pub fn as_json(checked: &Result<Config, ConfigError>) -> Value {
     let config = match checked {
         Ok(config) => config,
@@ -178,11 +140,6 @@ pub fn as_json(checked: &Result<Config, ConfigError>) -> Value {
     };
     // A path that is not UTF-8 cannot be JSON as it is.
     let path = |p: &Option<PathBuf>| p.as_ref().map(|p| p.to_string_lossy().into_owned());
-    let collectors = config
-        .collectors
-        .iter()
-        .map(|c| json!({ "name": c.name, "interval_ms": c.interval.as_ms() }))
-        .collect::<Vec<_>>();
     let bursts = config
         .bursts
         .iter()
@@ -195,50 +152,36 @@ pub fn as_json(checked: &Result<Config, ConfigError>) -> Value {
             })
         })
         .collect::<Vec<_>>();
-    json!({
+    let mut out = json!({
         "ok": true,
         "file": path(&config.source),
         "db": path(&config.db),
         "system": config.system,
-        "interval_ms": config.interval.as_ms(),
-        "collectors": collectors,
         "keep": globs(&config.filter.keep),
         "drop": globs(&config.filter.drop),
         "bursts": bursts,
-        "http": {
-            "listen": config.http.listen.map(|a| a.to_string()),
-            "hosts": config.http.hosts,
-        },
-        "statsd": {
-            "listen": places(&config.statsd.receive),
-            "flush_ms": config.statsd.gather.flush_ms,
-            "percentiles": config.statsd.gather.percentiles,
-            "gauge_ttl_ms": config.statsd.gather.ttl_ms,
-            "legacy_names": config.statsd.gather.legacy_names,
-        },
-        "graphite": { "listen": places(&config.graphite) },
-        "munin_node": {
-            "listen": strings(&config.munin_node.node.listen),
-            "allow": strings(&config.munin_node.node.allow),
-            "spool": config.munin_node.node.spool,
-        },
-        "munin_peers": config.munin_peers.iter().map(|p| {
-            json!({
-                "host": p.host,
-                "port": p.port,
-                "name": p.name,
-                "interval_ms": p.interval.as_ms(),
-                "timeout_ms": p.timeout_ms,
-            })
-        }).collect::<Vec<_>>(),
-        "max_names": config.max_names,
+        "max_names": config.of::<PushOptions>().max_names,
         "queue_ms": config.queue_ms,
         "max_size": config.limits.max_size,
         "plain_rows": config.limits.plain_rows,
         "raw_ms": config.limits.raw_ms,
         "five_minutes_ms": config.limits.five_minutes_ms,
         "hours_ms": config.limits.hours_ms,
-    })
+        "options": config.listed().into_iter().map(|o| {
+            json!({
+                "section": o.section,
+                "key": o.key,
+                "value": o.value,
+                "default": o.default,
+                "range": o.range,
+                "about": o.about,
+            })
+        }).collect::<Vec<_>>(),
+    });
+    for service in SERVICES {
+        out[service.name] = (service.json)(config);
+    }
+    out
 }
 
 #[cfg(test)]
@@ -273,19 +216,21 @@ mod tests {
         insta::assert_snapshot!(plan(&config()), @r"
         /etc/plimsoll/plimsoll.toml: ok
 
-        collect  every 1s: cpu
-                 every 10s: loadavg, meminfo
-        drop     disk_/boot*
-        burst    when cpu > 8: every 250ms for 5m, loadavg, cpu
-        http     http://127.0.0.1:1876/
-                 also as a.example
-        statsd   udp 127.0.0.1:8125
-                 written every 10s
-        graphite off
-        push     up to 20000 names of senders
-        system   web1
-        keep     samples 30d, 5 min 400d, hours 10y; 64MB as plain rows, 1GiB in all
-        queue    15m in memory when the disk is full
+        collect     every 1s: cpu
+                    every 10s: loadavg, meminfo
+                    when cpu > 8: every 250ms for 5m, loadavg, cpu
+        http        http://127.0.0.1:1876/
+                    also as a.example
+        statsd      udp 127.0.0.1:8125, written every 10s
+        graphite    off
+        plugins     off
+        munin_node  off
+        munin_peers off
+        drop        disk_/boot*
+        push        up to 20000 names of senders
+        system      web1
+        keep        samples 30d, 5 min 400d, hours 10y; 64MB as plain rows, 1GiB in all
+        queue       15m in memory when the disk is full
         ");
     }
 
@@ -296,22 +241,46 @@ mod tests {
         insta::assert_snapshot!(plan(&config.unwrap()), @r"
         no configuration file, the defaults are used: ok
 
-        collect  nothing
-        http     off
-        statsd   udp 127.0.0.1:8125
-                 written every 10s
-        graphite off
-        push     up to 20000 names of senders
-        keep     samples 30d, 5 min 400d, hours 10y; 64MB as plain rows, 1GiB in all
-        queue    15m in memory when the disk is full
+        collect     nothing
+        http        off
+        statsd      udp 127.0.0.1:8125, written every 10s
+        graphite    off
+        plugins     off
+        munin_node  off
+        munin_peers off
+        push        up to 20000 names of senders
+        keep        samples 30d, 5 min 400d, hours 10y; 64MB as plain rows, 1GiB in all
+        queue       15m in memory when the disk is full
         ");
+    }
+
+    #[test]
+    fn options_that_are_not_at_their_defaults() {
+        let text = "[graphite]\nlisten = \"127.0.0.1:2003\"\n[push]\nmax_names = 7";
+        let config = Config::parse(text, "p.toml").unwrap();
+        insta::assert_snapshot!(options(&config, false), @r#"
+
+        options
+        [graphite] listen = "127.0.0.1:2003" (default: "off")
+        [push] max_names = 7 (default: 20000)
+        "#);
+        assert_eq!(options(&Config::default(), false), "");
+        let all = options(&config, true);
+        let said =
+            "[push] max_names = 7 (default: 20000; a whole number from 1 to 1000000)\n    How";
+        assert!(all.contains(said) && all.contains("\ndb = not set (default: not set)\n"), "{all}");
+
+        let said = as_json(&Ok(config));
+        let mut options = said["options"].as_array().unwrap().iter();
+        let pushed = options.find(|o| o["section"] == "push").unwrap();
+        assert_eq!((&pushed["key"], &pushed["value"]), (&json!("max_names"), &json!("7")));
     }
 
     #[test]
     fn machines_get_the_same() {
         let said = as_json(&Ok(config()));
         assert_eq!(said["ok"], true);
-        assert_eq!(said["collectors"][1], json!({ "name": "cpu", "interval_ms": 1000 }));
+        assert_eq!(said["collect"]["collectors"][1], json!({ "name": "cpu", "interval_ms": 1000 }));
         assert_eq!(said["bursts"][0]["for_ms"], 300_000);
         assert_eq!(said["http"]["listen"], "127.0.0.1:1876");
 
@@ -324,7 +293,8 @@ mod tests {
 
     #[test]
     fn a_wrong_file_is_an_error() {
-        let args = |file: &str| Args { file: Some(file.into()), json: false, sample: false };
+        let args =
+            |file: &str| Args { file: Some(file.into()), json: false, all: false, sample: false };
         let said = run(&args("/nowhere/p.toml"), None).unwrap_err().to_string();
         assert!(said.starts_with("there is no configuration file /nowhere/p.toml"), "{said}");
     }

@@ -25,7 +25,7 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     // Nothing is begun where nothing is.
     drop(Reader::open(&path)?);
     let before;
-    match Store::open(&path, &crate::daemon::host_name(), Arc::default()) {
+    match Store::open(&path, &crate::config::host_name(), Arc::default()) {
         Ok(mut store) => {
             // What an older plimsoll wrote has its tables only now.
             before = Reader::open(&path)?.parts()?;

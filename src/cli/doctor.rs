@@ -78,7 +78,7 @@ fn print(out: &mut impl Write, findings: &[Finding]) -> std::io::Result<()> {
 fn repair(path: &Path, limits: Limits) -> anyhow::Result<Option<String>> {
     // Nothing is begun where nothing is.
     anyhow::ensure!(path.exists(), OpenError::Missing { path: path.to_owned() });
-    let mut store = match Store::open(path, &crate::daemon::host_name(), Arc::default()) {
+    let mut store = match Store::open(path, &crate::config::host_name(), Arc::default()) {
         Err(e @ (OpenError::InUse { .. } | OpenError::Locked { .. })) => {
             return Err(e).context("to repair, the database must be free");
         }

@@ -6,10 +6,10 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use super::{Global, interval, show, table};
-use crate::config::Config;
+use crate::config::{Config, host_name};
+use crate::daemon::Rate;
 use crate::daemon::control::{AskError, Request, ask};
 use crate::daemon::plugins::{RATE_PREFIX, state_folder};
-use crate::daemon::{Rate, host_name};
 use crate::model::{Clock, SystemClock, format_duration};
 use crate::plugin::{self, Action, Kind, Plugin};
 use crate::store::{self, Reader};

@@ -2,7 +2,7 @@
 
 use super::file::KeptFile;
 use super::scan::{Odd, integer, words};
-use super::{CollectError, Collector, Settings};
+use super::{CollectError, Collector, Entry, Settings};
 use crate::model::{Metric, Recorder};
 
 /// What it reports.
@@ -24,8 +24,10 @@ type Ticks = [u64; MODES.len()];
 
 struct Cpu(KeptFile);
 
-/// Makes the collector.
-pub fn make(settings: &Settings) -> Box<dyn Collector> {
+/// Its row in the table of collectors.
+pub const ENTRY: Entry = Entry::new("cpu", "how each CPU spent its time", &METRICS, make);
+
+fn make(settings: &Settings) -> Box<dyn Collector> {
     Box::new(Cpu(KeptFile::required(settings.proc.join("stat"))))
 }
 

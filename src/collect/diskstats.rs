@@ -3,7 +3,8 @@
 use super::exclude;
 use super::file::KeptFile;
 use super::scan::{self, Odd, integer, words};
-use super::{CollectError, Collector, Settings};
+use super::{CollectError, Collector, Entry, Settings};
+use crate::model::options::options;
 use crate::model::{Glob, Metric, Recorder};
 
 /// What it reports, in the order of [`COLUMNS`].
@@ -83,11 +84,22 @@ struct DiskStats {
     exclude: Vec<Glob>,
 }
 
-/// Makes the collector.
-pub fn make(settings: &Settings) -> Box<dyn Collector> {
+options! {
+    /// The reads and writes of disks.
+    pub struct Options {
+        /// Disks to leave out, with * and ?, for example `["sr*", "dm-3"]`.
+        exclude_devices: Vec<Glob> = Vec::new(), like r#"["sr*"]"#;
+    }
+}
+
+/// Its row in the table of collectors.
+pub const ENTRY: Entry =
+    Entry::new("diskstats", "reads and writes of each disk", &METRICS, make).takes::<Options>();
+
+fn make(settings: &Settings) -> Box<dyn Collector> {
     Box::new(DiskStats {
         file: KeptFile::optional(settings.proc.join("diskstats")),
-        exclude: settings.exclude_disks.clone(),
+        exclude: settings.of::<Options>().exclude_devices,
     })
 }
 

@@ -2,7 +2,7 @@
 
 use super::file::KeptFile;
 use super::scan::{Odd, want, words};
-use super::{CollectError, Collector, Settings};
+use super::{CollectError, Collector, Entry, Settings};
 use crate::model::{Metric, Recorder};
 
 /// What it reports.
@@ -13,8 +13,10 @@ pub static METRICS: [Metric; 2] = [
 
 struct FileFd(KeptFile);
 
-/// Makes the collector.
-pub fn make(settings: &Settings) -> Box<dyn Collector> {
+/// Its row in the table of collectors.
+pub const ENTRY: Entry = Entry::new("filefd", "open files of the whole machine", &METRICS, make);
+
+fn make(settings: &Settings) -> Box<dyn Collector> {
     Box::new(FileFd(KeptFile::optional(settings.proc.join("sys/fs/file-nr"))))
 }
 

@@ -12,7 +12,7 @@ use rustix::io::Errno;
 
 use super::file::KeptFile;
 use super::scan::{Odd, name, number};
-use super::{CollectError, Collector, Settings, regular};
+use super::{CollectError, Collector, Entry, Settings, regular};
 use crate::model::{Metric, Recorder};
 
 /// What it reports.
@@ -34,8 +34,10 @@ struct Sensor {
     file: KeptFile,
 }
 
-/// Makes the collector.
-pub fn make(settings: &Settings) -> Box<dyn Collector> {
+/// Its row in the table of collectors.
+pub const ENTRY: Entry = Entry::new("hwmon", "temperatures", &METRICS, make);
+
+fn make(settings: &Settings) -> Box<dyn Collector> {
     let path = settings.sys.join("class/hwmon");
     Box::new(HwMon { path, folder: None, seen: 0, sensors: Vec::new() })
 }

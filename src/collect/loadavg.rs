@@ -2,7 +2,7 @@
 
 use super::file::KeptFile;
 use super::scan::{Odd, want, words};
-use super::{CollectError, Collector, Settings};
+use super::{CollectError, Collector, Entry, Settings};
 use crate::model::{Metric, Recorder};
 
 /// What it reports.
@@ -19,8 +19,11 @@ pub static METRICS: [Metric; 4] = [
 
 struct LoadAvg(KeptFile);
 
-/// Makes the collector.
-pub fn make(settings: &Settings) -> Box<dyn Collector> {
+/// Its row in the table of collectors.
+pub const ENTRY: Entry =
+    Entry::new("loadavg", "load averages; `cpu` is the one over five minutes", &METRICS, make);
+
+fn make(settings: &Settings) -> Box<dyn Collector> {
     Box::new(LoadAvg(KeptFile::required(settings.proc.join("loadavg"))))
 }
 

@@ -2,7 +2,7 @@
 
 use super::file::KeptFile;
 use super::scan::{Odd, number, words};
-use super::{CollectError, Collector, Settings};
+use super::{CollectError, Collector, Entry, Settings};
 use crate::model::{Metric, Recorder};
 
 /// What it reports.
@@ -26,8 +26,11 @@ struct MemInfo {
     part: String,
 }
 
-/// Makes the collector.
-pub fn make(settings: &Settings) -> Box<dyn Collector> {
+/// Its row in the table of collectors.
+pub const ENTRY: Entry =
+    Entry::new("meminfo", "memory; `memory` is the share that is available", &METRICS, make);
+
+fn make(settings: &Settings) -> Box<dyn Collector> {
     let file = KeptFile::required(settings.proc.join("meminfo"));
     Box::new(MemInfo { file, part: String::new() })
 }

@@ -1,12 +1,15 @@
-//! collect: reads this machine. One file a collector, one row each in [`COLLECTORS`]; parsers take
-//! text and return values, and stand beside the reading, not in it. No database, no sockets here.
+//! collect: reads this machine. One file a collector, which has its options and its row of
+//! [`COLLECTORS`]; parsers take text and return values, and stand beside the reading, not in it. No
+//! database, no sockets here.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use crate::model::{Glob, Metric, Recorder};
+use crate::model::options::{self, Options};
+use crate::model::{Metric, Recorder};
 
 mod cpu;
-mod diskstats;
+pub mod diskstats;
 mod exclude;
 mod file;
 mod filefd;
@@ -15,7 +18,7 @@ mod hwmon;
 mod loadavg;
 pub mod locks;
 mod meminfo;
-mod netdev;
+pub mod netdev;
 mod netstat;
 mod os;
 mod pressure;
@@ -23,10 +26,13 @@ pub mod regular;
 mod scan;
 mod sockstat;
 mod stat;
-mod textfile;
+pub mod textfile;
 mod time;
 mod uname;
 mod vmstat;
+
+/// The job label of everything that this machine measures of itself.
+pub const JOB: &str = "node";
 
 /// What the collectors need to know; tests point the roots at fixture trees.
 #[derive(Debug, Clone)]
@@ -37,34 +43,27 @@ pub struct Settings {
     pub sys: PathBuf,
     /// `/`: put before every mount point and /etc path that is looked at.
     pub root: PathBuf,
-    /// Mount points to watch; empty: every real one. One that is named in full is watched even if
-    /// the built-in lists leave it out.
-    pub mounts: Vec<Glob>,
-    /// Mount points to leave out, beside the built-in list.
-    pub exclude_mounts: Vec<Glob>,
-    /// File system types to leave out, beside the built-in list.
-    pub exclude_types: Vec<Glob>,
-    /// Block devices to leave out, beside the built-in list.
-    pub exclude_disks: Vec<Glob>,
-    /// Network devices to leave out.
-    pub exclude_interfaces: Vec<Glob>,
-    /// The folder in which others leave `*.prom` files; nothing: there is none.
-    pub textfiles: Option<PathBuf>,
+    /// The options of single collectors that are not at their defaults; see [`Settings::with`].
+    pub options: Vec<Arc<dyn Options>>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self {
-            proc: "/proc".into(),
-            sys: "/sys".into(),
-            root: "/".into(),
-            mounts: Vec::new(),
-            exclude_mounts: Vec::new(),
-            exclude_types: Vec::new(),
-            exclude_disks: Vec::new(),
-            exclude_interfaces: Vec::new(),
-            textfiles: None,
-        }
+        Self { proc: "/proc".into(), sys: "/sys".into(), root: "/".into(), options: Vec::new() }
+    }
+}
+
+impl Settings {
+    /// With these options of one collector.
+    #[must_use]
+    pub fn with(mut self, options: impl Options) -> Self {
+        self.options.push(Arc::new(options));
+        self
+    }
+
+    /// The options of the collector that has this type of them.
+    pub fn of<O: Options + Default + Clone>(&self) -> O {
+        options::find(&self.options)
     }
 }
 
@@ -104,7 +103,7 @@ pub trait Collector: Send {
     fn collect(&mut self, out: &mut Recorder) -> Result<(), CollectError>;
 }
 
-/// A row of the table of collectors.
+/// A row of the table of collectors; each collector's file has its own.
 pub struct Entry {
     /// The name used in the config, on the command line and in `plimsoll_collect_success`.
     pub name: &'static str,
@@ -112,61 +111,47 @@ pub struct Entry {
     pub about: &'static str,
     /// What it can report: for the documentation, and to know all names without collecting.
     pub metrics: &'static [Metric],
+    /// Its own options, at their defaults; `None`: it has only those that every collector has.
+    pub options: Option<fn() -> Box<dyn Options>>,
     /// Makes one. Never fails: what is missing shows at the first reading.
     pub make: fn(&Settings) -> Box<dyn Collector>,
 }
 
+impl Entry {
+    /// A collector without options of its own.
+    const fn new(
+        name: &'static str,
+        about: &'static str,
+        metrics: &'static [Metric],
+        make: fn(&Settings) -> Box<dyn Collector>,
+    ) -> Self {
+        Self { name, about, metrics, options: None, make }
+    }
+
+    /// The collector has these options; [`Settings::of`] gives them to its `make`.
+    const fn takes<O: Options + Default>(mut self) -> Self {
+        self.options = Some(|| Box::new(O::default()));
+        self
+    }
+}
+
 /// Every collector, in the order in which they run.
 pub static COLLECTORS: &[Entry] = &[
-    row(
-        "loadavg",
-        "load averages; `cpu` is the one over five minutes",
-        &loadavg::METRICS,
-        loadavg::make,
-    ),
-    row(
-        "meminfo",
-        "memory; `memory` is the share that is available",
-        &meminfo::METRICS,
-        meminfo::make,
-    ),
-    row(
-        "filesystem",
-        "file systems; `disk_…` is the used percentage of each",
-        &filesystem::METRICS,
-        filesystem::make,
-    ),
-    row("cpu", "how each CPU spent its time", &cpu::METRICS, cpu::make),
-    row("stat", "boot time, interrupts, context switches, processes", &stat::METRICS, stat::make),
-    row("time", "the wall clock", &time::METRICS, time::make),
-    row("diskstats", "reads and writes of each disk", &diskstats::METRICS, diskstats::make),
-    row("netdev", "traffic of each network device", &netdev::METRICS, netdev::make),
-    row("vmstat", "paging, swapping, kills for want of memory", &vmstat::METRICS, vmstat::make),
-    row(
-        "pressure",
-        "time lost waiting for CPU, disks and memory (PSI)",
-        &pressure::METRICS,
-        pressure::make,
-    ),
-    row("filefd", "open files of the whole machine", &filefd::METRICS, filefd::make),
-    row("sockstat", "sockets in use", &sockstat::METRICS, sockstat::make),
-    row("netstat", "TCP connections and retransmissions", &netstat::METRICS, netstat::make),
-    row("hwmon", "temperatures", &hwmon::METRICS, hwmon::make),
-    row("uname", "kernel and machine", &uname::METRICS, uname::make),
-    row("os", "distribution", &os::METRICS, os::make),
-    row(
-        "textfile",
-        "what other programs leave in a folder as *.prom files",
-        &textfile::METRICS,
-        textfile::make,
-    ),
+    loadavg::ENTRY,
+    meminfo::ENTRY,
+    filesystem::ENTRY,
+    cpu::ENTRY,
+    stat::ENTRY,
+    time::ENTRY,
+    diskstats::ENTRY,
+    netdev::ENTRY,
+    vmstat::ENTRY,
+    pressure::ENTRY,
+    filefd::ENTRY,
+    sockstat::ENTRY,
+    netstat::ENTRY,
+    hwmon::ENTRY,
+    uname::ENTRY,
+    os::ENTRY,
+    textfile::ENTRY,
 ];
-
-const fn row(
-    name: &'static str,
-    about: &'static str,
-    metrics: &'static [Metric],
-    make: fn(&Settings) -> Box<dyn Collector>,
-) -> Entry {
-    Entry { name, about, metrics, make }
-}

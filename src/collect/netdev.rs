@@ -3,7 +3,8 @@
 use super::exclude;
 use super::file::KeptFile;
 use super::scan::{self, Odd, integer, words};
-use super::{CollectError, Collector, Settings};
+use super::{CollectError, Collector, Entry, Settings};
+use crate::model::options::options;
 use crate::model::{Glob, Metric, Recorder};
 
 /// What it reports, in the order of [`COLUMNS`].
@@ -41,11 +42,22 @@ struct NetDev {
     exclude: Vec<Glob>,
 }
 
-/// Makes the collector.
-pub fn make(settings: &Settings) -> Box<dyn Collector> {
+options! {
+    /// The traffic of network devices.
+    pub struct Options {
+        /// Network devices to leave out, with * and ?, for example `["veth*", "docker0"]`.
+        exclude_devices: Vec<Glob> = Vec::new(), like r#"["veth*"]"#;
+    }
+}
+
+/// Its row in the table of collectors.
+pub const ENTRY: Entry =
+    Entry::new("netdev", "traffic of each network device", &METRICS, make).takes::<Options>();
+
+fn make(settings: &Settings) -> Box<dyn Collector> {
     Box::new(NetDev {
         file: KeptFile::optional(settings.proc.join("net/dev")),
-        exclude: settings.exclude_interfaces.clone(),
+        exclude: settings.of::<Options>().exclude_devices,
     })
 }
 

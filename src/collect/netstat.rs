@@ -2,7 +2,7 @@
 
 use super::file::KeptFile;
 use super::scan::{Odd, count, numbered, words};
-use super::{CollectError, Collector, Settings};
+use super::{CollectError, Collector, Entry, Settings};
 use crate::model::{Metric, Recorder};
 
 /// What it reports.
@@ -21,8 +21,11 @@ const HEADINGS: [(&[u8], &str); METRICS.len()] =
 
 struct NetStat(KeptFile);
 
-/// Makes the collector.
-pub fn make(settings: &Settings) -> Box<dyn Collector> {
+/// Its row in the table of collectors.
+pub const ENTRY: Entry =
+    Entry::new("netstat", "TCP connections and retransmissions", &METRICS, make);
+
+fn make(settings: &Settings) -> Box<dyn Collector> {
     Box::new(NetStat(KeptFile::optional(settings.proc.join("net/snmp"))))
 }
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::file::KeptFile;
 use super::scan::{lines, name};
-use super::{CollectError, Collector, Settings};
+use super::{CollectError, Collector, Entry, Settings};
 use crate::model::{Metric, Recorder};
 
 /// What it reports.
@@ -37,8 +37,10 @@ struct Os {
     known: Option<(usize, Stamp, Release)>,
 }
 
-/// Makes the collector.
-pub fn make(settings: &Settings) -> Box<dyn Collector> {
+/// Its row in the table of collectors.
+pub const ENTRY: Entry = Entry::new("os", "distribution", &METRICS, make);
+
+fn make(settings: &Settings) -> Box<dyn Collector> {
     let paths = ["etc/os-release", "usr/lib/os-release"].map(|path| settings.root.join(path));
     Box::new(Os { paths, known: None })
 }

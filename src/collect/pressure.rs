@@ -2,7 +2,7 @@
 
 use super::file::KeptFile;
 use super::scan::{Odd, integer, words};
-use super::{CollectError, Collector, Settings};
+use super::{CollectError, Collector, Entry, Settings};
 use crate::model::{Metric, Recorder};
 
 /// What it reports.
@@ -44,8 +44,11 @@ struct Resource {
 
 struct Pressure([Resource; 3]);
 
-/// Makes the collector.
-pub fn make(settings: &Settings) -> Box<dyn Collector> {
+/// Its row in the table of collectors.
+pub const ENTRY: Entry =
+    Entry::new("pressure", "time lost waiting for CPU, disks and memory (PSI)", &METRICS, make);
+
+fn make(settings: &Settings) -> Box<dyn Collector> {
     let [cpu, io, io_full, memory, memory_full] = &METRICS;
     let resource = |name, waiting, stalled| Resource {
         file: KeptFile::optional(settings.proc.join("pressure").join(name)),

@@ -2,7 +2,7 @@
 
 use super::file::KeptFile;
 use super::scan::{Odd, want, words};
-use super::{CollectError, Collector, Settings};
+use super::{CollectError, Collector, Entry, Settings};
 use crate::model::{Metric, Recorder};
 
 /// What it reports.
@@ -23,8 +23,10 @@ const FIELDS: [(&[u8], &[u8]); METRICS.len()] =
 
 struct SockStat(KeptFile);
 
-/// Makes the collector.
-pub fn make(settings: &Settings) -> Box<dyn Collector> {
+/// Its row in the table of collectors.
+pub const ENTRY: Entry = Entry::new("sockstat", "sockets in use", &METRICS, make);
+
+fn make(settings: &Settings) -> Box<dyn Collector> {
     Box::new(SockStat(KeptFile::optional(settings.proc.join("net/sockstat"))))
 }
 

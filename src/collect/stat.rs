@@ -4,7 +4,7 @@ use rustix::time::{ClockId, clock_gettime};
 
 use super::file::KeptFile;
 use super::scan::{Odd, count, name, number, want, words};
-use super::{CollectError, Collector, Settings};
+use super::{CollectError, Collector, Entry, Settings};
 use crate::model::{Kind, Metric, Recorder, uptime_ms};
 
 /// What it reports.
@@ -35,8 +35,11 @@ struct Stat {
     booted: Option<f64>,
 }
 
-/// Makes the collector.
-pub fn make(settings: &Settings) -> Box<dyn Collector> {
+/// Its row in the table of collectors.
+pub const ENTRY: Entry =
+    Entry::new("stat", "boot time, interrupts, context switches, processes", &METRICS, make);
+
+fn make(settings: &Settings) -> Box<dyn Collector> {
     Box::new(Stat {
         file: KeptFile::required(settings.proc.join("stat")),
         uptime: KeptFile::optional(settings.proc.join("uptime")),

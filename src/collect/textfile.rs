@@ -6,7 +6,8 @@ use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::{CollectError, Collector, Settings, regular};
+use super::{CollectError, Collector, Entry, Settings, regular};
+use crate::model::options::options;
 use crate::model::{Glob, Identity, Kind, Metric, Pinned, Recorder, Series, parse_key};
 use crate::wire::exposition::Reader;
 use crate::wire::{LineError, Record, Records};
@@ -79,9 +80,22 @@ impl Stamp {
     }
 }
 
-/// Makes the collector.
-pub fn make(settings: &Settings) -> Box<dyn Collector> {
-    Box::new(TextFiles { folder: settings.textfiles.clone(), files: Vec::new(), beyond: 0 })
+options! {
+    /// What other programs leave in a folder.
+    pub struct Options {
+        /// A folder in which other programs leave files named *.prom, in the Prometheus text
+        /// format. None by default.
+        dir: Option<PathBuf> = None, like r#""/var/lib/plimsoll/textfile""#;
+    }
+}
+
+/// Its row in the table of collectors.
+pub const ENTRY: Entry =
+    Entry::new("textfile", "what other programs leave in a folder as *.prom files", &METRICS, make)
+        .takes::<Options>();
+
+fn make(settings: &Settings) -> Box<dyn Collector> {
+    Box::new(TextFiles { folder: settings.of::<Options>().dir, files: Vec::new(), beyond: 0 })
 }
 
 impl TextFiles {
@@ -281,8 +295,8 @@ mod tests {
     impl Rig {
         fn new() -> Self {
             let folder = tempfile::tempdir().unwrap();
-            let textfiles = Some(folder.path().to_owned());
-            let collector = make(&Settings { textfiles, ..Settings::default() });
+            let dir = Some(folder.path().to_owned());
+            let collector = make(&Settings::default().with(Options { dir }));
             let recorder = Recorder::new(Arc::new(Registry::default()), "node", Arc::default());
             Self { folder, collector, recorder }
         }

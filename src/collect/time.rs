@@ -2,7 +2,7 @@
 
 use rustix::time::{ClockId, clock_gettime};
 
-use super::{CollectError, Collector, Settings};
+use super::{CollectError, Collector, Entry, Settings};
 use crate::model::{Metric, Recorder};
 
 /// What it reports.
@@ -14,8 +14,10 @@ pub static METRICS: [Metric; 1] = [Metric::gauge(
 
 struct Time;
 
-/// Makes the collector.
-pub fn make(_: &Settings) -> Box<dyn Collector> {
+/// Its row in the table of collectors.
+pub const ENTRY: Entry = Entry::new("time", "the wall clock", &METRICS, make);
+
+fn make(_: &Settings) -> Box<dyn Collector> {
     Box::new(Time)
 }
 

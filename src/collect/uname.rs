@@ -1,7 +1,7 @@
 //! collect: what the kernel calls itself and this machine.
 
 use super::scan::name;
-use super::{CollectError, Collector, Settings};
+use super::{CollectError, Collector, Entry, Settings};
 use crate::model::{Metric, Recorder};
 
 /// What it reports.
@@ -17,9 +17,11 @@ pub static METRICS: [Metric; 1] =
 
 struct Uname;
 
-/// Makes the collector. The system call, not /proc/sys/kernel: only it knows the architecture on
-/// kernels before 6.1.
-pub fn make(_: &Settings) -> Box<dyn Collector> {
+/// Its row in the table of collectors.
+pub const ENTRY: Entry = Entry::new("uname", "kernel and machine", &METRICS, make);
+
+/// The system call, not /proc/sys/kernel: only it knows the architecture on kernels before 6.1.
+fn make(_: &Settings) -> Box<dyn Collector> {
     Box::new(Uname)
 }
 

@@ -2,7 +2,7 @@
 
 use super::file::KeptFile;
 use super::scan::{Odd, count, words};
-use super::{CollectError, Collector, Settings};
+use super::{CollectError, Collector, Entry, Settings};
 use crate::model::{Metric, Recorder};
 
 /// What it reports.
@@ -26,8 +26,11 @@ const WORDS: [&[u8]; METRICS.len()] =
 
 struct VmStat(KeptFile);
 
-/// Makes the collector.
-pub fn make(settings: &Settings) -> Box<dyn Collector> {
+/// Its row in the table of collectors.
+pub const ENTRY: Entry =
+    Entry::new("vmstat", "paging, swapping, kills for want of memory", &METRICS, make);
+
+fn make(settings: &Settings) -> Box<dyn Collector> {
     Box::new(VmStat(KeptFile::optional(settings.proc.join("vmstat"))))
 }
 

@@ -1,33 +1,64 @@
-//! config: plimsoll.toml becomes the settings of the rooms. It knows the rooms' Settings, they do
-//! not know it. The only I/O here is reading that one file.
+//! config: plimsoll.toml becomes the settings of the rooms above it; the rooms below use those that
+//! are kept here. The only I/O here is reading that one file.
+//!
+//! ```text
+//!   sections   the table of sections; the sample file and the list of all options
+//!   raw        a section of the file, checked against its options
+//!   resolve    the top of the file, and what all sections share
+//!   collect, http, store, statsd, push, plugins, munin, burst
+//!              the options of each section, and the settings that are made of them
+//!   condition  the `when` of a burst
+//!   values     types of options
+//!   error      what is said of mistakes
+//!   running    the configuration in force
+//!   host       this machine's name
+//! ```
+//!
+//! An option is a field of a struct made by `options!` (model/options.rs); a collector's
+//! own are in the collector's file.
 
+mod burst;
+mod collect;
 mod condition;
 mod error;
+mod host;
+mod http;
 mod munin;
 mod plugins;
 mod push;
 mod raw;
 mod resolve;
+mod running;
+mod sections;
 mod statsd;
+mod store;
 #[cfg(test)]
 mod tests;
+mod values;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 pub use condition::{Condition, Op};
 pub use error::{ConfigError, Content, Mistake, nearest};
+pub use host::host_name;
+pub use http::TlsSettings;
+pub use munin::MuninNodeSettings;
+pub use push::PushOptions;
+pub use running::Running;
+pub use sections::{Listed, sample};
 
-use crate::collect::{self, COLLECTORS, regular};
-use crate::http::TlsSettings;
+use crate::collect::{self as collecting, regular};
+use crate::model::options::{self, Options};
 use crate::model::{Interval, KeyFilter};
-use crate::munin_node::Settings as MuninNodeSettings;
 use crate::pipeline;
 use crate::plugin;
 use crate::receive;
 use crate::store::Limits;
 
-/// Every key with its default and what it means; what `plimsoll install` writes.
+/// Every option with its default and what it means; `plimsoll install` writes it. It is what
+/// [`sample`] gives; a test compares them.
 pub const SAMPLE: &str = include_str!("sample.toml");
 
 /// Where the configuration lies if nobody says otherwise.
@@ -41,7 +72,7 @@ const MAX_BYTES: u64 = 1024 * 1024;
 pub struct Config {
     /// The file it was read from; nothing: the built-in defaults.
     pub source: Option<PathBuf>,
-    /// Its text.
+    /// Its text; empty for the defaults.
     pub text: String,
     /// The database; nothing: wherever the command line or the service manager says.
     pub db: Option<PathBuf>,
@@ -52,7 +83,7 @@ pub struct Config {
     /// The collectors that run, in their order.
     pub collectors: Vec<CollectorConfig>,
     /// What they look at.
-    pub collect: collect::Settings,
+    pub collect: collecting::Settings,
     /// Which series are kept.
     pub filter: KeyFilter,
     /// When to look closer.
@@ -69,8 +100,8 @@ pub struct Config {
     pub munin_peers: Vec<receive::NodeSettings>,
     /// Where Graphite's lines are taken; nowhere by default.
     pub graphite: receive::Settings,
-    /// How many names senders may bring, all of them together.
-    pub max_names: u64,
+    /// The options of the sections that need no more than that; see [`Config::of`].
+    pub options: Vec<Arc<dyn Options>>,
     /// For how long beats wait in memory when the disk takes no more, in milliseconds.
     pub queue_ms: i64,
     /// How much the database keeps.
@@ -136,14 +167,14 @@ pub struct Statsd {
 
 impl Default for Config {
     fn default() -> Self {
-        resolve::defaults(&collectors())
+        resolve::defaults()
     }
 }
 
 impl Config {
     /// The configuration in `text`; `origin` is what errors call the file.
     pub fn parse(text: &str, origin: &str) -> Result<Self, ConfigError> {
-        resolve::resolve(text, origin, &collectors())
+        resolve::resolve(text, origin)
     }
 
     /// The configuration in a file.
@@ -151,8 +182,18 @@ impl Config {
         let text = read(path)?;
         let mut config = Self::parse(&text, &path.to_string_lossy())?;
         config.source = Some(path.into());
-        config.text = text;
         Ok(config)
+    }
+
+    /// The options of the plain section that has this type of them.
+    pub fn of<O: Options + Default + Clone>(&self) -> O {
+        options::find(&self.options)
+    }
+
+    /// Every option with the value in force, its default and its meaning, in the order of the sample
+    /// file.
+    pub fn listed(&self) -> Vec<Listed> {
+        resolve::read(&self.text, "").map(|(_, listed)| listed).unwrap_or_default()
     }
 
     /// The configuration in the file that was named; else in [`DEFAULT_PATH`], if there is one;
@@ -173,10 +214,6 @@ impl Config {
 
 fn absent(error: &std::io::Error) -> bool {
     matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory)
-}
-
-fn collectors() -> Vec<&'static str> {
-    COLLECTORS.iter().map(|c| c.name).collect()
 }
 
 fn read(path: &Path) -> Result<String, ConfigError> {

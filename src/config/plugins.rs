@@ -1,94 +1,145 @@
 //! config: the section `[plugins]` and the `[[plugin]]`s.
 
-use super::raw::{self, Section};
+use std::path::PathBuf;
+
+use super::raw::Section;
 use super::resolve::Resolver;
 use crate::model::Interval;
+use crate::model::options::{Given, Limit, Ms, Shape, Value, Wrong, options, quote};
 use crate::plugin::{Kind, Said, Settings};
 
 const SECOND: i64 = 1_000;
 /// Longer than an hour no plugin works.
 const LONGEST: i64 = 3_600 * SECOND;
-/// More at once are a load of their own.
-const MOST_PARALLEL: f64 = 64.0;
+
+options! {
+    /// Munin's plugins, and programs that print `key value`. What plimsoll does not run, and why,
+    /// `plimsoll plugin list` shows.
+    pub struct PluginsOptions {
+        /// Whether any plugin is run.
+        enabled: bool = true, like "false";
+        /// Every file in this folder is run. Without the folder nothing is.
+        /// Default: /etc/munin/plugins.
+        dir: Option<PathBuf> = None, like r#""/etc/munin/plugins""#;
+        /// How each is run (user, environment, timeout), as Munin's own node reads it.
+        conf_dir: PathBuf = "/etc/munin/plugin-conf.d".into(), like r#""/etc/munin/plugin-conf.d""#;
+        /// The folder `plugins` in here has everything that could be run.
+        libdir: PathBuf = Settings::default().libdir, like r#""/usr/share/munin""#;
+        /// How often a plugin is asked that does not say so itself.
+        interval: Interval = Settings::default().interval, like r#""1m""#;
+        /// How long a plugin may take.
+        timeout: Ms = Ms(Settings::default().timeout_ms), in SECOND..=LONGEST, like r#""10s""#;
+        /// How many run at once.
+        parallel: u64 = Settings::default().parallel as u64, in 1..=64, like "8";
+        /// Whose rights a plugin has whose settings name nobody. Only where plimsoll is root.
+        user: String = Settings::default().user, like r#""nobody""#;
+    }
+}
+
+options! {
+    /// How one plugin differs; repeat the section for more.
+    pub struct PluginOptions {
+        /// The name of its file, or any name for one with a command.
+        name: Option<String> = None, in PluginName, like r#""check_load""#;
+        /// Whether it runs.
+        enabled: bool = true, like "false";
+        /// How often it is asked. This goes before what the plugin says itself.
+        interval: Option<Interval> = None, like r#""1m""#;
+        /// How long it may take.
+        timeout: Option<Ms> = None, in SECOND..=LONGEST, like r#""30s""#;
+        /// Whose rights it has; root only if it is named here or in `conf_dir`.
+        user: Option<String> = None, like r#""nobody""#;
+        /// A program and its arguments, in place of a file in the folder.
+        command: Option<Vec<String>> = None,
+            like r#"["/usr/lib/nagios/plugins/check_load", "-w", "5,4,3", "-c", "10,8,6"]"#;
+        /// munin, simple (prints `key value`, JSON or Prometheus text) or nagios. It is found out
+        /// if it is not said.
+        kind: Option<Kind> = None, like r#""nagios""#;
+    }
+}
+
+/// What a plugin may be called.
+struct PluginName;
+
+impl Limit<String> for PluginName {
+    fn check(&self, name: &String, _: &Given<'_>) -> Vec<Wrong> {
+        if crate::wire::munin::is_plugin_name(name) {
+            return Vec::new();
+        }
+        let hint = "letters, digits, - _ . : and @ are";
+        vec![Wrong::new(format!("`{name}` is no name for a plugin"), hint)]
+    }
+
+    fn range(&self) -> Option<String> {
+        None
+    }
+}
+
+impl Value for Kind {
+    const SHAPE: Shape = Shape::Text;
+
+    fn read(given: &Given<'_>) -> Result<Self, Vec<Wrong>> {
+        let wrong = || vec![Wrong::new("there is no such kind", "munin, simple or nagios")];
+        Self::from_word(given.text()).ok_or_else(wrong)
+    }
+
+    fn show(&self) -> Option<String> {
+        Some(quote(self.as_str()))
+    }
+}
 
 impl Resolver<'_> {
     pub(super) fn plugins(&mut self, top: &Section<'_>) -> Settings {
-        let mut out = Settings::default();
-        if let Some(section) = top.section("plugins", raw::PLUGINS, &[], self.mistakes) {
-            let s = &section;
-            out.enabled = s.flag("enabled").unwrap_or(true);
-            out.dir = self.path(s, "dir");
-            if let Some(dir) = self.path(s, "conf_dir") {
-                out.conf_dirs = vec![dir];
-            }
-            out.libdir = self.path(s, "libdir").unwrap_or(out.libdir);
-            out.interval = self.interval(s, "interval").unwrap_or(out.interval);
-            out.timeout_ms = self.duration(s, "timeout", SECOND, LONGEST).unwrap_or(out.timeout_ms);
-            if let Some(at) = s.number("parallel") {
-                if (1.0..=MOST_PARALLEL).contains(&at.value) && at.value.fract() == 0.0 {
-                    out.parallel = at.value as usize;
-                } else {
-                    let message = format!("{} is no number of plugins", at.value);
-                    let hint = "a whole number from 1 to 64";
-                    self.tell(s, "parallel", at.span, &message, hint);
-                }
-            }
-            if let Some(user) = s.text("user") {
-                out.user = user.value.to_owned();
-            }
-        }
-        for section in &top.sections("plugin", raw::PLUGIN, self.mistakes) {
-            if let Some(said) = self.plugin(section, &out.said) {
+        let section = top.section("plugins", self.mistakes);
+        let options: PluginsOptions = self.fill(section.as_ref());
+        self.list("plugins", &options);
+        let mut out = Settings {
+            enabled: options.enabled,
+            dir: options.dir,
+            conf_dirs: vec![options.conf_dir],
+            libdir: options.libdir,
+            interval: options.interval,
+            timeout_ms: options.timeout.0,
+            parallel: options.parallel as usize,
+            user: options.user,
+            said: Vec::new(),
+        };
+        for (section, number) in top.sections("plugin", self.mistakes).iter().zip(1..) {
+            if let Some(said) = self.plugin(section, number, &out.said) {
                 out.said.push(said);
             }
         }
         out
     }
 
-    fn plugin(&mut self, section: &Section<'_>, before: &[Said]) -> Option<Said> {
-        let name = self.understood(section, "name", |text| {
-            if !crate::wire::munin::is_plugin_name(text) {
-                return Err((
-                    format!("`{text}` is no name for a plugin"),
-                    "letters, digits, - _ . : and @ are".into(),
-                ));
-            }
-            if before.iter().any(|s| s.name == text) {
-                return Err((format!("`{text}` is there twice"), "remove one of the two".into()));
-            }
-            Ok(text.to_owned())
-        });
-        if name.is_none() && !section.has("name") {
+    fn plugin(&mut self, s: &Section<'_>, number: usize, before: &[Said]) -> Option<Said> {
+        let options: PluginOptions = self.fill(Some(s));
+        self.list(&format!("plugin {number}"), &options);
+        if !s.has("name") {
             let hint = "which plugin is meant, for example `name = \"df\"`";
-            self.tell(section, "name", section.span(), "this is missing", hint);
+            self.tell(s, "name", s.span(), "this is missing", hint);
         }
-        let command: Vec<String> = section
-            .texts("command")
-            .unwrap_or_default()
-            .iter()
-            .map(|t| t.value.to_owned())
-            .collect();
+        if let Some(name) = &options.name
+            && before.iter().any(|said| said.name == *name)
+        {
+            let message = format!("`{name}` is there twice");
+            self.tell(s, "name", s.place("name", None), &message, "remove one of the two");
+        }
+        let command = options.command.unwrap_or_default();
         if let Some(first) = command.first().filter(|c| !c.starts_with('/')) {
             let message = format!("`{first}` depends on where plimsoll is started");
             let hint =
                 "write the whole path, beginning with /, and each argument as a text of its own";
-            self.tell(section, "command", section.span(), &message, hint);
+            self.tell(s, "command", s.place("command", Some(0)), &message, hint);
         }
-        let kind = self.understood(section, "kind", |text| {
-            let hint =
-                || ("there is no such kind".to_owned(), "munin, simple or nagios".to_owned());
-            Kind::from_word(text).ok_or_else(hint)
-        });
-        let interval: Option<Interval> = self.interval(section, "interval");
-        let timeout_ms = self.duration(section, "timeout", SECOND, LONGEST);
         Some(Said {
-            name: name?,
-            enabled: section.flag("enabled").unwrap_or(true),
+            name: options.name?,
+            enabled: options.enabled,
             command,
-            kind,
-            interval,
-            timeout_ms,
-            user: section.text("user").map(|u| u.value.to_owned()),
+            kind: options.kind,
+            interval: options.interval,
+            timeout_ms: options.timeout.map(|timeout| timeout.0),
+            user: options.user,
         })
     }
 }

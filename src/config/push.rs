@@ -1,48 +1,44 @@
 //! config: the sections `[push]` and `[graphite]`.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-
-use super::raw::{self, Section};
+use super::raw::Section;
 use super::resolve::Resolver;
-use super::statsd::address;
+use super::statsd::BUFFER;
+use super::values::Listen;
+use crate::model::options::options;
 use crate::pipeline::MAX_PUSHED_NAMES;
 use crate::receive::Settings as Receive;
 
-/// Where Graphite's senders expect it.
-const GRAPHITE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 2003);
-/// As statsd's.
-const BUFFER: u64 = 4 << 20;
-/// More names than this are a mistake at the sender.
-const MOST_NAMES: f64 = 1e6;
+options! {
+    /// Senders of Graphite's plaintext lines.
+    pub struct GraphiteOptions {
+        /// Where their lines are taken, by TCP and UDP: an address and a port, for example
+        /// "127.0.0.1:2003".
+        listen: Listen<2003> = Listen::OFF, like r#""127.0.0.1:2003""#;
+        /// Graphite has no passwords. An address that other machines can reach takes this, and a
+        /// firewall.
+        remote: bool = false, like "true";
+    }
+}
+
+options! {
+    /// Everything that senders bring: by statsd, Graphite, HTTP and SQL.
+    pub struct PushOptions {
+        /// How many names senders may bring, all of them together; a timer of statsd is one name.
+        /// New ones beyond are refused, and counted; known ones go on. A quarter more is in reserve
+        /// for other machines, of which each gets no more than it leaves: a new one finds room.
+        max_names: u64 = MAX_PUSHED_NAMES, in 1..=1_000_000, like "20000";
+    }
+}
 
 impl Resolver<'_> {
-    pub(super) fn push(&mut self, top: &Section<'_>) -> u64 {
-        let Some(section) = top.section("push", raw::PUSH, &[], self.mistakes) else {
-            return MAX_PUSHED_NAMES;
-        };
-        match section.number("max_names") {
-            Some(at) if (1.0..=MOST_NAMES).contains(&at.value) && at.value.fract() == 0.0 => {
-                at.value as u64
-            }
-            Some(at) => {
-                let message = format!("{} is no number of names", at.value);
-                let hint = "a whole number from 1 to 1000000";
-                self.tell(&section, "max_names", at.span, &message, hint);
-                MAX_PUSHED_NAMES
-            }
-            None => MAX_PUSHED_NAMES,
-        }
-    }
-
     pub(super) fn graphite(&mut self, top: &Section<'_>) -> Receive {
-        let mut receive = Receive { buffer: BUFFER, ..Receive::default() };
-        let Some(section) = top.section("graphite", raw::GRAPHITE, &[], self.mistakes) else {
-            return receive;
-        };
-        let remote = section.flag("remote").unwrap_or(false);
-        let place = |text: &str| address(text, remote, GRAPHITE, "Graphite's protocol");
-        let listen = self.understood(&section, "listen", place).flatten();
-        (receive.udp, receive.tcp) = (listen, listen);
-        receive
+        let section = top.section("graphite", self.mistakes);
+        let options: GraphiteOptions = self.fill(section.as_ref());
+        if let Some(s) = section.as_ref().filter(|_| !options.remote) {
+            self.no_passwords(s, "listen", options.listen.open(), "Graphite's protocol");
+        }
+        self.list("graphite", &options);
+        let listen = options.listen.0;
+        Receive { udp: listen, tcp: listen, buffer: BUFFER, ..Receive::default() }
     }
 }

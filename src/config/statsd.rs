@@ -1,111 +1,146 @@
 //! config: the section `[statsd]`.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use super::Statsd;
-use super::raw::{self, Section};
-use super::resolve::{Resolver, YEAR};
+use super::raw::Section;
+use super::resolve::Resolver;
+use super::values::Listen;
+use crate::model::Interval;
+use crate::model::options::{Bytes, Given, Ms, Shape, Value, Wrong, options, quote};
 use crate::pipeline::statsd::Settings as Gather;
 use crate::receive::Settings as Receive;
 
-/// Where statsd senders send to, unless they were told otherwise.
-const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8125);
-
 /// What the kernel keeps while the reader is busy; its own default loses packets above 36,000 a
 /// second.
-const BUFFER: u64 = 4 << 20;
+pub(super) const BUFFER: u64 = 4 << 20;
 
-impl Resolver<'_> {
-    pub(super) fn statsd(&mut self, top: &Section<'_>) -> Statsd {
-        let mut receive = Receive { udp: Some(LISTEN), buffer: BUFFER, ..Receive::default() };
-        let mut gather = Gather::default();
-        let Some(section) = top.section("statsd", raw::STATSD, &[], self.mistakes) else {
-            return Statsd { receive, gather };
-        };
-        let s = &section;
-        let remote = s.flag("remote").unwrap_or(false);
-        let place = |text: &str| address(text, remote, LISTEN, "statsd");
-        receive.udp = self.understood(s, "listen", place).unwrap_or(receive.udp);
-        receive.tcp = self.understood(s, "tcp", place).unwrap_or(receive.tcp);
-        receive.unix_datagram = self.understood(s, "unix", socket).flatten();
-        receive.unix_stream = self.understood(s, "unix_stream", socket).flatten();
-        receive.buffer = self.size(s, "receive_buffer", 4096).unwrap_or(BUFFER);
-        if let (Some(path), true) =
-            (&receive.unix_stream, receive.unix_stream == receive.unix_datagram)
-        {
-            let message = format!("`{}` is the place of `unix` already", path.display());
-            let span = s.text("unix_stream").map_or(s.span(), |at| at.span);
-            self.tell(s, "unix_stream", span, &message, "give each a path of its own");
-        }
-        if let Some(flush) = self.interval(s, "flush") {
-            gather.flush_ms = flush.as_ms();
-        }
-        let least = gather.flush_ms;
-        gather.ttl_ms =
-            self.duration(s, "gauge_ttl", least, YEAR).unwrap_or(gather.ttl_ms.max(least));
-        gather.legacy_names = s.flag("legacy_names").unwrap_or(false);
-        if let Some(list) = s.numbers("percentiles") {
-            gather.percentiles.clear();
-            for at in list {
-                let p = at.value;
-                let message = if p == 0.0 || !(-100.0..=100.0).contains(&p) {
-                    format!("{p} is no percentile")
-                } else if p < 0.0 && !gather.legacy_names {
-                    format!("{p}: the largest values are counted with legacy_names only")
-                } else if gather.percentiles.contains(&p) {
-                    format!("{p} is there twice")
-                } else {
-                    gather.percentiles.push(p);
-                    continue;
-                };
-                let hint = "above 0, up to 100, for example [50, 90, 99.9]";
-                self.tell(s, "percentiles", at.span, &message, hint);
-            }
-        }
-        Statsd { receive, gather }
+options! {
+    /// Senders of statsd and DogStatsD.
+    pub struct StatsdOptions {
+        /// Where they send to by UDP: an address and a port, or "off".
+        listen: Listen<8125> = Listen::USUAL, like r#""127.0.0.1:8125""#;
+        /// Where they send to by TCP, one value a line, for example "127.0.0.1:8125".
+        tcp: Listen<8125> = Listen::OFF, like r#""127.0.0.1:8125""#;
+        /// A unix socket for datagrams, for example "/run/plimsoll/statsd.sock".
+        unix: Socket = Socket(None), like r#""/run/plimsoll/statsd.sock""#;
+        /// A unix socket for lines, for example "/run/plimsoll/statsd-stream.sock".
+        unix_stream: Socket = Socket(None), like r#""/run/plimsoll/statsd-stream.sock""#;
+        /// statsd has no passwords. An address that other machines can reach takes this, and a
+        /// firewall.
+        remote: bool = false, like "true";
+        /// How often values are summed up and written.
+        flush: Interval = Interval::DEFAULT, like r#""10s""#;
+        /// Which percentiles of timers and histograms are written, beside count, sum, min, max,
+        /// mean, std.
+        percentiles: Vec<f64> = Gather::default().percentiles, like "[50, 90, 99]";
+        /// How long a gauge, or anything else that is idle, goes on being written after it was
+        /// last sent: from `flush` to 1y.
+        gauge_ttl: Ms = Ms(Gather::default().ttl_ms), like r#""1h""#;
+        /// Names and arithmetic of the reference statsd: stats.timers.NAME.upper_90,
+        /// stats.counters.NAME.rate.
+        legacy_names: bool = false, like "true";
+        /// How many bytes the kernel keeps for a reader that is busy.
+        receive_buffer: Bytes = Bytes(BUFFER), in 4096.., like r#""4MiB""#;
     }
 }
 
-/// An address of a protocol that has no passwords; `usual` is where it is expected.
-pub(super) fn address(
-    text: &str,
-    remote: bool,
-    usual: SocketAddr,
-    what: &str,
-) -> Result<Option<SocketAddr>, (String, String)> {
-    if text == "off" {
-        return Ok(None);
-    }
-    let Ok(address) = text.parse::<SocketAddr>() else {
-        let port = text.rsplit(':').next().and_then(|p| p.parse().ok()).unwrap_or(usual.port());
-        let ip = text.parse().unwrap_or(usual.ip());
-        return Err((
-            format!("`{text}` is not an address with a port"),
-            format!("for example `{}`, or `off`", SocketAddr::new(ip, port)),
-        ));
-    };
-    if !remote && !address.ip().to_canonical().is_loopback() {
-        return Err((
-            format!("`{address}` can be reached from other machines, and {what} has no passwords"),
-            "let only those through that may send, by a firewall, and add `remote = true`".into(),
-        ));
-    }
-    Ok(Some(address))
-}
+/// A path of a unix socket, or `off`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Socket(pub Option<PathBuf>);
 
 /// What fits into the kernel's `sockaddr_un`, with its end.
 const LONGEST_PATH: usize = 107;
 
-fn socket(text: &str) -> Result<Option<PathBuf>, (String, String)> {
-    match text {
-        "off" => Ok(None),
-        path if !path.starts_with('/') || path.ends_with('/') || path.len() > LONGEST_PATH => {
-            Err((
-                format!("`{path}` is no place for a socket"),
-                "a path that begins with /, of at most 107 bytes, or `off`".into(),
-            ))
+impl Value for Socket {
+    const SHAPE: Shape = Shape::Text;
+
+    fn read(given: &Given<'_>) -> Result<Self, Vec<Wrong>> {
+        match given.text() {
+            "off" => Ok(Self(None)),
+            path if !path.starts_with('/') || path.ends_with('/') || path.len() > LONGEST_PATH => {
+                Err(vec![Wrong::new(
+                    format!("`{path}` is no place for a socket"),
+                    "a path that begins with /, of at most 107 bytes, or `off`",
+                )])
+            }
+            path => Ok(Self(Some(path.into()))),
         }
-        path => Ok(Some(path.into())),
+    }
+
+    fn show(&self) -> Option<String> {
+        Some(self.0.as_ref().map_or_else(|| quote("off"), |path| quote(&path.to_string_lossy())))
+    }
+}
+
+impl Resolver<'_> {
+    pub(super) fn statsd(&mut self, top: &Section<'_>) -> Statsd {
+        let section = top.section("statsd", self.mistakes);
+        let mut options: StatsdOptions = self.fill(section.as_ref());
+        let least = options.flush.as_ms();
+        if let Some(s) = &section {
+            let open = [("listen", options.listen), ("tcp", options.tcp)];
+            for (key, listen) in open.into_iter().filter(|_| !options.remote) {
+                self.no_passwords(s, key, listen.open(), "statsd");
+            }
+            if let (Some(path), true) =
+                (&options.unix_stream.0, options.unix_stream == options.unix)
+            {
+                let message = format!("`{}` is the place of `unix` already", path.display());
+                let span = s.place("unix_stream", None);
+                self.tell(s, "unix_stream", span, &message, "give each a path of its own");
+            }
+            self.percentiles(s, &options);
+            self.at_least(s, "gauge_ttl", least);
+        }
+        options.gauge_ttl.0 = options.gauge_ttl.0.max(least);
+        self.list("statsd", &options);
+        let receive = Receive {
+            udp: options.listen.0,
+            tcp: options.tcp.0,
+            unix_datagram: options.unix.0,
+            unix_stream: options.unix_stream.0,
+            buffer: options.receive_buffer.0,
+        };
+        let gather = Gather {
+            flush_ms: least,
+            percentiles: options.percentiles,
+            ttl_ms: options.gauge_ttl.0,
+            legacy_names: options.legacy_names,
+        };
+        Statsd { receive, gather }
+    }
+
+    fn percentiles(&mut self, s: &Section<'_>, options: &StatsdOptions) {
+        let list = &options.percentiles;
+        for (at, p) in list.iter().enumerate() {
+            let message = if *p == 0.0 || !(-100.0..=100.0).contains(p) {
+                format!("{p} is no percentile")
+            } else if *p < 0.0 && !options.legacy_names {
+                format!("{p}: the largest values are counted with legacy_names only")
+            } else if list[..at].contains(p) {
+                format!("{p} is there twice")
+            } else {
+                continue;
+            };
+            let hint = "above 0, up to 100, for example [50, 90, 99.9]";
+            self.tell(s, "percentiles", s.place("percentiles", Some(at)), &message, hint);
+        }
+    }
+
+    /// Tells of an address that other machines can reach, in a protocol that has no passwords.
+    pub(super) fn no_passwords(
+        &mut self,
+        s: &Section<'_>,
+        key: &str,
+        open: Option<SocketAddr>,
+        what: &str,
+    ) {
+        let Some(address) = open else { return };
+        let message =
+            format!("`{address}` can be reached from other machines, and {what} has no passwords");
+        let hint = "let only those through that may send, by a firewall, and add `remote = true`";
+        self.tell(s, key, s.place(key, None), &message, hint);
     }
 }

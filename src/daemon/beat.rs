@@ -1,63 +1,31 @@
 //! daemon: the thread that keeps the beat: sleeps until something is due, reads it, hands the
 //! readings to the queue, looks at the burst rules. It never touches the database.
+//!
+//! A collector that hangs does not stop it: after [`PATIENCE`] another thread takes over, with all
+//! state but that collector, and reads the others. There is no such thread before one hangs.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
-use std::time::Instant;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use super::alarm::{Alarm, Bell};
+use super::alarm::Alarm;
 use super::burst::Bursts;
-use super::own::{self, Own};
+use super::outcome;
+use super::own::Own;
+use super::patience::{PATIENCE, Patience};
+use super::rate::Rate;
 use super::schedule::{Due, Now, Schedule};
-use super::statsd::Watch;
-use crate::collect::{CollectError, Collector, Entry};
+use super::shared::{Ending, Shared};
+use crate::collect::{CollectError, Collector, Entry, JOB};
 use crate::config::Config;
-use crate::model::{Clock, Interval, Recorder, Registry, SeriesRef};
-use crate::pipeline::{Batch, Board, Counters, Group, Intake, Latest, Names, Queue, Source};
+use crate::model::{Interval, KeyFilter, Recorder, SeriesRef};
+use crate::pipeline::{BEAT, Batch, Group, Source};
 
-/// The job label of everything this machine measures of itself.
-pub const JOB: &str = "node";
-
-/// What the beat thread shares with the rest of the daemon.
-#[derive(Clone)]
-pub struct Shared {
-    /// All series of this process.
-    pub registry: Arc<Registry>,
-    /// Where readings go.
-    pub queue: Arc<Queue>,
-    /// Where what senders bring goes.
-    pub intake: Arc<Intake>,
-    /// How many names senders may bring, all of them together.
-    pub names: Arc<Names>,
-    /// Where they can be seen at once.
-    pub latest: Arc<Latest>,
-    /// Where it says what is wrong.
-    pub board: Arc<Board>,
-    /// What is counted.
-    pub counters: Arc<Counters>,
-    /// What senders of statsd send.
-    pub statsd: Watch,
-    /// What plugins said last.
-    pub shelf: Arc<crate::plugin::Shelf>,
-    /// The time.
-    pub clock: Arc<dyn Clock>,
-}
-
-/// The rate of one collector or plugin, as `plimsoll interval` shows it.
-#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
-pub struct Rate {
-    /// Its name.
-    pub collector: String,
-    /// Milliseconds between readings now.
-    pub interval_ms: i64,
-    /// What the configuration says.
-    pub configured_ms: i64,
-    /// Milliseconds until it returns to that; nothing if it does not by itself.
-    pub ends_in_ms: Option<i64>,
-}
+/// Where it is told that time itself cannot be waited for.
+const TIMER: &str = "timer of the beat";
 
 /// What the beat thread can be told.
 pub enum Command {
@@ -69,8 +37,8 @@ pub enum Command {
         interval: Option<Interval>,
         /// How long; `None`: until the next reload.
         for_ms: Option<i64>,
-        /// The rates in force, or what was wrong.
-        reply: oneshot::Sender<Result<Vec<Rate>, String>>,
+        /// Comes when it is done.
+        reply: oneshot::Sender<()>,
     },
     /// Works by another configuration from now on.
     Configure(Arc<Config>, oneshot::Sender<()>),
@@ -80,72 +48,257 @@ pub enum Command {
     Stop,
 }
 
-/// The running thread, to be told things.
+/// The running beat: its threads share it, and others tell it things.
 #[derive(Clone)]
-pub struct Beat {
-    mailbox: Arc<Mutex<Vec<Command>>>,
-    bell: Bell,
+pub struct Beat(Arc<Stage>);
+
+struct Stage {
+    /// Locked while the beat works, and free while it sleeps or a collector reads.
+    beater: Mutex<Beater>,
+    alarm: Alarm,
+    patience: Patience,
+    mailbox: Mutex<Vec<Command>>,
+    over: AtomicBool,
+    panicked: AtomicBool,
 }
 
-struct Running {
-    name: &'static str,
-    /// `Err`: the daemon's own readings.
-    what: Result<(&'static Entry, Box<dyn Collector>), Own>,
+/// A collector, or the daemon's own readings.
+enum What {
+    Collector(&'static Entry, Box<dyn Collector>),
+    Own(Own),
+}
+
+/// What reads, and where it puts its readings. Whoever reads has it, so that a thread that hangs
+/// holds nothing else.
+struct Reader {
+    what: What,
     recorder: Recorder,
+}
+
+struct Slot {
+    name: &'static str,
     group: Group,
+    /// `None` while it reads, which for one that hangs is long.
+    reader: Option<Box<Reader>>,
+    /// For the word that it hangs; made when that is first said.
+    aside: Option<Recorder>,
+}
+
+/// One reading under way.
+struct Reading {
+    slot: usize,
+    /// Of which configuration the slot is.
+    epoch: u64,
+    name: &'static str,
+    ts: i64,
+    interval: Interval,
+    reader: Box<Reader>,
+    took: f64,
+    /// `None`: it panicked.
+    result: Option<Result<(), CollectError>>,
+}
+
+/// A collector whose thread has been left behind.
+struct Hung {
+    name: &'static str,
+    since: Instant,
+    /// Whether a later moment has passed without it.
+    missed: bool,
 }
 
 struct Beater {
     shared: Shared,
     config: Arc<Config>,
-    database: std::path::PathBuf,
-    started_ms: i64,
-    alarm: Alarm,
-    mailbox: Arc<Mutex<Vec<Command>>>,
     schedule: Schedule,
-    running: Vec<Running>,
+    slots: Vec<Slot>,
+    /// Goes up with each configuration.
+    epoch: u64,
+    filter: Arc<KeyFilter>,
     bursts: Bursts,
-    spare: Vec<(SeriesRef, f64)>,
+    /// What is due, in the order of its moments; up to `at` it was begun.
+    due: Vec<Due>,
+    at: usize,
+    /// What has been read of the moment that is being read.
+    samples: Vec<(SeriesRef, f64)>,
+    /// Which slot is being read, and since when.
+    reading: Option<(usize, Instant)>,
+    /// At most one for each collector, for it is not asked again before its thread is back.
+    hung: Vec<Hung>,
+    /// Whose turn it is: the number of the thread that keeps the beat. One that comes back and
+    /// finds another number has been left behind, and ends.
+    turn: u64,
+    /// Dropped when the beat ends.
+    held: Option<Ending>,
+}
+
+/// A thread's turn. When it ends while it is still its own, the beat is over.
+struct Turn(Arc<Stage>, u64);
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let mut beater = self.0.lock();
+        if beater.turn == self.1 {
+            let held = beater.held.take();
+            drop(beater);
+            self.0.panicked.store(std::thread::panicking(), Ordering::Relaxed);
+            self.0.over.store(true, Ordering::Release);
+            drop(held);
+        }
+    }
 }
 
 impl Beat {
     /// Starts the thread. Its first reading is taken at once, unless the database already holds
-    /// that moment (`newest_ts`, ms since 1970 UTC). `held` is dropped when it ends, however it does.
-    pub fn spawn(
-        shared: Shared,
-        config: Arc<Config>,
-        database: std::path::PathBuf,
-        newest_ts: Option<i64>,
-        held: impl Send + 'static,
-    ) -> std::io::Result<(Self, JoinHandle<()>)> {
-        let alarm = Alarm::new()?;
-        let beat = Self { mailbox: Arc::default(), bell: alarm.bell() };
-        let started_ms = shared.clock.wall_ms();
-        let mut beater = Beater {
+    /// that moment (`newest_ts`, ms since 1970 UTC).
+    pub fn spawn(shared: Shared, newest_ts: Option<i64>) -> std::io::Result<Self> {
+        let (config, ending) = (shared.config(), shared.ending());
+        let beater = Beater {
             bursts: Bursts::new(&config.bursts),
             shared,
             config,
-            database,
-            started_ms,
-            alarm,
-            mailbox: Arc::clone(&beat.mailbox),
             schedule: Schedule::default(),
-            running: Vec::new(),
-            spare: Vec::new(),
+            slots: Vec::new(),
+            epoch: 0,
+            filter: Arc::default(),
+            due: Vec::new(),
+            at: 0,
+            samples: Vec::new(),
+            reading: None,
+            hung: Vec::new(),
+            turn: 0,
+            held: Some(ending),
         };
-        let thread = std::thread::Builder::new().name("beat".into()).stack_size(256 << 10).spawn(
-            move || {
-                let _held = held;
-                beater.run(newest_ts);
-            },
-        )?;
-        Ok((beat, thread))
+        let stage = Arc::new(Stage {
+            beater: Mutex::new(beater),
+            alarm: Alarm::new()?,
+            patience: Patience::new()?,
+            mailbox: Mutex::default(),
+            over: AtomicBool::new(false),
+            panicked: AtomicBool::new(false),
+        });
+        stage.start(0, move |beater| beater.first(newest_ts))?;
+        Ok(Self(stage))
     }
 
     /// Tells the thread something; it answers through the command's channel.
     pub fn tell(&self, command: Command) {
-        self.mailbox.lock().unwrap_or_else(|e| e.into_inner()).push(command);
-        self.bell.ring();
+        self.0.mailbox.lock().unwrap_or_else(|e| e.into_inner()).push(command);
+        self.0.alarm.bell().ring();
+    }
+
+    /// Whether it has ended, by [`Command::Stop`] or by a panic.
+    pub fn is_over(&self) -> bool {
+        self.0.over.load(Ordering::Acquire)
+    }
+
+    /// Whether it has ended by a panic.
+    pub fn panicked(&self) -> bool {
+        self.0.panicked.load(Ordering::Relaxed)
+    }
+
+    /// Has the beat go on without a collector that hangs: another thread takes over, and the one
+    /// that hangs ends when it comes back. Runs for ever.
+    pub async fn guard(self) {
+        if let Err(e) = self.0.patience.each(|| self.0.relieve()).await {
+            self.0.lock().shared.board.fail(TIMER, e.to_string());
+        }
+    }
+}
+
+impl Stage {
+    fn lock(&self) -> MutexGuard<'_, Beater> {
+        self.beater.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
+    /// Starts a thread whose turn has this number.
+    fn start(
+        self: &Arc<Self>,
+        number: u64,
+        first: impl FnOnce(&mut Beater) + Send + 'static,
+    ) -> std::io::Result<()> {
+        let stage = Arc::clone(self);
+        let thread = std::thread::Builder::new().name("beat".into()).stack_size(256 << 10);
+        thread.spawn(move || {
+            let turn = Turn(stage, number);
+            turn.0.keep(number, first);
+        })?;
+        Ok(())
+    }
+
+    fn keep(&self, number: u64, first: impl FnOnce(&mut Beater)) {
+        let mut beater = self.lock();
+        first(&mut beater);
+        loop {
+            if !beater.due.is_empty() {
+                self.patience.start(PATIENCE);
+            }
+            while let Some(mut reading) = beater.next() {
+                drop(beater);
+                reading.read();
+                beater = self.lock();
+                if beater.turn != number {
+                    return beater.came_back(reading);
+                }
+                beater.finish(reading);
+            }
+            self.patience.stop();
+            let told = std::mem::take(&mut *self.mailbox.lock().unwrap_or_else(|e| e.into_inner()));
+            if beater.obey(told) {
+                return;
+            }
+            let until = beater.schedule.wake();
+            beater.shared.board.pulse().sleeps(until);
+            drop(beater);
+            let slept = self.alarm.sleep(until);
+            if slept.is_err() {
+                std::thread::park_timeout(Duration::from_millis(100));
+            }
+            beater = self.lock();
+            beater.wake(slept);
+        }
+    }
+
+    /// Called when the beat reads for longer than it should.
+    fn relieve(self: &Arc<Self>) {
+        let mut beater = match self.beater.try_lock() {
+            Ok(beater) => beater,
+            Err(TryLockError::Poisoned(e)) => e.into_inner(),
+            // It does something, so it does not hang; who calls this must not wait.
+            Err(TryLockError::WouldBlock) => return self.patience.start(PATIENCE / 8),
+        };
+        let Some((slot, since)) = beater.reading else { return };
+        let left = PATIENCE.saturating_sub(since.elapsed());
+        if !left.is_zero() {
+            return self.patience.start(left);
+        }
+        let number = beater.turn + 1;
+        // It begins when this lock is free.
+        if let Err(e) = self.start(number, |_| {}) {
+            beater.shared.board.fail(BEAT, format!("no thread for it: {e}"));
+            return self.patience.start(PATIENCE);
+        }
+        beater.turn = number;
+        beater.reading = None;
+        let name = beater.slots[slot].name;
+        beater.hung.push(Hung { name, since, missed: false });
+        beater.tell_hung(name);
+    }
+}
+
+impl Reading {
+    /// Reads. This may take for ever.
+    fn read(&mut self) {
+        let Reader { what, recorder } = &mut *self.reader;
+        recorder.begin();
+        match what {
+            What::Own(own) => own.collect(recorder),
+            What::Collector(_, collector) => {
+                let start = Instant::now();
+                self.result =
+                    std::panic::catch_unwind(AssertUnwindSafe(|| collector.collect(recorder))).ok();
+                self.took = start.elapsed().as_secs_f64();
+            }
+        }
     }
 }
 
@@ -154,172 +307,240 @@ impl Beater {
         Now { wall: self.shared.clock.wall_ms(), boot: self.shared.clock.boot_ms() }
     }
 
-    fn run(&mut self, newest_ts: Option<i64>) {
+    /// What is due at the start.
+    fn first(&mut self, newest_ts: Option<i64>) {
         self.set_up();
         let now = self.now();
-        let mut due: Vec<Due> = (0..self.running.len())
+        let first = (0..self.slots.len())
             .map(|entry| Due { entry, ts: self.schedule.first(entry, now) })
             // What the database holds is not read again: it would get another value. An hourly
             // series has no value for this moment, unless it is a full hour.
             .filter(|d| {
                 let on_grid = d.ts % self.schedule.interval(d.entry).as_ms() == 0;
                 !on_grid || newest_ts.is_none_or(|newest| newest < d.ts || newest > now.wall)
-            })
-            .collect();
-        self.read(&mut due);
-        loop {
-            if self.obey() {
-                return;
+            });
+        self.due = first.collect();
+        self.due.sort_by_key(|d| d.ts);
+    }
+
+    /// Finds out what is due after a sleep.
+    fn wake(&mut self, slept: std::io::Result<bool>) {
+        match slept {
+            Ok(false) => {}
+            Ok(true) => {
+                tracing::info!("the clock was set; readings go on at the new time");
+                let now = self.now();
+                self.schedule.clock_was_set(now);
             }
-            let until = self.schedule.wake();
-            self.shared.board.pulse().sleeps(until);
-            match self.alarm.sleep(until) {
-                Ok(false) => {}
-                Ok(true) => {
-                    tracing::info!("the clock was set; readings go on at the new time");
-                    let now = self.now();
-                    self.schedule.clock_was_set(now);
-                }
-                Err(e) => {
-                    self.shared.board.fail("timer", e.to_string());
-                    std::thread::park_timeout(std::time::Duration::from_millis(100));
-                }
-            }
-            due.clear();
-            let now = self.now();
-            self.schedule.due(now, &mut due);
-            let skipped = self.schedule.take_skipped();
-            if skipped > 0 {
-                self.shared
-                    .counters
-                    .ticks_skipped
-                    .fetch_add(skipped, std::sync::atomic::Ordering::Relaxed);
-            }
-            self.read(&mut due);
+            Err(e) => self.shared.board.fail(TIMER, e.to_string()),
+        }
+        let now = self.now();
+        self.schedule.due(now, &mut self.due);
+        self.due.sort_by_key(|d| d.ts);
+        let skipped = self.schedule.take_skipped();
+        if skipped > 0 {
+            self.shared.counters.ticks_skipped.fetch_add(skipped, Ordering::Relaxed);
         }
     }
 
     /// Makes the collectors that the configuration asks for.
     fn set_up(&mut self) {
         // A collector that goes on keeps its values until its next beat, which may be a day away.
-        let mut before: Vec<(&str, Group, Recorder)> = Vec::new();
-        for old in self.running.drain(..) {
-            before.push((old.name, old.group, old.recorder));
+        let mut before: Vec<(&str, Group, Option<Recorder>)> = Vec::new();
+        for old in self.slots.drain(..) {
+            before.push((old.name, old.group, old.reader.map(|reader| reader.recorder)));
             self.shared.board.forget(&subject(old.name));
         }
+        self.epoch += 1;
         self.schedule = Schedule::default();
         let now = self.now();
-        let filter = Arc::new(self.config.filter.clone());
+        self.filter = Arc::new(self.config.filter.clone());
         let mut add = |name, interval, what| {
             self.schedule.add(interval, now);
             let registry = Arc::clone(&self.shared.registry);
-            let recorder = Recorder::new(registry, JOB, Arc::clone(&filter));
-            let (group, recorder) = match before.iter().position(|(old, ..)| *old == name) {
+            let mut recorder = Recorder::new(registry, JOB, Arc::clone(&self.filter));
+            let group = match before.iter().position(|(old, ..)| *old == name) {
                 Some(at) => {
                     let (_, group, old) = before.swap_remove(at);
-                    (group, recorder.after(old))
+                    if let Some(old) = old {
+                        recorder = recorder.after(old);
+                    }
+                    group
                 }
-                None => (self.shared.latest.group(), recorder),
+                None => self.shared.latest.group(),
             };
-            self.running.push(Running { name, what, recorder, group });
+            let reader = Some(Box::new(Reader { what, recorder }));
+            self.slots.push(Slot { name, group, reader, aside: None });
         };
         for wanted in &self.config.collectors {
             let entry = crate::collect::COLLECTORS.iter().find(|e| e.name == wanted.name);
             if let Some(entry) = entry {
                 let collector = (entry.make)(&self.config.collect);
-                add(entry.name, wanted.interval, Ok((entry, collector)));
+                add(entry.name, wanted.interval, What::Collector(entry, collector));
             }
         }
-        let own = Own::new(
-            Arc::clone(&self.shared.counters),
-            Arc::clone(&self.shared.queue),
-            Arc::clone(&self.shared.names),
-            self.database.clone(),
-            self.started_ms,
-            self.shared.statsd.clone(),
-        );
-        add(Own::NAME, self.config.interval, Err(own));
+        let own = Own::new(self.shared.clone());
+        add(Own::NAME, self.config.interval, What::Own(own));
         for (_, gone, _) in before {
             self.shared.latest.retire(gone);
         }
     }
 
-    /// Reads what is due, one batch for each moment.
-    fn read(&mut self, due: &mut [Due]) {
-        due.sort_by_key(|d| d.ts);
-        for moment in due.chunk_by(|a, b| a.ts == b.ts) {
-            let mut samples = std::mem::take(&mut self.spare);
-            for d in moment {
-                self.read_one(d.entry, d.ts);
-                samples.extend_from_slice(self.running[d.entry].recorder.samples());
+    /// The next reading that is due. With none left, the last moment goes to the queue.
+    fn next(&mut self) -> Option<Reading> {
+        while let Some(due) = self.due.get(self.at) {
+            let (slot, ts) = (due.entry, due.ts);
+            if self.at > 0 && self.due[self.at - 1].ts != ts {
+                self.push();
             }
-            if samples.is_empty() {
-                self.spare = samples;
-                continue;
+            self.at += 1;
+            let interval = self.schedule.interval(slot);
+            let name = self.slots[slot].name;
+            if self.hung.iter().any(|hung| hung.name == name) {
+                self.pass_over(slot, ts);
+            } else if let Some(reader) = self.slots[slot].reader.take() {
+                self.shared.board.pulse().reads(name, self.shared.clock.boot_ms());
+                self.reading = Some((slot, Instant::now()));
+                let (epoch, result) = (self.epoch, Some(Ok(())));
+                return Some(Reading {
+                    slot,
+                    epoch,
+                    name,
+                    ts,
+                    interval,
+                    reader,
+                    took: 0.0,
+                    result,
+                });
             }
-            self.spare = self.shared.queue.push(Batch::of(Source::Collect, moment[0].ts, samples));
         }
-        if !due.is_empty() {
+        if self.at > 0 {
+            self.push();
+            self.due.clear();
+            self.at = 0;
             self.look_at_rules();
+        }
+        None
+    }
+
+    /// Hands over what was read of a moment.
+    fn push(&mut self) {
+        if !self.samples.is_empty() {
+            let samples = std::mem::take(&mut self.samples);
+            let ts = self.due[self.at - 1].ts;
+            self.samples = self.shared.queue.push(Batch::of(Source::Collect, ts, samples));
         }
     }
 
-    fn read_one(&mut self, number: usize, ts: i64) {
-        let interval = self.schedule.interval(number);
-        let Running { name, what, recorder, group } = &mut self.running[number];
-        self.shared.board.pulse().reads(name, self.shared.clock.boot_ms());
+    /// Takes a reading that came in time.
+    fn finish(&mut self, mut reading: Reading) {
+        self.reading = None;
+        self.judge(&mut reading);
+        self.samples.extend_from_slice(reading.reader.recorder.samples());
+        self.slots[reading.slot].reader = Some(reading.reader);
+    }
+
+    /// Takes a reading of a thread that had been left behind.
+    fn came_back(&mut self, mut reading: Reading) {
+        let hung = self.hung.iter().position(|hung| hung.name == reading.name);
+        let missed = hung.is_none_or(|at| self.hung.swap_remove(at).missed);
+        if reading.epoch != self.epoch {
+            // A reload has made another one.
+            return;
+        }
+        // What is late is worth as much as what is not, until its next moment has passed.
+        if !missed || reading.result.is_none() {
+            self.judge(&mut reading);
+        }
+        let samples = reading.reader.recorder.samples().to_vec();
+        if !missed && !samples.is_empty() {
+            self.shared.queue.push(Batch::of(Source::Collect, reading.ts, samples));
+        }
+        let slot = &mut self.slots[reading.slot];
+        (slot.reader, slot.aside) = (Some(reading.reader), None);
+    }
+
+    /// Says of a collector that hangs that it has no values.
+    fn pass_over(&mut self, slot: usize, ts: i64) {
+        let interval = self.schedule.interval(slot);
+        let Slot { name, group, aside, .. } = &mut self.slots[slot];
+        let name = *name;
+        let recorder = aside.get_or_insert_with(|| {
+            Recorder::new(Arc::clone(&self.shared.registry), JOB, Arc::clone(&self.filter))
+        });
         recorder.begin();
-        match what {
-            Err(own) => own.collect(recorder),
-            Ok((entry, collector)) => {
-                let start = Instant::now();
-                let result =
-                    std::panic::catch_unwind(AssertUnwindSafe(|| collector.collect(recorder)));
-                let took = start.elapsed().as_secs_f64();
-                let subject = || subject(name);
-                let odd = recorder.take_odd();
-                if odd > 0 {
-                    let counter = &self.shared.counters.odd_lines;
-                    counter.fetch_add(odd, std::sync::atomic::Ordering::Relaxed);
-                    for what in recorder.take_told() {
-                        tracing::warn!("{}: {what}", subject());
-                    }
-                }
-                let success = match result {
-                    Ok(Ok(())) => {
-                        self.shared.board.ok_with(subject);
-                        true
-                    }
-                    Ok(Err(CollectError::Absent)) => {
-                        recorder.begin();
-                        self.shared.board.ok_with(subject);
-                        return self.shared.latest.update(*group, ts, &[]);
-                    }
-                    Ok(Err(e)) => {
-                        self.shared.board.fail(&subject(), e.to_string());
-                        false
-                    }
-                    Err(_) => {
-                        *collector = (entry.make)(&self.config.collect);
-                        self.shared
-                            .board
-                            .fail(&subject(), "it panicked; please report this".into());
-                        false
-                    }
-                };
-                recorder.put_with(&own::SUCCESS, &[name], f64::from(u8::from(success)));
-                recorder.put_with(&own::DURATION, &[name], took);
-                recorder.put_with(&own::INTERVAL, &[name], interval.as_ms() as f64 / 1e3);
-            }
+        let hung = self.hung.iter_mut().find(|hung| hung.name == name);
+        let hung = hung.map(|hung| {
+            hung.missed = true;
+            &*hung
+        });
+        if name != Own::NAME {
+            let lasts = hung.map_or(0.0, |hung| hung.since.elapsed().as_secs_f64());
+            outcome::report(recorder, name, false, lasts, interval);
         }
         self.shared.latest.update(*group, ts, recorder.samples());
+        self.samples.extend_from_slice(recorder.samples());
+        self.tell_hung(name);
+    }
+
+    fn tell_hung(&self, name: &'static str) {
+        let Some(hung) = self.hung.iter().find(|hung| hung.name == name) else { return };
+        let message = format!(
+            "it has not come back for {} s: a file system, a disk or a driver hangs; the others are \
+             read without it",
+            hung.since.elapsed().as_secs()
+        );
+        self.shared.board.fail(&subject(name), message);
+    }
+
+    /// Says how a reading went, and shows its values.
+    fn judge(&mut self, reading: &mut Reading) {
+        let Reading { slot, name, ts, interval, reader, took, result, .. } = reading;
+        let group = self.slots[*slot].group;
+        let Reader { what, recorder } = &mut **reader;
+        if let What::Collector(entry, collector) = what {
+            let subject = || subject(name);
+            let odd = recorder.take_odd();
+            if odd > 0 {
+                self.shared.counters.odd_lines.fetch_add(odd, Ordering::Relaxed);
+                for what in recorder.take_told() {
+                    tracing::warn!("{}: {what}", subject());
+                }
+            }
+            let success = match result {
+                Some(Ok(())) => {
+                    self.shared.board.ok_with(subject);
+                    true
+                }
+                Some(Err(CollectError::Absent)) => {
+                    recorder.begin();
+                    self.shared.board.ok_with(subject);
+                    return self.shared.latest.update(group, *ts, &[]);
+                }
+                Some(Err(e)) => {
+                    self.shared.board.fail(&subject(), e.to_string());
+                    false
+                }
+                None => {
+                    *collector = (entry.make)(&self.config.collect);
+                    let message = "it panicked; please report this";
+                    self.shared.board.fail(&subject(), message.into());
+                    false
+                }
+            };
+            outcome::report(recorder, name, success, *took, *interval);
+        } else {
+            // Nothing of it can fail, but it can have hung.
+            self.shared.board.ok_with(|| subject(name));
+        }
+        self.shared.latest.update(group, *ts, recorder.samples());
     }
 
     fn look_at_rules(&mut self) {
         let now = self.now();
-        let (schedule, running) = (&mut self.schedule, &self.running);
+        let (schedule, slots) = (&mut self.schedule, &self.slots);
         self.bursts.look(&self.shared.registry, &self.shared.latest, |rule| {
-            for (number, r) in running.iter().enumerate() {
+            for (number, r) in slots.iter().enumerate() {
                 if rule.collectors.is_empty() || rule.collectors.contains(&r.name) {
                     schedule.burst(number, rule.interval, rule.duration_ms, now);
                 }
@@ -328,8 +549,7 @@ impl Beater {
     }
 
     /// Does what it was told. True: it shall end.
-    fn obey(&mut self) -> bool {
-        let commands = std::mem::take(&mut *self.mailbox.lock().unwrap_or_else(|e| e.into_inner()));
+    fn obey(&mut self, commands: Vec<Command>) -> bool {
         for command in commands {
             // Whoever asked may have gone: then nobody needs the answer.
             match command {
@@ -342,41 +562,27 @@ impl Beater {
                     let _unused = reply.send(());
                 }
                 Command::Rate { collector, interval, for_ms, reply } => {
-                    let _unused = reply.send(self.rate(collector.as_deref(), interval, for_ms));
+                    self.rate(collector.as_deref(), interval, for_ms);
+                    let _unused = reply.send(());
                 }
             }
         }
         false
     }
 
-    fn rate(
-        &mut self,
-        collector: Option<&str>,
-        interval: Option<Interval>,
-        for_ms: Option<i64>,
-    ) -> Result<Vec<Rate>, String> {
+    /// A name that is not there does nothing: whoever asks has looked at the rates before.
+    fn rate(&mut self, collector: Option<&str>, interval: Option<Interval>, for_ms: Option<i64>) {
         let now = self.now();
-        let mut found = false;
-        for (number, r) in self.running.iter().enumerate() {
+        for (number, r) in self.slots.iter().enumerate() {
             if collector.is_none_or(|c| c == r.name) {
                 self.schedule.ask(number, interval, for_ms, now);
-                found = true;
             }
         }
-        if found {
-            return Ok(self.rates());
-        }
-        let known: Vec<&str> = self.running.iter().map(|r| r.name).collect();
-        Err(format!(
-            "no collector `{}` is running; these are: {}",
-            collector.unwrap_or_default(),
-            known.join(", ")
-        ))
     }
 
     fn rates(&self) -> Vec<Rate> {
         let boot = self.shared.clock.boot_ms();
-        let all = self.running.iter().enumerate();
+        let all = self.slots.iter().enumerate();
         all.map(|(number, r)| self.schedule.rate(number, r.name.to_owned(), boot)).collect()
     }
 }

@@ -22,7 +22,7 @@ impl Bursts {
         for (rule, series, held) in &mut self.rules {
             if series.is_none() {
                 let (name, labels) = parse_key(&rule.when.key);
-                *series = registry.find(&Identity::local(super::beat::JOB, &name, labels));
+                *series = registry.find(&Identity::local(crate::collect::JOB, &name, labels));
             }
             let Some((_, value)) = series.and_then(|s| latest.get(s)) else {
                 // It may come back by another number.

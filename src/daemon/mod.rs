@@ -10,21 +10,28 @@
 //!   main thread    signals, control socket, HTTP, munin-node, other munin-nodes, watchdog
 //!                  (one single-threaded runtime)
 //! ```
+//!
+//! All but the store and the main thread's own are services: one file each in services/, one row
+//! each in [`SERVICES`].
 
 mod alarm;
 mod beat;
 mod burst;
 pub mod control;
-mod counters;
-mod graphite;
 pub mod log;
 mod memory;
-mod munin_peers;
+mod outcome;
 mod own;
+mod patience;
 pub mod plugins;
+mod rate;
 mod run;
 mod schedule;
-mod statsd;
+mod service;
+mod services;
+mod shared;
 
-pub use beat::Rate;
-pub use run::{Options, host_name, run};
+pub use rate::Rate;
+pub use run::{Options, run};
+pub use service::{Service, Setting, Start};
+pub use services::SERVICES;

@@ -1,57 +1,16 @@
-//! daemon: what plimsoll says about itself. Readings like all others: they are stored, shown and
-//! served by the same path.
+//! daemon: what plimsoll says about its process; each service adds what it says of itself. Readings
+//! like all others: they are stored, shown and served by the same path.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::statsd::Watch;
-use crate::model::{
-    Identity, KeyFilter, Kind, Labels, Metric, Recorder, Registry, Series, SeriesRef,
-};
-use crate::pipeline::{Counters, Names, Queue, Reason, Source};
-
-pub static SUCCESS: Metric = Metric::gauge(
-    "plimsoll_collect_success",
-    "",
-    "Whether the collector's last reading succeeded (1) or not (0).",
-)
-.by(&["collector"]);
-pub static DURATION: Metric = Metric::gauge(
-    "plimsoll_collect_duration_seconds",
-    "seconds",
-    "How long the collector's last reading took.",
-)
-.by(&["collector"]);
-pub static INTERVAL: Metric = Metric::gauge(
-    "plimsoll_collect_interval_seconds",
-    "seconds",
-    "How often the collector is read at present.",
-)
-.by(&["collector"]);
+use super::shared::Shared;
+use crate::model::{Metric, Recorder};
+use crate::pipeline::{Reason, Source};
 
 /// As a Prometheus keeps it of what it scrapes: where it is missing, nothing was measured.
 static UP: Metric = Metric::gauge("up", "", "Always 1; this machine is measured.");
-
-/// `up` of a source that was asked: another machine, a plugin, or a program that prints as an exporter
-/// does. `None`: the filter leaves it out.
-pub fn up(
-    registry: &Registry,
-    filter: &KeyFilter,
-    system: Option<&str>,
-    job: &str,
-    labels: Labels,
-) -> Option<SeriesRef> {
-    let mut identity = Identity::local(job, "up", labels);
-    identity.system = system.map(Into::into);
-    if !filter.wants(&identity.key()) {
-        return None;
-    }
-    let help = "Whether it could be asked (1) or not (0).".into();
-    Some(registry.intern(Series { identity, kind: Kind::Gauge, unit: "".into(), help }))
-}
 
 static BUILD: Metric =
     Metric::gauge("plimsoll_build_info", "", "Always 1; which plimsoll this is.").by(&["version"]);
@@ -71,32 +30,6 @@ static SAMPLES: Metric =
 static DROPPED: Metric =
     Metric::counter("plimsoll_samples_dropped_total", "", "Samples that were lost, and why.")
         .by(&["source", "reason"]);
-static PUT_OFF: Metric = Metric::counter(
-    "plimsoll_pushes_put_off_total",
-    "",
-    "Pushes that were told to come again later, because too much waited to be written.",
-);
-static PUSHES_REFUSED: Metric = Metric::counter(
-    "plimsoll_pushes_refused_total",
-    "",
-    "Pushes by HTTP of which nothing was taken, as their senders were told.",
-);
-static TOKENS_REFUSED: Metric = Metric::counter(
-    "plimsoll_tokens_refused_total",
-    "",
-    "Requests by HTTP with a token that is not known here.",
-);
-static GROUPS_FORGOTTEN: Metric = Metric::counter(
-    "plimsoll_push_groups_forgotten_total",
-    "",
-    "Groups of pushed text that were forgotten, because there were too many.",
-);
-static TURNED_AWAY: Metric = Metric::counter(
-    "plimsoll_connections_refused_total",
-    "",
-    "Connections of senders that were closed for newer ones, because there were too many.",
-)
-.by(&["receiver"]);
 static EVENTS_DROPPED: Metric = Metric::counter(
     "plimsoll_events_dropped_total",
     "",
@@ -104,14 +37,6 @@ static EVENTS_DROPPED: Metric = Metric::counter(
 );
 static PUSHED_NAMES: Metric =
     Metric::gauge("plimsoll_pushed_names", "", "Names of senders that count towards their bound.");
-static VIEWERS: Metric =
-    Metric::gauge("plimsoll_viewers", "", "Pages that are being kept up to date.");
-static VIEWERS_LOST: Metric = Metric::counter(
-    "plimsoll_viewers_dropped_total",
-    "",
-    "Pages that are no longer kept up to date, or were not from the first: too slow, too many.",
-)
-.by(&["reason"]);
 static COMMITS: Metric =
     Metric::counter("plimsoll_commits_total", "", "Transactions committed to the database.");
 static COMMIT_ERRORS: Metric = Metric::counter(
@@ -161,102 +86,24 @@ static STARTED: Metric = Metric::gauge(
     "When plimsoll was started, in seconds since 1970.",
 );
 
-static STATSD_PACKETS: Metric = Metric::counter(
-    "plimsoll_statsd_packets_total",
-    "",
-    "Datagrams, and pieces of streams, that the statsd receiver got.",
-);
-static STATSD_LINES: Metric = Metric::counter(
-    "plimsoll_statsd_lines_total",
-    "",
-    "Lines that the statsd receiver got, empty ones left out.",
-);
-static STATSD_VALUES: Metric = Metric::counter(
-    "plimsoll_statsd_values_total",
-    "",
-    "Values, events and service checks that the statsd receiver took.",
-);
-static STATSD_BAD: Metric = Metric::counter(
-    "plimsoll_statsd_bad_lines_total",
-    "",
-    "What the statsd receiver got and did not understand, and why.",
-)
-.by(&["reason"]);
-static STATSD_REFUSED: Metric = Metric::counter(
-    "plimsoll_statsd_refused_total",
-    "",
-    "Values that the statsd receiver understood and did not take, and why.",
-)
-.by(&["reason"]);
-static STATSD_NAMES: Metric =
-    Metric::gauge("plimsoll_statsd_names", "", "Names that the statsd receiver knows.");
-static STATSD_FLUSH: Metric = Metric::gauge(
-    "plimsoll_statsd_flush_duration_seconds",
-    "seconds",
-    "How long the statsd receiver worked on its last flush.",
-);
-static UDP_DROPS: Metric = Metric::counter(
-    "plimsoll_udp_drops_total",
-    "",
-    "Datagrams that the kernel dropped because the receiver was too slow for its buffer.",
-)
-.by(&["receiver"]);
-static UDP_BUFFER: Metric = Metric::gauge(
-    "plimsoll_udp_buffer_bytes",
-    "bytes",
-    "What the kernel keeps for the receiver while it is busy.",
-)
-.by(&["receiver"]);
-
-static MASTERS: Metric = Metric::counter(
-    "plimsoll_munin_node_connections_total",
-    "",
-    "Connections of Munin's masters that were let in.",
-);
-static MASTERS_ASKED: Metric = Metric::counter(
-    "plimsoll_munin_node_commands_total",
-    "",
-    "Lines of Munin's masters that were answered.",
-);
-static MASTERS_CUT: Metric = Metric::counter(
-    "plimsoll_munin_node_refused_total",
-    "",
-    "Connections to the munin-node that were turned away or ended from this side, and why.",
-)
-.by(&["reason"]);
-
 /// Reads plimsoll itself.
-#[derive(Debug)]
 pub struct Own {
-    counters: Arc<Counters>,
-    queue: Arc<Queue>,
-    names: Arc<Names>,
-    database: PathBuf,
-    started_ms: i64,
+    shared: Shared,
     statm: Option<File>,
-    statsd: Watch,
 }
 
 impl Own {
     /// The name under which it appears among the collectors.
     pub const NAME: &'static str = "plimsoll";
 
-    /// `started_ms`: ms since 1970 UTC.
-    pub fn new(
-        counters: Arc<Counters>,
-        queue: Arc<Queue>,
-        names: Arc<Names>,
-        database: PathBuf,
-        started_ms: i64,
-        statsd: Watch,
-    ) -> Self {
-        let statm = File::open("/proc/self/statm").ok();
-        Self { counters, queue, names, database, started_ms, statm, statsd }
+    /// Of the process that has these services.
+    pub fn new(shared: Shared) -> Self {
+        Self { shared, statm: File::open("/proc/self/statm").ok() }
     }
 
     /// One reading.
     pub fn collect(&self, out: &mut Recorder) {
-        let c = &*self.counters;
+        let c = &*self.shared.counters;
         out.put(&UP, 1.0);
         out.put_with(&BUILD, &[env!("CARGO_PKG_VERSION")], 1.0);
         out.put(&SKIPPED, c.ticks_skipped.load(Relaxed) as f64);
@@ -277,47 +124,24 @@ impl Own {
                 }
             }
         }
-        out.put(&PUSHED_NAMES, self.names.used() as f64);
+        out.put(&PUSHED_NAMES, self.shared.names.used() as f64);
         out.put(&EVENTS_DROPPED, c.events_dropped.load(Relaxed) as f64);
-        // Most machines never have any of these.
-        for (metric, counter) in [
-            (&ODD_LINES, &c.odd_lines),
-            (&PUT_OFF, &c.pushes_put_off),
-            (&PUSHES_REFUSED, &c.pushes_refused),
-            (&TOKENS_REFUSED, &c.tokens_refused),
-            (&GROUPS_FORGOTTEN, &c.groups_forgotten),
-        ] {
-            let count = counter.load(Relaxed);
-            if count > 0 {
-                out.put(metric, count as f64);
-            }
-        }
-        let turned_away = c.graphite_connections_refused.load(Relaxed);
-        if turned_away > 0 {
-            out.put_with(&TURNED_AWAY, &["graphite"], turned_away as f64);
-        }
-        for (metric, labels, count) in [
-            (&VIEWERS, &[][..], &c.viewers),
-            (&VIEWERS_LOST, &["slow"], &c.viewers_dropped),
-            (&VIEWERS_LOST, &["full"], &c.viewers_refused),
-        ] {
-            let count = count.load(Relaxed);
-            if count > 0 {
-                out.put_with(metric, labels, count as f64);
-            }
+        let odd = c.odd_lines.load(Relaxed);
+        if odd > 0 {
+            out.put(&ODD_LINES, odd as f64);
         }
         out.put(&COMMITS, c.commits.load(Relaxed) as f64);
         out.put(&COMMIT_ERRORS, c.commit_errors.load(Relaxed) as f64);
         out.put(&COMMIT_DURATION, c.commit_nanos.load(Relaxed) as f64 / 1e9);
         out.put(&DURABLE, c.durable_ts.load(Relaxed) as f64 / 1e3);
-        out.put(&QUEUE, self.queue.unwritten() as f64);
+        out.put(&QUEUE, self.shared.queue.unwritten() as f64);
         let (waits, spilled) = (c.spill_samples.load(Relaxed), c.spilled.load(Relaxed));
         if waits > 0 || spilled > 0 {
             out.put(&SPILLED, spilled as f64);
             out.put(&SPILL_SAMPLES, waits as f64);
             out.put(&SPILL_BYTES, c.spill_bytes.load(Relaxed) as f64);
         }
-        for (part, bytes) in crate::store::sizes(&self.database) {
+        for (part, bytes) in crate::store::sizes(&self.shared.database) {
             out.put_with(&DB_BYTES, &[part], bytes as f64);
         }
         let cpu = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
@@ -325,52 +149,8 @@ impl Own {
         if let Some(resident) = self.resident() {
             out.put(&RESIDENT, resident);
         }
-        out.put(&STARTED, self.started_ms as f64 / 1e3);
-        if !self.statsd.places.is_empty() {
-            self.statsd(out);
-        }
-        self.munin_node(out);
-    }
-
-    /// Nothing before anybody has come.
-    fn munin_node(&self, out: &mut Recorder) {
-        let node = &self.counters.munin_node;
-        let connections = node.connections.load(Relaxed);
-        if connections > 0 {
-            out.put(&MASTERS, connections as f64);
-            out.put(&MASTERS_ASKED, node.commands.load(Relaxed) as f64);
-        }
-        for (reason, counter) in [
-            ("denied", &node.denied),
-            ("too_many", &node.displaced),
-            ("slow", &node.timed_out),
-            ("long_line", &node.long_lines),
-            ("tls", &node.tls_failed),
-        ] {
-            let count = counter.load(Relaxed);
-            if count > 0 {
-                out.put_with(&MASTERS_CUT, &[reason], count as f64);
-            }
-        }
-    }
-
-    fn statsd(&self, out: &mut Recorder) {
-        let tally = &*self.statsd.tally;
-        out.put(&STATSD_PACKETS, tally.packets() as f64);
-        out.put(&STATSD_LINES, tally.lines() as f64);
-        out.put(&STATSD_VALUES, tally.values() as f64);
-        for (reason, bad) in tally.bad() {
-            out.put_with(&STATSD_BAD, &[reason], bad as f64);
-        }
-        for (reason, refused) in tally.refused() {
-            out.put_with(&STATSD_REFUSED, &[reason], refused as f64);
-        }
-        out.put(&STATSD_NAMES, tally.names() as f64);
-        out.put(&STATSD_FLUSH, tally.flush_seconds());
-        if let Some(buffer) = self.statsd.drops.granted() {
-            out.put_with(&UDP_DROPS, &["statsd"], self.statsd.drops.total() as f64);
-            out.put_with(&UDP_BUFFER, &["statsd"], buffer as f64);
-        }
+        out.put(&STARTED, self.shared.started as f64 / 1e3);
+        self.shared.services.report(&self.shared, out);
     }
 
     /// The second field of /proc/self/statm, in bytes.

@@ -7,23 +7,29 @@
 //! counted (`plimsoll_ticks_skipped_total`).
 
 mod handle;
+mod handover;
+mod stand;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::SystemTime;
 
 use handle::Command;
 pub use handle::{Plugins, RATE_PREFIX};
+pub use handover::{hand_over, state_folder};
+pub use stand::Stand;
 
 use super::alarm::Alarm;
-use super::beat::{JOB, Rate, Shared};
-use super::counters::Stand;
-use super::own;
+use super::outcome;
+use super::rate::Rate;
 use super::schedule::{Due, Now, Schedule};
-use crate::config::Config;
+use super::shared::Shared;
+use crate::collect::JOB;
+use crate::config::{Config, host_name};
 use crate::model::{Graph, Interval, Labels, Metric, Recorder, SeriesRef};
-use crate::pipeline::{Batch, Group, Source};
+use crate::pipeline::Group;
 use crate::plugin::{self, Action, End, Keeper, Output, Plugin, Runner, Samples};
 use crate::wire::munin::JOB as MUNIN;
 
@@ -47,14 +53,9 @@ static CUT: Metric = Metric::counter(
 )
 .by(&["plugin"]);
 
-/// Where plugins keep what they remember: beside the database.
-pub fn state_folder(database: &Path) -> PathBuf {
-    database.parent().unwrap_or(Path::new("")).join("plugin-state")
-}
-
 fn find(config: &Config, database: &Path) -> plugin::Found {
     let state = std::path::absolute(state_folder(database)).unwrap_or_default();
-    plugin::find(&config.plugins, &state, &super::run::host_name())
+    plugin::find(&config.plugins, &state, &host_name())
 }
 
 /// Tells what must not be run, and what nobody understands.
@@ -72,15 +73,10 @@ fn subject(name: &str) -> String {
 }
 
 impl Plugins {
-    /// Starts the thread if there are plugins. What `held` makes is dropped when the thread
-    /// ends, however it does.
-    pub fn start<H: Send + 'static>(
-        shared: &Shared,
-        config: &Arc<Config>,
-        database: &Path,
-        held: impl FnOnce() -> H,
-    ) -> std::io::Result<Option<Self>> {
-        let found = find(config, database);
+    /// Starts the thread if there are plugins.
+    pub fn start(shared: &Shared) -> std::io::Result<Option<(Self, JoinHandle<()>)>> {
+        let config = shared.config();
+        let found = find(&config, &shared.database);
         tell(shared, &found);
         if found.plugins.is_empty() {
             return Ok(None);
@@ -90,9 +86,8 @@ impl Plugins {
         let runner = Runner::new()?;
         let crew = Crew {
             shared: shared.clone(),
-            config: Arc::clone(config),
-            database: database.to_owned(),
-            stand: Stand::here(database, &config.collect.proc),
+            stand: Stand::here(&shared.database, &config.collect.proc),
+            config,
             alarm,
             runner,
             mailbox: Arc::clone(&mailbox),
@@ -103,12 +98,12 @@ impl Plugins {
             looked: 0,
             stamps: Vec::new(),
         };
-        let (held, count) = (held(), found.plugins.len());
+        let (ending, count) = (shared.ending(), found.plugins.len());
         let thread = std::thread::Builder::new()
             .name("plugins".into())
             .stack_size(256 << 10)
-            .spawn(move || crew.run(found, held))?;
-        Ok(Some(Self { found: count, mailbox, bell, thread }))
+            .spawn(move || crew.run(found, ending))?;
+        Ok(Some((Self { found: count, mailbox, bell }, thread)))
     }
 }
 
@@ -145,7 +140,6 @@ struct Member {
 struct Crew {
     shared: Shared,
     config: Arc<Config>,
-    database: PathBuf,
     stand: Stand,
     alarm: Alarm,
     runner: Runner,
@@ -221,7 +215,7 @@ impl Crew {
         let stamps = self.folders();
         if stamps != self.stamps {
             self.stamps = stamps;
-            let found = find(&self.config, &self.database);
+            let found = find(&self.config, &self.shared.database);
             tell(&self.shared, &found);
             self.take_in(found, true);
         }
@@ -235,7 +229,7 @@ impl Crew {
                 Command::Configure(config) => {
                     self.config = config;
                     self.stamps = self.folders();
-                    let found = find(&self.config, &self.database);
+                    let found = find(&self.config, &self.shared.database);
                     tell(&self.shared, &found);
                     self.take_in(found, false);
                 }
@@ -512,13 +506,11 @@ impl Crew {
             Ok(samples) => board.fail(&subject(name), samples.faults.to_string()),
             Err(why) => board.fail(&subject(name), why.clone()),
         }
-        let success = f64::from(u8::from(samples.is_ok()));
         let collector = format!("plugin/{name}");
         let own = &mut member.recorder;
         own.begin();
-        own.put_with(&own::SUCCESS, &[&collector], success);
-        own.put_with(&own::DURATION, &[&collector], member.took_ms as f64 / 1e3);
-        own.put_with(&own::INTERVAL, &[&collector], interval.as_ms() as f64 / 1e3);
+        outcome::report(own, &collector, samples.is_ok(), member.took_ms as f64 / 1e3, interval);
+        let success = f64::from(u8::from(samples.is_ok()));
         if member.timeouts > 0 {
             own.put_with(&TIMEOUTS, &[name], member.timeouts as f64);
         }
@@ -529,10 +521,10 @@ impl Crew {
         // What prints as an exporter does is a target like one.
         let (registry, host) = (&self.shared.registry, member.plugin.host.as_deref());
         let series = match member.keeper.job() {
-            Some(job) => own::up(registry, &self.config.filter, host, job, Labels::default()),
+            Some(job) => outcome::up(registry, &self.config.filter, host, job, Labels::default()),
             None => {
                 let labels = Labels::new([("plugin", &**name)]);
-                own::up(registry, &self.config.filter, None, MUNIN, labels)
+                outcome::up(registry, &self.config.filter, None, MUNIN, labels)
             }
         };
         // It may print an `up` of its own.
@@ -548,27 +540,6 @@ impl Crew {
     }
 
     fn push(&self, samples: Samples, ts: i64, own: &[(SeriesRef, f64)]) {
-        hand_over(&self.shared, samples, ts, own, self.now().wall);
+        hand_over(&self.shared, samples, ts, own);
     }
-}
-
-/// Queues what a plugin said, here or on another machine, and what is said about it.
-pub(super) fn hand_over(
-    shared: &Shared,
-    samples: Samples,
-    ts: i64,
-    own: &[(SeriesRef, f64)],
-    arrived: i64,
-) {
-    let Samples { mut values, mut times, .. } = samples.with_markers(ts);
-    values.extend_from_slice(own);
-    if values.is_empty() {
-        return;
-    }
-    times.resize(values.len(), ts);
-    if times.iter().all(|t| *t == ts) {
-        times.clear();
-    }
-    let batch = Batch { times, arrived, ..Batch::of(Source::Plugin, ts, values) };
-    let _spare = shared.queue.push(batch);
 }

@@ -1,28 +1,23 @@
 //! daemon: from the start to the end of `plimsoll run`.
 
-mod munin;
 mod rates;
-mod web;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use serde_json::json;
-use tokio::sync::{Notify, oneshot};
 
-use super::beat::{Beat, Command, Shared};
 use super::control::{self, Request, Response};
-use super::munin_peers::Peers;
-use super::plugins::Plugins;
-use super::{graphite, log, memory, statsd};
-use crate::config::{Config, Http};
-use crate::http;
-use crate::model::{Clock, Event, Interval, Labels, SystemClock, format_duration};
-use crate::pipeline::{Board, Intake, MAX_SAMPLES, Names, Queue};
-use crate::receive::NodeSettings;
-use crate::store::{Head, Lock, Orders, Store, Writer, WriterSettings};
+use super::service::{Setting, wait_until};
+use super::services::collecting;
+use super::shared::Shared;
+use super::{log, memory};
+use crate::config::{Config, PushOptions, Running, host_name};
+use crate::model::{Event, Interval, Labels, SystemClock};
+use crate::pipeline::{Flow, MAX_SAMPLES, Names};
+use crate::store::{Lock, Orders, Store, Writer, WriterSettings};
 
 /// How long the last commit may take once somebody wants us gone.
 const FAREWELL: Duration = Duration::from_millis(900);
@@ -40,35 +35,10 @@ pub struct Options {
     pub verbose: bool,
 }
 
-/// Held by a thread; tells when it ends.
-struct Ending(Arc<Notify>);
-
-impl Drop for Ending {
-    fn drop(&mut self) {
-        self.0.notify_one();
-    }
-}
-
 struct Daemon {
     options: Options,
-    database: PathBuf,
-    head: Arc<Head>,
-    system: String,
-    started: i64,
     shared: Shared,
-    beat: Beat,
     orders: Arc<Orders>,
-    ended: Arc<Notify>,
-    config: http::Running,
-    http: Option<http::Hosts>,
-    inside: Option<http::Inside>,
-    secure: bool,
-    /// Where the page is served; it may come later than the start.
-    listening: Arc<OnceLock<std::net::SocketAddr>>,
-    graphite: Vec<String>,
-    munin_node: Vec<std::net::SocketAddr>,
-    peers: Peers,
-    plugins: Arc<Mutex<Option<Plugins>>>,
 }
 
 /// Collects until SIGINT or SIGTERM. An error here is one of starting, or of a last commit that did
@@ -80,124 +50,48 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     let config = Arc::new(Config::find(options.config.as_deref())?);
     let database = crate::store::to_write(options.db.as_deref().or(config.db.as_deref()));
     let system = config.system.clone().unwrap_or_else(host_name);
-
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let counters = Arc::default();
-    let registry = Arc::default();
-    let queue = Arc::new(Queue::new(config.queue_ms, MAX_SAMPLES, Arc::clone(&counters)));
-    let names = Arc::new(Names::new(config.max_names));
-    let latest = Arc::default();
-    let intake = Intake::new(
-        Arc::clone(&registry),
-        Arc::clone(&queue),
-        Arc::clone(&counters),
-        Arc::clone(&names),
-        &system,
-    )
-    .beside(Arc::clone(&latest));
-    let mut shared = Shared {
-        registry,
-        queue,
-        intake: Arc::new(intake),
-        names,
-        latest,
-        board: Arc::new(Board::new(Arc::clone(&clock))),
-        counters,
-        statsd: statsd::Watch::default(),
-        shelf: Arc::default(),
-        clock,
-    };
-    let ended = Arc::new(Notify::new());
+    let names = Names::new(config.of::<PushOptions>().max_names);
+    let flow = Flow::new(Arc::new(SystemClock), &system, config.queue_ms, MAX_SAMPLES, names);
     let orders = Arc::new(Orders::default());
     orders.keep(config.limits);
-    let (mut store, full) = Store::open_or_wait(&database, &system, Arc::clone(&shared.registry))?;
-    store.share_names(Arc::clone(&shared.names));
-    let newest = store.newest_ts();
-    tell_start(&shared, newest);
-    let head = store.head();
-    let (watch, receiver) = statsd::open(&config.statsd, &shared, &store);
-    shared.statsd = watch;
-    let writer = Writer::spawn(
-        store,
-        full,
-        WriterSettings {
-            queue: Arc::clone(&shared.queue),
-            counters: Arc::clone(&shared.counters),
-            board: Arc::clone(&shared.board),
-            clock: Arc::clone(&shared.clock),
-            rested: memory::give_back,
-            orders: Arc::clone(&orders),
-            inbox_every: inbox_every(config.interval),
-        },
-        Ending(Arc::clone(&ended)),
-    )
-    .context("cannot start the store thread")?;
-    let (beat, thread) = Beat::spawn(
-        shared.clone(),
-        Arc::clone(&config),
-        database.clone(),
-        newest,
-        Ending(Arc::clone(&ended)),
-    )
-    .context("cannot start the beat thread")?;
-
-    let reader = receiver
-        .map(|receiver| receiver.start(Ending(Arc::clone(&ended))))
-        .transpose()
-        .context("cannot start the statsd thread")?;
-    let lines = graphite::start(&config.graphite, &shared, || Ending(Arc::clone(&ended)))
-        .context("cannot start the Graphite thread")?;
-    let (graphite, lines) = lines.map_or((Vec::new(), None), |(p, reader)| (p, Some(reader)));
-    let readers: Vec<_> = reader.into_iter().chain(lines).collect();
-
-    if !config.munin_node.node.listen.is_empty() {
-        // Before the first plugin has spoken: it describes itself every five minutes only.
-        shared.shelf.want();
-    }
-    let plugins = Plugins::start(&shared, &config, &database, || Ending(Arc::clone(&ended)))
-        .context("cannot start the thread of plugins")?;
-    let plugins = Arc::new(Mutex::new(plugins));
-
+    let (mut store, full) = Store::open_or_wait(&database, &system, Arc::clone(&flow.registry))?;
+    store.share_names(Arc::clone(&flow.names));
+    tell_start(&flow, store.newest_ts());
+    let (started, inbox_every) = (flow.clock.wall_ms(), inbox_every(config.interval));
+    let shared = Shared {
+        shelf: Arc::default(),
+        config: Running::new(config, started),
+        database: database.as_path().into(),
+        head: store.head(),
+        system: system.into(),
+        started,
+        services: Arc::default(),
+        door: Arc::default(),
+        ended: Arc::default(),
+        flow,
+    };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("cannot start the runtime")?;
-    let outcome = runtime.block_on(serve(Daemon {
-        options: options.clone(),
-        database: database.clone(),
-        head,
-        system,
-        started: shared.clock.wall_ms(),
-        shared: shared.clone(),
-        beat: beat.clone(),
-        orders,
-        ended,
-        config: http::Running::new(config, shared.clock.wall_ms()),
-        http: None,
-        inside: None,
-        secure: false,
-        listening: Arc::default(),
-        graphite,
-        munin_node: Vec::new(),
-        peers: Peers::default(),
-        plugins: Arc::clone(&plugins),
-    }));
+    {
+        let _inside = runtime.enter();
+        shared.services.start(&shared, &store)?;
+    }
+    let settings = WriterSettings {
+        flow: shared.flow.clone(),
+        rested: memory::give_back,
+        orders: Arc::clone(&orders),
+        inbox_every,
+    };
+    let writer = Writer::spawn(store, full, settings, shared.ending())
+        .context("cannot start the store thread")?;
+    let (options, shared) = (options.clone(), &shared);
+    let outcome = runtime.block_on(serve(Daemon { options, shared: shared.clone(), orders }));
 
     let _unused = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
-    beat.tell(Command::Stop);
     let deadline = Instant::now() + FAREWELL;
-    for reader in &readers {
-        reader.stop();
-    }
-    let plugins = plugins.lock().unwrap_or_else(|e| e.into_inner()).take();
-    if let Some(plugins) = &plugins {
-        plugins.stop();
-    }
-    wait_until(deadline - FAREWELL / 2, || {
-        thread.is_finished()
-            && readers.iter().all(|r| r.is_finished())
-            && plugins.as_ref().is_none_or(Plugins::is_finished)
-    });
+    shared.services.stop(deadline - FAREWELL / 2);
     shared.queue.close();
     wait_until(deadline, || writer.is_finished());
     // Where the folder was replaced, the next one may have its socket there already.
@@ -207,18 +101,16 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     }
     runtime.shutdown_background();
     outcome?;
+    farewell(shared, writer)
+}
+
+/// What there is to say of the end, once everything that could end has ended.
+fn farewell(shared: &Shared, writer: Writer) -> anyhow::Result<()> {
     anyhow::ensure!(
         writer.is_finished(),
         "the last samples could not be written within a second; what was committed before is safe"
     );
-    anyhow::ensure!(
-        !thread.is_finished() || thread.join().is_ok(),
-        "the beat thread panicked; please report this"
-    );
-    anyhow::ensure!(
-        readers.into_iter().all(|r| !r.is_finished() || r.join().is_ok()),
-        "a thread that receives panicked; please report this"
-    );
+    shared.services.join()?;
     match writer.join() {
         Ok(0) => {}
         Ok(left) => anyhow::bail!(
@@ -226,21 +118,13 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         ),
         Err(_) => anyhow::bail!("the store thread panicked; please report this"),
     }
+    let file = shared.database.display();
     if shared.board.problems().iter().any(|(subject, _)| subject == crate::store::FILE) {
-        tracing::warn!(
-            "stopped; {} was deleted or replaced: what was measured since is lost",
-            database.display()
-        );
+        tracing::warn!("stopped; {file} was deleted or replaced: what was measured since is lost");
     } else {
-        tracing::info!("stopped; everything is in {}", database.display());
+        tracing::info!("stopped; everything is in {file}");
     }
     Ok(())
-}
-
-fn wait_until(deadline: Instant, done: impl Fn() -> bool) {
-    while !done() && Instant::now() < deadline {
-        std::thread::park_timeout(Duration::from_millis(2));
-    }
 }
 
 #[allow(unsafe_code, reason = "libc's mallopt has no safe wrapper")]
@@ -255,24 +139,16 @@ fn inbox_every(beat: Interval) -> Duration {
     (beat.as_duration() * 2).clamp(Duration::from_secs(2), Duration::from_secs(60))
 }
 
-/// This machine's name when the configuration gives no other.
-pub fn host_name() -> String {
-    rustix::system::uname().nodename().to_string_lossy().into_owned()
-}
-
-async fn serve(mut daemon: Daemon) -> anyhow::Result<()> {
+async fn serve(daemon: Daemon) -> anyhow::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut hangup = signal(SignalKind::hangup())?;
 
-    let control = control::bind(&daemon.database)
+    let control = control::bind(&daemon.shared.database)
         .and_then(tokio::net::UnixListener::from_std)
         .inspect_err(|e| daemon.shared.board.fail("control socket", e.to_string()))
         .ok();
-    web::start_http(&mut daemon).await;
-    munin::start_node(&mut daemon);
-    daemon.peers.configure(&daemon.shared, &daemon.config(), &daemon.database, &daemon.system);
     let daemon = Arc::new(daemon);
     if let Some(listener) = control {
         let d = Arc::clone(&daemon);
@@ -293,7 +169,7 @@ async fn serve(mut daemon: Daemon) -> anyhow::Result<()> {
         tokio::select! {
             // Only a panic gets here: what is not collected or not stored any more is not to look
             // alive, and whoever supervises us starts us again.
-            () = daemon.ended.notified() => break,
+            () = daemon.shared.ended.notified() => break,
             _ = interrupt.recv() => break,
             _ = terminate.recv() => break,
             _ = hangup.recv() => {
@@ -303,7 +179,7 @@ async fn serve(mut daemon: Daemon) -> anyhow::Result<()> {
                 }
             }
             _ = tick(&mut watchdog) => {
-                if daemon.beats().await.is_ok() {
+                if daemon.shared.services.is_alive().await {
                     let _unused = sd_notify::notify(&[sd_notify::NotifyState::Watchdog]);
                 }
             }
@@ -326,7 +202,7 @@ async fn tick(watchdog: &mut Option<tokio::time::Interval>) {
 }
 
 /// An event of plimsoll's own, for whoever looks at charts later.
-fn tell(shared: &Shared, kind: &'static str, ts: i64, title: &str, text: &str) {
+fn tell(flow: &Flow, kind: &'static str, ts: i64, title: &str, text: &str) {
     let event = Event {
         ts,
         system: None,
@@ -338,61 +214,26 @@ fn tell(shared: &Shared, kind: &'static str, ts: i64, title: &str, text: &str) {
         priority: "normal",
         source: "plimsoll".into(),
     };
-    if !shared.queue.push_event(event) {
-        shared.counters.events_dropped.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    if !flow.queue.push_event(event) {
+        flow.counters.events_dropped.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
     }
 }
 
 /// That plimsoll was started, and that the machine was, if it was since the newest sample.
-fn tell_start(shared: &Shared, newest: Option<i64>) {
-    let now = shared.clock.wall_ms();
-    let booted = now - shared.clock.boot_ms();
+fn tell_start(flow: &Flow, newest: Option<i64>) {
+    let now = flow.clock.wall_ms();
+    let booted = now - flow.clock.boot_ms();
     if newest.is_some_and(|newest| newest < booted) {
-        tell(shared, "boot", booted, "machine started", "");
+        tell(flow, "boot", booted, "machine started", "");
     }
     let title = concat!("plimsoll ", env!("CARGO_PKG_VERSION"), " started");
-    tell(shared, "start", now, title, "");
+    tell(flow, "start", now, title, "");
 }
 
 impl Daemon {
-    fn config(&self) -> Arc<Config> {
-        self.config.now()
-    }
-
     fn greet(&self) {
-        let config = self.config();
-        tracing::info!("database   {}", absolute(&self.database).display());
-        tracing::info!("collecting {}", describe_collectors(&config));
-        match self.listening.get() {
-            Some(address) => {
-                let scheme = if self.secure { "https" } else { "http" };
-                tracing::info!(
-                    "listening  {scheme}://{address}  (the page; /metrics, /health, /api/…)"
-                )
-            }
-            None => tracing::info!("listening  nowhere (no HTTP)"),
-        }
-        if !self.graphite.is_empty() {
-            tracing::info!("graphite   {}", self.graphite.join(", "));
-        }
-        if !self.munin_node.is_empty() {
-            let places: Vec<String> = self.munin_node.iter().map(ToString::to_string).collect();
-            tracing::info!("munin node {}", places.join(", "));
-        }
-        if !config.munin_peers.is_empty() {
-            let place = |p: &NodeSettings| format!("{}:{}", p.host, p.port);
-            let places: Vec<String> = config.munin_peers.iter().map(place).collect();
-            tracing::info!("asking     {}", places.join(", "));
-        }
-        if let Some(plugins) = &*self.plugins.lock().unwrap_or_else(|e| e.into_inner()) {
-            let folder = config.plugins.folder();
-            tracing::info!("plugins    {} in {}", plugins.found, folder.display());
-        }
-        let statsd = &self.shared.statsd;
-        if !statsd.places.is_empty() {
-            let every = format_duration(config.statsd.gather.flush_ms);
-            tracing::info!("statsd     {}, written every {every}", statsd.places.join(", "));
-        }
+        tracing::info!("database   {}", absolute(&self.shared.database).display());
+        self.shared.services.greet(&self.shared.config());
     }
 
     async fn answer(&self, request: Request) -> Response {
@@ -415,7 +256,7 @@ impl Daemon {
                 Ok(()) => Response::done("", serde_json::Value::Null),
                 Err(said) => Response::failed(said),
             },
-            Request::Query { path, form } => match &self.inside {
+            Request::Query { path, form } => match self.shared.door.inside.get() {
                 Some(inside) => {
                     let (status, body) = inside.ask(&path, form).await;
                     Response::done("", json!({ "status": status })).with(body)
@@ -429,8 +270,8 @@ impl Daemon {
                 let data = json!({
                     "pid": std::process::id(),
                     "version": env!("CARGO_PKG_VERSION"),
-                    "started": self.started,
-                    "listening": self.listening.get().map(ToString::to_string),
+                    "started": self.shared.started,
+                    "listening": self.shared.door.listening.get().map(ToString::to_string),
                     "problems": problems,
                 });
                 Response::done("", data)
@@ -461,73 +302,27 @@ impl Daemon {
         let new = Config::find(self.options.config.as_deref()).map_err(|e| {
             format!("{e}\nnothing was changed; the configuration before stays in force")
         })?;
-        let old = self.config();
-        let mut said = format!("reloaded: collecting {}", describe_collectors(&new));
-        for (what, same) in [
-            ("db", old.db == new.db),
-            ("system", old.system == new.system),
-            ("http.listen", old.http.listen == new.http.listen),
-            ("http.socket", old.http.socket == new.http.socket),
-            ("http.tls_cert", old.http.tls == new.http.tls),
-            ("http.behind_proxy", old.http.behind_proxy == new.http.behind_proxy),
-            ("store.queue", old.queue_ms == new.queue_ms),
-            ("statsd", old.statsd == new.statsd),
-            ("graphite", old.graphite == new.graphite),
-            ("munin_node", old.munin_node == new.munin_node),
-        ] {
-            if !same {
-                said.push_str(&format!("\nthe new `{what}` takes effect at the next start"));
-            }
-        }
-        if let Some(hosts) = &self.http {
-            // Where it listens stays as it is until the next start.
-            let listen = self.listening.get().copied();
-            hosts.set(web::names_of(&Http { listen, ..new.http.clone() }));
-        }
+        let (old, new, shared) = (self.shared.config(), Arc::new(new), &self.shared);
+        let mut said = vec![format!("reloaded: collecting {}", collecting(&new))];
+        said.extend(SETTINGS.iter().filter_map(|setting| setting.change(&old, &new)));
         self.orders.keep(new.limits);
-        self.shared.names.set_most(new.max_names);
-        let new = Arc::new(new);
-        let (reply, answer) = oneshot::channel();
-        self.beat.tell(Command::Configure(Arc::clone(&new), reply));
-        rates::in_time(answer).await?;
-        self.configure_plugins(&new);
-        self.peers.configure(&self.shared, &new, &self.database, &self.system);
-        let now = self.shared.clock.wall_ms();
-        self.config.set(new, now);
-        tell(&self.shared, "reload", now, "configuration read again", &said);
+        shared.names.set_most(new.of::<PushOptions>().max_names);
+        said.extend(shared.services.configure(shared, &old, &new).await?);
+        let said = said.join("\n");
+        tell(shared, "reload", shared.clock.wall_ms(), "configuration read again", &said);
         Ok(said)
     }
 }
 
-impl Daemon {
-    /// The first plugin brings the thread; it stays when the last one goes.
-    fn configure_plugins(&self, config: &Arc<Config>) {
-        let mut plugins = self.plugins.lock().unwrap_or_else(|e| e.into_inner());
-        if let Some(plugins) = &*plugins {
-            return plugins.configure(Arc::clone(config));
-        }
-        let ended = || Ending(Arc::clone(&self.ended));
-        match Plugins::start(&self.shared, config, &self.database, ended) {
-            Ok(started) => *plugins = started,
-            Err(e) => self.shared.board.fail("plugins", format!("they cannot be run: {e}")),
-        }
-    }
-}
+/// The settings that are no service's.
+static SETTINGS: &[Setting] = &[
+    Setting::next_start("db", |a, b| a.db == b.db),
+    Setting::next_start("system", |a, b| a.system == b.system),
+    Setting::next_start("store.queue", |a, b| a.queue_ms == b.queue_ms),
+    Setting::at_once("store", |a, b| a.limits == b.limits),
+    Setting::at_once("push.max_names", |a, b| a.of::<PushOptions>() == b.of::<PushOptions>()),
+];
 
 fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
-}
-
-/// `every 10s: loadavg, meminfo; every 1m: filesystem`.
-fn describe_collectors(config: &Config) -> String {
-    let mut by_interval: Vec<(Interval, Vec<&str>)> = Vec::new();
-    for c in &config.collectors {
-        match by_interval.iter_mut().find(|(i, _)| *i == c.interval) {
-            Some((_, names)) => names.push(c.name),
-            None => by_interval.push((c.interval, vec![c.name])),
-        }
-    }
-    let parts: Vec<String> =
-        by_interval.iter().map(|(i, names)| format!("every {i}: {}", names.join(", "))).collect();
-    if parts.is_empty() { "nothing but itself".to_owned() } else { parts.join("; ") }
 }

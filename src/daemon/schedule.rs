@@ -5,7 +5,7 @@
 //! with its own grid point; those that were missed altogether are skipped and counted, never
 //! made up for in a burst.
 
-use super::beat::Rate;
+use super::rate::Rate;
 use crate::model::Interval;
 
 /// Both clocks at one moment.

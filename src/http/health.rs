@@ -10,13 +10,13 @@ use serde_json::json;
 
 use super::State;
 
-/// 200 and `healthy`, or 503 and what is wrong since when.
+/// 200 and `healthy`, or 503 and what is wrong since when; and the services that run.
 pub(super) async fn health(Get(state): Get<Arc<State>>) -> impl IntoResponse {
     let problems = problems(&state);
     let healthy = problems.is_empty();
     let code = if healthy { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let status = if healthy { "healthy" } else { "unhealthy" };
-    (code, Json(json!({ "status": status, "problems": problems })))
+    (code, Json(json!({ "status": status, "problems": problems, "services": (state.services)() })))
 }
 
 /// The board as JSON.

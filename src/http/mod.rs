@@ -15,7 +15,6 @@ mod page;
 mod pieces;
 mod prometheus;
 mod push;
-mod running;
 mod sent;
 mod sql;
 mod status;
@@ -23,6 +22,7 @@ mod tls;
 pub mod tokens;
 mod turns;
 
+use std::ops::Deref;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -35,8 +35,8 @@ use http_body_util::BodyExt;
 use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
 
-use crate::model::{Clock, Registry};
-use crate::pipeline::{Board, Counters, Intake, Latest, Queue};
+use crate::config::Running;
+use crate::pipeline::Flow;
 use crate::query::budget::{self, Pool};
 use crate::store::Head;
 
@@ -45,28 +45,15 @@ pub use connections::Listener;
 pub use guard::Hosts;
 pub use page::assets as page_files;
 pub use push::Desk;
-pub use running::Running;
-pub use tls::{Tls, TlsSettings};
+pub use tls::Tls;
 
 /// What the handlers look at.
 #[derive(Clone)]
 pub struct State {
-    /// All series of this process.
-    pub registry: Arc<Registry>,
-    /// Their newest values.
-    pub latest: Arc<Latest>,
-    /// What is wrong.
-    pub board: Arc<Board>,
-    /// What was counted.
-    pub counters: Arc<Counters>,
-    /// What waits to be written.
-    pub queue: Arc<Queue>,
-    /// Where what is pushed goes.
-    pub intake: Arc<Intake>,
+    /// Series, their newest values, problems, counters, and where pushes go.
+    pub flow: Flow,
     /// What pushes share.
     pub desk: Arc<Desk>,
-    /// The time.
-    pub clock: Arc<dyn Clock>,
     /// Where the database is.
     pub database: PathBuf,
     /// Its newest samples.
@@ -83,6 +70,27 @@ pub struct State {
     pub access: Access,
     /// Called when questions were answered and no other follows, to give memory back.
     pub rested: fn(),
+    /// The services that run at the moment, for `/health`.
+    pub services: Arc<dyn Fn() -> Vec<Serving> + Send + Sync>,
+}
+
+impl Deref for State {
+    type Target = Flow;
+
+    fn deref(&self) -> &Flow {
+        &self.flow
+    }
+}
+
+/// A service that runs, as `/health` shows it.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Serving {
+    /// Its name, as in `plimsoll check-config`.
+    pub name: &'static str,
+    /// Whether nothing is wrong with it.
+    pub up: bool,
+    /// Where it listens; empty for one that does not.
+    pub listening: Vec<String>,
 }
 
 /// Answers on the socket until the runtime ends.

@@ -1,7 +1,7 @@
 //! http: TLS, when the configuration names a certificate. Nothing here runs otherwise.
 
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -11,6 +11,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::TlsAcceptor;
 
 use crate::collect::regular;
+use crate::config::TlsSettings;
 use crate::pipeline::Board;
 
 /// Of a certificate with its chain, and of a key. A chain is some kilobytes long.
@@ -18,15 +19,6 @@ const MAX_BYTES: u64 = 1 << 20;
 
 /// How often the files are looked at, at most, when somebody connects.
 const LOOK: Duration = Duration::from_secs(1);
-
-/// Which files.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TlsSettings {
-    /// The certificate and those between it and its root, in PEM.
-    pub cert: PathBuf,
-    /// Its key, in PEM.
-    pub key: PathBuf,
-}
 
 /// A certificate in use, loaded anew when its files change. While they do not fit, the one before
 /// stays in use.

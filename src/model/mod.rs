@@ -8,6 +8,7 @@ mod graph;
 mod interval;
 mod key;
 mod kinds;
+pub mod options;
 mod past;
 mod recorder;
 mod registry;

@@ -161,8 +161,8 @@ mod tests {
 
     use super::super::{Settings, Sources};
     use super::*;
-    use crate::model::{Clock, Identity, Labels, ManualClock, Registry, Series};
-    use crate::pipeline::Latest;
+    use crate::model::{Clock, Identity, Labels, ManualClock, Series};
+    use crate::pipeline::{Flow, Names};
     use crate::plugin::Shelf;
 
     struct Bench {
@@ -175,7 +175,8 @@ mod tests {
     impl Bench {
         fn new() -> Self {
             let clock = Arc::new(ManualClock::at(1_000_000));
-            let (registry, latest) = (Arc::new(Registry::default()), Arc::new(Latest::default()));
+            let flow = Flow::new(clock.clone(), "web1", 1_000, 1_000, Names::default());
+            let (registry, latest) = (&flow.registry, &flow.latest);
             let load = Identity::local("node", "node_load5", Labels::default());
             let load = registry.intern(Series::undescribed(load));
             let disk = [("device", "sda")];
@@ -185,11 +186,8 @@ mod tests {
             latest.update(latest.group(), 1_000_000, &[(load, 0.5), (disk, 7.0)]);
             let shelf = Arc::new(Shelf::default());
             let from = Sources {
-                registry,
-                latest,
+                flow,
                 shelf: Arc::clone(&shelf),
-                counters: Arc::default(),
-                clock: Arc::<ManualClock>::clone(&clock),
                 database: "/nonexistent".into(),
                 head: Arc::default(),
                 sys: "/nonexistent".into(),

@@ -18,55 +18,28 @@ mod picture;
 mod session;
 mod spool;
 
-use std::net::SocketAddr;
+use std::ops::Deref;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use tokio_rustls::TlsAcceptor;
 
-use crate::model::{Clock, Registry};
-use crate::pipeline::{Counters, Latest};
+use crate::config::MuninNodeSettings as Settings;
+use crate::pipeline::Flow;
 use crate::plugin::Shelf;
-use crate::receive::Network;
 use crate::store::Head;
 
 pub use listen::serve;
-
-/// Where it listens, and who may ask.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Settings {
-    /// Nowhere by default.
-    pub listen: Vec<SocketAddr>,
-    /// Others are hung up on.
-    pub allow: Vec<Network>,
-    /// What this machine is called; nothing: as everywhere.
-    pub host_name: Option<String>,
-    /// Whether masters are offered what they missed.
-    pub spool: bool,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        let allow = Network::LOOPBACK.to_vec();
-        Self { listen: Vec::new(), allow, host_name: None, spool: false }
-    }
-}
 
 /// The certificate in use at the moment.
 pub type Acceptor = Arc<dyn Fn() -> TlsAcceptor + Send + Sync>;
 
 /// What it answers from.
 pub struct Sources {
-    /// All series of this process.
-    pub registry: Arc<Registry>,
-    /// Their newest values.
-    pub latest: Arc<Latest>,
+    /// Series, their newest values, and the time.
+    pub flow: Flow,
     /// What plugins said last.
     pub shelf: Arc<Shelf>,
-    /// What is counted.
-    pub counters: Arc<Counters>,
-    /// The time.
-    pub clock: Arc<dyn Clock>,
     /// Where the database is.
     pub database: PathBuf,
     /// Its newest samples.
@@ -75,6 +48,14 @@ pub struct Sources {
     pub sys: PathBuf,
     /// A collector's value that is older than this, in ms, is not known any more.
     pub fresh_ms: i64,
+}
+
+impl Deref for Sources {
+    type Target = Flow;
+
+    fn deref(&self) -> &Flow {
+        &self.flow
+    }
 }
 
 /// A node: see the module's text.

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 
+use crate::collect::JOB;
 use crate::model::{Registry, Series, SeriesRef};
 
 /// The series of this machine's collectors, by name.
@@ -12,9 +13,6 @@ pub(super) struct Catalog {
     seen: Option<(u64, u64)>,
     by_name: HashMap<Box<str>, Vec<(SeriesRef, Series)>>,
 }
-
-/// The job of what collectors measure.
-const JOB: &str = "node";
 
 impl Catalog {
     /// Is made again if series came or went.

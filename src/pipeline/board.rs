@@ -113,6 +113,13 @@ impl Board {
         }
     }
 
+    /// Whether anything is wrong now whose subject begins with one of these.
+    pub fn has(&self, subjects: &[&str]) -> bool {
+        let ours = |subject: &str| subjects.iter().any(|ours| subject.starts_with(ours));
+        self.lock().keys().any(|subject| ours(subject))
+            || ours(BEAT) && self.pulse.stopped(self.clock.boot_ms()).is_some()
+    }
+
     /// What is wrong now, by subject.
     pub fn problems(&self) -> Vec<(String, Problem)> {
         let mut all: Vec<_> =

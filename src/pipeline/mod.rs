@@ -5,6 +5,7 @@
 mod arrivals;
 mod board;
 mod counters;
+mod flow;
 mod intake;
 mod latest;
 mod names;
@@ -16,6 +17,7 @@ pub mod statsd;
 pub use arrivals::Arrival;
 pub use board::{BEAT, Board, Problem};
 pub use counters::{Counters, Reason, Source};
+pub use flow::Flow;
 pub use intake::{Busy, Intake, OLDEST_MS, Origin, Push, Refused, Sender, check_name};
 pub use latest::{Group, Latest};
 pub use names::{

@@ -2,17 +2,16 @@
 //! value that was pushed could not be told from one that was measured.
 
 use crate::collect::COLLECTORS;
+use crate::collect::JOB;
 use crate::model::Labels;
 use crate::wire::munin;
 
-/// The job of the collectors' series, and of what plimsoll says about itself.
-const COLLECTED: &str = "node";
 /// What plimsoll says about itself begins so.
 const ITSELF: &str = "plimsoll_";
 
 /// Why a sender may not write this series of this machine; nothing: it may.
 pub fn reserved(job: &str, name: &str, labels: &Labels) -> Option<String> {
-    if [COLLECTED, munin::JOB].contains(&job) {
+    if [JOB, munin::JOB].contains(&job) {
         return Some(format!(
             "job `{job}` of this machine is what plimsoll measures itself; name another job, or the \
              `instance` that this is of"

@@ -49,6 +49,17 @@ pub struct Settings {
     pub buffer: u64,
 }
 
+impl Settings {
+    /// Where it listens, for people: `udp 127.0.0.1:8125`, ...
+    pub fn places(&self) -> Vec<String> {
+        let udp = self.udp.map(|a| format!("udp {a}"));
+        let tcp = self.tcp.map(|a| format!("tcp {a}"));
+        let unix = [&self.unix_datagram, &self.unix_stream].into_iter().flatten();
+        let unix = unix.map(|path| format!("unix {}", path.display()));
+        udp.into_iter().chain(tcp).chain(unix).collect()
+    }
+}
+
 /// How a piece of text came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Carrier {

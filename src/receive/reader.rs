@@ -41,10 +41,9 @@ const NAP_BUFFER: u64 = 2 << 20;
 /// Errors of a socket that come at once again must not make a busy loop.
 const ERROR_PAUSE: Duration = Duration::from_millis(100);
 
-/// A running reader.
+/// A running reader, to be stopped.
 #[derive(Debug)]
 pub struct Reader {
-    thread: JoinHandle<()>,
     stopping: Arc<AtomicBool>,
     bell: Arc<OwnedFd>,
 }
@@ -56,7 +55,7 @@ impl Reader {
         sockets: Sockets,
         sink: impl Sink + 'static,
         held: impl Send + 'static,
-    ) -> io::Result<Self> {
+    ) -> io::Result<(Self, JoinHandle<()>)> {
         let bell = Arc::new(eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?);
         let stopping = Arc::new(AtomicBool::new(false));
         let mut running = Running {
@@ -77,7 +76,7 @@ impl Reader {
                 running.run();
             },
         )?;
-        Ok(Self { thread, stopping, bell })
+        Ok((Self { stopping, bell }, thread))
     }
 
     /// Lets it end; what has come in by now is still taken.
@@ -85,16 +84,6 @@ impl Reader {
         self.stopping.store(true, Relaxed);
         // Full means it has rung unheard: it still wakes.
         let _unused = rustix::io::write(&*self.bell, &1u64.to_ne_bytes());
-    }
-
-    /// Whether it has ended.
-    pub fn is_finished(&self) -> bool {
-        self.thread.is_finished()
-    }
-
-    /// Waits for its end, or for the word that it panicked.
-    pub fn join(self) -> std::thread::Result<()> {
-        self.thread.join()
     }
 }
 

@@ -1,24 +1,18 @@
 //! store: what the writer is started with, and what it can be told while it runs.
 
+use std::ops::Deref;
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::Limits;
-use crate::model::Clock;
-use crate::pipeline::{Board, Counters, Queue};
+use crate::pipeline::Flow;
 
 /// What the writer needs besides the store.
 #[derive(Clone)]
 pub struct WriterSettings {
-    /// Where samples come from.
-    pub queue: Arc<Queue>,
-    /// Where it says what it did.
-    pub counters: Arc<Counters>,
-    /// Where it says what is wrong.
-    pub board: Arc<Board>,
-    /// For upkeep.
-    pub clock: Arc<dyn Clock>,
+    /// Where samples come from, and what it tells others.
+    pub flow: Flow,
     /// Called after work that needed much memory.
     pub rested: fn(),
     /// What it is told while it runs.
@@ -27,7 +21,15 @@ pub struct WriterSettings {
     pub inbox_every: Duration,
 }
 
-/// What the writer can be told while it runs; [`Queue::nudge`] makes it look.
+impl Deref for WriterSettings {
+    type Target = Flow;
+
+    fn deref(&self) -> &Flow {
+        &self.flow
+    }
+}
+
+/// What the writer can be told while it runs; [`nudge`](crate::pipeline::Queue::nudge) makes it look.
 #[derive(Debug, Default)]
 pub struct Orders {
     pub(super) limits: Mutex<Option<Limits>>,

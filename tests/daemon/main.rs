@@ -5,9 +5,12 @@
 mod asking;
 mod damage;
 mod disk_full;
+#[path = "../fuse/mod.rs"]
+mod fuse;
 mod graph;
 mod hostile;
 mod http;
+mod hung;
 mod io_errors;
 mod kill;
 mod kill_migration;
@@ -23,6 +26,7 @@ mod promql;
 mod push;
 mod readers;
 mod refusals;
+mod services;
 mod shown;
 mod sql;
 mod start;

@@ -229,10 +229,20 @@ pub struct Daemon {
 impl Daemon {
     /// Starts it with its log in a file; does not wait.
     pub fn spawn(mut command: Command, log: &Path) -> Self {
+        command.env_remove("NOTIFY_SOCKET");
+        Self::launch(command, log)
+    }
+
+    /// Starts it as a service manager does, which listens at `notify`; does not wait.
+    pub fn supervised(mut command: Command, log: &Path, notify: &Path) -> Self {
+        command.env("NOTIFY_SOCKET", notify);
+        Self::launch(command, log)
+    }
+
+    fn launch(mut command: Command, log: &Path) -> Self {
         let file = File::create(log).expect("the log can be written");
         let since = Instant::now();
         let child = command
-            .env_remove("NOTIFY_SOCKET")
             .env_remove("JOURNAL_STREAM")
             .stdin(Stdio::null())
             .stdout(Stdio::null())

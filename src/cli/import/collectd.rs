@@ -30,7 +30,7 @@ pub struct Args {
 
 pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     let mut plan = Plan::default();
-    let this = crate::daemon::host_name();
+    let this = crate::config::host_name();
     for path in below(&args.dir, &mut plan.failed)? {
         let Some(name) = Name::read(&args.dir, &path) else {
             plan.failed.add(&path, "it does not lie at HOST/PLUGIN/TYPE.rrd");

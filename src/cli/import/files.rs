@@ -48,7 +48,7 @@ pub(super) enum Target<'s> {
 impl<'s> Target<'s> {
     /// The file itself, which is kept in `store`, or the daemon that has it.
     pub(super) fn open(path: &Path, store: &'s mut Option<Store>) -> anyhow::Result<Self> {
-        match Store::open(path, &crate::daemon::host_name(), Arc::default()) {
+        match Store::open(path, &crate::config::host_name(), Arc::default()) {
             Ok(opened) => Ok(Self::Store(store.insert(opened).begin_import())),
             Err(OpenError::InUse { .. }) => Ok(Self::Daemon(Sender::open(path)?)),
             Err(e) => Err(e.into()),

@@ -89,7 +89,7 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
         );
     }
     found.retain(|f| args.host.is_empty() || args.host.contains(&f.host));
-    let this = crate::daemon::host_name();
+    let this = crate::config::host_name();
     let here = |host: &str| match (&args.here, args.host.as_slice()) {
         (Some(here), _) => here == host,
         (None, [only]) => only == host,

@@ -200,7 +200,7 @@ pub(super) fn bring(mut plan: Plan, what: &str, global: &Global) -> anyhow::Resu
     };
     let (now, kept) = (SystemClock.wall_ms(), config.map(|c| c.limits).unwrap_or_default().raw_ms);
     let mut store;
-    let mut history = match Store::open(&path, &crate::daemon::host_name(), Arc::default()) {
+    let mut history = match Store::open(&path, &crate::config::host_name(), Arc::default()) {
         Ok(opened) => {
             store = opened;
             store.begin_history(now, kept)?

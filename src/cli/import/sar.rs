@@ -171,7 +171,7 @@ fn moments(mut input: impl BufRead, target: &mut Target<'_>, out: &mut Read) -> 
         let line = String::from_utf8_lossy(&line);
         let host = sar::node_name(&line);
         // Samples of several hosts would become one series.
-        if let Some(other) = host.filter(|host| !is_here(host, &crate::daemon::host_name())) {
+        if let Some(other) = host.filter(|host| !is_here(host, &crate::config::host_name())) {
             out.failed = Some(format!(
                 "this is of another host, {other}; only files of this machine can be imported"
             ));

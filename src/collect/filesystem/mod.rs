@@ -7,6 +7,7 @@ mod worker;
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hasher};
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,8 +16,9 @@ use worker::Worker;
 pub use worker::{Space, Statvfs};
 
 use super::file::KeptFile;
-use super::{CollectError, Collector, Settings};
-use crate::model::{Metric, Recorder};
+use super::{CollectError, Collector, Entry, Settings};
+use crate::model::options::{Given, Limit, Wrong, options};
+use crate::model::{Glob, Metric, Recorder};
 
 /// What it reports.
 pub static METRICS: [Metric; 8] = [
@@ -55,14 +57,57 @@ const TABLE_AGE: Duration = Duration::from_secs(30);
 /// Threads at most. A machine on which hung mounts come and go must not drown in them.
 const MAX_WORKERS: usize = 64;
 
-/// Makes the collector.
-pub fn make(settings: &Settings) -> Box<dyn Collector> {
+options! {
+    /// How full file systems are.
+    pub struct Options {
+        /// Mount points to watch, with * and ?. An empty list: every real file system. One that is
+        /// named in full is watched even if it would be left out otherwise.
+        mounts: Vec<Glob> = Vec::new(), in MountPoints, like r#"["/", "/srv*"]"#;
+        /// Mount points to leave out, for example `["/media/*"]`.
+        exclude_mounts: Vec<Glob> = Vec::new(), in MountPoints, like r#"["/media/*"]"#;
+        /// Types of file systems to leave out, for example `["nfs*"]`.
+        exclude_types: Vec<Glob> = Vec::new(), like r#"["nfs*"]"#;
+    }
+}
+
+/// Patterns of mount points.
+struct MountPoints;
+
+impl Limit<Vec<Glob>> for MountPoints {
+    fn check(&self, _: &Vec<Glob>, given: &Given<'_>) -> Vec<Wrong> {
+        let texts = given.texts().iter().enumerate();
+        texts
+            .filter(|(_, text)| !text.starts_with(['/', '*', '?']))
+            .map(|(at, text)| {
+                let hint = "a mount point begins with /";
+                Wrong::item(at, format!("`{text}` fits no mount point"), hint)
+            })
+            .collect()
+    }
+
+    fn range(&self) -> Option<String> {
+        None
+    }
+}
+
+/// Its row in the table of collectors.
+pub const ENTRY: Entry = Entry::new(
+    "filesystem",
+    "file systems; `disk_…` is the used percentage of each",
+    &METRICS,
+    make,
+)
+.takes::<Options>();
+
+fn make(settings: &Settings) -> Box<dyn Collector> {
     Box::new(Filesystem::new(settings, Arc::new(worker::statvfs)))
 }
 
 /// The collector of file systems.
 pub struct Filesystem {
-    settings: Settings,
+    options: Options,
+    /// Put before every mount point.
+    root: PathBuf,
     /// The table of process 1, for a service's own may be a sandbox; with /proc closed (hidepid)
     /// its own is what there is.
     files: [(KeptFile, View); 2],
@@ -98,7 +143,8 @@ impl Filesystem {
     pub fn new(settings: &Settings, statvfs: Statvfs) -> Self {
         let file = |path| KeptFile::required(settings.proc.join(path));
         Self {
-            settings: settings.clone(),
+            options: settings.of(),
+            root: settings.root.clone(),
             files: [(file("1/mountinfo"), View::Machine), (file("self/mountinfo"), View::Own)],
             read: None,
             table: Table::default(),
@@ -125,7 +171,7 @@ impl Filesystem {
         let hash = hasher.finish();
         if self.read.is_none_or(|(w, h, _)| (w, h) != (which, hash)) {
             let mut odd = Vec::new();
-            let selected = mounts::select(text, *view, &self.settings, |at, what| {
+            let selected = mounts::select(text, *view, &self.root, &self.options, |at, what| {
                 odd.push((at, what));
             });
             for (line, odd) in odd {

@@ -6,10 +6,11 @@ use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use super::super::exclude;
 use super::super::scan::{Odd, integer, name, numbered};
-use super::Settings;
+use super::Options;
 use crate::model::Glob;
 
 /// File systems of this machine's own disks and memory, which know their figures without asking
@@ -142,17 +143,16 @@ fn above(point: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 /// Whether somebody wants this mount. One that is named without `*` and `?` is watched even if the
 /// built-in lists leave its like out: in a container, `/` itself is an overlay.
-fn wanted(settings: &Settings, point: &str, fstype: &str) -> bool {
-    if exclude::any(&settings.exclude_mounts, point)
-        || exclude::any(&settings.exclude_types, fstype)
+fn wanted(options: &Options, point: &str, fstype: &str) -> bool {
+    if exclude::any(&options.exclude_mounts, point) || exclude::any(&options.exclude_types, fstype)
     {
         return false;
     }
     let named = |glob: &Glob| !glob.as_str().contains(['*', '?']) && glob.as_str() == point;
-    if settings.mounts.iter().any(named) {
+    if options.mounts.iter().any(named) {
         return true;
     }
-    (settings.mounts.is_empty() || exclude::any(&settings.mounts, point))
+    (options.mounts.is_empty() || exclude::any(&options.mounts, point))
         && !exclude::system_mount(point)
         && !exclude::pseudo_type(fstype)
 }
@@ -163,7 +163,8 @@ fn wanted(settings: &Settings, point: &str, fstype: &str) -> bool {
 pub fn select(
     text: &[u8],
     view: View,
-    settings: &Settings,
+    root: &Path,
+    options: &Options,
     mut odd: impl FnMut(usize, Odd),
 ) -> Result<Table, Odd> {
     let mut all = Vec::new();
@@ -187,13 +188,13 @@ pub fn select(
     let mut mounts = HashMap::new();
     for row in &all {
         let (label, fstype, device) = (name(&row.point), name(row.fstype), name(row.device));
-        if !wanted(settings, &label, &fstype) {
+        if !wanted(options, &label, &fstype) {
             continue;
         }
         let target = match targets.get(&label) {
             Some(known) => *known,
             None => {
-                let root = settings.root.as_os_str().as_bytes();
+                let root = root.as_os_str().as_bytes();
                 let root = root.strip_suffix(b"/").unwrap_or(root);
                 // The kernel writes no zero byte; a saved table may have one.
                 let Ok(path) = CString::new([root, &row.point].concat()) else { continue };
@@ -250,9 +251,10 @@ mod tests {
 
     #[test]
     fn real_mounts_and_how_they_are_asked() {
-        let settings = Settings { root: "/host/".into(), ..Settings::default() };
+        let (root, options) = (Path::new("/host/"), Options::default());
         let table =
-            select(PLAIN.as_bytes(), View::Machine, &settings, |_, odd| panic!("{odd:?}")).unwrap();
+            select(PLAIN.as_bytes(), View::Machine, root, &options, |_, odd| panic!("{odd:?}"))
+                .unwrap();
         let seen: Vec<_> = table
             .mounts
             .iter()
@@ -277,7 +279,8 @@ mod tests {
             3 1 8:3 / /c rw - ext4 /dev/c rw,emergency_ro\n";
         let read_only = |view| {
             let table =
-                select(text, view, &Settings::default(), |_, odd| panic!("{odd:?}")).unwrap();
+                select(text, view, Path::new("/"), &Options::default(), |_, odd| panic!("{odd:?}"))
+                    .unwrap();
             table.mounts.iter().map(|m| m.read_only).collect::<Vec<_>>()
         };
         assert_eq!(read_only(View::Machine), [true, true, true]);
@@ -288,15 +291,16 @@ mod tests {
     fn the_user_s_choice() {
         let globs = |list: &[&str]| list.iter().map(|g| Glob::new(g)).collect::<Vec<_>>();
         let chosen = |mounts: &[&str], out: &[&str], types: &[&str]| -> Vec<String> {
-            let settings = Settings {
+            let options = Options {
                 mounts: globs(mounts),
                 exclude_mounts: globs(out),
                 exclude_types: globs(types),
-                ..Settings::default()
             };
             let table =
-                select(PLAIN.as_bytes(), View::Machine, &settings, |_, odd| panic!("{odd:?}"))
-                    .unwrap();
+                select(PLAIN.as_bytes(), View::Machine, Path::new("/"), &options, |_, odd| {
+                    panic!("{odd:?}")
+                })
+                .unwrap();
             table.targets.iter().map(|t| t.point.to_string()).collect()
         };
         assert_eq!(chosen(&["/over"], &[], &[]), ["/over"]);
@@ -309,8 +313,10 @@ mod tests {
     fn mounted_twice() {
         let text = b"5 1 8:1 / /d rw - ext4 /dev/a rw\n6 5 8:1 / /d ro - ext4 /dev/a rw\n\
             7 6 0:9 / /d rw - nfs srv:/ rw\n";
-        let table =
-            select(text, View::Machine, &Settings::default(), |_, odd| panic!("{odd:?}")).unwrap();
+        let table = select(text, View::Machine, Path::new("/"), &Options::default(), |_, odd| {
+            panic!("{odd:?}")
+        })
+        .unwrap();
         assert_eq!(table.targets.len(), 1);
         assert!(table.targets[0].id == 7 && table.targets[0].may_hang);
         let mounts: Vec<_> = table.mounts.iter().map(|m| (&*m.device, m.read_only)).collect();
@@ -320,8 +326,10 @@ mod tests {
     #[test]
     fn a_device_without_name() {
         let text = b"5 1 0:1 / /t rw - tmpfs  rw,size=4k\n";
-        let table =
-            select(text, View::Machine, &Settings::default(), |_, odd| panic!("{odd:?}")).unwrap();
+        let table = select(text, View::Machine, Path::new("/"), &Options::default(), |_, odd| {
+            panic!("{odd:?}")
+        })
+        .unwrap();
         assert_eq!((&*table.mounts[0].device, &*table.mounts[0].fstype), ("", "tmpfs"));
     }
 
@@ -329,12 +337,16 @@ mod tests {
     fn an_odd_line_costs_itself() {
         let text = b"5 1 8:1 / / rw - ext4 /dev/a rw\nx\n7 5 8:2 / /b rw - ext4 /dev/b rw\n";
         let mut odd = Vec::new();
-        let table =
-            select(text, View::Machine, &Settings::default(), |at, what| odd.push((at, what)));
+        let table = select(text, View::Machine, Path::new("/"), &Options::default(), |at, what| {
+            odd.push((at, what))
+        });
         let table = table.unwrap();
         let points: Vec<_> = table.targets.iter().map(|t| &*t.point).collect();
         assert_eq!((points, odd), (vec!["/", "/b"], vec![(2, Odd::new("no mount", b"x"))]));
-        assert!(select(b"x\ny\n", View::Machine, &Settings::default(), |_, _| {}).is_err());
+        assert!(
+            select(b"x\ny\n", View::Machine, Path::new("/"), &Options::default(), |_, _| {})
+                .is_err()
+        );
     }
 
     #[test]
@@ -352,7 +364,7 @@ mod tests {
     #[test]
     fn garbage() {
         super::super::super::scan::tests::survives(PLAIN.as_bytes(), |text| {
-            let _ = select(text, View::Own, &Settings::default(), |_, _| {});
+            let _ = select(text, View::Own, Path::new("/"), &Options::default(), |_, _| {});
         });
     }
 }

@@ -2,11 +2,10 @@
 
 use insta::assert_snapshot;
 
-use super::KNOWN;
 use crate::config::resolve::resolve;
 
 fn error(text: &str) -> String {
-    format!("error: {}", resolve(text, "plimsoll.toml", &KNOWN).unwrap_err())
+    format!("error: {}", resolve(text, "plimsoll.toml").unwrap_err())
 }
 
 #[test]

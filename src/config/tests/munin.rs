@@ -1,11 +1,10 @@
 //! config: `[munin_node]` and `[[munin.node]]`: what they mean, and what an operator sees of mistakes.
 
-use super::KNOWN;
 use crate::config::Config;
 use crate::config::resolve::resolve;
 
 fn read(text: &str) -> Config {
-    resolve(text, "plimsoll.toml", &KNOWN).unwrap_or_else(|e| panic!("error: {e}"))
+    resolve(text, "plimsoll.toml").unwrap_or_else(|e| panic!("error: {e}"))
 }
 
 #[test]
@@ -70,7 +69,7 @@ fn mistakes_are_told_with_what_to_write() {
         ),
         ("[munin]\nhost = \"a\"", "unknown key `host`", "this belongs in a `[[munin.node]]`"),
     ] {
-        let said = resolve(text, "plimsoll.toml", &KNOWN).expect_err(text).to_string();
+        let said = resolve(text, "plimsoll.toml").expect_err(text).to_string();
         assert!(said.contains(message) && said.contains(hint), "{text}:\n{said}");
     }
 }

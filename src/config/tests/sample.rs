@@ -1,10 +1,10 @@
-//! config: the sample is right, complete, and says the truth about the defaults.
+//! config: the sample is what the table of options gives, and says the truth about the defaults.
 
-use super::KNOWN;
-use crate::collect::COLLECTORS;
-use crate::config::raw::{Key, SECTIONS, Shape};
+use crate::collect::textfile;
 use crate::config::resolve::{defaults, resolve};
-use crate::config::{Config, SAMPLE};
+use crate::config::sections::{Row, sections};
+use crate::config::{Config, SAMPLE, sample};
+use crate::model::options::Key;
 
 /// Every commented key switched on: `#key`, as against `# prose`.
 fn uncommented() -> String {
@@ -16,14 +16,29 @@ fn uncommented() -> String {
 }
 
 fn read(text: &str) -> Config {
-    resolve(text, "sample.toml", &KNOWN).unwrap_or_else(|e| panic!("error: {e}"))
+    let mut config = resolve(text, "sample.toml").unwrap_or_else(|e| panic!("error: {e}"));
+    config.text.clear();
+    config
+}
+
+/// After a change of an option, `PLIMSOLL_WRITE_SAMPLE=1 cargo nextest run --lib sample` writes it.
+#[test]
+fn it_is_what_the_table_gives() {
+    let place = concat!(env!("CARGO_MANIFEST_DIR"), "/src/config/sample.toml");
+    if std::env::var_os("PLIMSOLL_WRITE_SAMPLE").is_some() {
+        std::fs::write(place, sample()).expect("the sample is written");
+    }
+    let committed = std::fs::read_to_string(place).expect("the sample is there");
+    assert!(
+        committed == sample(),
+        "src/config/sample.toml is not what the options say; write it with \
+         `PLIMSOLL_WRITE_SAMPLE=1 cargo nextest run --lib sample`"
+    );
 }
 
 #[test]
 fn as_it_is_it_changes_nothing() {
-    assert_eq!(format!("{:?}", read(SAMPLE)), format!("{:?}", defaults(&KNOWN)));
-    // Also with the collectors of this build, for that is what `install` puts in place.
-    Config::parse(SAMPLE, "sample.toml").unwrap_or_else(|e| panic!("error: {e}"));
+    assert_eq!(format!("{:?}", read(SAMPLE)), format!("{:?}", defaults()));
 }
 
 #[test]
@@ -33,7 +48,7 @@ fn what_it_shows_are_the_defaults() {
     assert_eq!(shown.db.take(), Some("/var/lib/plimsoll/metrics.sqlite".into()));
     assert_eq!(shown.system.take().as_deref(), Some("web1"));
     assert!(shown.http.socket.take().is_some() && shown.http.tls.take().is_some());
-    assert!(shown.collect.textfiles.take().is_some());
+    assert!(shown.collect.of::<textfile::Options>().dir.is_some());
     assert_eq!(shown.plugins.dir.take(), Some("/etc/munin/plugins".into()));
     assert_eq!(shown.plugins.said.len(), 1);
     shown.plugins.said.clear();
@@ -43,7 +58,11 @@ fn what_it_shows_are_the_defaults() {
     shown.munin_peers.clear();
     assert_eq!(shown.bursts.len(), 1);
     shown.bursts.clear();
-    assert_eq!(format!("{shown:?}"), format!("{:?}", defaults(&KNOWN)));
+    let without_folder = |config: &Config| {
+        let text = format!("{config:?}");
+        text.replace("dir: Some(\"/var/lib/plimsoll/textfile\")", "dir: None")
+    };
+    assert_eq!(without_folder(&shown), format!("{:?}", defaults()));
 }
 
 #[test]
@@ -53,66 +72,30 @@ fn the_default_of_for_is_the_one_it_shows() {
     assert_ne!(text, uncommented());
 }
 
-#[test]
-fn every_key_is_in_it() {
-    let text = uncommented();
-    for (path, keys) in SECTIONS {
-        // The part of the file between this section's header and the next.
-        let start = match *path {
-            "" => 0,
-            path => text.find(&format!("[{path}]")).unwrap_or_else(|| panic!("no [{path}]")),
-        };
-        let rest = &text[start..];
-        let end = rest[1..].find("\n[").map_or(rest.len(), |at| at + 1);
-        for Key { name, shape, .. } in *keys {
-            let there = match shape {
-                Shape::Section => text.contains(&format!("\n[{name}]\n")),
-                Shape::Sections if !path.is_empty() => {
-                    text.contains(&format!("\n[[{path}.{name}]]\n"))
-                }
-                Shape::Sections => text.contains(&format!("\n[[{name}]]\n")),
-                _ => rest[..end].contains(&format!("\n{name} = ")),
-            };
-            assert!(there, "the sample lacks `{name}` in [{path}]");
-        }
-    }
-}
-
-#[test]
-fn every_collector_is_in_it() {
-    for collector in COLLECTORS {
-        assert!(KNOWN.contains(&collector.name), "add {} here and in the sample", collector.name);
-    }
+/// What has to stand beside a key, so that its section is complete.
+fn beside(row: &Row, key: &str) -> String {
+    let needed: &[(&str, &str)] = match &*row.path {
+        "munin.node" => &[("host", "\"x\""), ("tls_ca", "\"/x\"")],
+        "burst" => &[("when", "\"a > 1\""), ("interval", "\"1s\"")],
+        "plugin" => &[("name", "\"x\"")],
+        _ => &[],
+    };
+    let pair = match key {
+        "tls_cert" => Some(("tls_key", "\"/x\"")),
+        "tls_key" => Some(("tls_cert", "\"/x\"")),
+        _ => None,
+    };
+    let lines = needed.iter().chain(&pair).filter(|(name, _)| *name != key);
+    lines.map(|(name, value)| format!("{name} = {value}\n")).collect()
 }
 
 #[test]
 fn the_examples_in_messages_are_right() {
-    for (path, keys) in SECTIONS {
-        for Key { name, example, .. } in keys.iter().filter(|k| !k.example.is_empty()) {
-            let header = match *path {
-                "" => String::new(),
-                "http" | "munin_node" if name.starts_with("tls_") => {
-                    let other = if *name == "tls_key" { "tls_cert" } else { "tls_key" };
-                    format!("[{path}]\n{other} = \"/x\"\n")
-                }
-                "munin.node" if matches!(*name, "tls_cert" | "tls_key") => {
-                    let other = if *name == "tls_key" { "tls_cert" } else { "tls_key" };
-                    format!("[[munin.node]]\nhost = \"x\"\n{other} = \"/x\"\n")
-                }
-                "munin.node" => "[[munin.node]]\nhost = \"x\"\n".into(),
-                "burst" => "[[burst]]\nwhen = \"a > 1\"\ninterval = \"2s\"\n".into(),
-                "plugin" => "[[plugin]]\nname = \"x\"\n".into(),
-                path => format!("[{path}]\n"),
-            };
-            // A key that is set twice is the one mistake this cannot help making.
-            let header = match header.find(&format!("\n{name} =")) {
-                Some(at) => {
-                    let end = header[at + 1..].find('\n').map_or(header.len(), |n| at + 1 + n);
-                    format!("{}{}\n", &header[..=at], header[end..].trim_start())
-                }
-                None => header,
-            };
-            read(&format!("{header}{name} = {example}\n"));
+    for row in sections() {
+        for key @ Key { name, example, .. } in row.keys() {
+            let header = if row.path.is_empty() { String::new() } else { row.brackets() };
+            read(&format!("{header}\n{}{name} = {example}\n", beside(&row, name)));
+            assert!(!key.about.trim().is_empty(), "{name} in [{}] is not explained", row.path);
         }
     }
 }

@@ -3,11 +3,10 @@
 
 use insta::assert_snapshot;
 
-use super::KNOWN;
 use crate::config::resolve::resolve;
 
 fn error(text: &str) -> String {
-    format!("error: {}", resolve(text, "plimsoll.toml", &KNOWN).unwrap_err())
+    format!("error: {}", resolve(text, "plimsoll.toml").unwrap_err())
 }
 
 #[test]
@@ -216,7 +215,7 @@ percentiles = [90, "x"]"#;
     3 | buffer = 1
       | ^^^^^^ known here: listen, remote
 
-    error: `push.max_names`: 2.5 is no number of names
+    error: `push.max_names`: 2.5 is not a whole number
      --> plimsoll.toml:6:13
       |
     6 | max_names = 2.5
@@ -250,7 +249,7 @@ percentiles = [90, "x"]"#;
       --> plimsoll.toml:14:1
        |
     14 | token = "x"
-       | ^^^^^ known here: listen, hosts, socket, tls_cert, tls_key, behind_proxy
+       | ^^^^^ known here: listen, tls_cert, tls_key, behind_proxy, socket, hosts
 
     error: unknown key `max_names` in `[statsd]`
       --> plimsoll.toml:17:1

@@ -2,14 +2,14 @@
 
 use proptest::prelude::*;
 
-use super::KNOWN;
-use crate::config::raw::SECTIONS;
+use crate::collect::{COLLECTORS, diskstats, filesystem, netdev};
 use crate::config::resolve::{defaults, resolve};
+use crate::config::sections::sections;
 use crate::config::{CollectorConfig, Config};
 use crate::model::Interval;
 
 fn read(text: &str) -> Config {
-    resolve(text, "plimsoll.toml", &KNOWN).unwrap_or_else(|e| panic!("error: {e}"))
+    resolve(text, "plimsoll.toml").unwrap_or_else(|e| panic!("error: {e}"))
 }
 
 fn running(config: &Config) -> Vec<String> {
@@ -19,23 +19,20 @@ fn running(config: &Config) -> Vec<String> {
 #[test]
 fn nothing_written_means_the_defaults() {
     for empty in ["", "\n", "# only a remark", "[collect]\n[http]\n[store]", "\u{feff}"] {
-        assert_eq!(format!("{:?}", read(empty)), format!("{:?}", defaults(&KNOWN)), "{empty:?}");
+        let mut config = read(empty);
+        config.text.clear();
+        assert_eq!(format!("{config:?}"), format!("{:?}", defaults()), "{empty:?}");
     }
-    let config = defaults(&KNOWN);
-    let all: Vec<_> =
-        KNOWN.iter().map(|name| CollectorConfig { name, interval: Interval::DEFAULT }).collect();
+    let config = defaults();
+    let all: Vec<_> = COLLECTORS
+        .iter()
+        .map(|entry| CollectorConfig { name: entry.name, interval: Interval::DEFAULT })
+        .collect();
     assert_eq!(config.collectors, all);
     assert_eq!(config.http.listen.unwrap().to_string(), "127.0.0.1:1876");
     assert_eq!(config.queue_ms, 900_000);
     assert!(config.filter.wants("anything") && config.bursts.is_empty());
     assert!(config.source.is_none() && config.db.is_none() && config.system.is_none());
-}
-
-#[test]
-fn the_public_way_knows_the_collectors_of_this_build() {
-    let names: Vec<_> = Config::default().collectors.iter().map(|c| c.name).collect();
-    let table: Vec<_> = crate::collect::COLLECTORS.iter().map(|c| c.name).collect();
-    assert_eq!(names, table);
 }
 
 #[test]
@@ -76,9 +73,12 @@ fn what_collectors_look_at() {
     assert!(config.filter.wants("disk_/") && config.filter.wants("cpu"));
     assert!(!config.filter.wants("disk_/boot/efi") && !config.filter.wants("memory"));
     let s = &config.collect;
-    let lists =
-        [&s.mounts, &s.exclude_mounts, &s.exclude_types, &s.exclude_disks, &s.exclude_interfaces]
-            .map(|globs| globs.iter().map(|g| g.as_str()).collect::<Vec<_>>().join(" "));
+    let filesystem: filesystem::Options = s.of();
+    let disks = s.of::<diskstats::Options>().exclude_devices;
+    let devices = s.of::<netdev::Options>().exclude_devices;
+    let filesystem::Options { mounts, exclude_mounts, exclude_types } = &filesystem;
+    let lists = [mounts, exclude_mounts, exclude_types, &disks, &devices]
+        .map(|globs| globs.iter().map(|g| g.as_str()).collect::<Vec<_>>().join(" "));
     assert_eq!(lists, ["/ /srv*", "/media/*", "nfs*", "sr*", "veth*"]);
     assert_eq!(s.proc, std::path::Path::new("/proc"));
 }
@@ -129,7 +129,7 @@ fn where_it_listens() {
     }
     for address in ["0.0.0.0:1876", "192.168.1.1:1876", "[::]:1876", "[::ffff:10.0.0.1]:1876"] {
         let text = format!("[http]\nlisten = \"{address}\"");
-        let error = resolve(&text, "f", &KNOWN).unwrap_err().to_string();
+        let error = resolve(&text, "f").unwrap_err().to_string();
         assert!(error.contains("can be reached from other machines"), "{error}");
     }
     let config = read("[http]\nhosts = [\"Monitor.Example.org\", \"192.0.2.7\", \"fe80::1\"]");
@@ -145,7 +145,7 @@ fn where_it_listens() {
         ("socket = \"\"", "there is no path"),
     ] {
         let text = format!("[http]\n{text}");
-        let error = resolve(&text, "t", &KNOWN).expect_err(&text).to_string();
+        let error = resolve(&text, "t").expect_err(&text).to_string();
         assert!(error.contains(why), "{error}");
     }
 }
@@ -174,10 +174,10 @@ fn pieces() -> impl Strategy<Value = String> {
             .chain(["\t", "\u{0}", "\u{feff}", "\u{202e}", "1979-05-27", "[[burst]]\n", "0x", "\\"])
             .map(str::to_owned)
             .collect();
-    for (path, keys) in SECTIONS {
-        words.push(format!("\n[{path}]\n"));
-        words.extend(keys.iter().map(|k| k.name.to_owned()));
-        words.extend(keys.iter().map(|k| format!("\n{} = {}\n", k.name, k.example)));
+    for row in sections() {
+        words.push(format!("\n[{}]\n", row.path));
+        words.extend(row.keys().map(|k| k.name.to_owned()));
+        words.extend(row.keys().map(|k| format!("\n{} = {}\n", k.name, k.example)));
     }
     proptest::collection::vec(proptest::sample::select(words), 0..16).prop_map(|w| w.concat())
 }
@@ -187,7 +187,7 @@ proptest! {
 
     #[test]
     fn no_text_panics(text in prop_oneof![pieces(), "\\PC{0,60}", ".{0,60}"]) {
-        if let Err(error) = resolve(&text, "plimsoll.toml", &KNOWN) {
+        if let Err(error) = resolve(&text, "plimsoll.toml") {
             prop_assert!(error.to_string().contains("plimsoll.toml:"));
             prop_assert!(error.render(true).contains(ESCAPE));
         }

@@ -1,13 +1,12 @@
 //! daemon: what the thread of plugins can be told, and how.
 
 use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
 
 use tokio::sync::oneshot;
 
 use crate::config::Config;
 use crate::daemon::alarm::Bell;
-use crate::daemon::beat::Rate;
+use crate::daemon::rate::Rate;
 use crate::model::Interval;
 
 /// Before a plugin's name where it stands among those of collectors.
@@ -28,7 +27,6 @@ pub struct Plugins {
     pub found: usize,
     pub(super) mailbox: Arc<Mutex<Vec<Command>>>,
     pub(super) bell: Bell,
-    pub(super) thread: JoinHandle<()>,
 }
 
 impl Plugins {
@@ -38,7 +36,7 @@ impl Plugins {
     }
 
     /// Works by another configuration from now on.
-    pub fn configure(&self, config: Arc<Config>) {
+    pub fn reconfigure(&self, config: Arc<Config>) {
         self.send(Command::Configure(config));
     }
 
@@ -63,12 +61,7 @@ impl Plugins {
     }
 
     /// Ends what runs, and the thread.
-    pub fn stop(&self) {
+    pub fn end(&self) {
         self.send(Command::Stop);
-    }
-
-    /// Whether it has ended.
-    pub fn is_finished(&self) -> bool {
-        self.thread.is_finished()
     }
 }

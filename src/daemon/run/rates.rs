@@ -1,48 +1,17 @@
 //! daemon: the beats in force, of collectors and of plugins, and how they are changed by hand. Which
 //! thread keeps a beat is told by its name: a collector's, or a plugin's behind `plugin:`.
 
-use std::time::Duration;
-
-use tokio::sync::oneshot;
-
 use super::Daemon;
 use crate::config::nearest;
-use crate::daemon::beat::{Command, Rate};
 use crate::daemon::plugins::RATE_PREFIX;
+use crate::daemon::rate::Rate;
 use crate::model::{Interval, parse_duration};
 
-/// The threads answer in microseconds, unless a collector hangs in the kernel.
-const PATIENCE: Duration = Duration::from_secs(4);
-
-pub(super) async fn in_time<T>(answer: oneshot::Receiver<T>) -> Result<T, String> {
-    match tokio::time::timeout(PATIENCE, answer).await {
-        Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(_)) => Err("plimsoll is stopping".into()),
-        Err(_) => {
-            Err("a collector hangs; plimsoll will answer when the kernel lets go of it".into())
-        }
-    }
-}
-
 impl Daemon {
-    /// Those of collectors.
-    pub(super) async fn beats(&self) -> Result<Vec<Rate>, String> {
-        let (reply, answer) = oneshot::channel();
-        self.beat.tell(Command::Report(reply));
-        in_time(answer).await
-    }
-
     /// All of them.
     pub(super) async fn rates(&self) -> Result<Vec<Rate>, String> {
-        let mut rates = self.beats().await?;
-        let plugins = {
-            let plugins = self.plugins.lock().unwrap_or_else(|e| e.into_inner());
-            plugins.as_ref().map(|p| p.rates())
-        };
-        if let Some(answer) = plugins {
-            rates.extend(in_time(answer).await?);
-        }
-        Ok(rates)
+        let all = self.shared.services.rates().await?;
+        Ok(all.into_iter().flat_map(|(_, rates)| rates).collect())
     }
 
     /// Another rate for one name, or for all collectors; all rates as they are then.
@@ -56,26 +25,19 @@ impl Daemon {
             interval.map(|i| i.parse()).transpose().map_err(|e| format!("{e}"))?;
         let for_ms = for_.map(|f| parse_duration(&f)).transpose().map_err(|e| format!("{e}"))?;
         let name = name.as_deref();
-        let plugin = name.map(|n| n.strip_prefix(RATE_PREFIX).unwrap_or(n));
-        let known = self.rates().await?;
-        let is = |wanted: &str| known.iter().any(|r| r.collector == wanted);
+        let known = self.shared.services.rates().await?;
+        let has = |rates: &[Rate], wanted: &str| rates.iter().any(|r| r.collector == wanted);
+        let of = |wanted: &str| known.iter().find(|(_, rates)| has(rates, wanted));
         // A collector goes before a plugin of its name, which `plugin:` tells apart.
-        if name.is_none_or(is) && name.is_none_or(|n| !n.starts_with(RATE_PREFIX)) {
-            let (reply, answer) = oneshot::channel();
-            let collector = name.map(str::to_owned);
-            self.beat.tell(Command::Rate { collector, interval, for_ms, reply });
-            in_time(answer).await??;
-            return self.rates().await;
-        }
-        let plugin = plugin.filter(|p| is(&format!("{RATE_PREFIX}{p}")));
-        let answer = plugin.and_then(|plugin| {
-            let plugins = self.plugins.lock().unwrap_or_else(|e| e.into_inner());
-            Some(plugins.as_ref()?.set_rate(plugin.to_owned(), interval, for_ms))
-        });
-        match answer {
-            Some(answer) => in_time(answer).await?,
-            None => return Err(unknown(name.unwrap_or_default(), &known)),
-        }
+        let found = match name {
+            None => known.first(),
+            Some(name) => of(name).or_else(|| of(&format!("{RATE_PREFIX}{name}"))),
+        };
+        let Some((at, _)) = found else {
+            let known: Vec<Rate> = known.into_iter().flat_map(|(_, rates)| rates).collect();
+            return Err(unknown(name.unwrap_or_default(), &known));
+        };
+        self.shared.services.set_rate(*at, name, interval, for_ms).await?;
         self.rates().await
     }
 }

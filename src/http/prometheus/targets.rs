@@ -8,12 +8,10 @@ use serde_json::{Value, json};
 use super::error::{ApiError, Kind};
 use super::status::say;
 use super::{Ask, Notes};
+use crate::collect::JOB;
 use crate::http::status::rfc3339;
 use crate::model::{Labels, format_duration};
 use crate::query::parse_selector;
-
-/// The job of everything that this machine measures of itself.
-const JOB: &str = "node";
 
 /// What Prometheus says of a target that was never reached.
 const NEVER: &str = "0001-01-01T00:00:00Z";

@@ -5,14 +5,12 @@ use std::sync::atomic::AtomicU64;
 use super::super::{Settings, Sources};
 use super::*;
 use crate::model::SystemClock;
+use crate::pipeline::{Flow, Names};
 
 fn node() -> Arc<Node> {
     let from = Sources {
-        registry: Arc::default(),
-        latest: Arc::default(),
+        flow: Flow::new(Arc::new(SystemClock), "web1", 1_000, 1_000, Names::default()),
         shelf: Arc::default(),
-        counters: Arc::default(),
-        clock: Arc::new(SystemClock),
         database: "/nonexistent".into(),
         head: Arc::default(),
         sys: "/nonexistent".into(),

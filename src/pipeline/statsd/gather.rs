@@ -279,8 +279,7 @@ impl Gather {
         self.scratch = clean;
         if let Some(place) = place {
             // It may be changed while this runs.
-            let most =
-                usize::try_from(self.outlet.allowed.most() * SPELLINGS).unwrap_or(usize::MAX);
+            let most = usize::try_from(self.outlet.names.most() * SPELLINGS).unwrap_or(usize::MAX);
             self.index.remember(kind, name, tags, place, most);
         }
         place
@@ -306,7 +305,7 @@ impl Gather {
         // What somebody else has sent has its place already.
         let parts = self.naming.series_of(kind);
         let charged = known.is_none() && !own;
-        if charged && self.outlet.allowed.take(&first.identity, parts, first.help.len()).is_err() {
+        if charged && self.outlet.names.take(&first.identity, parts, first.help.len()).is_err() {
             self.refuse(Refused::Names);
             return None;
         }

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::*;
 use crate::model::{Clock, Labels, ManualClock};
-use crate::pipeline::{Counters, Queue, Reason, Source};
+use crate::pipeline::{Flow, Names, Reason, Source};
 use crate::receive::{Carrier, Sink, Turn};
 
 const START: i64 = 1_700_000_003_500;
@@ -20,17 +20,8 @@ struct Rig {
 impl Rig {
     fn new(settings: Settings) -> Self {
         let clock = Arc::new(ManualClock::at(START));
-        let counters: Arc<Counters> = Arc::default();
-        let outlet = Outlet {
-            registry: Arc::default(),
-            queue: Arc::new(Queue::new(900_000, 1_000_000, Arc::clone(&counters))),
-            latest: Arc::default(),
-            counters,
-            allowed: Arc::default(),
-            tally: Arc::default(),
-            clock: clock.clone(),
-            rested: || (),
-        };
+        let flow = Flow::new(clock.clone(), "here", 900_000, 1_000_000, Names::default());
+        let outlet = Outlet { flow, tally: Arc::default(), rested: || () };
         Self { gather: Gather::new(settings, outlet.clone()), outlet, clock }
     }
 
@@ -168,7 +159,7 @@ fn gauges_survive_a_restart_and_steps_go_on_from_there() {
 #[test]
 fn new_names_beyond_the_limit_are_refused_and_known_ones_go_on() {
     let mut rig = Rig::new(Settings::default());
-    rig.outlet.allowed.set_most(2);
+    rig.outlet.names.set_most(2);
     rig.send("a:1|c\nb:1|ms\nc:1|c\nc:1|c\nd:1|g\na:1|c\n a :1|c");
     let flushed = rig.flush();
     assert_eq!(flushed.get("10 a"), Some(&2.0), "{flushed:?}");
@@ -193,7 +184,7 @@ fn a_name_of_two_types_is_one_series_and_the_first_has_it() {
 #[test]
 fn every_line_is_taken_refused_or_bad() {
     let mut rig = Rig::new(Settings::default());
-    rig.outlet.allowed.set_most(3);
+    rig.outlet.names.set_most(3);
     let lines = ["a:1|c", "b:2|g", "x", "c:1|q", "d:1|ms", "e:1|s", "a:1|g", "%:1|c", "a:z|c", ""];
     rig.send(&lines.join("\n"));
     rig.flush();
@@ -393,7 +384,7 @@ fn a_counter_that_is_called_as_a_timers_count_is_refused_and_counted() {
 fn names_that_are_not_sent_any_more_are_forgotten_and_their_places_used_again() {
     let settings = Settings { flush_ms: 60_000, ttl_ms: 120_000, ..Settings::default() };
     let mut rig = Rig::new(settings);
-    let named = |rig: &Rig| (rig.outlet.tally.names(), rig.outlet.allowed.used());
+    let named = |rig: &Rig| (rig.outlet.tally.names(), rig.outlet.names.used());
     let sent = "c:3|c\ng:1|g\nt:5|ms\ns:a|s";
     rig.send(sent);
     rig.flush();

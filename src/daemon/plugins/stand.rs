@@ -4,7 +4,7 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use super::plugins::state_folder;
+use super::handover::state_folder;
 use crate::collect::regular;
 
 /// More was not written by us.

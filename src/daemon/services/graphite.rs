@@ -1,14 +1,18 @@
-//! daemon: Graphite's receiver: lines from the sockets, samples into the intake.
+//! daemon: the service that takes Graphite's lines: from the sockets, as samples into the intake.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use super::beat::Shared;
-use super::statsd::open_sockets;
-use crate::model::Clock;
+use serde_json::json;
+
+use super::listen::open_sockets;
+use crate::config::Config;
+use crate::daemon::service::{Running, Service, Setting, Start, Started};
+use crate::daemon::shared::Shared;
+use crate::model::{Clock, Metric, Recorder};
 use crate::pipeline::{Counters, Intake, Origin, Reason, Source};
-use crate::receive::{Carrier, Lost, Reader, Settings, Sink, Turn};
+use crate::receive::{Carrier, Lost, Reader, Sink, Turn};
 use crate::wire::{Record, graphite};
 
 /// What waits while the queue is full; nobody can be asked to come again, so what does not fit is
@@ -20,15 +24,53 @@ const TURN: usize = 64 << 10;
 const PAUSE: Duration = Duration::from_millis(250);
 const IDLE: Duration = Duration::from_secs(3600);
 
-/// Opens what the configuration asks for, and starts the thread if that is anything. What cannot be
-/// had is on the board. Where it listens comes along. What `held` makes is dropped when the thread
-/// ends; without a thread it is not even made, for its end means that something went wrong.
-pub fn start<H: Send + 'static>(
-    settings: &Settings,
-    shared: &Shared,
-    held: impl FnOnce() -> H,
-) -> std::io::Result<Option<(Vec<String>, Reader)>> {
-    let (sockets, places) = open_sockets("graphite", settings, shared);
+static TURNED_AWAY: Metric = Metric::counter(
+    "plimsoll_connections_refused_total",
+    "",
+    "Connections of senders that were closed for newer ones, because there were too many.",
+)
+.by(&["receiver"]);
+pub(super) const SERVICE: Service = Service {
+    name: "graphite",
+    greeting: "graphite",
+    subjects: &["graphite "],
+    settings: &[Setting::next_start("graphite", |a, b| a.graphite == b.graphite)],
+    plan: |config| config.graphite.places(),
+    json: |config| json!({ "listen": config.graphite.places() }),
+    start: Start::First(|shared, _| start(shared)),
+};
+
+struct Graphite {
+    counters: Arc<Counters>,
+    places: Vec<String>,
+    reader: Reader,
+}
+
+impl Running for Graphite {
+    fn greeting(&self, _: &Config) -> String {
+        self.places.join(", ")
+    }
+
+    fn listening(&self) -> Vec<String> {
+        self.places.clone()
+    }
+
+    fn report(&self, out: &mut Recorder) {
+        let turned_away = self.counters.graphite_connections_refused.load(Relaxed);
+        if turned_away > 0 {
+            out.put_with(&TURNED_AWAY, &["graphite"], turned_away as f64);
+        }
+    }
+
+    fn stop(&self) {
+        self.reader.stop();
+    }
+}
+
+/// Opens what the configuration asks for, and starts the thread if that is anything. The board shows
+/// which address cannot be had.
+fn start(shared: &Shared) -> anyhow::Result<Option<Started>> {
+    let (sockets, places) = open_sockets("graphite", &shared.config().graphite, shared);
     if places.is_empty() {
         return Ok(None);
     }
@@ -39,7 +81,9 @@ pub fn start<H: Send + 'static>(
         waiting: Vec::new(),
         record: Record::default(),
     };
-    Ok(Some((places, Reader::spawn("graphite", sockets, sink, held())?)))
+    let counters = Arc::clone(&shared.counters);
+    let (reader, thread) = Reader::spawn("graphite", sockets, sink, shared.ending())?;
+    Ok(Some(Started::thread(Graphite { counters, places, reader }, thread)))
 }
 
 struct Lines {

@@ -1,8 +1,8 @@
-//! http: the configuration in force, which a reload replaces as a whole.
+//! config: the configuration in force, which a reload replaces as a whole.
 
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use crate::config::Config;
+use super::Config;
 
 /// See the module's text; clones are the same one.
 #[derive(Debug, Clone)]

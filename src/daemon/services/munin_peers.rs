@@ -6,19 +6,20 @@
 //! that does not answer comes after all others from then on, at growing distances up to an hour.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::path::Path;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
+use serde_json::json;
+use tokio::sync::{Semaphore, oneshot};
 use tokio::task::AbortHandle;
 
-use super::beat::{JOB as OWN_JOB, Shared};
-use super::counters::Stand;
-use super::own;
-use super::plugins::hand_over;
+use crate::collect::JOB as OWN_JOB;
 use crate::config::Config;
+use crate::daemon::outcome;
+use crate::daemon::plugins::{Stand, hand_over};
+use crate::daemon::service::{Running, Service, Setting, Start, Started};
+use crate::daemon::shared::Shared;
 use crate::model::{Graph, KeyFilter, Labels, Recorder, SeriesRef, format_duration};
 use crate::pipeline::Group;
 use crate::plugin::{self, End, Keeper, Output, Samples};
@@ -39,32 +40,78 @@ const LONGEST_PAUSE_MS: i64 = 3_600_000;
 /// Plugins of a node that are told by name at once, if something is wrong with them.
 const MOST_TOLD: usize = 50;
 
+pub(super) const SERVICE: Service = Service {
+    name: "munin_peers",
+    greeting: "asking",
+    subjects: &["munin node "],
+    settings: &[Setting::at_once("munin.node", |a, b| a.munin_peers == b.munin_peers)],
+    plan: |config| {
+        let place = |p: &NodeSettings| format!("{}:{}, every {}", p.host, p.port, p.interval);
+        config.munin_peers.iter().map(place).collect()
+    },
+    json: |config| {
+        let peer = |p: &NodeSettings| {
+            json!({
+                "host": p.host,
+                "port": p.port,
+                "name": p.name,
+                "interval_ms": p.interval.as_ms(),
+                "timeout_ms": p.timeout_ms,
+            })
+        };
+        config.munin_peers.iter().map(peer).collect()
+    },
+    start: Start::Any(|shared| {
+        let config = shared.config();
+        if config.munin_peers.is_empty() {
+            return Ok(None);
+        }
+        let peers = Peers { shared: shared.clone(), asking: Mutex::default() };
+        peers.ask(&config);
+        Ok(Some(Started::tasks(peers)))
+    }),
+};
+
 /// The tasks that ask.
-#[derive(Debug, Default)]
-pub struct Peers {
-    tasks: Mutex<Vec<AbortHandle>>,
-    asked: Mutex<Vec<NodeSettings>>,
+struct Peers {
+    shared: Shared,
+    /// Whom they ask, and the tasks.
+    asking: Mutex<(Vec<NodeSettings>, Vec<AbortHandle>)>,
 }
 
 impl Peers {
-    /// Asks the nodes that the configuration names, and no others any more. `system` is this machine's
-    /// name. To be called within the runtime.
-    pub fn configure(&self, shared: &Shared, config: &Config, database: &Path, system: &str) {
-        let mut asked = self.asked.lock().unwrap_or_else(|e| e.into_inner());
-        if *asked == config.munin_peers {
+    /// Asks the nodes that the configuration names, and no others any more.
+    fn ask(&self, config: &Config) {
+        let mut asking = self.asking.lock().unwrap_or_else(PoisonError::into_inner);
+        if asking.0 == config.munin_peers {
             return;
         }
-        asked.clone_from(&config.munin_peers);
         let places = Arc::new(Semaphore::new(PLACES));
         let filter = Arc::new(config.filter.clone());
         let fresh = config.munin_peers.iter().map(|settings| {
-            let filter = Arc::clone(&filter);
-            let peer = Peer::new(shared.clone(), settings.clone(), filter, database, system);
+            let peer = Peer::new(self.shared.clone(), settings.clone(), Arc::clone(&filter));
             tokio::spawn(peer.run(Arc::clone(&places))).abort_handle()
         });
-        let mut tasks = self.tasks.lock().unwrap_or_else(|e| e.into_inner());
-        let before = std::mem::replace(&mut *tasks, fresh.collect());
+        let fresh = (config.munin_peers.clone(), fresh.collect());
+        let (_, before) = std::mem::replace(&mut *asking, fresh);
         before.iter().for_each(AbortHandle::abort);
+    }
+}
+
+impl Running for Peers {
+    fn greeting(&self, config: &Config) -> String {
+        let place = |p: &NodeSettings| format!("{}:{}", p.host, p.port);
+        config.munin_peers.iter().map(place).collect::<Vec<_>>().join(", ")
+    }
+
+    fn configure(&self, config: &Arc<Config>) -> Option<oneshot::Receiver<()>> {
+        self.ask(config);
+        None
+    }
+
+    fn stop(&self) {
+        let asking = self.asking.lock().unwrap_or_else(PoisonError::into_inner);
+        asking.1.iter().for_each(AbortHandle::abort);
     }
 }
 
@@ -95,8 +142,6 @@ struct Peer {
     filter: Arc<KeyFilter>,
     /// As the board shows it.
     subject: String,
-    /// This machine's name.
-    system: Box<str>,
     /// The instance, once it is known.
     name: Option<String>,
     members: HashMap<Key, Member>,
@@ -132,13 +177,7 @@ impl Drop for Peer {
 }
 
 impl Peer {
-    fn new(
-        shared: Shared,
-        settings: NodeSettings,
-        filter: Arc<KeyFilter>,
-        database: &Path,
-        system: &str,
-    ) -> Self {
+    fn new(shared: Shared, settings: NodeSettings, filter: Arc<KeyFilter>) -> Self {
         let subject = format!("munin node {}:{}", settings.host, settings.port);
         let recorder = Recorder::new(Arc::clone(&shared.registry), OWN_JOB, Arc::clone(&filter));
         Self {
@@ -148,8 +187,7 @@ impl Peer {
             slow: HashMap::new(),
             asked: HashSet::new(),
             failing: BTreeSet::new(),
-            stand: Stand::elsewhere(database),
-            system: system.into(),
+            stand: Stand::elsewhere(&shared.database),
             shared,
             settings,
             filter,
@@ -310,7 +348,7 @@ impl Peer {
     /// address: what it says is not what plimsoll measured.
     fn rename(&mut self, greeted: Option<String>, ts: i64) {
         let address = || format!("{}:{}", self.settings.host, self.settings.port);
-        let greeted = greeted.map(|g| if *g == *self.system { address() } else { g });
+        let greeted = greeted.map(|g| if *g == *self.shared.system { address() } else { g });
         let name = self.settings.name.clone().or(greeted);
         if name.is_some() && name != self.name {
             for key in self.members.keys().cloned().collect::<Vec<_>>() {
@@ -347,7 +385,7 @@ impl Peer {
     }
 
     fn take(&mut self, told: &Told, ts: i64) -> Result<(), String> {
-        if told.host.as_deref() == Some(&*self.system) {
+        if told.host.as_deref() == Some(&*self.shared.system) {
             let why = "it speaks for this machine, whose values plimsoll measures itself";
             return Err(why.to_owned());
         }
@@ -409,23 +447,22 @@ impl Peer {
     fn report(&mut self, ts: i64, up: bool, took_ms: i64) {
         let address = format!("{}:{}", self.settings.host, self.settings.port);
         let name = self.name.clone().unwrap_or_else(|| address.clone());
-        let up = f64::from(u8::from(up));
         let collector = format!("munin/{name}");
         let own = &mut self.recorder;
         own.begin();
-        own.put_with(&own::SUCCESS, &[&collector], up);
-        own.put_with(&own::DURATION, &[&collector], took_ms as f64 / 1e3);
-        own.put_with(&own::INTERVAL, &[&collector], self.settings.interval.as_ms() as f64 / 1e3);
+        let took = took_ms as f64 / 1e3;
+        outcome::report(own, &collector, up, took, self.settings.interval);
+        let up = f64::from(u8::from(up));
         let mut all = own.samples().to_vec();
         let series =
-            own::up(&self.shared.registry, &self.filter, Some(&name), JOB, Labels::default());
+            outcome::up(&self.shared.registry, &self.filter, Some(&name), JOB, Labels::default());
         all.extend(series.map(|series| (series, up)));
         self.shared.latest.update(self.group, ts, &all);
         self.push(Samples::default(), ts, &all);
     }
 
     fn push(&self, samples: Samples, ts: i64, own: &[(SeriesRef, f64)]) {
-        hand_over(&self.shared, samples, ts, own, self.shared.clock.wall_ms());
+        hand_over(&self.shared, samples, ts, own);
     }
 }
 

@@ -1,0 +1,14 @@
+//! daemon: how often a collector or a plugin is read.
+
+/// The rate of one collector or plugin, as `plimsoll interval` shows it.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+pub struct Rate {
+    /// Its name.
+    pub collector: String,
+    /// Milliseconds between readings now.
+    pub interval_ms: i64,
+    /// What the configuration says.
+    pub configured_ms: i64,
+    /// Milliseconds until it returns to that; nothing if it does not by itself.
+    pub ends_in_ms: Option<i64>,
+}

@@ -1,0 +1,54 @@
+//! pipeline: what all ways of a sample share, in one bag: from a source to the store and to those who
+//! look. A room that needs more than this makes a struct of its own around it.
+
+use std::sync::Arc;
+
+use super::{Board, Counters, Intake, Latest, Names, Queue};
+use crate::model::{Clock, Registry};
+
+/// See the module's text; clones share everything.
+#[derive(Clone)]
+pub struct Flow {
+    /// All series of this process.
+    pub registry: Arc<Registry>,
+    /// Where samples wait to be stored.
+    pub queue: Arc<Queue>,
+    /// Where samples of senders come in.
+    pub intake: Arc<Intake>,
+    /// How many names senders may bring, all of them together.
+    pub names: Arc<Names>,
+    /// The newest value of each series.
+    pub latest: Arc<Latest>,
+    /// The problems at the moment.
+    pub board: Arc<Board>,
+    /// What plimsoll counts about itself.
+    pub counters: Arc<Counters>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Flow {
+    /// An empty one. `system` is this machine's name, `queue_ms` and `max_samples` bound the queue as
+    /// [`Queue::new`] has it, `names` the names of senders.
+    pub fn new(
+        clock: Arc<dyn Clock>,
+        system: &str,
+        queue_ms: i64,
+        max_samples: usize,
+        names: Names,
+    ) -> Self {
+        let (counters, registry, names) = (Arc::default(), Arc::default(), Arc::new(names));
+        let (latest, queue) =
+            (Arc::default(), Arc::new(Queue::new(queue_ms, max_samples, Arc::clone(&counters))));
+        let intake = Intake::new(
+            Arc::clone(&registry),
+            Arc::clone(&queue),
+            Arc::clone(&counters),
+            Arc::clone(&names),
+            system,
+        )
+        .beside(Arc::clone(&latest));
+        let board = Arc::new(Board::new(Arc::clone(&clock)));
+        Self { registry, queue, intake: Arc::new(intake), names, latest, board, counters, clock }
+    }
+}

@@ -1,0 +1,123 @@
+//! A collector that hangs in the kernel: the others go on, the watchdog is fed, and it is found again.
+
+use std::os::unix::net::UnixDatagram;
+use std::path::Path;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
+
+use rustix::process::Signal;
+
+use crate::fuse::{Fuse, Mounted, Relents, mount};
+use crate::support::*;
+
+/// The number of open files is read here.
+const FILES: &str = "/proc/sys/fs";
+
+const CONFIG: &str = "interval = \"200ms\"\n[http]\nlisten = \"127.0.0.1:0\"\n\
+                      [collect]\ncollectors = [\"loadavg\", \"stat\", \"filefd\", \"uname\"]\n";
+
+fn threads(daemon: &Daemon, name: &str) -> usize {
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", daemon.pid())).expect("it runs");
+    let names = tasks.flatten().map(|task| std::fs::read_to_string(task.path().join("comm")));
+    names.filter(|found| found.as_deref().is_ok_and(|found| found.trim() == name)).count()
+}
+
+/// Waits until a series has that many values in the file.
+fn values(daemon: &Daemon, key: &str, wanted: usize) -> Vec<i64> {
+    eventually(key, PATIENCE, || match timestamps(&daemon.db, key) {
+        enough if enough.len() >= wanted => Ok(enough),
+        few => Err(format!("{} values", few.len())),
+    })
+}
+
+/// Counts the signs of life that a service manager gets. A socket that nobody reads would hold up
+/// the daemon.
+fn count(manager: &UnixDatagram, fed: &AtomicUsize) {
+    let mut text = [0; 4096];
+    while let Ok(length) = manager.recv(&mut text) {
+        match &text[..length] {
+            b"STOPPING=1" => return,
+            told => fed.fetch_add(usize::from(told.starts_with(b"WATCHDOG=1")), Relaxed),
+        };
+    }
+}
+
+#[test]
+fn the_others_are_read_without_it() {
+    let (fuse, folder, fed) = (Fuse::new(), Folder::new(), AtomicUsize::new(0));
+    folder.configure(CONFIG);
+    let manager = UnixDatagram::bind(folder.join("notify")).expect("a socket");
+    manager.set_read_timeout(Some(PATIENCE)).expect("settable");
+    std::thread::scope(|scope| {
+        mount(&fuse, Path::new(FILES));
+        // Only now: reading the device of no mount is an error.
+        scope.spawn(|| fuse.serve());
+        scope.spawn(|| count(&manager, &fed));
+        let _mounted = Mounted(Path::new(FILES));
+        let mut command = folder.plimsoll(&["run"]);
+        command.env("WATCHDOG_USEC", "400000");
+        let daemon = Daemon::supervised(command, &folder.join("log"), &folder.join("notify"));
+        let _relents = Relents(&fuse);
+        daemon.ready(PATIENCE);
+        eventually("the collector is named", PATIENCE, || {
+            let problems = daemon.problems();
+            let fits = |p: &String| p.contains("filefd") && p.contains("it has not come back");
+            if problems.iter().any(fits) { Ok(()) } else { Err(format!("{problems:?}")) }
+        });
+        // From the first moment on, in which it began to hang, those behind it in the table of
+        // collectors have as many values as those before it.
+        let behind = values(&daemon, "plimsoll_collect_success{collector=\"uname\"}", 25);
+        let ahead = values(&daemon, "node_load1", behind.len());
+        assert_eq!(ahead[..behind.len()], behind);
+        let failed = "plimsoll_collect_success{collector=\"filefd\"}";
+        values(&daemon, failed, 5);
+        assert_eq!(daemon.value(failed), Some(0.0));
+        assert_eq!(threads(&daemon, "beat"), 2, "one hangs, one goes on");
+
+        let before = fed.load(Relaxed);
+        eventually("the watchdog is fed", PATIENCE, || match fed.load(Relaxed) - before {
+            3.. => Ok(()),
+            times => Err(format!("{times} times")),
+        });
+        // It can be asked, and reloaded, meanwhile; that makes no second thread hang.
+        folder.ask(&["interval"]).well();
+        folder.ask(&["reload"]).well();
+        let seen = timestamps(&daemon.db, failed).len();
+        values(&daemon, failed, seen + 5);
+        assert_eq!(threads(&daemon, "beat"), 2);
+
+        fuse.relent();
+        daemon.healthy();
+        eventually("the thread that hung ends", PATIENCE, || match threads(&daemon, "beat") {
+            1 => Ok(()),
+            more => Err(format!("{more} threads")),
+        });
+        daemon.stop();
+    });
+}
+
+#[test]
+fn it_ends_in_time_beside_one_that_hangs() {
+    let fuse = Fuse::new();
+    let folder = Folder::new();
+    folder.configure(CONFIG);
+    std::thread::scope(|scope| {
+        mount(&fuse, Path::new(FILES));
+        scope.spawn(|| fuse.serve());
+        let _mounted = Mounted(Path::new(FILES));
+        let mut daemon = Daemon::spawn(folder.plimsoll(&["run"]), &folder.join("log"));
+        let relents = Relents(&fuse);
+        daemon.ready(PATIENCE);
+        daemon.says("collector filefd: it has not come back");
+        daemon.signal(Signal::TERM);
+        // On a busy machine the last commit may take longer than it gets.
+        eventually("its last word", PATIENCE, || {
+            let said = daemon.logged("stopped; everything is in");
+            let late = daemon.logged("could not be written within a second");
+            if said + late > 0 { Ok(()) } else { Err(daemon.log()) }
+        });
+        // The kernel keeps a process for as long as one of its threads waits for an answer.
+        drop(relents);
+        daemon.wait();
+    });
+}
