@@ -18,7 +18,9 @@ options! {
         /// The database with all its files never takes more than this: then the ages below become
         /// shorter, that of samples first. Names of series may take an eighth of it, events and
         /// descriptions of charts a 32nd each: beyond that new names are refused and old events go
-        /// before any sample does.
+        /// before any sample does. One file comes on top, of a quarter of this at most: in it
+        /// samples wait while a program reads the database for so long that there is no room left
+        /// for its log.
         max_size: Bytes = Bytes(Limits::default().max_size), in LEAST_SIZE.., like r#""1GiB""#;
         /// The newest samples stay as plain rows, readable by any SQL client, up to this size.
         /// Older ones are sealed: a thirtieth of the size, read by `plimsoll export` and
