@@ -148,7 +148,7 @@ fn request(data: &[u8], token: &str) -> Option<Request<Body>> {
 pub fn run(data: &[u8]) -> Option<u16> {
     let status = SERVER.with(|server| match serde_json::from_slice(data) {
         Ok(control::Request::Query { path, form }) => {
-            Some(server.runtime.block_on(server.inside.ask(&path, form)).0)
+            Some(server.runtime.block_on(server.inside.ask(&path, &form)).0)
         }
         _ => Some(server.ask(request(data, &server.token)?)),
     })?;

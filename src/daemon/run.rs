@@ -258,7 +258,7 @@ impl Daemon {
             },
             Request::Query { path, form } => match self.shared.door.inside.get() {
                 Some(inside) => {
-                    let (status, body) = inside.ask(&path, form).await;
+                    let (status, body) = inside.ask(&path, &form).await;
                     Response::done("", json!({ "status": status })).with(body)
                 }
                 None => Response::failed("nothing can be asked yet"),

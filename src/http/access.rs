@@ -9,28 +9,9 @@ use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
+use super::peer::{Line, Peer};
 use super::tokens::{Scope, Token, Tokens};
 use crate::pipeline::{Board, Counters};
-
-/// Where a request comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Peer {
-    /// This machine: a loopback address, or the unix socket.
-    Local,
-    /// Another one.
-    Remote,
-}
-
-/// What is known of the connection that a request came on.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Line {
-    /// From here or from elsewhere.
-    pub(super) peer: Peer,
-    /// The address of the other side; none on a unix socket.
-    pub(super) from: Option<IpAddr>,
-    /// Whether it is TLS.
-    pub(super) tls: bool,
-}
 
 /// Who a request comes from, once it was let in; handlers find it among the request's extensions.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -234,7 +215,7 @@ fn secret(headers: &HeaderMap) -> Option<String> {
 
 fn refusal(status: StatusCode, what: &str, page: bool) -> Response {
     let mut response = if page {
-        (status, axum::response::Html(super::page::no_permission(what))).into_response()
+        (status, axum::response::Html(super::page::assets::no_permission(what))).into_response()
     } else {
         let body = serde_json::json!({"code": "unauthorized", "message": what, "error": what});
         (status, axum::Json(body)).into_response()

@@ -14,16 +14,14 @@ use hyper_util::service::TowerToHyperService;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
-use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 use tokio_rustls::TlsAcceptor;
 
-use super::access::{Line, Peer};
-use super::guard::Unix;
 use super::own_words::OwnWords;
 use super::pace::{Pace, Paced};
+use super::peer::{Cut, Line, Peer, Unix};
 use super::tls::Tls;
-use super::turns::Client;
+use crate::query::turns::Client;
 
 /// Beyond it the one that keeps us waiting longest goes, so that a newcomer is always served.
 const MAX_CONNECTIONS: usize = 256;
@@ -41,17 +39,6 @@ struct Connection {
 
 /// Longest handshake of TLS.
 const HANDSHAKE: Duration = Duration::from_secs(10);
-
-/// Ends the connection that a request came on, whatever is still to be sent on it: to who does not
-/// read, even a last word would wait for ever.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Cut(Arc<Notify>);
-
-impl Cut {
-    pub(super) fn now(&self) {
-        self.0.notify_one();
-    }
-}
 
 /// Where connections come from.
 pub enum Listener {
@@ -191,7 +178,7 @@ async fn one(
                 tracing::debug!("http: {e}");
             }
         }
-        () = end.0.notified() => {}
+        () = end.asked() => {}
     }
 }
 

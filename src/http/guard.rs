@@ -11,11 +11,8 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use super::access::{Access, Line};
-
-/// Marks what came by the unix socket.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Unix;
+use super::access::Access;
+use super::peer::{Line, Unix};
 
 /// The names that are answered to, beside the loopback's own.
 #[derive(Debug, Clone, Default)]

@@ -24,7 +24,7 @@ pub(super) fn problems(state: &State) -> Vec<serde_json::Value> {
     let one = |(subject, p): (String, crate::pipeline::Problem)| {
         json!({
             "subject": subject,
-            "since": super::status::rfc3339(p.since),
+            "since": super::time::rfc3339(p.since),
             "count": p.count,
             "message": p.message,
         })

@@ -3,37 +3,38 @@
 //! to the intake.
 
 mod access;
+mod api;
 mod base64;
 mod connections;
-mod graph;
+mod error;
 mod guard;
 mod health;
 mod metrics;
 mod own_words;
 mod pace;
 mod page;
+mod params;
+mod peer;
+mod picture;
 mod pieces;
 mod prometheus;
 mod push;
+mod respond;
 mod sent;
 mod sql;
 mod status;
+mod time;
 mod tls;
 pub mod tokens;
-mod turns;
 
 use std::ops::Deref;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::Body;
-use axum::http::{StatusCode, header};
+use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use axum::routing::get;
-use http_body_util::BodyExt;
-use hyper::service::Service;
-use hyper_util::service::TowerToHyperService;
 
 use crate::config::Running;
 use crate::pipeline::Flow;
@@ -98,39 +99,38 @@ pub async fn serve(listener: Listener, router: Router) {
     connections::serve_on(listener, router).await;
 }
 
-/// The API of Prometheus past the guard, for the control socket: whoever may open that may read the
-/// file as well.
-#[derive(Debug, Clone)]
-pub struct Inside(Router);
+/// Questions in PromQL past the guard, for the control socket: its permissions already decide who may
+/// read the file.
+#[derive(Clone)]
+pub struct Inside(Arc<api::Api>);
+
+impl std::fmt::Debug for Inside {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Inside").finish_non_exhaustive()
+    }
+}
 
 impl Inside {
-    /// What `POST /api/v1/PATH` with this form answers: status and body. `path` without what stands
-    /// before it: `/query`.
-    pub async fn ask(&self, path: &str, form: String) -> (u16, Vec<u8>) {
-        let request = hyper::Request::post(path)
-            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
-            .body(Body::from(form));
-        let Ok(request) = request else { return (StatusCode::NOT_FOUND.as_u16(), Vec::new()) };
-        let answer = TowerToHyperService::new(self.0.clone()).call(request).await;
-        let Ok(response) = answer;
-        let status = response.status().as_u16();
-        match response.into_body().collect().await {
-            Ok(body) => (status, body.to_bytes().to_vec()),
-            Err(_) => (StatusCode::INTERNAL_SERVER_ERROR.as_u16(), Vec::new()),
+    /// The status and the body that `POST /api/v1/PATH` would answer to this form. `path` is `/query`
+    /// or `/query_range`.
+    pub async fn ask(&self, path: &str, form: &str) -> (u16, Vec<u8>) {
+        match prometheus::inside(&self.0, path, form).await {
+            Ok(text) => (StatusCode::OK.as_u16(), text.into_bytes()),
+            Err(e) => (e.status().as_u16(), e.body()),
         }
     }
 }
 
-/// Every route, behind the guard; and those that the control socket needs, without it. Has to be called
+/// Every route, behind the guard; and questions of the control socket, which need no guard. Has to be called
 /// inside a runtime, which also gives memory back between questions.
 pub fn router(state: State) -> (Router, Inside) {
     let (hosts, access) = (state.hosts.clone(), state.access.clone());
     let state = Arc::new(state);
     let pool = Pool::new(budget::ALL);
-    let api = prometheus::Api::new(Arc::clone(&state), Arc::clone(&pool));
+    let api = api::Api::new(Arc::clone(&state), Arc::clone(&pool));
     tokio::spawn(Arc::clone(&api).rest_between());
     let sql = sql::routes(Arc::clone(&state), pool);
-    let inside = Inside(prometheus::routes(Arc::clone(&api)));
+    let inside = Inside(Arc::clone(&api));
     let router = Router::new()
         .route("/metrics", get(metrics::metrics))
         .route("/health", get(health::health))
@@ -140,7 +140,7 @@ pub fn router(state: State) -> (Router, Inside) {
         .with_state(state)
         .nest("/api/v1", prometheus::routes(Arc::clone(&api)))
         .merge(prometheus::federation(Arc::clone(&api)))
-        .merge(graph::routes(Arc::clone(&api)))
+        .merge(picture::routes(Arc::clone(&api)))
         .merge(page::routes(api))
         .merge(sql)
         .layer(axum::middleware::from_fn(move |request, next| {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use axum::body::{Body, Bytes};
 use hyper::body::{Frame, SizeHint};
 
-use super::connections::Cut;
+use super::peer::Cut;
 use crate::query::budget::Held;
 
 /// What is no longer than this, in bytes, is not worth the watch: many of these fit.

@@ -9,6 +9,7 @@ use axum::response::IntoResponse;
 use serde_json::{Value, json};
 
 use super::State;
+use super::time::rfc3339;
 
 /// `GET /api/status`.
 pub(super) async fn status(Get(state): Get<Arc<State>>) -> impl IntoResponse {
@@ -102,12 +103,4 @@ struct Row<'a> {
 /// JSON has no NaN and no infinities: they become strings.
 fn number(value: f64) -> Value {
     serde_json::Number::from_f64(value).map_or_else(|| value.to_string().into(), Value::Number)
-}
-
-/// Milliseconds since 1970 UTC as RFC 3339; null if out of the calendar.
-pub(super) fn rfc3339(ms: i64) -> Value {
-    match jiff::Timestamp::from_millisecond(ms) {
-        Ok(t) => t.to_string().into(),
-        Err(_) => Value::Null,
-    }
 }

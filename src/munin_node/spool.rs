@@ -13,6 +13,7 @@ use super::Node;
 use super::own::{History, Own};
 use super::picture::{Catalog, Picture};
 use crate::model::{Kind, SeriesRef, write_key};
+use crate::query::files::Files;
 use crate::store::block::Column;
 use crate::store::{Known, Reader};
 use crate::wire::munin::{Described, Part, Type, identity, relay};
@@ -26,6 +27,9 @@ const OLDEST_MS: i64 = 7 * 86_400_000;
 /// Pieces that hold anything, in one answer.
 const MOST_PIECES: usize = 24;
 
+/// Why there is no spool.
+type Failure = Box<dyn std::error::Error>;
+
 /// Where a series lies in the store: system (nothing: this one), job and key.
 type Place = (Option<String>, String, String);
 
@@ -38,30 +42,27 @@ impl Node {
         }
     }
 
-    fn read_spool(
-        &self,
-        since: i64,
-        each: &mut dyn FnMut(Vec<u8>) -> bool,
-    ) -> Result<(), Box<dyn std::error::Error>> {
+    fn read_spool(&self, since: i64, each: &mut dyn FnMut(Vec<u8>) -> bool) -> Result<(), Failure> {
         let now = self.from.clock.wall_ms();
         let mut from = since.saturating_mul(1_000).max(now - OLDEST_MS);
         let mut told = 0;
         // One picture of names for all of it; a catalog of its own, for reading takes a while.
         let mut catalog = Catalog::default();
         catalog.update(&self.from.registry);
-        let open = || -> Result<Reader, Box<dyn std::error::Error>> {
-            Ok(Reader::open(&self.from.database)?.with_head(self.from.head.clone()))
-        };
-        let places: HashMap<Place, i64> = open()?.series()?.into_iter().map(place).collect();
+        // No reader stays open: a master comes once in five minutes.
+        let files = Files::new(self.from.database.clone(), self.from.head.clone(), 0);
+        let series = files.with_reader(|reader, _| Ok::<_, Failure>(reader.series()?))?;
+        let places: HashMap<Place, i64> = series.into_iter().map(place).collect();
         while from < now && told < MOST_PIECES {
             let to = now.min(from - from.rem_euclid(PIECE_MS) + PIECE_MS);
             // A reader for each piece: it would keep the log from being emptied while the master
             // takes its time.
-            let reader = open()?;
-            let mut text = String::new();
-            self.own_spool(&reader, &places, &catalog, (from, to), &mut text)?;
-            self.plugin_spool(&reader, &places, (from, to), &mut text)?;
-            drop(reader);
+            let text = files.with_reader(|reader, _| {
+                let mut text = String::new();
+                self.own_spool(reader, &places, &catalog, (from, to), &mut text)?;
+                self.plugin_spool(reader, &places, (from, to), &mut text)?;
+                Ok::<_, Failure>(text)
+            })?;
             if !text.is_empty() {
                 told += 1;
                 if !each(text.into_bytes()) {
@@ -81,7 +82,7 @@ impl Node {
         catalog: &Catalog,
         (from, to): (i64, i64),
         out: &mut String,
-    ) -> Result<(), Box<dyn std::error::Error>> {
+    ) -> Result<(), Failure> {
         let mut numbers: Vec<(i64, SeriesRef)> = Vec::new();
         for (number, series) in catalog.all() {
             let id = &series.identity;
@@ -142,7 +143,7 @@ impl Node {
         places: &HashMap<Place, i64>,
         (from, to): (i64, i64),
         out: &mut String,
-    ) -> Result<(), Box<dyn std::error::Error>> {
+    ) -> Result<(), Failure> {
         for (name, host) in self.from.shelf.names() {
             let Some(said) = self.from.shelf.get(&name) else { continue };
             let mut config = Vec::new();

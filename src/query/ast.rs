@@ -5,6 +5,7 @@ use std::fmt;
 
 use super::functions::Function;
 use super::matcher::Matcher;
+use super::types::ValueType;
 
 /// A place in the text of an expression, in bytes: from `start` up to, not including, `end`.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
@@ -35,42 +36,6 @@ impl Span {
 impl fmt::Debug for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}..{}", self.start, self.end)
-    }
-}
-
-/// What an expression is evaluated to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum ValueType {
-    /// One number at each step.
-    Scalar,
-    /// Series with one sample each at each step.
-    Vector,
-    /// Series with a window of samples each.
-    Matrix,
-    /// A text.
-    String,
-}
-
-impl ValueType {
-    /// The word of the API: `scalar`, `vector`, `matrix`, `string`.
-    pub fn word(self) -> &'static str {
-        match self {
-            ValueType::Scalar => "scalar",
-            ValueType::Vector => "vector",
-            ValueType::Matrix => "matrix",
-            ValueType::String => "string",
-        }
-    }
-
-    /// How documentation and errors call it: `instant vector` for a vector, `range vector` for a
-    /// matrix.
-    pub fn documented(self) -> &'static str {
-        match self {
-            ValueType::Scalar => "scalar",
-            ValueType::Vector => "instant vector",
-            ValueType::Matrix => "range vector",
-            ValueType::String => "string",
-        }
     }
 }
 

@@ -6,6 +6,7 @@ use super::error::ParseError;
 use super::functions::FunctionId;
 use super::matcher::NAME;
 use super::quote::quoted;
+use super::types::ValueType;
 
 /// Checks an expression as it was read; `text` is where it was read from.
 pub(super) fn check(mut expr: Expr, text: &str) -> Result<Expr, ParseError> {

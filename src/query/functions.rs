@@ -1,7 +1,7 @@
 //! query: the functions of the language as a flat table: name, types and number of arguments, type
 //! of the result. What they compute is the evaluator's.
 
-use super::ast::ValueType::{self, Matrix, Scalar, String, Vector};
+use super::types::ValueType::{self, Matrix, Scalar, String, Vector};
 
 /// A function as the parser knows it.
 #[derive(Debug, PartialEq, Eq)]

@@ -1,9 +1,10 @@
 //! query: PromQL over samples: what an expression is, and how one is read, checked, printed and
-//! answered. Knows nothing of HTTP, of files and of the command line.
+//! answered, and the desk where the views ask. Knows nothing of HTTP and of the command line.
 //!
 //! ```text
 //!   functions    the table of functions: names, arguments, results
 //!   matcher      label matchers             (pattern: mostly without the regex engine)
+//!   types        the types of values that expressions have
 //!   ast          an expression as a tree; every node knows its place in the text
 //!   error        what is wrong with an expression, with a caret under the place
 //!   quote        texts in quotes            (number: numbers and durations)
@@ -20,6 +21,9 @@
 //!   store_source the file as a source
 //!   budget       how much memory questions may hold, counted while they work
 //!   eval         tree and source -> answer
+//!   files        open readers and the names of all series, lent to questions
+//!   turns        places for questions, shared out among clients
+//!   desk         a question's turn, thread, deadline and memory
 //!   explain      what an answer took, as a tree
 //! ```
 
@@ -29,9 +33,11 @@ pub mod ast;
 pub mod buckets;
 pub mod budget;
 mod check;
+pub mod desk;
 pub mod error;
 pub mod eval;
 pub mod explain;
+pub mod files;
 pub mod float;
 pub mod functions;
 mod lexer;
@@ -47,6 +53,8 @@ pub mod source;
 mod store_source;
 mod token;
 pub mod tree;
+pub mod turns;
+pub mod types;
 pub mod window;
 
 pub use error::ParseError;

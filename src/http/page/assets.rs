@@ -8,7 +8,7 @@ use axum::extract::Path;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 
-use crate::http::prometheus::params::Params;
+use crate::http::params::Params;
 use crate::query::number::parse_duration;
 
 /// A file in the two packings that browsers take. Over plain HTTP they do not take brotli.

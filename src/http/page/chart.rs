@@ -1,9 +1,9 @@
 //! http: the numbers of many charts in one answer, and what happened meanwhile.
 
 use super::{Page, failed};
-use crate::http::prometheus::error::{ApiError, Kind};
-use crate::http::prometheus::params::Params;
-use crate::http::prometheus::{SOME, Sheet};
+use crate::http::error::{ApiError, Kind};
+use crate::http::params::Params;
+use crate::http::respond::{SOME, Sheet};
 use crate::overview::{Chart, Span, read, width, write_events, write_line, write_span};
 use crate::wire::json::write_string;
 

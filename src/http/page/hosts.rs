@@ -5,9 +5,9 @@ use std::sync::Mutex;
 
 use super::overview::number;
 use super::{Page, failed};
-use crate::http::prometheus::error::ApiError;
-use crate::http::prometheus::params::Params;
-use crate::http::prometheus::{SOME, Sheet};
+use crate::http::error::ApiError;
+use crate::http::params::Params;
+use crate::http::respond::{SOME, Sheet};
 use crate::overview::{Chart, Line, charts, read, write_short};
 use crate::store::{Known, Reader};
 use crate::wire::json::write_string;

@@ -19,13 +19,13 @@ use tokio::sync::mpsc;
 
 use super::{Page, failed};
 use crate::http::access::Pass;
-use crate::http::connections::Cut;
-use crate::http::prometheus::Purpose;
-use crate::http::prometheus::error::ApiError;
-use crate::http::prometheus::params::Params;
-use crate::http::turns::Client;
+use crate::http::error::ApiError;
+use crate::http::params::Params;
+use crate::http::peer::Cut;
 use crate::model::{Identity, Labels, SeriesRef};
 use crate::overview::{Chart, Running, write_short};
+use crate::query::desk::Purpose;
+use crate::query::turns::Client;
 
 /// Pages that are kept up to date at a time.
 const MOST_VIEWERS: usize = 32;

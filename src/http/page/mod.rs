@@ -4,7 +4,7 @@
 
 pub mod assets;
 mod chart;
-mod graphs;
+mod chart_descriptions;
 mod hosts;
 mod live;
 mod overview;
@@ -18,16 +18,16 @@ use axum::response::Response;
 use axum::routing::get;
 use axum::{Extension, Router};
 
-use super::connections::Cut;
-use super::prometheus::ask::Inode;
-use super::prometheus::error::{ApiError, Kind};
-use super::prometheus::params::Params;
-use super::prometheus::{Api, Purpose, Sheet, on_a_thread};
-use super::turns::Client;
+use super::api::{Api, on_a_thread};
+use super::error::{ApiError, Kind};
+use super::params::Params;
+use super::peer::Cut;
+use super::respond::Sheet;
 use crate::overview::{Chart, Ear, Trouble, charts};
+use crate::query::desk::Purpose;
+use crate::query::files::Inode;
+use crate::query::turns::Client;
 use crate::store::{Reader, SqlError};
-
-pub(super) use assets::no_permission;
 
 /// Of so many systems the charts are remembered.
 const MOST_SYSTEMS: usize = 64;
@@ -69,7 +69,7 @@ pub(super) fn routes(api: Arc<Api>) -> Router {
         .route("/api/chart", get(ask(Purpose::Page, chart::chart)))
         .route("/api/events", get(ask(Purpose::Page, chart::events)))
         .route("/api/live", get(live::live))
-        .route("/api/graphs", get(ask(Purpose::Page, graphs::graphs)))
+        .route("/api/graphs", get(ask(Purpose::Page, chart_descriptions::graphs)))
         .with_state(page)
 }
 

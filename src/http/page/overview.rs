@@ -3,9 +3,9 @@
 use std::sync::{Arc, Mutex};
 
 use super::{Page, failed};
-use crate::http::prometheus::Sheet;
-use crate::http::prometheus::error::ApiError;
-use crate::http::prometheus::params::Params;
+use crate::http::error::ApiError;
+use crate::http::params::Params;
+use crate::http::respond::Sheet;
 use crate::overview::{
     Chart, Forecast, Verdict, disk_forecasts, verdict as judge, write_overview, write_verdict,
 };

@@ -9,17 +9,19 @@ use axum::extract::{RawQuery, State as Get};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
 
-use super::error::ApiError;
-use super::params::Params;
-use super::{Api, Purpose, Task, pack_up, takes_gzip};
-use crate::http::connections::Cut;
-use crate::http::turns::Client;
+use crate::http::api::Api;
+use crate::http::error::ApiError;
+use crate::http::params::Params;
+use crate::http::peer::Cut;
+use crate::http::respond::{pack_up, takes_gzip};
 use crate::model::Labels;
 use crate::query::budget::Held;
+use crate::query::desk::{Purpose, Task};
 use crate::query::float::is_absent;
 use crate::query::matcher::{Matcher, NAME};
 use crate::query::parse_selector;
 use crate::query::source::{Columns, Hints, Selection, Source, SourceError};
+use crate::query::turns::Client;
 use crate::wire::exposition::federated::{Names, write};
 
 /// What is older is not current any more, ms.
@@ -83,13 +85,13 @@ fn newest(
     found: &mut Newest,
     held: &mut Held,
 ) -> Result<(), ApiError> {
-    let end = api.state.clock.wall_ms();
+    let end = api.now();
     let failed = |e: SourceError| match (task.budget.refused(), task.check()) {
-        (Some(why), _) => why.into(),
-        (None, Err(over)) => over,
+        (Some(why), _) => ApiError::from(why),
+        (None, Err(over)) => ApiError::from(over),
         (None, Ok(())) => ApiError::from(e),
     };
-    api.files.with_source(task, |source| {
+    api.files().with_source(task.limits(), |source| {
         let mut columns = Columns::default();
         let start = end - LOOKBACK_MS;
         let selection = Selection { matchers, start, end, hints: Hints::default() };

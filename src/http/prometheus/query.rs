@@ -3,11 +3,13 @@
 use std::fmt::Write;
 use std::time::{Duration, Instant};
 
-use super::error::{ApiError, Kind};
 use super::json::{Points, write_labels, write_point, write_seconds, write_text};
-use super::{Ask, Notes, PATIENCE, SOME, Task};
+use super::{Ask, Notes};
+use crate::http::error::{ApiError, Kind};
+use crate::http::respond::SOME;
 use crate::query::annotation::Level;
 use crate::query::ast::Expr;
+use crate::query::desk::PATIENCE;
 use crate::query::eval::{Options, Stats, Value, Watched, When, evaluate};
 use crate::query::parse;
 use crate::query::print::pretty;
@@ -22,7 +24,7 @@ const MOST_NOTES: usize = 10;
 /// `query`
 pub(super) fn instant(ask: &Ask<'_>, out: &mut String) -> Result<Notes, ApiError> {
     let limit = ask.params.limit("limit")?;
-    let at = ask.params.time("time")?.unwrap_or_else(|| ask.api.state.clock.wall_ms());
+    let at = ask.params.time("time")?.unwrap_or_else(|| ask.api.now());
     run(ask, When::Instant(at), limit, out)
 }
 
@@ -76,12 +78,11 @@ fn run(ask: &Ask<'_>, when: When, limit: usize, out: &mut String) -> Result<Note
     let begin = Instant::now();
     let text = ask.params.get("query");
     let expr = expression(ask)?;
-    let task = Task { deadline: ask.started + timeout, ..ask.task.clone() };
+    let task = ask.task.until(ask.started + timeout);
     let limits = task.limits();
-    let mut answer = ask
-        .api
-        .files
-        .with_source(&task, |source| Ok(evaluate(source, &expr, when, &options, limits)?))?;
+    let mut answer = ask.api.files().with_source(limits, |source| {
+        Ok::<_, ApiError>(evaluate(source, &expr, when, &options, limits)?)
+    })?;
     let mut notes = Notes {
         warnings: answer.annotations.shown(Level::Warning, text, MOST_NOTES),
         infos: answer.annotations.shown(Level::Info, text, MOST_NOTES),

@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::error::{ApiError, Kind};
 use super::escape::unescaped;
 use super::json::{write_labels, write_list, write_text};
-use super::params::ALWAYS;
-use super::{Ask, Notes, SOME};
+use super::{Ask, Notes};
+use crate::http::error::{ApiError, Kind};
+use crate::http::params::ALWAYS;
+use crate::http::respond::SOME;
 use crate::model::Labels;
 use crate::query::budget::Held;
 use crate::query::matcher::Matcher;
@@ -26,13 +27,13 @@ fn matching(ask: &Ask<'_>) -> Result<(Vec<Arc<Labels>>, Held), ApiError> {
         read(text)?;
     }
     let bounded = start.is_some_and(|t| t > ALWAYS.0) || end.is_some_and(|t| t < ALWAYS.1);
-    ask.api.files.with_catalog(|reader: &Reader, catalog: &Catalog| {
+    ask.api.files().with_catalog(|reader: &Reader, catalog: &Catalog| {
         let mut room = ask.task.budget.hold();
         let mut all: Vec<(Arc<Labels>, i64)> = Vec::new();
         let mut add = |matchers: &[Matcher]| -> Result<(), ApiError> {
             let goes_on = || ask.task.check().is_ok();
             let Some(found) = catalog.matching_while(matchers, goes_on) else {
-                return ask.task.check();
+                return Ok(ask.task.check()?);
             };
             if all.len() + found.len() > 2 * catalog.len() {
                 all.sort();
@@ -138,7 +139,7 @@ pub(super) fn metadata(ask: &Ask<'_>, out: &mut String) -> Result<Notes, ApiErro
     // No metric is without a type: for this one, 0 means all, too.
     let each = if each == 0 { usize::MAX } else { each };
     let wanted = ask.params.get("metric");
-    let known = ask.api.files.with_reader(|reader, _| {
+    let known = ask.api.files().with_reader(|reader, _| {
         reader.series().map_err(|e| ApiError::new(Kind::Internal, e.to_string()))
     })?;
     let mut by_name: BTreeMap<&str, BTreeSet<(&str, &str, &str)>> = BTreeMap::new();

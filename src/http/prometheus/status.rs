@@ -6,11 +6,12 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use serde_json::json;
 
-use super::error::{ApiError, Kind};
 use super::json::{write_list, write_text};
-use super::{AT_ONCE, Ask, Notes, PATIENCE};
-use crate::http::status::rfc3339;
+use super::{Ask, Notes};
+use crate::http::error::{ApiError, Kind};
+use crate::http::time::rfc3339;
 use crate::model::{format_duration, format_size};
+use crate::query::desk::{AT_ONCE, PATIENCE};
 use crate::query::eval::Limits;
 use crate::query::functions::FUNCTIONS;
 use crate::query::matcher::NAME;
@@ -38,7 +39,7 @@ pub(super) fn build(_: &Ask<'_>, out: &mut String) -> Result<Notes, ApiError> {
 
 /// `status/runtimeinfo`
 pub(super) fn runtime(ask: &Ask<'_>, out: &mut String) -> Result<Notes, ApiError> {
-    let state = &ask.api.state;
+    let state = ask.api.state();
     let config = state.config.now();
     let here = std::env::current_dir().unwrap_or_default();
     let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
@@ -69,7 +70,7 @@ pub(super) fn runtime(ask: &Ask<'_>, out: &mut String) -> Result<Notes, ApiError
 
 /// `status/config`: plimsoll.toml as it was read last. It is TOML; Prometheus' clients only show it.
 pub(super) fn config(ask: &Ask<'_>, out: &mut String) -> Result<Notes, ApiError> {
-    let config = ask.api.state.config.now();
+    let config = ask.api.state().config.now();
     let text = match &config.source {
         Some(_) => without_commands(&config.text),
         None => "# There is no configuration file: everything is as by default.\n".to_owned(),
@@ -96,7 +97,7 @@ fn without_commands(text: &str) -> String {
 
 /// `status/flags`: what is set, by the names of Prometheus' own flags where they mean the same.
 pub(super) fn flags(ask: &Ask<'_>, out: &mut String) -> Result<Notes, ApiError> {
-    let state = &ask.api.state;
+    let state = ask.api.state();
     let config = state.config.now();
     let path = |path: &std::path::Path| path.to_string_lossy().into_owned();
     say(
@@ -142,11 +143,11 @@ pub(super) fn tsdb(ask: &Ask<'_>, out: &mut String) -> Result<Notes, ApiError> {
             _ => return Err(ApiError::new(Kind::BadData, "limit must be a positive number")),
         },
     };
-    let (found, (chunks, oldest)) = ask.api.files.with_catalog(|reader, catalog| {
+    let (found, (chunks, oldest)) = ask.api.files().with_catalog(|reader, catalog| {
         let extent = reader.extent();
         let extent = extent.map_err(|e| ApiError::new(Kind::Internal, e.to_string()))?;
         let all = catalog.matching(&[]).into_iter();
-        Ok((all.map(|(labels, _)| labels.clone()).collect::<Vec<_>>(), extent))
+        Ok::<_, ApiError>((all.map(|(labels, _)| labels.clone()).collect::<Vec<_>>(), extent))
     })?;
     let mut by_name: BTreeMap<String, u64> = BTreeMap::new();
     let mut by_pair: BTreeMap<String, u64> = BTreeMap::new();
@@ -163,7 +164,7 @@ pub(super) fn tsdb(ask: &Ask<'_>, out: &mut String) -> Result<Notes, ApiError> {
         }
         *bytes.entry(label.to_owned()).or_default() += value.len() as u64;
     }
-    let state = &ask.api.state;
+    let state = ask.api.state();
     out.push_str(&format!(
         r#"{{"headStats":{{"numSeries":{},"numLabelPairs":{},"chunkCount":{chunks},"minTime":{oldest},"maxTime":{}}}"#,
         found.len(),

@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use super::error::{ApiError, Kind};
 use super::status::say;
 use super::{Ask, Notes};
 use crate::collect::JOB;
-use crate::http::status::rfc3339;
+use crate::http::error::{ApiError, Kind};
+use crate::http::time::rfc3339;
 use crate::model::{Labels, format_duration};
 use crate::query::parse_selector;
 
@@ -25,7 +25,7 @@ struct Collector {
 }
 
 fn collectors(ask: &Ask<'_>) -> BTreeMap<String, Collector> {
-    let state = &ask.api.state;
+    let state = ask.api.state();
     let mut found: BTreeMap<String, Collector> = BTreeMap::new();
     for (series, ts, value) in state.latest.all() {
         let Some(series) = state.registry.get(series) else { continue };
@@ -51,8 +51,8 @@ fn collectors(ask: &Ask<'_>) -> BTreeMap<String, Collector> {
 pub(super) fn targets(ask: &Ask<'_>, out: &mut String) -> Result<Notes, ApiError> {
     let state = ask.params.get("state").to_lowercase();
     let active = ["", "any", "active"].contains(&&*state);
-    let (system, pool) = (&ask.api.state.system, ask.params.get("scrapePool"));
-    let problems: BTreeMap<_, _> = ask.api.state.board.problems().into_iter().collect();
+    let (system, pool) = (&ask.api.state().system, ask.params.get("scrapePool"));
+    let problems: BTreeMap<_, _> = ask.api.state().board.problems().into_iter().collect();
     let active: Vec<Value> = collectors(ask)
         .iter()
         .filter(|(name, _)| active && (pool.is_empty() || pool == *name))
@@ -84,7 +84,7 @@ pub(super) fn targets(ask: &Ask<'_>, out: &mut String) -> Result<Notes, ApiError
 /// `targets/metadata`: what is known of the names that the collectors bring.
 pub(super) fn metadata(ask: &Ask<'_>, out: &mut String) -> Result<Notes, ApiError> {
     let (limit, wanted) = (ask.params.most("limit")?, ask.params.get("metric"));
-    let target = Labels::new([("instance", &*ask.api.state.system), ("job", JOB)]);
+    let target = Labels::new([("instance", &*ask.api.state().system), ("job", JOB)]);
     let asked = match ask.params.get("match_target") {
         "" => Vec::new(),
         text => parse_selector(text).map_err(|e| ApiError::expression("match_target", &e, text))?,
@@ -92,7 +92,7 @@ pub(super) fn metadata(ask: &Ask<'_>, out: &mut String) -> Result<Notes, ApiErro
     if !asked.iter().all(|m| m.matches(target.get(m.name()).unwrap_or_default())) {
         return say(out, &Value::Array(Vec::new()));
     }
-    let known = ask.api.files.with_reader(|reader, _| {
+    let known = ask.api.files().with_reader(|reader, _| {
         reader.series().map_err(|e| ApiError::new(Kind::Internal, e.to_string()))
     })?;
     let names: BTreeSet<_> = known
@@ -100,7 +100,7 @@ pub(super) fn metadata(ask: &Ask<'_>, out: &mut String) -> Result<Notes, ApiErro
         .filter(|s| s.system_id == 1 && s.job == JOB && (wanted.is_empty() || s.name == wanted))
         .map(|s| (&*s.name, s.kind.as_str(), &*s.help, &*s.unit))
         .collect();
-    let target = json!({ "instance": ask.api.state.system, "job": JOB });
+    let target = json!({ "instance": ask.api.state().system, "job": JOB });
     let list = names.iter().take(limit).map(|(name, kind, help, unit)| {
         json!({ "target": target, "metric": name, "type": kind, "help": help, "unit": unit })
     });
@@ -154,7 +154,7 @@ pub(super) fn alertmanagers(_: &Ask<'_>, out: &mut String) -> Result<Notes, ApiE
 
 /// `notifications`: what is wrong right now, as `/health` shows it.
 pub(super) fn notifications(ask: &Ask<'_>, out: &mut String) -> Result<Notes, ApiError> {
-    let problems = ask.api.state.board.problems().into_iter();
+    let problems = ask.api.state().board.problems().into_iter();
     let list = problems.map(|(subject, p)| {
         let text = format!("{subject}: {}", p.message);
         json!({ "text": text, "date": rfc3339(p.since), "active": true })

@@ -18,10 +18,10 @@ use axum::{Json, Router};
 use serde_json::json;
 
 use super::State;
-use super::prometheus::FOR_THE_PAGE;
-use super::turns::{Client, Leaving, Turns};
 use crate::query::budget::{self, Budget, Pool, Spent};
+use crate::query::desk::FOR_THE_PAGE;
 use crate::query::number::parse_duration;
+use crate::query::turns::{Client, Leaving, Turns};
 use crate::store::guest::{self, Bounds, GuestError};
 use stream::{Pipe, Stream};
 use write::{Format, Writer};
@@ -201,7 +201,7 @@ async fn sql(
         return Err(Failure::new(StatusCode::SERVICE_UNAVAILABLE, why));
     };
     let leaving = Leaving::default();
-    let bounds = Bounds { deadline: Instant::now() + time, cancel: Arc::clone(&leaving.0) };
+    let bounds = Bounds { deadline: Instant::now() + time, cancel: leaving.flag() };
     let (pipe, stream) = stream::pipe(bounds.deadline, leaving);
     tokio::task::spawn_blocking(move || {
         let _turn = turn;

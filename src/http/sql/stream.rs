@@ -11,7 +11,7 @@ use hyper::body::Frame;
 use tokio::sync::{mpsc, oneshot};
 
 use super::Failure;
-use crate::http::turns::Leaving;
+use crate::query::turns::Leaving;
 
 /// How much is sent at a time, in bytes.
 pub(super) const PIECE: usize = 64 << 10;

@@ -4,11 +4,12 @@
 use std::time::Instant;
 
 use super::super::annotation::{Annotation, Annotations};
-use super::super::ast::{At, Call, Expr, ValueType, VectorSelector};
+use super::super::ast::{At, Call, Expr, VectorSelector};
 use super::super::budget::Held;
 use super::super::float::{self, ABSENT, is_absent};
 use super::super::functions::FunctionId;
 use super::super::source::{Columns, Hints, Resolution, Source};
+use super::super::types::ValueType;
 use super::answer::{Answer, Matrix, Stats, Value, VectorSample};
 use super::error::{EvalError, Outcome};
 use super::grid::{Grid, Metric, ROW};

@@ -1,6 +1,5 @@
-//! http: questions that read the file take turns: so many at once, the others wait, and no client has
-//! all places; who works on one is told when nobody waits for it any more; and after the last of them
-//! memory is given back.
+//! query: questions that read the file take turns. A fixed number run at once, the others wait, and
+//! no client has all places. Knows nothing of what a question asks.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
@@ -8,18 +7,18 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use axum::extract::FromRequestParts;
 use tokio::sync::{Notify, oneshot};
 
 use crate::pipeline::Counters;
 
-/// Who asks, as far as places are shared out: an address, of IPv6 the network of a site; or whoever
-/// uses a socket in the file system.
+/// Who asks, for sharing out the places: an IPv4 address or the /64 network of an IPv6 address. The
+/// default stands for everything that comes by no network: the sockets in the file system.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
-pub(super) struct Client(Option<IpAddr>);
+pub struct Client(Option<IpAddr>);
 
 impl Client {
-    pub(super) fn of(address: SocketAddr) -> Self {
+    /// The client at this address.
+    pub fn of(address: SocketAddr) -> Self {
         Self(Some(match address.ip().to_canonical() {
             IpAddr::V6(v6) => {
                 let [a, b, c, d, ..] = v6.segments();
@@ -30,23 +29,11 @@ impl Client {
     }
 }
 
-/// What came by no network has no address.
-impl<S: Sync> FromRequestParts<S> for Client {
-    type Rejection = std::convert::Infallible;
-
-    async fn from_request_parts(
-        parts: &mut axum::http::request::Parts,
-        _: &S,
-    ) -> Result<Self, Self::Rejection> {
-        Ok(parts.extensions.get().copied().unwrap_or_default())
-    }
-}
-
 /// The places of one kind of question. Bound: so many at once. Policy: the others wait, and where a
 /// place gets free it goes to the client that has the fewest, of those to the one that waits longest.
 /// Counters: `queries_waiting`, `queries_refused`.
 #[derive(Debug, Clone)]
-pub(super) struct Turns(Arc<Shared>);
+pub struct Turns(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
@@ -66,7 +53,7 @@ struct Places {
 
 /// A place, held for as long as there is work; not for as long as the client is there.
 #[derive(Debug)]
-pub(super) struct Turn {
+pub struct Turn {
     client: Client,
     turns: Arc<Shared>,
 }
@@ -109,13 +96,13 @@ impl Places {
 }
 
 impl Turns {
-    /// So many places, of which one client has so many at the most.
-    pub(super) fn new(at_once: usize, most: usize, counters: Arc<Counters>) -> Self {
+    /// `at_once` places, of which one client has `most` at a time.
+    pub fn new(at_once: usize, most: usize, counters: Arc<Counters>) -> Self {
         Self::with(at_once, most, counters, Arc::default())
     }
 
     /// The places of another kind of question: [`Turns::quiet`] is about both.
-    pub(super) fn beside(&self, at_once: usize, most: usize) -> Self {
+    pub fn beside(&self, at_once: usize, most: usize) -> Self {
         Self::with(at_once, most, Arc::clone(&self.0.counters), Arc::clone(&self.0.ended))
     }
 
@@ -125,7 +112,7 @@ impl Turns {
     }
 
     /// Returns when questions were answered, and then none was for this long.
-    pub(super) async fn quiet(&self, length: Duration) {
+    pub async fn quiet(&self, length: Duration) {
         self.0.ended.notified().await;
         while tokio::time::timeout(length, self.0.ended.notified()).await.is_ok()
             || self.0.counters.queries_running.load(Relaxed) > 0
@@ -133,7 +120,7 @@ impl Turns {
     }
 
     /// A place as soon as there is one for this client; `None`: there was none in all that time.
-    pub(super) async fn next(&self, client: Client, patience: Duration) -> Option<Turn> {
+    pub async fn next(&self, client: Client, patience: Duration) -> Option<Turn> {
         let shared = &self.0;
         let told = {
             let mut places = shared.places();
@@ -206,7 +193,14 @@ impl Drop for Counted<'_> {
 
 /// Sets the flag when it is dropped: when the answer is there, or when the client has gone.
 #[derive(Debug, Default)]
-pub(super) struct Leaving(pub(super) Arc<AtomicBool>);
+pub struct Leaving(Arc<AtomicBool>);
+
+impl Leaving {
+    /// The flag, for the thread that works on the question.
+    pub fn flag(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.0)
+    }
+}
 
 impl Drop for Leaving {
     fn drop(&mut self) {

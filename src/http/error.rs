@@ -1,17 +1,19 @@
 //! http: what goes wrong with a question to the API, in the words and codes of Prometheus.
 
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use super::json::write_text;
 use crate::query::ParseError;
 use crate::query::budget::Spent;
+use crate::query::desk::Refused;
 use crate::query::eval::EvalError;
+use crate::query::files::Unreadable;
 use crate::query::source::SourceError;
+use crate::wire::json::write_string;
 
 /// What kind of error it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::http) enum Kind {
+pub(super) enum Kind {
     BadData,
     Execution,
     Canceled,
@@ -49,38 +51,46 @@ impl Kind {
 
 /// A question without an answer.
 #[derive(Debug)]
-pub(in crate::http) struct ApiError {
+pub(super) struct ApiError {
     kind: Kind,
     message: String,
 }
 
 impl ApiError {
-    pub(in crate::http) fn new(kind: Kind, message: impl Into<String>) -> Self {
+    pub(super) fn new(kind: Kind, message: impl Into<String>) -> Self {
         Self { kind, message: message.into() }
     }
 
     /// What is wrong, in a sentence.
-    pub(in crate::http) fn message(self) -> String {
+    pub(super) fn message(self) -> String {
         self.message
     }
 
     /// How a request ends that gets it.
-    pub(in crate::http) fn status(&self) -> StatusCode {
+    pub(super) fn status(&self) -> StatusCode {
         self.kind.code()
     }
 
     /// A parameter that is none.
-    pub(in crate::http) fn parameter(name: &str, why: impl std::fmt::Display) -> Self {
+    pub(super) fn parameter(name: &str, why: impl std::fmt::Display) -> Self {
         Self::new(Kind::BadData, format!("invalid parameter \"{name}\": {why}"))
     }
 
     /// An expression that is none.
-    pub(in crate::http) fn expression(name: &str, error: &ParseError, text: &str) -> Self {
+    pub(super) fn expression(name: &str, error: &ParseError, text: &str) -> Self {
         Self::parameter(name, error.one_line(text))
     }
 }
 
 impl ApiError {
+    /// The error as the JSON of the API.
+    pub(super) fn body(&self) -> Vec<u8> {
+        let mut out = format!(r#"{{"status":"error","errorType":"{}","error":"#, self.kind.word());
+        write_string(&mut out, &self.message);
+        out.push('}');
+        out.into_bytes()
+    }
+
     /// As a sentence, for those who expect no JSON.
     pub(super) fn into_text(self) -> Response {
         (self.kind.code(), format!("{}\n", self.message)).into_response()
@@ -108,6 +118,22 @@ impl From<Spent> for ApiError {
     }
 }
 
+impl From<Refused> for ApiError {
+    fn from(e: Refused) -> Self {
+        let kind = match e {
+            Refused::Busy => Kind::Timeout,
+            Refused::Lost(_) => Kind::Internal,
+        };
+        Self::new(kind, e.to_string())
+    }
+}
+
+impl From<Unreadable> for ApiError {
+    fn from(e: Unreadable) -> Self {
+        Self::new(Kind::Internal, e.to_string())
+    }
+}
+
 impl From<SourceError> for ApiError {
     fn from(e: SourceError) -> Self {
         Self::new(Kind::Internal, e.to_string())
@@ -116,9 +142,8 @@ impl From<SourceError> for ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let mut out = format!(r#"{{"status":"error","errorType":"{}","error":"#, self.kind.word());
-        write_text(&mut out, &self.message);
-        out.push('}');
-        super::respond(self.kind.code(), out.into_bytes())
+        let headers =
+            [(header::CONTENT_TYPE, "application/json"), (header::VARY, "Accept-Encoding")];
+        (self.kind.code(), headers, self.body()).into_response()
     }
 }

@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 
 use super::{Page, failed};
-use crate::http::prometheus::error::ApiError;
-use crate::http::prometheus::params::Params;
-use crate::http::prometheus::{SOME, Sheet};
+use crate::http::error::ApiError;
+use crate::http::params::Params;
+use crate::http::respond::{SOME, Sheet};
 use crate::model::{Field, Graph, Range};
 
 /// `GET /api/graphs`: a list, by category and title.

@@ -10,13 +10,15 @@ use axum::routing::get;
 use axum::{Extension, Router};
 use jiff::tz::TimeZone;
 
-use super::connections::Cut;
-use super::prometheus::error::ApiError;
-use super::prometheus::{Api, Purpose, Task};
-use super::turns::Client;
+use super::api::Api;
+use super::error::ApiError;
+use super::peer::Cut;
 use crate::draw::{self, Ask, Frame, GatherError, Theme};
 use crate::query::budget::{Held, Spent};
+use crate::query::desk::{Purpose, Task};
+use crate::query::files::Unreadable;
 use crate::query::number::parse_duration;
+use crate::query::turns::Client;
 use crate::wire::time::parse_when;
 
 /// What can be asked for.
@@ -196,8 +198,9 @@ fn draw(
         limits,
     };
     let mut chart = api
-        .with_catalog(|reader, catalog| draw::gather(reader, catalog, &ask))
-        .map_err(|why| (StatusCode::INTERNAL_SERVER_ERROR, why))?
+        .files()
+        .with_catalog(|reader, catalog| Ok::<_, Unreadable>(draw::gather(reader, catalog, &ask)))
+        .map_err(|e| (StatusCode::INTERNAL_SERVER_ERROR, e.to_string()))?
         .map_err(|e| {
             let status = match &e {
                 GatherError::Unknown(_) => StatusCode::NOT_FOUND,
@@ -242,7 +245,10 @@ fn draw(
 
 /// Whether the work may go on.
 fn still(task: &Task) -> Result<(), Refusal> {
-    task.check().map_err(|e| (e.status(), e.message()))
+    task.check().map_err(|e| {
+        let error = ApiError::from(e);
+        (error.status(), error.message())
+    })
 }
 
 fn too_much(why: Spent) -> Refusal {

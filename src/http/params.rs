@@ -6,36 +6,29 @@ use crate::query::number::parse_duration;
 use crate::wire::time::parse_timestamp;
 
 /// The earliest and the latest time that `start` and `end` can mean, ms.
-pub(in crate::http) const ALWAYS: (i64, i64) = (-62_167_219_200_000, 253_402_300_799_999);
+pub(super) const ALWAYS: (i64, i64) = (-62_167_219_200_000, 253_402_300_799_999);
 
 /// All parameters; those of a form come first, as there.
 #[derive(Debug, Default)]
-pub(in crate::http) struct Params(Vec<(String, String)>);
+pub(super) struct Params(Vec<(String, String)>);
 
 impl Params {
-    pub(in crate::http) fn new(address: &[u8], form: &[u8]) -> Self {
-        let mut all = Vec::new();
-        for source in [form, address] {
-            for pair in source.split(|b| *b == b'&').filter(|pair| !pair.is_empty()) {
-                let at = pair.iter().position(|b| *b == b'=').unwrap_or(pair.len());
-                let value = pair.get(at + 1..).unwrap_or_default();
-                all.push((decoded(&pair[..at]), decoded(value)));
-            }
-        }
-        Self(all)
+    pub(super) fn new(address: &[u8], form: &[u8]) -> Self {
+        let pairs = form_urlencoded::parse(form).chain(form_urlencoded::parse(address));
+        Self(pairs.map(|(name, value)| (name.into_owned(), value.into_owned())).collect())
     }
 
     /// The first of that name; empty where there is none.
-    pub(in crate::http) fn get(&self, name: &str) -> &str {
+    pub(super) fn get(&self, name: &str) -> &str {
         self.0.iter().find(|(n, _)| n == name).map_or("", |(_, value)| value)
     }
 
-    pub(in crate::http) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+    pub(super) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.0.iter().filter(move |(n, _)| n == name).map(|(_, value)| value.as_str())
     }
 
     /// A moment in ms since 1970 UTC.
-    pub(in crate::http) fn time(&self, name: &str) -> Result<Option<i64>, ApiError> {
+    pub(super) fn time(&self, name: &str) -> Result<Option<i64>, ApiError> {
         match self.get(name) {
             "" => Ok(None),
             text => moment(text).map(Some).ok_or_else(|| {
@@ -46,7 +39,7 @@ impl Params {
     }
 
     /// A length of time in ms.
-    pub(in crate::http) fn duration(&self, name: &str) -> Result<Option<i64>, ApiError> {
+    pub(super) fn duration(&self, name: &str) -> Result<Option<i64>, ApiError> {
         match self.get(name) {
             "" => Ok(None),
             text => length(text).map(Some).ok_or_else(|| {
@@ -57,7 +50,7 @@ impl Params {
     }
 
     /// How many things at most; 0 and nothing mean all.
-    pub(in crate::http) fn limit(&self, name: &str) -> Result<usize, ApiError> {
+    pub(super) fn limit(&self, name: &str) -> Result<usize, ApiError> {
         match self.get(name) {
             "" => Ok(usize::MAX),
             text => match text.parse::<i64>() {
@@ -73,7 +66,7 @@ impl Params {
     }
 
     /// How many things at most, where nothing and less than 0 mean all.
-    pub(in crate::http) fn most(&self, name: &str) -> Result<usize, ApiError> {
+    pub(super) fn most(&self, name: &str) -> Result<usize, ApiError> {
         match self.get(name) {
             "" => Ok(usize::MAX),
             text => match text.parse::<i64>() {
@@ -107,31 +100,6 @@ fn length(text: &str) -> Option<i64> {
         return (ms.is_finite() && ms.abs() < i64::MAX as f64 / 1e6).then_some(ms as i64);
     }
     parse_duration(text).ok()
-}
-
-/// `%41+b` is `A b`; what is no UTF-8 is replaced.
-fn decoded(text: &[u8]) -> String {
-    let mut out = Vec::with_capacity(text.len());
-    let mut rest = text.iter();
-    while let Some(byte) = rest.next() {
-        let hex = |b: Option<&u8>| b.and_then(|b| char::from(*b).to_digit(16));
-        let ahead = rest.as_slice();
-        match byte {
-            b'+' => out.push(b' '),
-            b'%' => match (hex(ahead.first()), hex(ahead.get(1))) {
-                (Some(high), Some(low)) => {
-                    out.push((high * 16 + low) as u8);
-                    rest = ahead[2..].iter();
-                }
-                _ => out.push(b'%'),
-            },
-            other => out.push(*other),
-        }
-    }
-    match String::from_utf8(out) {
-        Ok(text) => text,
-        Err(e) => String::from_utf8_lossy(e.as_bytes()).into_owned(),
-    }
 }
 
 #[cfg(test)]

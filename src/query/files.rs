@@ -1,25 +1,25 @@
-//! http: the file as questions need it: readers that stay open, the names of the series kept in
-//! memory, and both again when the file is another one.
+//! query: the file as questions need it. Readers stay open, the names of the series are kept in
+//! memory, and both are read again when another file lies at the path.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use super::error::{ApiError, Kind};
-use super::{AT_ONCE, PAGES, Task};
-use crate::query::{Catalog, StoreSource};
+use super::{Catalog, StoreSource};
+use crate::query::eval::Limits;
 use crate::store::{Head, Kept, Reader};
 
 /// Device and number of a file.
-pub(in crate::http) type Inode = (u64, u64);
+pub type Inode = (u64, u64);
 
 /// The file, open as often as it is asked at once.
 #[derive(Debug)]
-pub(in crate::http) struct Files {
+pub struct Files {
     path: PathBuf,
     head: Arc<Head>,
-    /// As many as there are questions at once, no more.
+    /// Readers nobody uses just now; `most` of them at the most.
     idle: Mutex<Vec<(Inode, Reader)>>,
+    most: usize,
     /// What they keep of blocks while there are questions.
     kept: Arc<Kept>,
     catalog: Mutex<(Inode, Arc<Catalog>)>,
@@ -31,30 +31,38 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(|e| e.into_inner())
 }
 
-fn failed(e: impl std::fmt::Display) -> ApiError {
-    ApiError::new(Kind::Internal, e.to_string())
+/// The file cannot be read now: a sentence that says why.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Unreadable(pub String);
+
+fn failed(e: impl std::fmt::Display) -> Unreadable {
+    Unreadable(e.to_string())
 }
 
 impl Files {
-    pub(in crate::http) fn new(path: PathBuf, head: Arc<Head>) -> Self {
+    /// The file at `path`, whose newest samples are in `head`; at most `most` readers stay open.
+    pub fn new(path: PathBuf, head: Arc<Head>, most: usize) -> Self {
         let (idle, catalog, making) = (Mutex::default(), Mutex::default(), Mutex::default());
-        Self { path, head, idle, kept: Arc::default(), catalog, making }
+        Self { path, head, idle, most, kept: Arc::default(), catalog, making }
     }
 
-    /// Lends a reader.
-    pub(in crate::http) fn with_reader<T>(
+    /// Lends a reader, and says which file it has open. Fails with [`Unreadable`] where the file does
+    /// not open, or was replaced while the daemon writes into the one before.
+    pub fn with_reader<T, E: From<Unreadable>>(
         &self,
-        ask: impl FnOnce(&Reader, Inode) -> Result<T, ApiError>,
-    ) -> Result<T, ApiError> {
+        ask: impl FnOnce(&Reader, Inode) -> Result<T, E>,
+    ) -> Result<T, E> {
         // A damaged file is set aside and begun anew under the same name.
         let meta = std::fs::metadata(&self.path).map_err(failed)?;
         let inode = (meta.dev(), meta.ino());
         if self.head.is_of_another(inode) {
             // Its write-ahead log and its newest samples are those of the other one.
             let path = self.path.display();
-            return Err(failed(format!(
+            let why = format!(
                 "{path} was replaced, and plimsoll still writes into the file that was there: restart it"
-            )));
+            );
+            return Err(Unreadable(why).into());
         }
         let known = {
             let mut idle = locked(&self.idle);
@@ -70,25 +78,25 @@ impl Files {
         };
         let answer = ask(&reader, inode);
         let mut idle = locked(&self.idle);
-        if answer.is_ok() && idle.len() < AT_ONCE + PAGES {
+        if answer.is_ok() && idle.len() < self.most {
             idle.push((inode, reader));
         }
         answer
     }
 
     /// Nobody asks: one reader is enough, without its memory.
-    pub(in crate::http) fn rest(&self) {
+    pub fn rest(&self) {
         let mut idle = locked(&self.idle);
         idle.truncate(1);
         idle.iter().for_each(|(_, reader)| reader.rest());
         self.kept.clear();
     }
 
-    /// The names of all series.
-    pub(super) fn with_catalog<T>(
+    /// Lends a reader and the names of all series.
+    pub fn with_catalog<T, E: From<Unreadable>>(
         &self,
-        ask: impl FnOnce(&Reader, &Catalog) -> Result<T, ApiError>,
-    ) -> Result<T, ApiError> {
+        ask: impl FnOnce(&Reader, &Catalog) -> Result<T, E>,
+    ) -> Result<T, E> {
         self.with_reader(|reader, inode| {
             let (of, mut catalog) = locked(&self.catalog).clone();
             if of != inode || !catalog.is_current(reader).map_err(failed)? {
@@ -106,13 +114,11 @@ impl Files {
     }
 
     /// What is in the file now, within the limits of a question.
-    pub(super) fn with_source<T>(
+    pub fn with_source<T, E: From<Unreadable>>(
         &self,
-        task: &Task,
-        ask: impl FnOnce(&StoreSource<'_>) -> Result<T, ApiError>,
-    ) -> Result<T, ApiError> {
-        self.with_catalog(|reader, catalog| {
-            ask(&StoreSource::new(reader, catalog).within(task.limits()))
-        })
+        limits: Limits<'_>,
+        ask: impl FnOnce(&StoreSource<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        self.with_catalog(|reader, catalog| ask(&StoreSource::new(reader, catalog).within(limits)))
     }
 }

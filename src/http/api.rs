@@ -1,0 +1,78 @@
+//! http: what every question over HTTP needs: the state of the daemon, and the desk that answers.
+
+use std::sync::Arc;
+
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+
+use super::State;
+use super::error::ApiError;
+use super::peer::Cut;
+use super::respond::{Sheet, pack_up, takes_gzip};
+use crate::query::budget::Pool;
+use crate::query::desk::{Desk, Purpose, Task};
+use crate::query::files::Files;
+use crate::query::turns::Client;
+
+/// What all questions over HTTP share.
+pub(super) struct Api {
+    state: Arc<State>,
+    desk: Arc<Desk>,
+}
+
+impl Api {
+    pub(super) fn new(state: Arc<State>, pool: Arc<Pool>) -> Arc<Self> {
+        let (path, head) = (state.database.clone(), Arc::clone(&state.head));
+        let desk = Desk::new(path, head, pool, Arc::clone(&state.counters));
+        Arc::new(Self { state, desk: Arc::new(desk) })
+    }
+
+    /// Gives memory back between questions, for as long as the runtime goes on.
+    pub(super) async fn rest_between(self: Arc<Self>) {
+        Arc::clone(&self.desk).rest_between(self.state.rested).await;
+    }
+
+    pub(super) fn state(&self) -> &Arc<State> {
+        &self.state
+    }
+
+    pub(super) fn files(&self) -> &Files {
+        self.desk.files()
+    }
+
+    /// The time, ms since 1970 UTC.
+    pub(super) fn now(&self) -> i64 {
+        self.state.clock.wall_ms()
+    }
+
+    /// Does the work on a thread of its own when it is its turn; see [`Desk::turn`].
+    pub(super) async fn turn<T: Send + 'static>(
+        self: &Arc<Self>,
+        purpose: Purpose,
+        client: Client,
+        work: impl FnOnce(&Self, &Task) -> Result<T, ApiError> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let api = Arc::clone(self);
+        self.desk.turn(purpose, client, move |task| work(&api, task)).await
+    }
+}
+
+/// Lets a question of the page have its turn and its thread; the text that comes of it is JSON.
+pub(super) async fn on_a_thread(
+    api: Arc<Api>,
+    purpose: Purpose,
+    (client, cut): (Client, Option<Cut>),
+    headers: &HeaderMap,
+    ask: impl FnOnce(&Sheet<'_>) -> Result<String, ApiError> + Send + 'static,
+) -> Response {
+    let pack = takes_gzip(headers);
+    let packed = api.turn(purpose, client, move |_, task| {
+        let sheet = Sheet::new(task);
+        let text = ask(&sheet)?;
+        pack_up(text, sheet.into_held(), pack, task)
+    });
+    match packed.await {
+        Ok(packed) => packed.respond_as("application/json", StatusCode::OK, cut),
+        Err(error) => error.into_response(),
+    }
+}
