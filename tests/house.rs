@@ -7,9 +7,12 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
+#[path = "house/circles.rs"]
+mod circles;
 #[path = "house/state.rs"]
 mod state;
 
+use circles::{LEFT, check_circles};
 use state::check_state;
 
 /// The rooms in the order in which data flows; one may use those before it.
@@ -404,6 +407,18 @@ fn documents_name_files_that_exist() {
     assert_quiet(each(&documents, |path, text| {
         check_document(path, text, |named| root.join(named).exists())
     }));
+}
+
+#[test]
+fn no_two_files_use_each_other() {
+    let source = files("src", &[".rs"]);
+    let circles = check_circles(&source);
+    let first = |circle: &String| {
+        let files = circle.strip_prefix("use each other: ").unwrap_or_default();
+        files.split(" -> ").next().unwrap_or_default().to_owned()
+    };
+    let known: Vec<String> = circles.iter().map(first).collect();
+    assert_eq!(known, LEFT, "\n{}\n", circles.join("\n"));
 }
 
 /// The paths that a file of the HTTP room answers; those of Prometheus' API stand below a common one.

@@ -3,14 +3,14 @@
 
 use std::io::{IsTerminal, Write};
 
-use hashbrown::HashSet;
 use serde_json::{Value, json};
 
 use super::current::{Current, Daemon, Status, gather, troubles};
+use super::status_text::View;
 use super::{Global, screen, status_text};
 use crate::model::Kind;
-use crate::overview::glance::{Glance, glance};
-use crate::overview::{self, Chart, Verdict};
+use crate::overview;
+use crate::overview::glance::glance;
 use crate::store::Reader;
 
 /// `plimsoll status`
@@ -22,18 +22,6 @@ pub struct Args {
     /// Print JSON
     #[arg(long)]
     json: bool,
-}
-
-/// A system as a person looks at it first.
-pub(super) struct View {
-    /// Whether it is well.
-    pub(super) verdict: Verdict,
-    /// The charts of the first view.
-    pub(super) glances: Vec<Glance>,
-    /// The charts that plugins describe, and what their lines are now; NaN where that is not known.
-    pub(super) plugins: Vec<(Chart, Vec<f64>)>,
-    /// The series in those, by their numbers in the file.
-    pub(super) charted: HashSet<i64>,
 }
 
 /// So many lines of a plugin's chart are shown.

@@ -8,12 +8,23 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::current::{Current, Daemon, Status, last_reading};
-use super::status::View;
 use super::{screen, show};
 use crate::draw::{self, spark};
 use crate::model::{Clock, SystemClock, Unit, unit, uptime_ms};
 use crate::overview::glance::{Glance, Hour, LOOKS, added};
 use crate::overview::{Chart, Finding, Level, Verdict, rules};
+
+/// A system as a person looks at it first.
+pub(super) struct View {
+    /// Whether it is well.
+    pub(super) verdict: Verdict,
+    /// The charts of the first view.
+    pub(super) glances: Vec<Glance>,
+    /// The charts that plugins describe, and what their lines are now; NaN where that is not known.
+    pub(super) plugins: Vec<(Chart, Vec<f64>)>,
+    /// The series in those, by their numbers in the file.
+    pub(super) charted: HashSet<i64>,
+}
 
 const NAME_WIDTH: usize = 11;
 /// A terminal of fewer letters has no room for the last hour, nor for two rates in a line.

@@ -1,7 +1,7 @@
 //! draw: the rows below a picture: what each line is called, and its last, least, average and
 //! largest value in columns.
 
-use super::layout::{Anchor, Canvas, MARGIN, SMALL, Shape, Text, look, wide};
+use super::canvas::{Anchor, Canvas, MARGIN, SMALL, Shape, Text, look, wide};
 use super::{Chart, Line, letters};
 
 /// The height of a row.

@@ -12,6 +12,7 @@
 //!   terminal  a chart -> cells of text                (spark: a line of eight heights)
 //! ```
 
+mod canvas;
 mod gather;
 mod hours;
 mod layout;

@@ -10,7 +10,8 @@ use tiny_skia::{
     StrokeDash, Transform,
 };
 
-use super::layout::{Anchor, Picture, Point, Shape, Text};
+use super::canvas::{Anchor, Point, Shape, Text};
+use super::layout::Picture;
 use super::letters;
 use super::palette::Paint;
 

@@ -3,7 +3,8 @@
 
 use std::fmt::Write;
 
-use super::layout::{Anchor, Picture, Point, Shape};
+use super::canvas::{Anchor, Point, Shape};
+use super::layout::Picture;
 use super::palette::Paint;
 
 const FONTS: &str = "Inter,'Segoe UI',Roboto,'Helvetica Neue',Arial,'Liberation Sans',sans-serif";

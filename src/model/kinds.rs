@@ -115,6 +115,17 @@ pub(super) fn untyped(name: &str) -> Option<Kind> {
     })
 }
 
+impl Kind {
+    /// What the name says of a series that nobody described: it is one of node_exporter's untyped ones,
+    /// which are known, or the field's naming convention tells.
+    pub fn guess(name: &str) -> Self {
+        if let Some(kind) = untyped(name) {
+            return kind;
+        }
+        if name.ends_with("_total") { Kind::Counter } else { Kind::Gauge }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -335,6 +335,17 @@ impl Registry {
     }
 }
 
+/// One value at one time.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Sample {
+    /// Which series.
+    pub series: SeriesRef,
+    /// Milliseconds since 1970-01-01 00:00 UTC.
+    pub ts: i64,
+    /// The value; NaN and infinities are values too.
+    pub value: f64,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

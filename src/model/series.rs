@@ -1,89 +1,9 @@
-//! model: a series is a name plus sorted labels on one system; a sample is a time and a value.
+//! model: a series is a name plus sorted labels on one system.
 
 use std::fmt;
 use std::sync::Arc;
 
-/// How a value behaves over time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Kind {
-    /// Goes up and down; the value itself is what one looks at.
-    Gauge,
-    /// Only grows, and starts again at zero; one looks at its rate.
-    Counter,
-}
-
-impl Kind {
-    /// The word used in the database, in JSON and in the exposition format.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Kind::Gauge => "gauge",
-            Kind::Counter => "counter",
-        }
-    }
-
-    /// The reverse of [`Kind::as_str`]; anything unknown is a gauge.
-    pub fn from_word(word: &str) -> Self {
-        if word == "counter" { Kind::Counter } else { Kind::Gauge }
-    }
-
-    /// What the name says of a series that nobody described: it is one of node_exporter's untyped ones,
-    /// which are known, or the field's naming convention tells.
-    pub fn guess(name: &str) -> Self {
-        if let Some(kind) = super::kinds::untyped(name) {
-            return kind;
-        }
-        if name.ends_with("_total") { Kind::Counter } else { Kind::Gauge }
-    }
-}
-
-/// Label pairs, sorted by label name, each name once. A copy costs nothing.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Labels(Arc<[(Box<str>, Box<str>)]>);
-
-impl Labels {
-    /// How many copies of these labels there are; those of equal labels made apart do not count.
-    pub(super) fn holders(&self) -> usize {
-        Arc::strong_count(&self.0)
-    }
-
-    /// Sorts the pairs; of two with the same name the later one stays. An empty value is no label
-    /// (as in Prometheus).
-    pub fn new<N: Into<Box<str>>, V: Into<Box<str>>>(
-        pairs: impl IntoIterator<Item = (N, V)>,
-    ) -> Self {
-        let mut sorted: Vec<(Box<str>, Box<str>)> = Vec::new();
-        for (name, value) in pairs {
-            let (name, value) = (name.into(), value.into());
-            match sorted.binary_search_by(|(n, _)| n.cmp(&name)) {
-                Ok(at) => sorted[at].1 = value,
-                Err(at) => sorted.insert(at, (name, value)),
-            }
-        }
-        sorted.retain(|(_, value)| !value.is_empty());
-        // The empty one is no allocation.
-        if sorted.is_empty() { Self::default() } else { Self(sorted.into()) }
-    }
-
-    /// The pairs in order.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &str)> + Clone {
-        self.0.iter().map(|(n, v)| (&**n, &**v))
-    }
-
-    /// The value of one label.
-    pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.binary_search_by(|(n, _)| (**n).cmp(name)).ok().map(|at| &*self.0[at].1)
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// How many there are.
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-}
+use super::{Kind, Labels};
 
 /// What makes two series the same one.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -137,15 +57,4 @@ impl fmt::Display for Series {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.identity.key())
     }
-}
-
-/// One value at one time.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Sample {
-    /// Which series.
-    pub series: super::SeriesRef,
-    /// Milliseconds since 1970-01-01 00:00 UTC.
-    pub ts: i64,
-    /// The value; NaN and infinities are values too.
-    pub value: f64,
 }

@@ -5,7 +5,6 @@ use rusqlite::{Connection, params};
 use super::block::{Column, GROUP, View, encode};
 use super::chunk::Scratch;
 use super::head::Sample;
-use super::stretch::HOUR_MS;
 use super::{SqlError, state};
 
 /// The longest column a block gets.
@@ -24,7 +23,7 @@ const FIRST: usize = 1_024;
 
 /// A block does not reach over a longer time of nothing: of each six hours that it reaches over it is
 /// asked what they hold, and an import may bring a sample of 1970 and one of today.
-pub(super) const GAP_MS: i64 = 100 * 24 * HOUR_MS;
+pub(super) const GAP_MS: i64 = 100 * 86_400_000;
 
 /// Blocks of shorter columns would be all directory.
 const LEAST: usize = 512;

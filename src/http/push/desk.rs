@@ -16,8 +16,9 @@ use axum::extract::FromRequestParts;
 use axum::http::{HeaderMap, request::Parts};
 use tokio::sync::Semaphore;
 
+use super::Failure;
 use super::body::{Watch, receive};
-use super::{Failure, groups};
+use super::ended::Groups;
 use crate::http::State;
 use crate::http::access::From;
 use crate::pipeline::{Origin, Receipt, Sender};
@@ -37,7 +38,7 @@ const COMMIT: Duration = Duration::from_secs(4);
 pub struct Desk {
     held: Arc<AtomicUsize>,
     places: Arc<Semaphore>,
-    pub(super) groups: groups::Groups,
+    pub(super) groups: Groups,
 }
 
 impl Default for Desk {
@@ -45,7 +46,7 @@ impl Default for Desk {
         Self {
             held: Arc::default(),
             places: Arc::new(Semaphore::new(PLACES)),
-            groups: groups::Groups::default(),
+            groups: Groups::default(),
         }
     }
 }

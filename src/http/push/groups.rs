@@ -4,8 +4,8 @@
 //! not go on for those who look.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, Mutex};
 
 use axum::body::Body;
 use axum::extract::State as Get;
@@ -16,6 +16,7 @@ use axum::routing::MethodRouter;
 use super::Failure;
 use super::body::Unpacked;
 use super::desk::{Job, Who, take_in};
+use super::ended::{Labels, Whose};
 use super::tally::{Tally, take};
 use crate::http::{State, base64};
 use crate::model::{Kind, Pinned, SeriesRef};
@@ -25,82 +26,6 @@ use crate::wire::exposition::{Reader, is_label_name};
 
 /// Prometheus' mark for a series that has ended.
 const STALE: f64 = f64::from_bits(0x7ff0_0000_0000_0002);
-
-/// Groups that are remembered.
-const MAX_GROUPS: usize = 10_000;
-/// Bytes of all their labels, and of the numbers of their series.
-const MAX_BYTES: usize = 8 << 20;
-
-/// The series of each group, by its labels and by the machine that its sender is bound to: the same path
-/// from two of them means two groups.
-///
-/// Bound: [`MAX_GROUPS`] and [`MAX_BYTES`]. Policy: the group that was pushed longest ago is forgotten;
-/// its samples stay, but what it no longer has gets no stale marker. Counter:
-/// `plimsoll_push_groups_forgotten_total`.
-#[derive(Debug, Default)]
-pub(super) struct Groups(Mutex<Kept>);
-
-#[derive(Debug, Default)]
-struct Kept {
-    groups: BTreeMap<Whose, Group>,
-    bytes: usize,
-    /// Counts pushes.
-    pushes: u64,
-}
-
-#[derive(Debug, Default)]
-struct Group {
-    /// Pinned: that a group has ended is said of its series, however long ago they were written.
-    series: BTreeMap<SeriesRef, Pinned>,
-    /// The number of the last push.
-    push: u64,
-}
-
-type Labels = Vec<(String, String)>;
-
-/// A group: the machine that its sender is bound to, and its labels.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Whose {
-    bound: Option<Box<str>>,
-    labels: Labels,
-}
-
-impl Whose {
-    fn of(job: &Job<'_>, labels: &Labels) -> Self {
-        Self { bound: job.bound().map(Box::from), labels: labels.clone() }
-    }
-}
-
-impl Kept {
-    fn size(whose: &Whose, group: &Group) -> usize {
-        let labels: usize = whose.labels.iter().map(|(n, v)| n.len() + v.len() + 64).sum();
-        let bound = whose.bound.as_ref().map_or(0, |bound| bound.len());
-        bound + labels + group.series.len() * 40 + 128
-    }
-
-    fn remove(&mut self, whose: &Whose) {
-        if let Some(group) = self.groups.remove(whose) {
-            self.bytes -= Self::size(whose, &group);
-        }
-    }
-
-    /// How many others were forgotten for it.
-    fn insert(&mut self, whose: Whose, series: BTreeMap<SeriesRef, Pinned>) -> u64 {
-        self.remove(&whose);
-        self.pushes += 1;
-        let group = Group { series, push: self.pushes };
-        self.bytes += Self::size(&whose, &group);
-        self.groups.insert(whose, group);
-        let mut forgotten = 0;
-        while self.groups.len() > MAX_GROUPS || self.bytes > MAX_BYTES && self.groups.len() > 1 {
-            let oldest = self.groups.iter().min_by_key(|(_, group)| group.push);
-            let Some(whose) = oldest.map(|(whose, _)| whose.clone()) else { break };
-            self.remove(&whose);
-            forgotten += 1;
-        }
-        forgotten
-    }
-}
 
 pub(super) fn methods() -> MethodRouter<Arc<State>> {
     axum::routing::post(answer).put(answer).delete(answer)
@@ -167,7 +92,7 @@ fn push(job: &Job<'_>, method: &Method, labels: &Labels) -> Result<(StatusCode, 
         push.taken().filter_map(|series| Some((series, state.registry.pin(series)?))).collect();
     let name = |series: &Pinned| series.series().identity.name.clone();
     let names: BTreeSet<Box<str>> = new.values().map(name).collect();
-    let whose = Whose::of(job, labels);
+    let whose = Whose::of(job.bound(), labels);
     let old = kept.groups.get(&whose).map(|group| group.series.clone()).unwrap_or_default();
     for (number, series) in old {
         if new.contains_key(&number) {
@@ -196,7 +121,7 @@ fn end(job: &Job<'_>, labels: &Labels) -> Result<(StatusCode, Receipt), Failure>
         tally.refuse_for(0, &why, PUSHED);
         return Err(nothing(&tally, &why.to_string()));
     }
-    let whose = Whose::of(job, labels);
+    let whose = Whose::of(job.bound(), labels);
     let Some(group) = kept.groups.get(&whose) else {
         return Ok((StatusCode::ACCEPTED, Receipt::nothing()));
     };

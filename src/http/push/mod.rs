@@ -10,6 +10,7 @@
 
 mod body;
 mod desk;
+mod ended;
 mod groups;
 mod influx;
 mod json;

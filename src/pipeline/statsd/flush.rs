@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use super::gather::Gather;
-use super::held::{UNNAMED, next_on_grid, not_written};
+use super::held::{Flush, UNNAMED, next_on_grid, not_written};
 use super::legacy;
 use super::naming::TIMER_TOTALS;
 use super::timer::Summary;
@@ -20,20 +20,6 @@ use crate::wire::statsd::Type;
 const SLICE: Duration = Duration::from_micros(300);
 /// So many names are closed before the clock is looked at.
 const STEP: usize = 32;
-
-/// A flush under way.
-#[derive(Debug)]
-pub(super) struct Flush {
-    /// Its moment, ms since 1970.
-    ts: i64,
-    /// What is being worked off, and how far.
-    kind: Type,
-    at: usize,
-    samples: Vec<(SeriesRef, f64)>,
-    took: Duration,
-    /// Bytes of what was gathered that are free now.
-    freed: usize,
-}
 
 /// When a flush frees so much, and the one after it less than a quarter, what is free now is given
 /// back to the kernel. As long as as much comes again it is needed again.

@@ -5,9 +5,8 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 
 use super::distinct::{Distinct, Room};
-use super::flush::Flush;
 use super::held::{
-    Counter, FORGOTTEN_MS, Gauge, LOOK_MS, NEVER, Set, Timed, Timer, TimerTotals, UNNAMED,
+    Counter, FORGOTTEN_MS, Flush, Gauge, LOOK_MS, NEVER, Set, Timed, Timer, TimerTotals, UNNAMED,
     next_on_grid, not_written, put,
 };
 use super::index::{Index, Place};

@@ -1,10 +1,13 @@
 //! pipeline: what statsd keeps of a name from one flush to the next.
 
+use std::time::Duration;
+
 use super::Settings;
 use super::distinct::Distinct;
 use super::timer::Values;
 use crate::model::SeriesRef;
 use crate::model::counter::Held;
+use crate::wire::statsd::Type;
 
 /// Never heard of.
 pub(super) const NEVER: u32 = u32::MAX;
@@ -97,4 +100,18 @@ pub(super) fn put<T>(list: &mut Vec<T>, at: usize, value: T) {
         Some(place) => *place = value,
         None => list.push(value),
     }
+}
+
+/// A flush under way.
+#[derive(Debug)]
+pub(super) struct Flush {
+    /// Its moment, ms since 1970.
+    pub(super) ts: i64,
+    /// What is being worked off, and how far.
+    pub(super) kind: Type,
+    pub(super) at: usize,
+    pub(super) samples: Vec<(SeriesRef, f64)>,
+    pub(super) took: Duration,
+    /// Bytes of what was gathered that are free now.
+    pub(super) freed: usize,
 }
