@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::Connection;
 use rusqlite::types::ValueRef;
 
-use super::schema::{APPLICATION_ID, SCHEMA_VERSION};
+use super::schema::{APPLICATION_ID, SCHEMA, SCHEMA_VERSION};
 use super::{OpenError, SqlError};
 
 /// Whether the file is empty; an error if it is not for us. Reads only.
@@ -83,4 +83,15 @@ fn size(path: &Path, suffix: &str) -> u64 {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     std::fs::metadata(PathBuf::from(name)).map_or(0, |m| m.len())
+}
+
+/// Where the trees of a fresh database begin.
+pub(super) fn usual_roots() -> Result<Vec<(String, u32)>, SqlError> {
+    super::allowance::install();
+    let conn = Connection::open_in_memory()?;
+    conn.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+    SCHEMA.iter().try_for_each(|sql| conn.execute_batch(sql))?;
+    conn.prepare("SELECT name, rootpage FROM sqlite_schema WHERE rootpage > 0")?
+        .query_map([], |r| Ok((r.get(0)?, r.get(1)?)))?
+        .collect()
 }

@@ -16,7 +16,7 @@ use super::names::{Name, names};
 use super::pack::{Packed, insert_as};
 use super::repair::aside_path;
 use super::rollup;
-use super::schema::usual_roots;
+use super::ours::usual_roots;
 use super::stretch::STRETCH_MS;
 use super::{OpenError, SqlError, events, state};
 

@@ -1,9 +1,5 @@
 //! store: the schema, version by version, and how a file says that it is one of plimsoll's.
 
-use rusqlite::Connection;
-
-use super::SqlError;
-
 /// What each version adds to the one before. A fresh database goes the same way as an old one, so
 /// that they cannot differ.
 pub(super) const SCHEMA: [&str; 5] = [
@@ -21,14 +17,3 @@ pub const APPLICATION_ID: i64 = 0x504C_494D;
 
 /// The newest schema this program knows; `PRAGMA user_version`.
 pub const SCHEMA_VERSION: i64 = SCHEMA.len() as i64;
-
-/// Where the trees of a fresh database begin.
-pub(super) fn usual_roots() -> Result<Vec<(String, u32)>, SqlError> {
-    super::allowance::install();
-    let conn = Connection::open_in_memory()?;
-    conn.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
-    SCHEMA.iter().try_for_each(|sql| conn.execute_batch(sql))?;
-    conn.prepare("SELECT name, rootpage FROM sqlite_schema WHERE rootpage > 0")?
-        .query_map([], |r| Ok((r.get(0)?, r.get(1)?)))?
-        .collect()
-}
