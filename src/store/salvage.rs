@@ -13,10 +13,10 @@ use super::block::{Column, GROUP, decode};
 use super::carve::{Carver, Row, Table, ascending};
 use super::chunk::Scratch;
 use super::names::{Name, names};
+use super::ours::usual_roots;
 use super::pack::{Packed, insert_as};
 use super::repair::aside_path;
 use super::rollup;
-use super::ours::usual_roots;
 use super::stretch::STRETCH_MS;
 use super::{OpenError, SqlError, events, state};
 

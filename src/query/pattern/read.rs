@@ -385,13 +385,15 @@ impl Reader<'_> {
             }
             first = false;
             let rest = &self.text[self.at..];
-            if let (true, Some(end)) = (rest.starts_with("[:"), rest.find(":]")) {
-                let name = &rest[..end + 2];
-                if !CLASSES.contains(&name[2..end].trim_start_matches('^')) {
+            // The colon that begins a name does not end it: `[[:]` is a bracket or a colon.
+            let named = rest.strip_prefix("[:").and_then(|inside| inside.split_once(":]"));
+            if let Some((inside, _)) = named {
+                let name = &rest[..inside.len() + 4];
+                if !CLASSES.contains(&inside.trim_start_matches('^')) {
                     return Err(wrong("invalid character class range", name));
                 }
                 self.out.push_str(name);
-                self.at += end + 2;
+                self.at += name.len();
                 listed = None;
                 continue;
             }

@@ -58,6 +58,8 @@ fn patterns_mean_what_they_mean_in_go() {
         ("[]a]+", vec!["]a"], vec!["b"]),
         ("[a-]+", vec!["a-"], vec!["b"]),
         ("[[:digit:]x]+", vec!["1x"], vec!["a"]),
+        // The colon that begins a name does not end it; a fuzzer found it.
+        ("[[:]+", vec!["[:"], vec!["]", "a"]),
         ("a{2}", vec!["aa"], vec!["a", "aaa"]),
         ("a{,2}", vec!["a{,2}"], vec!["a"]),
         ("x{", vec!["x{"], vec!["x"]),
@@ -103,6 +105,7 @@ fn what_is_no_pattern_says_why() {
         ("\\<a\\y", "invalid escape sequence: `\\y`"),
         ("[xb-az]", "invalid character class range: `b-a`"),
         ("[[:wat:]]", "invalid character class range: `[:wat:]`"),
+        ("[[:]a:]", "invalid character class range: `[:]a:]`"),
         ("a(?ix)b", "invalid or unsupported Perl syntax: `(?ix`"),
         ("(?=a)", "invalid or unsupported Perl syntax: `(?=`"),
         ("(?P<a", "invalid named capture: `(?P<a`"),
