@@ -161,12 +161,12 @@ export function Explore() {
   const accept = (n: number) => {
     const box = input.current!, offer = offers!.all[n];
     const begin = box.value.slice(0, offers!.from) + offer.text, end = box.value.slice(box.selectionStart);
-    setText(begin + end);
+    // At once: a key that is pressed before the next frame goes behind what was taken.
+    box.value = begin + end;
+    box.focus();
+    box.setSelectionRange(begin.length, begin.length);
+    setText(box.value);
     shut();
-    requestAnimationFrame(() => {
-      box.focus();
-      box.setSelectionRange(begin.length, begin.length);
-    });
   };
   const keys = (e: KeyboardEvent) => {
     if (offers) {
