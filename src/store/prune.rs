@@ -47,6 +47,9 @@ pub(super) struct Pruner {
     /// Plain rows in the database, once they are counted.
     rows: Option<u64>,
     counting: (i64, u64),
+    /// Rows that were written since then. Some may have taken the place of others, of the same series
+    /// and time, so there may be fewer rows than `rows` says.
+    uncertain: u64,
     last_boot: Option<i64>,
     hours: Hours,
 }
@@ -112,7 +115,13 @@ impl Pruner {
         // Until they are counted, the count will find them.
         if let Some(all) = &mut self.rows {
             *all += rows;
+            self.uncertain += rows;
         }
+    }
+
+    /// Counts plain rows once more.
+    fn recount(&mut self) {
+        (self.rows, self.counting, self.uncertain) = (None, (0, 0), 0);
     }
 
     /// The time that retention by age goes by. It follows the wall clock, but a clock that jumps
@@ -171,6 +180,9 @@ impl Pruner {
         // Before any sample.
         if events::prune_to(conn, held, limits.events_budget())? {
             return Ok(true);
+        }
+        if self.rows_are_full(limits) && self.uncertain > self.rows.unwrap_or(0) / 8 {
+            self.recount();
         }
         if !self.counted(conn)? {
             return Ok(true);
@@ -288,6 +300,10 @@ impl Pruner {
             .prepare_cached("SELECT ts FROM samples ORDER BY ts LIMIT 1 OFFSET ?1")?
             .query_row([STEP_ROWS], |r| r.get(0))
             .optional()?;
+        if until.is_none() && self.rows.is_some_and(|rows| rows > STEP_ROWS as u64) {
+            // There are not even as many as that.
+            self.recount();
+        }
         let Some(until) = until.filter(|u| *u <= sealed) else { return Ok(false) };
         let waits: bool = conn
             .prepare_cached("SELECT EXISTS (SELECT 1 FROM late WHERE ts <= ?1)")?

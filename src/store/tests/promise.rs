@@ -416,3 +416,24 @@ fn the_trigger_refuses_what_would_be_thrown_away() {
     }
     assert_eq!(rig.count("SELECT count(*) FROM inbox"), 4);
 }
+
+#[test]
+fn samples_that_are_sent_again_and_again_do_not_shut_senders_out() {
+    let mut rig = rig();
+    let series: Vec<SeriesRef> = (0..5_000)
+        .map(|i| rig.series(Identity::local("json", &format!("k{i}"), Labels::default())))
+        .collect();
+    // Upkeep counts the rows that are there.
+    rig.commit(&[Batch::of(Source::Json, rig.now, vec![(series[0], 1.0)])], &[], &[]);
+    // A sender that repeats itself: ten thousand samples, of which half are rows.
+    for _ in 0..60 {
+        let samples = (0..10_000).map(|i| (series[i % 5_000], i as f64)).collect();
+        rig.store.commit(&[Batch::of(Source::Json, rig.now, samples)]).expect("commits");
+    }
+    assert!(rig.store.rows_are_full(), "the count is too high: the test shows something");
+    let now = Times { wall: rig.now, boot: rig.now };
+    for _ in 0..50 {
+        rig.store.upkeep(now, Duration::from_millis(25)).expect("works");
+    }
+    assert!(!rig.store.rows_are_full(), "there are five thousand rows");
+}
