@@ -111,7 +111,7 @@ pub struct Config {
 /// A collector that runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CollectorConfig {
-    /// Its name in [`COLLECTORS`].
+    /// Its name in [`crate::collect::COLLECTORS`].
     pub name: &'static str,
     /// How often it is read.
     pub interval: Interval,
