@@ -117,16 +117,12 @@ impl Spill {
             let _unused = std::fs::remove_file(&path);
             return Err(e);
         }
-        Ok(Self {
-            file,
-            path,
-            id,
-            end: HEADER,
-            at: HEADER,
-            names: Vec::new(),
-            numbers: Vec::new(),
-            samples: 0,
-        })
+        Ok(Self::empty(file, path, id))
+    }
+
+    fn empty(file: File, path: PathBuf, id: i64) -> Self {
+        let (names, numbers) = (Vec::new(), Vec::new());
+        Self { file, path, id, end: HEADER, at: HEADER, names, numbers, samples: 0 }
     }
 
     /// Opens the one that was left by a process that ended; `None`: there is none. What is not whole
@@ -150,16 +146,7 @@ impl Spill {
             .open(&path)?;
         let length = file.metadata()?.len();
         let id = id_of(&file, length)?;
-        let mut this = Self {
-            file,
-            path,
-            id,
-            end: HEADER,
-            at: HEADER,
-            names: Vec::new(),
-            numbers: Vec::new(),
-            samples: 0,
-        };
+        let mut this = Self::empty(file, path, id);
         let mut damaged = 0;
         this.at = this.place(mark, length);
         while let Some(record) = next_record(&this.file, this.end, length)? {
