@@ -12,6 +12,8 @@
 //!              and the way in for what is pushed
 //!   store      the one SQLite file: schema, writer, readers
 //!   query      PromQL: an expression -> a tree -> values, over any source of samples
+//!   notify     a message and the ways to its receivers       (one file a channel)
+//!   alert      rules -> alerts: when something is wrong, since when, when it is over
 //!   overview   what one looks at first: charts, the verdict, the day a disk fills
 //!   draw       a chart -> SVG, PNG, a terminal's braille; what a chart shows, out of the file
 //!   config     plimsoll.toml -> settings of the rooms
@@ -30,6 +32,7 @@
 // cannot be tested: the cli writes to what it is given.
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
+pub mod alert;
 pub mod cli;
 pub mod collect;
 pub mod config;
@@ -38,6 +41,7 @@ pub mod draw;
 pub mod http;
 pub mod model;
 pub mod munin_node;
+pub mod notify;
 pub mod overview;
 pub mod pipeline;
 pub mod plugin;

@@ -25,19 +25,20 @@ const ROOMS: &[&str] = &[
     "pipeline",
     "store",
     "query",
+    "notify",
+    "alert",
     "overview",
     "draw",
     "config",
     "http",
     "munin_node",
-    "alert",
     "forward",
     "daemon",
     "cli",
 ];
 
 /// These meet in the store or the query room only.
-const VIEWS: &[&str] = &["http", "munin_node", "alert", "forward"];
+const VIEWS: &[&str] = &["http", "munin_node", "forward"];
 
 /// Paths that may be used in these rooms only.
 const ONLY_IN: &[(&str, &[&str])] = &[("rusqlite", &["store"])];

@@ -15,6 +15,7 @@ mod past;
 mod recorder;
 mod registry;
 mod series;
+mod severity;
 mod size;
 pub mod unit;
 
@@ -30,5 +31,6 @@ pub use past::{Past, Stretch};
 pub use recorder::{Metric, Recorder};
 pub use registry::{Live, Pinned, Registry, Released, Sample, SeriesRef};
 pub use series::{Identity, Series};
+pub use severity::Severity;
 pub use size::{format_size, parse_size};
 pub use unit::Unit;

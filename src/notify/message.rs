@@ -1,0 +1,103 @@
+//! notify: the message: one first line, some more lines, and its alerts for machines.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::Severity;
+
+/// The occasion of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Occasion {
+    /// Something is wrong now, or worse than before.
+    Fire,
+    /// It is over.
+    Over,
+    /// It began and ended before anybody could be told.
+    Was,
+    /// It is still wrong, and nobody has acknowledged it.
+    Reminder,
+    /// Many changes in one message.
+    Digest,
+    /// Somebody tries the channel.
+    Test,
+}
+
+/// One message to one or more people, about one host.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Message {
+    /// Stays the same over all attempts and restarts, so that a receiver can drop a second copy:
+    /// `fingerprint/fired_at/seq` of the first alert. ASCII, at most 100 characters.
+    pub key: String,
+    /// Messages with the same thread belong to one incident: mail's In-Reply-To, PagerDuty's
+    /// `dedup_key`. ASCII, at most 100 characters.
+    pub thread: String,
+    /// The occasion.
+    pub occasion: Occasion,
+    /// The worst of its alerts.
+    pub severity: Severity,
+    /// The machine that it is about.
+    pub host: String,
+    /// The first line, which says all: `bad: disk / on web1 98 % full, 5.1 GB left`.
+    pub title: String,
+    /// More lines of plain text, the most important ones first.
+    pub lines: Vec<String>,
+    /// The page that shows it.
+    pub link: Option<String>,
+    /// When it was made, ms since 1970 UTC.
+    pub at: i64,
+    /// Its alerts, for machines; the worst first.
+    pub alerts: Vec<Alert>,
+    /// The chart that shows it. It is drawn when the message is sent.
+    pub chart: Option<Chart>,
+}
+
+/// One alert of a message, for machines.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Alert {
+    /// 16 hexadecimal digits; the same for the same rule and labels.
+    pub fingerprint: String,
+    /// Whether it fires; otherwise it is over.
+    pub firing: bool,
+    /// Its labels, with `alertname` and `severity`.
+    pub labels: BTreeMap<String, String>,
+    /// Its annotations, with `summary` and `description`.
+    pub annotations: BTreeMap<String, String>,
+    /// When it began to fire, ms since 1970 UTC.
+    pub starts_at: i64,
+    /// When it was over, ms since 1970 UTC.
+    pub ends_at: Option<i64>,
+    /// The value that was judged.
+    pub value: f64,
+    /// The worst value while it fired.
+    pub peak: f64,
+    /// The limit that was passed.
+    pub limit: Option<f64>,
+    /// The processes and units that matter, the worst first.
+    pub culprits: Vec<String>,
+    /// Where its expression can be seen.
+    pub generator_url: String,
+}
+
+/// The chart that shows what a message is about.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Chart {
+    /// The expression, as PromQL.
+    pub expr: String,
+    /// The line above it.
+    pub title: String,
+    /// Marked as a level line.
+    pub limit: Option<f64>,
+    /// Marked as a moment, ms since 1970 UTC.
+    pub breach: i64,
+}
+
+/// A picture that goes with a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Picture {
+    /// The PNG's bytes.
+    pub png: Vec<u8>,
+    /// The picture in words.
+    pub alt: String,
+}
