@@ -499,7 +499,7 @@ fn imports_are_checked() {
         ("src/model/a.rs", "const A: &str = \"crate::store::Store\"; const B: char = '\"';", 0),
         ("src/model/a.rs", "const A: &str = r#\"a\" crate::store::Store\"#;", 0),
         ("src/model/a.rs", "fn f<'a>(x: &'a crate::store::Store) {}", 1),
-        ("src/http/a.rs", "use crate::alert::Rules;", 1),
+        ("src/http/a.rs", "use crate::forward::Rules;", 1),
         ("src/alert/a.rs", "use crate::http::Page;", 1),
         ("src/http/a.rs", "use crate::query::Plan;", 0),
         ("src/config/a.rs", "use crate::{store::Settings, http::Settings as Http};", 1),
