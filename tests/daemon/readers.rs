@@ -46,7 +46,7 @@ one = lambda sql: c.execute(sql).fetchone()
 for view in "metrics metrics_by_system history systems series event_log graphs graph_fields".split():
     print(view, one(f"select count(*) >= 0 from p.{view}")[0])
 print(one("select count(*) > 10 from p.metrics")[0], one("select max(value) >= 0 from p.metrics where key = 'cpu'")[0])
-print(len(c.execute("show all tables").fetchall()) > 8)
+print(len(c.execute("show tables from p").fetchall()) > 8)
 print(*[type(v).__name__ for v in one(f"select key, value, timestamp from sqlite_scan('{file}', 'metrics') where key = 'cpu'")])
 print(one("select value from p.metrics_by_system where key like 'odd_plain%'"))
 print(one("select count(*), count(value) from p.metrics_by_system where key like 'odd_nan%'"))
