@@ -9,6 +9,7 @@ use crate::model::options::{self, Options};
 use crate::model::{Metric, Recorder};
 
 mod cpu;
+pub mod culprits;
 pub mod diskstats;
 mod exclude;
 mod file;

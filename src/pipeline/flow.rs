@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{Board, Counters, Intake, Latest, Names, Queue};
+use super::{Board, Committed, Counters, Intake, Latest, Names, Queue};
 use crate::model::{Clock, Registry};
 
 /// See the module's text; clones share everything.
@@ -23,6 +23,8 @@ pub struct Flow {
     pub board: Arc<Board>,
     /// What plimsoll counts about itself.
     pub counters: Arc<Counters>,
+    /// The newest reading in the database.
+    pub committed: Arc<Committed>,
     /// The time.
     pub clock: Arc<dyn Clock>,
 }
@@ -49,6 +51,16 @@ impl Flow {
         )
         .beside(Arc::clone(&latest));
         let board = Arc::new(Board::new(Arc::clone(&clock)));
-        Self { registry, queue, intake: Arc::new(intake), names, latest, board, counters, clock }
+        Self {
+            registry,
+            queue,
+            intake: Arc::new(intake),
+            names,
+            latest,
+            board,
+            counters,
+            committed: Arc::default(),
+            clock,
+        }
     }
 }

@@ -4,6 +4,7 @@
 
 mod arrivals;
 mod board;
+mod committed;
 mod counters;
 mod flow;
 mod intake;
@@ -16,6 +17,7 @@ pub mod statsd;
 
 pub use arrivals::Arrival;
 pub use board::{BEAT, Board, Problem};
+pub use committed::Committed;
 pub use counters::{Counters, Reason, Source};
 pub use flow::Flow;
 pub use intake::{Busy, Intake, OLDEST_MS, Origin, Push, Refused, Sender, check_name};

@@ -162,6 +162,10 @@ fn run(mut store: Store, full: Option<OpenError>, s: &WriterSettings) -> usize {
                 if !batches.is_empty() || (others && last.is_some()) {
                     last = Some(start);
                 }
+                let own = batches.iter().filter(|b| b.source == Source::Collect);
+                if let Some(newest) = own.map(|b| b.ts).max() {
+                    s.committed.note(newest);
+                }
                 s.queue.recycle(&mut batches);
                 s.board.ok(SUBJECT);
                 broken = while_more(&mut store, s, written.more);
