@@ -5,7 +5,7 @@
 //!   sections   the table of sections; the sample file and the list of all options
 //!   raw        a section of the file, checked against its options
 //!   resolve    the top of the file, and what all sections share
-//!   collect, http, store, statsd, push, plugins, munin, burst
+//!   collect, http, store, statsd, push, plugins, munin, burst, alerts
 //!              the options of each section, and the settings that are made of them
 //!   condition  the `when` of a burst
 //!   values     types of options
@@ -17,6 +17,7 @@
 //! An option is a field of a struct made by `options!` (model/options.rs); a collector's
 //! own are in the collector's file.
 
+mod alerts;
 mod burst;
 mod collect;
 mod condition;
@@ -40,6 +41,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub use alerts::{AlertOptions, Alerts, AlertsOptions, SmtpOptions};
 pub use condition::{Condition, Op};
 pub use error::{ConfigError, Content, Mistake, nearest};
 pub use host::host_name;
@@ -89,6 +91,8 @@ pub struct Config {
     pub filter: KeyFilter,
     /// When to look closer.
     pub bursts: Vec<Burst>,
+    /// What is judged, and who is told.
+    pub alerts: Alerts,
     /// The page and the API.
     pub http: Http,
     /// What statsd senders send.

@@ -162,6 +162,7 @@ fn settings(
         db: options.db.map(|db| db.0),
         system: options.system,
         interval,
+        alerts: r.alerts(&top),
         bursts: r.bursts(&top, &collectors),
         collectors,
         collect,

@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use super::{burst, collect, http, munin, plugins, push, resolve, statsd, store};
+use super::{alerts, burst, collect, http, munin, plugins, push, resolve, statsd, store};
 use crate::collect::COLLECTORS;
 use crate::model::options::{Key, Options, Shown};
 
@@ -94,6 +94,9 @@ pub fn sections() -> Vec<Row> {
         Row { path: "munin".into(), list: false, collector: false, options: Vec::new() },
         Row::of::<munin::PeerOptions>("munin.node", true),
         Row::of::<burst::BurstOptions>("burst", true),
+        Row::of::<alerts::AlertsOptions>("alerts", false),
+        Row::of::<alerts::SmtpOptions>("smtp", false),
+        Row::of::<alerts::AlertOptions>("alert", true),
     ]);
     rows
 }

@@ -15,7 +15,8 @@ fn find<'l>(list: &'l [Listed], section: &str, key: &str) -> &'l Listed {
 #[test]
 fn every_option_of_every_section() {
     let text = "[[plugin]]\nname = \"a\"\n[[munin.node]]\nhost = \"a\"\n\
-                [[burst]]\nwhen = \"cpu > 1\"\ninterval = \"1s\"\n";
+                [[burst]]\nwhen = \"cpu > 1\"\ninterval = \"1s\"\n\
+                [[alert]]\nwhen = \"cpu > 1\"\n";
     let list = listed(text);
     let mut count = 0;
     for row in sections() {

@@ -56,7 +56,7 @@ when = "cpu > 8""#;
      --> plimsoll.toml:4:1
       |
     4 | when = "cpu > 8"
-      | ^^^^ this belongs in a `[[burst]]`
+      | ^^^^ this belongs in a `[[burst]]` or a `[[alert]]`
     "###);
 }
 

@@ -1,6 +1,7 @@
 //! config: the sample is what the table of options gives, and says the truth about the defaults.
 
 use crate::collect::textfile;
+use crate::config::Alerts;
 use crate::config::resolve::{defaults, resolve};
 use crate::config::sections::{Row, sections};
 use crate::config::{Config, SAMPLE, sample};
@@ -58,6 +59,11 @@ fn what_it_shows_are_the_defaults() {
     shown.munin_peers.clear();
     assert_eq!(shown.bursts.len(), 1);
     shown.bursts.clear();
+    assert_eq!(
+        (shown.alerts.own.len(), &*shown.alerts.options.to.0),
+        (1, &["ntfy:my-topic".to_owned()][..])
+    );
+    shown.alerts = Alerts::default();
     let without_folder = |config: &Config| {
         let text = format!("{config:?}");
         text.replace("dir: Some(\"/var/lib/plimsoll/textfile\")", "dir: None")
@@ -78,6 +84,7 @@ fn beside(row: &Row, key: &str) -> String {
         "munin.node" => &[("host", "\"x\""), ("tls_ca", "\"/x\"")],
         "burst" => &[("when", "\"a > 1\""), ("interval", "\"1s\"")],
         "plugin" => &[("name", "\"x\"")],
+        "alert" => &[("when", "\"a > 1\"")],
         _ => &[],
     };
     let pair = match key {
