@@ -249,7 +249,7 @@ test("explore: errors under the caret", async () => {
   assert(said.error.endsWith(await text(page, ".wrong p")));
   await accessible(page, "an error");
   await page.goto(`${daemon.url}/explore?expr=nothing_of_that_name`);
-  await page.getByText("Nothing fits this").waitFor();
+  await page.getByText("No series matches this").waitFor();
   await page.done();
 });
 
