@@ -200,7 +200,7 @@ fn errors_are_sentences() {
     let path = dir.path().join("m.sqlite");
     plimsoll_import_one(dir.path());
     for (statement, sentence) in [
-        ("select * from samples_all('*', 'soon')", "samples_all: `soon` is no time; "),
+        ("select * from samples_all('*', 'soon')", "samples_all: `soon` is not a time; "),
         ("select * from samples_all(1)", "samples_all: the first argument is a key, with * and ?"),
         ("select * from samples_all('*', x'00')", "samples_all: a blob is no time"),
     ] {

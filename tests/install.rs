@@ -199,10 +199,10 @@ fn who_is_not_root_hears_what_to_type() {
     let mut place = place();
     place.machine.is_root = false;
     let said = place.relative(&place.try_install(false).unwrap_err().to_string());
-    assert_eq!(said, "to install the service takes root: sudo ./plimsoll install");
+    assert_eq!(said, "root is needed to install the service: sudo ./plimsoll install");
     place.machine.exe = BINARY.into();
     let said = place.try_uninstall(false, false).unwrap_err().to_string();
-    assert_eq!(said, "to uninstall the service takes root: sudo plimsoll uninstall");
+    assert_eq!(said, "root is needed to uninstall the service: sudo plimsoll uninstall");
     assert!(place.files().is_empty());
 }
 

@@ -1,4 +1,4 @@
-// What the daemon says, and what goes wrong with asking it.
+// Questions to the daemon, the types of its answers, and its errors.
 import { signal } from "@preact/signals";
 
 export interface Spec {
@@ -64,7 +64,7 @@ export interface Happened {
   text?: string;
 }
 
-/** `ok`; `lost`: nobody answers, since then; `denied`: a token is wanted. */
+/** `ok`; `lost`: no answer since `since`; `denied`: a token is needed. */
 export const link = signal<{ state: "ok" | "lost" | "denied"; since: number; why: string }>({
   state: "ok", since: 0, why: "",
 });
@@ -83,7 +83,7 @@ export function found() {
   if (link.value.state !== "ok") link.value = { state: "ok", since: 0, why: "" };
 }
 
-/** Asks; throws `Refused` where the daemon says no, and notes when nobody answers. */
+/** Asks the daemon. Throws `Refused` if the daemon refuses, and records when it does not answer. */
 export async function ask<T>(path: string, signal?: AbortSignal): Promise<T> {
   let response: Response;
   try {
@@ -102,7 +102,7 @@ export async function ask<T>(path: string, signal?: AbortSignal): Promise<T> {
   try {
     body = JSON.parse(text);
   } catch {
-    // Said below.
+    // Handled below.
   }
   if (!response.ok || body === null) {
     found();

@@ -1,4 +1,4 @@
-// One chart: what it is, its newest values, the picture, and the same as a table.
+// One chart: title, newest values, plot and table.
 import { effect, signal } from "@preact/signals";
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { Spec } from "./api";
@@ -8,7 +8,7 @@ import { events, judged, numbers, onNumbers, shown, sight } from "./store";
 import { exactly, human, moment, span } from "./units";
 import { go, pan } from "./view";
 
-/** What a chart says in a word: the sum of a stack, both directions, or its first line. */
+/** The headline of a chart: the sum of a stack, both directions, or the first line. */
 export function headline(spec: Spec, values: (number | null)[]): string {
   const { unit } = spec;
   const there = values.filter((v): v is number => v != null);
@@ -31,21 +31,21 @@ function summary(spec: Spec, data: Data | null): string {
   if (!data) return `${spec.title}: loading`;
   const lines = spec.lines.slice(0, 6).map((name, n) => {
     const { min, max } = amounts(data, n);
-    const words = [human(current(data, n), spec.unit, true), `least ${human(min, spec.unit)}`, `most ${human(max, spec.unit)}`];
+    const words = [human(current(data, n), spec.unit, true), `min ${human(min, spec.unit)}`, `max ${human(max, spec.unit)}`];
     return `${spec.lines.length > 1 ? `${name}: ` : ""}${words.join(", ")}`;
   });
   return `${spec.title}. ${lines.join("; ")}`;
 }
 
 const LEGEND = 8;
-/** Charts this near to what is in sight are drawn, px. */
+/** Charts within this distance of the visible part are drawn, px. */
 const NEAR = 200;
 
 type Measured = (top: number, width: number) => void;
 let put: [HTMLElement, HTMLElement, Measured][] = [];
 
-/** Says where a chart is that was just put on the page, and how wide its plot is. All that came
- * together are measured together: between changes, each look would lay out the page anew. */
+/** Measures the place and width of a chart that was just added. Charts that are added together are
+ * measured together, because each measurement after a change makes the browser lay out the page. */
 function measure(figure: HTMLElement, box: HTMLElement, then: Measured) {
   if (!put.length) {
     queueMicrotask(() => {
@@ -58,7 +58,7 @@ function measure(figure: HTMLElement, box: HTMLElement, then: Measured) {
   put.push([figure, box, then]);
 }
 
-/** Text that is the same needs no layout. */
+/** Sets the text of an element. Unchanged text is left alone and so needs no layout. */
 function say(on: Element | null | undefined, text: string) {
   const node = on?.firstChild as Text | null;
   if (node && node.data !== text) node.data = text;
@@ -75,7 +75,7 @@ export function Chart({ spec, large = false }: { spec: Spec; large?: boolean }) 
   const legend = useRef<HTMLUListElement>(null);
   const foot = useRef<HTMLElement>(null);
   const plot = useRef<Plot | null>(null);
-  // What is known when it is put on the page stands there from the first frame on.
+  // Values that are known when the chart is added are shown from the first frame on.
   const [begun] = useState(() => {
     const data = numbers(spec.id);
     return data && { drawn: any(data), values: newest(spec, data) };
@@ -126,7 +126,7 @@ export function Chart({ spec, large = false }: { spec: Spec; large?: boolean }) 
       setState(any(data) ? "drawn" : "empty");
       mine.show(data, shown.peek(), width);
       write();
-      // What a screen reader is told may be half a minute old: it costs a walk over all values.
+      // The text for screen readers may be half a minute old, because it costs a walk over all values.
       const t = performance.now();
       if (t - said > 30_000 || !said) {
         said = t;
@@ -140,7 +140,7 @@ export function Chart({ spec, large = false }: { spec: Spec; large?: boolean }) 
       if (there && stale) draw(width);
     };
     let gone = false;
-    // Not a frame later, when an observer would say so.
+    // Measured here, because the observer would report it a frame later.
     measure(figure.current!, box.current!, (top, width) => {
       if (!gone && width && top < innerHeight + NEAR && top > -NEAR) sighted(true, width);
     });
@@ -194,13 +194,13 @@ export function Chart({ spec, large = false }: { spec: Spec; large?: boolean }) 
       onMouseDown={(e) => { if ((e.target as Element).closest(".plot")) e.preventDefault(); }}>
       <figcaption>
         {large ? <h2>{spec.title}</h2> : (
-          <h3><button type="button" class="title" title={spec.help || (spec.title.length > 60 ? spec.title : "show large, with a table")} onClick={() => go({ chart: spec.id })}>{spec.title}</button></h3>
+          <h3><button type="button" class="title" title={spec.help || (spec.title.length > 60 ? spec.title : "open large, with a table")} onClick={() => go({ chart: spec.id })}>{spec.title}</button></h3>
         )}
         <span class="now" ref={now}>{begun ? headline(spec, begun.values) : "–"}</span>
       </figcaption>
       <div class="plot" ref={box}>
         {state === "waits" && <span class="wait" aria-hidden="true" />}
-        {state === "empty" && <span class="none">nothing was measured in this time</span>}
+        {state === "empty" && <span class="none">No data in this range</span>}
       </div>
       {many && (
         <ul class="legend" ref={legend}>
@@ -213,7 +213,7 @@ export function Chart({ spec, large = false }: { spec: Spec; large?: boolean }) 
             </li>
           ))}
           {!large && spec.lines.length > LEGEND && <li class="dim">and {spec.lines.length - LEGEND} more</li>}
-          {!!spec.more && <li class="dim">{spec.more} lines are not drawn</li>}
+          {!!spec.more && <li class="dim">{spec.more} more series not shown</li>}
         </ul>
       )}
       {forecast && <p class={`forecast ${forecast.at - Date.now() < 30 * 86_400_000 ? "" : "dim"}`}>full {moment(forecast.at)}, in {span(forecast.at - Date.now())}, at {human(forecast.day, "bytes")} a day</p>}
@@ -228,7 +228,7 @@ export function Swatch({ fill }: { fill: string }) {
 
 const tick = signal(0);
 
-/** A chart alone: large, with what its lines amount to, and its newest values as a table. */
+/** One large chart, with a table of its totals and one of its newest values. */
 export function Focus({ spec }: { spec: Spec }) {
   useEffect(() => onNumbers(spec.id, () => tick.value++), [spec.id]);
   tick.value;
@@ -250,8 +250,8 @@ export function Focus({ spec }: { spec: Spec }) {
       {data && (
         <div class="tables">
           <table>
-            <caption>Over this time</caption>
-            <thead><tr><th scope="col">line</th><th scope="col">now</th><th scope="col">least</th><th scope="col">mean</th><th scope="col">most</th></tr></thead>
+            <caption>Over this range</caption>
+            <thead><tr><th scope="col">series</th><th scope="col">latest</th><th scope="col">min</th><th scope="col">mean</th><th scope="col">max</th></tr></thead>
             <tbody>
               {spec.lines.map((name, n) => {
                 const { min, mean, max } = amounts(data, n);

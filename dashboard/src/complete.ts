@@ -1,4 +1,4 @@
-// What may follow at a place in a PromQL expression. Knows no elements; asks for names and labels.
+// Completions at a place in a PromQL expression. Touches no elements; asks for names and labels.
 import { ask } from "./api";
 
 const FUNCTIONS = (
@@ -13,7 +13,7 @@ export interface Offer {
   text: string;
   kind: string;
 }
-/** Offers, and where what they replace begins. */
+/** Completions, and the place where the text they replace begins. */
 export interface Offers {
   from: number;
   all: Offer[];
@@ -37,7 +37,7 @@ function best(all: string[], typed: string, kind: string): Offer[] {
   return hits.slice(0, 12).map((text) => ({ text, kind }));
 }
 
-/** What the place is in: between braces after a name, in a label's quotes, in brackets, or free. */
+/** The kind of place: in braces after a name, in a label's quotes, in brackets, or free. */
 export function place(text: string): { in: "name" | "label" | "value" | "window"; metric: string; label: string; typed: string } {
   let depth: number[] = [], quote = "", start = 0;
   for (let i = 0; i < text.length; i++) {

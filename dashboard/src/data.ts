@@ -1,16 +1,16 @@
-// The numbers of a chart, and what is drawn of them. Pure.
+// The numbers of a chart and the values that are drawn. Pure.
 import type { Happened, LineData } from "./api";
 
 type Value = number | null;
 
-/** Buckets of one width from `start` (ms) on. */
+/** Buckets of equal width, beginning at `start` (ms). */
 export interface Data {
   start: number;
   width: number;
   lines: LineData[];
-  /** Samples in the newest bucket, of those that came one by one. */
+  /** Number of samples in the newest bucket that came one by one. */
   fresh: number;
-  /** When the newest value came, ms. */
+  /** The arrival time of the newest value, ms. */
   newest: number;
 }
 
@@ -22,13 +22,13 @@ export function length(data: Data): number {
   return data.lines[0]?.m.length ?? 0;
 }
 
-/** Puts newly measured values in: into the newest bucket, or into new ones. */
+/** Adds new values to the newest bucket, or to new buckets. */
 export function append(data: Data, ts: number, values: Value[]) {
   const bucket = Math.floor((ts - data.start) / data.width);
   const count = length(data);
   if (bucket < count - 1 || !Number.isFinite(bucket)) return;
   const add = bucket - count + 1;
-  // Beyond a long pause everything is asked for anew.
+  // After a long pause the chart is loaded again.
   if (add > 5_000) return;
   data.newest = ts;
   for (const [i, line] of data.lines.entries()) {
@@ -50,7 +50,7 @@ export function append(data: Data, ts: number, values: Value[]) {
   data.fresh = add > 0 ? 1 : data.fresh + 1;
 }
 
-/** Forgets what lies before `from` (ms); in lumps, so that it costs nothing most times. */
+/** Drops the values before `from` (ms), in lumps, so that most calls cost nothing. */
 export function forget(data: Data, from: number) {
   const gone = Math.floor((from - data.start) / data.width) - 2;
   if (gone < 32) return;
@@ -84,7 +84,7 @@ export function columns(data: Data, stack: boolean, hidden: Set<number>): any[] 
   const x = new Array<number>(count);
   for (let i = 0; i < count; i++) x[i] = (data.start + i * data.width) / 1000;
   const out: any[] = [x];
-  // How far apart buckets may begin and still hang together is decided where they are read.
+  // The daemon decides how far apart two joined buckets may begin.
   const most = (line: LineData) => line.gap / data.width;
   if (stack) {
     const sum = new Array<number>(count).fill(0);
@@ -113,17 +113,17 @@ export function columns(data: Data, stack: boolean, hidden: Set<number>): any[] 
   return out;
 }
 
-/** What happened at this moment, as near as a pixel or two of so many seconds tell. */
+/** The events at this moment, within a pixel or two on a chart of this many seconds. */
 export function near(events: Happened[], data: Data, ts: number, seconds: number): string {
   const reach = Math.max(data.width, seconds * 8);
   const found = events.find((e) => Math.abs(e.t - ts) <= reach);
   return found ? ` · ${found.title}` : "";
 }
 
-/** Whatever the beat, a value is as good as new for this long, ms. */
+/** A value counts as current for at least this long at any beat, ms. */
 const FRESH = 30_000;
 
-/** The newest value of a line, if it hangs together with the end of what is shown. */
+/** The newest value of a line, if it is recent enough for the end of the range. */
 export function current(data: Data, line: number): Value {
   const values = data.lines[line]?.m;
   if (!values) return null;
@@ -132,7 +132,7 @@ export function current(data: Data, line: number): Value {
   return null;
 }
 
-/** Least, mean and most over all that is shown; of a line below zero, of its size. */
+/** Min, mean and max over the range; of a line drawn below zero, of its absolute value. */
 export function amounts(data: Data, line: number): { min: Value; mean: Value; max: Value } {
   const of = data.lines[line];
   let min = Infinity, max = -Infinity, sum = 0, count = 0;

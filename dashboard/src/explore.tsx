@@ -1,4 +1,4 @@
-// Any question in PromQL: with completion, errors under the caret, a chart and a table.
+// PromQL queries: completion, errors marked with a caret, a chart and a table.
 import { effect, signal } from "@preact/signals";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { ask, type Happened, Refused } from "./api";
@@ -42,7 +42,7 @@ async function run(expr: string) {
   const points = innerWidth < 700 ? 180 : 360;
   const step = Math.max(1, Math.round((to - from) / 1000 / points));
   const start = Math.floor(from / 1000 / step) * step, end = Math.floor(to / 1000 / step) * step;
-  // They are an extra: without them there is an answer all the same.
+  // Events are an extra: the answer is shown without them, too.
   const host = view.value.host ? `&host=${encodeURIComponent(view.value.host)}` : "";
   const happened = ask<{ events: Happened[] }>(`/api/events?from=${Math.round(from)}&to=${Math.round(to)}${host}`, mine.signal)
     .then((got) => got.events, () => []);
@@ -105,7 +105,7 @@ function Answer({ of }: { of: Asked }) {
       plot.destroy();
     };
   }, [of]);
-  if (!data) return <p class="none">Nothing fits this in the time that is shown.</p>;
+  if (!data) return <p class="none">No series matches this in the range shown.</p>;
   const count = data.lines[0].m.length;
   let at = over;
   if (at == null) for (at = count - 1; at > 0 && data.lines.every((l) => l.m[at!] == null); ) at--;
@@ -161,7 +161,7 @@ export function Explore() {
   const accept = (n: number) => {
     const box = input.current!, offer = offers!.all[n];
     const begin = box.value.slice(0, offers!.from) + offer.text, end = box.value.slice(box.selectionStart);
-    // At once: a key that is pressed before the next frame goes behind what was taken.
+    // At once, so that a key pressed before the next frame goes behind the accepted text.
     box.value = begin + end;
     box.focus();
     box.setSelectionRange(begin.length, begin.length);

@@ -1,4 +1,4 @@
-// The first view: well or not, the charts one looks at first, what happened, everything else.
+// The first view: the verdict, the first charts, the events, and all other charts.
 import { useEffect, useState } from "preact/hooks";
 import { link, type Finding, type Spec } from "./api";
 import { Chart, Focus } from "./chart";
@@ -47,7 +47,7 @@ function Happenings() {
   const few = all.slice(0, 12);
   return (
     <details class="events">
-      <summary>{all.length === 1 ? "1 event" : `${all.length === 200 ? "200 and more" : all.length} events`} in this time <span class="dim">last: {all[0].title}, {moment(all[0].t)}</span></summary>
+      <summary>{all.length === 1 ? "1 event" : `${all.length === 200 ? "200 or more" : all.length} events`} in this range <span class="dim">last: {all[0].title}, {moment(all[0].t)}</span></summary>
       <ol>
         {few.map((e) => (
           <li key={`${e.t}${e.title}`}>
@@ -80,12 +80,12 @@ export function State({ title, children }: { title: string; children: any }) {
 
 export function Denied() {
   return (
-    <State title="Not for everybody">
-      <p>This plimsoll shows its figures to who has a token. On its machine, run</p>
+    <State title="Sign-in needed">
+      <p>This page needs a token. On the machine that runs plimsoll, type</p>
       <pre>plimsoll token add NAME --scope read</pre>
-      <p>then load this page again; any user name will do, and the token is the password.</p>
+      <p>and reload this page. Enter any user name, and the token as the password.</p>
       <p class="dim">{link.value.why}</p>
-      <p><button type="button" onClick={() => location.reload()}>Load again</button></p>
+      <p><button type="button" onClick={() => location.reload()}>Reload</button></p>
     </State>
   );
 }
@@ -93,15 +93,15 @@ export function Denied() {
 /** Whether the page has been painted once. */
 let painted = false;
 
-/** The charts of the first view: in the first frame of all those of one row, which is there in half
- * the time, and the others in the next. */
+/** The charts of the first view. The first frame draws one row only, which takes half the time; the
+ * next frame draws the others. */
 function Charts({ first, groups }: { first: Spec[]; groups: Map<string, Spec[]> }) {
   const [all, setAll] = useState(painted);
   useEffect(() => {
     painted = true;
     let gone = false;
-    // Behind the frame in which the row is drawn; where no frame is drawn (a tab that nobody sees, a
-    // page that is printed), soon enough.
+    // After the frame that draws the row. A hidden tab or a printed page draws no frame, so a timer
+    // does it there.
     const rest = () => void (gone || setAll(true));
     void firstRow.then(() => {
       requestAnimationFrame(() => setTimeout(rest));
@@ -125,14 +125,14 @@ export function Home() {
     if (link.value.state === "lost") {
       return (
         <State title="No answer">
-          <p>plimsoll does not answer at {location.host}. If it is to run there: <code>systemctl status plimsoll</code>.</p>
+          <p>plimsoll does not answer at {location.host}. Is it running? <code>systemctl status plimsoll</code></p>
           <p><button type="button" onClick={again}>Try again</button></p>
         </State>
       );
     }
     if (trouble.value) {
       return (
-        <State title="That did not work">
+        <State title="plimsoll reports an error">
           <p class="said">{trouble.value}</p>
           <p><button type="button" onClick={again}>Try again</button> <a href="/">this machine</a></p>
         </State>
@@ -161,8 +161,8 @@ export function Home() {
       {trouble.value && <p class="banner" role="alert">{trouble.value}</p>}
       {!known.charts.length && (
         <State title="Nothing yet">
-          <p>The first samples are on their way: collectors run every ten seconds unless told otherwise.</p>
-          <p class="dim">Nothing comes? <code>plimsoll doctor</code> says why.</p>
+          <p>Waiting for the first samples. Collectors run every ten seconds by default.</p>
+          <p class="dim">Still nothing? <code>plimsoll doctor</code> says why.</p>
         </State>
       )}
       <Happenings />

@@ -1,4 +1,4 @@
-// All systems of the file at a glance, the ones that need somebody first.
+// All systems of the file in one table, those with problems first.
 import { signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { ask, type Host } from "./api";
@@ -8,13 +8,13 @@ import { address, go, view } from "./view";
 
 interface Glance {
   hosts: Host[];
-  /** Hosts of the file that are not in the answer. */
+  /** Number of hosts in the file that are not in the answer. */
   left_out: number;
 }
 const hosts = signal<Glance | null>(null);
 const ORDER = { bad: 0, warning: 1, well: 2 };
 
-/** A name that may go on in the next line behind a dot, a dash, an underscore, a colon or a slash. */
+/** A name that may wrap after a dot, a dash, an underscore, a colon or a slash. */
 function breakable(name: string) {
   return name.split(/(?<=[-._:/])/).flatMap((part, n) => (n ? [<wbr />, part] : [part]));
 }
@@ -28,14 +28,14 @@ export function Hosts() {
     const timer = setInterval(look, 15_000);
     return () => clearInterval(timer);
   }, []);
-  if (!hosts.value) return <State title="Looking"><p class="dim">at every host</p></State>;
+  if (!hosts.value) return <State title="Loading hosts"><p class="dim">This takes up to two seconds.</p></State>;
   const { hosts: all, left_out: left } = hosts.value;
   const sorted = [...all].sort((a, b) => ORDER[a.level] - ORDER[b.level] || a.name.localeCompare(b.name));
   const bad = all.filter((h) => h.level !== "well").length;
   return (
     <section class="hosts">
-      <h1>{all.length === 1 ? "1 host" : `${all.length} hosts`}{bad ? `, ${bad} to look at` : ", all well"}</h1>
-      {left > 0 && <p class="note">{left === 1 ? "1 more host is" : `${left} more hosts are`} in the file. They are not looked at and not shown here: the list has room for {all.length}.</p>}
+      <h1>{all.length === 1 ? "1 host" : `${all.length} hosts`}{bad ? `, ${bad} with problems` : ", all well"}</h1>
+      {left > 0 && <p class="note">{left === 1 ? "1 more host is" : `${left} more hosts are`} in the file. This list has room for {all.length}, so they are neither checked nor shown.</p>}
       <div class="scroll" tabIndex={0} role="region" aria-label="Hosts">
       <table>
         <thead><tr><th scope="col">host</th><th scope="col">load</th><th scope="col">memory</th><th scope="col">fullest disk</th><th scope="col">last sample</th></tr></thead>

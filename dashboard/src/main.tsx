@@ -1,4 +1,4 @@
-// The page: its head with hosts and ranges, what is looked at, and what keys do.
+// The page: its head with hosts and ranges, the current view, and the keyboard shortcuts.
 import { render } from "preact";
 import { signal } from "@preact/signals";
 import "uplot/dist/uPlot.min.css";
@@ -98,7 +98,7 @@ function App() {
       <a class="skip" href="#main">Skip to the charts</a>
       <Head />
       {state === "lost" && overview.value && (
-        <p class="banner" role="alert">No answer since {moment(since)}{why && why !== "no answer" ? ` (${why})` : ""}; what is shown is from before. <button type="button" class="link" onClick={again}>Try now</button></p>
+        <p class="banner" role="alert">No answer since {moment(since)}{why && why !== "no answer" ? ` (${why})` : ""}. These are the values from before. <button type="button" class="link" onClick={again}>Try now</button></p>
       )}
       <main id="main" class={state === "lost" && overview.value ? "old" : ""} tabIndex={-1}>
         {state === "denied" ? <Denied /> : page === "explore" ? <Explore /> : page === "hosts" ? <Hosts /> : <Home />}
@@ -130,5 +130,5 @@ addEventListener("keydown", (e) => {
   else if (e.key === "Escape" && view.value.chart) go({ chart: "" });
 });
 
-// The first frame shows it all, if it is there in time.
+// If the first answers come in time, the first frame already shows them.
 void start().then(() => render(<App />, document.getElementById("page")!));

@@ -1,4 +1,4 @@
-// uPlot as plimsoll's charts want it. Styles are set on elements by script, which the strict
+// uPlot, set up for plimsoll's charts. Styles are set on elements by script, which the strict
 // Content-Security-Policy allows; no style stands in any text.
 import uPlot from "uplot";
 import { signal } from "@preact/signals";
@@ -10,7 +10,7 @@ import { go, pinched, stretchTo, zoom } from "./view";
 
 const darkness = matchMedia("(prefers-color-scheme: dark)");
 const printing = matchMedia("print");
-/** Whether colours for a dark background are wanted. */
+/** Whether the page has a dark background. */
 export const dark = signal(darkness.matches && !printing.matches);
 const looked = () => (dark.value = darkness.matches && !printing.matches);
 darkness.addEventListener("change", looked);
@@ -41,7 +41,7 @@ function inks() {
     : { text: "#5d6872", grid: "#e9eaea", page: "#fcfcfa", mark: "#9a7200", event: "#7d8891" };
 }
 
-/** A colour laid over the page, so that areas on top of each other do not shine through. */
+/** The opaque colour that a transparent one makes on the page, so that stacked areas do not mix. */
 function tint(of: string, share: number): string {
   const page = inks().page;
   const part = (at: number) => {
@@ -60,7 +60,7 @@ export interface Shape {
 }
 
 export interface Hooks {
-  /** The place under the crosshair, or nothing. */
+  /** Gets the index under the crosshair, or null. */
   over(index: number | null): void;
   events(): Happened[];
 }
@@ -74,11 +74,11 @@ export class Plot {
   private data: Data | null = null;
   private hidden = new Set<number>();
   private wasDark = dark.value;
-  /** Fingers on the chart, and where each is. */
+  /** Fingers on the chart, with their places. */
   private fingers = new Map<number, number>();
-  /** The mouse went down on this chart, not on one that follows it. */
+  /** The mouse was pressed on this chart, and not on one that follows it. */
   private pressed = false;
-  /** The moments, ms, that lay under two of them when the second came; and what is shown since. */
+  /** The moments (ms) under two fingers when the second one came, and the range shown since. */
   private held: { under: [number, number]; shown: [number, number] } | null = null;
 
   constructor(private box: HTMLElement, private shape: Shape, private hooks: Hooks, private height: number) {}
@@ -123,9 +123,9 @@ export class Plot {
             if (top != null) return [0, Math.max(top, max ?? 0)];
             if (min == null || max == null || !Number.isFinite(min)) return [0, 1];
             let [lo, hi] = [Math.min(0, min), Math.max(0, max)];
-            // Temperatures and the like: what varies little far from zero.
+            // Temperatures and other values that vary little far from zero.
             if (min > 0 && unit === "celsius") lo = Math.max(0, min - (max - min) - 5);
-            // A threshold that is not far away is shown.
+            // A threshold is shown if it is near the values.
             for (const [at] of marks) if (at > hi && at < max * 2.5) hi = at * 1.05;
             if (hi === lo) hi = lo + (unit?.startsWith("bytes") ? 1024 : 1);
             const room = (hi - lo) * 0.06;
@@ -166,12 +166,12 @@ export class Plot {
     if (!width) return;
     const from = u.posToVal(left, "x") * 1000, to = u.posToVal(left + width, "x") * 1000;
     u.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
-    // All charts show what is chosen; one of them says so.
+    // All charts show the selection; this one reports it.
     if (width < 6 || !pressed) return;
     go({ from: Math.round(from), to: Math.round(Math.max(to, from + 5_000)) });
   }
 
-  /** The threshold and what happened. */
+  /** Draws thresholds and events. */
   private marks(u: uPlot, ink: ReturnType<typeof inks>) {
     const { ctx, bbox } = u;
     const px = devicePixelRatio;
@@ -212,7 +212,7 @@ export class Plot {
     ctx.restore();
   }
 
-  /** Draws these numbers from and to these seconds. */
+  /** Draws these numbers over this range (seconds). */
   show(data: Data, [from, to]: [number, number], width = 0) {
     this.data = data;
     const drawn = columns(data, !!this.shape.stack, this.hidden) as uPlot.AlignedData;
@@ -230,7 +230,7 @@ export class Plot {
     const u = this.u;
     u.batch(() => {
       u.setData(drawn, false);
-      // What two fingers hold stays under them, and what is being chosen stays where it is.
+      // The moments under two fingers stay there, and so does a selection in progress.
       if (!this.held && !u.select.width) u.setScale("x", { min: from, max: to });
     });
   }
@@ -239,7 +239,7 @@ export class Plot {
     this.hidden = hidden;
   }
 
-  /** Moves the crosshair by so many values; the first time to the newest. */
+  /** Moves the crosshair by this many values; the first time to the newest. */
   step(by: number) {
     const u = this.u;
     if (!u || !this.data) return;
@@ -263,7 +263,7 @@ export class Plot {
     zoom(by > 0 ? 1.35 : 1 / 1.35, Math.min(1, Math.max(0, (e.clientX - over.left) / over.width)), this.edges());
   };
 
-  /** One finger moves the crosshair; two zoom and move, as far as they are apart and go. */
+  /** One finger moves the crosshair; two fingers zoom and move the range. */
   private touch = (e: PointerEvent) => {
     const u = this.u;
     if (!u || e.pointerType !== "touch") return;
@@ -303,7 +303,7 @@ export class Plot {
   }
 }
 
-/** A dot where a value stands alone: a line of it would not be seen. */
+/** Draws a dot for a value without neighbours, because its line would be invisible. */
 function lonely(u: uPlot, at: number): boolean {
   let values = 0;
   for (const v of u.data[at]) if (v != null && ++values > 2) return false;

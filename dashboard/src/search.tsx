@@ -59,7 +59,7 @@ export function Search() {
       stop.abort();
     };
   }, [text]);
-  // The dialog says that it closed only in a later task: by then it may have been opened again.
+  // The dialog reports its closing in a later task. By then it may be open again.
   const close = () => (searching.value = false);
   const charts = words.length ? (overview.value?.charts ?? []).filter((c) => fits(c, words)).slice(0, 12) : [];
   const hits: Hit[] = [
@@ -86,14 +86,14 @@ export function Search() {
           <input type="text" placeholder="Find a chart or a series" aria-label="Find a chart or a series" value={text} autofocus role="combobox"
             aria-expanded={hits.length > 0} aria-controls="hits" aria-activedescendant={hits[at] ? `hit${at}` : undefined}
             onInput={(e) => setText(e.currentTarget.value)} onKeyDown={keys} />
-          <ul id="hits" role="listbox" aria-label="Found">
+          <ul id="hits" role="listbox" aria-label="Results">
             {hits.map((hit, n) => (
               <li id={`hit${n}`} key={n} role="option" aria-selected={n === at} onClick={() => { hit.act(); close(); }}>
                 <span>{hit.what}</span> <span class="dim">{hit.where}</span>
               </li>
             ))}
           </ul>
-          {words.length > 0 && !hits.length && <p class="dim">Nothing is called that.</p>}
+          {words.length > 0 && !hits.length && <p class="dim">No matches.</p>}
         </>
       )}
     </dialog>

@@ -1,5 +1,5 @@
-// What the page knows: the charts there are, their numbers, what happened. Asks for what is looked
-// at, all at once, and keeps it fresh while it is.
+// The state of the page: charts, their numbers, events. Loads the visible charts in one request and
+// keeps them fresh while they are visible.
 import { batch, effect, signal, untracked } from "@preact/signals";
 import { ask, type ChartAnswer, type Happened, type Judged, lost, found, type Overview, Refused } from "./api";
 import { append, type Data, forget, fresh } from "./data";
@@ -8,12 +8,12 @@ import { edges, follows, stretch, view } from "./view";
 export const overview = signal<Overview | null>(null);
 export const judged = signal<Judged | null>(null);
 export const events = signal<Happened[]>([]);
-/** Why there is nothing to show. */
+/** The reason why nothing can be shown. */
 export const trouble = signal("");
-/** From and to of what the charts show, seconds. */
+/** Begin and end of the range of the charts, seconds. */
 export const shown = signal<[number, number]>([0, 0]);
 
-/** A chart on the page: its numbers, and who draws them. */
+/** A chart on the page: its numbers, and the functions that draw them. */
 interface Slot {
   data: Data | null;
   of: string;
@@ -43,7 +43,7 @@ export function onNumbers(id: string, draw: () => void): () => void {
   };
 }
 
-/** A chart came into sight or went out of it. */
+/** Records that a chart became visible or hidden. */
 export function sight(id: string, seen: boolean) {
   const one = slot(id);
   if (one.seen === seen) return;
@@ -80,7 +80,7 @@ let first: Promise<unknown> | null = null;
 /** Charts of the first row: as the daemon counts them. They are asked for apart, for both halves are
  * then read at once, and the first are there sooner. */
 const ROW = 3;
-/** Settled when there is nothing to wait for to draw the first row. */
+/** Settles when the first row can be drawn. */
 export let firstRow: Promise<unknown> = Promise.resolve();
 
 function take(answer: ChartAnswer, of: string) {
@@ -96,7 +96,7 @@ function take(answer: ChartAnswer, of: string) {
 }
 
 let soon = 0;
-/** Something may be in sight whose numbers are missing or of another time. */
+/** Whether a visible chart may lack numbers or show those of another range. */
 function wanted() {
   soon ||= window.setTimeout(() => {
     soon = 0;
@@ -104,16 +104,16 @@ function wanted() {
   }, 20);
 }
 
-/** Asks for what is in sight: what has no numbers of this time, and what got none for so many ms. */
+/** Loads the visible charts that have no numbers of this range, or got none for this many ms. */
 async function load(older = Infinity) {
-  // What is in sight first may be on its way already.
+  // The request for the first charts may be under way already.
   if (first) await first;
   first = null;
   const of = key();
   const since = performance.now() - older;
   const ids = [...slots].filter(([, s]) => s.seen && (s.of !== of || s.touched <= since)).map(([id]) => id);
   if (view.value.page !== "home") return;
-  // What came into sight may have its numbers, and only wants to go on.
+  // A chart that became visible may have its numbers and only need updates.
   if (!ids.length) return listen();
   asking?.abort();
   const mine = (asking = new AbortController());
@@ -123,7 +123,7 @@ async function load(older = Infinity) {
     take(await ask<ChartAnswer>(`/api/chart?${stretch.value}&points=${points()}${host()}&${query}`, mine.signal), of);
   };
   try {
-    // Somebody waits for the first row; what is only made fresh is one question.
+    // The first row is loaded apart, because the reader waits for it. A refresh is one request.
     const row = older === Infinity ? ROW : 0;
     await Promise.all([part(ids.slice(0, row)), part(ids.slice(row, 200))]);
     trouble.value = "";
@@ -133,7 +133,7 @@ async function load(older = Infinity) {
   }
 }
 
-/** Longer than this nobody is to look at nothing, ms. */
+/** The page is drawn after this time, even without numbers, ms. */
 const PATIENCE = 150;
 
 /** Asks for the first view before it is known what is in it (in the words of the daemon's `Link`
@@ -202,10 +202,10 @@ async function loadEvents() {
   if (view.value.page !== "home") return;
   try {
     const got = (await ask<{ events: Happened[] }>(`/api/events?${stretch.value}${host()}`)).events;
-    // The same would draw every chart again.
+    // An unchanged answer would draw every chart again.
     if (JSON.stringify(got) !== JSON.stringify(events.peek())) events.value = got;
   } catch {
-    // They are an extra: the charts say what is wrong.
+    // Events are an extra. The charts report the error.
   }
 }
 
@@ -219,15 +219,15 @@ function close() {
   listened = "";
 }
 
-/** Whether the newest values are shown as they come. */
+/** Whether new values are shown as they come. */
 function lively(): boolean {
   return follows.value && view.value.page === "home" && !document.hidden;
 }
 
-/** Not before the first view is drawn: it would wait for this, ms. */
+/** Live values start this long after the first view, which would wait for them otherwise, ms. */
 const FIRST_LISTEN = 400;
 
-/** Lets the daemon send what is in sight. Not anew for every step of a scroll. */
+/** Has the daemon send values of the visible charts. A short scroll does not start it again. */
 function listen(soon = 60) {
   clearTimeout(pending);
   pending = window.setTimeout(() => {
@@ -301,13 +301,13 @@ async function freshen() {
   else if (!source) listen();
   await loadEvents();
 }
-/** Without numbers for so long, ms, a chart is asked for. */
+/** A chart without new numbers for this long is loaded, ms. */
 const STALE = 14_000;
 setInterval(() => void freshen(), 15_000);
 
 addEventListener("offline", () => lost("this device is offline"));
 
-/** Tries everything again at once. */
+/** Loads everything again at once. */
 export function again() {
   void refresh(view.value.host);
   void load(0);

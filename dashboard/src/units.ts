@@ -43,7 +43,7 @@ function size(value: number, unit: string): Size {
       return binary(value, "/s");
     case "seconds": {
       if (value < 120) return value >= 1 || value === 0 ? [1, "s"] : decimal(value, "s", 1);
-      // A year of days is easier to think of than 1.04 years.
+      // Up to three years, days read better than 1.04 years.
       const [word, length] = TIMES.find(([word, length]) => value >= length * (word === "y" ? 3 : 1)) ?? TIMES[3];
       return [length, word];
     }
@@ -57,12 +57,12 @@ function size(value: number, unit: string): Size {
   }
 }
 
-/** A value with its unit; with `way`, a line drawn below zero shows its size. */
+/** A value with its unit; with `way`, a line drawn below zero shows its absolute value. */
 export function human(value: number | null | undefined, unit = "", way = false): string {
   if (value == null || Number.isNaN(value)) return "–";
   if (!Number.isFinite(value)) return value > 0 ? "∞" : "−∞";
   if (way && unit !== "celsius") value = Math.abs(value);
-  // What rounds up to a thousand is a thousand.
+  // A value that rounds up to a thousand gets the next prefix.
   let [divisor, word] = size(Math.abs(value * 1.0005), unit);
   const number = value / divisor;
   let text = digits(number);
@@ -91,8 +91,7 @@ export function span(ms: number): string {
 }
 
 const two = (n: number) => (n < 10 ? `0${n}` : String(n));
-// A browser takes 40 ms to learn how dates are written: who sees none does not wait for it, nor who
-// reads English.
+// A browser takes 40 ms to load its date formats. A page without dates, or in English, skips that.
 const clock = { format: (d: Date) => `${two(d.getHours())}:${two(d.getMinutes())}` };
 const clockSeconds = { format: (d: Date) => `${clock.format(d)}:${two(d.getSeconds())}` };
 function written(options: Intl.DateTimeFormatOptions) {
@@ -111,7 +110,7 @@ const dayYear = english
   ? { format: (d: Date) => `${inEnglish(d)}${american ? "," : ""} ${d.getFullYear()}` }
   : written({ day: "numeric", month: "short", year: "numeric" });
 
-/** A moment as said in a sentence: the clock today, with its day otherwise. */
+/** A moment in a sentence: the time of day if it is today, otherwise with its date. */
 export function moment(ms: number, now = Date.now()): string {
   const date = new Date(ms);
   if (Math.abs(now - ms) < 20 * 3_600_000) return clock.format(date);
@@ -119,7 +118,7 @@ export function moment(ms: number, now = Date.now()): string {
   return dayYear.format(date);
 }
 
-/** The same in full. */
+/** A moment in full, with date and time to the second. */
 export function exactly(ms: number): string {
   const date = new Date(ms);
   return `${dayYear.format(date)}, ${clockSeconds.format(date)}`;

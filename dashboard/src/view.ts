@@ -1,17 +1,17 @@
-// What is looked at: all of it is in the address, so that it can be sent to somebody.
+// The current view. All of it is in the address, so that a link can be sent.
 import { computed, signal } from "@preact/signals";
 import { RANGES } from "./shared";
 
 export interface View {
   page: "home" | "explore" | "hosts";
   host: string;
-  /** The newest so many ms; 0: everything there is. Holds where `from` is none. */
+  /** Length of the range up to now, ms; 0 is everything. Used if `from` is 0. */
   range: number;
   from: number;
   to: number;
-  /** The chart that is looked at alone. */
+  /** The chart that is shown alone. */
   chart: string;
-  /** Groups that are open. */
+  /** The open groups. */
   open: string[];
   expr: string;
 }
@@ -70,7 +70,7 @@ export function address(v: View): string {
 export const view = signal<View>(parse());
 addEventListener("popstate", () => (view.value = parse()));
 
-/** Goes there; `quietly` without a step for the back button. */
+/** Changes the view; with `quietly` without a step for the back button. */
 export function go(change: Partial<View>, quietly = false) {
   const next = { ...view.value, ...change };
   const to = address(next);
@@ -81,15 +81,15 @@ export function go(change: Partial<View>, quietly = false) {
   view.value = next;
 }
 
-/** Whether the newest is looked at and goes on. */
+/** Whether the view follows the newest values. */
 export const follows = computed(() => !view.value.from);
-/** Changes when the charts' numbers have to be asked for anew. */
+/** Changes when the numbers of the charts have to be loaded again. */
 export const stretch = computed(() => {
   const v = view.value;
   return v.from ? `from=${v.from}&to=${v.to}` : v.range ? `range=${v.range}` : "range=all";
 });
 
-/** From and to, ms. */
+/** Begin and end of the range, ms. */
 export function edges(): [number, number] {
   const v = view.value;
   if (v.from) return [v.from, v.to];
@@ -99,7 +99,7 @@ export function edges(): [number, number] {
 
 const SHORTEST = 10_000;
 
-/** Nearer or farther, around a place between 0 (left edge) and 1. */
+/** Zooms in or out around a place between 0 (left edge) and 1 (right edge). */
 export function zoom(factor: number, around = 0.5, shown: [number, number] = edges()) {
   const [from, to] = shown;
   const now = Date.now();
@@ -113,21 +113,21 @@ export function zoom(factor: number, around = 0.5, shown: [number, number] = edg
   go({ from: Math.round(end - width), to: end });
 }
 
-/** Two moments under two fingers, each at its place between 0 (left edge) and 1: what is shown then. */
+/** The range in which two moments lie under two fingers, each at a place between 0 (left edge) and 1. */
 export function pinched([a, b]: [number, number], [x, y]: [number, number]): [number, number] {
   const width = Math.max(SHORTEST, (b - a) / Math.max(0.02, y - x));
   const from = (a + b) / 2 - (width * (x + y)) / 2;
   return [from, from + width];
 }
 
-/** Shows this stretch; what reaches up to now goes on. */
+/** Shows this range. A range that ends now follows the newest values. */
 export function stretchTo([from, to]: [number, number]) {
   const now = Date.now();
   if (to < now) return go({ from: Math.round(from), to: Math.round(to) });
   go({ from: 0, to: 0, range: Math.max(SHORTEST, Math.round((now - from) / 1000) * 1000) });
 }
 
-/** To the side, by a share of what is shown. Up to now, it follows again. */
+/** Moves to the side by a share of the range. At its end it follows the newest values again. */
 export function pan(share: number) {
   const [from, to] = edges();
   const by = (to - from) * share;

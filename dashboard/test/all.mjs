@@ -57,11 +57,11 @@ let daemon;
 test("the first view says it all and goes on by itself", async () => {
   const page = await open(daemon);
   await drawn(page);
-  assert.match(await text(page, ".verdict h1"), /^[●▲■]\s+web1 (is well|wants a look|needs you)/);
+  assert.match(await text(page, ".verdict h1"), /^[●▲■]\s+web1 (is well|has a warning|has \d+ warnings|needs you)/);
   const titles = await page.locator(".first .title").allInnerTexts();
   for (const title of ["Load", "Memory", "Disk /", "CPU"]) assert(titles.some((t) => t.startsWith(title)), title);
   assert.match(await text(page, '[data-id="memory"] .now'), /iB of .*iB/);
-  assert.match(await page.getAttribute('[data-id="load"]', "aria-label"), /^Load\. 1 min: .*least .*most/);
+  assert.match(await page.getAttribute('[data-id="load"]', "aria-label"), /^Load\. 1 min: .*min .*max/);
   // Every chart that is drawn goes on by itself, not only those of the first row.
   await until("the page listens", () => page.asked.some((u) => u.includes("/api/live?") && u.includes("id=load") && u.includes("id=cpu")), 12_000);
   const before = await page.evaluate(() => performance.now());
@@ -249,7 +249,7 @@ test("explore: errors under the caret", async () => {
   assert(said.error.endsWith(await text(page, ".wrong p")));
   await accessible(page, "an error");
   await page.goto(`${daemon.url}/explore?expr=nothing_of_that_name`);
-  await page.getByText("Nothing fits this").waitFor();
+  await page.getByText("No series matches this").waitFor();
   await page.done();
 });
 
@@ -263,7 +263,7 @@ test("hosts: all at a glance, and each", async () => {
   await page.getByRole("link", { name: "db2" }).click();
   // This machine's own verdict may be a warning too, and stands there until db2's has come.
   await until("the verdict of db2", async () => /db2/.test(await text(page, ".verdict h1")));
-  assert.match(await text(page, ".verdict"), /db2 wants a look[^]*Disk \/ 93.4 % used/);
+  assert.match(await text(page, ".verdict"), /db2 has a warning[^]*Disk \/ 93.4 % used/);
   assert.equal(query(page).get("host"), "db2");
   await page.getByLabel("Host", { exact: true }).selectOption("web1");
   await until("this machine again", () => query(page).get("host") === null);
@@ -434,7 +434,7 @@ test("without a token: told how to get one; with one: let in; revoked: told agai
   mine.tell("token", "revoke", "me");
   await page.getByRole("button", { name: "1h: 1 hour" }).click();
   await page.getByRole("button", { name: "6h: 6 hours" }).click();
-  await page.getByText("Not for everybody").waitFor();
+  await page.getByText("Sign-in needed").waitFor();
   await accessible(page, "revoked");
   await page.done();
   await mine.stop();

@@ -40,7 +40,7 @@ const CHARTS = [
 ];
 const judged = {
   now: NOW,
-  verdict: { level: "warning", words: "wants a look", newest: NOW, findings: [{ level: "warning", since: NOW - 2 * HOUR, until: null, subject: "Disk /", text: "90 % used", chart: "disk:/" }] },
+  verdict: { level: "warning", words: "has a warning", newest: NOW, findings: [{ level: "warning", since: NOW - 2 * HOUR, until: null, subject: "Disk /", text: "90 % used", chart: "disk:/" }] },
   forecasts: { "disk:/": { at: NOW + 20 * 86_400_000, day: 1.2 * GIB } },
 };
 const overview = { version: "1.2.3", host: "web1", hosts: ["web1", "db2"], charts: CHARTS.map(({ of, ...spec }) => spec), ...judged };

@@ -12,7 +12,7 @@ use crate::store::Reader;
 /// `plimsoll backup`
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The copy; must not exist yet
+    /// File to write; it must not exist yet
     file: PathBuf,
 }
 
@@ -20,7 +20,7 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     let reader = Reader::open(&global.database()?)?;
     anyhow::ensure!(
         !args.file.exists(),
-        "{} exists already; it was left as it is\n  give another name",
+        "{} exists and was not changed\n  give another name",
         args.file.display()
     );
     // Where the daemon's write-ahead log or socket is not there at present, too.
@@ -29,9 +29,9 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     let mut partial = args.file.clone().into_os_string();
     partial.push(".partial");
     let partial = PathBuf::from(partial);
-    let made = reader.backup(&partial).context("the copy could not be made").and_then(|()| {
+    let made = reader.backup(&partial).context("cannot copy the database").and_then(|()| {
         std::fs::File::open(&partial)?.sync_all()?;
-        std::fs::rename(&partial, &args.file).context("the copy could not be renamed")
+        std::fs::rename(&partial, &args.file).context("cannot rename the copy")
     });
     if let Err(e) = made {
         let _unused = std::fs::remove_file(&partial);

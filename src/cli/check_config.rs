@@ -14,15 +14,15 @@ use crate::model::{format_duration, format_size};
 /// Check a configuration file and show what it amounts to
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The file; without it the one that `run` would use
+    /// The file [default: the one that `run` would use]
     pub file: Option<PathBuf>,
     /// Print the result as JSON
     #[arg(long)]
     pub json: bool,
-    /// Also print every option with its value, its default and what it means
+    /// Also print all options with value, default and meaning
     #[arg(long)]
     pub all: bool,
-    /// Print a sample that documents every key, and check nothing
+    /// Print a commented sample of all options, and check nothing
     #[arg(long, conflicts_with_all = ["file", "json", "all"])]
     pub sample: bool,
 }
@@ -49,7 +49,7 @@ pub fn run(args: &Args, config: Option<&Path>) -> anyhow::Result<()> {
 pub fn plan(config: &Config) -> String {
     let mut out = match &config.source {
         Some(path) => format!("{}: ok\n\n", path.display()),
-        None => "no configuration file, the defaults are used: ok\n\n".into(),
+        None => "no configuration file, so the defaults apply: ok\n\n".into(),
     };
     let mut row = |name: &str, text: String| {
         let _ = writeln!(out, "{name:<12}{text}");
@@ -67,7 +67,7 @@ pub fn plan(config: &Config) -> String {
             row(name, globs.join(", "));
         }
     }
-    row("push", format!("up to {} names of senders", config.of::<PushOptions>().max_names));
+    row("push", format!("up to {} names from senders", config.of::<PushOptions>().max_names));
     if let Some(db) = &config.db {
         row("db", db.display().to_string());
     }

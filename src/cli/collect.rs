@@ -22,13 +22,13 @@ pub struct Args {
     /// Print JSON
     #[arg(long)]
     json: bool,
-    /// Read another machine's /proc, for example a saved one
+    /// Read this folder as /proc, for example a saved one
     #[arg(long, value_name = "DIR")]
     proc: Option<PathBuf>,
-    /// Read another machine's /sys
+    /// Read this folder as /sys
     #[arg(long, value_name = "DIR")]
     sys: Option<PathBuf>,
-    /// Put before every other path that is looked at
+    /// Prefix of all other paths
     #[arg(long, value_name = "DIR")]
     root: Option<PathBuf>,
 }

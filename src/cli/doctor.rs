@@ -21,7 +21,7 @@ const LITTLE_ROOM: u64 = 64 << 20;
 /// `plimsoll doctor`
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Put right what is wrong; plimsoll must not be running
+    /// Repair the database; plimsoll must not run
     #[arg(long)]
     repair: bool,
     /// Print JSON
@@ -49,8 +49,7 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
         print(&mut out, &findings)?;
     }
     out.flush()?;
-    let hint =
-        if args.repair { "" } else { "\n  plimsoll doctor --repair does what is said above" };
+    let hint = if args.repair { "" } else { "\n  'plimsoll doctor --repair' does these repairs" };
     anyhow::ensure!(
         wrong == 0,
         "{}: {wrong} of {} checks found something{hint}",
@@ -80,7 +79,7 @@ fn repair(path: &Path, limits: Limits) -> anyhow::Result<Option<String>> {
     anyhow::ensure!(path.exists(), OpenError::Missing { path: path.to_owned() });
     let mut store = match Store::open(path, &crate::config::host_name(), Arc::default()) {
         Err(e @ (OpenError::InUse { .. } | OpenError::Locked { .. })) => {
-            return Err(e).context("to repair, the database must be free");
+            return Err(e).context("the database is in use and cannot be repaired");
         }
         other => other?,
     };
@@ -118,14 +117,14 @@ fn examine(path: &Path, limits: Limits) -> anyhow::Result<Vec<Finding>> {
         Err(e) if is_repairable(&e) => vec![Finding {
             check: "SQLite's own check",
             wrong: vec![e.to_string()],
-            remedy: "set the file aside and move what can be read into a new one",
+            remedy: "set the file aside and move all readable rows into a new one",
         }],
         Err(e) => return Err(e.into()),
     };
     let mut leftovers = Vec::new();
     if socket_path(path).exists() && Lock::owner(path).is_none() {
         leftovers
-            .push(format!("{} was left by a plimsoll that is gone", socket_path(path).display()));
+            .push(format!("{} is left over from an earlier plimsoll", socket_path(path).display()));
     }
     findings.push(Finding { check: "leftovers", wrong: leftovers, remedy: "remove them" });
     findings.push(Finding {
@@ -140,7 +139,7 @@ fn examine(path: &Path, limits: Limits) -> anyhow::Result<Vec<Finding>> {
             .map(|file| format!("every user may write to {}", file.display()))
             .chain(Lock::obstacle(path))
             .collect(),
-        remedy: "take that right away; as root, give the lock to the database's owner",
+        remedy: "remove that right; as root, give the lock to the owner of the database",
     });
     Ok(findings)
 }

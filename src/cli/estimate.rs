@@ -15,10 +15,10 @@ use crate::store::{FIVE_MINUTES, HOURLY, Limits, OpenError, PLAIN, Part, Reader,
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  plimsoll estimate --series 3 --interval 5m")]
 pub struct Args {
-    /// This many series instead of what the configuration collects here
+    /// Number of series [default: those that the configuration collects here]
     #[arg(long, value_name = "N")]
     series: Option<u64>,
-    /// This interval instead of the configured ones
+    /// Interval of all collectors [default: as configured]
     #[arg(long)]
     interval: Option<Interval>,
     /// Print JSON
@@ -55,7 +55,7 @@ impl Each {
     fn source(&self) -> String {
         match self.measured_on {
             Some(n) => format!("measured on {} samples in this database", show::count(n)),
-            None => "usual; this database has too few samples to measure".to_owned(),
+            None => "typical; this database has too few samples to measure".to_owned(),
         }
     }
 }
@@ -149,19 +149,19 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
         line(
             "a year, plain",
             Unit::Bytes.format(samples * plain.bytes),
-            "if the budget of plain rows allowed it",
+            "if plain_rows allowed it",
         )?;
         let naive = format!("in a text schema, at {NAIVE_BYTES:.0} bytes a row");
         line("", Unit::Bytes.format(samples * NAIVE_BYTES), &naive)?;
         line(
             "after a year",
             Unit::Bytes.format(one_year.min(most)),
-            "with five-minute and hourly rows, and what has been too old deleted",
+            "with five-minute and hourly rows, without expired samples",
         )?;
         line(
-            "at last",
+            "in the long run",
             Unit::Bytes.format(at_last.min(most)),
-            if at_last > most { "max_size makes the ages shorter than configured" } else { "" },
+            if at_last > most { "max_size shortens the configured ages" } else { "" },
         )?;
         line("never more than", Unit::Bytes.format(most), "max_size in the configuration")?;
         if file > 0 {

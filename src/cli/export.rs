@@ -13,22 +13,22 @@ use crate::wire::{Exporter, Format, time};
 #[command(after_help = "Examples:\n  \
     plimsoll export --from -1d --key 'disk_*' > disks.csv\n  \
     plimsoll export --from 2026-07-01 --to 2026-08-01 -o july.csv\n\n\
-    Series of other machines name their machine. This machine's own do not: where the file is\n\
-    imported, they become series of that machine.")]
+    Series of other machines carry the name of their machine. Those of this machine carry none: they\n\
+    become series of the machine that imports the file.")]
 pub struct Args {
-    /// From this time on: a date, a time, seconds since 1970, or -1h, -7d
+    /// Begin: a date or time (UTC), seconds since 1970, or -1h, -7d [default: the first sample]
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     from: Option<String>,
-    /// Until this time, inclusive [default: now and later]
+    /// End, inclusive [default: the last sample]
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     to: Option<String>,
-    /// Only series whose key fits, with * and ?
+    /// Only series whose key matches, with * and ?
     #[arg(long, value_name = "GLOB", default_value = "*")]
     key: String,
     /// csv, json or openmetrics [default: by the ending of the file, else csv]
     #[arg(long, value_parser = parse_format)]
     format: Option<Format>,
-    /// Into a file instead of standard output
+    /// Write to this file instead of standard output
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
 }
@@ -36,7 +36,7 @@ pub struct Args {
 pub(super) fn parse_format(name: &str) -> Result<Format, String> {
     Format::from_name(name).ok_or_else(|| {
         let names = Format::ALL.map(Format::name);
-        format!("it is one of {}", names.join(", "))
+        format!("use one of {}", names.join(", "))
     })
 }
 
@@ -50,7 +50,7 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     };
     let from = when(&args.from, i64::MIN)?;
     let to = when(&args.to, i64::MAX)?;
-    anyhow::ensure!(from <= to, "--from lies after --to");
+    anyhow::ensure!(from <= to, "--from is later than --to");
     let format = args
         .format
         .or_else(|| Format::from_path(&args.output.as_ref()?.to_string_lossy()))

@@ -23,40 +23,40 @@ use crate::wire::time;
     plimsoll graph 'sum by (mode) (rate(node_cpu_seconds_total{mode!=\"idle\"}[5m]))' --stacked\n  \
     plimsoll graph memory --from 2026-07-01 --to 2026-07-02 --theme dark -o ticket.png")]
 pub struct Args {
-    /// A series' key (a counter is shown as its rate), keys with * and ?, or PromQL
+    /// A key (a counter is drawn as its rate), a pattern with * and ?, or PromQL
     #[arg(value_name = "KEY|PROMQL")]
     expression: String,
-    /// How long a time, up to --to
+    /// Length of the range up to --to
     #[arg(long, value_name = "DURATION", default_value = "1d", conflicts_with = "from")]
     range: String,
-    /// From when: a date or time (UTC), seconds since 1970, or -1h, -7d
+    /// Begin of the range: a date or time (UTC), seconds since 1970, or -1h, -7d
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     from: Option<String>,
-    /// Until when [default: now]
+    /// End of the range [default: now]
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     to: Option<String>,
-    /// Write a picture into this file; its ending, .svg or .png, says of which kind
+    /// Write a picture to this file, which ends in .svg or .png [default: the terminal]
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Its width in pixels, or in letters on the terminal [default: 800, or as wide as there is room]
+    /// Width in pixels, or in columns of the terminal [default: 800, or the whole width]
     #[arg(long, value_name = "N")]
     width: Option<u32>,
-    /// Its height in pixels, or in rows on the terminal [default: as high as it takes]
+    /// Height in pixels, or in rows of the terminal [default: as needed]
     #[arg(long, value_name = "N")]
     height: Option<u32>,
-    /// Light or dark
+    /// Colours for a light or a dark background
     #[arg(long, value_enum, default_value_t = ThemeName::Light)]
     theme: ThemeName,
-    /// What stands above it [default: what was asked for]
+    /// Title [default: the key or expression]
     #[arg(long, value_name = "TEXT")]
     title: Option<String>,
-    /// A PNG so many times as large, for screens with small pixels
+    /// Scale factor of a PNG, 1 to 3; 2 suits high-density screens
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=3))]
     scale: u8,
-    /// One line on top of the other
+    /// Stack the series
     #[arg(long)]
     stacked: bool,
-    /// A value that should not be passed; may be given more than once
+    /// Draw a threshold line at this value; may be repeated
     #[arg(long, value_name = "VALUE", allow_hyphen_values = true)]
     threshold: Vec<f64>,
 }
@@ -79,7 +79,9 @@ impl Kind {
         match path.extension().and_then(OsStr::to_str).map(str::to_ascii_lowercase).as_deref() {
             Some("svg") => Ok(Self::Svg),
             Some("png") => Ok(Self::Png),
-            _ => anyhow::bail!("{}: a picture's name ends in .svg or .png", path.display()),
+            _ => {
+                anyhow::bail!("{}: the name of a picture must end in .svg or .png", path.display())
+            }
         }
     }
 }
@@ -143,7 +145,7 @@ fn when(args: &Args) -> anyhow::Result<(i64, i64)> {
         None => {
             let text = &args.range;
             let length = number::parse_duration(text).map_err(|_| {
-                anyhow::anyhow!("--range: `{text}` is no duration; 30m, 6h, 7d are")
+                anyhow::anyhow!("--range: `{text}` is not a duration; write for example 6h")
             })?;
             to.saturating_sub(length)
         }
@@ -170,7 +172,7 @@ fn write(
         Kind::Svg => draw::svg(&picture).into_bytes(),
         Kind::Png => draw::png(&picture, f32::from(args.scale)).with_context(|| {
             let most = draw::MOST_PIXELS / 1_000_000;
-            format!("this would be more than {most} million pixels; make it smaller")
+            format!("the picture would have more than {most} million pixels; choose a smaller --width, --height or --scale")
         })?,
     };
     super::output::write(file, database, &bytes)

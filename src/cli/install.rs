@@ -11,7 +11,7 @@ use crate::config::{Config, SAMPLE};
 /// Install plimsoll as a systemd service, or bring it up to date
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Only show what would be done; needs no root
+    /// Only show the steps; needs no root
     #[arg(long)]
     pub dry_run: bool,
     /// Install into this directory as if it were /, and run no commands
@@ -68,7 +68,7 @@ fn plan(machine: &Machine) -> anyhow::Result<Vec<Step>> {
     }
     let binary = machine.at(BINARY);
     steps.push(match same_file(&machine.exe, &binary) {
-        true => Step::Say(format!("The binary is in its place already: {}.", binary.display())),
+        true => Step::Say(format!("The binary is already in place: {}.", binary.display())),
         false => Step::Copy { from: machine.exe.clone(), to: binary },
     });
     let path = machine.at(CONFIG);
@@ -132,7 +132,7 @@ fn without_systemd(machine: &Machine) -> Vec<Step> {
 fn farewell(config: &Config) -> String {
     let page = match config.http.listen {
         Some(address) => format!("the page is on http://{address}/"),
-        None => "the page is switched off".into(),
+        None => "the page is off".into(),
     };
     let db = config.db.clone().unwrap_or_else(|| Path::new(STATE).join("metrics.sqlite"));
     format!(

@@ -16,11 +16,11 @@ use crate::model::{Interval, format_duration, parse_duration};
     plimsoll interval 5s plugin:df --for 10m   one plugin\n  \
     plimsoll interval default             back to the configuration")]
 pub struct Args {
-    /// 100ms to 1d, or 'default' for what the configuration says
+    /// 100ms to 1d, or 'default' for the configured interval
     interval: Option<String>,
-    /// Only this collector, or this plugin (plugin:NAME) [default: all collectors]
+    /// Only this collector or plugin (plugin:NAME) [default: all collectors]
     collector: Option<String>,
-    /// How long; afterwards the configured rate returns [default: until the next reload]
+    /// Return to the configured rate after this time [default: at the next reload]
     #[arg(long = "for", value_name = "DURATION", requires = "interval")]
     for_: Option<String>,
     /// Print JSON

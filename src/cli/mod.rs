@@ -56,7 +56,7 @@ pub struct Cli {
     global: Global,
 }
 
-/// What every verb understands.
+/// Options that every verb takes.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Global {
     /// Configuration file [default: /etc/plimsoll/plimsoll.toml if there is one]
@@ -65,7 +65,7 @@ pub struct Global {
     /// Database [default: $STATE_DIRECTORY/metrics.sqlite or ./metrics.sqlite]
     #[arg(long, global = true, value_name = "FILE")]
     pub db: Option<PathBuf>,
-    /// Log details too
+    /// Log more details
     #[arg(short, long, global = true)]
     pub verbose: bool,
 }
@@ -74,47 +74,47 @@ pub struct Global {
 enum Verb {
     /// Collect until Ctrl-C (what plimsoll does without a verb)
     Run,
-    /// Show how this machine is now
+    /// Show the state of this machine
     Status(status::Args),
-    /// Watch it in the terminal, with charts, until q
+    /// Show live charts in the terminal, until q
     Watch(watch::Args),
     /// Take one reading and print it, without a database
     Collect(collect::Args),
-    /// Ask the database in SQL, read-only
+    /// Query the database in SQL, read-only
     Sql(sql::Args),
-    /// Ask the database in PromQL
+    /// Query the database in PromQL
     Query(query::Args),
-    /// Draw a picture: on the terminal, as SVG or as PNG
+    /// Draw a chart in the terminal, or as an SVG or PNG file
     Graph(graph::Args),
-    /// Write the page with its numbers into one file that opens anywhere
+    /// Save the page with its numbers as one HTML file that opens anywhere
     Snapshot(snapshot::Args),
-    /// Write samples out as CSV, JSON or OpenMetrics
+    /// Export samples as CSV, JSON or OpenMetrics
     Export(export::Args),
-    /// Read samples in: CSV, JSON, OpenMetrics; the history of Munin, collectd, sar, RRD files
+    /// Import samples: CSV, JSON, OpenMetrics, or the history of Munin, collectd, sar, RRD
     Import(import::Args),
-    /// Send a value in, or lines of values from standard input
+    /// Store a value, or lines of values from standard input
     Send(send::Args),
-    /// Show or change how often a running plimsoll reads
+    /// Show or change how often the running plimsoll reads
     Interval(interval::Args),
-    /// Have a running plimsoll read its configuration again
+    /// Make the running plimsoll read its configuration again
     Reload(reload::Args),
-    /// Run plugins by hand, test them, and choose which run
+    /// List, test, run, enable and disable plugins
     Plugin(plugin::Args),
-    /// Make, show and revoke tokens for senders and readers on other machines
+    /// Add, list and revoke tokens for programs on other machines
     Token(token::Args),
     /// Check a configuration file and show what it means
     CheckConfig(check_config::Args),
-    /// Say how large the database will get
+    /// Estimate the size of the database
     Estimate(estimate::Args),
     /// Seal, merge and prune the database at once, and show what that saves
     Compact(compact::Args),
-    /// Check the database, and repair it
+    /// Check the database and repair it
     Doctor(doctor::Args),
-    /// Copy the database, consistently, while plimsoll runs
+    /// Copy the database while plimsoll runs
     Backup(backup::Args),
     /// Install plimsoll as a systemd service
     Install(install::Args),
-    /// Remove the systemd service again
+    /// Remove the systemd service
     Uninstall(uninstall::Args),
     /// Print completions for a shell
     Completions(manual::CompletionsArgs),
@@ -123,7 +123,7 @@ enum Verb {
 }
 
 impl Global {
-    /// The database to read: as told on the command line or by the configuration.
+    /// The database to read, from the command line or the configuration.
     pub fn database(&self) -> anyhow::Result<PathBuf> {
         if let Some(db) = &self.db {
             return Ok(store::to_read(Some(db)));
@@ -137,7 +137,7 @@ impl Global {
     }
 }
 
-/// Does what the command line says.
+/// Runs the verb on the command line.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let global = &cli.global;

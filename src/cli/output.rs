@@ -14,7 +14,7 @@ const MAGIC: &[u8] = b"SQLite format 3\0";
 /// or link it is reached, and any other SQLite database.
 pub(super) fn create(path: &Path, database: &Path) -> anyhow::Result<File> {
     check(path, database)?;
-    File::create(path).with_context(|| format!("{}: it cannot be written", path.display()))
+    File::create(path).with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// Writes a whole file; see [`create`].
@@ -22,13 +22,13 @@ pub(super) fn write(path: &Path, database: &Path, bytes: &[u8]) -> anyhow::Resul
     use std::io::Write;
     create(path, database)?
         .write_all(bytes)
-        .with_context(|| format!("{}: it cannot be written", path.display()))
+        .with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// Whether a verb may write to this file; nothing is touched.
 pub(super) fn check(path: &Path, database: &Path) -> anyhow::Result<()> {
     let refused = |what: &str| {
-        anyhow::anyhow!("{}: {what}; it was left as it is\n  give another name", path.display())
+        anyhow::anyhow!("{}: {what}, and was not changed\n  give another name", path.display())
     };
     // A link is judged by what it points to, also where nothing is there yet.
     let target = follow(path);

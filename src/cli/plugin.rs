@@ -17,8 +17,8 @@ use crate::store::{self, Reader};
 /// `plimsoll plugin`
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "A plugin is a program that prints values: one of Munin's, one that prints \
-    `key value` lines, or a check of Nagios. docs/PLUGINS.md shows how to write one. Examples:\n  \
+    after_help = "A plugin is a program that prints values: a Munin plugin, a program that prints \
+    `key value` lines, or a Nagios check. docs/PLUGINS.md shows how to write one. Examples:\n  \
     plimsoll plugin suggest --apply\n  \
     plimsoll plugin enable if_eth0\n  \
     plimsoll plugin test ./my_plugin"
@@ -30,40 +30,40 @@ pub struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum What {
-    /// Show the plugins that run, and those that do not, with the reason
+    /// List the plugins that run, and those that do not run with the reason
     List {
         /// Print JSON
         #[arg(long)]
         json: bool,
     },
-    /// Run a plugin once, as the daemon would, and print what it prints
+    /// Run a plugin once, as the daemon would, and print its output
     Run {
-        /// Its name, or a file
+        /// Name or file of the plugin
         name: String,
-        /// config (what its fields mean), autoconf or suggest; nothing: its values
+        /// config (the description of its fields), autoconf or suggest [default: fetch its values]
         #[arg(value_parser = parse_action)]
         action: Option<Action>,
     },
-    /// Say what is wrong with a plugin, and with which line
+    /// Check a plugin and show its faults with their lines
     Test {
-        /// A file, or the name of a plugin that runs
+        /// Name or file of the plugin
         file: String,
     },
-    /// Have an installed plugin run, by a link in the plugin folder
+    /// Enable an installed plugin by a link in the plugin folder
     Enable {
-        /// Its name (`if_eth0` enables the wildcard plugin `if_` for eth0), or a file
+        /// Name or file of the plugin; `if_eth0` enables the wildcard plugin `if_` for eth0
         name: String,
-        /// What to call it
+        /// Name of the link [default: the name of the plugin]
         as_: Option<String>,
     },
-    /// Take a plugin's link away again
+    /// Disable a plugin by removing its link
     Disable {
-        /// Which
+        /// Name of the plugin
         name: String,
     },
-    /// Ask every installed plugin whether it has anything to measure here
+    /// Find the installed plugins that work on this machine
     Suggest {
-        /// Make the links that are missing
+        /// Enable them all
         #[arg(long)]
         apply: bool,
     },
@@ -75,7 +75,7 @@ fn parse_action(text: &str) -> Result<Action, String> {
         "fetch" => Ok(Action::Fetch),
         "autoconf" => Ok(Action::Autoconf),
         "suggest" => Ok(Action::Suggest),
-        _ => Err("config, autoconf or suggest; nothing for its values".into()),
+        _ => Err("use config, autoconf or suggest, or leave it out to fetch its values".into()),
     }
 }
 
@@ -93,7 +93,7 @@ impl Here {
         if let Err(e) = plugin.prepare() {
             writeln!(
                 super::stderr(),
-                "plimsoll: what it remembers between runs is lost: {}: {e}",
+                "plimsoll: the state that it keeps between runs is lost: {}: {e}",
                 self.state.display()
             )?;
         }
@@ -109,10 +109,10 @@ impl Here {
     /// A running daemon takes in what changed.
     fn tell_daemon(&self, out: &mut impl Write) -> std::io::Result<()> {
         match ask(&self.database, &Request::Reload) {
-            Ok(answer) if answer.ok => writeln!(out, "the running plimsoll knows of it"),
+            Ok(answer) if answer.ok => writeln!(out, "the running plimsoll has taken the change"),
             Ok(answer) => writeln!(out, "{}", answer.message),
             Err(AskError::NotRunning(_)) => Ok(()),
-            Err(e) => writeln!(out, "{e}\n  it sees the change at its next 'plimsoll reload'"),
+            Err(e) => writeln!(out, "{e}\n  it takes the change at its next 'plimsoll reload'"),
         }
     }
 }
@@ -144,12 +144,12 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
         What::Enable { name, as_ } => {
             let link = plugin::enable(settings, name, as_.as_deref());
             let link = link.map_err(anyhow::Error::msg)?;
-            writeln!(out, "{} runs from now on", link.display())?;
+            writeln!(out, "{} is enabled", link.display())?;
             here.tell_daemon(&mut out)?;
         }
         What::Disable { name } => {
             let link = plugin::disable(settings, name).map_err(anyhow::Error::msg)?;
-            writeln!(out, "{} is gone; what it measured stays in the database", link.display())?;
+            writeln!(out, "{} is removed; its samples stay in the database", link.display())?;
             here.tell_daemon(&mut out)?;
         }
         What::Suggest { apply } => suggest(&here, *apply, &mut out)?,
@@ -254,7 +254,7 @@ fn list(here: &Here, as_json: bool, out: &mut impl Write) -> anyhow::Result<()> 
         table::print(out, &["plugin", "last run", "every", "as", "title"], &rows)?;
     }
     for (name, why) in &found.refused {
-        writeln!(out, "\n{name} is not run: {why}")?;
+        writeln!(out, "\n{name} does not run: {why}")?;
     }
     for fault in &found.faults {
         writeln!(out, "\n{fault}")?;
@@ -270,9 +270,9 @@ fn test(here: &Here, file: &str, out: &mut impl Write) -> anyhow::Result<()> {
     let plugin = here.one(&name)?;
     let (kind, remarks) = plugin::lint(&plugin, &SystemClock);
     let sort = match kind {
-        Kind::Munin => "a plugin of Munin",
+        Kind::Munin => "a Munin plugin",
         Kind::Simple => "a plugin that prints values",
-        Kind::Nagios => "a check of Nagios",
+        Kind::Nagios => "a Nagios check",
     };
     let wrong = remarks.iter().filter(|r| r.wrong).count();
     writeln!(out, "{}: {sort}, run as {}", plugin.name, plugin.account.name)?;
@@ -285,7 +285,7 @@ fn test(here: &Here, file: &str, out: &mut impl Write) -> anyhow::Result<()> {
         }
     }
     if wrong == 0 {
-        writeln!(out, "nothing is wrong with it")?;
+        writeln!(out, "no faults found")?;
         return Ok(());
     }
     out.flush()?;
@@ -316,12 +316,12 @@ fn suggest(here: &Here, apply: bool, out: &mut impl Write) -> anyhow::Result<()>
     }
     let there = said.len() - missing.len();
     match (missing.len(), apply) {
-        (0, _) => writeln!(out, "all {there} that fit here run already")?,
+        (0, _) => writeln!(out, "all {there} that work here are enabled already")?,
         (_, false) => writeln!(
             out,
-            "# 'plimsoll plugin suggest --apply' makes these links; {there} are there already"
+            "# 'plimsoll plugin suggest --apply' makes these links; {there} exist already"
         )?,
-        (_, true) => writeln!(out, "{made} made, {there} were there already")?,
+        (_, true) => writeln!(out, "{made} made, {there} existed already")?,
     }
     if made > 0 {
         here.tell_daemon(out)?;

@@ -28,37 +28,37 @@ use crate::wire::{csv, json, time, value::write_value};
     plimsoll query 'memory' --range 1d --step 5m --format csv > memory.csv\n  \
     plimsoll query 'rate(node_network_receive_bytes_total[5m])' --range 6h --format chart")]
 pub struct Args {
-    /// The expression
+    /// A PromQL expression
     expression: String,
-    /// When: a date, a time, seconds since 1970, or -1h, -7d [default: now]
+    /// Time of evaluation: a date, seconds since 1970, or -1h, -7d [default: now]
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     at: Option<String>,
-    /// Many moments instead of one: so long until --at
+    /// Evaluate over a range of this length that ends at --at
     #[arg(long, value_name = "DURATION")]
     range: Option<String>,
-    /// From one moment to the next [default: a 250th of the range]
+    /// Distance of two evaluations in the range [default: a 250th of the range]
     #[arg(long, value_name = "DURATION", requires = "range")]
     step: Option<String>,
-    /// How the answer is printed
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
     /// Print JSON
     #[arg(long, conflicts_with = "format")]
     json: bool,
-    /// Print what the answer takes instead: selectors, series, what serves them, how much is read
+    /// Show the plan and its cost instead of the answer: selectors, series, resolution, reads
     #[arg(long, conflicts_with_all = ["format", "json"])]
     explain: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Format {
-    /// Columns for people
+    /// Aligned columns
     Table,
-    /// series, time, value; with a header line
+    /// Columns series, time and value, with a header line
     Csv,
     /// An array of objects
     Json,
-    /// Lines on the terminal; the last hour, where no --range is given
+    /// A chart in the terminal, of the last hour without --range
     Chart,
 }
 
@@ -150,9 +150,10 @@ fn notes(answer: &Answer, text: &str) -> Vec<String> {
 
 fn when(args: &Args, at: i64) -> anyhow::Result<When> {
     let length = |option: &str, text: &str| -> anyhow::Result<i64> {
-        let ms = number::parse_duration(text)
-            .map_err(|_| anyhow::anyhow!("{option}: `{text}` is no duration; 30s, 5m, 1d are"))?;
-        anyhow::ensure!(ms > 0, "{option} has to be longer than 0");
+        let ms = number::parse_duration(text).map_err(|_| {
+            anyhow::anyhow!("{option}: `{text}` is not a duration; write for example 5m")
+        })?;
+        anyhow::ensure!(ms > 0, "{option} must be longer than 0");
         Ok(ms)
     };
     let range = match (&args.range, args.format) {

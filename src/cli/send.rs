@@ -21,24 +21,24 @@ use crate::wire::{Record, Records};
     plimsoll send room_temperature 21.5 --tag floor=1\n  \
     plimsoll send backup_done_total 17 --type counter --at '5m ago'\n  \
     vmstat -n 1 | awk 'NR > 2 { print \"running\", $1; fflush() }' | plimsoll send -\n\n\
-    Lines are recognised by their look: key value [time], Graphite, Influx, JSON, Prometheus text.")]
+    Formats of lines: key value [time], Graphite, Influx, JSON, Prometheus text.")]
 pub struct Args {
-    /// The key, as views show it; - reads lines from standard input
+    /// The key of the series, or - to read lines from standard input
     key: String,
     /// A number, NaN, +Inf or -Inf
     #[arg(allow_negative_numbers = true)]
     value: Option<String>,
-    /// gauge (goes up and down) or counter (only grows), if nobody knows it yet
+    /// gauge (goes up and down) or counter (only grows), for a new series
     #[arg(long = "type", value_parser = parse_kind)]
     kind: Option<Kind>,
-    /// A label of the series; can be given several times
+    /// A label of the series; may be repeated
     #[arg(long = "tag", value_name = "NAME=VALUE", value_parser = parse_tag)]
     tags: Vec<(String, String)>,
-    /// When it was measured: a date, seconds since 1970, '5m ago' [default: now]
+    /// Time of the measurement: a date, seconds since 1970, '5m ago' [default: now]
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     at: Option<String>,
-    /// Every line of standard input is of this format: graphite (also key value), influx, json or
-    /// prometheus
+    /// Format of all lines: graphite (also for key value), influx, json or prometheus [default:
+    /// recognised line by line]
     #[arg(long, value_parser = parse_look)]
     format: Option<Look>,
 }
@@ -69,7 +69,7 @@ pub(super) fn parse_tag(text: &str) -> Result<(String, String), String> {
 
 fn parse_look(text: &str) -> Result<Look, String> {
     Look::from_name(text)
-        .ok_or_else(|| format!("it is one of {}", Look::ALL.map(Look::name).join(", ")))
+        .ok_or_else(|| format!("use one of {}", Look::ALL.map(Look::name).join(", ")))
 }
 
 pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
@@ -77,7 +77,7 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     let at = args.at.as_deref().map(|at| parse_when(at, now)).transpose()?;
     let db = global.database()?;
     if args.key == "-" {
-        anyhow::ensure!(args.value.is_none(), "there is nothing to follow `send -` but its input");
+        anyhow::ensure!(args.value.is_none(), "`send -` takes its values from standard input only");
         let mut sender = Sender::open(&db)?;
         return lines(args, at, &mut sender, io::stdin().lock());
     }
@@ -105,7 +105,7 @@ fn fits(record: &Record) -> Result<(), String> {
             Err(format!("the time {} lies before 2000-01-01", format_timestamp(record.ts)))
         }
         1..=LONGEST_KEY => Ok(()),
-        n => Err(format!("a key of {n} characters; {LONGEST_KEY} are allowed")),
+        n => Err(format!("the key has {n} characters; {LONGEST_KEY} are allowed")),
     }
 }
 

@@ -54,7 +54,7 @@ pub struct Machine {
 impl Machine {
     /// This one, or a directory that is to become one.
     pub fn this(root: Option<&Path>) -> anyhow::Result<Self> {
-        let exe = std::env::current_exe().context("cannot find out which binary is running")?;
+        let exe = std::env::current_exe().context("cannot find the running binary")?;
         let Some(root) = root.filter(|root| *root != Path::new("/")) else {
             let id = Command::new("id").args(["-u", USER]).output();
             return Ok(Self {
@@ -94,7 +94,7 @@ impl Machine {
         if !self.is_root && !dry_run {
             let installed = self.exe == Path::new(BINARY);
             let exe = if installed { "plimsoll".into() } else { self.exe.display().to_string() };
-            bail!("to {verb} the service takes root: sudo {exe} {verb}");
+            bail!("root is needed to {verb} the service: sudo {exe} {verb}");
         }
         Ok(())
     }
@@ -207,9 +207,8 @@ fn put(
     if written.is_err() {
         let _ = fs::remove_file(&new);
     }
-    written.with_context(|| {
-        format!("cannot write {}; look whether the disk is full or read-only", path.display())
-    })
+    written
+        .with_context(|| format!("cannot write {}; is the disk full or read-only?", path.display()))
 }
 
 /// Shows every step as a sentence and, unless it is only to be shown, does it.

@@ -25,13 +25,14 @@ pub struct Args {
     /// The file to write
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
-    /// How long a time it shows, up to --to
+    /// Length of the range up to --to
     #[arg(long, value_name = "DURATION", default_value = "24h")]
     range: String,
-    /// Until when [default: now]
+    /// End of the range [default: now]
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     to: Option<String>,
-    /// Only these charts: a title, or a name from the page's address (load, disk:/home), with * and ?
+    /// Only these charts: a title, or a name from the page's address (load, disk:/home), with * and
+    /// ?; may be repeated
     #[arg(long, value_name = "CHART")]
     only: Vec<String>,
 }
@@ -53,19 +54,19 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     let range = number::parse_duration(text)
         .ok()
         .filter(|range| *range > 0)
-        .with_context(|| format!("--range: `{text}` is no duration; 30m, 24h, 7d are"))?;
+        .with_context(|| format!("--range: `{text}` is not a duration; write for example 24h"))?;
     let path = global.database()?;
     let reader = Reader::open(&path)?.load_head()?;
     let known = reader.series()?;
     let own = known.iter().find(|k| k.system_id == 1).or(known.first());
-    let system = own.map(|k| k.system.clone()).context("there is nothing in this file yet")?;
+    let system = own.map(|k| k.system.clone()).context("the database has no samples yet")?;
     let mut charts = overview::charts(&known, &reader.graphs()?, &system);
     let chosen: Vec<Glob> = args.only.iter().map(|text| Glob::new(text)).collect();
     let wanted = |c: &Chart| chosen.iter().any(|g| g.matches(&c.id) || g.matches(&c.title));
     if !chosen.is_empty() {
         charts.retain(wanted);
         let names = args.only.join(", ");
-        anyhow::ensure!(!charts.is_empty(), "no chart is called {names}; try --only '*disk*'");
+        anyhow::ensure!(!charts.is_empty(), "no chart matches {names}; try --only '*disk*'");
     }
     let current = || current::troubles(&current::daemon(&path), now);
     let troubles = if to == now { current() } else { Vec::new() };
@@ -92,7 +93,7 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     }
     let Page::Whole(text) = shown else {
         anyhow::bail!(
-            "this would be more than 2 MiB; choose charts with --only, or a shorter --range"
+            "the file would be larger than 2 MiB; choose charts with --only, or a shorter --range"
         )
     };
     super::output::write(&args.output, &path, text.as_bytes())?;

@@ -14,9 +14,9 @@ use crate::store::{Cell, Reader, SqlError};
     plimsoll sql \"select * from samples_all('disk_*', '-30d', 'now')\"\n  \
     plimsoll sql                          a prompt, with history")]
 pub struct Args {
-    /// The statement [default: a prompt, or standard input]
+    /// An SQL statement [default: a prompt, or standard input]
     statement: Option<String>,
-    /// How rows are printed
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
     /// Print JSON
@@ -26,7 +26,7 @@ pub struct Args {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Format {
-    /// Columns for people
+    /// Aligned columns
     Table,
     /// With a header line
     Csv,
@@ -181,13 +181,13 @@ fn json(cell: &Cell) -> serde_json::Value {
 fn explain(e: SqlError) -> anyhow::Error {
     let text = e.to_string();
     let hint = if text.contains("readonly") || text.contains("attached databases") {
-        "\n  'plimsoll sql' only reads, and this one file; a value gets in with sqlite3 and INSERT INTO metrics, or 'plimsoll import'"
+        "\n  'plimsoll sql' only reads this file; to add values use 'plimsoll send', 'plimsoll import', or sqlite3 with INSERT INTO metrics"
     } else if text.contains("no such table") || text.contains("no such column") {
         "\n  for everybody: metrics, metrics_by_system, history, series, systems, event_log, graphs, \
          graph_fields, samples_all() (docs/SCHEMA.md)"
     } else if text.contains("API misuse") {
         return anyhow::anyhow!(
-            "there is no statement; try 'plimsoll sql \"select * from metrics\"'"
+            "the statement is empty; try 'plimsoll sql \"select * from metrics\"'"
         );
     } else {
         ""

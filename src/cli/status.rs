@@ -16,7 +16,7 @@ use crate::store::Reader;
 /// `plimsoll status`
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Every series, not only what a person looks at first
+    /// Show all series, not only the first view
     #[arg(short, long)]
     all: bool,
     /// Print JSON

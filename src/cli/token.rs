@@ -10,7 +10,7 @@ use crate::wire::time::format_timestamp;
 /// `plimsoll token`
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Programs on this machine need no token (unless `behind_proxy` is set).\n\
-    A running plimsoll knows of a change at once. Examples:\n  \
+    Changes take effect at once, also in a running plimsoll. Examples:\n  \
     plimsoll token add web1 --scope push\n  \
     curl -H \"Authorization: Bearer $TOKEN\" -d '{\"key\": \"a\", \"value\": 1}' \\\n    \
     https://monitor.example.org:1876/api/push")]
@@ -21,32 +21,33 @@ pub struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum What {
-    /// Make a token and print it, this once
+    /// Make a token and print it once
     Add {
-        /// What to call it: who is going to use it
+        /// Name of the token, for example the machine that will use it
         name: String,
-        /// read (look), push (send values in) or admin (both)
+        /// read (see values), push (send values) or admin (both)
         #[arg(long, value_parser = parse_scope)]
         scope: Scope,
-        /// The only machine whose values it may send; values that name none are of this one
+        /// Bind the token to one machine: it may send only values of this machine, and values without
+        /// an instance belong to it
         #[arg(long, value_name = "NAME")]
         instance: Option<String>,
     },
-    /// Show the tokens there are; not what they say
+    /// List the tokens, without their secrets
     List {
         /// Print JSON
         #[arg(long)]
         json: bool,
     },
-    /// Make a token useless
+    /// Revoke a token
     Revoke {
-        /// Which
+        /// Name of the token
         name: String,
     },
 }
 
 fn parse_scope(text: &str) -> Result<Scope, String> {
-    Scope::from_name(text).ok_or_else(|| "read, push or admin".to_owned())
+    Scope::from_name(text).ok_or_else(|| "use read, push or admin".to_owned())
 }
 
 pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
@@ -82,7 +83,7 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
         }
         What::Revoke { name } => {
             tokens::revoke(&db, name)?;
-            writeln!(out, "token `{name}` is revoked")?;
+            writeln!(out, "token `{name}` revoked")?;
         }
     }
     out.flush()?;

@@ -10,7 +10,7 @@ use super::service::{
 /// Remove the service and the binary; the data and the configuration stay
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Only show what would be done; needs no root
+    /// Only show the steps; needs no root
     #[arg(long)]
     pub dry_run: bool,
     /// Remove the data, the configuration and the user as well
@@ -96,15 +96,12 @@ fn left_behind(machine: &Machine, purge: bool) -> Vec<Step> {
     } else if !there.is_empty() {
         let list: Vec<_> = there.iter().map(|p| machine.at(p).display().to_string()).collect();
         steps.push(Step::Say(format!(
-            "\nStill there: {}. To remove that too: plimsoll uninstall --purge",
+            "\nStill there: {}. To remove it, too: plimsoll uninstall --purge",
             list.join(", ")
         )));
     }
     if let Some(db) = elsewhere {
-        steps.push(Step::Say(format!(
-            "The database {} stays where the configuration had put it.",
-            db.display()
-        )));
+        steps.push(Step::Say(format!("The database {} stays.", db.display())));
     }
     steps
 }

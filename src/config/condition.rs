@@ -77,7 +77,7 @@ impl Condition {
                 _ => "==",
             };
             return Err((
-                format!("`{sign}` is no comparison"),
+                format!("`{sign}` is not a comparison"),
                 format!("did you mean `{key} {better} {number}`?"),
             ));
         };
@@ -195,9 +195,9 @@ mod tests {
         for (text, error) in [
             ("cpu", "`cpu` has no comparison; one of > >= < <= == != is expected"),
             ("", "`` has no comparison"),
-            ("cpu = 8", "`=` is no comparison; did you mean `cpu == 8`?"),
-            ("cpu => 8", "`=>` is no comparison; did you mean `cpu >= 8`?"),
-            ("cpu <> 8", "`<>` is no comparison; did you mean `cpu != 8`?"),
+            ("cpu = 8", "`=` is not a comparison; did you mean `cpu == 8`?"),
+            ("cpu => 8", "`=>` is not a comparison; did you mean `cpu >= 8`?"),
+            ("cpu <> 8", "`<>` is not a comparison; did you mean `cpu != 8`?"),
             ("> 8", "there is no key before `>`"),
             ("cpu >", "there is no number after `>`; write KEY OPERATOR NUMBER"),
             ("cpu > 80%", "`80%` is not a number"),

@@ -134,7 +134,7 @@ impl Value for Mode {
         let mode = MODES.iter().find(|(word, _)| *word == given.text()).map(|(_, mode)| *mode);
         let wrong = || {
             vec![Wrong::new(
-                format!("`{}` is no way to use TLS", given.text()),
+                format!("`{}` is not a way to use TLS", given.text()),
                 "`paranoid` demands it and checks the node's certificate, `enabled` demands it, \
                  `auto` takes it where there is any, `disabled` never does",
             )]

@@ -67,7 +67,7 @@ impl Limit<String> for PluginName {
             return Vec::new();
         }
         let hint = "letters, digits, - _ . : and @ are";
-        vec![Wrong::new(format!("`{name}` is no name for a plugin"), hint)]
+        vec![Wrong::new(format!("`{name}` is not a name for a plugin"), hint)]
     }
 
     fn range(&self) -> Option<String> {

@@ -61,7 +61,7 @@ impl Value for Socket {
             "off" => Ok(Self(None)),
             path if !path.starts_with('/') || path.ends_with('/') || path.len() > LONGEST_PATH => {
                 Err(vec![Wrong::new(
-                    format!("`{path}` is no place for a socket"),
+                    format!("`{path}` is not a place for a socket"),
                     "a path that begins with /, of at most 107 bytes, or `off`",
                 )])
             }
@@ -116,7 +116,7 @@ impl Resolver<'_> {
         let list = &options.percentiles;
         for (at, p) in list.iter().enumerate() {
             let message = if *p == 0.0 || !(-100.0..=100.0).contains(p) {
-                format!("{p} is no percentile")
+                format!("{p} is not a percentile")
             } else if *p < 0.0 && !options.legacy_names {
                 format!("{p}: the largest values are counted with legacy_names only")
             } else if list[..at].contains(p) {

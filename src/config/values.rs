@@ -106,7 +106,7 @@ impl Limit<String> for MachineName {
             return Vec::new();
         }
         vec![Wrong::new(
-            format!("`{name}` is no name for a machine"),
+            format!("`{name}` is not a name for a machine"),
             "letters, digits, and - . _ are, as in `web1.example.org`",
         )]
     }

@@ -24,7 +24,7 @@ pub fn parse_size(text: &str) -> Result<u64, String> {
     let unit = unit.trim();
     let factor = UNITS.iter().find(|(name, _)| name.eq_ignore_ascii_case(unit));
     let (Ok(number), Some((_, factor))) = (number.parse::<f64>(), factor) else {
-        return Err(format!("`{text}` is no size"));
+        return Err(format!("`{text}` is not a size"));
     };
     let bytes = number * *factor as f64;
     if bytes < 2f64.powi(63) {

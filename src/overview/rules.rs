@@ -61,15 +61,15 @@ const fn above(chart: &'static str, measure: Measure, warning: f64, bad: f64) ->
 pub static RULES: &[Rule] = &[
     Rule { buckets: 1, sentence: "{value} used", ..above("disk", Measure::Each, 90.0, 97.0) },
     Rule {
-        sentence: "tasks wait for memory {value} of the time",
+        sentence: "on memory: tasks wait {value} of the time",
         ..above("pressure", Measure::Line("memory"), 10.0, 40.0)
     },
     Rule {
-        sentence: "tasks wait for disks {value} of the time",
+        sentence: "on disks: tasks wait {value} of the time",
         ..above("pressure", Measure::Line("disks"), 50.0, 90.0)
     },
     Rule {
-        sentence: "tasks wait for a CPU {value} of the time",
+        sentence: "on CPUs: tasks wait {value} of the time",
         ..above("pressure", Measure::Line("CPU"), 60.0, 95.0)
     },
     Rule {

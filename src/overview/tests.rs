@@ -375,7 +375,7 @@ fn what_is_wrong_and_since_when() {
         said(&machine.verdict()),
         [
             "bad: Memory ran out: the kernel ended 1 process",
-            "warning: Pressure tasks wait for disks 75 % of the time"
+            "warning: Pressure on disks: tasks wait 75 % of the time"
         ]
     );
 }
@@ -400,7 +400,7 @@ fn a_machine_that_fell_silent() {
         },
     );
     let verdict = machine.verdict();
-    assert_eq!(said(&verdict), ["bad: No sample came since then"]);
+    assert_eq!(said(&verdict), ["bad: No sample received"]);
     assert_eq!(verdict.findings[0].since, Some(NOW - HOUR));
 }
 

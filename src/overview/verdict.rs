@@ -82,10 +82,10 @@ impl Verdict {
         match (self.level, many) {
             _ if self.newest.is_none() && many == 0 => "has no samples yet".to_owned(),
             (Level::Well, _) => "is well".to_owned(),
-            (Level::Warning, 1) => "wants a look".to_owned(),
-            (Level::Warning, _) => format!("wants a look at {many} things"),
+            (Level::Warning, 1) => "has a warning".to_owned(),
+            (Level::Warning, _) => format!("has {many} warnings"),
             (Level::Bad, 1) => "needs you now".to_owned(),
-            (Level::Bad, _) => format!("needs you now: {many} things are wrong"),
+            (Level::Bad, _) => format!("needs you now: {many} problems"),
         }
     }
 }
@@ -127,7 +127,7 @@ pub fn verdict(
         findings.push(Finding {
             level: Level::Bad,
             subject: "No sample".to_owned(),
-            text: "came since then".to_owned(),
+            text: "received".to_owned(),
             since: Some(sign.at),
             until: None,
             chart: None,

@@ -68,7 +68,7 @@ pub fn enable(settings: &Settings, name: &str, as_: Option<&str>) -> Result<Path
     }
     if !is_plugin_name(&link) {
         return Err(format!(
-            "`{link}` is no name for a plugin; letters, digits, - _ . : and @ are"
+            "`{link}` is not a name for a plugin; letters, digits, - _ . : and @ are"
         ));
     }
     let place = dir.join(&link);

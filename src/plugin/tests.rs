@@ -438,7 +438,7 @@ fn links_are_made_and_taken_away() {
         ("df", None, "is there already"),
         ("if_", None, "wildcard"),
         ("nosuch", None, "plugin suggest"),
-        ("df", Some("a b"), "is no name"),
+        ("df", Some("a b"), "is not a name"),
     ] {
         let error = enable(s, name, as_).expect_err("refused");
         assert!(error.contains(word), "{error}");
@@ -486,7 +486,7 @@ fn what_is_wrong_is_told_with_its_line() {
     let all: Vec<String> = remarks.iter().map(|r| format!("{}: {}", r.place, r.text)).collect();
     for part in [
         "config, line 1: graph_titel Load: nobody knows `graph_titel` of a graph; did you mean `graph_title`?",
-        "config, line 5: a.type SPEED: `SPEED` is no type; there are GAUGE, COUNTER, DERIVE and ABSOLUTE",
+        "config, line 5: a.type SPEED: `SPEED` is not a type; there are GAUGE, COUNTER, DERIVE and ABSOLUTE",
         "config, graph_vlabel: the axis has no unit",
         "fetch, line 2: c.value 2: `config` does not say what `c` is: print `c.label …` there",
         "fetch, line 3: b.value many: `many` is neither a number nor U",

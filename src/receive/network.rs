@@ -21,7 +21,7 @@ impl Network {
     pub fn parse(text: &str) -> Result<Self, (String, String)> {
         let wrong = || {
             let hint = "write for example `192.0.2.10`, `192.0.2.0/24` or `2001:db8::/64`";
-            (format!("`{text}` is no network"), hint.to_owned())
+            (format!("`{text}` is not a network"), hint.to_owned())
         };
         let (address, bits) = match text.split_once('/') {
             None => (text, None),

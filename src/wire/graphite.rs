@@ -23,7 +23,7 @@ pub fn parse(line: &[u8], now_ms: i64, record: &mut Record) -> Result<bool, Stri
         time => {
             let seconds = time.parse::<f64>().ok().filter(|t| t.is_finite());
             let ms = seconds.map(|s| (s * 1000.0).round() as i64).and_then(in_range);
-            ms.ok_or_else(|| format!("`{}` is no time in seconds since 1970", shown(time)))?
+            ms.ok_or_else(|| format!("`{}` is not a time in seconds since 1970", shown(time)))?
         }
     };
     write_key(path, &mut record.key)?;
@@ -93,13 +93,13 @@ mod tests {
             ("  \r", "nothing"),
             ("a 1", "2 words where `path value timestamp` was expected"),
             ("a 1 2 3", "4 words where `path value timestamp` was expected"),
-            ("a x 1", "`x` is no value"),
+            ("a x 1", "`x` is not a number"),
             ("a nan 1", "the value is NaN"),
             ("rtp.play media_time_min 0.0 1", "4 words where `path value timestamp` was expected"),
             ("a 1 2016-08-19 15:46:19", "4 words where `path value timestamp` was expected"),
             (".uni.é 8 -1\r", ".uni.é 8 7000"),
-            ("a 1 now", "`now` is no time in seconds since 1970"),
-            ("a 1 1e300", "`1e300` is no time in seconds since 1970"),
+            ("a 1 now", "`now` is not a time in seconds since 1970"),
+            ("a 1 1e300", "`1e300` is not a time in seconds since 1970"),
             (";a=b 1 1", "no path"),
             ("a;b 1 1", "`b` where a tag was expected"),
             ("a;=b 1 1", "`=b` where a tag was expected"),

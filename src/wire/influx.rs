@@ -328,7 +328,7 @@ fn value(text: &str) -> Result<(Option<f64>, &str), Odd> {
     };
     match value {
         Some(value) => Ok((Some(value), rest)),
-        None => Err(format!("`{}` is no value", shown(number)).into()),
+        None => Err(format!("`{}` is not a number", shown(number)).into()),
     }
 }
 
@@ -413,10 +413,10 @@ mod tests {
             ("m,a= value=1", "` value=1` where a tag's value was expected"),
             ("m,a=b=c value=1", "`b=c value=1` where a tag's value was expected"),
             ("m,a=C:\\,b=c value=1", "`C:\\,b=c value=1` where a tag's value was expected"),
-            ("m value=", "`` is no value"),
-            ("m value=nan", "`nan` is no value"),
-            ("m value=1.5i", "`1.5i` is no value"),
-            ("m value=-1u", "`-1u` is no value"),
+            ("m value=", "`` is not a number"),
+            ("m value=nan", "`nan` is not a number"),
+            ("m value=1.5i", "`1.5i` is not a number"),
+            ("m value=-1u", "`-1u` is not a number"),
             ("m value=1,", "no field"),
             ("m value=1 x", "`x` where a time was expected"),
             ("m value=1 1.5", "`1.5` where a time was expected"),

@@ -201,7 +201,7 @@ pub(super) fn take_pushed(
         Some("gauge") => Kind::Gauge,
         Some("counter") => Kind::Counter,
         Some(other) => {
-            return Err(format!("`{}` is no type: `gauge` or `counter`", shown(other)));
+            return Err(format!("`{}` is not a type: `gauge` or `counter`", shown(other)));
         }
     };
     said.anything = row.kind.is_some() || row.unit.is_some() || row.help.is_some();
@@ -468,7 +468,7 @@ mod tests {
             "3: a string that is not closed",
             "4: an object that is not closed",
             "5: an object that is not closed",
-            "6: `x` is no time",
+            "6: `x` is not a time",
             "7: invalid type: null, expected a number",
             "8: no key",
             "9: something else than an object",
@@ -538,7 +538,7 @@ mod tests {
                 r#"{"key":"a","value":1,"type":"counter","help":"How."}"#,
                 r#"a 7000 1 Some(("counter", "", "How."))"#,
             ),
-            (r#"{"key":"a","value":1,"type":"set"}"#, "`set` is no type: `gauge` or `counter`"),
+            (r#"{"key":"a","value":1,"type":"set"}"#, "`set` is not a type: `gauge` or `counter`"),
             (
                 r#"{"key":"a","value":1,"labels":{"b":1}}"#,
                 "invalid type: integer `1`, expected a string",

@@ -247,10 +247,10 @@ mod tests {
         let found = read(text, None);
         let expected = [
             "line 1: no value behind the key",
-            "line 2: `b` is no value",
-            "line 3: `then` is no time",
+            "line 2: `b` is not a number",
+            "line 3: `then` is not a time",
             "line 4: invalid type: integer `1`, expected a string",
-            "line 5: `c` is no value",
+            "line 5: `c` is not a number",
             "line 6: a label without a value",
             "line 7: a line of statsd: send it to the daemon's port",
             "good 1 7000",

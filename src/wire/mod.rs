@@ -6,18 +6,21 @@
 //!   time         seconds, milliseconds, dates, "2h ago"  <-> ms since 1970
 //!   value        1.5, NaN, +Inf                          <-> f64
 //!   window       any reader -> a bounded piece of its bytes (private)
+//!   shown        untrusted text -> text that is safe in a message (private)
 //!   csv          key,timestamp,value
 //!   json         {"key": …, "timestamp": …, "value": …}, one a line or in an array
 //!   statsd       name:1|c, DogStatsD, events, checks    -> values in place
 //!   exposition   Prometheus text 0.0.4 and OpenMetrics 1.0
 //!   influx       measurement,tag=v field=1.5 time
 //!   graphite     path value time
-//!   remote_write the messages of Prometheus remote write
-//!   munin        what Munin's plugins print, and the settings they are run with
-//!   nagios       what the checks of Nagios print
+//!   remote_write messages of Prometheus remote write
+//!   munin        output of Munin's plugins, their settings, the datafile of a master
+//!   nagios       output of Nagios checks
 //!   simple       key value, a line each, or one JSON object
 //!   mixed        lines of any of these, each recognised by its look
-//!   export       series and samples -> any of the three
+//!   rrd          RRD files in place, and the XML of `rrdtool dump`
+//!   sar          the JSON of sysstat's sadf
+//!   export       series and samples -> CSV, JSON or OpenMetrics
 //! ```
 
 pub mod csv;

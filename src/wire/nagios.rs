@@ -140,7 +140,11 @@ fn datum(label: String, text: &str, faults: &mut Vec<String>) -> Result<Datum, S
     let (number, written) = apart(value);
     let odd = |c: char| c.is_ascii_digit() || ",=:'\"".contains(c);
     if written.contains(odd) {
-        return Err(format!("`{}` of `{}` is no number with a unit", shown(value), shown(&label)));
+        return Err(format!(
+            "`{}` of `{}` is not a number with a unit",
+            shown(value),
+            shown(&label)
+        ));
     }
     let unit = base(written);
     let value = match (number, written) {
@@ -149,7 +153,7 @@ fn datum(label: String, text: &str, faults: &mut Vec<String>) -> Result<Datum, S
         (number, _) => match plain(number) {
             Some(v) => Some(v * unit.1),
             None => {
-                return Err(format!("`{}` of `{}` is no number", shown(number), shown(&label)));
+                return Err(format!("`{}` of `{}` is not a number", shown(number), shown(&label)));
             }
         },
     };

@@ -94,7 +94,7 @@ fn is_key(key: &str) -> Result<(), String> {
         return Err("a value without a key".to_owned());
     }
     if key.len() > MAX_KEY || key.chars().any(char::is_control) {
-        return Err(format!("`{}` is no key: up to {MAX_KEY} plain characters", shown(key)));
+        return Err(format!("`{}` is not a key: up to {MAX_KEY} plain characters", shown(key)));
     }
     Ok(())
 }

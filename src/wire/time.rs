@@ -28,7 +28,7 @@ pub struct TimeError(String);
 impl TimeError {
     fn unknown(text: &str) -> Self {
         Self(format!(
-            "`{}` is no time; `2024-05-01 12:00:00` (UTC), `2024-05-01T12:00:00+02:00` or seconds \
+            "`{}` is not a time; `2024-05-01 12:00:00` (UTC), `2024-05-01T12:00:00+02:00` or seconds \
              or milliseconds since 1970 are",
             shown(text)
         ))
@@ -288,7 +288,7 @@ mod tests {
             "١",
         ] {
             let error = parse_timestamp(text).unwrap_err().to_string();
-            assert!(error.contains("is no time; `2024-05-01 12:00:00`"), "{text}: {error}");
+            assert!(error.contains("is not a time; `2024-05-01 12:00:00`"), "{text}: {error}");
         }
         for text in ["9999999999999999", "-99999999999999999999", "1e300", "253402300800000"] {
             let error = parse_timestamp(text).unwrap_err().to_string();
@@ -324,9 +324,9 @@ mod tests {
         for (text, hint) in [
             ("1h", "`-1h` or `1h ago`"),
             ("now 1h", "from when"),
-            ("nowish", "is no time"),
+            ("nowish", "is not a time"),
             ("soon", "`now-30m`"),
-            ("-2h ago", "is no time"),
+            ("-2h ago", "is not a time"),
             ("-9999y", "outside"),
         ] {
             let error = parse_when(text, NOON).map_err(|e| e.to_string());

@@ -13,7 +13,7 @@ pub fn parse_value(text: &str) -> Result<f64, String> {
         }
         Ok(v) => Ok(v),
         Err(_) if text.is_empty() => Err("no value".to_owned()),
-        Err(_) => Err(format!("`{}` is no value", shown(text))),
+        Err(_) => Err(format!("`{}` is not a number", shown(text))),
     }
 }
 

@@ -135,9 +135,9 @@ fn what_cannot_be_drawn_is_a_sentence() {
         (["graph", "room"].as_slice(), "did you mean room_celsius?"),
         (&["graph", "nothing_at_all"], "there is no series nothing_at_all"),
         (&["graph", "rate(room_celsius"], "unclosed left parenthesis"),
-        (&["graph", "room_celsius", "-o", "a.jpg"], "ends in .svg or .png"),
+        (&["graph", "room_celsius", "-o", "a.jpg"], "must end in .svg or .png"),
         (&["graph", "room_celsius", "-o", "/nowhere/a.svg"], "cannot be written"),
-        (&["graph", "room_celsius", "--range", "soon"], "is no duration"),
+        (&["graph", "room_celsius", "--range", "soon"], "is not a duration"),
         (
             &["graph", "room_celsius", "--from", "2026-07-02", "--to", "2026-07-01"],
             "--from must be earlier than --to",
@@ -322,8 +322,8 @@ fn a_snapshot_is_one_file_that_opens_offline() {
     let text = std::fs::read_to_string(&file).expect("written");
     assert!(text.contains("\"load\":[") && !text.contains("\"memory\":["));
     for (words, told) in [
-        (["snapshot", "--only", "nothing", "-o", path].as_slice(), "no chart is called nothing"),
-        (&["snapshot", "--range", "soon", "-o", path], "is no duration"),
+        (["snapshot", "--only", "nothing", "-o", path].as_slice(), "no chart matches nothing"),
+        (&["snapshot", "--range", "soon", "-o", path], "is not a duration"),
         (&["snapshot", "-o", "/nowhere/a.html"], "cannot be written"),
     ] {
         let said = folder.ask(words).refused();
@@ -358,6 +358,6 @@ fn a_snapshot_leaves_out_what_senders_brought_before_it_is_refused() {
     }
     let all = folder.ask(&["snapshot", "--only", "*", "-o", file.to_str().expect("text")]);
     let why = all.refused();
-    assert!(why.contains("more than 2 MiB"), "who chose chooses again: {why}");
+    assert!(why.contains("larger than 2 MiB"), "who chose chooses again: {why}");
     daemon.stop();
 }

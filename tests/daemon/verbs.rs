@@ -44,8 +44,8 @@ fn bad_rows_are_told_by_line_and_the_others_are_taken() {
     std::fs::write(folder.join("rows.csv"), ROWS).expect("writable");
     gzip(&folder, "rows.csv");
     let said = folder.ask(&["import", "rows.csv.gz"]);
-    assert!(said.err.contains("rows.csv.gz: line 8: `nonsense` is no time"), "{}", said.err);
-    assert!(said.err.contains("rows.csv.gz: line 9: `abc` is no value"), "{}", said.err);
+    assert!(said.err.contains("rows.csv.gz: line 8: `nonsense` is not a time"), "{}", said.err);
+    assert!(said.err.contains("rows.csv.gz: line 9: `abc` is not a number"), "{}", said.err);
     let out = said.well();
     assert!(out.contains("6 samples imported into"), "{out}");
     assert!(out.contains("2 bad rows were left out"), "{out}");
@@ -117,7 +117,7 @@ fn an_export_takes_what_is_asked_for() {
     );
     assert_eq!(keys(&["--from", "-1h"]), [] as [&str; 0], "nothing is as new as that");
     let when = folder.ask(&["export", "--from", "tomorow"]).refused();
-    assert!(when.contains("`tomorow` is no time") && when.contains("2h ago"), "{when}");
+    assert!(when.contains("`tomorow` is not a time") && when.contains("2h ago"), "{when}");
     let what = folder.ask(&["export", "--key", "nix*"]).refused();
     assert!(what.contains("no series has a key like `nix*`"), "{what}");
 }
@@ -135,7 +135,7 @@ fn a_backup_beside_a_running_daemon_is_whole() {
     assert_eq!(sqlite3(&copy, "pragma integrity_check"), "ok");
     let size = std::fs::metadata(&copy).expect("a file").len();
     let twice = folder.ask(&["backup", "copy.sqlite"]).refused();
-    assert!(twice.contains("copy.sqlite exists already; it was left as it is"), "{twice}");
+    assert!(twice.contains("copy.sqlite exists and was not changed"), "{twice}");
     assert_eq!(std::fs::metadata(&copy).expect("a file").len(), size);
     // A copy is a database like any other: a daemon goes on in it.
     daemon.stop();
@@ -311,7 +311,7 @@ fn an_output_does_not_go_over_the_database() {
     let db = db.to_str().expect("text");
     for to in [db.to_owned(), format!("{db}-wal"), format!("{db}-shm"), format!("{db}.lock")] {
         let said = folder.ask(&["export", "-o", &to]).refused();
-        assert!(said.contains("it belongs to the database; it was left as it is"), "{said}");
+        assert!(said.contains("it belongs to the database, and was not changed"), "{said}");
     }
     assert_eq!(samples(&folder.db()), was);
 }

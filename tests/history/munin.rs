@@ -361,7 +361,7 @@ fn the_file_that_the_datafile_names_comes_first() {
     assert_eq!(said.status.code(), Some(1), "{said:?}");
     let told = said.err.lines().find(|l| l.starts_with(&old.display().to_string()));
     let told = told.unwrap_or_else(|| panic!("{said:?}"));
-    assert!(told.contains("plug-f-d.rrd is the one of which the datafile speaks"), "{told}");
+    assert!(told.contains("plug-f-d.rrd is named in the datafile"), "{told}");
     // A COUNTER wraps at 2^32; this one lies beyond.
     let samples = File::open(&folder.db()).samples("munin_plug{field=\"f\"}");
     assert!(samples.len() > 400 && samples.values().all(|v| *v > 4.9e9), "{samples:?}");
@@ -423,7 +423,7 @@ fn what_cannot_be_read_is_told_and_stops_nothing_else() {
     assert!(refused.contains("there is no folder"), "{refused}");
     let empty = folder.join("empty");
     std::fs::create_dir(&empty).expect("made");
-    assert!(import(&folder, &empty, &[]).refused().contains("no RRD file was found below"));
+    assert!(import(&folder, &empty, &[]).refused().contains("no RRD file in"));
     // That one host is this machine, if one says so.
     let other = Folder::new();
     other.configure("");

@@ -208,7 +208,7 @@ fn the_newer_of_two_files_of_one_series() {
     let (old, new) = (one("a", until - 5_000, "1"), one("b", until, "2"));
     let said = folder.ask(&["import", "rrd", &old, &new]);
     assert_eq!(said.status.code(), Some(1), "{said:?}");
-    let why = format!("{old}: another file has the same series; {new} was written later");
+    let why = format!("{old}: another file has the same series: {new} is newer");
     assert!(said.err.contains(&why), "{said:?}");
     let samples = File::open(&folder.db()).samples("x");
     assert!(samples.len() > 40 && samples.values().all(|v| *v == 2.0), "{samples:?}");

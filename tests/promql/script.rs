@@ -91,7 +91,7 @@ pub fn run(text: &str) -> Result<usize, String> {
                 ask(&source, &question).map_err(|e| format!("{}: {e}", question.line))?;
                 asked += 1;
             }
-            (other, _) => return Err(fault(format!("`{other}` is no command"))),
+            (other, _) => return Err(fault(format!("`{other}` is not a command"))),
         }
     }
     Ok(asked)
@@ -104,7 +104,7 @@ fn verb_expects(verb: &str, question: &mut Question) -> Result<(), String> {
         "eval_warn" => question.warn = Some(vec![Wanted::Any]),
         "eval_info" => question.info = Some(vec![Wanted::Any]),
         "eval_ordered" => question.ordered = true,
-        other => return Err(format!("`{other}` is no command")),
+        other => return Err(format!("`{other}` is not a command")),
     }
     Ok(())
 }
@@ -171,7 +171,7 @@ fn expect(question: &mut Question, line: &str) -> Result<(), String> {
         Some(("regex", pattern)) => {
             Wanted::Pattern(Regex::new(pattern).map_err(|e| e.to_string())?)
         }
-        Some((other, _)) => return Err(format!("`{other}` is no way to match")),
+        Some((other, _)) => return Err(format!("`{other}` is not a way to match")),
     };
     match what {
         "fail" => question.fail.get_or_insert_default().push(how),
@@ -207,13 +207,13 @@ fn series(line: &str) -> Result<(Labels, Vec<Option<f64>>), String> {
     } else {
         let matchers = parse_selector(name).map_err(|e| format!("{name}: {}", e.message))?;
         if matchers.iter().any(|m| m.op() != MatchOp::Equal) {
-            return Err(format!("`{name}` is no series"));
+            return Err(format!("`{name}` is not a series"));
         }
         Labels::new(matchers.iter().map(|m| (m.name(), m.value())))
     };
     let mut values = Vec::new();
     for point in points.split_whitespace() {
-        values.extend(self::points(point).ok_or_else(|| format!("`{point}` is no value"))?);
+        values.extend(self::points(point).ok_or_else(|| format!("`{point}` is not a number"))?);
     }
     Ok((labels, values))
 }

@@ -16,14 +16,14 @@ use crate::wire::rrd::{DataSource, SourceType};
 /// `plimsoll import collectd`
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "HOST/PLUGIN-INSTANCE/TYPE-INSTANCE.rrd becomes what collectd's write_prometheus calls \
-    it:\ncollectd_PLUGIN_TYPE{PLUGIN=\"INSTANCE\",type=\"INSTANCE\"}, with _total if it only grows."
+    after_help = "HOST/PLUGIN-INSTANCE/TYPE-INSTANCE.rrd gets the name that collectd's write_prometheus \
+    uses:\ncollectd_PLUGIN_TYPE{PLUGIN=\"INSTANCE\",type=\"INSTANCE\"}, with _total if it only grows."
 )]
 pub struct Args {
-    /// Folder with a folder for each host
+    /// Folder that has one folder for each host
     #[arg(long, value_name = "DIR", default_value = "/var/lib/collectd/rrd")]
     dir: PathBuf,
-    /// Only this host of it; may be given several times
+    /// Only this host; may be repeated
     #[arg(long, value_name = "NAME")]
     host: Vec<String>,
 }
@@ -33,7 +33,7 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     let this = crate::config::host_name();
     for path in below(&args.dir, &mut plan.failed)? {
         let Some(name) = Name::read(&args.dir, &path) else {
-            plan.failed.add(&path, "it does not lie at HOST/PLUGIN/TYPE.rrd");
+            plan.failed.add(&path, "its path does not end in HOST/PLUGIN/TYPE.rrd");
             continue;
         };
         if !args.host.is_empty() && !args.host.contains(&name.host) {

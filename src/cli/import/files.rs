@@ -19,25 +19,25 @@ use crate::wire::{About, Format, Record, Records, is_gzip};
 #[command(
     after_help = "CSV has a header: key,timestamp,value in any order (unix_ts also names the time).\n\
     A time is RFC 3339, YYYY-MM-DD HH:MM:SS in UTC, or seconds or milliseconds since 1970.\n\
-    Rows that cannot be read are told with their line and counted; the others are taken.\n\
-    More than a million samples are sealed at once: samples_all() in SQL has them, metrics has not."
+    Rows that cannot be read are reported with their line; all others are imported.\n\
+    More than a million samples are sealed at once: samples_all() in SQL shows them, metrics does not."
 )]
 pub struct Args {
-    /// Files, packed with gzip or not; - is standard input, and a pipe will do: <(zcat …)
+    /// Files, also packed with gzip; - is standard input, and pipes such as <(zcat …) work
     #[arg(required = true)]
     file: Vec<PathBuf>,
-    /// csv, json or openmetrics [default: as the contents or the name say]
+    /// csv, json or openmetrics [default: recognised by name or contents]
     #[arg(long, value_parser = crate::cli::export::parse_format)]
     format: Option<Format>,
 }
 
-/// Rows handed over at once.
+/// Rows in one piece.
 const BATCH: usize = 20_000;
-/// Bad rows told by line; the others are only counted.
+/// Number of bad rows that are reported by line; more are only counted.
 const TOLD: u64 = 10;
 const SNIFF: usize = 4096;
 
-/// Where the rows go.
+/// The place where the rows go.
 pub(super) enum Target<'s> {
     /// Nobody else collects into the file.
     Store(Import<'s>),
@@ -127,7 +127,7 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
         writeln!(out, "{taken} {goes} {}", path.display())?;
     }
     if refused > 0 {
-        writeln!(out, "{} refused: more names than one database takes", show::count(refused))?;
+        writeln!(out, "{} refused: a database cannot hold more names", show::count(refused))?;
     }
     if all.bad > 0 {
         let bad = show::counted(all.bad, "bad row was", "bad rows were");
@@ -178,7 +178,7 @@ fn one(
                 ended = Err(match tally.taken + filled as u64 {
                     0 => anyhow::anyhow!(why),
                     _ => anyhow::anyhow!(
-                        "the file is cut off or damaged ({why}); what was read before is imported"
+                        "the file is cut off or damaged ({why}); the rows before that are imported"
                     ),
                 });
             }
@@ -211,14 +211,14 @@ fn open(path: &Path, format: Option<Format>) -> anyhow::Result<Option<Opened>> {
         (Box::new(io::stdin().lock()), 0)
     } else {
         let file = File::open(path)?;
-        anyhow::ensure!(!file.metadata()?.is_dir(), "this is a folder");
+        anyhow::ensure!(!file.metadata()?.is_dir(), "it is a folder");
         let length = file.metadata()?.len();
         (Box::new(file), length)
     };
     let bar = progress(length);
     let (head, input) = peek(bar.wrap_read(input))?;
     let (head, input): (Vec<u8>, Box<dyn Read>) = if is_gzip(&head) {
-        peek(flate2::read::MultiGzDecoder::new(input)).context("cannot unpack it")?
+        peek(flate2::read::MultiGzDecoder::new(input)).context("cannot unpack the file")?
     } else {
         (head, input)
     };
@@ -228,7 +228,7 @@ fn open(path: &Path, format: Option<Format>) -> anyhow::Result<Option<Opened>> {
     let format = format
         .or_else(|| Format::sniff(&head))
         .or_else(|| Format::from_path(&path.to_string_lossy()))
-        .context("this is neither CSV with a header, JSON nor OpenMetrics\n  say which: --format csv|json|openmetrics")?;
+        .context("the format is neither CSV with a header, JSON nor OpenMetrics\n  name it: --format csv|json|openmetrics")?;
     Ok(Some((format.reader(input, SystemClock.wall_ms()), bar)))
 }
 

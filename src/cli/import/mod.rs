@@ -33,13 +33,13 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum From {
-    /// The history of a Munin master: every RRD file below its folder
+    /// Import the history of a Munin master: all RRD files in its folder
     Munin(munin::Args),
-    /// The history in RRD files, whatever wrote them
+    /// Import RRD files of any program
     Rrd(rrd::Args),
-    /// The history that collectd keeps in RRD files
+    /// Import the RRD files of collectd
     Collectd(collectd::Args),
-    /// What sysstat's sadc wrote (sar -o, /var/log/sysstat/sa*)
+    /// Import files of sysstat (sar -o, /var/log/sysstat/sa*)
     Sar(sar::Args),
 }
 

@@ -17,22 +17,21 @@ use crate::wire::rrd::DataSource;
 
 /// `plimsoll import munin`
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Each field becomes the series that plimsoll records of the same plugin: \
-    munin_PLUGIN{field=\"…\"}.\nMay be stopped and run again at any time: it goes on where it stood, \
-    and a second run adds nothing.\nHow the rows of each length are kept, and what becomes of rates: \
-    docs/MUNIN.md.")]
+#[command(after_help = "Each field becomes the series that plimsoll records for the same plugin: \
+    munin_PLUGIN{field=\"…\"}.\nYou may stop the import and start it again: it continues where it \
+    stopped, and a second run adds nothing.\ndocs/MUNIN.md says how rows and rates are stored.")]
 pub struct Args {
     /// Folder of the Munin master
     #[arg(long, value_name = "DIR", default_value = "/var/lib/munin")]
     dir: PathBuf,
-    /// Only this host of it; may be given several times
+    /// Only this host; may be repeated
     #[arg(long, value_name = "NAME")]
     host: Vec<String>,
-    /// This host of it is this machine [default: the one with its name, or localhost, or the only
-    /// one that --host names]
+    /// The host in the files that is this machine [default: the host of the same name, or
+    /// localhost, or the only --host]
     #[arg(long, value_name = "NAME")]
     here: Option<String>,
-    /// Folder with the links of the plugins: says which of them brings which multigraph
+    /// Folder with the plugin links, from which plimsoll learns which plugin brings a multigraph
     #[arg(long, value_name = "DIR", default_value = "/etc/munin/plugins")]
     plugins: PathBuf,
 }
@@ -75,7 +74,7 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
             Some((group, host, graph, field, kind)) => {
                 found.push(Found { path, group, host, graph, field, kind, named });
             }
-            None => plan.failed.add(&path, "its name is not HOST-PLUGIN-FIELD-g.rrd"),
+            None => plan.failed.add(&path, "the name of the file is not HOST-PLUGIN-FIELD-g.rrd"),
         }
     }
     let hosts: BTreeSet<String> = found.iter().map(|f| f.host.clone()).collect();

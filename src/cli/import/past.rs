@@ -95,7 +95,7 @@ impl Plan {
                     name: format!("{}:rate", named.identity.name).into(),
                     ..named.identity.clone()
                 };
-                let help = "what it was a second, with smallest and largest, as it was imported";
+                let help = "imported rate a second, with its smallest and largest value";
                 let rates =
                     Series { identity, kind: Kind::Gauge, help: help.into(), unit: "".into() };
                 self.units.push(Unit { file, source, series: named, peaks: false });
@@ -140,7 +140,7 @@ pub(super) fn with_rrd<T>(path: &Path, work: impl FnOnce(&Rrd<'_>) -> T) -> anyh
     if is_gzip(&bytes) {
         let mut plain = Vec::new();
         let packed = flate2::read::MultiGzDecoder::new(&*bytes);
-        packed.take(LARGEST + 1).read_to_end(&mut plain).context("cannot unpack it")?;
+        packed.take(LARGEST + 1).read_to_end(&mut plain).context("cannot unpack the file")?;
         anyhow::ensure!(plain.len() as u64 <= LARGEST, "larger than a gigabyte when unpacked");
         bytes = plain;
     }
@@ -163,7 +163,7 @@ fn dump(path: &Path) -> anyhow::Result<String> {
         .arg(path)
         .stdin(Stdio::null())
         .output()
-        .context("rrdtool, which could read it, cannot be run: apt install rrdtool")?;
+        .context("cannot run rrdtool, which could read the file: apt install rrdtool")?;
     let words = String::from_utf8_lossy(&said.stderr);
     anyhow::ensure!(said.status.success(), "rrdtool: {}", words.trim());
     Ok(String::from_utf8(said.stdout)?)
@@ -224,10 +224,10 @@ pub(super) fn bring(mut plan: Plan, what: &str, global: &Global) -> anyhow::Resu
     for (file, taken) in twice {
         let [path, other] = [file, taken].map(|at| &plan.files[at]);
         let why = match plan.ranks[taken].unnamed {
-            false => "is the one of which the datafile speaks",
-            true => "was written later",
+            false => "is named in the datafile",
+            true => "is newer",
         };
-        let why = format!("another file has the same series; {} {why}", other.display());
+        let why = format!("another file has the same series: {} {why}", other.display());
         plan.failed.add(path, why);
     }
     let groups: Vec<&[(Place, Unit)]> = work.chunk_by(|a, b| a.0.group() == b.0.group()).collect();
@@ -318,7 +318,7 @@ fn report(
             path.display()
         )?;
         if added == 0 {
-            writeln!(out, "nothing new: all of that is there, or was recorded here")?;
+            writeln!(out, "nothing new: the database has all of these samples")?;
         }
         out.flush()?;
     }
@@ -344,7 +344,7 @@ fn report(
         let files = if failed.all == 1 { "file" } else { "files" };
         anyhow::bail!("{} {files} could not be imported{rest}", show::count(failed.all));
     }
-    anyhow::ensure!(!plan.files.is_empty(), "no RRD file was found of what is asked for");
+    anyhow::ensure!(!plan.files.is_empty(), "no RRD file matches");
     Ok(())
 }
 
@@ -396,10 +396,10 @@ pub(super) fn below(folder: &Path, failed: &mut Failures) -> anyhow::Result<Vec<
     // The first one must be readable; later ones are counted.
     let first = std::fs::read_dir(folder).with_context(|| match folder.exists() {
         true => format!(
-            "{} cannot be read; run this as a user who may, for example with sudo",
+            "cannot read {}; run this as a user who may, for example with sudo",
             folder.display()
         ),
-        false => format!("there is no folder {}; --dir DIR says where it is", folder.display()),
+        false => format!("there is no folder {}; say where it is: --dir DIR", folder.display()),
     })?;
     let identity = |path: &Path| std::fs::metadata(path).map(|m| (m.dev(), m.ino()));
     let mut looked: HashSet<_> = identity(folder).into_iter().collect();
@@ -437,7 +437,7 @@ pub(super) fn below(folder: &Path, failed: &mut Failures) -> anyhow::Result<Vec<
     }
     anyhow::ensure!(
         !found.is_empty() || failed.all > 0,
-        "no RRD file was found below {}; --dir DIR says where they are",
+        "no RRD file in {}; say where they are: --dir DIR",
         folder.display()
     );
     found.sort();

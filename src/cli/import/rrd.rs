@@ -10,21 +10,21 @@ use crate::model::{Identity, Labels, Series, parse_key};
 /// `plimsoll import rrd`
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "A data source becomes a series: of the name of its file, or of --key; with a label ds \
-    if the file has\nseveral. COUNTER, ABSOLUTE and DERIVE with a minimum of 0 or more become counters \
+    after_help = "Each data source becomes a series, named by its file or by --key, with a label ds if the\n\
+    file has several. COUNTER, ABSOLUTE and DERIVE with a minimum of 0 or more become counters\n\
     (docs/MUNIN.md)."
 )]
 pub struct Args {
-    /// RRD files, of any machine, or what 'rrdtool dump' prints of them, packed with gzip or not
+    /// RRD files of any machine, or the output of 'rrdtool dump', also packed with gzip
     #[arg(required = true)]
     file: Vec<PathBuf>,
     /// The series: NAME or NAME{LABEL="VALUE",…} [default: the file's name]
     #[arg(long, value_name = "KEY")]
     key: Option<String>,
-    /// A label of every series; may be given several times
+    /// A label of every series; may be repeated
     #[arg(long = "label", value_name = "NAME=VALUE", value_parser = crate::cli::send::parse_tag)]
     labels: Vec<(String, String)>,
-    /// The host that it was measured on, if it is not this machine
+    /// The host of the measurements [default: this machine]
     #[arg(long, value_name = "NAME")]
     host: Option<String>,
 }

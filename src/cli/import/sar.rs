@@ -17,11 +17,11 @@ use crate::wire::{Record, sar};
 /// `plimsoll import sar`
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Where a number is what node_exporter calls node_…, it has that name (load, memory, \
-    sockets); everything\nelse is sar_SECTION_FIELD, as sadf names them: rates and shares as sar makes them."
+    after_help = "Values that node_exporter has, too, get its names (load, memory, sockets). All others\n\
+    are named sar_SECTION_FIELD, as sadf names them: rates and shares as sar computes them."
 )]
 pub struct Args {
-    /// Files of sadc: /var/log/sysstat/sa22, or what sar -o wrote
+    /// Files of sadc, for example /var/log/sysstat/sa22, or the output of sar -o
     #[arg(required = true)]
     file: Vec<PathBuf>,
 }
@@ -94,7 +94,7 @@ fn one(file: &Path, target: &mut Target<'_>) -> anyhow::Result<Read> {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .context("sadf, which reads such files, cannot be run: apt install sysstat");
+        .context("cannot run sadf, which reads these files: apt install sysstat");
     let mut child = match child {
         Ok(child) => child,
         Err(e) => {
@@ -130,23 +130,23 @@ fn one(file: &Path, target: &mut Target<'_>) -> anyhow::Result<Read> {
     }
     let rest = match out.taken {
         0 => "",
-        _ => "; what came before that was taken",
+        _ => "; the samples before that were imported",
     };
     match (status.signal(), status.success()) {
         (Some(signal), _) => {
             let words = if said.is_empty() { String::new() } else { format!(" ({said})") };
-            let what = format!("sadf was ended by signal {signal}{words}{rest}");
+            let what = format!("signal {signal} ended sadf{words}{rest}");
             out.failed = Some(format!("{what}; a newer sysstat may be able to read the file"));
         }
         (None, false) if said.is_empty() => {
-            out.failed = Some(format!("sadf failed and said nothing: {status}{rest}"));
+            out.failed = Some(format!("sadf failed without a message: {status}{rest}"));
         }
         (None, false) => out.failed = Some(format!("sadf: {said}{rest}")),
         (None, true) if out.taken == 0 && said.is_empty() => {
-            out.failed = Some("there is no sample in it".to_owned());
+            out.failed = Some("the file has no samples".to_owned());
         }
         (None, true) if out.taken == 0 => {
-            out.failed = Some(format!("there is no sample in it; sadf: {said}"));
+            out.failed = Some(format!("the file has no samples; sadf: {said}"));
         }
         (None, true) if !said.is_empty() => out.words.push(format!("sadf: {said}")),
         (None, true) => {}
@@ -173,7 +173,7 @@ fn moments(mut input: impl BufRead, target: &mut Target<'_>, out: &mut Read) -> 
         // Samples of several hosts would become one series.
         if let Some(other) = host.filter(|host| !is_here(host, &crate::config::host_name())) {
             out.failed = Some(format!(
-                "this is of another host, {other}; only files of this machine can be imported"
+                "the file is from another host, {other}; only files of this machine can be imported"
             ));
             break;
         }
@@ -208,7 +208,7 @@ fn moments(mut input: impl BufRead, target: &mut Target<'_>, out: &mut Read) -> 
     out.taken += batch.len() as u64;
     if let Some(first) = first {
         let moments = if bad == 1 { "moment was" } else { "moments were" };
-        out.words.push(format!("{bad} {moments} left out, for what sadf printed of it: {first}"));
+        out.words.push(format!("{bad} {moments} left out because sadf printed: {first}"));
     }
     Ok(())
 }

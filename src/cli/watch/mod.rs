@@ -28,7 +28,7 @@ use feed::Feed;
 /// `plimsoll watch`
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// How long a time charts show at first: 5m, 1h, 6h, 24h, 7d, 30d, 1y or all
+    /// Range of the charts at the start: 5m, 1h, 6h, 24h, 7d, 30d, 1y or all
     #[arg(long, value_name = "DURATION", default_value = "1h")]
     range: String,
 }
@@ -67,10 +67,10 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     let named = RANGES.iter().position(|range| range.name == args.range);
     let Some(range) = named else {
         let all: Vec<&str> = RANGES.iter().map(|range| range.name).collect();
-        anyhow::bail!("--range {}: one of {}", args.range, all.join(", "));
+        anyhow::bail!("--range {}: use one of {}", args.range, all.join(", "));
     };
     if !std::io::stdout().is_terminal() || !std::io::stdin().is_terminal() {
-        anyhow::bail!("watch needs a terminal; plimsoll status prints the same once");
+        anyhow::bail!("watch needs a terminal; use 'plimsoll status' to print the state once");
     }
     let path = global.database()?;
     // What goes wrong before the first picture is told on the usual screen.

@@ -209,7 +209,7 @@ interval = "1s"
 when = "memory < 10%"
 interval = "1s""#;
     assert_snapshot!(error(text), @r###"
-    error: `burst.when`: `=` is no comparison
+    error: `burst.when`: `=` is not a comparison
      --> plimsoll.toml:2:8
       |
     2 | when = "cpu = 8"

@@ -45,7 +45,7 @@ fn mistakes_are_told_with_what_to_write() {
             "`munin_node.allow`: `192.0.2.10/24` has more bits than it says",
             "did you mean `192.0.2.0/24` or `192.0.2.10`?",
         ),
-        ("[munin_node]\nallow = \"master\"", "`master` is no network", "write for example"),
+        ("[munin_node]\nallow = \"master\"", "`master` is not a network", "write for example"),
         ("[munin_node]\nlisten = \"4949\"", "is not an address with a port", "127.0.0.1:4949"),
         (
             "[munin_node]\nlisten = 4949",
@@ -53,7 +53,11 @@ fn mistakes_are_told_with_what_to_write() {
             "for example `listen = \"127.0.0.1:4949\"`",
         ),
         ("[munin_node]\nallow = [1]", "a list of texts, there is a number in it", "for example"),
-        ("[munin_node]\nhost_name = \"a b\"", "`a b` is no name for a machine", "letters, digits"),
+        (
+            "[munin_node]\nhost_name = \"a b\"",
+            "`a b` is not a name for a machine",
+            "letters, digits",
+        ),
         ("[munin_node]\ntls_cert = \"/x\"", "`tls_key` is missing", "add `tls_key"),
         ("[[munin.node]]\nname = \"a\"", "`munin.node.host`: this is missing", "host = "),
         ("[[munin.node]]\nhost = \"a:b\"", "is neither a name nor an address", "web7.example.org"),

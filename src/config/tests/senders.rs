@@ -37,13 +37,13 @@ intervall = "10s""#;
     3 | tcp = "localhost:8125"
       |       ^^^^^^^^^^^^^^^^ for example `127.0.0.1:8125`, or `off`
 
-    error: `statsd.unix`: `statsd.sock` is no place for a socket
+    error: `statsd.unix`: `statsd.sock` is not a place for a socket
      --> plimsoll.toml:4:8
       |
     4 | unix = "statsd.sock"
       |        ^^^^^^^^^^^^^ a path that begins with /, of at most 107 bytes, or `off`
 
-    error: `statsd.unix_stream`: `/run/plimsoll/` is no place for a socket
+    error: `statsd.unix_stream`: `/run/plimsoll/` is not a place for a socket
      --> plimsoll.toml:5:15
       |
     5 | unix_stream = "/run/plimsoll/"

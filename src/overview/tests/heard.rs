@@ -35,7 +35,7 @@ fn a_clock_that_is_wrong_is_no_silence_and_hides_none() {
     // It died: whatever its clock says.
     for ahead in [-10 * 60_000, 0, 10 * 60_000, 10 * DAY] {
         let dead = judged(ahead, 10 * 60_000);
-        assert_eq!(said(&dead), ["bad: No sample came since then"], "{ahead}");
+        assert_eq!(said(&dead), ["bad: No sample received"], "{ahead}");
         assert_eq!(dead.newest, Some(NOW - ahead - 10 * 60_000));
     }
 }
@@ -48,7 +48,7 @@ fn after_a_start_a_machine_is_given_time_to_be_heard_of() {
         let found = verdict(&machine.reader(), &machine.charts(), now, &[], ear).expect("reads");
         (said(&found), found.newest)
     };
-    let silent = vec!["bad: No sample came since then".to_owned()];
+    let silent = vec!["bad: No sample received".to_owned()];
     // The newest sample is a minute old when the daemon starts.
     assert_eq!(judged(NOW + 10_000, NOW), (vec![], Some(NOW)));
     assert_eq!(judged(NOW + HOUR, NOW), (silent.clone(), Some(NOW)));
@@ -67,7 +67,7 @@ fn a_machine_that_fell_silent_stays_silent() {
     for ago in [5 * 60_000, HOUR + 60_000, 90 * 60_000, 5 * HOUR] {
         let now = NOW + ago;
         let found = verdict(&machine.reader(), &machine.charts(), now, &[], None).expect("reads");
-        assert_eq!(said(&found), ["bad: No sample came since then"], "{ago}");
+        assert_eq!(said(&found), ["bad: No sample received"], "{ago}");
     }
 }
 

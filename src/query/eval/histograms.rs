@@ -109,7 +109,7 @@ impl Evaluator<'_> {
         })
     }
 
-    /// The histograms among the series, and their memory; those whose `le` is no number are told and
+    /// The histograms among the series, and their memory; those whose `le` is not a number are told and
     /// left out.
     fn histograms(
         &mut self,

@@ -88,7 +88,7 @@ impl Sample {
         let name_end = line.find(['{', ' ', '\t']).unwrap_or(line.len());
         let (name, rest) = line.split_at(name_end);
         if !name.is_empty() && !legal(name, true) {
-            return Err(format!("`{}` is no metric's name", shown(name)));
+            return Err(format!("`{}` is not a metric's name", shown(name)));
         }
         self.name.push_str(name);
         let mut rest = rest.trim_start_matches(BLANK);
@@ -457,10 +457,10 @@ mod tests {
         for (line, reason) in [
             ("a", "no value"),
             ("a{b=\"c\"}", "no value"),
-            ("a.b 1", "`a.b` is no metric's name"),
-            ("1a 1", "`1a` is no metric's name"),
+            ("a.b 1", "`a.b` is not a metric's name"),
+            ("1a 1", "`1a` is not a metric's name"),
             ("{b=\"c\"} 1", "no metric's name"),
-            ("a x", "`x` is no value"),
+            ("a x", "`x` is not a number"),
             ("a 1 x", "`x` where a time was expected"),
             ("a 1 2024-05-01", "`2024-05-01` where a time was expected"),
             ("a 1 2 3", "`3` behind the time"),
@@ -512,7 +512,7 @@ mod tests {
                 "a_seconds_total 5000 counter \"seconds\" 10",
                 "a_seconds_created 7000 gauge \"seconds\" 10",
                 "b_total 7000 counter \"\" 0",
-                "line 7: `line` is no value",
+                "line 7: `line` is not a number",
                 "h_bucket{le=\"1\"} 7000 counter \"\" 0",
                 "h 7000 gauge \"\" 0",
                 "g_total 7000 counter \"\" 0",

@@ -88,7 +88,7 @@ impl Cdef {
                 }
                 (None, Ok(number)) if number.is_finite() => Step::Number(number),
                 (None, _) if is_field(word) => Step::Field(word.to_owned()),
-                (None, _) => return Err(format!("`{}` is no step of a cdef", shown(word))),
+                (None, _) => return Err(format!("`{}` is not a step of a cdef", shown(word))),
             };
             depth += 1;
             steps.push(step);

@@ -237,7 +237,7 @@ impl Described {
         if name == "update_rate" {
             let rate = update_rate(value);
             self.update_rate = self.update_rate.or(rate);
-            let say = || format!("`{value}` is no rate; say for example `update_rate 60`");
+            let say = || format!("`{value}` is not a rate; say for example `update_rate 60`");
             return rate.map(drop).ok_or_else(say);
         }
         let graph = self.graph(graph);
@@ -278,15 +278,16 @@ fn attribute(field: &mut FieldConfig, name: &str, value: &str) -> Result<(), Str
         "U" => Ok(None),
         value => match parse_value(value) {
             Ok(v) if !v.is_nan() => Ok(Some(v)),
-            _ => Err(format!("`{value}` is no number")),
+            _ => Err(format!("`{value}` is not a number")),
         },
     };
     match name {
         "label" => field.label = short(value),
         "info" => field.info = short(value),
         "type" => {
-            let say =
-                || format!("`{value}` is no type; there are GAUGE, COUNTER, DERIVE and ABSOLUTE");
+            let say = || {
+                format!("`{value}` is not a type; there are GAUGE, COUNTER, DERIVE and ABSOLUTE")
+            };
             field.kind = Type::from_word(value).ok_or_else(say)?;
         }
         "min" => field.bounds.min = number(value)?,
@@ -299,7 +300,7 @@ fn attribute(field: &mut FieldConfig, name: &str, value: &str) -> Result<(), Str
         "colour" | "color" => {
             let value = value.trim_start_matches('#');
             if value.len() != 6 || !value.chars().all(|c| c.is_ascii_hexdigit()) {
-                return Err(format!("`{value}` is no colour; write six digits: rrggbb"));
+                return Err(format!("`{value}` is not a colour; write six digits: rrggbb"));
             }
             field.colour = value.to_ascii_lowercase();
         }

@@ -83,7 +83,7 @@ fn parse(line: &[u8]) -> Result<Line<'_>, String> {
     }
     if field.len() > LONGEST_NAME || field.chars().any(char::is_control) {
         let what = format!("up to {LONGEST_NAME} plain letters");
-        return Err(format!("`{}` is no name: {what}", shown(field)));
+        return Err(format!("`{}` is not a name: {what}", shown(field)));
     }
     let Some(name) = name else {
         return match (head, value) {
@@ -91,7 +91,7 @@ fn parse(line: &[u8]) -> Result<Line<'_>, String> {
                 Err(format!("`{}` is neither `name value` nor `field.what value`", shown(head)))
             }
             ("multigraph", graph) if is_graph_name(graph) => Ok(Line::Graph(graph)),
-            ("multigraph", graph) => Err(format!("`{}` is no name of a graph", shown(graph))),
+            ("multigraph", graph) => Err(format!("`{}` is not a name of a graph", shown(graph))),
             (name, value) => Ok(Line::Global { name, value }),
         };
     };
@@ -118,8 +118,8 @@ fn reading(text: &str) -> Result<Reading, String> {
         Some((epoch, value)) => {
             let seconds = epoch.trim().parse::<f64>().ok().filter(|s| s.is_finite());
             let ms = seconds.and_then(|s| in_range((s * 1e3).round() as i64));
-            let ms =
-                ms.ok_or_else(|| format!("`{}` is no time in seconds since 1970", shown(epoch)))?;
+            let ms = ms
+                .ok_or_else(|| format!("`{}` is not a time in seconds since 1970", shown(epoch)))?;
             (Time::At(ms), value)
         }
     };

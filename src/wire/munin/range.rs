@@ -10,7 +10,7 @@ pub fn parse_range(text: &str) -> Result<Range, String> {
         "" => Ok(None),
         text => match parse_value(text) {
             Ok(v) if v.is_finite() => Ok(Some(v)),
-            _ => Err(format!("`{}` is no number", shown(text))),
+            _ => Err(format!("`{}` is not a number", shown(text))),
         },
     };
     let (min, max) = text.split_once(':').unwrap_or(("", text));

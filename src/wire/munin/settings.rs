@@ -163,11 +163,11 @@ fn setting(settings: &mut PluginSettings, line: &str) -> Result<(), String> {
         "host_name" => settings.host_name = Some(value.to_owned()),
         "timeout" => {
             let seconds = value.parse().ok().filter(|s| (1..=3_600).contains(s));
-            let say = || format!("`{}` is no number of seconds from 1 to 3600", shown(value));
+            let say = || format!("`{}` is not a number of seconds from 1 to 3600", shown(value));
             settings.timeout = Some(seconds.ok_or_else(say)?);
         }
         "update_rate" => {
-            let say = || format!("`{}` is no rate; say for example 60 or 1m", shown(value));
+            let say = || format!("`{}` is not a rate; say for example 60 or 1m", shown(value));
             settings.update_rate = Some(super::update_rate(value).ok_or_else(say)?);
         }
         name => return Err(format!("nobody knows what `{}` is", shown(name))),
@@ -180,7 +180,10 @@ fn environment(settings: &mut PluginSettings, name: &str, value: &str) -> Result
     if name.is_empty() || !name.chars().all(fits) || value.contains('\0') {
         // What is behind the name may be a password, written as a shell would have it.
         let name = name.split(['=', ':']).next().unwrap_or_default();
-        return Err(format!("what begins with `{}` is no name for the environment", shown(name)));
+        return Err(format!(
+            "what begins with `{}` is not a name for the environment",
+            shown(name)
+        ));
     }
     settings.env.insert(name.to_owned(), value.to_owned());
     Ok(())

@@ -86,7 +86,7 @@ fn json_one_many_and_lines() {
     let said: serde_json::Value = serde_json::from_str(&answer.body).expect("JSON");
     assert_eq!((&said["accepted"], &said["refused"]), (&2.into(), &2.into()));
     let errors = [
-        serde_json::json!({"index": 1, "line": 2, "reason": "`x` is no value"}),
+        serde_json::json!({"index": 1, "line": 2, "reason": "`x` is not a number"}),
         serde_json::json!({"index": 3, "line": 4, "reason": "no key"}),
     ];
     assert_eq!(said["errors"].as_array().expect("a list"), &errors);

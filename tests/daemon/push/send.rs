@@ -35,10 +35,10 @@ fn one_value_with_a_daemon_and_without() {
     assert_eq!(stored(&daemon, 3).len(), 3);
     daemon.stop();
     for (words, said) in [
-        (&["send", "a", "warm"][..], "`warm` is no value"),
+        (&["send", "a", "warm"][..], "`warm` is not a number"),
         (&["send", "a"], "no value"),
         (&["send", "a", "1", "--at", "soon"], "soon"),
-        (&["send", "-", "1"], "nothing to follow"),
+        (&["send", "-", "1"], "from standard input only"),
         (&["send", "", "1"], "no key"),
         (&["send", "cpu", "1"], "`cpu` is measured by plimsoll itself"),
         (&["send", "disk", "1", "--tag", "mountpoint=/"], "`disk` is measured"),
@@ -95,7 +95,7 @@ fn lines_of_every_format_from_a_pipe() {
     assert!(metrics(&folder, "f{all=\"1\"}").starts_with("1.0 "));
     // What the database would refuse costs itself only.
     let (well, said) = pipe(&[], &format!("{} 1\nh 3\nhits:1|c\n", "k".repeat(1_001)));
-    assert!(!well && said.contains("a key of 1001 characters; 1000 are allowed"), "{said}");
+    assert!(!well && said.contains("the key has 1001 characters; 1000 are allowed"), "{said}");
     assert!(said.contains("line 3: a line of statsd: send it to the daemon's port"), "{said}");
     assert!(metrics(&folder, "h").starts_with("3.0 "));
     let (well, said) = pipe(&["--format", "influx"], "f 1\n");
