@@ -30,7 +30,7 @@ const snapshot = (() => {
     if (ids[0] === "rest") ids = view.slice(3);
     const lines = (id) =>
       data.lines[id].map((line) => {
-        const out = { m: merged(line.m, place, count, by, mean) };
+        const out = { gap: line.gap, m: merged(line.m, place, count, by, mean) };
         if (line.lo || by > 1) {
           out.lo = merged(line.lo || line.m, place, count, by, (p) => Math.min(...p));
           out.hi = merged(line.hi || line.m, place, count, by, (p) => Math.max(...p));

@@ -6,16 +6,24 @@ use super::Config;
 
 /// See the module's text; clones are the same one.
 #[derive(Debug, Clone)]
-pub struct Running(Arc<Mutex<(Arc<Config>, i64)>>);
+pub struct Running {
+    now: Arc<Mutex<(Arc<Config>, i64)>>,
+    first: Arc<Config>,
+}
 
 impl Running {
     /// In force since `now`, ms since 1970 UTC.
     pub fn new(config: Arc<Config>, now: i64) -> Self {
-        Self(Arc::new(Mutex::new((config, now))))
+        Self { now: Arc::new(Mutex::new((Arc::clone(&config), now))), first: config }
     }
 
     fn locked(&self) -> MutexGuard<'_, (Arc<Config>, i64)> {
-        self.0.lock().unwrap_or_else(|e| e.into_inner())
+        self.now.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
+    /// The one that plimsoll was started with: settings that need a start are still those of it.
+    pub fn first(&self) -> &Arc<Config> {
+        &self.first
     }
 
     /// Another one from `now` on, ms since 1970 UTC.

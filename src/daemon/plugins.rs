@@ -11,7 +11,7 @@ mod handover;
 mod stand;
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::SystemTime;
@@ -84,8 +84,10 @@ impl Plugins {
         let alarm = Alarm::new()?;
         let (mailbox, bell) = (Arc::default(), alarm.bell());
         let runner = Runner::new()?;
+        let count = Arc::new(AtomicUsize::new(found.plugins.len()));
         let crew = Crew {
             shared: shared.clone(),
+            found: Arc::clone(&count),
             stand: Stand::here(&shared.database, &config.collect.proc),
             config,
             alarm,
@@ -98,7 +100,7 @@ impl Plugins {
             looked: 0,
             stamps: Vec::new(),
         };
-        let (ending, count) = (shared.ending(), found.plugins.len());
+        let ending = shared.ending();
         let thread = std::thread::Builder::new()
             .name("plugins".into())
             .stack_size(256 << 10)
@@ -139,6 +141,8 @@ struct Member {
 
 struct Crew {
     shared: Shared,
+    /// How many members there are, for who asks from outside.
+    found: Arc<AtomicUsize>,
     config: Arc<Config>,
     stand: Stand,
     alarm: Alarm,
@@ -316,6 +320,7 @@ impl Crew {
         for (_, gone) in before {
             self.retire(gone);
         }
+        self.found.store(self.members.len(), Relaxed);
         let at = now.wall;
         for gone in std::mem::take(&mut self.gone) {
             self.push(gone, at, &[]);

@@ -172,12 +172,7 @@ async fn serve(daemon: Daemon) -> anyhow::Result<()> {
             () = daemon.shared.ended.notified() => break,
             _ = interrupt.recv() => break,
             _ = terminate.recv() => break,
-            _ = hangup.recv() => {
-                match daemon.reload().await {
-                    Ok(said) => tracing::info!("{said}"),
-                    Err(said) => tracing::error!("{said}"),
-                }
-            }
+            _ = hangup.recv() => drop(daemon.reload().await),
             _ = tick(&mut watchdog) => {
                 if daemon.shared.services.is_alive().await {
                     let _unused = sd_notify::notify(&[sd_notify::NotifyState::Watchdog]);
@@ -267,11 +262,14 @@ impl Daemon {
                 let problems: Vec<_> = (self.shared.board.problems().into_iter())
                     .map(|(subject, p)| json!({"subject": subject, "since": p.since, "count": p.count, "message": p.message}))
                     .collect();
+                let source = self.shared.config().source.clone();
                 let data = json!({
                     "pid": std::process::id(),
                     "version": env!("CARGO_PKG_VERSION"),
                     "started": self.shared.started,
                     "listening": self.shared.door.listening.get().map(ToString::to_string),
+                    "config": source.map(|path| absolute(&path)),
+                    "services": self.shared.services.serving(&self.shared),
                     "problems": problems,
                 });
                 Response::done("", data)
@@ -290,26 +288,45 @@ impl Daemon {
         }
     }
 
-    /// Reads the configuration again; whatever is wrong with it leaves the running one in force.
+    /// Reads the configuration again; whatever is wrong with it leaves the running one in force. The log
+    /// has what came of it.
     async fn reload(&self) -> Result<String, String> {
         let _unused = sd_notify::notify(&[sd_notify::NotifyState::Reloading]);
         let done = self.try_reload().await;
         let _unused = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
-        done
+        match &done {
+            Ok(said) if said.is_empty() => tracing::info!("reloaded   nothing is different"),
+            Ok(said) => tracing::info!("reloaded   {}", said.join("; ")),
+            Err(said) => {
+                // The first mistake and where it is; who asked for it gets all of them.
+                let brief: Vec<&str> = said.lines().take(2).map(str::trim).collect();
+                tracing::error!("not reloaded, all stays as it was: {}", brief.join(" "));
+            }
+        }
+        let collecting = collecting(&self.shared.config());
+        done.map(|said| {
+            let first = format!("reloaded: collecting {collecting}");
+            std::iter::once(first).chain(said).collect::<Vec<_>>().join("\n")
+        })
     }
 
-    async fn try_reload(&self) -> Result<String, String> {
+    /// What is different now, a line each.
+    async fn try_reload(&self) -> Result<Vec<String>, String> {
         let new = Config::find(self.options.config.as_deref()).map_err(|e| {
             format!("{e}\nnothing was changed; the configuration before stays in force")
         })?;
         let (old, new, shared) = (self.shared.config(), Arc::new(new), &self.shared);
-        let mut said = vec![format!("reloaded: collecting {}", collecting(&new))];
-        said.extend(SETTINGS.iter().filter_map(|setting| setting.change(&old, &new)));
+        let first = shared.config.first();
+        let changed = |setting: &Setting| setting.change(first, &old, &new);
+        let mut said: Vec<String> = SETTINGS.iter().filter_map(changed).collect();
         self.orders.keep(new.limits);
         shared.names.set_most(new.of::<PushOptions>().max_names);
         said.extend(shared.services.configure(shared, &old, &new).await?);
-        let said = said.join("\n");
-        tell(shared, "reload", shared.clock.wall_ms(), "configuration read again", &said);
+        let text = match &*said {
+            [] => "nothing is different".to_owned(),
+            said => said.join("\n"),
+        };
+        tell(shared, "reload", shared.clock.wall_ms(), "configuration read again", &text);
         Ok(said)
     }
 }

@@ -67,12 +67,14 @@ impl Setting {
         Self { name, at_once: false, same }
     }
 
-    /// What a reload says of it; nothing if it is the same.
-    pub fn change(&self, old: &Config, new: &Config) -> Option<String> {
+    /// What a reload says of it; nothing if `new` has the value that is used. `first` is the
+    /// configuration of the start, `old` that of the last reload.
+    pub fn change(&self, first: &Config, old: &Config, new: &Config) -> Option<String> {
         let name = self.name;
         match self.at_once {
-            _ if (self.same)(old, new) => None,
+            true if (self.same)(old, new) => None,
             true => Some(format!("the new `{name}` is in force")),
+            false if (self.same)(first, new) => None,
             false => Some(format!("the new `{name}` takes effect at the next start")),
         }
     }
@@ -102,6 +104,12 @@ impl Started {
 pub trait Running: Send + Sync {
     /// The rest of its line in the greeting.
     fn greeting(&self, config: &Config) -> String;
+
+    /// Whether it has anything to do. A reload may have taken everything away from it; then it is
+    /// shown no more than one that nobody configured.
+    fn is_on(&self) -> bool {
+        true
+    }
 
     /// Where it listens now.
     fn listening(&self) -> Vec<String> {
@@ -207,7 +215,8 @@ impl Services {
         let running = self.all();
         let mut said = Vec::new();
         for (at, service) in SERVICES.iter().enumerate() {
-            said.extend(service.settings.iter().filter_map(|s| s.change(old, new)));
+            let first = shared.config.first();
+            said.extend(service.settings.iter().filter_map(|s| s.change(first, old, new)));
             if let Some(active) = running.iter().find(|active| active.at == at)
                 && let Some(answer) = active.running.configure(new)
             {
@@ -242,12 +251,13 @@ impl Services {
             up: !shared.board.has(active.service.subjects),
             listening: active.running.listening(),
         };
-        self.all().into_iter().map(one).collect()
+        self.all().into_iter().filter(|active| active.running.is_on()).map(one).collect()
     }
 
     /// What each has to say of itself.
     pub fn report(&self, shared: &Shared, out: &mut Recorder) {
-        for active in &*self.0.read().unwrap_or_else(PoisonError::into_inner) {
+        let all = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        for active in all.iter().filter(|active| active.running.is_on()) {
             let up = !shared.board.has(active.service.subjects);
             out.put_with(&UP, &[active.service.name], f64::from(u8::from(up)));
             active.running.report(out);

@@ -137,9 +137,104 @@ fn a_service_that_nobody_configured_is_nowhere() {
         let up = daemon.value(&format!("plimsoll_service_up{{service=\"{}\"}}", service.name));
         assert_eq!(up, None);
     }
-    // A reload may bring one that takes its settings at once.
-    folder.configure(&format!("{text}{}", example("plugins")[0]));
-    folder.ask(&["reload"]).well();
-    assert!(daemon.json("/health")["services"].to_string().contains("\"plugins\""));
+    // A reload may bring those that take their settings at once, and take them away again.
+    let at_once = ["plugins", "munin_peers"];
+    let more: String = at_once.iter().map(|name| example(name)[0]).collect();
+    for (config, there) in [(format!("{text}{more}"), true), (text.to_owned(), false)] {
+        folder.configure(&config);
+        folder.ask(&["reload"]).well();
+        for name in at_once {
+            eventually(name, PATIENCE, || {
+                let health = daemon.json("/health")["services"].to_string();
+                let up = daemon.value(&format!("plimsoll_service_up{{service=\"{name}\"}}"));
+                let shown = health.contains(&format!("\"{name}\""));
+                let right = (shown, up.is_some()) == (there, there);
+                if right { Ok(()) } else { Err(format!("{there}: {health} {up:?}")) }
+            });
+        }
+    }
+    daemon.stop();
+}
+
+/// What a start is needed for is told at each reload until there was one, and the log has a line for
+/// each.
+#[test]
+fn a_reload_compares_with_what_runs() {
+    let folder = Folder::new();
+    let text =
+        "interval = \"100ms\"\n[http]\nlisten = \"127.0.0.1:0\"\n[statsd]\nlisten = \"off\"\n";
+    let daemon = folder.start(text);
+    let changed = format!("system = \"other\"\n{text}[graphite]\nlisten = \"127.0.0.1:0\"\n");
+    let faster = changed.replace("100ms", "200ms");
+    for (config, log) in [
+        (&*changed, "the new `system` takes effect"),
+        (&*changed, "the new `graphite` takes effect"),
+        (&*faster, "; the new `collect` is in force"),
+    ] {
+        folder.configure(config);
+        let said = folder.ask(&["reload"]).well();
+        for name in ["system", "graphite"] {
+            let told = format!("the new `{name}` takes effect at the next start");
+            assert!(said.contains(&told), "{told}: {said}");
+        }
+        let all = daemon.log();
+        let last = all.lines().last().unwrap_or_default();
+        assert!(last.contains(" reloaded ") && last.contains(log), "{log}: {all}");
+    }
+    folder.configure(text);
+    let said = folder.ask(&["reload"]).well();
+    assert!(!said.contains("next start"), "as it runs: {said}");
+    folder.configure("intervall = 1");
+    let why = folder.ask(&["reload"]).refused();
+    assert!(why.contains("nothing was changed"), "{why}");
+    let log = daemon.log();
+    assert_eq!(log.matches("reloaded").count(), 5, "a line each: {log}");
+    assert!(log.contains("not reloaded, all stays as it was: unknown key `intervall`"), "{log}");
+    daemon.stop();
+}
+
+/// A port that another program holds is told wherever services are shown, until it can be had.
+#[test]
+fn a_place_that_comes_late_is_shown_as_open() {
+    let folder = Folder::new();
+    let held: Vec<std::net::TcpListener> =
+        (0..4).map(|_| std::net::TcpListener::bind("127.0.0.1:0").expect("a port")).collect();
+    let port = |at: usize| held[at].local_addr().expect("bound").port();
+    folder.configure(&format!(
+        "interval = \"100ms\"\n[http]\nlisten = \"127.0.0.1:{}\"\nsocket = \"{}\"\n\
+         [statsd]\nlisten = \"off\"\ntcp = \"127.0.0.1:{}\"\n\
+         [graphite]\nlisten = \"127.0.0.1:{}\"\n[munin_node]\nlisten = \"127.0.0.1:{}\"\n",
+        port(0),
+        folder.join("http.sock").display(),
+        port(1),
+        port(2),
+        port(3)
+    ));
+    let daemon = Daemon::spawn(folder.plimsoll(&["run"]), &folder.join("log"));
+    daemon.says("munin node");
+    let greeting = daemon.log();
+    let places = || {
+        let mut curl = tool("curl", "curl");
+        let socket = folder.join("http.sock");
+        let said =
+            run(curl.arg("-sS").arg("--unix-socket").arg(socket).arg("http://localhost/health"));
+        let health: serde_json::Value = serde_json::from_str(&said.well()).expect("JSON");
+        health["services"].to_string()
+    };
+    let now = eventually("an answer", PATIENCE, || {
+        if folder.join("http.sock").exists() { Ok(places()) } else { Err(String::new()) }
+    });
+    for at in 0..4 {
+        let late = format!("127.0.0.1:{} (not yet)", port(at));
+        assert!(greeting.contains(&late), "{late}: {greeting}");
+        assert!(now.contains(&late), "{late}: {now}");
+    }
+    let open: Vec<String> = (0..4).map(|at| format!("127.0.0.1:{}\"", port(at))).collect();
+    drop(held);
+    eventually("all places open", PATIENCE, || {
+        let now = places();
+        let all = open.iter().all(|place| now.contains(place)) && !now.contains("not yet");
+        if all { Ok(()) } else { Err(now) }
+    });
     daemon.stop();
 }

@@ -1,5 +1,6 @@
 //! daemon: what the thread of plugins can be told, and how.
 
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::oneshot;
@@ -23,8 +24,8 @@ pub(super) enum Command {
 
 /// The running thread, to be told things.
 pub struct Plugins {
-    /// How many there were at the start.
-    pub found: usize,
+    /// How many there are.
+    pub(super) found: Arc<AtomicUsize>,
     pub(super) mailbox: Arc<Mutex<Vec<Command>>>,
     pub(super) bell: Bell,
 }
@@ -33,6 +34,11 @@ impl Plugins {
     fn send(&self, command: Command) {
         self.mailbox.lock().unwrap_or_else(|e| e.into_inner()).push(command);
         self.bell.ring();
+    }
+
+    /// How many plugins there are.
+    pub fn found(&self) -> usize {
+        self.found.load(Relaxed)
     }
 
     /// Works by another configuration from now on.

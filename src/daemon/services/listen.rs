@@ -1,7 +1,7 @@
 //! daemon: how services get the addresses where they listen: at once, or as soon as they can be had.
 //! The board tells until then, and everything else goes on.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::daemon::shared::Shared;
@@ -52,15 +52,44 @@ pub fn told<T>(board: &Board, subject: &str, first: Result<T, String>) -> Option
     first.inspect_err(|why| board.fail(subject, why.clone())).ok()
 }
 
+/// Behind the place of a socket that could not be opened yet.
+const NOT_YET: &str = " (not yet)";
+
+/// Where a receiver listens, or will; clones are the same one.
+#[derive(Debug, Clone, Default)]
+pub struct Places(Arc<Mutex<Vec<String>>>);
+
+impl Places {
+    /// Each place as of now.
+    pub fn all(&self) -> Vec<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Somebody is to listen there, and does not yet.
+    pub fn wait_for(&self, place: &str) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.push(format!("{place}{NOT_YET}"));
+    }
+
+    /// What was waited for is open now, as `found`: the port may be one that the kernel chose.
+    pub fn opened(&self, place: &str, found: &str) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let late = |p: &&mut String| p.strip_suffix(NOT_YET) == Some(place);
+        if let Some(late) = all.iter_mut().find(late) {
+            found.clone_into(late);
+        }
+    }
+}
+
 /// The sockets of a receiver, and where it listens or will. What cannot be had is on the board until it
 /// can.
 pub fn open_sockets(
     receiver: &'static str,
     settings: &receive::Settings,
     shared: &Shared,
-) -> (Sockets, Vec<String>) {
+) -> (Sockets, Places) {
     let (mut sockets, troubles) = Sockets::open(settings);
-    let mut places = sockets.places().to_vec();
+    let places = Places(Arc::new(Mutex::new(sockets.places().to_vec())));
     let board = Arc::clone(&shared.board);
     let fail = move |place: &str, what: &str| {
         board.fail(
@@ -70,11 +99,15 @@ pub fn open_sockets(
     };
     for trouble in troubles {
         fail(&trouble.place, &trouble.message);
-        places.push(format!("{} (not yet)", trouble.place));
+        places.wait_for(&trouble.place);
     }
-    let board = Arc::clone(&shared.board);
+    let (board, late) = (Arc::clone(&shared.board), places.clone());
     sockets.tell_later(move |place, result| match result {
-        Ok(()) => board.ok(&format!("{receiver} {place}")),
+        Ok(()) => {
+            board.ok(&format!("{receiver} {place}"));
+            late.opened(place, place);
+            tracing::info!("{receiver:<10} {place}");
+        }
         Err(what) => fail(place, what),
     });
     (sockets, places)

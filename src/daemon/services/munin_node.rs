@@ -2,12 +2,12 @@
 //! answers from.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::json;
 
-use super::listen::{bind, persist, told};
+use super::listen::{Places, bind, persist, told};
 use crate::config::{Config, TlsSettings};
 use crate::daemon::service::{Running, Service, Setting, Start, Started};
 use crate::daemon::shared::Shared;
@@ -60,23 +60,16 @@ pub(super) const SERVICE: Service = Service {
 
 struct Masters {
     shared: Shared,
-    /// Where it listens by now.
     places: Places,
 }
 
-type Places = Arc<Mutex<Vec<SocketAddr>>>;
-
 impl Running for Masters {
     fn greeting(&self, _: &Config) -> String {
-        match self.listening() {
-            places if places.is_empty() => "not yet".into(),
-            places => places.join(", "),
-        }
+        self.places.all().join(", ")
     }
 
     fn listening(&self) -> Vec<String> {
-        let places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
-        places.iter().map(ToString::to_string).collect()
+        self.places.all()
     }
 
     /// Nothing before anybody has come.
@@ -127,13 +120,14 @@ fn start(shared: &Shared) -> Option<Masters> {
     let (settings, system) = (wanted.node.clone(), Arc::clone(&shared.system));
     let listen = wanted.node.listen.clone();
     let places = Places::default();
+    listen.iter().for_each(|at| places.wait_for(&at.to_string()));
     match told(&board, SUBJECT, load()) {
         Some(tls) => {
             let node = Arc::new(Node::new(settings, &system, tls, from));
             listen.iter().for_each(|at| serve(*at, &node, &board, &places));
         }
         None => {
-            let places = Arc::clone(&places);
+            let places = places.clone();
             tokio::spawn(async move {
                 let tls = persist(&board, SUBJECT, None, load).await;
                 let node = Arc::new(Node::new(settings, &system, tls, from));
@@ -167,16 +161,16 @@ fn serve(address: SocketAddr, node: &Arc<Node>, board: &Arc<Board>, places: &Pla
             )
         })
     };
-    let note = |listener: &tokio::net::TcpListener, places: &Places| {
-        let at = listener.local_addr().ok();
-        places.lock().unwrap_or_else(PoisonError::into_inner).extend(at);
+    let note = move |listener: &tokio::net::TcpListener, places: &Places| {
+        let found = listener.local_addr().unwrap_or(address);
+        places.opened(&address.to_string(), &found.to_string());
     };
     let subject = format!("{SUBJECT} {address}");
     let first = told(board, &subject, open());
     if let Some(listener) = &first {
         note(listener, places);
     }
-    let (node, board, places) = (Arc::clone(node), Arc::clone(board), Arc::clone(places));
+    let (node, board, places) = (Arc::clone(node), Arc::clone(board), places.clone());
     let at_once = first.is_some();
     tokio::spawn(async move {
         let listener = persist(&board, &subject, first, open).await;

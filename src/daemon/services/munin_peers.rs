@@ -104,6 +104,10 @@ impl Running for Peers {
         config.munin_peers.iter().map(place).collect::<Vec<_>>().join(", ")
     }
 
+    fn is_on(&self) -> bool {
+        !self.asking.lock().unwrap_or_else(PoisonError::into_inner).0.is_empty()
+    }
+
     fn configure(&self, config: &Arc<Config>) -> Option<oneshot::Receiver<()>> {
         self.ask(config);
         None

@@ -41,7 +41,11 @@ pub(super) const SERVICE: Service = Service {
 
 impl Running for Plugins {
     fn greeting(&self, config: &Config) -> String {
-        format!("{} in {}", self.found, config.plugins.folder().display())
+        format!("{} in {}", self.found(), config.plugins.folder().display())
+    }
+
+    fn is_on(&self) -> bool {
+        self.found() > 0
     }
 
     fn configure(&self, config: &Arc<Config>) -> Option<oneshot::Receiver<()>> {

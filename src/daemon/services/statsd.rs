@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::listen::open_sockets;
+use super::listen::{Places, open_sockets};
 use crate::config::Config;
 use crate::daemon::memory;
 use crate::daemon::service::{Running, Service, Setting, Start, Started};
@@ -91,18 +91,18 @@ struct Statsd {
     tally: Arc<Tally>,
     /// What the kernel drops.
     drops: Drops,
-    places: Vec<String>,
+    places: Places,
     reader: Reader,
 }
 
 impl Running for Statsd {
     fn greeting(&self, config: &Config) -> String {
         let every = format_duration(config.statsd.gather.flush_ms);
-        format!("{}, written every {every}", self.places.join(", "))
+        format!("{}, written every {every}", self.places.all().join(", "))
     }
 
     fn listening(&self) -> Vec<String> {
-        self.places.clone()
+        self.places.all()
     }
 
     fn report(&self, out: &mut Recorder) {
@@ -134,7 +134,7 @@ impl Running for Statsd {
 fn start(shared: &Shared, store: &Store) -> anyhow::Result<Option<Started>> {
     let config = &shared.config().statsd;
     let (sockets, places) = open_sockets("statsd", &config.receive, shared);
-    if places.is_empty() {
+    if places.all().is_empty() {
         return Ok(None);
     }
     let (granted, drops, tally) = (sockets.granted(), sockets.drops(), Arc::default());

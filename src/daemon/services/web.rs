@@ -1,5 +1,6 @@
 //! daemon: the HTTP server: its sockets, what it may be called, and whom it waits for.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -8,7 +9,7 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::sync::oneshot;
 
-use super::listen::{AGAIN, bind, persist, told};
+use super::listen::{AGAIN, Places, bind, persist, told};
 use crate::config::{Config, Http, TlsSettings};
 use crate::daemon::memory;
 use crate::daemon::service::{Running, Service, Setting, Start, Started};
@@ -85,24 +86,21 @@ struct Web {
     shared: Shared,
     hosts: http::Hosts,
     socket: Option<PathBuf>,
-    secure: bool,
+    /// The address, until it can be had.
+    place: Places,
 }
 
 impl Running for Web {
     fn greeting(&self, _: &Config) -> String {
-        match self.shared.door.listening.get() {
-            Some(address) => {
-                format!("{}://{address}  (the page; /metrics, /health, /api/…)", self.scheme())
-            }
-            None => "nowhere (no HTTP)".into(),
+        match &*self.place.all() {
+            [] => "nowhere (no HTTP)".into(),
+            [place, ..] => format!("{place}  (the page; /metrics, /health, /api/…)"),
         }
     }
 
     fn listening(&self) -> Vec<String> {
-        let page = self.shared.door.listening.get();
-        let page = page.map(|address| format!("{}://{address}", self.scheme()));
         let socket = self.socket.as_ref().map(|path| format!("unix {}", path.display()));
-        page.into_iter().chain(socket).collect()
+        self.place.all().into_iter().chain(socket).collect()
     }
 
     /// Where it listens stays as it is until the next start.
@@ -132,12 +130,6 @@ impl Running for Web {
     }
 }
 
-impl Web {
-    fn scheme(&self) -> &'static str {
-        if self.secure { "https" } else { "http" }
-    }
-}
-
 /// What requests may call this machine: what the configuration says, and the address it listens on:
 /// no name of a stranger's page leads to a page at a bare address.
 fn names_of(http: &Http) -> Vec<String> {
@@ -157,27 +149,41 @@ fn start(shared: &Shared) -> Web {
     let hosts = http::Hosts::new(names_of(&config));
     let tokens = Arc::new(http::tokens::Tokens::new(&shared.database));
     let router = router(shared, &hosts, &tokens, config.behind_proxy);
-    let secure = config.tls.is_some();
-    let web = Web { shared: shared.clone(), hosts, socket: config.socket.clone(), secure };
+    let place = Places::default();
+    let web =
+        Web { shared: shared.clone(), hosts, socket: config.socket.clone(), place: place.clone() };
     if let Some(path) = config.socket {
         listen_unix(Arc::clone(&shared.board), path, router.clone());
     }
     let Some(address) = config.listen else { return web };
+    let url = {
+        let scheme = if config.tls.is_some() { "https" } else { "http" };
+        move |address: SocketAddr| format!("{scheme}://{address}")
+    };
+    place.wait_for(&url(address));
     let open = {
         let board = Arc::clone(&shared.board);
         move || open_tcp(address, config.tls.as_ref(), &board)
     };
     let first = told(&shared.board, HTTP, open());
     let at_once = first.is_some();
-    if let Some(address) = first.as_ref().and_then(|(l, _)| l.local_addr().ok()) {
-        let _first = shared.door.listening.set(address);
+    let note = {
+        let door = Arc::clone(&shared.door);
+        move |listener: &tokio::net::TcpListener| {
+            let found = listener.local_addr().unwrap_or(address);
+            let _first = door.listening.set(found);
+            place.opened(&url(address), &url(found));
+            url(found)
+        }
+    };
+    if let Some((listener, _)) = &first {
+        note(listener);
     }
-    let (board, door, scheme) = (Arc::clone(&shared.board), Arc::clone(&shared.door), web.scheme());
+    let board = Arc::clone(&shared.board);
     tokio::spawn(async move {
         let (listener, tls) = persist(&board, HTTP, first, open).await;
-        if let Some(address) = listener.local_addr().ok().filter(|_| !at_once) {
-            let _first = door.listening.set(address);
-            tracing::info!("listening  {scheme}://{address}");
+        if !at_once {
+            tracing::info!("listening  {}", note(&listener));
         }
         // The place is taken, but nobody is let in whom no token could tell apart.
         if !address.ip().to_canonical().is_loopback() {
@@ -232,7 +238,7 @@ fn listen_unix(board: Arc<Board>, path: PathBuf, router: axum::Router) {
 const HTTP: &str = "http";
 const SOCKET: &str = "http socket";
 fn open_tcp(
-    address: std::net::SocketAddr,
+    address: SocketAddr,
     tls: Option<&TlsSettings>,
     board: &Arc<Board>,
 ) -> Result<(tokio::net::TcpListener, Option<http::Tls>), String> {
@@ -251,11 +257,7 @@ fn open_tcp(
 }
 
 /// Until there is a token, and as long as it cannot be read.
-async fn wait_for_token(
-    tokens: &http::tokens::Tokens,
-    board: &Board,
-    address: std::net::SocketAddr,
-) {
+async fn wait_for_token(tokens: &http::tokens::Tokens, board: &Board, address: SocketAddr) {
     loop {
         match tokens.any() {
             Ok(true) => return board.ok(HTTP),

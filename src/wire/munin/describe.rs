@@ -327,8 +327,9 @@ impl GraphConfig {
     }
 
     /// Gives each field a name of its own: those that would be called alike once clean keep the one
-    /// that they are written with.
+    /// that they are written with. Puts the period into the texts, as Munin's master does.
     fn settle(&mut self) {
+        self.put_period();
         let mut names: HashMap<&str, u32> = HashMap::new();
         for field in &self.fields {
             *names.entry(&field.name).or_default() += 1;
@@ -353,6 +354,17 @@ impl GraphConfig {
         }
     }
 
+    /// Writes `second`, or what `graph_period` says, in place of `${graph_period}`.
+    fn put_period(&mut self) {
+        const MARK: &str = "${graph_period}";
+        let period = if self.period.is_empty() { "second" } else { &self.period };
+        let fields = self.fields.iter_mut().flat_map(|f| [&mut f.label, &mut f.info]);
+        let texts = [&mut self.title, &mut self.unit, &mut self.info].into_iter().chain(fields);
+        for text in texts.filter(|text| text.contains(MARK)) {
+            *text = text.replace(MARK, period);
+        }
+    }
+
     /// The graph as everybody else knows it.
     pub fn graph(&self, plugin: &str) -> Graph {
         let category = match &*self.category {
@@ -363,7 +375,6 @@ impl GraphConfig {
             ("", _) => self.name.clone(),
             (title, _) => title.to_owned(),
         };
-        let period = if self.period.is_empty() { "second" } else { &self.period };
         let id = if self.name == plugin {
             format!("munin/{plugin}")
         } else {
@@ -374,7 +385,7 @@ impl GraphConfig {
             id: id.into(),
             title: title.into(),
             category: category.into(),
-            unit: self.unit.replace("${graph_period}", period).into(),
+            unit: self.unit.as_str().into(),
             info: self.info.as_str().into(),
             args: self.args.as_str().into(),
             fields: self.ordered().map(|f| self.field(plugin, f)).collect(),

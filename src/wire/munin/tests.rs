@@ -105,6 +105,29 @@ fn a_graph_with_everything() {
     assert_eq!((graph.fields[0].drawn, &*graph.fields[0].colour), (false, "00ff00"));
 }
 
+/// Munin's master puts the period into every text that it shows, and so does whoever reads `config`.
+#[test]
+fn the_period_stands_in_every_text() {
+    let text = "graph_title Forks per ${graph_period}\ngraph_vlabel forks / ${graph_period}\n\
+                graph_info Counted by ${graph_period}.\nforks.label per ${graph_period}\n\
+                forks.info In a ${graph_period}.\n";
+    for (period, word) in [("", "second"), ("graph_period minute\n", "minute")] {
+        let config = Described::read("forks", format!("{text}{period}").as_bytes());
+        let graph = config.graphs[0].graph("forks");
+        let field = &graph.fields[0];
+        assert_eq!(&*graph.title, format!("Forks per {word}"));
+        assert_eq!(&*graph.unit, format!("forks / {word}"));
+        assert_eq!(&*graph.info, format!("Counted by {word}."));
+        assert_eq!(
+            (&*field.label, &*field.info),
+            (&*format!("per {word}"), &*format!("In a {word}."))
+        );
+        // The series have the same unit and help.
+        assert_eq!(config.graphs[0].unit, format!("forks / {word}"));
+        assert_eq!(config.graphs[0].fields[0].info, format!("In a {word}."));
+    }
+}
+
 #[test]
 fn multigraphs_and_dirtyconfig() {
     let text = "multigraph disk_latency\ngraph_title Latency\nsda.label sda\nsda.value 3\n\
