@@ -139,6 +139,9 @@ pub struct Counters {
     pub graphite_connections_refused: AtomicU64,
     /// Masters of Munin that came to ask.
     pub munin_node: MuninNode,
+    /// Alerts that were refused because too many were open, and what was given up of those that waited
+    /// to be written.
+    pub alerts_dropped: AtomicU64,
     /// Descriptions of charts that found the queue full of them.
     pub graphs_dropped: AtomicU64,
     /// Pages that are being kept up to date.

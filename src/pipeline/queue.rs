@@ -314,12 +314,12 @@ impl Queue {
 
     /// Waits for more that can be written together with what was taken: until `usual`, or until
     /// `awaited` when a sender waits to hear of one of the batches. Not at all when a sender waits and
-    /// so much has come that the rows weigh more than the commit, or when the queue is closed.
+    /// so much has come that the rows weigh more than the commit, or when the queue is closed or nudged.
     pub fn gather(&self, into: &mut Vec<Batch>, usual: Instant, awaited: Instant) {
         let samples: usize = into.iter().map(|b| b.samples.len()).sum();
         let taken = into.iter().any(Batch::is_awaited);
         let mut state = self.lock();
-        while !state.closed {
+        while !state.closed && !state.nudged {
             let waits = taken || state.awaited;
             let until = if waits { awaited } else { usual };
             let left = until.saturating_duration_since(Instant::now());

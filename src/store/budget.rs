@@ -1,9 +1,9 @@
-//! store: how many bytes names, events and descriptions take of the file, and how many they may. All
+//! store: how many bytes names, events, descriptions and alerts take of the file, and how many they may. All
 //! of it is counted when the file is opened, then only what is new.
 
 use rusqlite::{Connection, OptionalExtension};
 
-use super::SqlError;
+use super::{SqlError, alerts};
 use super::limits::Limits;
 use crate::pipeline::{entry_bytes, file_bytes, machine_bytes, row_bytes};
 
@@ -24,6 +24,8 @@ pub(super) struct Held {
     machines: Option<Counted>,
     events: Option<Counted>,
     graphs: Option<u64>,
+    /// At least as many as there are.
+    alerts: Option<u64>,
 }
 
 impl Held {
@@ -123,10 +125,43 @@ impl Held {
         self.graphs = Some(bytes);
     }
 
+    /// A row of alerts or messages has come, with so many bytes of texts.
+    pub(super) fn alert_row(&mut self, texts: usize) {
+        if let Some(all) = &mut self.alerts {
+            *all += alerts::bytes(texts as u64);
+        }
+    }
+
+    /// Rows of alerts or messages have gone.
+    pub(super) fn alerts_changed(&mut self) {
+        self.alerts = None;
+    }
+
+    /// What alerts and messages take, or a little more.
+    pub(super) fn alerts(&mut self, conn: &Connection) -> Result<u64, SqlError> {
+        let bytes = self.alerts.map_or_else(|| alerts::count(conn), Ok)?;
+        self.alerts = Some(bytes);
+        Ok(bytes)
+    }
+
+    /// Whether alerts and messages take more than this. Rows that went are not seen before they seem to.
+    pub(super) fn alerts_exceed(
+        &mut self,
+        conn: &Connection,
+        budget: u64,
+    ) -> Result<bool, SqlError> {
+        if self.alerts(conn)? <= budget {
+            return Ok(false);
+        }
+        self.alerts_changed();
+        Ok(self.alerts(conn)? > budget)
+    }
+
     /// What no pruning of samples can make smaller.
     pub(super) fn fixed(&mut self, conn: &Connection, limits: &Limits) -> Result<u64, SqlError> {
         let events = self.events(conn)?.min(limits.events_budget());
-        Ok(self.names(conn)?.0 + self.graphs(conn)? + events)
+        let alerts = self.alerts(conn)?.min(limits.alerts_budget());
+        Ok(self.names(conn)?.0 + self.graphs(conn)? + events + alerts)
     }
 }
 

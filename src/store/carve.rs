@@ -29,10 +29,15 @@ pub(super) enum Table {
     State,
     Hours,
     Events,
+    AlertState,
+    Outbox,
+    Told,
+    Silences,
+    Acks,
 }
 
 impl Table {
-    const ALL: [(Self, &'static str); 14] = [
+    const ALL: [(Self, &'static str); 19] = [
         (Self::Schema, "sqlite_schema"),
         (Self::Systems, "system_dict"),
         (Self::Series, "series_dict"),
@@ -47,6 +52,11 @@ impl Table {
         (Self::State, "state"),
         (Self::Hours, "rollup_1h"),
         (Self::Events, "events"),
+        (Self::AlertState, "alert_state"),
+        (Self::Outbox, "outbox"),
+        (Self::Told, "told"),
+        (Self::Silences, "silences"),
+        (Self::Acks, "acks"),
     ];
 
     /// Tables with a row id lie in another kind of tree than those without, and than indexes.
@@ -60,6 +70,11 @@ impl Table {
                 | Self::Blocks
                 | Self::Late
                 | Self::Events
+                | Self::AlertState
+                | Self::Outbox
+                | Self::Told
+                | Self::Silences
+                | Self::Acks
         )
     }
 }

@@ -7,7 +7,7 @@ use super::block::{BlockError, GROUP, decode};
 use super::chunk::Scratch;
 use super::rollup;
 use super::stretch::STRETCH_MS;
-use super::{Reader, SqlError, inbox, state, texts};
+use super::{Reader, SqlError, alerts, inbox, state, texts};
 use crate::wire::time::format_timestamp;
 
 /// Of many of one kind, so many are named.
@@ -65,6 +65,11 @@ impl Reader {
             ),
             Finding::new("inbox", "delete the rows that are no samples", inbox_rows(conn)),
             Finding::new("texts", "put a mark in the place of each wrong byte", texts_of(conn)),
+            Finding::new(
+                "alerts",
+                "delete the rows that are none; an alert that still holds fires again",
+                alert_rows(conn),
+            ),
             Finding::new("late samples", "forget about them", lost_late(conn)),
             Finding::new("state", "set it to what the samples say", numbers(conn, now)),
             Finding::new(
@@ -210,6 +215,14 @@ fn texts_of(conn: &Connection) -> Result<Vec<String>, SqlError> {
     let mut list = List::default();
     texts::bad_texts(conn, |table, column, row, bytes| {
         list.push(texts::describe(table, column, row, bytes));
+    })?;
+    Ok(list.end())
+}
+
+fn alert_rows(conn: &Connection) -> Result<Vec<String>, SqlError> {
+    let mut list = List::default();
+    alerts::bad_rows(conn, |table, row| {
+        list.push(format!("row {row} of {table} is not as plimsoll writes it"));
     })?;
     Ok(list.end())
 }

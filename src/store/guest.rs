@@ -18,7 +18,7 @@ use super::functions::FUNCTIONS;
 use super::{OpenError, Reader, SqlError};
 
 /// What may be asked, with their columns; docs/SCHEMA.md says what they mean.
-pub const VIEWS: [(&str, &str); 10] = [
+pub const VIEWS: [(&str, &str); 12] = [
     ("metrics", "key, value, timestamp"),
     ("metrics_by_system", "system, key, value, timestamp"),
     ("samples_all", "key, timestamp, value, ts, system; samples_all(KEY, FROM, TO)"),
@@ -33,12 +33,21 @@ pub const VIEWS: [(&str, &str); 10] = [
         "system, graph, field, label, key, kind, query, info, draw, colour, negative, warning_min, \
          warning_max, critical_min, critical_max",
     ),
+    (
+        "alerts",
+        "rule, state, severity, text, since, fired, resolved, value, peak, threshold, labels, \
+         fingerprint",
+    ),
+    (
+        "notifications",
+        "timestamp, channel, host, severity, occasion, title, text, result, said, attempts, done",
+    ),
 ];
 
 /// What the views are made of. SQLite tells which view wants to read one, but takes the name of a
 /// common table expression for that of a view: so this list must hold nothing that the views do not
 /// show anyway.
-const BEHIND: [&str; 8] = [
+const BEHIND: [&str; 11] = [
     "system_dict",
     "series_dict",
     "samples",
@@ -47,10 +56,21 @@ const BEHIND: [&str; 8] = [
     "events",
     "graph_dict",
     "field_dict",
+    "alert_state",
+    "outbox",
+    "told",
 ];
 
 /// Views that those above are made of. They show nothing else.
-const WITHIN: [&str; 4] = ["stored_metrics", "waiting_metrics", "stored_hours", "stored_events"];
+const WITHIN: [&str; 7] = [
+    "stored_metrics",
+    "waiting_metrics",
+    "stored_hours",
+    "stored_events",
+    "stored_alerts",
+    "told_messages",
+    "waiting_messages",
+];
 
 /// Tables that SQLite itself brings and that only look at what they are given.
 const HARMLESS: [&str; 2] = ["json_each", "json_tree"];

@@ -98,6 +98,8 @@ pub struct Written {
     pub nameless: [u64; Source::ALL.len()],
     /// Events that were refused.
     pub events_refused: u64,
+    /// Alerts that were refused.
+    pub alerts_refused: u64,
     /// Descriptions of charts that were refused.
     pub graphs_refused: u64,
     /// Whether the inbox held more than one step takes.

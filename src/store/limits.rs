@@ -81,6 +81,12 @@ impl Limits {
         (self.max_size / 32).max(256 << 10)
     }
 
+    /// Bytes that alerts and the messages about them may take of the file. Beyond it the oldest of those
+    /// that are over go.
+    pub fn alerts_budget(&self) -> u64 {
+        (self.max_size / 64).max(256 << 10)
+    }
+
     /// Bytes that descriptions of charts may take of the file. Beyond it new ones are refused.
     pub fn graphs_budget(&self) -> u64 {
         (self.max_size / 32).max(256 << 10)

@@ -10,7 +10,7 @@ use super::doctor::{
     LOST_LATE, deleted_unrolled, hurt_blocks, integrity, numbers_wrong, wrong_rollups,
 };
 use super::pack::{Packed, insert_as};
-use super::{OpenError, SqlError, Store, Times, inbox, rollup, series, state, texts};
+use super::{OpenError, SqlError, Store, Times, alerts, inbox, rollup, series, state, texts};
 
 impl Store {
     /// Puts right everything that [`super::Reader::examine`] would find. Takes as long as it takes.
@@ -61,6 +61,11 @@ impl Store {
             conn.execute("DELETE FROM inbox WHERE id = ?1", [row])?;
         }
         texts::mend(conn)?;
+        let mut bad = Vec::new();
+        alerts::bad_rows(conn, |table, row| bad.push((table, row)))?;
+        for (table, row) in bad {
+            conn.execute(&format!("DELETE FROM {table} WHERE id = ?1"), [row])?;
+        }
         for (name, _, should) in numbers_wrong(conn, now.wall)? {
             state::set(conn, name, should)?;
         }

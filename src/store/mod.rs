@@ -6,9 +6,11 @@
 //!   queue -> Spill (a file beside it) -> samples              while a reader holds the log
 //!   SQL clients -> metrics (view) -> inbox -> Store::take_inbox -> samples
 //!   history of other tools -> History -> blocks, rollup_1h         one transaction a group
+//!   alerts, messages -> Orders -> writer -> alert_state, outbox, told   in that transaction too
 //!   samples -> Reader -> status, export, sql, query
 //! ```
 
+mod alerts;
 mod allowance;
 pub mod block;
 mod budget;
@@ -68,6 +70,10 @@ mod value;
 mod write;
 mod writer;
 
+pub use alerts::{
+    AckRow, AlertOp, AlertRow, AlertStore, Applied, MOST_KEPT, MOST_OPEN, OutboxRow, SilenceRow,
+    ToldRow,
+};
 pub use coarse::{Reach, Rolled, Weight};
 pub use doctor::Finding;
 pub use error::OpenError;

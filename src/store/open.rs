@@ -480,6 +480,8 @@ fn look_at_newest(conn: &Connection, path: &Path) -> Result<(), OpenError> {
         "SELECT max(value) FROM state",
         "SELECT max(length(key)) FROM (SELECT key FROM inbox ORDER BY id DESC LIMIT 10)",
         "SELECT max(length(text)) FROM (SELECT text FROM events ORDER BY id DESC LIMIT 100)",
+        "SELECT max(length(more)) FROM (SELECT more FROM alert_state ORDER BY id DESC LIMIT 100)",
+        "SELECT max(length(body)) FROM (SELECT body FROM outbox ORDER BY id DESC LIMIT 100)",
     ] {
         conn.query_row(newest, [], |_| Ok(())).map_err(|e| OpenError::from_sqlite(path, e))?;
     }

@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::budget::Held;
 use super::limits::{DAY_MS, Limits};
 use super::stretch::{FIVE_MINUTES_MS, HOUR_MS, STRETCH_MS};
-use super::{SqlError, events, state};
+use super::{SqlError, alerts, events, state};
 
 /// A plain row with its share of its page, measured.
 const ROW_BYTES: u64 = 16;
@@ -15,6 +15,8 @@ const ROW_BYTES_MOST: u64 = 32;
 /// Rows or blocks deleted in one step.
 const STEP_ROWS: i64 = 4_096;
 const STEP_BLOCKS: i64 = 8;
+/// Alerts and messages deleted in one step.
+const STEP_ALERTS: i64 = 250;
 /// Rows counted in one step.
 const COUNT_STEP: i64 = 50_000;
 /// Pages given back to the file system in one step.
@@ -166,6 +168,7 @@ impl Pruner {
             }
         }
         let hours = self.hours.pass(conn, now - limits.hours_ms)?;
+        alerts::prune(conn, now - limits.five_minutes_ms, now)?;
         // Who looks at a day of last year wants to know what happened on it.
         Ok(events::prune(conn, now - limits.five_minutes_ms, held)? || hours)
     }
@@ -179,6 +182,11 @@ impl Pruner {
     ) -> Result<bool, SqlError> {
         // Before any sample.
         if events::prune_to(conn, held, limits.events_budget())? {
+            return Ok(true);
+        }
+        if held.alerts_exceed(conn, limits.alerts_budget())?
+            && alerts::drop_oldest(conn, held, STEP_ALERTS)? > 0
+        {
             return Ok(true);
         }
         if self.rows_are_full(limits) && self.uncertain > self.rows.unwrap_or(0) / 8 {

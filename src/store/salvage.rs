@@ -18,7 +18,7 @@ use super::pack::{Packed, insert_as};
 use super::repair::aside_path;
 use super::rollup;
 use super::stretch::STRETCH_MS;
-use super::{OpenError, SqlError, events, state};
+use super::{OpenError, SqlError, alerts, events, state};
 
 /// Less room than this on the disk, and moving rests: commits need it more.
 const RESERVE: u64 = 16 << 20;
@@ -64,13 +64,14 @@ pub(super) struct Salvage {
 }
 
 impl Salvage {
-    /// Moves the names and the few numbers into a fresh database; the rest is for [`Self::step`].
+    /// Moves the names, the few numbers and the alerts into a fresh database; the rest is for [`Self::step`].
     pub(super) fn begin(conn: &Connection, path: &Path, stamp: i64) -> Result<Self, OpenError> {
         let fail = |e| OpenError::from_sqlite(path, e);
         let (this, names) = Self::open(path, stamp)?;
         let tx = conn.unchecked_transaction().map_err(fail)?;
         this.carry_names(&tx, names)
             .and_then(|()| this.carry_state(&tx))
+            .and_then(|()| alerts::salvage(&tx, |table| this.carver.all(table)))
             .and_then(|()| state::set(&tx, state::SALVAGE_OF, stamp))
             .and_then(|()| state::set(&tx, state::SALVAGE_AT, 1))
             .and_then(|()| tx.commit())
@@ -170,6 +171,8 @@ impl Salvage {
             (state::PRUNE_CLOCK, told.get(state::PRUNE_CLOCK).copied()),
             (state::FIVE_MINUTES_GONE, told.get(state::FIVE_MINUTES_GONE).copied()),
             (state::HOURS_GONE, told.get(state::HOURS_GONE).copied()),
+            (state::JUDGED_UNTIL, told.get(state::JUDGED_UNTIL).copied()),
+            (state::LAST_NOTE, told.get(state::LAST_NOTE).copied()),
         ] {
             if let Some(value) = value {
                 state::set(conn, name, value)?;

@@ -2,7 +2,7 @@
 
 /// What each version adds to the one before. A fresh database goes the same way as an old one, so
 /// that they cannot differ.
-pub(super) const SCHEMA: [&str; 5] = [
+pub(super) const SCHEMA: [&str; 6] = [
     include_str!("sql/v1.sql"),
     include_str!("sql/v2.sql"),
     include_str!("sql/v3.sql"),
@@ -10,6 +10,7 @@ pub(super) const SCHEMA: [&str; 5] = [
     // A version that changes a view or a trigger drops all of them and makes them again from
     // `views.sql`: this step then drops them only, and the last step has the file.
     concat!(include_str!("sql/v5.sql"), include_str!("sql/views.sql")),
+    include_str!("sql/v6.sql"),
 ];
 
 /// `PLIM`: marks the file as ours (`file metrics.sqlite` shows it).

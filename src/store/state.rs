@@ -25,6 +25,10 @@ pub(super) const HOURS_GONE: &str = "hours_gone";
 pub(super) const IMPORTED: &str = "imported";
 /// The last number given to a block.
 pub(super) const SEQ: &str = "seq";
+/// The time of the last sample that was judged by the rules of alerts.
+pub(super) const JUDGED_UNTIL: &str = "judged_until";
+/// The largest number that a change in the outbox ever had: none is used again.
+pub(super) const LAST_NOTE: &str = "last_note";
 /// How often something was said of charts.
 pub(super) const GRAPHS_TOLD: &str = "graphs_told";
 /// The time that retention goes by; see `prune`.

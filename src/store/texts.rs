@@ -8,11 +8,20 @@ use super::SqlError;
 use super::inbox::shown;
 
 /// Tables with the columns that are texts; the first column is the row's number.
-const TEXTS: [(&str, &[&str]); 4] = [
+const TEXTS: [(&str, &[&str]); 8] = [
     ("system_dict", &["name"]),
     ("series_dict", &["job", "name", "labels", "key", "kind", "unit", "help"]),
     ("events", &["kind", "level", "title", "text", "tags", "priority", "source"]),
     ("graph_dict", &["graph", "title", "category", "unit", "info", "args"]),
+    ("alert_state", &["rule", "labels", "state", "frozen", "severity", "flaps", "text", "more"]),
+    ("outbox", &["channel", "shown", "severity", "occasion", "host", "title", "said", "body"]),
+    (
+        "told",
+        &[
+            "channel", "shown", "severity", "occasion", "host", "key", "title", "text", "result", "said",
+        ],
+    ),
+    ("silences", &["what", "every", "who", "why"]),
 ];
 
 /// Calls for each text that is none: table, column, row, and its bytes.

@@ -3,7 +3,7 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::Store;
+use super::{MOST_OPEN, Store};
 use super::orders::WriterSettings;
 use crate::pipeline::Board;
 
@@ -13,6 +13,7 @@ pub const NAMES: &str = "names of senders";
 pub const SIZE: &str = "size of the database";
 const EVENTS: &str = "events";
 const GRAPHS: &str = "descriptions of charts";
+const ALERTS: &str = "alerts";
 
 /// So long after the last refusal it counts as over.
 const QUIET_MS: i64 = 600_000;
@@ -53,6 +54,7 @@ pub(super) struct Told {
     names: Bound,
     events: Bound,
     graphs: Bound,
+    alerts: Bound,
     sql: bool,
 }
 
@@ -88,6 +90,13 @@ impl Told {
             format!(
                 "{dropped} were refused since the start: too many at once, or more than a 32nd of \
                  `max_size` under [store]; what was known of these charts stays"
+            )
+        });
+        let dropped = s.counters.alerts_dropped.load(Relaxed);
+        self.alerts.look(&s.board, ALERTS, now, dropped, || {
+            format!(
+                "{dropped} were not stored since the start: {MOST_OPEN} are open already, or too much \
+                 waited while the database could not be written; look at `plimsoll alert`"
             )
         });
     }

@@ -5,8 +5,8 @@ use super::insert::{Inserter, Written};
 use super::keeping::Upkeep;
 use super::spill::Mark;
 use super::spilling;
-use super::{SqlError, Store};
-use super::{events, graphs};
+use super::{AlertOp, SqlError, Store};
+use super::{alerts, events, graphs};
 use crate::model::{Event, Graph};
 use crate::pipeline::{Batch, Source};
 
@@ -23,7 +23,18 @@ impl Store {
         events: &[Event],
         graphs: &[Graph],
     ) -> Result<Written, SqlError> {
-        self.write_or_roll_back(batches, events, graphs, None)
+        self.commit_with(batches, events, graphs, &[])
+    }
+
+    /// The same with what has become of alerts and of messages about them.
+    pub fn commit_with(
+        &mut self,
+        batches: &[Batch],
+        events: &[Event],
+        graphs: &[Graph],
+        alerts: &[AlertOp],
+    ) -> Result<Written, SqlError> {
+        self.write_or_roll_back(batches, events, graphs, alerts, None)
     }
 
     /// The same with batches that waited beside the database, and how far that was taken in.
@@ -32,7 +43,7 @@ impl Store {
         batches: &[Batch],
         mark: Mark,
     ) -> Result<Written, SqlError> {
-        self.write_or_roll_back(batches, &[], &[], Some(mark))
+        self.write_or_roll_back(batches, &[], &[], &[], Some(mark))
     }
 
     fn write_or_roll_back(
@@ -40,9 +51,10 @@ impl Store {
         batches: &[Batch],
         events: &[Event],
         graphs: &[Graph],
+        alerts: &[AlertOp],
         mark: Option<Mark>,
     ) -> Result<Written, SqlError> {
-        let written = self.write(batches, events, graphs, mark);
+        let written = self.write(batches, events, graphs, alerts, mark);
         if written.is_err() {
             self.dictionary.forget();
             self.upkeep.held.forget();
@@ -60,9 +72,13 @@ impl Store {
         batches: &[Batch],
         events: &[Event],
         graphs: &[Graph],
+        alerts: &[AlertOp],
         mark: Option<Mark>,
     ) -> Result<Written, SqlError> {
-        let nothing = batches.is_empty() && events.is_empty() && graphs.is_empty();
+        let nothing = batches.is_empty()
+            && events.is_empty()
+            && graphs.is_empty()
+            && alerts.is_empty();
         if nothing && mark.is_none() && !inbox::waiting(&self.conn)? {
             return Ok(Written::default());
         }
@@ -97,6 +113,11 @@ impl Store {
                 events::write(conn, dictionary.systems(), events, held, limits)?;
             written.graphs_refused =
                 graphs::write(conn, dictionary.systems(), graphs, held, limits)?;
+            if !alerts.is_empty() {
+                let applied = alerts::apply(conn, dictionary.systems(), alerts, held, limits)?;
+                written.alerts_refused = applied.refused;
+                written.events_refused += applied.events_refused;
+            }
             let Taken { rows, refused, invalid, more } =
                 inbox::take(conn, dictionary, &mut insert)?;
             written.samples[Source::Sql as usize] += rows;

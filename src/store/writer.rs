@@ -96,13 +96,14 @@ fn run(mut store: Store, full: Option<OpenError>, s: &WriterSettings) -> usize {
         let behind = hold.has_gone(&store);
         let wait = if compaction.is_some() || behind { Duration::ZERO } else { hold.wait(s) };
         let open = s.queue.take(&mut batches, Instant::now() + wait);
-        if !open {
+        if !open && !s.orders.has_alerts() {
             break;
         }
         s.board.look_at_beat();
         if let Some(last) = last
             && last.elapsed() < SPACING
             && !behind
+            && !s.orders.is_urgent()
             && (!batches.is_empty() || s.queue.has_others())
         {
             s.queue.gather(&mut batches, last + SPACING, last + AWAITED);
@@ -152,9 +153,16 @@ fn run(mut store: Store, full: Option<OpenError>, s: &WriterSettings) -> usize {
         let start = Instant::now();
         let events = s.queue.take_events();
         let graphs = s.queue.take_graphs();
-        match store.commit_all(&batches, &events, &graphs) {
+        let beside = !batches.is_empty() || !events.is_empty() || s.queue.is_closed();
+        let mut alerts = s.orders.take_alerts(beside);
+        match store.commit_with(&batches, &events, &graphs, &alerts.ops) {
             Ok(written) => {
                 count(s, &written, start);
+                s.counters.alerts_dropped.fetch_add(alerts.dropped, Relaxed);
+                for done in alerts.tell.drain(..) {
+                    // Whoever asked may have gone.
+                    let _unused = done.try_send(());
+                }
                 told.sql(written.invalid);
                 told.look(&store, s);
                 // That it was started is written first; the first readings do not wait for that.
@@ -188,6 +196,7 @@ fn run(mut store: Store, full: Option<OpenError>, s: &WriterSettings) -> usize {
                 s.queue.give_back(&mut batches, !is_busy(&e));
                 s.queue.give_back_events(events);
                 s.queue.give_back_graphs(graphs);
+                s.orders.give_back_alerts(alerts);
                 if repair::is_damage(&e) {
                     // A new file is begun at once, also for what is left at the end.
                     continue;
@@ -283,6 +292,7 @@ fn count(s: &WriterSettings, written: &super::Written, start: Instant) {
     s.counters.lost(Source::Sql, Reason::Invalid, written.invalid);
     s.counters.events_dropped.fetch_add(written.events_refused, Relaxed);
     s.counters.graphs_dropped.fetch_add(written.graphs_refused, Relaxed);
+    s.counters.alerts_dropped.fetch_add(written.alerts_refused, Relaxed);
     if written.batches {
         s.counters.durable_ts.fetch_max(written.newest_ts, Relaxed);
         s.counters.commits.fetch_add(1, Relaxed);
