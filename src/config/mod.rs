@@ -8,6 +8,7 @@
 //!   collect, http, store, statsd, push, plugins, munin, burst, alerts
 //!              the options of each section, and the settings that are made of them
 //!   condition  the `when` of a burst
+//!   edit       changes one option of a file and nothing else
 //!   values     types of options
 //!   error      what is said of mistakes
 //!   running    the configuration in force
@@ -21,6 +22,7 @@ mod alerts;
 mod burst;
 mod collect;
 mod condition;
+pub mod edit;
 mod error;
 mod host;
 mod http;

@@ -3,8 +3,8 @@
 
 use rusqlite::{Connection, OptionalExtension};
 
-use super::{SqlError, alerts};
 use super::limits::Limits;
+use super::{SqlError, alerts};
 use crate::pipeline::{entry_bytes, file_bytes, machine_bytes, row_bytes};
 
 /// Of an event, its entry in the index, and the numbers of its row.

@@ -18,7 +18,8 @@ const TEXTS: [(&str, &[&str]); 8] = [
     (
         "told",
         &[
-            "channel", "shown", "severity", "occasion", "host", "key", "title", "text", "result", "said",
+            "channel", "shown", "severity", "occasion", "host", "key", "title", "text", "result",
+            "said",
         ],
     ),
     ("silences", &["what", "every", "who", "why"]),

@@ -3,8 +3,8 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::{MOST_OPEN, Store};
 use super::orders::WriterSettings;
+use super::{MOST_OPEN, Store};
 use crate::pipeline::Board;
 
 /// What the board calls the bound on names.

@@ -75,10 +75,8 @@ impl Store {
         alerts: &[AlertOp],
         mark: Option<Mark>,
     ) -> Result<Written, SqlError> {
-        let nothing = batches.is_empty()
-            && events.is_empty()
-            && graphs.is_empty()
-            && alerts.is_empty();
+        let nothing =
+            batches.is_empty() && events.is_empty() && graphs.is_empty() && alerts.is_empty();
         if nothing && mark.is_none() && !inbox::waiting(&self.conn)? {
             return Ok(Written::default());
         }

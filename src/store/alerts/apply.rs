@@ -120,7 +120,9 @@ fn put(conn: &Connection, row: &AlertRow, held: &mut Held) -> Result<bool, SqlEr
             return Ok(false);
         }
     }
-    held.alert_row(row.rule.len() + labels.len() + row.flaps.len() + row.text.len() + row.more.len());
+    held.alert_row(
+        row.rule.len() + labels.len() + row.flaps.len() + row.text.len() + row.more.len(),
+    );
     conn.prepare_cached(
         "INSERT INTO alert_state (fingerprint, rule, labels, state, frozen, severity, active_at,
            held_ms, fired_at, clear_since, resolved_at, seen_at, value, peak, threshold, flaps, text,

@@ -158,7 +158,8 @@ pub(in super::super) fn salvage(
         conn.execute(&format!("DELETE FROM {table} WHERE id = ?1"), [id])?;
     }
     let last: Option<i64> = conn.query_row("SELECT max(id) FROM outbox", [], |r| r.get(0))?;
-    if let Some(last) = last.filter(|_| state::get(conn, state::LAST_NOTE).is_ok_and(|s| s < last)) {
+    if let Some(last) = last.filter(|_| state::get(conn, state::LAST_NOTE).is_ok_and(|s| s < last))
+    {
         state::set(conn, state::LAST_NOTE, last)?;
     }
     Ok(())

@@ -148,10 +148,7 @@ mod tests {
         for at in 0..1_000 {
             waiting.add([row(1, None, at), row(2, None, at), AlertOp::JudgedUntil(at)]);
         }
-        assert_eq!(
-            waiting.ops,
-            [row(1, None, 999), row(2, None, 999), AlertOp::JudgedUntil(999)]
-        );
+        assert_eq!(waiting.ops, [row(1, None, 999), row(2, None, 999), AlertOp::JudgedUntil(999)]);
         waiting.add([row(1, Some(7), 1_000), row(1, None, 1_001), row(1, None, 1_002)]);
         assert_eq!(waiting.ops[2..], [row(1, Some(7), 1_000), row(1, None, 1_002)]);
         waiting.add([AlertOp::Forget(1)]);
