@@ -24,6 +24,20 @@ pub enum Occasion {
     Test,
 }
 
+impl Occasion {
+    /// `fire`, `over`, `was`, `reminder`, `digest` or `test`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Fire => "fire",
+            Self::Over => "over",
+            Self::Was => "was",
+            Self::Reminder => "reminder",
+            Self::Digest => "digest",
+            Self::Test => "test",
+        }
+    }
+}
+
 /// One message to one or more people, about one host.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Message {
@@ -69,8 +83,10 @@ pub struct Alert {
     /// When it was over, ms since 1970 UTC.
     pub ends_at: Option<i64>,
     /// The value that was judged.
+    #[serde(with = "number")]
     pub value: f64,
     /// The worst value while it fired.
+    #[serde(with = "number")]
     pub peak: f64,
     /// The limit that was passed.
     pub limit: Option<f64>,
@@ -100,4 +116,28 @@ pub struct Picture {
     pub png: Vec<u8>,
     /// The picture in words.
     pub alt: String,
+}
+
+/// JSON has no infinity and no NaN: they are written as texts.
+mod number {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Written {
+        Number(f64),
+        Text(String),
+    }
+
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+    pub(super) fn serialize<S: Serializer>(value: &f64, out: S) -> Result<S::Ok, S::Error> {
+        if value.is_finite() { out.serialize_f64(*value) } else { out.collect_str(value) }
+    }
+
+    pub(super) fn deserialize<'d, D: Deserializer<'d>>(from: D) -> Result<f64, D::Error> {
+        Ok(match Written::deserialize(from)? {
+            Written::Number(number) => number,
+            Written::Text(text) => text.parse().unwrap_or(f64::NAN),
+        })
+    }
 }

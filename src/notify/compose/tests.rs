@@ -1,0 +1,1 @@
+//! notify: what compose does.
