@@ -11,9 +11,12 @@ use std::path::Path;
 mod circles;
 #[path = "house/state.rs"]
 mod state;
+#[path = "house/wings.rs"]
+mod wings;
 
 use circles::{LEFT, check_circles};
 use state::check_state;
+use wings::{WINGED, check_wings};
 
 /// The rooms in the order in which data flows; one may use those before it.
 const ROOMS: &[&str] = &[
@@ -421,6 +424,13 @@ fn no_two_files_use_each_other() {
     };
     let known: Vec<String> = circles.iter().map(first).collect();
     assert_eq!(known, LEFT, "\n{}\n", circles.join("\n"));
+}
+
+#[test]
+fn wings_use_those_above_them() {
+    let source = files("src", &[".rs"]);
+    let wrong: Vec<String> = WINGED.iter().flat_map(|room| check_wings(room, &source)).collect();
+    assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
 }
 
 /// The paths that a file of the HTTP room answers; those of Prometheus' API stand below a common one.

@@ -32,23 +32,31 @@ mod wire {
 #[allow(dead_code, unused_imports, reason = "the daemon uses the rest")]
 #[path = "../../src/store"]
 mod store {
-    mod block;
-    mod chunk;
-    mod head;
-    mod join;
-    mod kept;
-    mod schema;
-    mod series;
-    mod state;
-    mod table;
-    mod value;
+    mod file {
+        pub(super) mod schema;
+        pub(super) mod state;
+        pub(super) mod value;
+    }
+    mod packed {
+        pub(super) mod block;
+        pub(super) mod chunk;
+        pub(super) mod join;
+    }
+    mod read {
+        pub(super) mod table;
+    }
+    mod samples {
+        pub(super) mod head;
+        pub(super) mod kept;
+        pub(super) mod series;
+    }
 
-    pub use value::from_column;
+    pub use file::value::from_column;
 
     pub type SqlError = rusqlite::Error;
 
     pub fn register(conn: &rusqlite::Connection) -> Result<(), SqlError> {
-        table::register(conn)
+        read::table::register(conn)
     }
 }
 

@@ -9,98 +9,62 @@
 //!   alerts, messages -> Orders -> writer -> alert_state, outbox, told   in that transaction too
 //!   samples -> Reader -> status, export, sql, query
 //! ```
+//!
+//! Its wings; one may use those above it, and `tests/house.rs` checks that. Each has a map of its files.
+//!
+//! ```text
+//!   file       the file as such: where it lies, who may write it, its schema
+//!   packed     columns of samples as bytes and back
+//!   samples    the samples of a series, wherever they are
+//!   texts      names, events, charts, and rows that others put in
+//!   keep       what becomes of samples as they age
+//!   read       reading, beside the writer and without it
+//!   damage     what to do about a file whose bytes were changed
+//!   write      the one open for writing, and the thread that owns it
+//! ```
 
-mod alerts;
-mod allowance;
-pub mod block;
-mod budget;
-mod carve;
-pub mod chunk;
-mod coarse;
-mod dictionary;
-mod doctor;
-mod error;
-mod events;
-mod functions;
-mod graphs;
-pub mod guest;
-mod head;
-mod history;
-mod import;
-mod inbox;
-mod insert;
-mod join;
-mod keeping;
-mod kept;
-mod limits;
-mod locate;
-mod lock;
-mod mend;
-mod merge;
-mod names;
-mod open;
-mod orders;
-mod ours;
-mod owner;
-mod pack;
-mod pages;
-mod persist;
-mod present;
-mod prune;
+mod damage;
+mod file;
+mod keep;
+mod packed;
 mod read;
-mod remembered;
-mod repair;
-mod rollup;
-mod salvage;
-mod schema;
-mod seal;
-mod sender;
-mod sent;
-mod series;
-mod spill;
-mod spilling;
-mod state;
-mod stretch;
-mod summary;
-mod table;
+mod samples;
 mod texts;
-mod told;
-mod upkeep;
-mod value;
 mod write;
-mod writer;
 
-pub use alerts::{
+pub use damage::doctor::Finding;
+pub use damage::repair::is_repairable;
+pub use damage::salvage::Salvaged;
+pub use file::error::OpenError;
+pub use file::limits::Limits;
+pub use file::locate::{to_read, to_write};
+pub use file::lock::{Lock, lock_path};
+pub use file::ours::sizes;
+pub use file::schema::{APPLICATION_ID, SCHEMA_VERSION};
+pub use file::value::{from_column, to_sql};
+pub use packed::{block, chunk};
+pub use read::coarse::{Reach, Rolled, Weight};
+pub use read::guest;
+pub use read::reader::{Cell, FIVE_MINUTES, HOURLY, Known, PLAIN, Part, Reader, Row, SEALED};
+pub use read::summary::{Summary, Want, summary_of};
+pub use read::texts::Happened;
+pub use samples::head::Head;
+pub use samples::insert::Written;
+pub use samples::kept::Kept;
+pub use samples::series::Fetched;
+pub use texts::alerts::{
     AckRow, AlertOp, AlertRow, AlertStore, Applied, MOST_KEPT, MOST_OPEN, OutboxRow, SilenceRow,
     ToldRow,
 };
-pub use coarse::{Reach, Rolled, Weight};
-pub use doctor::Finding;
-pub use error::OpenError;
-pub use events::Happened;
-pub use head::Head;
-pub use history::{History, Place, Prepared, prepare};
-pub use import::Import;
-pub use insert::Written;
-pub use keeping::Times;
-pub use kept::Kept;
-pub use limits::Limits;
-pub use locate::{to_read, to_write};
-pub use lock::{Lock, lock_path};
-pub use open::Store;
-pub use orders::{Orders, WriterSettings};
-pub use ours::sizes;
-pub use read::{Cell, FIVE_MINUTES, HOURLY, Known, PLAIN, Part, Reader, Row, SEALED};
-pub use remembered::Remembered;
-pub use repair::is_repairable;
-pub use salvage::Salvaged;
-pub use schema::{APPLICATION_ID, SCHEMA_VERSION};
-pub use sender::Sender;
-pub use series::Fetched;
-pub use summary::{Summary, Want, summary_of};
-pub use told::{NAMES, SIZE};
-pub use value::{from_column, to_sql};
-pub use writer::{FILE, Writer};
+pub use write::history::{History, Place, Prepared, prepare};
+pub use write::import::Import;
+pub use write::keeping::Times;
+pub use write::open::Store;
+pub use write::orders::{Orders, WriterSettings};
+pub use write::remembered::Remembered;
+pub use write::sender::Sender;
+pub use write::told::{NAMES, SIZE};
+pub use write::writer::{FILE, Writer};
 
 /// What SQLite says when a statement fails.
 pub type SqlError = rusqlite::Error;

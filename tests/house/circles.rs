@@ -10,7 +10,7 @@ pub const LEFT: &[&str] =
     &["config/burst", "daemon/service", "overview/charts", "query/eval/answer"];
 
 /// The modules that a file's path names: `src/store/read/mod.rs` is `["store", "read"]`.
-fn module(path: &str) -> Vec<String> {
+pub fn module(path: &str) -> Vec<String> {
     let inside = path.trim_start_matches("src/").trim_end_matches(".rs");
     let inside = inside.trim_end_matches("/mod");
     if inside == "lib" || inside == "main" {
@@ -20,15 +20,15 @@ fn module(path: &str) -> Vec<String> {
 }
 
 /// The code without the tests at its end.
-fn without_tests(text: &str) -> &str {
+pub fn without_tests(text: &str) -> &str {
     text.split("#[cfg(test)]\nmod tests {").next().unwrap_or(text)
 }
 
 /// The files of `src`, by module, with the paths that they write.
-type Files<'a> = BTreeMap<Vec<String>, Vec<Vec<&'a str>>>;
+pub type Files<'a> = BTreeMap<Vec<String>, Vec<Vec<&'a str>>>;
 
 /// Where a path that is written in `from` leads: modules, and the name behind them.
-fn absolute(files: &Files<'_>, from: &[String], path: &[&str]) -> Option<Vec<String>> {
+pub fn absolute(files: &Files<'_>, from: &[String], path: &[&str]) -> Option<Vec<String>> {
     let mut at: Vec<String> = match *path.first()? {
         "crate" => Vec::new(),
         "self" => from.to_vec(),
@@ -51,7 +51,7 @@ fn absolute(files: &Files<'_>, from: &[String], path: &[&str]) -> Option<Vec<Str
 }
 
 /// The file in which what a path names is written: names that a file hands on are followed.
-fn file_of(files: &Files<'_>, path: &[String], left: usize) -> Option<Vec<String>> {
+pub fn file_of(files: &Files<'_>, path: &[String], left: usize) -> Option<Vec<String>> {
     let length = (0..=path.len()).rev().find(|n| files.contains_key(&path[..*n]))?;
     let (module, behind) = path.split_at(length);
     let Some(name) = behind.first().filter(|_| left > 0) else { return Some(module.to_vec()) };

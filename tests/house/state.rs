@@ -10,9 +10,13 @@ const CHANGEABLE: [&str; 9] =
 const STATE: &[(&str, &str, &str)] = &[
     ("src/plugin/stray.rs", "ACTIVE", "marks of runs: children are the whole process's"),
     ("src/cli/watch/mod.rs", "OURS", "the terminal is the process's; a panic gives it back, too"),
-    ("src/store/allowance.rs", "thread_local!", "SQLite asks for memory without saying for whom"),
-    ("src/store/allowance.rs", "BOUNDED", "whether it is this thread that has a bound"),
-    ("src/store/allowance.rs", "METER", "what that thread has taken"),
+    (
+        "src/store/file/allowance.rs",
+        "thread_local!",
+        "SQLite asks for memory without saying for whom",
+    ),
+    ("src/store/file/allowance.rs", "BOUNDED", "whether it is this thread that has a bound"),
+    ("src/store/file/allowance.rs", "METER", "what that thread has taken"),
 ];
 
 /// State that belongs to nobody in particular is found nowhere when it is wrong: it is passed in.

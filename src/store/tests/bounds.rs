@@ -354,6 +354,6 @@ fn rollups_that_went_before_their_samples_are_not_called_wrong() {
     };
     assert_eq!(wrong(&rig), Vec::<String>::new());
     // Those that should be there are still missed.
-    rig.store.conn.execute("DELETE FROM state WHERE name = 'hours_gone'", []).expect("runs");
+    rig.store.conn().execute("DELETE FROM state WHERE name = 'hours_gone'", []).expect("runs");
     assert!(wrong(&rig).iter().any(|w| w.contains("buckets")), "{:?}", wrong(&rig));
 }

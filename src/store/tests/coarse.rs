@@ -1,11 +1,11 @@
 //! store: buckets against the samples they were made of, also where they are not made yet.
 
-use super::summary::{HOUR, LENGTH, START, store};
 use crate::model::Kind;
 use crate::store::Reader;
-use crate::store::block::Column;
-use crate::store::rollup::{PARTS, buckets};
-use crate::store::stretch::{FIVE_MINUTES_MS, HOUR_MS};
+use crate::store::keep::rollup::{PARTS, buckets};
+use crate::store::keep::stretch::{FIVE_MINUTES_MS, HOUR_MS};
+use crate::store::packed::block::Column;
+use crate::store::tests::summary::{HOUR, LENGTH, START, store};
 
 const ALL: [u8; PARTS.len()] = [0, 1, 2, 3, 4, 5, 6];
 
@@ -33,7 +33,7 @@ fn buckets_say_what_the_samples_say() {
         assert_eq!(got.hours_until, if hours_only { to } else { from });
     };
     let dirty = "SELECT count(*) FROM dirty WHERE grp = 0";
-    let dirty: i64 = store.conn.query_row(dirty, [], |r| r.get(0)).expect("a number");
+    let dirty: i64 = store.conn().query_row(dirty, [], |r| r.get(0)).expect("a number");
     assert!(dirty > 0, "nothing to be made again: the test shows less than it should");
     for hours_only in [false, true] {
         check(first, until, hours_only);
@@ -42,7 +42,7 @@ fn buckets_say_what_the_samples_say() {
         check(first + 31 * HOUR, first + 32 * HOUR, hours_only);
     }
     // Where five-minute buckets are gone, hours have to do.
-    store.conn.execute("DELETE FROM blocks WHERE resolution > 0", []).expect("deleted");
+    store.conn().execute("DELETE FROM blocks WHERE resolution > 0", []).expect("deleted");
     let (from, to) = (first + HOUR, first + 12 * HOUR);
     let rolled = reader.rollups(&[1], &[0], from, to, false).expect("reads").remove(0);
     assert_eq!((rolled.hours_until, rolled.ends.len()), (to, 11));

@@ -7,7 +7,9 @@ use std::time::Duration;
 use hashbrown::HashMap;
 use proptest::prelude::*;
 
-use crate::store::{Limits, OpenError, Reader, Store, Times, repair};
+use crate::store::damage::repair;
+use crate::store::packed::block;
+use crate::store::{Limits, OpenError, Reader, Store, Times};
 
 const START: i64 = 1_700_000_000_000;
 const STEP: i64 = 20_000;
@@ -513,7 +515,7 @@ fn a_flipped_bit_in_the_number_of_a_series_takes_no_memory() {
     let of = |key: &str| {
         let series = reader.series().expect("lists").into_iter().find(|s| s.key == key);
         let series = series.expect("known").id;
-        let mut column = [crate::store::block::Column { series, ..Default::default() }];
+        let mut column = [block::Column { series, ..Default::default() }];
         reader.columns(START, START + 10, &mut column).expect("reads");
         let [column] = column;
         (column.ts, column.values)

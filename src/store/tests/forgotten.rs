@@ -50,7 +50,7 @@ impl Rig {
     fn rows(&self, name: &str) -> Vec<i64> {
         let sql = "SELECT series_id FROM samples WHERE series_id IN
                    (SELECT id FROM series_dict WHERE name = ?1) ORDER BY ts";
-        let mut rows = self.store.conn.prepare(sql).expect("a statement");
+        let mut rows = self.store.conn().prepare(sql).expect("a statement");
         let ids = rows.query_map([name], |row| row.get(0)).expect("asks");
         ids.collect::<Result<_, _>>().expect("rows")
     }

@@ -9,8 +9,8 @@ use proptest::prelude::*;
 
 use crate::model::{Identity, Labels, Registry, Series, SeriesRef};
 use crate::pipeline::{Batch, Source};
-use crate::store::block::Column;
-use crate::store::chunk::Scratch;
+use crate::store::packed::block::Column;
+use crate::store::packed::chunk::Scratch;
 use crate::store::{Kept, Limits, Reader, Store, Times};
 
 const START: i64 = 1_700_000_000_000;

@@ -77,18 +77,21 @@ fn the_number_of_a_machine_is_right_after_a_transaction_that_failed() {
     let path = dir.path().join("m.sqlite");
     let registry = Arc::new(Registry::default());
     let mut store = Store::open(&path, "here", Arc::clone(&registry)).expect("opens");
-    store.conn.execute_batch("INSERT INTO metrics (key, value) VALUES ('a', 1)").expect("inserts");
+    store
+        .conn()
+        .execute_batch("INSERT INTO metrics (key, value) VALUES ('a', 1)")
+        .expect("inserts");
     let stop = "CREATE TRIGGER stop BEFORE DELETE ON inbox BEGIN SELECT raise(ABORT, 'no'); END";
-    store.conn.execute_batch(stop).expect("made");
+    store.conn().execute_batch(stop).expect("made");
     let first = of_machines(&registry, 0..3);
     assert!(store.commit(&[first]).is_err());
-    store.conn.execute_batch("DROP TRIGGER stop").expect("dropped");
+    store.conn().execute_batch("DROP TRIGGER stop").expect("dropped");
     // The machines come in another order, so the numbers that were rolled back are other ones'.
     for order in [[2, 1, 0], [0, 1, 2]] {
         store.commit(&[of_machines(&registry, order.into_iter())]).expect("commits");
     }
     let systems: String = store
-        .conn
+        .conn()
         .query_row(
             "SELECT group_concat(s.name || '=' || p.value, ' ' ORDER BY s.id)
              FROM series_dict d JOIN system_dict s ON s.id = d.system_id
@@ -114,7 +117,7 @@ fn a_new_machine_costs_no_look_at_all_the_others() {
             count.fetch_add(1, Relaxed);
             false
         };
-        store.conn.progress_handler(100, Some(each)).expect("set");
+        store.held().1.progress_handler(100, Some(each)).expect("set");
         store.commit(&[of_machines(&registry, machines)]).expect("commits");
         counted.load(Relaxed)
     };

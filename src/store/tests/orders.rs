@@ -11,10 +11,12 @@ use rusqlite::Connection;
 
 use crate::model::{Identity, Labels, Past, Registry, Series, SeriesRef, Stretch};
 use crate::pipeline::{Batch, Source};
-use crate::store::block::Column;
-use crate::store::chunk::Scratch;
-use crate::store::stretch::{FIVE_MINUTES_MS, HOUR_MS};
-use crate::store::{Limits, Reader, Store, Times, history, series};
+use crate::store::keep::stretch::{FIVE_MINUTES_MS, HOUR_MS};
+use crate::store::packed::block::Column;
+use crate::store::packed::chunk::Scratch;
+use crate::store::samples::series;
+use crate::store::write::history;
+use crate::store::{Limits, Reader, Store, Times};
 
 const START: i64 = 1_700_000_000_000;
 const MINUTE: i64 = 60_000;
@@ -326,7 +328,7 @@ fn doctor_tells_of_samples_that_went_without_their_hours() {
     life.live(&Deed::Import { series: 3, back: 1440, samples: 1_000, many: true });
     let gone = "DELETE FROM blocks WHERE id = (SELECT min(id) FROM blocks);
                 INSERT INTO state VALUES ('pruned_until', 1695000000000)";
-    life.store().conn.execute_batch(gone).expect("deleted");
+    life.store().conn().execute_batch(gone).expect("deleted");
     let told = |life: &Life| -> Vec<String> {
         let reader = Reader::open(&life.path).expect("opens");
         reader.examine(life.now).into_iter().flat_map(|f| f.wrong).collect()
@@ -362,7 +364,7 @@ fn a_seal_that_is_cut_off_takes_no_import_with_it() {
     let now = Times { wall: at + 3 * HOUR_MS, boot: 0 };
     store.upkeep(now, Duration::ZERO).expect("upkeep");
     let sealing = "SELECT EXISTS (SELECT 1 FROM state WHERE name LIKE 'sealing%')";
-    let cut: bool = store.conn.query_row(sealing, [], |r| r.get(0)).expect("a number");
+    let cut: bool = store.conn().query_row(sealing, [], |r| r.get(0)).expect("a number");
     assert!(cut, "the seal was done in one step: the test shows nothing");
     drop(store);
     drop(Store::open(&path, "here", registry).expect("opens"));

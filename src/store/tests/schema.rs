@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use rusqlite::Connection;
 
-use crate::store::open::migrate;
-use crate::store::schema::SCHEMA;
+use crate::store::file::schema::SCHEMA;
+use crate::store::write::open::migrate;
 use crate::store::{OpenError, Reader, SCHEMA_VERSION, Store};
 
 fn fixture(version: i64, dir: &Path) -> PathBuf {

@@ -3,9 +3,11 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::super::spill::spill_path;
 use crate::model::{Identity, Labels, Registry, Series};
 use crate::pipeline::{Batch, Source};
+use crate::store::damage::repair;
+use crate::store::write::spill;
+use crate::store::write::spill::spill_path;
 use crate::store::{Store, Times};
 
 const START: i64 = 1_700_000_000_000;
@@ -29,11 +31,14 @@ fn batch(registry: &Registry, step: usize) -> Batch {
 
 fn rows(store: &Store) -> (usize, f64) {
     let sql = "SELECT count(*), coalesce(sum(value), 0.0) FROM samples";
-    store.conn.query_row(sql, [], |r| Ok((r.get::<_, i64>(0)? as usize, r.get(1)?))).expect("reads")
+    store
+        .conn()
+        .query_row(sql, [], |r| Ok((r.get::<_, i64>(0)? as usize, r.get(1)?)))
+        .expect("reads")
 }
 
 fn waiting(store: &Store) -> Option<u64> {
-    store.spill.as_ref().map(super::super::spill::Spill::samples)
+    store.spill().map(spill::Spill::samples)
 }
 
 #[test]
@@ -68,7 +73,7 @@ fn each_record_is_taken_in_once() {
     // Another database does not.
     std::fs::write(spill_path(&path), &file).expect("writable");
     ["", "-wal", "-shm"].iter().for_each(|suffix| {
-        let _unused = std::fs::remove_file(super::super::repair::with(&path, suffix));
+        let _unused = std::fs::remove_file(repair::with(&path, suffix));
     });
     let (mut store, _) = open(&path);
     store.take_in().expect("taken in");

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::model::{Identity, Labels, Past, Registry, Series, Stretch};
-use crate::store::stretch::FIVE_MINUTES_MS;
+use crate::store::keep::stretch::FIVE_MINUTES_MS;
 use crate::store::{Reader, Store, Summary, Times, Want, prepare};
 
 pub(super) const START: i64 = 1_700_000_100_000;
@@ -26,7 +26,7 @@ pub(super) fn store(dir: &std::path::Path) -> Store {
     let late = (0..20).map(|i| ("s", START + 30 * HOUR + i * 1_234, 5_000.0));
     store.import(late).expect("commits");
     // Sealed and listed to be rolled up again, which is as far as it comes.
-    while store.conn.query_row("SELECT count(*) FROM late", [], |r| r.get::<_, i64>(0)) != Ok(0) {
+    while store.conn().query_row("SELECT count(*) FROM late", [], |r| r.get::<_, i64>(0)) != Ok(0) {
         store.compact_step(now).expect("a step");
     }
     store
@@ -37,12 +37,12 @@ fn a_chart_of_rollups_says_what_the_samples_say() {
     let dir = tempfile::tempdir().expect("a folder");
     let store = store(dir.path());
     let dirty = "SELECT count(*) FROM dirty";
-    let dirty: i64 = store.conn.query_row(dirty, [], |r| r.get(0)).expect("a number");
+    let dirty: i64 = store.conn().query_row(dirty, [], |r| r.get(0)).expect("a number");
     assert!(dirty > 0, "nothing to be made again: the test shows less than it should");
     let path = dir.path().join("m.sqlite");
     check_all(&path, &store);
     // Whether hours are read at all where they may be: they say so.
-    store.conn.execute("UPDATE rollup_1h SET sum = sum + 1000", []).expect("updated");
+    store.conn().execute("UPDATE rollup_1h SET sum = sum + 1000", []).expect("updated");
     let reader = Reader::open(&path).expect("opens");
     let sum = |points| -> f64 {
         let all = reader.summary(1, START, START + LENGTH, points, Want::Mean).expect("reads");
@@ -50,18 +50,18 @@ fn a_chart_of_rollups_says_what_the_samples_say() {
     };
     let (hours, finer) = (sum(30), sum(100));
     assert!((20_000.0..60_000.0).contains(&(hours - finer)), "{hours} {finer}");
-    store.conn.execute("UPDATE rollup_1h SET sum = sum - 1000", []).expect("updated");
+    store.conn().execute("UPDATE rollup_1h SET sum = sum - 1000", []).expect("updated");
     // Hours that went for want of room, and an older one that a late sample made since.
     let gone = START + 25 * HOUR;
     let hours = format!(
         "DELETE FROM rollup_1h WHERE ts > (SELECT min(ts) FROM rollup_1h) AND ts < {gone};
          INSERT INTO state (name, value) VALUES ('hours_gone', {gone})"
     );
-    store.conn.execute_batch(&hours).expect("deleted");
+    store.conn().execute_batch(&hours).expect("deleted");
     check_all(&path, &store);
     // Rollups that are gone by age, of samples that are kept for longer.
     let gone = "DELETE FROM blocks WHERE resolution > 0";
-    assert!(store.conn.execute(gone, []).expect("deleted") > 0);
+    assert!(store.conn().execute(gone, []).expect("deleted") > 0);
     check_all(&path, &store);
 }
 
@@ -269,10 +269,10 @@ fn where_finer_rollups_and_samples_are_gone_the_hours_serve() {
          INSERT OR REPLACE INTO state (name, value) VALUES ('pruned_until', {})",
         START + 2 * LENGTH
     );
-    store.conn.execute_batch(&gone).expect("deleted");
+    store.conn().execute_batch(&gone).expect("deleted");
     let (finest, fine) = ask(from, to, Want::All);
     assert_eq!((finest, fine.len()), (FIVE_MINUTES_MS, 120));
-    store.conn.execute_batch("DELETE FROM blocks WHERE resolution > 0").expect("deleted");
+    store.conn().execute_batch("DELETE FROM blocks WHERE resolution > 0").expect("deleted");
     assert_eq!(ask(from, to, Want::All), (HOUR, all));
     assert_eq!(ask(from, to, Want::Counter).1, counter);
     assert_eq!(ask(from - 50 * HOUR, from - 40 * HOUR, Want::All).1, []);

@@ -7,7 +7,7 @@ use rusqlite::types::Value;
 
 use crate::model::{Identity, Labels, Registry, Series};
 use crate::pipeline::{Batch, Source};
-use crate::store::guest::VIEWS;
+use crate::store::read::guest::VIEWS;
 use crate::store::{Store, Times};
 
 const START: i64 = 1_700_000_000_000;

@@ -1,0 +1,261 @@
+//! store: the work behind the samples: sealing, rolling up, merging, pruning; a little after a
+//! commit, on the thread that writes, which decides how often.
+
+use std::time::{Duration, Instant};
+
+use super::keeping::{Times, Upkeep};
+use super::open::Store;
+use crate::model::{format_size, unit};
+use crate::pipeline::Batch;
+use crate::store::SqlError;
+use crate::store::file::limits::{Limits, SAMPLE_BYTES};
+use crate::store::file::ours::{sizes, wal_size};
+use crate::store::keep::pack::FINAL;
+use crate::store::keep::prune;
+use crate::store::keep::seal::Sealing;
+use crate::store::keep::{merge, rollup, seal};
+use crate::store::packed::chunk::Scratch;
+
+/// How often age is looked at.
+const PRUNE_EVERY_MS: i64 = 600_000;
+/// What deleting may take before a transaction with many samples.
+const ROOM_BUDGET: Duration = Duration::from_millis(250);
+
+impl Store {
+    /// Works for about this long. True: there is more to do.
+    pub fn upkeep(&mut self, now: Times, budget: Duration) -> Result<bool, SqlError> {
+        if self.salvage.is_some() {
+            return self.move_on(budget);
+        }
+        let start = Instant::now();
+        // First of all, as all else makes the file larger before it makes it smaller: a process that
+        // is stopped again and again must not grow it without end.
+        if !self.log_is_full()? {
+            // Other processes may have brought names: an import beside this one.
+            self.count_names()?;
+            let Upkeep { pruner, limits, held, .. } = &mut self.upkeep;
+            self.upkeep.worked |= pruner.by_size(&self.conn, limits, held)?;
+        }
+        while self.step(now, false)? {
+            self.upkeep.worked = true;
+            if start.elapsed() >= budget {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Whether upkeep did anything since the last call; its working space is given back.
+    pub fn rest(&mut self) -> bool {
+        self.upkeep.scratch = Scratch::default();
+        // The page cache is full of blocks that nobody reads again soon.
+        let _unused = self.conn.release_memory();
+        std::mem::take(&mut self.upkeep.worked)
+    }
+
+    /// A little of what is to be salvaged. Nothing else is done meanwhile: what would be sealed or
+    /// rolled up may not be there yet.
+    fn move_on(&mut self, budget: Duration) -> Result<bool, SqlError> {
+        let Some(salvage) = &mut self.salvage else { return Ok(false) };
+        if salvage.step(&self.conn, budget, &mut self.upkeep.scratch)? {
+            return Ok(true);
+        }
+        if salvage.rests() {
+            return Ok(false);
+        }
+        let s = salvage.salvaged();
+        let what = format!(
+            "salvaged from {}: {} plain rows, {} sealed samples, {} hourly rows; \
+             {} pages and {} rows or columns could not be read; the file was kept",
+            salvage.from().display(),
+            s.rows,
+            s.sealed,
+            s.hours,
+            s.pages_hurt,
+            s.lost
+        );
+        tracing::info!("{what}");
+        self.moved = Some(what);
+        self.salvage = None;
+        // Rows have come that were not counted, and that the head does not know.
+        self.upkeep.forget();
+        self.head.load(&self.conn)?;
+        Ok(true)
+    }
+
+    /// Does everything there is to do, also what is not worth it yet.
+    pub fn compact(&mut self, now: Times) -> Result<(), SqlError> {
+        while self.compact_some(now, Duration::from_millis(250))? {}
+        Ok(())
+    }
+
+    /// Works on that for about this long. True: there is more to do; ask again with the same `now`,
+    /// so that what comes meanwhile is not part of it.
+    pub fn compact_some(&mut self, now: Times, budget: Duration) -> Result<bool, SqlError> {
+        let start = Instant::now();
+        self.upkeep.worked = true;
+        while start.elapsed() < budget {
+            self.checkpoint()?;
+            if self.salvage.is_some() {
+                if !self.move_on(budget)? {
+                    let why = "salvage waits for room on the disk";
+                    return Err(SqlError::ModuleError(why.into()));
+                }
+            } else if !self.step(now, true)? && !prune::give_back_pages(&self.conn)? {
+                self.conn.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")?;
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// One step of [`Store::compact`].
+    #[cfg(test)]
+    pub(in crate::store) fn compact_step(&mut self, now: Times) -> Result<bool, SqlError> {
+        self.step(now, true)
+    }
+
+    fn step(&mut self, now: Times, all: bool) -> Result<bool, SqlError> {
+        // What upkeep writes goes through the log too.
+        if self.log_is_full()? {
+            return Ok(false);
+        }
+        let Self { conn, upkeep, sealed_until, head, .. } = self;
+        let Upkeep { scratch, pruner, limits, held, groups, pruned_at, sealing, worked, .. } =
+            upkeep;
+        if sealing.is_none() && (all || seal::due(conn, head, *sealed_until, now.wall)?) {
+            *sealing = Sealing::begin(conn, head, *sealed_until, now.wall, all)?;
+        }
+        if let Some(job) = sealing {
+            // What comes from now on for a time before that is late.
+            *sealed_until = job.until;
+            if job.step(conn, head, scratch)? {
+                head.forget(job.until);
+                if head.is_partial() {
+                    head.load(conn)?;
+                }
+                *sealing = None;
+                *groups = None;
+            }
+            return Ok(true);
+        }
+        if rollup::roll_some(conn, scratch)? || rollup::advance(conn)? {
+            *groups = None;
+            return Ok(true);
+        }
+        if groups.is_none() {
+            let found = conn
+                .prepare_cached("SELECT DISTINCT resolution, grp FROM blocks WHERE level < ?1")?
+                .query_map([FINAL], |r| Ok((r.get(0)?, r.get(1)?)))?
+                .collect::<Result<Vec<_>, _>>()?;
+            *groups = Some(found);
+        }
+        if let Some((resolution, group)) = groups.as_ref().and_then(|g| g.last().copied()) {
+            if !merge::merge_one(conn, resolution, group, all, scratch)?
+                && let Some(groups) = groups
+            {
+                groups.pop();
+            }
+            return Ok(true);
+        }
+        if pruned_at.is_none_or(|at| now.boot - at >= PRUNE_EVERY_MS) {
+            let clock = pruner.clock(conn, now.wall, now.boot)?;
+            if pruner.by_age(conn, limits, clock, held)? {
+                return Ok(true);
+            }
+            *pruned_at = Some(now.boot);
+            // What the look needed is given back, too: nothing else may happen for hours.
+            *worked = true;
+        }
+        pruner.by_size(conn, limits, held)
+    }
+
+    /// Before a transaction with many samples: deletes what it would push out anyway, so that its rows
+    /// find free pages and the file does not first grow past its bound.
+    pub(super) fn make_room_for(&mut self, batches: &[Batch]) -> Result<(), SqlError> {
+        let samples: usize = batches.iter().map(|b| b.samples.len()).sum();
+        let bytes = samples as u64 * SAMPLE_BYTES;
+        if bytes < self.upkeep.limits.max_size / 128 || self.salvage.is_some() {
+            return Ok(());
+        }
+        let start = Instant::now();
+        loop {
+            let Upkeep { pruner, limits, held, .. } = &mut self.upkeep;
+            if !pruner.make_room_for(&self.conn, limits, held, bytes)?
+                || start.elapsed() > ROOM_BUDGET
+            {
+                return Ok(());
+            }
+            self.checkpoint()?;
+        }
+    }
+
+    /// Where a transaction with these batches has to end, if they are too many for one.
+    pub(super) fn commit_end(&self, batches: &[Batch]) -> Option<usize> {
+        let most = self.upkeep.limits.commit_samples();
+        let mut samples = 0;
+        let at = batches.iter().position(|batch| {
+            samples += batch.samples.len();
+            samples > most
+        })?;
+        // One that is too large alone goes alone.
+        Some(at.max(1)).filter(|at| *at < batches.len())
+    }
+
+    /// That the file is over its bound for what no pruning can help, in a sentence with what to do.
+    pub fn oversize(&mut self) -> Result<Option<String>, SqlError> {
+        let Upkeep { limits, held, .. } = &mut self.upkeep;
+        let limits = *limits;
+        let fixed = held.fixed(&self.conn, &limits)?;
+        let bytes: u64 = crate::store::sizes(self.path()).iter().map(|(_, bytes)| bytes).sum();
+        if !limits.is_crowded(fixed) || bytes <= limits.max_size {
+            return Ok(None);
+        }
+        Ok(Some(format!(
+            "{} takes {}, and `max_size` is {}: names and descriptions of series take {} of it, which \
+             no pruning gives back; history is kept short; set `max_size` under [store] to {} or more, \
+             or begin a new file: stop plimsoll, move this one away, start it",
+            self.path().display(),
+            unit::bytes(bytes),
+            unit::bytes(limits.max_size),
+            unit::bytes(fixed),
+            // Whole ones, and no fewer than that.
+            format_size(fixed.saturating_mul(8).div_ceil(1 << 20) << 20),
+        )))
+    }
+
+    /// Whether senders have to wait until plain rows are sealed.
+    pub(in crate::store) fn rows_are_full(&self) -> bool {
+        self.upkeep.pruner.rows_are_full(&self.upkeep.limits)
+    }
+
+    /// How much is kept from now on.
+    pub fn set_limits(&mut self, limits: Limits) {
+        self.upkeep.limits = limits;
+        self.upkeep.pruned_at = None;
+        // A failure of it is seen by the commit that follows.
+        let _unused = self.count_names();
+    }
+
+    /// Whether a reader keeps the write-ahead log from being emptied, it is longer than its share, and
+    /// all files together have reached the bound, or as many rows wait to be sealed as may: then samples
+    /// go into a file beside the database. Until then the log may take what the database leaves.
+    pub(in crate::store) fn must_wait(&self) -> Result<bool, SqlError> {
+        let all = |store: &Self| sizes(store.path()).iter().map(|(_, bytes)| bytes).sum::<u64>();
+        let full =
+            |store: &Self| store.rows_are_full() || all(store) > store.upkeep.limits.max_size;
+        Ok(self.log_is_full()? && full(self))
+    }
+
+    /// Whether a reader keeps the write-ahead log from being emptied, and it has grown past its share:
+    /// then upkeep waits, for it goes through the log too.
+    pub(super) fn log_is_full(&self) -> Result<bool, SqlError> {
+        let full = |store: &Self| wal_size(store.path()) > store.upkeep.limits.log_limit();
+        if !full(self) {
+            return Ok(false);
+        }
+        // Waits for readers a little, then says that they are there, which the size says too.
+        self.conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+        Ok(full(self))
+    }
+}
