@@ -3,9 +3,9 @@
 use super::collect::Names;
 use super::raw::Section;
 use super::resolve::Resolver;
-use super::{Burst, CollectorConfig, Condition};
-use crate::model::Interval;
+use super::{Burst, CollectorConfig};
 use crate::model::options::{Given, Ms, Shape, Value, Wrong, options, quote};
+use crate::model::{Condition, Interval};
 
 options! {
     /// While a condition holds, look more often; repeat the section for more rules.
