@@ -12,6 +12,13 @@
 //!   template   the annotations of rules of Prometheus
 //!   recent     the newest samples of the series that rules look at, in memory
 //!   judge      all rules at one moment
+//!   record     an alert with what was told of it, as it lies in the file
+//!   weekly     times of the week in a zone
+//!   silence    what is not told for a while
+//!   peace      who is left in peace, and why; reminders
+//!   message    what happened to an alert -> the note that its message is made of
+//!   teller     what was judged -> what is written and what is told
+//!   standing   how things stand, for every view, and commands of people
 //! ```
 
 pub mod check;
@@ -21,14 +28,27 @@ pub mod instance;
 pub mod judge;
 pub mod look;
 pub mod machine;
+pub mod message;
+pub mod peace;
 pub mod recent;
+pub mod record;
 pub mod rule;
+pub mod silence;
+pub mod standing;
+pub mod teller;
 pub mod template;
+pub mod weekly;
 pub mod when;
 
 pub use defaults::{Limits, defaults};
 pub use instance::{Change, Instance, State, Turn};
-pub use judge::{Judge, Pass};
+pub use judge::{Judge, Pass, Report};
+pub use peace::{Quiet, Withheld, host_of};
 pub use recent::Recent;
-pub use rule::Rule;
+pub use record::{Extra, Record, Told};
+pub use rule::{Limit, Measure, Rule, Test};
+pub use silence::What;
+pub use standing::{Command, RuleShown, Shown, Stand, Standing};
+pub use teller::{Facts, Judged, Teller};
+pub use weekly::Weekly;
 pub use when::{RuleText, Wrong};

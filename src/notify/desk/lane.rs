@@ -79,7 +79,10 @@ impl Lane {
         sent.make_contiguous().sort_unstable();
         let untold = (ours().take_while(|row| row.result != Fate::Sent.word()))
             .filter(|row| [Fate::Expired.word(), Fate::Dropped.word()].contains(&&*row.result))
-            .fold(None, |all, row| add_untold(all, row.made_at));
+            .fold(None, |all, row| {
+                let counts = row.result != Fate::Expired.word() || row.occasion != Occasion::Over.word();
+                add_untold(all, row.made_at, counts)
+            });
         let parked = (ours().find(|row| row.occasion != Occasion::Test.word()))
             .filter(|row| row.result == Fate::Refused.word())
             .map(|row| row.said.clone());
@@ -313,7 +316,8 @@ impl Lane {
     ) -> bool {
         let gone = self.take(ids);
         for entry in &gone {
-            self.untold = add_untold(self.untold, entry.note.at);
+            let counts = fate != Fate::Expired || entry.note.occasion != Occasion::Over;
+            self.untold = add_untold(self.untold, entry.note.at, counts);
             let row = of_note(&self.name, &entry.note, fate, why, self.attempts, now);
             step.ops.push(AlertOp::Told { ids: vec![entry.id], row });
             step.fates.push((at, fate));
@@ -343,9 +347,14 @@ impl Lane {
     }
 }
 
-fn add_untold(before: Option<(u64, i64, i64)>, at: i64) -> Option<(u64, i64, i64)> {
+/// The end of an alert that began before is not counted once more.
+fn add_untold(
+    before: Option<(u64, i64, i64)>,
+    at: i64,
+    counts: bool,
+) -> Option<(u64, i64, i64)> {
     let (count, from, to) = before.unwrap_or((0, at, at));
-    Some((count + 1, from.min(at), to.max(at)))
+    Some((count + u64::from(counts), from.min(at), to.max(at)))
 }
 
 pub(super) fn row(

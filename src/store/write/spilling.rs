@@ -89,6 +89,11 @@ impl Hold {
         store.spill.is_some() && self.again.is_none()
     }
 
+    /// Whether the reader was there when somebody last looked.
+    pub(super) fn is_there_still(&self) -> bool {
+        self.again.is_some()
+    }
+
     /// How long the writer may sleep when no samples come.
     pub(super) fn wait(&self, s: &WriterSettings) -> Duration {
         if self.again.is_some() { LOOK_EVERY.min(s.inbox_every) } else { s.inbox_every }

@@ -96,7 +96,8 @@ fn run(mut store: Store, full: Option<OpenError>, s: &WriterSettings) -> usize {
     heed_limits(&mut store, s);
     loop {
         let behind = hold.has_gone(&store);
-        let wait = if compaction.is_some() || behind { Duration::ZERO } else { hold.wait(s) };
+        let again = s.orders.is_urgent() && !hold.is_there_still();
+        let wait = if compaction.is_some() || behind || again { Duration::ZERO } else { hold.wait(s) };
         let open = s.queue.take(&mut batches, Instant::now() + wait);
         if !open && !s.orders.has_alerts() {
             break;
