@@ -8,19 +8,49 @@
 //!   desk       what is told to whom and when: a queue a channel; no I/O
 //!   delivery   the threads that send, and the way into the file and out of it
 //!   tally      what is counted of it
+//!
+//!   table      the kinds of channels; a target -> a channel
+//!   target     ntfy:topic -> its parts
+//!   secret     secrets out of files, and none in what is shown
+//!   kind       what the kinds of channels have in common
+//!   channels   the kinds, one file each
+//!   text       shortened to what a channel takes
+//!   v4         the JSON of Alertmanager's webhooks
+//!   mime       a mail
+//!   form       a form with a file
+//!   answer     what an answer of HTTP means
+//!   program    another program that gets the message
 //! ```
 
+mod answer;
 pub mod channel;
+mod channels;
 pub mod compose;
 pub mod delivery;
 pub mod desk;
+mod form;
+mod kind;
 pub mod message;
+mod mime;
 pub mod note;
+mod program;
+mod secret;
+mod table;
 pub mod tally;
+mod target;
+mod text;
+mod v4;
+
+#[cfg(test)]
+mod tests;
 
 pub use channel::{Channel, Outcome};
+pub use channels::healthchecks::Heartbeat;
 pub use compose::{Place, compose};
 pub use delivery::{ChannelStand, Delivery, Draw, Way};
+pub use kind::{ChannelSettings, Row};
 pub use message::{Alert, Chart, Message, Occasion, Picture};
 pub use note::Note;
+pub use table::{ROWS, channel_of};
 pub use tally::Tally;
+pub use target::TargetError;

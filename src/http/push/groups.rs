@@ -18,11 +18,11 @@ use super::body::Unpacked;
 use super::desk::{Job, Who, take_in};
 use super::ended::{Labels, Whose};
 use super::tally::{Tally, take};
-use crate::http::{State, base64};
+use crate::http::State;
 use crate::model::{Kind, Pinned, SeriesRef};
 use crate::pipeline::{Origin, Receipt, Source};
-use crate::wire::About;
 use crate::wire::exposition::{Reader, is_label_name};
+use crate::wire::{About, base64};
 
 /// Prometheus' mark for a series that has ended.
 const STALE: f64 = f64::from_bits(0x7ff0_0000_0000_0002);

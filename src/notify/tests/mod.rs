@@ -1,0 +1,7 @@
+//! notify: all channels against a stub: what they ask, and what they make of the answers.
+
+mod answers;
+mod mails;
+mod requests;
+mod secrets;
+mod stub;
