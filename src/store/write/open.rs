@@ -79,6 +79,11 @@ pub struct Store {
 }
 
 impl Store {
+    /// What is stored of alerts.
+    pub fn alerts(&self) -> Result<AlertStore, SqlError> {
+        AlertStore::of(&self.conn)
+    }
+
     /// Opens or creates the database. `system` is this machine's name in it.
     pub fn open(path: &Path, system: &str, registry: Arc<Registry>) -> Result<Self, OpenError> {
         match Self::open_or_wait(path, system, registry)? {

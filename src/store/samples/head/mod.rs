@@ -168,7 +168,7 @@ impl Head {
     /// Hands out the newest sample of each series up to `to`: by its place in the list, and nothing where
     /// memory has none; a series is left out where they have to be looked through. False: newer ones may
     /// be in the file only.
-    pub(super) fn newest(
+    pub(in crate::store) fn newest(
         &self,
         series: &[i64],
         to: i64,
