@@ -2,8 +2,11 @@
 //!
 //! ```text
 //!   instance   one alert: a rule and a label set, with its state; and a change of it
+//!   standing   how things stand, for every view, and commands of people
 //! ```
 
 pub mod instance;
+pub mod standing;
 
 pub use instance::{Change, Instance, State, Turn};
+pub use standing::{Command, RuleShown, Shown, Stand, Standing};

@@ -59,6 +59,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     tell_start(&flow, store.newest_ts());
     let (started, inbox_every) = (flow.clock.wall_ms(), inbox_every(config.interval));
     let shared = Shared {
+        alerts: Arc::default(),
         shelf: Arc::default(),
         config: Running::new(config, started),
         database: database.as_path().into(),

@@ -8,6 +8,7 @@ use std::sync::{Arc, OnceLock};
 use tokio::sync::Notify;
 
 use super::service::Services;
+use crate::alert::Standing;
 use crate::config::{Config, Running};
 use crate::http;
 use crate::pipeline::Flow;
@@ -21,6 +22,8 @@ pub struct Shared {
     pub flow: Flow,
     /// What plugins said last.
     pub shelf: Arc<Shelf>,
+    /// How things stand with alerts.
+    pub alerts: Arc<Standing>,
     /// The configuration in force.
     pub config: Running,
     /// The database's file.
