@@ -28,6 +28,8 @@ const LATE_MS: i64 = 5 * 60_000;
 struct Item<'n> {
     /// The change that says most: the newest one that fires, or the one by which it was over.
     note: &'n Note,
+    /// Its sentence: of something that began and ended, as it was at the beginning.
+    text: &'n str,
     what: What,
     /// When it began, ms since 1970 UTC.
     from: i64,
@@ -158,9 +160,13 @@ fn items<'n>(notes: &[(i64, &'n Note)]) -> Vec<Item<'n>> {
             What::Was => first.map_or(last, |n| *n).alert.starts_at,
             _ => note.alert.starts_at,
         };
+        let text = match what {
+            What::Was => &first.map_or(last, |n| *n).text,
+            _ => &note.text,
+        };
         let mut starts: Vec<i64> = all.iter().map(|n| n.alert.starts_at).collect();
         starts.dedup();
-        Some(Item { note, what, from, times: starts.len() })
+        Some(Item { note, text, what, from, times: starts.len() })
     };
     by_alert.into_values().filter_map(item).collect()
 }
@@ -202,8 +208,8 @@ impl Writer<'_> {
     fn one(&self, item: &Item<'_>, all: &[&Note]) -> (String, Vec<String>) {
         let note = item.note;
         let mut lines = Vec::new();
-        let told = on_host(&note.text, &note.host);
-        let subject = subject_on_host(&note.text, &note.host);
+        let told = on_host(item.text, &note.host);
+        let subject = subject_on_host(item.text, &note.host);
         let lasted = duration(item.until() - item.from);
         let peak = if note.peak.is_empty() { String::new() } else { format!(", peak {}", note.peak) };
         let title = match item.what {
@@ -275,9 +281,9 @@ impl Writer<'_> {
         let (fire, over): (Vec<&Item<'_>>, Vec<&Item<'_>>) = items.iter().partition(|i| i.fires());
         let told = |item: &Item<'_>| {
             if self.hosts > 1 {
-                on_host(&item.note.text, &item.note.host)
+                on_host(item.text, &item.note.host)
             } else {
-                item.note.text.clone()
+                item.text.to_owned()
             }
         };
         let host = items.first().map_or("", |i| i.note.host.as_str());
@@ -409,12 +415,21 @@ fn counted(items: &[&Item<'_>]) -> String {
 }
 
 /// Words that stand between the subject of a sentence and what is said of it.
-const VERBS: [(&str, &str); 5] = [
+const VERBS: [(&str, &str); 14] = [
     (" is ", " was "),
     (" are ", " were "),
     (" has ", " had "),
     (" have ", " had "),
+    (" was ", " was "),
+    (" does ", " did "),
+    (" will ", " was to "),
     (" fails", " failed"),
+    (" waits ", " waited "),
+    (" misses ", " missed "),
+    (" says ", " said "),
+    (" shows ", " showed "),
+    (" takes ", " took "),
+    (" ended ", " ended "),
 ];
 
 fn verb(text: &str) -> Option<(usize, &'static str, &'static str)> {
@@ -431,6 +446,10 @@ fn on_host(text: &str, host: &str) -> String {
     }
     match verb(text) {
         Some((at, ..)) => format!("{} on {host}{}", &text[..at], &text[at..]),
+        // What has no subject is about the machine: `was started 2 min ago`.
+        None if VERBS.iter().any(|(is, _)| text.starts_with(is.trim_start())) => {
+            format!("{host} {text}")
+        }
         None => format!("{host}: {text}"),
     }
 }
@@ -493,4 +512,4 @@ fn cut(text: String, most: usize) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

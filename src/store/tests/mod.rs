@@ -1,5 +1,6 @@
 //! store: tests of the whole room through what its users call.
 
+mod alerts;
 mod bounds;
 mod coarse;
 mod damage;

@@ -84,8 +84,8 @@ fn each_column_of_a_view_has_a_type() {
         assert_eq!(names.join(", "), *columns, "{view}");
         for (name, kind) in &found {
             let wanted = match name.as_str() {
-                "_id" | "system_id" | "count" | "ts" | "series_id" => "INTEGER",
-                "value" | "min" | "max" | "mean" | "last" => "REAL",
+                "_id" | "system_id" | "count" | "ts" | "series_id" | "attempts" => "INTEGER",
+                "value" | "min" | "max" | "mean" | "last" | "peak" | "threshold" => "REAL",
                 "warning_min" | "warning_max" | "critical_min" | "critical_max" => "REAL",
                 _ => "TEXT",
             };
