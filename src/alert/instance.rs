@@ -1,5 +1,7 @@
 //! alert: one alert: a rule and a label set, with its state; and a change of it.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Labels, Severity};
@@ -43,6 +45,10 @@ pub struct Instance {
     pub active_at: i64,
     /// For how long it was seen to hold, ms: time without samples does not count.
     pub held_ms: i64,
+    /// For how long its worse limit was seen to hold, ms; nothing while that does not hold.
+    pub worse_ms: Option<i64>,
+    /// Since when it is inside the limit that clears the worse one, while it is as bad as that.
+    pub worse_clear_since: Option<i64>,
     /// When it began to fire.
     pub fired_at: Option<i64>,
     /// Since when it is inside the limit that clears it.
@@ -61,6 +67,9 @@ pub struct Instance {
     pub flaps: Vec<i64>,
     /// The sentence, as it is told: `disk / is 98 % full, 5.1 GB left`.
     pub text: String,
+    /// The annotations of a rule of Prometheus, as its templates say them now. They need not be kept over
+    /// a restart: the next evaluation makes them again.
+    pub annotations: BTreeMap<String, String>,
 }
 
 /// What happened to an alert, as far as somebody may want to be told.

@@ -7,7 +7,6 @@
 //!   resolve    the top of the file, and what all sections share
 //!   collect, http, store, statsd, push, plugins, munin, burst
 //!              the options of each section, and the settings that are made of them
-//!   condition  the `when` of a burst
 //!   values     types of options
 //!   error      what is said of mistakes
 //!   running    the configuration in force
@@ -19,7 +18,6 @@
 
 mod burst;
 mod collect;
-mod condition;
 mod error;
 mod host;
 mod http;
@@ -40,7 +38,6 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub use condition::{Condition, Op};
 pub use error::{ConfigError, Content, Mistake, nearest};
 pub use host::host_name;
 pub use http::TlsSettings;
@@ -51,7 +48,7 @@ pub use sections::{Listed, sample};
 
 use crate::collect::{self as collecting, regular};
 use crate::model::options::{self, Options};
-use crate::model::{Interval, KeyFilter};
+use crate::model::{Condition, Interval, KeyFilter};
 use crate::pipeline;
 use crate::plugin;
 use crate::receive;
