@@ -2,25 +2,53 @@
 //!
 //! ```text
 //!   instance   one alert: a rule and a label set, with its state; and a change of it
-//!   standing   how things stand, for every view, and commands of people
+//!   rule       what a rule is: a measured value, limits, a sentence
+//!   defaults   the rules of defaults.toml, and other limits for them
+//!   when       a rule as a person writes it: `disk_/ > 95`, or any PromQL
+//!   check      rules that can never fire, and series that never were
+//!   forecast   what is left of something -> the day it is used up
+//!   machine    states and times, pure: what was seen -> changes
+//!   look       a rule and a source of samples -> what is seen
+//!   template   the annotations of rules of Prometheus
+//!   recent     the newest samples of the series that rules look at, in memory
+//!   judge      all rules at one moment
 //!   record     an alert with what was told of it, as it lies in the file
 //!   weekly     times of the week in a zone
 //!   silence    what is not told for a while
 //!   peace      who is left in peace, and why; reminders
 //!   message    what happened to an alert -> the note that its message is made of
 //!   teller     what was judged -> what is written and what is told
+//!   standing   how things stand, for every view, and commands of people
 //! ```
 
+pub mod check;
+pub mod defaults;
+pub mod forecast;
 pub mod instance;
+pub mod judge;
+pub mod look;
+pub mod machine;
 pub mod message;
 pub mod peace;
+pub mod recent;
 pub mod record;
+pub mod rule;
 pub mod silence;
 pub mod standing;
 pub mod teller;
+pub mod template;
 pub mod weekly;
+pub mod when;
 
+pub use defaults::{Limits, defaults};
 pub use instance::{Change, Instance, State, Turn};
+pub use judge::{Judge, Pass, Report};
+pub use peace::{Quiet, Withheld, host_of};
+pub use recent::Recent;
 pub use record::{Extra, Record, Told};
+pub use rule::{Limit, Measure, Rule, Test};
+pub use silence::What;
 pub use standing::{Command, RuleShown, Shown, Stand, Standing};
 pub use teller::{Facts, Judged, Teller};
+pub use weekly::Weekly;
+pub use when::{RuleText, Wrong};

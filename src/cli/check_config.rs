@@ -187,7 +187,8 @@ pub fn as_json(checked: &Result<Config, ConfigError>) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Burst, CollectorConfig, Condition};
+    use crate::config::{Burst, CollectorConfig};
+    use crate::model::Condition;
 
     /// By hand, so that the test does not change with the table of collectors.
     fn config() -> Config {

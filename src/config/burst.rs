@@ -3,8 +3,8 @@
 use super::collect::Names;
 use super::raw::Section;
 use super::resolve::Resolver;
-use super::{Burst, CollectorConfig, Condition};
-use crate::model::Interval;
+use super::{Burst, CollectorConfig};
+use crate::model::{Condition, Interval};
 use crate::model::options::{Given, Ms, Shape, Value, Wrong, options, quote};
 
 options! {

@@ -7,7 +7,6 @@
 //!   resolve    the top of the file, and what all sections share
 //!   collect, http, store, statsd, push, plugins, munin, burst, alerts
 //!              the options of each section, and the settings that are made of them
-//!   condition  the `when` of a burst
 //!   edit       changes one option of a file and nothing else
 //!   values     types of options
 //!   error      what is said of mistakes
@@ -21,7 +20,6 @@
 mod alerts;
 mod burst;
 mod collect;
-mod condition;
 pub mod edit;
 mod error;
 mod host;
@@ -44,7 +42,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use alerts::{AlertOptions, Alerts, AlertsOptions, SmtpOptions};
-pub use condition::{Condition, Op};
 pub use error::{ConfigError, Content, Mistake, nearest};
 pub use host::host_name;
 pub use http::TlsSettings;
@@ -55,7 +52,7 @@ pub use sections::{Listed, sample};
 
 use crate::collect::{self as collecting, regular};
 use crate::model::options::{self, Options};
-use crate::model::{Interval, KeyFilter};
+use crate::model::{Condition, Interval, KeyFilter};
 use crate::pipeline;
 use crate::plugin;
 use crate::reach;

@@ -1,6 +1,7 @@
 //! model: what a sample, a series and a clock are. No I/O enters here but reading the clock.
 
 mod clock;
+mod condition;
 pub mod counter;
 mod event;
 mod glob;
@@ -20,6 +21,7 @@ mod size;
 pub mod unit;
 
 pub use clock::{Clock, ManualClock, SystemClock, uptime_ms};
+pub use condition::{Condition, Op};
 pub use event::Event;
 pub use glob::{Glob, KeyFilter};
 pub use graph::{Field, Graph, Range};

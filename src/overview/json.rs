@@ -3,7 +3,8 @@
 
 use std::fmt::Write;
 
-use super::{Chart, Columns, Finding, Forecast, Verdict, read};
+use super::{Chart, Columns, Finding, Verdict, read};
+use crate::alert::forecast::Forecast;
 use crate::store::{Happened, Reader, SqlError};
 use crate::wire::json::write_string;
 use crate::wire::value::write_value;

@@ -8,7 +8,6 @@
 //!   columns   a line over a stretch of time -> mean, least and most, bucket by bucket
 //!   spacing   which readings hang together
 //!   glance    a chart in a row of text: now, and the last hour
-//!   forecast  what is left of something -> the day it is used up
 //!   mounts    file systems that are out of inodes or have become read-only
 //!   ranges    how long a time charts show
 //!   rules     what is too much of something, as data
@@ -20,7 +19,6 @@
 mod charts;
 mod columns;
 mod described;
-mod forecast;
 pub mod glance;
 mod json;
 mod mounts;
@@ -33,7 +31,6 @@ mod verdict;
 
 pub use charts::{Bounds, Chart, Line, MOST_LINES, Term, charts, unit_of};
 pub use columns::{BEFORE_MS, Columns, FRESH_MS, Source, newest, nice_width, read, width};
-pub use forecast::{Forecast, forecast};
 pub use json::{
     Span, write_events, write_line, write_lines, write_overview, write_short, write_span,
     write_verdict,

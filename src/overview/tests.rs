@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::*;
+use crate::alert::forecast::forecast;
 use crate::model::{Graph, Identity, Kind, Labels, Registry, Series, SeriesRef};
 use crate::pipeline::{Batch, Source};
 use crate::store::{Reader, Store, Times};

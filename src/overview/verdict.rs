@@ -3,10 +3,10 @@
 
 use super::charts::{Bounds, Chart, Line, Term};
 use super::columns::read;
-use super::forecast::{Forecast, forecast};
 use super::mounts::mounts;
 use super::rules::{Measure, RULES, SPACE_USED};
 use super::silence::{Ear, clock, sign};
+use crate::alert::forecast::{Forecast, forecast};
 use crate::model::{Range, Unit};
 use crate::pipeline::BEAT;
 use crate::store::{Reader, SqlError, Want};

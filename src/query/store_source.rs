@@ -148,6 +148,16 @@ impl Catalog {
         Among::Named(names.into_iter().filter_map(|name| self.by_name.get(name)).collect())
     }
 
+    /// The number of the newest series: as long as it stays the same, a selector means the same series.
+    pub fn newest(&self) -> i64 {
+        self.newest
+    }
+
+    /// The names of all series, each once.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.by_name.keys().map(|name| &**name)
+    }
+
     /// How many series there are.
     pub fn len(&self) -> usize {
         self.series.len()

@@ -311,6 +311,18 @@ impl Reader {
         series::fetch(&tx, (self.head(), self.kept()), (from, to), last_only, series)
     }
 
+    /// Hands out the newest sample of each series up to `to` (ms since 1970 UTC) that is in memory, without
+    /// a look at the file: by its place in the list, and nothing where memory has none. A series is left
+    /// out where its samples are not in order. False: memory does not hold all that is new.
+    pub fn newest_in_memory(
+        &self,
+        series: &[i64],
+        to: i64,
+        each: impl FnMut(usize, Option<(i64, f64)>),
+    ) -> bool {
+        self.head().is_some_and(|head| head.newest(series, to, each))
+    }
+
     /// Replaces what is in a column by what was fetched, from `from` to `to` inclusive.
     pub fn unpack(&self, fetched: &Fetched, from: i64, to: i64, column: &mut Column) {
         column.ts.clear();

@@ -6,8 +6,9 @@ use super::{Page, failed};
 use crate::http::error::ApiError;
 use crate::http::params::Params;
 use crate::http::respond::Sheet;
+use crate::alert::forecast::Forecast;
 use crate::overview::{
-    Chart, Forecast, Verdict, disk_forecasts, verdict as judge, write_overview, write_verdict,
+    Chart, Verdict, disk_forecasts, verdict as judge, write_overview, write_verdict,
 };
 use crate::store::Reader;
 

@@ -164,6 +164,28 @@ impl Head {
         inner.covers
     }
 
+    /// Hands out the newest sample of each series up to `to`: by its place in the list, and nothing where
+    /// memory has none; a series is left out where they have to be looked through. False: newer ones may
+    /// be in the file only.
+    pub(super) fn newest(
+        &self,
+        series: &[i64],
+        to: i64,
+        mut each: impl FnMut(usize, Option<(i64, f64)>),
+    ) -> bool {
+        let inner = self.inner();
+        for (at, series) in series.iter().enumerate() {
+            let Some(tail) = inner.tail(*series) else {
+                each(at, None);
+                continue;
+            };
+            if let Some(newest) = tail.newest(i64::MIN, to) {
+                each(at, newest);
+            }
+        }
+        inner.covers == i64::MAX
+    }
+
     /// Takes out of `missing` the series that have a sample from `from` to `to` inclusive. Newer
     /// ones than the time that comes back are in the file only.
     pub(super) fn strike(&self, from: i64, to: i64, missing: &mut Vec<i64>) -> i64 {

@@ -1,8 +1,8 @@
-//! config: the condition of a burst rule, `KEY OP NUMBER`.
+//! model: a condition as people write it, `KEY OP NUMBER`: of bursts and of alerts.
 
 use std::fmt;
 
-use crate::model::{Labels, parse_key, write_key};
+use super::{Labels, parse_key, write_key};
 
 /// How a value is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +19,58 @@ pub enum Op {
     Equal,
     /// `!=`
     NotEqual,
+}
+
+impl Op {
+    /// Whether the comparison is true of a value and a limit. Nothing is true of NaN: no reading is no
+    /// reason.
+    pub fn holds(self, value: f64, limit: f64) -> bool {
+        match self {
+            _ if value.is_nan() => false,
+            Self::Above => value > limit,
+            Self::AtLeast => value >= limit,
+            Self::Below => value < limit,
+            Self::AtMost => value <= limit,
+            Self::Equal => value == limit,
+            Self::NotEqual => value != limit,
+        }
+    }
+
+    /// The comparison with both sides exchanged: `5 < x` is `x > 5`.
+    #[must_use]
+    pub fn turned(self) -> Self {
+        match self {
+            Self::Above => Self::Below,
+            Self::AtLeast => Self::AtMost,
+            Self::Below => Self::Above,
+            Self::AtMost => Self::AtLeast,
+            Self::Equal => Self::Equal,
+            Self::NotEqual => Self::NotEqual,
+        }
+    }
+
+    /// The comparison that is true where this one is not, NaN aside.
+    #[must_use]
+    pub fn opposite(self) -> Self {
+        match self {
+            Self::Above => Self::AtMost,
+            Self::AtLeast => Self::Below,
+            Self::Below => Self::AtLeast,
+            Self::AtMost => Self::Above,
+            Self::Equal => Self::NotEqual,
+            Self::NotEqual => Self::Equal,
+        }
+    }
+
+    /// As it is written.
+    pub fn sign(self) -> &'static str {
+        OPS.iter().find(|(_, op)| *op == self).map_or("", |(sign, _)| sign)
+    }
+
+    /// Whether more is worse.
+    pub fn is_upward(self) -> bool {
+        matches!(self, Self::Above | Self::AtLeast | Self::NotEqual)
+    }
 }
 
 /// Longer ones first: `>=` begins with `>`.
@@ -45,15 +97,7 @@ pub struct Condition {
 impl Condition {
     /// Whether it is true of this value. Nothing is true of NaN: no reading is no reason.
     pub fn holds(&self, value: f64) -> bool {
-        match self.op {
-            _ if value.is_nan() => false,
-            Op::Above => value > self.value,
-            Op::AtLeast => value >= self.value,
-            Op::Below => value < self.value,
-            Op::AtMost => value <= self.value,
-            Op::Equal => value == self.value,
-            Op::NotEqual => value != self.value,
-        }
+        self.op.holds(value, self.value)
     }
 
     /// Reads `cpu > 8`, `disk_/ >= 95`, `name{label="value"} < 1`. An error is what is wrong and
@@ -97,8 +141,7 @@ impl Condition {
 
 impl fmt::Display for Condition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let sign = OPS.iter().find(|(_, op)| *op == self.op).map_or("", |(sign, _)| sign);
-        write!(f, "{} {sign} {}", self.key, self.value)
+        write!(f, "{} {} {}", self.key, self.op.sign(), self.value)
     }
 }
 

@@ -1,4 +1,4 @@
-//! overview: when something that is used up will be gone, if the past says anything about it. Pure.
+//! alert: when something that is used up will be gone, if the past says anything about it. Pure.
 
 /// Where a trend leads.
 #[derive(Debug, Clone, Copy, PartialEq)]
