@@ -22,6 +22,7 @@ const ROOMS: &[&str] = &[
     "collect",
     "plugin",
     "receive",
+    "reach",
     "pipeline",
     "store",
     "query",

@@ -54,6 +54,7 @@ use crate::model::options::{self, Options};
 use crate::model::{Interval, KeyFilter};
 use crate::pipeline;
 use crate::plugin;
+use crate::reach;
 use crate::receive;
 use crate::store::Limits;
 
@@ -97,7 +98,7 @@ pub struct Config {
     /// Who may ask for what Munin's masters ask for, and where.
     pub munin_node: MuninNode,
     /// Munin's nodes that are asked.
-    pub munin_peers: Vec<receive::NodeSettings>,
+    pub munin_peers: Vec<reach::NodeSettings>,
     /// Where Graphite's lines are taken; nowhere by default.
     pub graphite: receive::Settings,
     /// The options of the sections that need no more than that; see [`Config::of`].

@@ -9,7 +9,8 @@ use super::resolve::Resolver;
 use super::values::{MachineName, Places};
 use crate::model::Interval;
 use crate::model::options::{Given, Ms, Shape, Value, Wrong, options, quote};
-use crate::receive::{Network, NodeSettings, NodeTls};
+use crate::reach::{NodeSettings, NodeTls};
+use crate::receive::Network;
 
 /// Where masters expect a node.
 const PORT: u16 = 4949;

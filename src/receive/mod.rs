@@ -6,8 +6,6 @@
 //!   datagrams  recvmmsg into buffers that are used again; what the kernel dropped
 //!   lines      the pieces of a stream -> whole lines
 //!   network    which addresses may connect, where that is asked
-//!   node       asks a node of Munin, as its master does
-//!   secure     TLS towards such a node
 //!   reader     one thread: waits for all of them, hands over, gives the sink its turns
 //! ```
 //!
@@ -18,9 +16,7 @@
 mod datagrams;
 pub mod lines;
 mod network;
-mod node;
 pub mod reader;
-mod secure;
 mod socket;
 
 use std::net::SocketAddr;
@@ -29,9 +25,7 @@ use std::time::Duration;
 
 pub use datagrams::Drops;
 pub use network::Network;
-pub use node::{NodeError, NodeSettings, Told, Wish, ask_node};
 pub use reader::Reader;
-pub use secure::NodeTls;
 pub use socket::{Sockets, Trouble};
 
 /// Where to listen; nothing: not there.

@@ -23,7 +23,7 @@ use crate::daemon::shared::Shared;
 use crate::model::{Graph, KeyFilter, Labels, Recorder, SeriesRef, format_duration};
 use crate::pipeline::Group;
 use crate::plugin::{self, End, Keeper, Output, Samples};
-use crate::receive::{NodeError, NodeSettings, Told, Wish, ask_node};
+use crate::reach::{NodeError, NodeSettings, Told, Wish, ask_node};
 use crate::wire::munin::JOB;
 
 /// Nodes that are asked at once.

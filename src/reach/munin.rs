@@ -1,4 +1,4 @@
-//! receive: a node of Munin, asked as its master asks it: one connection, one plugin after the other.
+//! reach: a node of Munin, asked as its master asks it: one connection, one plugin after the other.
 //! Other rooms say what the answers mean.
 //!
 //! A plugin whose answer does not come costs itself only: the others are asked on a new connection.
@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::client::TlsStream;
 
-use super::secure::{NodeTls, shake_hands};
+use super::tls::{NodeTls, shake_hands};
 use crate::model::Interval;
 use crate::wire::munin::{greeting, listed};
 

@@ -1,5 +1,5 @@
-//! receive: TLS towards a node of Munin: what is trusted, and the handshake. What is said within is
-//! nobody's affair here.
+//! reach: TLS of the side that connects: which certificates are trusted, and the handshake. It does
+//! not read what is said within.
 //!
 //! Nodes mostly have a certificate of their own making, with no authority behind it: so a file may
 //! name that certificate itself, as well as an authority's. What neither knows is refused; where no
