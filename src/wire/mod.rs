@@ -5,6 +5,7 @@
 //! ```text
 //!   time         seconds, milliseconds, dates, "2h ago"  <-> ms since 1970
 //!   value        1.5, NaN, +Inf                          <-> f64
+//!   base64       Zm9v                                  <-> bytes
 //!   window       any reader -> a bounded piece of its bytes (private)
 //!   csv          key,timestamp,value
 //!   json         {"key": …, "timestamp": …, "value": …}, one a line or in an array
@@ -20,6 +21,7 @@
 //!   export       series and samples -> any of the three
 //! ```
 
+pub mod base64;
 pub mod csv;
 mod export;
 pub mod exposition;
