@@ -13,13 +13,15 @@ use crate::config::{Config, Running};
 use crate::http;
 use crate::pipeline::Flow;
 use crate::plugin::Shelf;
-use crate::store::Head;
+use crate::store::{Head, Orders};
 
 /// See the module's text; clones share everything.
 #[derive(Clone)]
 pub struct Shared {
     /// The way of the samples.
     pub flow: Flow,
+    /// What the writer can be told.
+    pub orders: Arc<Orders>,
     /// What plugins said last.
     pub shelf: Arc<Shelf>,
     /// How things stand with alerts.

@@ -210,7 +210,7 @@ fn secret(headers: &HeaderMap) -> Option<String> {
         return Some(rest.rsplit(':').next().unwrap_or(rest).to_owned());
     }
     if scheme.eq_ignore_ascii_case("basic") {
-        let text = String::from_utf8(super::base64::decode(rest)?).ok()?;
+        let text = String::from_utf8(crate::wire::base64::decode(rest)?).ok()?;
         return text.split_once(':').map(|(_, password)| password.to_owned());
     }
     None

@@ -4,7 +4,6 @@
 
 mod access;
 mod api;
-mod base64;
 mod connections;
 mod error;
 mod guard;

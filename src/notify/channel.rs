@@ -38,6 +38,12 @@ pub trait Channel: Send + Sync {
     /// Whether the channel takes a picture.
     fn takes_picture(&self) -> bool;
 
+    /// A receiver that forgets what fires unless it is told again within this time. While an alert
+    /// fires, its last message is sent to it so often.
+    fn repeats(&self) -> Option<Duration> {
+        None
+    }
+
     /// Sends the message, shortened to what the channel takes; its first line always stays whole.
     /// Blocks until `deadline` at the latest.
     fn send(&self, message: &Message, picture: Option<&Picture>, deadline: Instant) -> Outcome;

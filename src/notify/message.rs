@@ -118,6 +118,23 @@ pub struct Picture {
     pub alt: String,
 }
 
+/// A message by which somebody tries a channel, of a machine at a time (ms since 1970 UTC).
+pub fn test_message(host: &str, at: i64) -> Message {
+    Message {
+        key: format!("test/{at}"),
+        thread: format!("test/{at}"),
+        occasion: Occasion::Test,
+        severity: Severity::Info,
+        host: host.to_owned(),
+        title: format!("test: alerts of {host} arrive here"),
+        lines: vec!["Nothing is wrong. Somebody tried this receiver.".to_owned()],
+        link: None,
+        at,
+        alerts: Vec::new(),
+        chart: None,
+    }
+}
+
 /// JSON has no infinity and no NaN: they are written as texts.
 mod number {
     use serde::{Deserialize, Deserializer, Serializer};
@@ -139,5 +156,46 @@ mod number {
             Written::Number(number) => number,
             Written::Text(text) => text.parse().unwrap_or(f64::NAN),
         })
+    }
+}
+
+/// A message as it may come at night.
+#[cfg(test)]
+pub(crate) fn example() -> Message {
+    let words = |pairs: &[(&str, &str)]| {
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    };
+    Message {
+        key: "00c0ffee00c0ffee/1796099033123/1".into(),
+        thread: "00c0ffee00c0ffee/1796099033123".into(),
+        occasion: Occasion::Fire,
+        severity: Severity::Bad,
+        host: "web1".into(),
+        title: "bad: disk / on web1 98 % full, 5.1 GB left, full about 16:40".into(),
+        lines: vec![
+            "since 14:22 (+01:00), for 12 min; limit 97 %".into(),
+            "postgres[812] in postgresql.service writes 31 MB/s".into(),
+            "<also>: load 14 & *rising*".into(),
+        ],
+        link: Some("http://web1:1876/alerts".into()),
+        at: 1_796_099_033_123,
+        alerts: vec![Alert {
+            fingerprint: "00c0ffee00c0ffee".into(),
+            firing: true,
+            labels: words(&[
+                ("alertname", "disk_full"),
+                ("mountpoint", "/"),
+                ("severity", "bad"),
+            ]),
+            annotations: words(&[("summary", "disk / is 98 % full"), ("description", "5.1 GB left")]),
+            starts_at: 1_796_099_013_000,
+            ends_at: None,
+            value: 98.2,
+            peak: 98.2,
+            limit: Some(97.0),
+            culprits: vec!["postgres[812] in postgresql.service".into()],
+            generator_url: "http://web1:1876/graph?g0.expr=disk".into(),
+        }],
+        chart: None,
     }
 }

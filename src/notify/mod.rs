@@ -3,6 +3,17 @@
 //! ```text
 //!   message    the message: one first line, some more lines, and its alerts for machines
 //!   channel    a way to a receiver, and the outcome of sending by it
+//!   target     ntfy:topic -> its parts
+//!   secret     secrets out of files, and none in what is shown
+//!   table      the kinds of channels; a target -> a channel
+//!   way        what the kinds have in common
+//!   channels   the kinds, one file each
+//!   text       shortened to what a channel takes
+//!   v4         the JSON of Alertmanager's webhooks
+//!   mime       a mail
+//!   form       a form with a file
+//!   answer     what an answer of HTTP means
+//!   program    another program that gets the message
 //!   note       one change that is to be told, stored until it is
 //!   compose    all changes that wait for a channel -> one message
 //!   desk       what is told to whom and when: a queue a channel; no I/O
@@ -10,17 +21,37 @@
 //!   tally      what is counted of it
 //! ```
 
+mod answer;
 pub mod channel;
+mod channels;
 pub mod compose;
 pub mod delivery;
 pub mod desk;
+mod form;
 pub mod message;
+mod mime;
 pub mod note;
+mod program;
+mod secret;
+mod table;
 pub mod tally;
+mod target;
+mod text;
+mod v4;
+mod way;
+
+#[cfg(test)]
+mod tests;
 
 pub use channel::{Channel, Outcome};
+pub use channels::healthchecks::Heartbeat;
 pub use compose::{Place, compose};
 pub use delivery::{ChannelStand, Delivery, Draw, Way};
-pub use message::{Alert, Chart, Message, Occasion, Picture};
+pub use desk::Settings as DeliverySettings;
+pub use message::{Alert, Chart, Message, Occasion, Picture, test_message};
 pub use note::Note;
+pub use secret::filled;
+pub use table::{ROWS, channel_of, redacted};
 pub use tally::Tally;
+pub use target::TargetError;
+pub use way::{Row, Settings as ChannelSettings};

@@ -2,12 +2,23 @@
 //! answers mean is for other rooms.
 //!
 //! ```text
+//!   connect    a connection before a deadline, in the clear or within TLS
+//!   http       one request by HTTP/1.1, one answer
+//!   smtp       hands a mail to a server
 //!   munin      asks a node of Munin, as its master does
 //!   tls        which certificates are trusted, and the handshake
 //! ```
 
+mod connect;
+mod http;
 mod munin;
+mod smtp;
 mod tls;
+#[cfg(test)]
+mod tests;
 
+pub use connect::ReachError;
+pub use http::{HttpAnswer, HttpRequest, HttpWay, ask_http, basic};
 pub use munin::{NodeError, NodeSettings, Told, Wish, ask_node};
+pub use smtp::{Letter, SmtpError, SmtpServer, SmtpTls, submit};
 pub use tls::NodeTls;

@@ -72,7 +72,7 @@ fn told(e: &std::io::Error, host: &str) -> String {
     }
 }
 
-fn config(tls: &NodeTls) -> Result<Arc<ClientConfig>, String> {
+pub(super) fn config(tls: &NodeTls) -> Result<Arc<ClientConfig>, String> {
     let odd = |path: &Path, e: &dyn std::fmt::Display| format!("{}: {e}", path.display());
     let read = |path: &Path| -> Result<Vec<CertificateDer<'static>>, String> {
         let text = regular::read(path, MAX_BYTES).map_err(|e| odd(path, &e))?;

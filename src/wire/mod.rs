@@ -5,6 +5,7 @@
 //! ```text
 //!   time         seconds, milliseconds, dates, "2h ago"  <-> ms since 1970
 //!   value        1.5, NaN, +Inf                          <-> f64
+//!   base64       Zm9v                                  <-> bytes
 //!   window       any reader -> a bounded piece of its bytes (private)
 //!   shown        untrusted text -> text that is safe in a message (private)
 //!   csv          key,timestamp,value
@@ -23,6 +24,7 @@
 //!   export       series and samples -> CSV, JSON or OpenMetrics
 //! ```
 
+pub mod base64;
 pub mod csv;
 mod export;
 pub mod exposition;

@@ -1,7 +1,6 @@
 //! cli: `plimsoll alert`: what is wrong, who is told, the rules; receivers, tests, and the rules judged over
 //! what is stored.
 
-mod history;
 mod now;
 mod to;
 
@@ -32,10 +31,6 @@ enum What {
     Test(TestArgs),
     /// List the rules
     Rules(now::RulesArgs),
-    /// Judge what is stored, and print what would have been sent
-    Replay(history::ReplayArgs),
-    /// Find the limit that would have sent one message a month at most
-    Suggest(history::SuggestArgs),
 }
 
 /// `plimsoll alert test`
@@ -51,16 +46,11 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
         Some(What::To(args)) => to::run(args, global),
         Some(What::Test(args)) => test(args, global),
         Some(What::Rules(args)) => now::rules(args, global),
-        Some(What::Replay(args)) => history::replay(args, global),
-        Some(What::Suggest(args)) => history::suggest(args, global),
     }
 }
 
 fn test(args: &TestArgs, global: &Global) -> anyhow::Result<()> {
     let what = args.what.clone().unwrap_or_default();
-    if std::path::Path::new(&what).is_file() {
-        return history::unit_tests(std::path::Path::new(&what));
-    }
     tell(global, Command::Test { what })
 }
 
@@ -81,4 +71,16 @@ pub(super) fn user() -> String {
         .iter()
         .find_map(|name| std::env::var(name).ok().filter(|user| !user.is_empty()))
         .unwrap_or_default()
+}
+
+/// The present, ms since 1970 UTC.
+pub(super) fn now_ms() -> i64 {
+    use crate::model::{Clock, SystemClock};
+    SystemClock.wall_ms()
+}
+
+/// A moment in local time: `2026-12-01 03:12`.
+pub(super) fn moment(ms: i64) -> String {
+    let stamp = jiff::Timestamp::from_millisecond(ms).unwrap_or_default();
+    stamp.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M").to_string()
 }

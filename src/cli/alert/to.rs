@@ -52,7 +52,7 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
         format!("cannot write {}; run this as a user who may, for example with sudo", path.display())
     })?;
     let mut out = stdout();
-    let shown: Vec<String> = all.iter().map(|to| notify::redacted(to)).collect();
+    let shown: Vec<String> = all.iter().map(|to| notify::redacted(to, &settings)).collect();
     writeln!(out, "{} now has: alerts go to {}", path.display(), shown.join(", "))?;
     out.flush()?;
     let database = global.database()?;
@@ -69,7 +69,7 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     }
     let mut failed = false;
     for target in &args.to {
-        let shown = notify::redacted(target);
+        let shown = notify::redacted(target, &settings);
         let command = Command::Test { what: shown.clone() };
         let (sent, said) = match ask(&database, &Request::Alert { command }) {
             Ok(response) => (response.ok, response.message),
@@ -98,7 +98,7 @@ fn by_hand(
     settings: &Arc<notify::ChannelSettings>,
 ) -> anyhow::Result<(bool, String)> {
     let channel = channel_of(target, settings).map_err(|e| anyhow::anyhow!("{e}"))?;
-    let message = notify::test_message(&host(config), crate::model::uptime_free_now());
+    let message = notify::test_message(&host(config), super::now_ms());
     let deadline = Instant::now() + Duration::from_secs(30);
     Ok(match channel.send(&message, None, deadline) {
         Outcome::Sent { said } if said.is_empty() => (true, "sent".into()),

@@ -1,7 +1,7 @@
 //! daemon: what people tell the alerts: silences, acknowledgements, tests.
 
 use super::Alerting;
-use crate::alert::{Command, Instance, What, host_of};
+use crate::alert::Command;
 use crate::model::{format_duration, parse_duration};
 
 impl Alerting {
@@ -45,21 +45,9 @@ impl Alerting {
                 Ok(format!("silence {id} has ended"))
             }
             Command::Ack { what, who, why } => {
-                let wanted = What::parse(&self.named(&what))?;
-                let here = self.shared.system.to_string();
-                let firing = self.judge.instances().filter(|alert| {
-                    alert.is_firing() && wanted.matches(alert, host_of(alert, &here))
-                });
-                let firing: Vec<Instance> = firing.cloned().collect();
-                if firing.is_empty() {
-                    return Err(format!("nothing fires that `{what}` names"));
-                }
-                for alert in &firing {
-                    if let Some(op) = self.teller.ack(alert, &who, &why, now) {
-                        self.write(op);
-                    }
-                }
-                let texts: Vec<&str> = firing.iter().map(|alert| &*alert.text).collect();
+                let (texts, ops) = self.teller.ack(&what, (&who, &why), now)?;
+                let _written = self.post.delivery().submit(ops, Vec::new());
+                self.shared.queue.nudge();
                 Ok(format!("no more reminders of: {}", texts.join("; ")))
             }
             Command::Test { .. } => Err("a test is not for this thread".into()),

@@ -27,13 +27,14 @@ use super::shared::Shared;
 use crate::alert::{Command, Judge, Judged, Quiet, Teller, Weekly};
 use crate::config::Config;
 use crate::model::Severity;
-use crate::notify::{Delivery, Settings};
+use crate::notify::{Delivery, DeliverySettings};
 use crate::query::budget::Budget;
 use crate::query::eval::Limits;
 use crate::query::files::{Files, Unreadable};
 use crate::store::AlertStore;
 
-pub use rules::{compile, rules};
+pub use rules::{channel_settings, compile, rules};
+pub use show::when;
 
 /// What the board calls it.
 pub const SUBJECT: &str = "alerts";
@@ -73,6 +74,11 @@ impl Post {
         self.shared.committed.wake();
     }
 
+    /// What all services share.
+    pub fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
     /// The delivery that runs.
     pub fn delivery(&self) -> Arc<Delivery> {
         Arc::clone(&self.delivery.lock().unwrap_or_else(PoisonError::into_inner))
@@ -106,9 +112,9 @@ impl Alerting {
             delivery: Arc::new(Mutex::new(delivery)),
         };
         let mut judge = Judge::new(rules(&config, &shared.board), config.interval.as_ms());
+        let given = given::Given::new(&open);
         // The teller tells of those whose rule has gone.
         let _without_rule = judge.load(open, stored.judged_until);
-        let given = given::Given::new(shared);
         let mut this = Self {
             shared: shared.clone(),
             config,
@@ -281,11 +287,11 @@ impl Alerting {
 
 /// The delivery to the receivers of a configuration.
 fn delivery(shared: &Shared, config: &Config, stored: &AlertStore) -> Arc<Delivery> {
-    let settings = Settings {
+    let settings = DeliverySettings {
         zone: TimeZone::system(),
         group_wait_ms: config.interval.as_ms().min(10_000),
     };
-    let ways = rules::ways(config, &shared.board);
+    let ways = rules::ways(config, &shared.system, &shared.board);
     let draw = facts::draw(shared);
     Delivery::new(ways, stored, settings, shared.flow.clone(), Arc::clone(&shared.orders), draw)
 }

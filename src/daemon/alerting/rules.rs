@@ -6,8 +6,13 @@ use std::sync::Arc;
 use crate::alert::{Limits, Rule, RuleText, Wrong, defaults};
 use crate::config::{AlertOptions, Config};
 use crate::model::format_duration;
-use crate::notify::{Way, channel_of};
+use crate::notify::{ChannelSettings, Way, channel_of, filled};
+use crate::reach::{SmtpServer, SmtpTls};
 use crate::pipeline::Board;
+
+/// The port of a mail server for those who hand mail in, and the one where TLS begins at once.
+const SUBMISSION: u16 = 587;
+const SMTPS: u16 = 465;
 
 /// What the board calls rules and receivers that are left out.
 const SUBJECT: &str = "alerts of the configuration";
@@ -67,12 +72,12 @@ pub fn id_of(target: &str) -> String {
 }
 
 /// The receivers of a configuration; the board tells of those that are left out.
-pub fn ways(config: &Config, board: &Board) -> Vec<Way> {
-    let settings = config.alerts.channel_settings();
+pub fn ways(config: &Config, system: &str, board: &Board) -> Vec<Way> {
+    let settings = Arc::new(channel_settings(config, system));
     let mut ways: Vec<Way> = Vec::new();
     for target in config.alerts.receivers() {
         let id = id_of(target);
-        let subject = || format!("receiver {}", crate::notify::redacted(target));
+        let subject = || format!("receiver {}", crate::notify::redacted(target, &settings));
         match channel_of(target, &settings) {
             Ok(channel) => {
                 board.forget(&subject());
@@ -82,4 +87,35 @@ pub fn ways(config: &Config, board: &Board) -> Vec<Way> {
         }
     }
     ways
+}
+
+/// What channels have to know of this machine and of the configuration.
+pub fn channel_settings(config: &Config, system: &str) -> ChannelSettings {
+    let mut settings = ChannelSettings::of_environment(system);
+    let smtp = &config.alerts.smtp;
+    let secret = |text: &String| {
+        let credentials = settings.credentials.as_deref();
+        filled(text, credentials).unwrap_or_else(|_| text.clone())
+    };
+    settings.smtp = smtp.server.as_deref().map(|server| {
+        let (host, port) = match server.rsplit_once(':') {
+            Some((host, port)) => (host, port.parse().unwrap_or(SUBMISSION)),
+            None => (server, SUBMISSION),
+        };
+        SmtpServer {
+            host: host.to_owned(),
+            port,
+            tls: match port {
+                SMTPS => SmtpTls::FromStart,
+                25 => SmtpTls::Offered,
+                _ => SmtpTls::Started,
+            },
+            login: smtp.user.as_ref().zip(smtp.password.as_ref().map(secret)).map(
+                |(user, password)| (user.clone(), password),
+            ),
+            ca: None,
+        }
+    });
+    settings.from.clone_from(&smtp.from);
+    settings
 }

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use super::Alerting;
+use super::{Alerting, channel_settings};
 use crate::alert::{self, Measure, Rule, RuleShown, Shown, Stand, State, Withheld, host_of};
 use crate::collect::JOB;
 use crate::model::{Identity, Kind, Labels, Series, SeriesRef, Severity, Unit, format_duration};
+use crate::notify::ChannelSettings;
 use crate::pipeline::{Batch, Source};
 use crate::query::matcher::NAME;
 
@@ -23,11 +24,12 @@ impl Alerting {
             let key = |s: &Shown| (!s.alert.is_firing(), std::cmp::Reverse(s.alert.severity));
             key(a).cmp(&key(b)).then(a.alert.active_at.cmp(&b.alert.active_at))
         });
+        let settings = Arc::new(channel_settings(&self.config, &self.shared.system));
         let silences = self.teller.peace.silences.iter().map(|silence| silence.row.clone());
         let stand = Stand {
             judged_at: self.judge.judged_until(),
             alerts,
-            rules: self.judge.reports().map(|report| rule_shown(&report)).collect(),
+            rules: self.judge.reports().map(|report| rule_shown(&report, &settings)).collect(),
             silences: silences.filter(|row| row.ends_at.is_none_or(|ends| ends > now)).collect(),
             channels: self.post.delivery().stand(),
         };
@@ -94,7 +96,7 @@ fn reason(why: &Withheld) -> String {
     }
 }
 
-fn rule_shown(report: &alert::Report<'_>) -> RuleShown {
+fn rule_shown(report: &alert::Report<'_>, settings: &Arc<ChannelSettings>) -> RuleShown {
     let rule = report.rule;
     let pairs = |list: &[(Box<str>, Box<str>)]| {
         list.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect()
@@ -110,7 +112,7 @@ fn rule_shown(report: &alert::Report<'_>) -> RuleShown {
         keep_ms: last.map_or(0, |limit| limit.keep_ms),
         labels: pairs(&rule.labels),
         annotations: pairs(&rule.annotations),
-        to: rule.to.iter().map(|to| crate::notify::redacted(to)).collect(),
+        to: rule.to.iter().map(|to| crate::notify::redacted(to, settings)).collect(),
         file: String::new(),
         error: report.error.map(str::to_owned),
         evaluated_at: report.evaluated_at,

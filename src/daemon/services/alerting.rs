@@ -9,7 +9,9 @@ use tokio::sync::oneshot;
 
 use crate::alert::Command;
 use crate::config::Config;
-use crate::daemon::alerting::{Alerting, Letter, Post, SUBJECT, heartbeat::Heartbeat};
+use crate::daemon::alerting::{
+    Alerting, Letter, Post, SUBJECT, channel_settings, heartbeat::Heartbeat,
+};
 use crate::daemon::service::{Running, Service, Setting, Start, Started};
 use crate::daemon::shared::Shared;
 use crate::model::Recorder;
@@ -29,14 +31,12 @@ pub(super) const SERVICE: Service = Service {
         Setting::at_once("smtp", |a, b| a.alerts.smtp == b.alerts.smtp),
     ],
     plan: |config| {
-        let receivers = config.alerts.receivers();
-        receivers.iter().map(|target| notify::redacted(target)).collect()
+        shown(config)
     },
     json: |config| {
-        let receivers = config.alerts.receivers();
         let options = &config.alerts.options;
         json!({
-            "to": receivers.iter().map(|to| notify::redacted(to)).collect::<Vec<_>>(),
+            "to": shown(config),
             "off": options.off,
             "rules": options.rules,
             "quiet": options.quiet,
@@ -46,6 +46,13 @@ pub(super) const SERVICE: Service = Service {
     },
     start: Start::First(start),
 };
+
+/// The receivers of a configuration, without their secrets.
+fn shown(config: &Config) -> Vec<String> {
+    let settings = Arc::new(channel_settings(config, ""));
+    let receivers = config.alerts.receivers();
+    receivers.iter().map(|target| notify::redacted(target, &settings)).collect()
+}
 
 struct Alerts {
     post: Post,
@@ -74,10 +81,9 @@ fn start(shared: &Shared, store: &Store) -> anyhow::Result<Option<Started>> {
 
 impl Running for Alerts {
     fn greeting(&self, config: &Config) -> String {
-        let receivers = config.alerts.receivers();
-        match &*receivers {
+        match &*shown(config) {
             [] => "nobody  (plimsoll alert to RECEIVER)".to_owned(),
-            some => some.iter().map(|to| notify::redacted(to)).collect::<Vec<_>>().join(", "),
+            some => some.join(", "),
         }
     }
 

@@ -10,6 +10,7 @@ use axum::{Extension, Json};
 use serde_json::{Value, json};
 
 use super::{Page, failed};
+use crate::alert::record::state_word;
 use crate::alert::{Command, Shown, State};
 use crate::http::access::From;
 use crate::http::error::ApiError;
@@ -41,7 +42,7 @@ pub(super) fn alerts(page: &Page, _: &Params, sheet: &Sheet<'_>) -> Result<Strin
         .rules
         .iter()
         .map(|rule| {
-            let state = worst.get(&*rule.name).map_or("", |state| state.word());
+            let state = worst.get(&*rule.name).map_or("", |state| state_word(*state));
             json!({
                 "name": rule.name,
                 "when": rule.when,
@@ -75,7 +76,7 @@ fn alert(shown: &Shown) -> Value {
     json!({
         "id": format!("{:016x}", alert.fingerprint),
         "rule": alert.rule,
-        "state": alert.state.word(),
+        "state": state_word(alert.state),
         "severity": alert.severity.word(),
         "host": shown.host,
         "text": alert.text,

@@ -18,10 +18,10 @@ use super::body::Unpacked;
 use super::desk::{Job, Who, take_in};
 use super::ended::{Labels, Whose};
 use super::tally::{Tally, take};
-use crate::http::{State, base64};
+use crate::http::State;
 use crate::model::{Kind, Pinned, SeriesRef};
 use crate::pipeline::{Origin, Receipt, Source};
-use crate::wire::About;
+use crate::wire::{About, base64};
 use crate::wire::exposition::{Reader, is_label_name};
 
 /// Prometheus' mark for a series that has ended.

@@ -1,7 +1,7 @@
-//! http: base64, as it comes in headers and paths. Only read, never written.
+//! wire: base64, as it stands in headers, paths and mail.
 
 /// With the alphabet for URLs or the other one, padded or not; `None` for anything else.
-pub(super) fn decode(text: &str) -> Option<Vec<u8>> {
+pub fn decode(text: &str) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(text.len() * 3 / 4);
     let (mut bits, mut held) = (0u32, 0);
     for byte in text.trim_end_matches('=').bytes() {
@@ -23,9 +23,24 @@ pub(super) fn decode(text: &str) -> Option<Vec<u8>> {
     (held < 6).then_some(out)
 }
 
+/// With the alphabet that is not for URLs, padded.
+pub fn encode(bytes: &[u8]) -> String {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut out = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for three in bytes.chunks(3) {
+        let bits = three.iter().fold(0u32, |bits, byte| bits << 8 | u32::from(*byte));
+        let bits = bits << (8 * (3 - three.len()));
+        for place in 0..4 {
+            let six = (bits >> (18 - 6 * place) & 63) as usize;
+            out.push(if place <= three.len() { char::from(LETTERS[six]) } else { '=' });
+        }
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
-    use super::decode;
+    use super::{decode, encode};
 
     #[test]
     fn both_alphabets() {
@@ -43,6 +58,16 @@ mod tests {
         }
         for text in ["a", "a b", "é", "YQ==YQ"] {
             assert_eq!(decode(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_written_can_be_read() {
+        for (bytes, text) in
+            [(&b""[..], ""), (b"f", "Zg=="), (b"fo", "Zm8="), (b"foo", "Zm9v"), (&[0xff, 0xef, 0xfe], "/+/+")]
+        {
+            assert_eq!(encode(bytes), text);
+            assert_eq!(decode(text).as_deref(), Some(bytes));
         }
     }
 }
