@@ -111,3 +111,11 @@ export async function ask<T>(path: string, signal?: AbortSignal): Promise<T> {
   found();
   return body as T;
 }
+
+/** Tells the daemon something, and returns its words. Throws with its words if it refuses. */
+export async function send(path: string, body: unknown): Promise<string> {
+  const response = await fetch(path, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
+  const answer = await response.json().catch(() => ({}));
+  if (!response.ok) throw new Error(String(answer.error ?? response.statusText));
+  return String(answer.said ?? "");
+}

@@ -3,6 +3,7 @@ import { render } from "preact";
 import { signal } from "@preact/signals";
 import "uplot/dist/uPlot.min.css";
 import "./page.css";
+import { Alerts } from "./alerts";
 import { link } from "./api";
 import { Explore } from "./explore";
 import { Denied, Home } from "./home";
@@ -11,7 +12,7 @@ import { Search, searching } from "./search";
 import { again, overview, start } from "./store";
 import { exactly, moment } from "./units";
 import { RANGES } from "./shared";
-import { follows, go, pan, view, zoom } from "./view";
+import { follows, go, pan, view, zoom, type View } from "./view";
 
 const helping = signal(false);
 
@@ -27,7 +28,7 @@ function Mark() {
 function Head() {
   const v = view.value;
   const hosts = overview.value?.hosts ?? [];
-  const to = (page: "home" | "explore" | "hosts", name: string, href: string) => (
+  const to = (page: View["page"], name: string, href: string) => (
     <a href={href} aria-current={v.page === page ? "page" : undefined} onClick={(e) => {
       if (e.ctrlKey || e.metaKey || e.shiftKey) return;
       e.preventDefault();
@@ -45,10 +46,11 @@ function Head() {
       <nav aria-label="Views">
         {to("home", "Charts", "/")}
         {hosts.length > 1 && to("hosts", "Hosts", "/hosts")}
+        {to("alerts", "Alerts", "/alerts")}
         {to("explore", "Explore", "/explore")}
       </nav>
       <button type="button" class="find" onClick={() => (searching.value = true)}>Search <kbd>/</kbd></button>
-      {v.page !== "hosts" && <Ranges />}
+      {v.page !== "hosts" && v.page !== "alerts" && <Ranges />}
     </header>
   );
 }
@@ -75,7 +77,7 @@ function Ranges() {
 
 const KEYS = [
   ["/", "search"], ["1 … 8", "ranges from 5 minutes to everything"], ["← →", "earlier, later; on a chart: move the crosshair"],
-  ["+ −", "zoom in, out"], ["0", "back to live"], ["e", "explore"], ["h", "hosts"], ["c", "charts"], ["Esc", "back to all charts"],
+  ["+ −", "zoom in, out"], ["0", "back to live"], ["a", "alerts"], ["e", "explore"], ["h", "hosts"], ["c", "charts"], ["Esc", "back to all charts"],
   ["drag", "zoom into a chart"], ["two fingers", "zoom and move a chart"], ["Ctrl + wheel", "zoom where the pointer is"], ["double click", "zoom out"],
 ];
 
@@ -101,7 +103,7 @@ function App() {
         <p class="banner" role="alert">No answer since {moment(since)}{why && why !== "no answer" ? ` (${why})` : ""}. These are the values from before. <button type="button" class="link" onClick={again}>Try now</button></p>
       )}
       <main id="main" class={state === "lost" && overview.value ? "old" : ""} tabIndex={-1}>
-        {state === "denied" ? <Denied /> : page === "explore" ? <Explore /> : page === "hosts" ? <Hosts /> : <Home />}
+        {state === "denied" ? <Denied /> : page === "explore" ? <Explore /> : page === "hosts" ? <Hosts /> : page === "alerts" ? <Alerts /> : <Home />}
       </main>
       <footer><span>plimsoll {overview.value?.version}</span> <button type="button" class="link" onClick={() => (helping.value = true)}>keys <kbd>?</kbd></button></footer>
       <Search />
@@ -124,6 +126,7 @@ addEventListener("keydown", (e) => {
   else if (e.key === "0") go({ from: 0, to: 0 });
   else if (e.key === "ArrowLeft" && !on.closest(".scroll")) pan(-0.25);
   else if (e.key === "ArrowRight" && !on.closest(".scroll")) pan(0.25);
+  else if (e.key === "a") go({ page: "alerts", chart: "" });
   else if (e.key === "e") go({ page: "explore", chart: "" });
   else if (e.key === "h" && (overview.value?.hosts.length ?? 0) > 1) go({ page: "hosts", chart: "" });
   else if (e.key === "c") go({ page: "home", chart: "" });

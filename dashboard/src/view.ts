@@ -3,7 +3,7 @@ import { computed, signal } from "@preact/signals";
 import { RANGES } from "./shared";
 
 export interface View {
-  page: "home" | "explore" | "hosts";
+  page: "home" | "explore" | "hosts" | "alerts";
   host: string;
   /** Length of the range up to now, ms; 0 is everything. Used if `from` is 0. */
   range: number;
@@ -40,7 +40,7 @@ function parse(): View {
   };
   const [from, to] = [time("from"), time("to")];
   const fixed = from > 0 && to > from;
-  const page = location.pathname === "/explore" ? "explore" : location.pathname === "/hosts" ? "hosts" : "home";
+  const page = (["explore", "hosts", "alerts"] as const).find((p) => location.pathname === `/${p}`) ?? "home";
   return {
     page,
     host: q.get("host") ?? "",

@@ -75,6 +75,7 @@ impl Server {
         let queue = Arc::clone(&flow.queue);
         let tokens = Arc::new(Tokens::new(&database));
         let state = State {
+            alerts: Default::default(),
             desk: Arc::new(Desk::default()),
             database,
             head,

@@ -4,8 +4,9 @@
 
 use std::path::Path;
 
-use plimsoll::config::{Condition, Config};
+use plimsoll::config::Config;
 use plimsoll::http::{Hosts, tokens};
+use plimsoll::model::Condition;
 use plimsoll::model::{Glob, parse_duration, parse_key, parse_size, write_key};
 use plimsoll::receive::Network;
 use plimsoll::receive::lines::Lines;

@@ -3,9 +3,9 @@
 
 use std::collections::BTreeMap;
 
+use super::Instance;
 use super::peace::host_of;
 use super::record::Record;
-use super::Instance;
 use crate::model::{Severity, Unit};
 use crate::notify::{Alert, Note, Occasion};
 

@@ -41,7 +41,8 @@ impl Quiet {
         }
         // One window may begin before another ends.
         let mut until = None;
-        while let Some(next) = (self.hours.iter()).filter_map(|w| w.holds(until.unwrap_or(now))).max()
+        while let Some(next) =
+            (self.hours.iter()).filter_map(|w| w.holds(until.unwrap_or(now))).max()
         {
             until = Some(next);
             if next > now.saturating_add(7 * 24 * HOUR_MS) {
@@ -173,12 +174,7 @@ impl<'a> Causes<'a> {
 
 impl Peace {
     /// Why nobody is to be told of this alert at `now` (ms since 1970 UTC); nothing: they are.
-    pub fn withholds(
-        &self,
-        alert: &Instance,
-        causes: &Causes<'_>,
-        now: i64,
-    ) -> Option<Withheld> {
+    pub fn withholds(&self, alert: &Instance, causes: &Causes<'_>, now: i64) -> Option<Withheld> {
         let host = host_of(alert, causes.here);
         let silenced = self.silences.iter().find_map(|silence| {
             let until = silence.holds(alert, host, now)?;

@@ -183,12 +183,7 @@ mod tests {
         };
         record.extra = Some(Extra {
             culprits: vec!["postgres 34 % CPU".into()],
-            chart: Some(Chart {
-                expr: "x".into(),
-                title: "t".into(),
-                limit: Some(1.5),
-                breach: 9,
-            }),
+            chart: Some(Chart { expr: "x".into(), title: "t".into(), limit: Some(1.5), breach: 9 }),
             ..Extra::default()
         });
         assert_eq!(Record::of_row(&record.row()), Some(record.clone()));

@@ -25,15 +25,16 @@ impl What {
     pub fn parse(text: &str) -> Result<Self, String> {
         let text = text.trim();
         if text.is_empty() {
-            return Err("say what is to be silent: a rule, a machine, `disk_/home`, `mountpoint=\"/\"`, \
+            return Err(
+                "say what is to be silent: a rule, a machine, `disk_/home`, `mountpoint=\"/\"`, \
                         or `*` for everything"
-                .to_owned());
+                    .to_owned(),
+            );
         }
         if !text.contains('=') {
             return Ok(Self::Word(Glob::new(text)));
         }
-        let selector =
-            if text.contains('{') { text.to_owned() } else { format!("{{{text}}}") };
+        let selector = if text.contains('{') { text.to_owned() } else { format!("{{{text}}}") };
         parse_selector(&selector)
             .map(Self::Labels)
             .map_err(|e| format!("`{text}` cannot be read: {e}\n  write it as `mountpoint=\"/\"`"))
@@ -58,7 +59,8 @@ impl What {
                     || alert.labels.iter().any(|(_, value)| {
                         word.matches(value) || {
                             // `disk_/home`: the key's name, or the rule's beginning.
-                            let before = plain.strip_suffix(value).and_then(|b| b.strip_suffix('_'));
+                            let before =
+                                plain.strip_suffix(value).and_then(|b| b.strip_suffix('_'));
                             before.is_some_and(|b| !b.is_empty() && alert.rule.starts_with(b))
                         }
                     })
@@ -154,7 +156,8 @@ mod tests {
             why: "work".into(),
         };
         let alert = instance("memory", &[]);
-        let holds = |row, now| Silence::new(row, &TimeZone::UTC).expect("one").holds(&alert, "h", now);
+        let holds =
+            |row, now| Silence::new(row, &TimeZone::UTC).expect("one").holds(&alert, "h", now);
         assert_eq!(holds(row("", 100, Some(200)), 99), None);
         assert_eq!(holds(row("", 100, Some(200)), 100), Some(Some(200)));
         assert_eq!(holds(row("", 100, Some(200)), 200), None);

@@ -154,7 +154,8 @@ impl Teller {
     ) {
         let before = self.known.get(&alert.fingerprint);
         // Another episode of it: the one before ended unseen.
-        let before = before.filter(|b| b.alert.fired_at.is_none() || b.alert.fired_at == alert.fired_at);
+        let before =
+            before.filter(|b| b.alert.fired_at.is_none() || b.alert.fired_at == alert.fired_at);
         let mut record = before.cloned().unwrap_or_else(|| Record::new(alert.clone()));
         let changed = before.is_none_or(|b| b.alert != *alert);
         record.alert.clone_from(alert);
@@ -362,7 +363,9 @@ impl Teller {
             })
             .collect();
         if rows.is_empty() {
-            return Err(format!("no alert that fires is meant by `{which}`; `plimsoll alert` lists them"));
+            return Err(format!(
+                "no alert that fires is meant by `{which}`; `plimsoll alert` lists them"
+            ));
         }
         let mut out = (Vec::new(), Vec::new());
         for (text, row) in rows {
@@ -396,7 +399,8 @@ fn level(severity: Severity) -> &'static str {
 fn remark_of(record: &Record, flaps: bool, now: i64) -> String {
     let told = &record.told;
     if flaps {
-        return "It changes too often: no more is told before it has been quiet for an hour.".to_owned();
+        return "It changes too often: no more is told before it has been quiet for an hour."
+            .to_owned();
     }
     match (told.severity, told.at) {
         (Some(before), Some(at)) if before < record.alert.severity => {

@@ -24,7 +24,8 @@ const DAYS: [(&str, Weekday); 7] = [
     ("sun", Weekday::Sunday),
 ];
 
-const EXAMPLE: &str = "write it as `Sun 02:00-04:00 Europe/Berlin`, `Mon-Fri 22:00-06:00` or `daily 23:00-07:00`";
+const EXAMPLE: &str =
+    "write it as `Sun 02:00-04:00 Europe/Berlin`, `Mon-Fri 22:00-06:00` or `daily 23:00-07:00`";
 
 impl Weekly {
     /// Reads days, times and a zone; `here` is the zone where none is written. One that ends before it

@@ -1,6 +1,7 @@
 //! cli: the command line, one file a verb. A view: verbs read the store, ask the daemon over its
 //! control socket, or start it.
 
+mod alert;
 mod backup;
 pub mod check_config;
 mod collect;
@@ -24,6 +25,7 @@ mod screen;
 mod send;
 pub mod service;
 mod show;
+mod silence;
 mod snapshot;
 mod sql;
 mod status;
@@ -96,6 +98,12 @@ enum Verb {
     Send(send::Args),
     /// Show or change how often the running plimsoll reads
     Interval(interval::Args),
+    /// Show what is wrong and who is told; set receivers, test them, try rules
+    Alert(alert::Args),
+    /// Tell nobody of something for a while
+    Silence(silence::Args),
+    /// Acknowledge an alert: no more reminders
+    Ack(silence::AckArgs),
     /// Make the running plimsoll read its configuration again
     Reload(reload::Args),
     /// List, test, run, enable and disable plugins
@@ -162,6 +170,9 @@ pub fn main() -> ExitCode {
         Some(Verb::Import(args)) => import::run(args, global),
         Some(Verb::Send(args)) => send::run(args, global),
         Some(Verb::Interval(args)) => interval::run(args, global),
+        Some(Verb::Alert(args)) => alert::run(args, global),
+        Some(Verb::Silence(args)) => silence::run(args, global),
+        Some(Verb::Ack(args)) => silence::ack(args, global),
         Some(Verb::Reload(args)) => reload::run(args, global),
         Some(Verb::Plugin(args)) => plugin::run(args, global),
         Some(Verb::Token(args)) => token::run(args, global),

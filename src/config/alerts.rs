@@ -126,6 +126,20 @@ pub struct Alerts {
     pub smtp: SmtpOptions,
 }
 
+impl Alerts {
+    /// The targets of all receivers: those of `[alerts]` first, then those that single rules name.
+    pub fn receivers(&self) -> Vec<&str> {
+        let mut all: Vec<&str> = Vec::new();
+        let rules = self.own.iter().map(|own| &own.to);
+        for target in std::iter::once(&self.options.to).chain(rules).flat_map(|to| &to.0) {
+            if !all.contains(&&**target) {
+                all.push(target);
+            }
+        }
+        all
+    }
+}
+
 impl Resolver<'_> {
     pub(super) fn alerts(&mut self, top: &Section<'_>) -> Alerts {
         let section = top.section("alerts", self.mistakes);

@@ -40,6 +40,11 @@ pub enum Request {
     Reload,
     /// Seals, merges and prunes everything at once.
     Compact,
+    /// A person's command about alerts.
+    Alert {
+        /// Which.
+        command: crate::alert::Command,
+    },
     /// What is wrong, and where it listens.
     Status,
     /// Asks the API of Prometheus: `/query` or `/query_range`, and a form.
@@ -56,6 +61,8 @@ impl Request {
     fn patience(&self) -> Duration {
         match self {
             Self::Compact => Duration::from_secs(3600),
+            // A test waits for every receiver.
+            Self::Alert { .. } => Duration::from_secs(90),
             // To wait for its turn, and to be answered.
             Self::Query { .. } => Duration::from_secs(25),
             _ => PATIENCE + Duration::from_secs(1),

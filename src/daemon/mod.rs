@@ -15,6 +15,7 @@
 //! each in [`SERVICES`].
 
 mod alarm;
+mod alerting;
 mod beat;
 mod burst;
 pub mod control;
@@ -31,6 +32,7 @@ mod service;
 mod services;
 mod shared;
 
+pub use alerting::{channel_settings, compile, when as rule_in_words};
 pub use rate::Rate;
 pub use run::{Options, run};
 pub use service::{Service, Setting, Start};

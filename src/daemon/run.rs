@@ -38,7 +38,6 @@ pub struct Options {
 struct Daemon {
     options: Options,
     shared: Shared,
-    orders: Arc<Orders>,
 }
 
 /// Collects until SIGINT or SIGTERM. An error here is one of starting, or of a last commit that did
@@ -59,6 +58,8 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     tell_start(&flow, store.newest_ts());
     let (started, inbox_every) = (flow.clock.wall_ms(), inbox_every(config.interval));
     let shared = Shared {
+        alerts: Arc::default(),
+        orders: Arc::clone(&orders),
         shelf: Arc::default(),
         config: Running::new(config, started),
         database: database.as_path().into(),
@@ -87,7 +88,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     let writer = Writer::spawn(store, full, settings, shared.ending())
         .context("cannot start the store thread")?;
     let (options, shared) = (options.clone(), &shared);
-    let outcome = runtime.block_on(serve(Daemon { options, shared: shared.clone(), orders }));
+    let outcome = runtime.block_on(serve(Daemon { options, shared: shared.clone() }));
 
     let _unused = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     let deadline = Instant::now() + FAREWELL;
@@ -247,6 +248,15 @@ impl Daemon {
                     Err(said) => Response::failed(said),
                 }
             }
+            Request::Alert { command } => {
+                let alerts = Arc::clone(&self.shared.alerts);
+                // It may wait for the database and for a receiver.
+                match tokio::task::spawn_blocking(move || alerts.command(command)).await {
+                    Ok(Ok(said)) => Response::done(said, serde_json::Value::Null),
+                    Ok(Err(said)) => Response::failed(said),
+                    Err(e) => Response::failed(format!("it failed: {e}")),
+                }
+            }
             Request::Compact => match self.compact().await {
                 Ok(()) => Response::done("", serde_json::Value::Null),
                 Err(said) => Response::failed(said),
@@ -279,7 +289,7 @@ impl Daemon {
 
     async fn compact(&self) -> Result<(), String> {
         let (reply, answer) = std::sync::mpsc::sync_channel(1);
-        self.orders.compact(reply);
+        self.shared.orders.compact(reply);
         self.shared.queue.nudge();
         let done = tokio::task::spawn_blocking(move || answer.recv()).await;
         match done {
@@ -319,7 +329,7 @@ impl Daemon {
         let first = shared.config.first();
         let changed = |setting: &Setting| setting.change(first, &old, &new);
         let mut said: Vec<String> = SETTINGS.iter().filter_map(changed).collect();
-        self.orders.keep(new.limits);
+        self.shared.orders.keep(new.limits);
         shared.names.set_most(new.of::<PushOptions>().max_names);
         said.extend(shared.services.configure(shared, &old, &new).await?);
         let text = match &*said {

@@ -8,19 +8,24 @@ use std::sync::{Arc, OnceLock};
 use tokio::sync::Notify;
 
 use super::service::Services;
+use crate::alert::Standing;
 use crate::config::{Config, Running};
 use crate::http;
 use crate::pipeline::Flow;
 use crate::plugin::Shelf;
-use crate::store::Head;
+use crate::store::{Head, Orders};
 
 /// See the module's text; clones share everything.
 #[derive(Clone)]
 pub struct Shared {
     /// The way of the samples.
     pub flow: Flow,
+    /// What the writer can be told.
+    pub orders: Arc<Orders>,
     /// What plugins said last.
     pub shelf: Arc<Shelf>,
+    /// How things stand with alerts.
+    pub alerts: Arc<Standing>,
     /// The configuration in force.
     pub config: Running,
     /// The database's file.

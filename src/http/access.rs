@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use axum::extract::Request;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::peer::{Line, Peer};
@@ -132,7 +132,7 @@ impl Access {
         if request.method().is_safe() && request.uri().path().starts_with("/assets/") {
             return None;
         }
-        let wanted = wanted(request.uri().path());
+        let wanted = wanted(request.method(), request.uri().path());
         let page = headers
             .get(header::ACCEPT)
             .and_then(|a| a.to_str().ok())
@@ -190,7 +190,10 @@ impl Access {
 }
 
 /// Every other path is for looking, whatever the method: a long query is sent by POST.
-fn wanted(path: &str) -> Scope {
+fn wanted(method: &Method, path: &str) -> Scope {
+    if path == "/api/alerts" && !method.is_safe() {
+        return Scope::Admin;
+    }
     let pushes = ["/write", "/api/v1/write", "/api/v2/write", "/api/push"].contains(&path)
         || path.starts_with("/metrics/");
     if pushes { Scope::Push } else { Scope::Read }

@@ -65,7 +65,7 @@ pub(super) const HEADERS: [(&str, &str); 4] = [
 ];
 
 /// What a link may lead to from anywhere.
-const LINKED: [&str; 5] = ["/", "/explore", "/hosts", "/graph.svg", "/graph.png"];
+const LINKED: [&str; 6] = ["/", "/alerts", "/explore", "/hosts", "/graph.svg", "/graph.png"];
 
 /// Refuses strangers' names, and strangers, and puts the security headers on every answer.
 pub(super) async fn check(

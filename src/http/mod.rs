@@ -35,6 +35,7 @@ use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use axum::routing::get;
 
+use crate::alert::Standing;
 use crate::config::Running;
 use crate::pipeline::Flow;
 use crate::query::budget::{self, Pool};
@@ -58,6 +59,8 @@ pub struct State {
     pub database: PathBuf,
     /// Its newest samples.
     pub head: Arc<Head>,
+    /// How things stand with alerts.
+    pub alerts: Arc<Standing>,
     /// The configuration in force.
     pub config: Running,
     /// This machine's name.

@@ -281,11 +281,7 @@ impl Writer<'_> {
     ) -> (String, Vec<String>) {
         let (fire, over): (Vec<&Item<'_>>, Vec<&Item<'_>>) = items.iter().partition(|i| i.fires());
         let told = |item: &Item<'_>| {
-            if self.hosts > 1 {
-                on_host(item.text, &item.note.host)
-            } else {
-                item.text.to_owned()
-            }
+            if self.hosts > 1 { on_host(item.text, &item.note.host) } else { item.text.to_owned() }
         };
         let host = items.first().map_or("", |i| i.note.host.as_str());
         let place =

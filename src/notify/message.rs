@@ -118,6 +118,23 @@ pub struct Picture {
     pub alt: String,
 }
 
+/// A message by which somebody tries a channel, of a machine at a time (ms since 1970 UTC).
+pub fn test_message(host: &str, at: i64) -> Message {
+    Message {
+        key: format!("test/{at}"),
+        thread: format!("test/{at}"),
+        occasion: Occasion::Test,
+        severity: Severity::Info,
+        host: host.to_owned(),
+        title: format!("test: alerts of {host} arrive here"),
+        lines: vec!["Nothing is wrong. Somebody tried this receiver.".to_owned()],
+        link: None,
+        at,
+        alerts: Vec::new(),
+        chart: None,
+    }
+}
+
 /// JSON has no infinity and no NaN: they are written as texts.
 mod number {
     use serde::{Deserialize, Deserializer, Serializer};

@@ -53,6 +53,17 @@ pub fn channel_of(
     Ok(Box::new(Ready { row, made, secrets, settings: Arc::clone(settings) }))
 }
 
+/// A target without its secrets, for logs, pages and errors; of one that is wrong no more than its scheme.
+pub fn redacted(target: &str, settings: &Arc<ChannelSettings>) -> String {
+    match channel_of(target, settings) {
+        Ok(channel) => channel.shown(),
+        Err(_) => {
+            let scheme = Target::parse(target).map(|target| target.scheme).unwrap_or_default();
+            if scheme.is_empty() { "…".to_owned() } else { format!("{scheme}:…") }
+        }
+    }
+}
+
 fn unknown(scheme: &str) -> TargetError {
     let schemes = ROWS.iter().flat_map(|row| row.schemes);
     let near = |known: &&&str| strsim::damerau_levenshtein(known, scheme) <= 1;

@@ -57,6 +57,12 @@ impl Arrivals {
         }
     }
 
+    /// How all systems were heard of.
+    pub(super) fn all(&self) -> Vec<(Box<str>, Arrival)> {
+        let systems = self.0.keys();
+        systems.filter_map(|system| Some((system.clone(), self.of(system)?))).collect()
+    }
+
     /// How a system was heard of; nothing if it was not since the start.
     pub(super) fn of(&self, system: &str) -> Option<Arrival> {
         let entry = self.0.get(system)?;

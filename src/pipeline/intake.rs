@@ -205,6 +205,11 @@ impl Intake {
         self.arrivals.lock().unwrap_or_else(|e| e.into_inner()).of(system)
     }
 
+    /// How samples of all other systems that were heard of since the start have arrived.
+    pub fn arrivals(&self) -> Vec<(Box<str>, Arrival)> {
+        self.arrivals.lock().unwrap_or_else(|e| e.into_inner()).all()
+    }
+
     /// Begins a push at this moment (ms since 1970 UTC). Others wait until it ends.
     pub fn begin<'a>(&'a self, origin: Origin<'a>, now_ms: i64) -> Push<'a> {
         let mut state = self.state.lock().unwrap_or_else(|e| e.into_inner());

@@ -186,10 +186,10 @@ fn what_still_burns_at_the_end_of_a_silence_is_told() {
     rig.teller.silence("*", "", None, ("", ""), START + 2 * HOUR).expect("a silence");
     let swap = firing("swap", Severity::Bad);
     let later = START + 3 * HOUR;
-    assert_eq!(rig.pass(later, &[&load, &swap], &[(Turn::Resolves, &over(&memory, later))]), [
-        "over bad memory",
-        "silenced"
-    ]);
+    assert_eq!(
+        rig.pass(later, &[&load, &swap], &[(Turn::Resolves, &over(&memory, later))]),
+        ["over bad memory", "silenced"]
+    );
     assert_eq!(rig.pass(later + 10, &[&load], &[(Turn::Resolves, &over(&swap, later))]), [""; 0]);
     assert!(rig.teller.end_silence(2, later + 20).is_some());
     assert_eq!(rig.teller.end_silence(2, later + 30), None, "it has ended");
@@ -258,10 +258,7 @@ fn reminders_double_and_end_with_an_acknowledgement() {
     let now = START + 401 * HOUR;
     let changes = [(Turn::Resolves, &over(&bad, now)), (Turn::Fires, &again)];
     assert_eq!(rig.pass(now, &[&again], &changes), ["over bad disk_full", "fire bad disk_full"]);
-    assert_eq!(
-        rig.pass(now + 4 * HOUR, &[&again], &[]),
-        ["reminder bad disk_full"]
-    );
+    assert_eq!(rig.pass(now + 4 * HOUR, &[&again], &[]), ["reminder bad disk_full"]);
     let id = format!("{:016x}", bad.fingerprint);
     assert!(rig.teller.ack(&id[..8], ("", ""), now).is_ok(), "by the beginning of its number");
 }
@@ -282,10 +279,7 @@ fn what_begins_and_ends_in_one_pass_and_what_loses_its_rule() {
     let mut rig = Rig::new();
     let boot = firing("rebooted", Severity::Warning);
     let changes = [(Turn::Fires, &boot), (Turn::Resolves, &over(&boot, START))];
-    assert_eq!(
-        rig.pass(START, &[], &changes),
-        ["fire warning rebooted", "over warning rebooted"]
-    );
+    assert_eq!(rig.pass(START, &[], &changes), ["fire warning rebooted", "over warning rebooted"]);
     rig.facts.once = true;
     assert_eq!(rig.pass(START + HOUR, &[], &changes), ["fire warning rebooted"]);
     rig.facts.once = false;

@@ -1,5 +1,6 @@
 //! daemon: the table of services, one file each. What a service is stands in service.rs.
 
+mod alerting;
 mod collect;
 mod graphite;
 mod listen;
@@ -22,4 +23,5 @@ pub static SERVICES: &[Service] = &[
     plugins::SERVICE,
     munin_node::SERVICE,
     munin_peers::SERVICE,
+    alerting::SERVICE,
 ];

@@ -213,6 +213,7 @@ fn router(
         desk: Arc::default(),
         database: shared.database.to_path_buf(),
         head: Arc::clone(&shared.head),
+        alerts: Arc::clone(&shared.alerts),
         config: shared.config.clone(),
         system: shared.system.to_string(),
         started: shared.started,

@@ -2,6 +2,7 @@
 //! well, what happened, and the newest values as they come. What they are is decided in the room
 //! `overview`, which also writes them as JSON.
 
+mod alerts;
 pub mod assets;
 mod chart;
 mod chart_descriptions;
@@ -62,12 +63,14 @@ pub(super) fn routes(api: Arc<Api>) -> Router {
         .route("/", get(assets::index))
         .route("/explore", get(assets::index))
         .route("/hosts", get(assets::index))
+        .route("/alerts", get(assets::index))
         .route("/assets/{version}/{name}", get(assets::asset))
         .route("/api/overview", get(ask(Purpose::Page, overview::overview)))
         .route("/api/verdict", get(ask(Purpose::Page, overview::verdict)))
         .route("/api/hosts", get(ask(Purpose::Hosts, hosts::hosts)))
         .route("/api/chart", get(ask(Purpose::Page, chart::chart)))
         .route("/api/events", get(ask(Purpose::Page, chart::events)))
+        .route("/api/alerts", get(ask(Purpose::Page, alerts::alerts)).post(alerts::command))
         .route("/api/live", get(live::live))
         .route("/api/graphs", get(ask(Purpose::Page, chart_descriptions::graphs)))
         .with_state(page)

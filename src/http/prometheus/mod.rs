@@ -2,6 +2,7 @@
 //! ask. Here are the routes and the envelope of each answer; what is asked of the file stands in the
 //! files beside.
 
+mod alerts;
 mod escape;
 mod federate;
 mod json;
@@ -99,8 +100,8 @@ pub(super) fn routes(api: Arc<Api>) -> Router {
         .route("/targets", only(targets::targets))
         .route("/targets/metadata", only(targets::metadata))
         .route("/scrape_pools", only(targets::pools))
-        .route("/rules", only(targets::rules))
-        .route("/alerts", only(targets::alerts))
+        .route("/rules", only(alerts::rules))
+        .route("/alerts", only(alerts::alerts))
         .route("/alertmanagers", only(targets::alertmanagers))
         .route("/notifications", only(targets::notifications))
         .route("/features", only(status::features))

@@ -113,40 +113,6 @@ pub(super) fn pools(ask: &Ask<'_>, out: &mut String) -> Result<Notes, ApiError> 
     say(out, &json!({ "scrapePools": names }))
 }
 
-/// `rules`: there are none, but what is asked has to be a question.
-pub(super) fn rules(ask: &Ask<'_>, out: &mut String) -> Result<Notes, ApiError> {
-    let of = |name: &str| ask.params.get(name).to_lowercase();
-    for text in ask.params.all("match[]") {
-        parse_selector(text).map_err(|e| ApiError::expression("match[]", &e, text))?;
-    }
-    let kind = of("type");
-    if !["", "alert", "record"].contains(&&*kind) {
-        return Err(ApiError::parameter("type", format!("not supported value \"{kind}\"")));
-    }
-    let flags = ["", "1", "t", "true", "0", "f", "false"];
-    if !flags.contains(&&*of("exclude_alerts")) {
-        return Err(ApiError::parameter("exclude_alerts", "it is true or false"));
-    }
-    let (limit, token) = (of("group_limit"), of("group_next_token"));
-    if limit.is_empty() && !token.is_empty() {
-        let why = "group_limit needs to be present in order to paginate over the groups";
-        return Err(ApiError::parameter("group_next_token", why));
-    }
-    if !limit.is_empty() && !limit.parse::<i32>().is_ok_and(|limit| limit > 0) {
-        return Err(ApiError::parameter("group_limit", "it is a number greater than 0"));
-    }
-    if !token.is_empty() {
-        let why = "invalid group_next_token. were rule groups changed?";
-        return Err(ApiError::parameter("group_next_token", why));
-    }
-    say(out, &json!({ "groups": [] }))
-}
-
-/// `alerts`
-pub(super) fn alerts(_: &Ask<'_>, out: &mut String) -> Result<Notes, ApiError> {
-    say(out, &json!({ "alerts": [] }))
-}
-
 /// `alertmanagers`
 pub(super) fn alertmanagers(_: &Ask<'_>, out: &mut String) -> Result<Notes, ApiError> {
     say(out, &json!({ "activeAlertmanagers": [], "droppedAlertmanagers": [] }))

@@ -63,11 +63,7 @@ fn disk() -> Note {
             ],
             ..note(Occasion::Fire, "disk_full", "disk / is 98 % full").alert
         },
-        ..note(
-            Occasion::Fire,
-            "disk_full",
-            "disk / is 98 % full, 5.1 GB left, full about 16:40",
-        )
+        ..note(Occasion::Fire, "disk_full", "disk / is 98 % full, 5.1 GB left, full about 16:40")
     }
 }
 
@@ -136,7 +132,10 @@ fn what_began_and_ended_untold_is_one_message() {
     };
     let over = Note {
         at: NIGHT + 4 * MINUTE,
-        alert: Alert { ends_at: Some(NIGHT + 4 * MINUTE), ..note(Occasion::Over, "silent", "web1 is silent").alert },
+        alert: Alert {
+            ends_at: Some(NIGHT + 4 * MINUTE),
+            ..note(Occasion::Over, "silent", "web1 is silent").alert
+        },
         occasion: Occasion::Over,
         ..fire.clone()
     };
@@ -179,8 +178,7 @@ fn some_begin_and_some_end() {
         at: NIGHT + 42 * MINUTE,
         ..warning(note(Occasion::Over, "load", "the load is 9.1 for each CPU, 36 in all"))
     };
-    let memory =
-        warning(note(Occasion::Fire, "memory", "3 % of the memory is available, 240 MB"));
+    let memory = warning(note(Occasion::Fire, "memory", "3 % of the memory is available, 240 MB"));
     insta::assert_snapshot!(read(&said(&[memory, over, disk()], 45 * MINUTE)));
 }
 
@@ -189,7 +187,8 @@ fn many_machines_are_a_digest() {
     let notes: Vec<Note> = (1..=6)
         .flat_map(|n| {
             let host = format!("web{n}");
-            let mut fire = warning(note(Occasion::Fire, "load", &format!("the load is {n}.5 for each CPU")));
+            let mut fire =
+                warning(note(Occasion::Fire, "load", &format!("the load is {n}.5 for each CPU")));
             fire.alert.fingerprint = format!("{n:016x}");
             fire.host.clone_from(&host);
             let mut over = Note { occasion: Occasion::Over, at: NIGHT + MINUTE, ..fire.clone() };

@@ -81,8 +81,7 @@ impl Rig {
             .collect();
         let settings = Settings { zone: TimeZone::UTC, group_wait_ms: 1 };
         let draw: Draw = Arc::new(|_| Some(Picture { png: vec![1], alt: "a line".into() }));
-        let delivery =
-            Delivery::new(ways, &stored, settings, flow.clone(), orders, Some(draw));
+        let delivery = Delivery::new(ways, &stored, settings, flow.clone(), orders, Some(draw));
         let runs = Arc::clone(&delivery);
         let thread = std::thread::spawn(move || runs.run());
         Self { folder, flow, writer: Some(writer), channels, delivery, thread: Some(thread) }
@@ -144,10 +143,7 @@ fn a_test_message_brings_the_receivers_own_words_and_is_listed() {
     let fire = note(Occasion::Fire, "test", "this is a test");
     let place = super::super::Place { zone: &zone, now: 0, untold: None };
     let message = super::super::compose(&[(1, &fire)], place).expect("a message");
-    assert_eq!(
-        rig.delivery.test("a", &message),
-        Some(Outcome::Sent { said: "250 Ok".into() })
-    );
+    assert_eq!(rig.delivery.test("a", &message), Some(Outcome::Sent { said: "250 Ok".into() }));
     assert_eq!(rig.delivery.test("b", &message), None, "there is no such channel");
     let folder = rig.end();
     let reader = Reader::open(&folder.path().join("m.sqlite")).expect("opens");

@@ -80,7 +80,8 @@ impl Lane {
         let untold = (ours().take_while(|row| row.result != Fate::Sent.word()))
             .filter(|row| [Fate::Expired.word(), Fate::Dropped.word()].contains(&&*row.result))
             .fold(None, |all, row| {
-                let counts = row.result != Fate::Expired.word() || row.occasion != Occasion::Over.word();
+                let counts =
+                    row.result != Fate::Expired.word() || row.occasion != Occasion::Over.word();
                 add_untold(all, row.made_at, counts)
             });
         let parked = (ours().find(|row| row.occasion != Occasion::Test.word()))
@@ -348,11 +349,7 @@ impl Lane {
 }
 
 /// The end of an alert that began before is not counted once more.
-fn add_untold(
-    before: Option<(u64, i64, i64)>,
-    at: i64,
-    counts: bool,
-) -> Option<(u64, i64, i64)> {
+fn add_untold(before: Option<(u64, i64, i64)>, at: i64, counts: bool) -> Option<(u64, i64, i64)> {
     let (count, from, to) = before.unwrap_or((0, at, at));
     Some((count + u64::from(counts), from.min(at), to.max(at)))
 }

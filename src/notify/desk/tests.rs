@@ -62,10 +62,7 @@ fn refused() -> Outcome {
 }
 
 impl<'r> Rig<'r> {
-    fn new(
-        channels: usize,
-        receiver: impl FnMut(usize, &Message, i64) -> Outcome + 'r,
-    ) -> Self {
+    fn new(channels: usize, receiver: impl FnMut(usize, &Message, i64) -> Outcome + 'r) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("m.sqlite");
         let store = Store::open(&path, "web1", Arc::default()).expect("opens");
@@ -252,7 +249,10 @@ fn an_hour_without_network_loses_nothing_and_tells_what_was() {
     assert_eq!(rig.got.len(), 1, "all that waited is one message");
     let message = &rig.got[0].message;
     assert_eq!(message.title, "bad: disk on web1 is wrong; 1 over");
-    assert!(message.lines.contains(&"over: ping was wrong from 02:10 to 02:14".to_owned()), "{message:?}");
+    assert!(
+        message.lines.contains(&"over: ping was wrong from 02:10 to 02:14".to_owned()),
+        "{message:?}"
+    );
     assert!(message.lines.iter().any(|line| line.contains("late")), "{message:?}");
     assert!(rig.got[0].at < HOUR + 13 * MINUTE, "{:?}", rig.got[0].at);
     let pauses: Vec<i64> = rig.attempts.windows(2).map(|w| (w[1].0 - w[0].0) / SECOND).collect();
@@ -262,7 +262,8 @@ fn an_hour_without_network_loses_nothing_and_tells_what_was() {
 
 #[test]
 fn a_success_elsewhere_is_a_reason_to_try_at_once() {
-    let mut rig = Rig::new(2, |lane, _, now| if lane == 1 && now < 20 * MINUTE { retry() } else { sent() });
+    let mut rig =
+        Rig::new(2, |lane, _, now| if lane == 1 && now < 20 * MINUTE { retry() } else { sent() });
     rig.add(&[fire("disk", Severity::Bad, &["b"])]);
     rig.until(20 * MINUTE + SECOND);
     assert!(rig.got.is_empty());
@@ -290,7 +291,8 @@ fn who_asks_to_wait_is_waited_for_up_to_an_hour() {
         rig.until(900);
         rig.reload();
         rig.until(2 * HOUR);
-        let at: Vec<i64> = rig.attempts.iter().filter(|(_, l)| *l == 1).map(|(at, _)| *at).collect();
+        let at: Vec<i64> =
+            rig.attempts.iter().filter(|(_, l)| *l == 1).map(|(at, _)| *at).collect();
         assert_eq!(at.len(), 2);
         assert_eq!(at[1] / SECOND, waited, "asked for {asked} s");
     }
@@ -439,7 +441,8 @@ fn three_days_without_network_are_one_message_with_a_count() {
     rig.until(80 * HOUR);
     assert_eq!(rig.got.len(), 1);
     let lines = &rig.got[0].message.lines;
-    let count = lines.iter().find(|line| line.contains("could not be told in time")).expect("it says so");
+    let count =
+        lines.iter().find(|line| line.contains("could not be told in time")).expect("it says so");
     // Of 60 that began and ended, those that were over more than a day ago.
     assert!(count.starts_with("48 older alerts"), "{count}");
     assert_eq!(rig.got[0].message.alerts.len(), 13);

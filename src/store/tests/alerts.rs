@@ -158,7 +158,8 @@ fn all_of_it_reads_back_and_a_person_sees_it() {
     drop(store);
     assert_eq!(open(&path).alerts().expect("reads"), expected());
     assert_eq!(Reader::open(&path).expect("opens").alerts().expect("reads"), expected());
-    let shown = "SELECT rule || ' ' || state || ' ' || severity || ' ' || text || ' ' || since || ' ' ||
+    let shown =
+        "SELECT rule || ' ' || state || ' ' || severity || ' ' || text || ' ' || since || ' ' ||
                  fired || ' ' || value || ' ' || peak || ' ' || threshold || ' ' || labels || ' ' ||
                  fingerprint FROM alerts";
     assert_eq!(
@@ -224,7 +225,10 @@ fn they_are_bounded_in_number_and_in_bytes() {
         .map(|n| AlertOp::Told { ids: Vec::new(), row: told(START + n) })
         .collect();
     write(&mut store, &told);
-    write(&mut store, &[AlertOp::Silence(silence(1, Some(START))), AlertOp::Silence(silence(2, None))]);
+    write(
+        &mut store,
+        &[AlertOp::Silence(silence(1, Some(START))), AlertOp::Silence(silence(2, None))],
+    );
     let upkeep = |store: &mut Store, wall| {
         let mut steps = 0;
         while store.upkeep(Times { wall, boot: wall - START }, Duration::ZERO).expect("upkeep") {
@@ -237,7 +241,10 @@ fn they_are_bounded_in_number_and_in_bytes() {
     assert_eq!(count("alert_state WHERE resolved_at IS NULL"), ["1000"]);
     assert_eq!(count("alert_state WHERE resolved_at IS NOT NULL"), ["10000"]);
     assert_eq!(count("told"), ["10000"]);
-    assert_eq!(column(&path, "SELECT min(resolved_at - 1700000000000) || '' FROM alert_state"), ["500"]);
+    assert_eq!(
+        column(&path, "SELECT min(resolved_at - 1700000000000) || '' FROM alert_state"),
+        ["500"]
+    );
     assert_eq!(count("silences"), ["1"], "one that ended a week ago goes");
     // Ten megabytes have room for 256 KiB of it: what is open stays.
     store.set_limits(Limits { max_size: 10 << 20, ..Limits::default() });
@@ -280,8 +287,10 @@ fn rows_that_are_none_are_found_and_deleted() {
     };
     assert_eq!(
         found(&path),
-        ["alert_state", "outbox", "silences"]
-            .map(|table| format!("row {} of {table} is not as plimsoll writes it", if table == "outbox" { 42 } else { 1 }))
+        ["alert_state", "outbox", "silences"].map(|table| format!(
+            "row {} of {table} is not as plimsoll writes it",
+            if table == "outbox" { 42 } else { 1 }
+        ))
     );
     open(&path).mend(Times { wall: START + DAY, boot: 0 }).expect("mends");
     assert_eq!(found(&path), [""; 0]);

@@ -26,7 +26,7 @@ use crate::store::keep::seal;
 use crate::store::samples::head::{Head, Sample, identity};
 use crate::store::texts::dictionary::Dictionary;
 use crate::store::texts::sent;
-use crate::store::{Lock, OpenError, SqlError};
+use crate::store::{AlertStore, Lock, OpenError, SqlError};
 
 /// Older ones can corrupt a database when the write-ahead log is reset while it is read.
 const OLDEST_SQLITE: i32 = 3_051_003;

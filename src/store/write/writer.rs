@@ -97,7 +97,8 @@ fn run(mut store: Store, full: Option<OpenError>, s: &WriterSettings) -> usize {
     loop {
         let behind = hold.has_gone(&store);
         let again = s.orders.is_urgent() && !hold.is_there_still();
-        let wait = if compaction.is_some() || behind || again { Duration::ZERO } else { hold.wait(s) };
+        let wait =
+            if compaction.is_some() || behind || again { Duration::ZERO } else { hold.wait(s) };
         let open = s.queue.take(&mut batches, Instant::now() + wait);
         if !open && !s.orders.has_alerts() {
             break;

@@ -1,0 +1,160 @@
+//! daemon: what is added to an alert when it begins to fire: the processes that take most, the chart, the
+//! link to the page.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::alert::{Extra, Facts, Instance, Judge, Measure};
+use crate::collect::Settings;
+use crate::collect::culprits::{Resource, culprits};
+use crate::config::Config;
+use crate::daemon::alerting::rules::id_of;
+use crate::daemon::shared::Shared;
+use crate::draw::{self, Ask, Frame, Mark, Theme};
+use crate::model::Unit;
+use crate::notify::{Chart, Delivery, Draw, Picture};
+use crate::query::budget::Budget;
+use crate::query::eval::Limits;
+use crate::query::files::{Files, Unreadable};
+use crate::query::quote::quoted;
+
+/// For this long the CPU time of processes is measured.
+const PAUSE: Duration = Duration::from_millis(250);
+/// What a chart of a message shows, ms.
+const SHOWN_MS: i64 = 3 * 3_600_000;
+/// Its size in pixels: it is read on a phone.
+const WIDTH: u32 = 800;
+const HEIGHT: u32 = 360;
+/// Memory and time for one, in bytes.
+const MEMORY: u64 = 32 << 20;
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// See [`Facts`].
+pub struct Found<'f> {
+    /// The rules.
+    pub judge: &'f Judge,
+    /// The configuration in force.
+    pub config: &'f Config,
+    /// The receivers.
+    pub delivery: &'f Delivery,
+    /// This machine's name.
+    pub system: &'f str,
+}
+
+impl Facts for Found<'_> {
+    fn unit(&self, alert: &Instance) -> Unit {
+        self.judge.rule(&alert.rule).map_or(Unit::Plain, |rule| rule.unit.clone())
+    }
+
+    fn to(&self, alert: &Instance) -> Vec<String> {
+        let own = self.judge.rule(&alert.rule).map(|rule| &*rule.to).unwrap_or_default();
+        let all = self.delivery.ids().map(str::to_owned);
+        match own {
+            // Receivers that only some rules name are told of nothing else.
+            [] => {
+                let usual: Vec<String> =
+                    self.config.alerts.options.to.0.iter().map(|to| id_of(to)).collect();
+                all.filter(|id| usual.contains(id)).collect()
+            }
+            some => {
+                let named: Vec<String> = some.iter().map(|to| id_of(to)).collect();
+                all.filter(|id| named.contains(id)).collect()
+            }
+        }
+    }
+
+    fn once(&self, alert: &Instance) -> bool {
+        self.judge.rule(&alert.rule).is_some_and(|rule| rule.once)
+    }
+
+    fn extra(&mut self, alert: &Instance) -> Extra {
+        let page = self.config.alerts.options.page.as_deref();
+        let page = page.map(|page| page.trim_end_matches('/'));
+        let rule = self.judge.rule(&alert.rule);
+        let chart = rule.and_then(|rule| {
+            let expr = match &rule.measure {
+                Measure::Given(_) => return None,
+                Measure::Query(query) | Measure::Forecast(query) => &*query.text,
+            };
+            Some(Chart {
+                expr: only(expr, alert, &rule.labels),
+                title: alert.text.clone(),
+                limit: alert.limit.filter(|_| matches!(rule.measure, Measure::Query(_))),
+                breach: alert.active_at,
+            })
+        });
+        let here = alert.labels.get("instance").is_none_or(|name| name == self.system);
+        let culprits = match resource(&alert.rule).filter(|_| here) {
+            Some(of) => {
+                culprits(&Settings::default(), of, PAUSE).iter().map(|c| c.words(of)).collect()
+            }
+            None => Vec::new(),
+        };
+        Extra {
+            culprits,
+            log: Vec::new(),
+            link: page.map(|page| format!("{page}/alerts")),
+            generator_url: page.map(|page| format!("{page}/alerts")).unwrap_or_default(),
+            chart,
+        }
+    }
+}
+
+/// What the processes to be named take too much of.
+fn resource(rule: &str) -> Option<Resource> {
+    match rule {
+        "memory" | "oom" | "pressure_memory" => Some(Resource::Memory),
+        "load" | "hot" | "steal" => Some(Resource::Cpu),
+        _ => None,
+    }
+}
+
+/// An expression with nothing in its answer but the label set of one alert.
+fn only(expr: &str, alert: &Instance, added: &[(Box<str>, Box<str>)]) -> String {
+    let own: Vec<(&str, &str)> = alert
+        .labels
+        .iter()
+        .filter(|(name, _)| *name != "alertname" && !added.iter().any(|(n, _)| **n == **name))
+        .collect();
+    if own.is_empty() {
+        return expr.to_owned();
+    }
+    let mut labels = "vector(1)".to_owned();
+    for (name, value) in &own {
+        // `$` begins the name of a group in the replacement.
+        let value = quoted(&value.replace('$', "$$"));
+        labels = format!("label_replace({labels}, {}, {value}, \"\", \"\")", quoted(name));
+    }
+    let names: Vec<&str> = own.iter().map(|(name, _)| *name).collect();
+    format!("({expr}) and on ({}) {labels}", names.join(", "))
+}
+
+/// Draws the charts of messages.
+pub fn draw(shared: &Shared) -> Option<Draw> {
+    let files = Files::new(shared.database.to_path_buf(), Arc::clone(&shared.head), 1);
+    let clock = Arc::clone(&shared.clock);
+    Some(Arc::new(move |chart: &Chart| {
+        let budget = Budget::new(MEMORY);
+        let limits = Limits {
+            deadline: Some(std::time::Instant::now() + PATIENCE),
+            budget: Some(&budget),
+            ..Limits::default()
+        };
+        let now = clock.wall_ms();
+        // The breach stays in the picture of a message that is late.
+        let from = (now - SHOWN_MS).min(chart.breach - SHOWN_MS / 6);
+        let ask = Ask { expression: &chart.expr, from, to: now, points: WIDTH, limits };
+        let drawn = files.with_catalog(|reader, catalog| {
+            draw::gather(reader, catalog, &ask).map_err(|e| Unreadable(e.to_string()))
+        });
+        files.rest();
+        let mut drawn = drawn.ok()?;
+        drawn.title.clone_from(&chart.title);
+        drawn.thresholds.extend(chart.limit);
+        drawn.marks.push(Mark { ts: chart.breach, text: "from here".to_owned(), bad: true });
+        let frame =
+            Frame { width: WIDTH, height: Some(HEIGHT), theme: Theme::Light, ..Frame::default() };
+        let png = draw::png(&draw::picture(&drawn, &frame), 1.0)?;
+        Some(Picture { png, alt: chart.title.clone() })
+    }))
+}

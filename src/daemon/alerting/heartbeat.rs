@@ -1,0 +1,90 @@
+//! daemon: the dead man's switch: every minute somebody else is told that readings are judged and written.
+//! Who hears nothing any more speaks up.
+//!
+//! Bound: one thread, and only where the configuration names an address.
+
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::rules::channel_settings;
+use crate::config::Config;
+use crate::daemon::shared::Shared;
+use crate::notify::{self, Outcome};
+
+const SUBJECT: &str = "heartbeat";
+const EVERY: Duration = Duration::from_secs(60);
+/// One ping may take so long.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Readings are late after so many beats, and after this at least.
+const BEATS: i64 = 3;
+const LATE_MS: i64 = 60_000;
+
+/// The thread that pings, if there is one. It ends when its half of the channel is dropped.
+#[derive(Default)]
+pub struct Heartbeat(Mutex<(Option<String>, Option<Sender<()>>)>);
+
+impl Heartbeat {
+    /// Pings the address that the configuration names, and no other any more.
+    pub fn configure(&self, shared: &Shared, config: &Config) {
+        let mut here = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let url = config.alerts.options.heartbeat.clone();
+        if here.0 == url {
+            return;
+        }
+        *here = (url.clone(), None);
+        shared.board.forget(SUBJECT);
+        let Some(url) = url else { return };
+        let settings = channel_settings(config, &shared.system);
+        let heart = match notify::Heartbeat::new(&url, settings) {
+            Ok(heart) => heart,
+            Err(e) => return shared.board.fail(SUBJECT, e.to_string()),
+        };
+        let (stop, stopped) = channel();
+        let shared_too = shared.clone();
+        let thread = std::thread::Builder::new().name("heartbeat".into()).stack_size(256 << 10);
+        let started = thread.spawn(move || {
+            loop {
+                beat(&shared_too, &heart);
+                match stopped.recv_timeout(EVERY) {
+                    Err(RecvTimeoutError::Timeout) => {}
+                    Ok(()) | Err(RecvTimeoutError::Disconnected) => return,
+                }
+            }
+        });
+        match started {
+            Ok(_) => here.1 = Some(stop),
+            Err(e) => shared.board.fail(SUBJECT, format!("there is no thread for it: {e}")),
+        }
+    }
+
+    /// No ping any more.
+    pub fn stop(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).1 = None;
+    }
+}
+
+fn beat(shared: &Shared, heart: &notify::Heartbeat) {
+    let wrong = wrong(shared);
+    let outcome = heart.beat(wrong.as_deref(), Instant::now() + PATIENCE);
+    match outcome {
+        Outcome::Sent { .. } => shared.board.ok(SUBJECT),
+        Outcome::Retry { said, .. } | Outcome::Refused { said } => {
+            shared.board.fail(SUBJECT, format!("{}: {said}", heart.shown()));
+        }
+    }
+}
+
+/// Why plimsoll itself is in trouble: readings are not written, or not judged.
+fn wrong(shared: &Shared) -> Option<String> {
+    let now = shared.clock.wall_ms();
+    let longest = (BEATS * shared.config().interval.as_ms()).max(LATE_MS);
+    let written = shared.counters.durable_ts.load(Relaxed).max(shared.started);
+    let judged = shared.alerts.now().judged_at.unwrap_or(0).max(shared.started);
+    let late = |what: &str, since: i64| {
+        let age = now - since;
+        (age > longest).then(|| format!("no reading was {what} for {} s", age / 1_000))
+    };
+    late("written", written).or_else(|| late("judged", judged))
+}

@@ -1,0 +1,295 @@
+//! daemon: the thread that judges. The writer wakes it after each commit of readings; it judges them by
+//! the rules, writes what became of them, and hands what is to be told to the delivery.
+//!
+//! ```text
+//!   writer -> Committed -> judge: rules -> changes -> teller: notes -> delivery -> receivers
+//!                          facts: processes, chart, link        given: silence, limits
+//! ```
+//!
+//! Bound: one pass at a time, with a deadline and a share of memory. A commit that comes meanwhile is
+//! judged with the next one.
+
+mod commands;
+mod facts;
+mod given;
+pub mod heartbeat;
+mod rules;
+mod show;
+
+use std::sync::atomic::AtomicBool;
+use std::sync::mpsc::SyncSender;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use jiff::tz::TimeZone;
+
+use super::shared::Shared;
+use crate::alert::{Command, Judge, Judged, Quiet, Teller, Weekly};
+use crate::config::Config;
+use crate::model::Severity;
+use crate::notify::{Delivery, DeliverySettings};
+use crate::query::budget::Budget;
+use crate::query::eval::Limits;
+use crate::query::files::{Files, Unreadable};
+use crate::store::AlertStore;
+
+pub use rules::{channel_settings, compile, rules};
+pub use show::when;
+
+/// What the board calls it.
+pub const SUBJECT: &str = "alerts";
+/// A pass over all rules may take so long.
+const PASS: Duration = Duration::from_secs(5);
+/// And so much memory, in bytes.
+const MEMORY: u64 = 32 << 20;
+/// Without a commit for so long, time is judged all the same: that nothing is written is what has to be
+/// told.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Beats that were committed and not judged when the process before ended: so much of them is judged.
+const CATCH_UP_MS: i64 = 15 * 60_000;
+
+/// What the thread is told.
+pub enum Letter {
+    /// Other rules and receivers.
+    Configure(Arc<Config>),
+    /// A person's command, and where the answer goes.
+    Do(Command, SyncSender<Result<String, String>>),
+    /// The end.
+    Stop,
+}
+
+/// What others hold of the thread.
+#[derive(Clone)]
+pub struct Post {
+    letters: Arc<Mutex<Vec<Letter>>>,
+    shared: Shared,
+    /// The delivery that runs.
+    pub delivery: Arc<Mutex<Arc<Delivery>>>,
+}
+
+impl Post {
+    /// Tells the thread something.
+    pub fn send(&self, letter: Letter) {
+        self.letters.lock().unwrap_or_else(PoisonError::into_inner).push(letter);
+        self.shared.committed.wake();
+    }
+
+    /// What all services share.
+    pub fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    /// The delivery that runs.
+    pub fn delivery(&self) -> Arc<Delivery> {
+        Arc::clone(&self.delivery.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// The thread's own things.
+pub struct Alerting {
+    shared: Shared,
+    config: Arc<Config>,
+    files: Files,
+    judge: Judge,
+    teller: Teller,
+    post: Post,
+    given: given::Given,
+    /// The time that was judged last.
+    last: Option<i64>,
+}
+
+impl Alerting {
+    /// Goes on where the process before stopped.
+    pub fn new(shared: &Shared, stored: &AlertStore) -> Self {
+        let config = shared.config();
+        let zone = TimeZone::system();
+        let (teller, open) = Teller::load(&shared.system, zone, stored);
+        let files = Files::new(shared.database.to_path_buf(), Arc::clone(&shared.head), 1);
+        let delivery = delivery(shared, &config, stored);
+        let post = Post {
+            letters: Arc::default(),
+            shared: shared.clone(),
+            delivery: Arc::new(Mutex::new(delivery)),
+        };
+        let mut judge = Judge::new(rules(&config, &shared.board), config.interval.as_ms());
+        let given = given::Given::new(&open);
+        // The teller tells of those whose rule has gone.
+        let _without_rule = judge.load(open, stored.judged_until);
+        let mut this = Self {
+            shared: shared.clone(),
+            config,
+            files,
+            judge,
+            teller,
+            post,
+            given,
+            last: stored.judged_until,
+        };
+        this.teller.peace.quiet = this.quiet();
+        this
+    }
+
+    /// How others reach the thread.
+    pub fn post(&self) -> Post {
+        self.post.clone()
+    }
+
+    /// Judges until it is told to stop.
+    pub fn run(mut self) {
+        self.start_sending();
+        self.catch_up();
+        self.show();
+        let mut seen = 0;
+        loop {
+            let begun = Instant::now();
+            let Some((commits, at)) = self.shared.committed.wait(seen, PATIENCE) else { break };
+            let late = commits == seen && begun.elapsed() >= PATIENCE;
+            seen = commits;
+            if !self.read_letters() {
+                break;
+            }
+            match at.filter(|at| Some(*at) != self.last) {
+                Some(at) => self.pass(at),
+                None if late => self.pass(self.shared.clock.wall_ms()),
+                None => {}
+            }
+        }
+        self.post.delivery().stop(Instant::now() + Duration::from_millis(300));
+    }
+
+    /// Whether to go on.
+    fn read_letters(&mut self) -> bool {
+        let letters = {
+            let mut letters = self.post.letters.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::take(&mut *letters)
+        };
+        for letter in letters {
+            match letter {
+                Letter::Stop => return false,
+                Letter::Configure(config) => self.configure(config),
+                Letter::Do(command, reply) => {
+                    let done = self.obey(command);
+                    let _gone = reply.send(done);
+                    self.show();
+                }
+            }
+        }
+        true
+    }
+
+    /// Judges what was committed and not judged before the process before ended.
+    fn catch_up(&mut self) {
+        let Some(judged) = self.last else { return };
+        let newest = self.files.with_reader(|reader, _| {
+            let newest = reader.extent().map(|(_, newest)| newest);
+            newest.map_err(|e| Unreadable(e.to_string()))
+        });
+        let Ok(newest) = newest else { return };
+        let beat = self.config.interval.as_ms();
+        let mut at = judged.max(newest - CATCH_UP_MS) + beat;
+        while at <= newest {
+            self.pass(at);
+            at += beat;
+        }
+    }
+
+    fn pass(&mut self, at: i64) {
+        let cancel = AtomicBool::new(false);
+        let budget = Budget::new(MEMORY);
+        let limits = Limits {
+            deadline: Some(Instant::now() + PASS),
+            cancel: Some(&cancel),
+            budget: Some(&budget),
+            ..Limits::default()
+        };
+        let now = self.shared.clock.wall_ms();
+        let given = self.given.look(&self.shared, &self.files, &self.post.delivery(), now);
+        let (judge, files) = (&mut self.judge, &self.files);
+        let pass = files.with_catalog(|reader, catalog| {
+            judge.pass(at, reader, catalog, limits, &given).map_err(|e| Unreadable(e.to_string()))
+        });
+        let pass = match pass {
+            Ok(pass) => pass,
+            Err(Unreadable(why)) => {
+                self.shared.board.fail(SUBJECT, format!("the rules cannot be judged: {why}"));
+                return;
+            }
+        };
+        match pass.errors.first() {
+            None => self.shared.board.ok(SUBJECT),
+            Some((rule, why)) => {
+                let more = match pass.errors.len() - 1 {
+                    0 => String::new(),
+                    more => format!(" ({more} more rules cannot be judged)"),
+                };
+                self.shared.board.fail(SUBJECT, format!("rule {rule}: {why}{more}"));
+            }
+        }
+        self.last = Some(at);
+        self.keep_samples(&pass);
+        let judged = Judged {
+            at,
+            now,
+            open: self.judge.instances().filter(|alert| alert.resolved_at.is_none()).collect(),
+            changes: &pass.changes,
+        };
+        let delivery = self.post.delivery();
+        let mut facts = facts::Found {
+            judge: &self.judge,
+            config: &self.config,
+            delivery: &delivery,
+            system: &self.shared.system,
+        };
+        let told = self.teller.pass(&judged, &mut facts);
+        let _written = delivery.submit(told.ops, told.notes);
+        self.given.withheld = told.withheld;
+        self.show();
+    }
+
+    fn configure(&mut self, config: Arc<Config>) {
+        let others = config.alerts.receivers() != self.config.alerts.receivers();
+        self.config = config;
+        let rules = rules(&self.config, &self.shared.board);
+        let _without_rule = self.judge.reload(rules, self.config.interval.as_ms());
+        self.teller.peace.quiet = self.quiet();
+        if others {
+            self.post.delivery().stop(Instant::now() + Duration::from_secs(1));
+            // What waits for receivers that stay is sent by the next delivery.
+            let stored = self
+                .files
+                .with_reader(|reader, _| reader.alerts().map_err(|e| Unreadable(e.to_string())));
+            let next = delivery(&self.shared, &self.config, &stored.unwrap_or_default());
+            *self.post.delivery.lock().unwrap_or_else(PoisonError::into_inner) = next;
+            self.start_sending();
+        }
+        self.show();
+    }
+
+    fn quiet(&self) -> Option<Quiet> {
+        let text = self.config.alerts.options.quiet.as_ref()?;
+        let hours = Weekly::parse(text, &TimeZone::system()).ok()?;
+        Some(Quiet { hours: vec![hours], most: Severity::Warning })
+    }
+
+    fn start_sending(&self) {
+        let delivery = self.post.delivery();
+        if delivery.ids().next().is_none() {
+            return;
+        }
+        let thread = std::thread::Builder::new().name("notifying".into()).stack_size(256 << 10);
+        if let Err(e) = thread.spawn(move || delivery.run()) {
+            self.shared.board.fail(SUBJECT, format!("no message can be sent: no thread: {e}"));
+        }
+    }
+}
+
+/// The delivery to the receivers of a configuration.
+fn delivery(shared: &Shared, config: &Config, stored: &AlertStore) -> Arc<Delivery> {
+    let settings = DeliverySettings {
+        zone: TimeZone::system(),
+        group_wait_ms: config.interval.as_ms().min(10_000),
+    };
+    let ways = rules::ways(config, &shared.system, &shared.board);
+    let draw = facts::draw(shared);
+    Delivery::new(ways, stored, settings, shared.flow.clone(), Arc::clone(&shared.orders), draw)
+}
