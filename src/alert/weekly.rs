@@ -44,7 +44,9 @@ impl Weekly {
             .split_once(['-', '–'])
             .ok_or_else(|| wrong(format!("`{times}` is no two times with a hyphen between")))?;
         let (from, to) = (time(from).map_err(wrong)?, time(to).map_err(wrong)?);
-        if from == to {
+        // From midnight to midnight is the whole day.
+        let whole_day = times.ends_with("24:00");
+        if from == to && !whole_day {
             return Err(wrong(format!("`{times}` begins when it ends")));
         }
         let zone = match words.next() {
