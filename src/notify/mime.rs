@@ -110,7 +110,7 @@ fn part(content: &str, more: &str, body: &str) -> String {
 }
 
 fn several(kind: &str, mark: &str, parts: &[String]) -> String {
-    let mut out = format!("Content-Type: multipart/{kind}; boundary=\"{mark}\"\r\n\r\n");
+    let mut out = format!("Content-Type: multipart/{kind};\r\n boundary=\"{mark}\"\r\n\r\n");
     for part in parts {
         out.push_str(&format!("--{mark}\r\n{part}\r\n"));
     }

@@ -70,7 +70,7 @@ impl Room {
             }
             length += c.len_utf8();
         }
-        let mark = if self.most > room { "…" } else { "" };
+        let mark = if self.count.of("…") <= self.most { "…" } else { "" };
         format!("{}{mark}", &text[..length])
     }
 

@@ -25,6 +25,7 @@ mod power;
 mod promql;
 mod push;
 mod readers;
+mod receivers;
 mod refusals;
 mod services;
 mod shown;

@@ -21,7 +21,12 @@ const TEXT: Room = Room::bytes(10_000);
 pub static ROW: Row = Row {
     name: "healthchecks",
     schemes: &["hc", "healthchecks"],
-    forms: &["hc:UUID", "hc:https://host/ping/UUID", "https://hc-ping.com/UUID"],
+    forms: &[
+        "hc:UUID",
+        "hc:https://host/ping/UUID",
+        "healthchecks:UUID",
+        "https://hc-ping.com/UUID",
+    ],
     example: "hc:5bf66975-d4c7-4bf5-bcc8-b8d8a82ea278",
     picture: false,
     limit: "10 kB",

@@ -175,10 +175,16 @@ impl Wire for Matrix {
         };
         let text = plain(message, TEXT);
         let request = self.event(&room, &message.key, &formatted(message, &text));
-        let mut outcome = match line.ask(&request) {
-            Ok(answer) => judge(&answer),
-            Err(outcome) => outcome,
-        };
+        let send = || line.ask(&request).map_or_else(|outcome| outcome, |answer| judge(&answer));
+        let mut outcome = send();
+        if matches!(&outcome, Outcome::Refused { said } if said.contains("M_FORBIDDEN")) {
+            // Invited, but it has not joined yet.
+            let url = format!("{}/client/v3/join/{}", self.base, encoded(&room));
+            let join = self.authorized(post_json(url, &json!({})));
+            if line.ask(&join).is_ok_and(|answer| answer.status == 200) {
+                outcome = send();
+            }
+        }
         if let (Outcome::Sent { said }, Some(picture)) = (&mut outcome, picture)
             && let Err(Outcome::Retry { said: why, .. } | Outcome::Refused { said: why }) =
                 self.show(line, &room, &message.key, picture)

@@ -24,7 +24,7 @@ const MAX_PICTURE: usize = 5_000_000;
 /// The row of the table.
 pub static ROW: Row = Row {
     name: "pushover",
-    schemes: &["pover", "pushover"],
+    schemes: &["pover"],
     forms: &["pover://USER@TOKEN[/DEVICE][?priority=-2 to 2][&sound=name]"],
     example: "pover://uQiRzpo4DXghDmr9QzzfQu27cmVRsG@azGDORePK8gMaC0QOYAMyEEuzJnyUi",
     picture: true,

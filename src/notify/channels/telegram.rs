@@ -20,7 +20,7 @@ const CAPTION: Room = Room::utf16(1_024);
 /// The row of the table.
 pub static ROW: Row = Row {
     name: "telegram",
-    schemes: &["tgram", "telegram"],
+    schemes: &["tgram"],
     forms: &["tgram://TOKEN/CHAT[:TOPIC]"],
     example: "tgram://110201543:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw/-1001234567890",
     picture: true,

@@ -412,6 +412,16 @@ fn a_group_that_moved_is_followed() {
 }
 
 #[test]
+fn an_invited_user_joins_a_room() {
+    let no = r#"{"errcode":"M_FORBIDDEN","error":"User not in room"}"#;
+    let answers = [(403, "", no), (200, "", "{}"), (200, "", r#"{"event_id":"$a"}"#)];
+    let (outcome, heard, _) = send(MATRIX, &example(), None, &answers);
+    assert_eq!(told(outcome), ("sent".into(), "200 $a".into()));
+    assert_eq!(heard[1].line, "POST /_matrix/client/v3/join/%21room%3Aexample%2Eorg");
+    assert_eq!(heard[0].line, heard[2].line);
+}
+
+#[test]
 fn incidents_open_and_close() {
     let of = |occasion| Message { occasion, ..example() };
     for (occasion, actions) in [

@@ -29,10 +29,6 @@ impl Heard {
     pub fn json(&self) -> serde_json::Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|e| panic!("{e}: {self:?}"))
     }
-
-    pub fn has(&self, header: &str) -> bool {
-        self.head.contains(&format!("\r\n{header}\r\n"))
-    }
 }
 
 fn hear(stream: &mut TcpStream) -> Heard {
