@@ -1,4 +1,4 @@
-//! cli: `plimsoll plugin`: which plugins run, what they say, what is wrong with them.
+//! cli: `plimsoll plugin`: lists, runs, tests, enables and disables plugins.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -158,7 +158,8 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What the database says of a plugin: its charts' title, and whether its last run went well.
+/// The database's knowledge about a plugin: the title of its charts, and whether its last run
+/// succeeded.
 #[derive(Default)]
 struct Known {
     titles: Vec<(String, String)>,
@@ -214,7 +215,7 @@ fn list(here: &Here, as_json: bool, out: &mut impl Write) -> anyhow::Result<()> 
         Some(rate) => format_duration(rate.interval_ms),
         None => usual(p),
     };
-    // What was changed by hand, and for how long.
+    // Rates that were set by hand, with their duration.
     let shown = |p: &Plugin| match rate(p).map(interval::until).filter(|u| !u.is_empty()) {
         Some(until) => format!("{} {until}", every(p)),
         None => every(p),

@@ -1,5 +1,5 @@
-//! daemon: how long one collector may hold up the beat. A timer runs while collectors are read; it
-//! costs two system calls a beat, and rings only when one of them hangs.
+//! daemon: the longest time that one collector may delay the beat. A timer runs while collectors
+//! are read; it costs two system calls a beat, and rings only when one of them hangs.
 
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::Duration;
@@ -29,7 +29,7 @@ impl Patience {
     pub fn start(&self, after: Duration) {
         let after = Timespec { tv_sec: after.as_secs() as _, tv_nsec: after.subsec_nanos().into() };
         let once = Itimerspec { it_interval: Timespec { tv_sec: 0, tv_nsec: 0 }, it_value: after };
-        // It fails for times that are none, and for descriptors that are none.
+        // It fails only for invalid times and descriptors.
         let _unused = timerfd_settime(&self.0, TimerfdTimerFlags::empty(), &once);
     }
 

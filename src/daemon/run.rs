@@ -1,4 +1,4 @@
-//! daemon: from the start to the end of `plimsoll run`.
+//! daemon: the course of `plimsoll run` from start to end.
 
 mod rates;
 
@@ -19,12 +19,12 @@ use crate::model::{Event, Interval, Labels, SystemClock};
 use crate::pipeline::{Flow, MAX_SAMPLES, Names};
 use crate::store::{Lock, Orders, Store, Writer, WriterSettings};
 
-/// How long the last commit may take once somebody wants us gone.
+/// The longest time of the last commit after a signal to end.
 const FAREWELL: Duration = Duration::from_millis(900);
 /// When what only starting needed is given back.
 const SETTLED: Duration = Duration::from_secs(3);
 
-/// What the command line says.
+/// The options of the command line.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
     /// `--config`
@@ -95,7 +95,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     shared.services.stop(deadline - FAREWELL / 2);
     shared.queue.close();
     wait_until(deadline, || writer.is_finished());
-    // Where the folder was replaced, the next one may have its socket there already.
+    // If the folder was replaced, the next daemon may have its socket there already.
     let mine = |pid: String| pid == std::process::id().to_string();
     if Lock::owner(&database).is_none_or(mine) {
         let _unused = std::fs::remove_file(control::socket_path(&database));
@@ -105,7 +105,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     farewell(shared, writer)
 }
 
-/// What there is to say of the end, once everything that could end has ended.
+/// The result at the end, after everything that could end has ended.
 fn farewell(shared: &Shared, writer: Writer) -> anyhow::Result<()> {
     anyhow::ensure!(
         writer.is_finished(),
@@ -134,8 +134,8 @@ fn limit_arenas() {
     unsafe { libc::mallopt(libc::M_ARENA_MAX, 2) };
 }
 
-/// Every beat's commit takes in what SQL clients inserted. Between slow beats, and when none comes,
-/// somebody else has to look; twice the beat, so that it never wakes the thread in vain.
+/// The interval at which rows of SQL clients are taken in without a beat. Every beat's commit takes
+/// them in; this serves slow beats. Twice the beat, so that it never wakes the thread in vain.
 fn inbox_every(beat: Interval) -> Duration {
     (beat.as_duration() * 2).clamp(Duration::from_secs(2), Duration::from_secs(60))
 }
@@ -168,8 +168,8 @@ async fn serve(daemon: Daemon) -> anyhow::Result<()> {
     });
     loop {
         tokio::select! {
-            // Only a panic gets here: what is not collected or not stored any more is not to look
-            // alive, and whoever supervises us starts us again.
+            // Only a panic gets here. A daemon that does not collect or store any more must not
+            // look alive; the supervisor starts plimsoll again.
             () = daemon.shared.ended.notified() => break,
             _ = interrupt.recv() => break,
             _ = terminate.recv() => break,
@@ -197,7 +197,7 @@ async fn tick(watchdog: &mut Option<tokio::time::Interval>) {
     }
 }
 
-/// An event of plimsoll's own, for whoever looks at charts later.
+/// Records an event of plimsoll's own, for later readers of charts.
 fn tell(flow: &Flow, kind: &'static str, ts: i64, title: &str, text: &str) {
     let event = Event {
         ts,
@@ -308,7 +308,7 @@ impl Daemon {
             Ok(said) if said.is_empty() => tracing::info!("reloaded   nothing is different"),
             Ok(said) => tracing::info!("reloaded   {}", said.join("; ")),
             Err(said) => {
-                // The first mistake and where it is; who asked for it gets all of them.
+                // The log gets the first mistake with its place; the caller gets all of them.
                 let brief: Vec<&str> = said.lines().take(2).map(str::trim).collect();
                 tracing::error!("not reloaded, all stays as it was: {}", brief.join(" "));
             }
@@ -320,7 +320,7 @@ impl Daemon {
         })
     }
 
-    /// What is different now, a line each.
+    /// Reloads the configuration; returns the changes, a line each.
     async fn try_reload(&self) -> Result<Vec<String>, String> {
         let new = Config::find(self.options.config.as_deref()).map_err(|e| {
             format!("{e}\nnothing was changed; the configuration before stays in force")

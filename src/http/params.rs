@@ -18,7 +18,7 @@ impl Params {
         Self(pairs.map(|(name, value)| (name.into_owned(), value.into_owned())).collect())
     }
 
-    /// The first of that name; empty where there is none.
+    /// The first value of that name; empty if there is none.
     pub(super) fn get(&self, name: &str) -> &str {
         self.0.iter().find(|(n, _)| n == name).map_or("", |(_, value)| value)
     }
@@ -49,7 +49,7 @@ impl Params {
         }
     }
 
-    /// How many things at most; 0 and nothing mean all.
+    /// The largest number of results; 0 and an empty value mean all.
     pub(super) fn limit(&self, name: &str) -> Result<usize, ApiError> {
         match self.get(name) {
             "" => Ok(usize::MAX),
@@ -65,7 +65,7 @@ impl Params {
         }
     }
 
-    /// How many things at most, where nothing and less than 0 mean all.
+    /// The largest number of results; an empty or negative value means all.
     pub(super) fn most(&self, name: &str) -> Result<usize, ApiError> {
         match self.get(name) {
             "" => Ok(usize::MAX),
@@ -84,7 +84,7 @@ fn moment(text: &str) -> Option<i64> {
         let ms = (seconds * 1000.0).round();
         return (seconds.is_finite() && ms.abs() < i64::MAX as f64).then_some(ms as i64);
     }
-    // What a client sends that knows no bounds.
+    // Sent by clients for an unlimited number.
     match text {
         "-292273086-05-16T16:47:06Z" => return Some(ALWAYS.0),
         "292277025-08-18T07:12:54.999999999Z" => return Some(ALWAYS.1),

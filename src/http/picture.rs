@@ -21,7 +21,7 @@ use crate::query::number::parse_duration;
 use crate::query::turns::Client;
 use crate::wire::time::parse_when;
 
-/// What can be asked for.
+/// The known parameters.
 const PARAMETERS: &str =
     "expr, range, from, to, width, height, theme, title, scale, stacked, threshold, tz";
 /// Pixels of a side.
@@ -55,7 +55,7 @@ pub(super) fn routes(api: Arc<Api>) -> Router {
         .with_state(api)
 }
 
-/// What a request asks for.
+/// A request for a picture.
 #[derive(Debug)]
 struct Wanted {
     expression: String,
@@ -86,7 +86,7 @@ async fn answer(
     });
     match drawn.await {
         Ok((Ok((bytes, span)), held)) => {
-            // As long as the newest pixel stands for.
+            // The length of the newest pixel.
             let seconds = (span / 1_000_000).clamp(5, 300);
             let kind = match kind {
                 Kind::Svg => "image/svg+xml; charset=utf-8",
@@ -152,7 +152,7 @@ fn wanted(pairs: &[(String, String)], kind: Kind, now: i64) -> Result<Wanted, Re
                 let why = || bad("tz: a time zone such as UTC or Europe/Berlin");
                 frame.zone = TimeZone::get(text).map_err(|_| why())?;
             }
-            // What is put there to get past caches.
+            // Parameters that only defeat caches.
             name if name.starts_with('_') => {}
             name => {
                 let name = draw::clean(name);
@@ -161,7 +161,9 @@ fn wanted(pairs: &[(String, String)], kind: Kind, now: i64) -> Result<Wanted, Re
         }
     }
     if expression.trim().is_empty() {
-        return Err(bad("what is to be drawn? ?expr=cpu&range=7d; or PromQL, as in /api/v1/query"));
+        return Err(bad(
+            "`expr` is missing; for example ?expr=cpu&range=7d, or PromQL as in /api/v1/query",
+        ));
     }
     let from = match (from, range) {
         (Some(_), Some(_)) => return Err(bad("either range or from, not both")),
@@ -229,7 +231,7 @@ fn draw(
         Kind::Svg => draw::svg(&picture).into_bytes(),
         Kind::Png => {
             let side = |side: u32| (side as f32 * wanted.scale) as usize;
-            // Four bytes a pixel, and what they are packed into.
+            // Four bytes a pixel, and the packed picture.
             room.take(side(picture.width) * side(picture.height) * 6).map_err(too_much)?;
             let drawn = draw::png_while(&picture, wanted.scale, || task.check().is_ok());
             still(task)?;

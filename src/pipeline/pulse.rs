@@ -1,5 +1,5 @@
-//! pipeline: whether the thread that keeps the beat still does. It says when it will be awake again,
-//! or which collector it reads; who finds that to be long ago knows that it hangs, without asking it.
+//! pipeline: the pulse of the beat thread. The thread records when it will wake up, or which
+//! collector it reads. If that is long ago, it hangs, which others see without asking it.
 
 use std::sync::{Mutex, MutexGuard};
 
@@ -12,7 +12,7 @@ pub struct Pulse(Mutex<Sign>);
 
 #[derive(Debug, Clone, Copy)]
 struct Sign {
-    /// Boot time in ms at which it began to read, or at which it will be awake again.
+    /// Boot time in ms at which it began to read, or at which it will wake up.
     at: i64,
     /// The collector that it reads; nothing: it sleeps.
     reads: Option<&'static str>,
@@ -20,12 +20,12 @@ struct Sign {
     told: bool,
 }
 
-/// A beat that does not go on.
+/// A beat that has stopped.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stopped {
     /// For how long, in ms.
     pub for_ms: i64,
-    /// What hangs, in a sentence.
+    /// The part that hangs, in a sentence.
     pub message: String,
 }
 
@@ -40,19 +40,19 @@ impl Pulse {
         self.0.lock().unwrap_or_else(|e| e.into_inner())
     }
 
-    /// It begins to read a collector; `now`: boot time in ms.
+    /// The thread begins to read a collector; `now`: boot time in ms.
     pub fn reads(&self, collector: &'static str, now: i64) {
         let mut sign = self.sign();
         (sign.at, sign.reads) = (now, Some(collector));
     }
 
-    /// It sleeps until this boot time in ms; nothing: until it is told something.
+    /// The thread sleeps until this boot time in ms; `None`: until it gets a message.
     pub fn sleeps(&self, until: Option<i64>) {
         let mut sign = self.sign();
         (sign.at, sign.reads) = (until.unwrap_or(i64::MAX), None);
     }
 
-    /// What hangs; nothing: it goes on.
+    /// The hang; `None` if the beat is alive.
     pub fn stopped(&self, now: i64) -> Option<Stopped> {
         let Sign { at, reads, .. } = *self.sign();
         let for_ms = now.saturating_sub(at);
@@ -69,7 +69,7 @@ impl Pulse {
         })
     }
 
-    /// What is new since this was last asked: that it hangs, or (`Err`) that it goes on.
+    /// The change since the last call: it hangs, or (`Err`) it continues.
     pub fn news(&self, now: i64) -> Option<Result<Stopped, ()>> {
         let stopped = self.stopped(now);
         let mut sign = self.sign();

@@ -28,7 +28,7 @@ pub struct Args {
 
 /// Longest text of one moment: a thousand CPUs with all their interrupts have less.
 const LONGEST: usize = 32 << 20;
-/// How each element of `statistics` begins and ends, on a line of its own.
+/// The begin and end of each element of `statistics`, on a line of its own.
 const INDENT: &str = "\t\t\t\t";
 /// Rows handed over at once.
 const BATCH: usize = 20_000;
@@ -72,11 +72,11 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     failed.end()
 }
 
-/// What came of one file. What was read of it before it failed is taken.
+/// The result of one file. Samples read before a failure are kept.
 #[derive(Default)]
 struct Read {
     taken: u64,
-    /// What is to be told of it.
+    /// The messages about it.
     words: Vec<String>,
     failed: Option<String>,
 }
@@ -106,7 +106,7 @@ fn one(file: &Path, target: &mut Target<'_>) -> anyhow::Result<Read> {
         std::thread::spawn(move || {
             let mut text = Vec::new();
             let _unused = err.by_ref().take(MOST_WORDS).read_to_end(&mut text);
-            // A pipe that nobody empties, or closes, would be its end.
+            // A pipe that is neither read nor closed would block it.
             let _unused = std::io::copy(&mut err, &mut std::io::sink());
             String::from_utf8_lossy(&text).into_owned()
         })
@@ -116,7 +116,7 @@ fn one(file: &Path, target: &mut Target<'_>) -> anyhow::Result<Read> {
         None => Ok(()),
     };
     if read.is_err() || out.failed.is_some() {
-        // It would wait for somebody to read the rest.
+        // Otherwise it would wait for a reader of the rest.
         let _unused = child.kill();
     }
     let status = child.wait()?;

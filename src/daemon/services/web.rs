@@ -1,4 +1,4 @@
-//! daemon: the HTTP server: its sockets, what it may be called, and whom it waits for.
+//! daemon: the HTTP server: its sockets, its host names, and its tokens.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -21,12 +21,12 @@ use crate::pipeline::Board;
 static PUT_OFF: Metric = Metric::counter(
     "plimsoll_pushes_put_off_total",
     "",
-    "Pushes that were told to come again later, because too much waited to be written.",
+    "Pushes answered with 503, because too much waited to be written.",
 );
 static PUSHES_REFUSED: Metric = Metric::counter(
     "plimsoll_pushes_refused_total",
     "",
-    "Pushes by HTTP of which nothing was taken, as their senders were told.",
+    "Pushes by HTTP without any accepted value, as their senders were told.",
 );
 static TOKENS_REFUSED: Metric = Metric::counter(
     "plimsoll_tokens_refused_total",
@@ -43,7 +43,7 @@ static VIEWERS: Metric =
 static VIEWERS_LOST: Metric = Metric::counter(
     "plimsoll_viewers_dropped_total",
     "",
-    "Pages that are no longer kept up to date, or were not from the first: too slow, too many.",
+    "Viewers of live values that were disconnected or refused, because they were too slow or too many.",
 )
 .by(&["reason"]);
 pub(super) const SERVICE: Service = Service {
@@ -103,7 +103,7 @@ impl Running for Web {
         self.place.all().into_iter().chain(socket).collect()
     }
 
-    /// Where it listens stays as it is until the next start.
+    /// Applies a reload, except for the address, which stays until the next start.
     fn configure(&self, config: &Arc<Config>) -> Option<oneshot::Receiver<()>> {
         let listen = self.shared.door.listening.get().copied();
         self.hosts.set(names_of(&Http { listen, ..config.http.clone() }));
@@ -130,8 +130,8 @@ impl Running for Web {
     }
 }
 
-/// What requests may call this machine: what the configuration says, and the address it listens on:
-/// no name of a stranger's page leads to a page at a bare address.
+/// The host names of this machine in requests: those of the configuration, and the listening
+/// address, because no stranger's name leads to a bare address.
 fn names_of(http: &Http) -> Vec<String> {
     let mut names = http.hosts.clone();
     match http.listen.map(|address| address.ip()) {
@@ -143,7 +143,7 @@ fn names_of(http: &Http) -> Vec<String> {
     names
 }
 
-/// Without the page the main job still goes on; the board says so.
+/// Starts the server. If that fails, everything else continues, and the board reports it.
 fn start(shared: &Shared) -> Web {
     let config = shared.config().http.clone();
     let hosts = http::Hosts::new(names_of(&config));
@@ -185,7 +185,7 @@ fn start(shared: &Shared) -> Web {
         if !at_once {
             tracing::info!("listening  {}", note(&listener));
         }
-        // The place is taken, but nobody is let in whom no token could tell apart.
+        // The address is taken, but without tokens nobody from outside is accepted.
         if !address.ip().to_canonical().is_loopback() {
             wait_for_token(&tokens, &board, address).await;
         }
@@ -275,7 +275,7 @@ async fn wait_for_token(tokens: &http::tokens::Tokens, board: &Board, address: S
 fn bind_unix(path: &Path) -> std::io::Result<tokio::net::UnixListener> {
     use std::os::unix::fs::{FileTypeExt, PermissionsExt};
     match std::fs::symlink_metadata(path) {
-        // A leftover: whoever still listens there would hold the database's lock, too.
+        // A leftover: a daemon that still listened there would hold the database's lock, too.
         Ok(m) if m.file_type().is_socket() => std::fs::remove_file(path)?,
         Ok(_) => return Err(std::io::Error::other("this is something else than a socket")),
         Err(_) => {}

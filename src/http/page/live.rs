@@ -1,6 +1,7 @@
 //! http: the newest values, sent as they come (server-sent events). Bound: [`MOST_VIEWERS`] pages,
-//! of them [`MOST_OF_ONE`] with one client, and [`WAITING`] frames that one of them has not taken yet. Policy: one page too many is refused,
-//! one that is too slow is let go, and comes again. Counters: `plimsoll_viewers_dropped_total`.
+//! of them [`MOST_OF_ONE`] of one client, and [`WAITING`] frames for each. Policy: one page too
+//! many is refused, a slow one is disconnected, and comes again. Counter:
+//! `plimsoll_viewers_dropped_total`.
 
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -29,18 +30,18 @@ use crate::query::turns::Client;
 
 /// Pages that are kept up to date at a time.
 const MOST_VIEWERS: usize = 32;
-/// And so many of them with one client: others always find a place.
+/// The number of viewers of one client, so that others always find a place.
 const MOST_OF_ONE: usize = 24;
 /// Charts of a page.
 const MOST_CHARTS: usize = 200;
 /// Frames that wait for a page.
 const WAITING: usize = 8;
-/// How often there may be something new.
+/// The interval of new values.
 const EVERY: Duration = Duration::from_secs(1);
-/// Something is sent this often, so that both ends notice when the other has gone.
+/// The interval of messages without values, by which both ends notice a lost connection.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
-/// Who looks.
+/// The number of viewers by client.
 #[derive(Default)]
 pub(super) struct Viewers(Arc<Mutex<HashMap<Client, usize>>>);
 
@@ -76,7 +77,7 @@ impl Drop for Place {
     }
 }
 
-/// What a page has not taken yet.
+/// The frames that a page has not taken yet.
 struct Frames(mpsc::Receiver<Bytes>);
 
 impl hyper::body::Body for Frames {
@@ -95,7 +96,7 @@ impl hyper::body::Body for Frames {
 struct Part {
     series: SeriesRef,
     factor: f64,
-    /// Of a counter: what came before.
+    /// The state of a counter's rate.
     running: Running,
 }
 
@@ -103,7 +104,7 @@ struct Live {
     charts: Vec<Watched>,
 }
 
-/// A chart that somebody looks at.
+/// A chart with a viewer.
 struct Watched {
     /// Its place among those that were asked for.
     place: usize,
@@ -190,7 +191,7 @@ async fn keep_up(
             _ = tick.tick() => {}
             () = frames.closed() => return,
         }
-        // Who comes again is told why.
+        // A client that comes again gets the reason.
         if pass.as_ref().is_some_and(|pass| !pass.holds()) {
             return;
         }
@@ -237,7 +238,7 @@ impl Live {
         })
     }
 
-    /// What is new since the last time; nothing: nothing is.
+    /// The new values since the last call; `None` if there are none.
     fn frame(&mut self, latest: impl Fn(SeriesRef) -> Option<(i64, f64)>) -> Option<String> {
         let mut out = String::from("data: {\"c\":[");
         let empty = out.len();

@@ -1,7 +1,7 @@
-//! http: the Prometheus text format, pushed to a group, as jobs do that a scraper would never catch:
-//! `/metrics/job/NAME[/LABEL/VALUE…]`. PUT replaces the group, POST what has the same names, DELETE
-//! ends it. History is never touched: what is replaced or ended gets a stale marker, so that it does
-//! not go on for those who look.
+//! http: the Prometheus text format, pushed to a group, for jobs that a scraper would never catch:
+//! `/metrics/job/NAME[/LABEL/VALUE…]`. PUT replaces the group, POST the series with the same names,
+//! DELETE ends it. History is never touched: a replaced or ended series gets a stale marker, so
+//! that it does not seem to continue.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -115,7 +115,7 @@ fn end(job: &Job<'_>, labels: &Labels) -> Result<(StatusCode, Receipt), Failure>
     let mut kept = state.desk.groups.0.lock().unwrap_or_else(|e| e.into_inner());
     let now = state.clock.wall_ms();
     let mut push = state.intake.begin(job.sent(origin(labels)), now);
-    // Before anything is looked up: who may not push a group may not end it either.
+    // Before any look-up: a sender that may not push a group may not end it either.
     if let Err(why) = push.may_send(PUSHED) {
         let mut tally = Tally::default();
         tally.refuse_for(0, &why, PUSHED);
