@@ -2,8 +2,7 @@
 //! a warning begins and where it is bad, and the sentence for it. The verdict and every view that colours
 //! a value read this table; another rule is another row.
 
-use super::charts::Chart;
-use super::verdict::Level;
+use super::chart::{Chart, Level};
 use crate::model::Unit;
 
 /// What a rule measures on a chart.

@@ -1,7 +1,8 @@
 //! overview: whether a machine is well, or what is wrong with it and since when. Read from its
 //! charts; what the daemon itself complains of comes in from outside.
 
-use super::charts::{Bounds, Chart, Line, Term};
+use super::chart::{Bounds, Chart, Level, Line, Term};
+use super::holding::{DAY_MS, Finding, HOUR_MS, WIDTH_MS, holds};
 use super::columns::read;
 use super::mounts::mounts;
 use super::rules::{Measure, RULES, SPACE_USED};
@@ -10,45 +11,6 @@ use crate::alert::forecast::{Forecast, forecast};
 use crate::model::{Range, Unit};
 use crate::pipeline::BEAT;
 use crate::store::{Reader, SqlError, Want};
-
-/// How bad it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Level {
-    /// Nothing to do.
-    Well,
-    /// Look at it today.
-    Warning,
-    /// Look at it now.
-    Bad,
-}
-
-impl Level {
-    /// `well`, `warning` or `bad`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Level::Well => "well",
-            Level::Warning => "warning",
-            Level::Bad => "bad",
-        }
-    }
-}
-
-/// One thing that is wrong.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Finding {
-    /// How bad it is; never [`Level::Well`].
-    pub level: Level,
-    /// What it is about: `Memory`, `Disk /home`, `collector hwmon`.
-    pub subject: String,
-    /// What is wrong with it, as the rest of a sentence.
-    pub text: String,
-    /// Since when, ms since 1970 UTC, as far as the last day tells.
-    pub since: Option<i64>,
-    /// When it will have come to an end, for a disk that fills.
-    pub until: Option<i64>,
-    /// The chart that shows it.
-    pub chart: Option<String>,
-}
 
 /// What the daemon complains of.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,11 +52,6 @@ impl Verdict {
     }
 }
 
-const MINUTE_MS: i64 = 60_000;
-const HOUR_MS: i64 = 60 * MINUTE_MS;
-pub(super) const DAY_MS: i64 = 24 * HOUR_MS;
-/// Conditions are looked at in buckets of this width, over a day.
-pub(super) const WIDTH_MS: i64 = 5 * MINUTE_MS;
 /// What disks will do is judged by so much of their past.
 const TREND_MS: i64 = 7 * DAY_MS;
 /// Whether the machine with these charts is well at this moment (ms since 1970 UTC). `ear`: how samples
@@ -206,24 +163,6 @@ fn about(
         _ => chart.title.clone(),
     };
     Finding { level, subject, text, since, until, chart: Some(chart.id.clone()) }
-}
-
-/// Since when the condition holds without a break until now, if it has for so many buckets.
-pub(super) fn holds(
-    reader: &Reader,
-    line: &Line,
-    now: i64,
-    buckets: usize,
-    is: impl Fn(f64) -> bool,
-) -> Result<Option<(i64, f64)>, SqlError> {
-    let columns = read(reader, line, now - DAY_MS, now, WIDTH_MS)?;
-    let held = columns.mean.iter().rev().take_while(|v| is(**v)).count();
-    let fresh = columns.start.last().is_some_and(|s| now - s < 3 * WIDTH_MS);
-    if held < buckets || held == 0 || !fresh {
-        return Ok(None);
-    }
-    let at = columns.mean.len() - held;
-    Ok(Some((columns.start[at], columns.mean[columns.mean.len() - 1])))
 }
 
 /// What is wrong by the rules.
