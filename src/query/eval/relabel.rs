@@ -4,8 +4,9 @@ use regex::bytes::Captures;
 
 use super::super::ast::{Call, Expr};
 use super::error::{EvalError, Outcome};
+use super::frame::Frame;
 use super::grid::Grid;
-use super::walk::{Evaluator, Frame};
+use super::walk::Evaluator;
 
 impl Evaluator<'_> {
     /// `label_replace(v, "to", "replacement", "from", "pattern")`
