@@ -1,7 +1,7 @@
 //! config: the sections `[alerts]`, `[[alert]]` and `[smtp]`.
 
 use super::raw::Section;
-use super::resolve::Resolver;
+use super::resolver::Resolver;
 use crate::model::Severity;
 use crate::model::options::{Given, Limit, Ms, Shape, Value, Wrong, list, options, quote};
 

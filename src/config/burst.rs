@@ -2,7 +2,7 @@
 
 use super::collect::Names;
 use super::raw::Section;
-use super::resolve::Resolver;
+use super::resolver::Resolver;
 use super::{Burst, CollectorConfig};
 use crate::model::options::{Given, Ms, Shape, Value, Wrong, options, quote};
 use crate::model::{Condition, Interval};

@@ -3,8 +3,8 @@
 use super::CollectorConfig;
 use super::error::nearest;
 use super::raw::Section;
-use super::resolve::Resolver;
-use super::sections;
+use super::resolver::Resolver;
+use super::row::listed;
 use super::values::each;
 use crate::collect::{COLLECTORS, Settings};
 use crate::model::options::{Given, Shape, Value, Wrong, list, options, quote};
@@ -82,13 +82,13 @@ impl Resolver<'_> {
             if let Some(own) = &own {
                 self.set(own, &mut options);
             }
-            self.listed.extend(sections::list(&path, &options, &usual));
+            self.listed.extend(listed(&path, &options, &usual));
             if let Some(make) = entry.options {
                 let (mut options, usual) = (make(), make());
                 if let Some(own) = &own {
                     self.set(own, &mut *options);
                 }
-                self.listed.extend(sections::list(&path, &*options, &*usual));
+                self.listed.extend(listed(&path, &*options, &*usual));
                 settings.options.push(options.into());
             }
             if options.enabled {

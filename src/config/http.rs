@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::Http;
 use super::raw::Section;
-use super::resolve::Resolver;
+use super::resolver::Resolver;
 use super::values::{Listen, each};
 use crate::model::options::{Given, Shape, Value, Wrong, list, options, quote};
 

@@ -2,9 +2,12 @@
 //! are kept here. The only I/O here is reading that one file.
 //!
 //! ```text
-//!   sections   the table of sections; the sample file and the list of all options
+//!   sections   the table of sections; the sample file
+//!   row        a row of that table; an option and what it amounts to
 //!   raw        a section of the file, checked against its options
-//!   resolve    the top of the file, and what all sections share
+//!   resolve    the whole file -> settings
+//!   resolver   what all sections share on that way
+//!   top        the options at the top of the file
 //!   collect, http, store, statsd, push, plugins, munin, burst, alerts
 //!              the options of each section, and the settings that are made of them
 //!   edit       changes one option of a file and nothing else
@@ -29,12 +32,15 @@ mod plugins;
 mod push;
 mod raw;
 mod resolve;
+mod resolver;
+mod row;
 mod running;
 mod sections;
 mod statsd;
 mod store;
 #[cfg(test)]
 mod tests;
+mod top;
 mod values;
 
 use std::net::SocketAddr;
@@ -47,8 +53,9 @@ pub use host::host_name;
 pub use http::TlsSettings;
 pub use munin::MuninNodeSettings;
 pub use push::PushOptions;
+pub use row::Listed;
 pub use running::Running;
-pub use sections::{Listed, sample};
+pub use sections::sample;
 
 use crate::collect::{self as collecting, regular};
 use crate::model::options::{self, Options};

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::MuninNode;
 use super::raw::Section;
-use super::resolve::Resolver;
+use super::resolver::Resolver;
 use super::values::{MachineName, Places};
 use crate::model::Interval;
 use crate::model::options::{Given, Ms, Shape, Value, Wrong, options, quote};

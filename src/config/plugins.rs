@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::raw::Section;
-use super::resolve::Resolver;
+use super::resolver::Resolver;
 use crate::model::Interval;
 use crate::model::options::{Given, Limit, Ms, Shape, Value, Wrong, options, quote};
 use crate::plugin::{Kind, Said, Settings};

@@ -1,7 +1,7 @@
 //! config: the sections `[push]` and `[graphite]`.
 
 use super::raw::Section;
-use super::resolve::Resolver;
+use super::resolver::Resolver;
 use super::statsd::BUFFER;
 use super::values::Listen;
 use crate::model::options::options;

@@ -10,7 +10,7 @@ use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
 use super::error::{Mistake, nearest};
-use super::sections::{Row, child};
+use super::row::{Row, child};
 use crate::model::options::{Given, Key, Shape};
 
 /// A section whose keys are known and whose values have the right shape. Faults have been reported,

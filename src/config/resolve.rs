@@ -1,8 +1,6 @@
 //! config: from sections to settings: defaults filled in, contradictions reported. Each section has
 //! a file of its own beside this one. Nothing is read from disk here.
 
-use std::ops::Range;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use toml::Spanned;
@@ -11,77 +9,11 @@ use toml::de::DeTable;
 use super::Config;
 use super::error::{ConfigError, Mistake};
 use super::raw::Section;
-use super::sections::{self, Listed, Row};
-use crate::model::Interval;
-use crate::model::options::{Given, Limit, Ms, Options, Shape, Value, Wrong, options, quote};
-
-const MINUTE: i64 = 60_000;
-pub(super) const DAY: i64 = 1_440 * MINUTE;
-pub(super) const YEAR: i64 = 365 * DAY;
-
-options! {
-    /// plimsoll.toml: all options. All of them are optional.
-    ///
-    /// Each option is shown with its default (or an example, if it has none) behind a #; remove
-    /// the # to change it. `plimsoll check-config` checks the file, `plimsoll reload` (or systemctl
-    /// reload plimsoll) applies it.
-    ///
-    /// Lengths of time: a number and ms, s, m, h, d, w or y; also 1.5s and 1m30s.
-    pub struct TopOptions {
-        /// The database file. Default: metrics.sqlite in /var/lib/plimsoll as a service, else in the
-        /// current folder. For another folder, the service needs `systemctl edit plimsoll` with
-        /// `[Service]` and `ReadWritePaths=/that/folder`.
-        db: Option<Database> = None, like r#""/var/lib/plimsoll/metrics.sqlite""#;
-        /// Interval of the collectors. Each can have its own, below.
-        interval: Interval = Interval::DEFAULT, like r#""10s""#;
-        /// Name of this machine. Default: its host name.
-        system: Option<String> = None, in SystemName, like r#""web1""#;
-    }
-}
-
-/// The path of the database file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Database(PathBuf);
-
-impl Value for Database {
-    const SHAPE: Shape = Shape::Text;
-
-    fn read(given: &Given<'_>) -> Result<Self, Vec<Wrong>> {
-        match given.text() {
-            "" => Err(vec![Wrong::new("the path is empty", "remove the line to use the default")]),
-            path if path.ends_with('/') => Err(vec![Wrong::new(
-                "the path is a directory",
-                format!("name the file too: `{path}metrics.sqlite`"),
-            )]),
-            path => Ok(Self(path.into())),
-        }
-    }
-
-    fn show(&self) -> Option<String> {
-        Some(quote(&self.0.to_string_lossy()))
-    }
-}
-
-/// Allowed names of this machine.
-struct SystemName;
-
-impl Limit<String> for SystemName {
-    fn check(&self, name: &String, _: &Given<'_>) -> Vec<Wrong> {
-        if name.is_empty() {
-            let hint = "remove the line to use the host name";
-            return vec![Wrong::new("the name is empty", hint)];
-        }
-        if name.chars().any(char::is_control) || name.len() > 200 {
-            let hint = "at most 200 bytes, without control characters";
-            return vec![Wrong::new("the name is not usable", hint)];
-        }
-        Vec::new()
-    }
-
-    fn range(&self) -> Option<String> {
-        None
-    }
-}
+use super::resolver::Resolver;
+use super::row::{Listed, Row, listed};
+use super::sections;
+use super::top::TopOptions;
+use crate::model::options::Options;
 
 /// The configuration of a text.
 pub fn resolve(text: &str, origin: &str) -> Result<Config, ConfigError> {
@@ -180,57 +112,7 @@ fn settings(
     (config, r.listed)
 }
 
-pub(super) struct Resolver<'a> {
-    pub(super) mistakes: &'a mut Vec<Mistake>,
-    /// Every option so far, with its state.
-    pub(super) listed: Vec<Listed>,
-}
-
 impl Resolver<'_> {
-    pub(super) fn tell(
-        &mut self,
-        section: &Section<'_>,
-        name: &str,
-        span: Range<usize>,
-        message: &str,
-        hint: impl Into<String>,
-    ) {
-        let key = section.full(name);
-        let message = format!("`{key}`: {message}");
-        self.mistakes.push(Mistake { key, message, hint: hint.into(), span });
-    }
-
-    /// The options of a section, if it is there, over their defaults.
-    pub(super) fn fill<O: Options + Default>(&mut self, section: Option<&Section<'_>>) -> O {
-        let mut options = O::default();
-        if let Some(section) = section {
-            self.set(section, &mut options);
-        }
-        options
-    }
-
-    /// Sets what a section says of these options.
-    pub(super) fn set(&mut self, section: &Section<'_>, options: &mut dyn Options) {
-        for key in options.keys() {
-            let Some(given) = section.given(key.name) else { continue };
-            for wrong in options.set(key.name, &given) {
-                let span = section.place(key.name, wrong.item);
-                self.tell(section, key.name, span, &wrong.message, wrong.hint);
-            }
-        }
-    }
-
-    /// Tells of a length of time that is shorter than another option allows.
-    pub(super) fn at_least(&mut self, section: &Section<'_>, name: &str, least: i64) {
-        let Some(given) = section.given(name) else { return };
-        let Ok(value) = Ms::read(&given) else { return };
-        let range = least..=YEAR;
-        for wrong in range.check(&value, &given) {
-            let hint = Limit::<Ms>::range(&range).unwrap_or_default();
-            self.tell(section, name, section.place(name, None), &wrong.message, hint);
-        }
-    }
-
     /// The options of all plain sections.
     fn plain(&mut self, top: &Section<'_>) -> Vec<Arc<dyn Options>> {
         let mut all: Vec<Arc<dyn Options>> = Vec::new();
@@ -239,14 +121,9 @@ impl Resolver<'_> {
             if let Some(section) = top.section(path, self.mistakes) {
                 self.set(&section, &mut *options);
             }
-            self.listed.extend(sections::list(path, &*options, &*usual));
+            self.listed.extend(listed(path, &*options, &*usual));
             all.push(options.into());
         }
         all
-    }
-
-    /// Lists what options amount to.
-    pub(super) fn list<O: Options + Default>(&mut self, section: &str, options: &O) {
-        self.listed.extend(sections::list(section, options, &O::default()));
     }
 }

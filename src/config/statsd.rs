@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::Statsd;
 use super::raw::Section;
-use super::resolve::Resolver;
+use super::resolver::Resolver;
 use super::values::Listen;
 use crate::model::Interval;
 use crate::model::options::{Bytes, Given, Ms, Shape, Value, Wrong, options, quote};

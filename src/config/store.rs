@@ -1,7 +1,7 @@
 //! config: the section `[store]`.
 
 use super::raw::Section;
-use super::resolve::{DAY, Resolver, YEAR};
+use super::resolver::{DAY, Resolver, YEAR};
 use crate::model::options::{Bytes, Ms, options};
 use crate::store::Limits;
 

@@ -3,7 +3,8 @@
 use crate::collect::textfile;
 use crate::config::Alerts;
 use crate::config::resolve::{defaults, resolve};
-use crate::config::sections::{Row, sections};
+use crate::config::row::Row;
+use crate::config::sections::sections;
 use crate::config::{Config, SAMPLE, sample};
 use crate::model::options::Key;
 
