@@ -3,7 +3,7 @@
 
 use hashbrown::HashMap;
 
-use super::charts::Line;
+use super::chart::Line;
 
 use super::spacing::{gap_of_buckets, grown_over, together};
 use crate::store::block::Column;

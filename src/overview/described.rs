@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::charts::{Bounds, Chart, Line, MOST_LINES, Term};
+use super::chart::{Bounds, Chart, Line, MOST_LINES, Term};
 use crate::model::{Field, Graph, Kind, Range, write_key};
 use crate::query::ast::{BinaryOp, Expr, VectorSelector};
 use crate::query::parse;

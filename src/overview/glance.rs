@@ -1,6 +1,6 @@
 //! overview: a chart in one row of text: the current value of each line, and its last hour.
 
-use super::charts::{Chart, Line};
+use super::chart::{Chart, Line};
 use super::columns::{newest, read};
 use crate::store::{Reader, SqlError};
 

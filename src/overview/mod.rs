@@ -3,11 +3,13 @@
 //!
 //! ```text
 //!   table     the charts of the first view as data
+//!   chart     what a chart is
 //!   charts    the table and the series of one system -> charts with their lines
 //!   described what sources say of their charts -> charts, in the same terms
 //!   columns   a line over a stretch of time -> mean, least and most, bucket by bucket
 //!   spacing   which readings hang together
 //!   glance    a chart in a row of text: now, and the last hour
+//!   holding   one thing that is wrong, and since when
 //!   mounts    file systems that are out of inodes or have become read-only
 //!   ranges    how long a time charts show
 //!   rules     what is too much of something, as data
@@ -16,10 +18,12 @@
 //!   json      charts, their numbers and verdicts as the page reads them
 //! ```
 
+mod chart;
 mod charts;
 mod columns;
 mod described;
 pub mod glance;
+mod holding;
 mod json;
 mod mounts;
 mod ranges;
@@ -29,17 +33,18 @@ mod spacing;
 mod table;
 mod verdict;
 
-pub use charts::{Bounds, Chart, Line, MOST_LINES, Term, charts, unit_of};
+pub use chart::{Bounds, Chart, Level, Line, MOST_LINES, Mount, Term, unit_of};
+pub use charts::charts;
 pub use columns::{BEFORE_MS, Columns, FRESH_MS, Source, newest, nice_width, read, width};
+pub use holding::Finding;
 pub use json::{
     Span, write_events, write_line, write_lines, write_overview, write_short, write_span,
     write_verdict,
 };
-pub use mounts::Mount;
 pub use ranges::{RANGES, Stretch};
 pub use silence::Ear;
 pub use spacing::{Running, gap, grown};
-pub use verdict::{Finding, Level, Trouble, Verdict, disk_forecasts, verdict};
+pub use verdict::{Trouble, Verdict, disk_forecasts, verdict};
 
 #[cfg(test)]
 pub(crate) mod same;

@@ -1,10 +1,10 @@
 //! overview: file systems beside their space: one that is out of inodes, and one that has become
 //! read-only. As data beside the charts: both are looked at for every mount, and drawn for none.
 
-use super::charts::{Chart, Line};
+use super::chart::{Chart, Level, Line, Mount};
 use super::columns::read;
 use super::rules::INODES;
-use super::verdict::{DAY_MS, Finding, Level, WIDTH_MS, holds};
+use super::holding::{DAY_MS, Finding, WIDTH_MS, holds};
 use crate::model::Unit;
 use crate::store::{Reader, SqlError, Want};
 
@@ -13,21 +13,6 @@ const PAST_MS: i64 = 400 * DAY_MS;
 /// Types of file systems that are never written.
 const READ_ONLY_TYPES: [&str; 8] =
     ["squashfs", "iso9660", "erofs", "cramfs", "romfs", "udf", "fuse.snapfuse", "fuse.squashfuse"];
-
-/// A mount with the numbers of its series in the file.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Mount {
-    /// The mount point.
-    pub point: String,
-    /// The type of file system.
-    pub fstype: String,
-    /// How many files it can hold, and how many more.
-    pub files: Option<i64>,
-    /// See `files`.
-    pub files_free: Option<i64>,
-    /// 1 while nothing can be written to it.
-    pub read_only: Option<i64>,
-}
 
 /// The newest value of a series, of the last minutes.
 fn newest(reader: &Reader, series: i64, now: i64) -> Result<Option<f64>, SqlError> {

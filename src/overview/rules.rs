@@ -2,8 +2,7 @@
 //! hold, where a warning begins, where it is bad, and the sentence. The verdict and every view that
 //! colours a value read this table; another rule is another row.
 
-use super::charts::Chart;
-use super::verdict::Level;
+use super::chart::{Chart, Level};
 use crate::model::Unit;
 
 /// The value of a chart that a rule measures.

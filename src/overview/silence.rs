@@ -1,8 +1,8 @@
 //! overview: whether a machine is silent, and whether its clock is right. Samples carry the time of
 //! their sender's clock, so of another machine it is their arrival that counts.
 
-use super::charts::Chart;
-use super::verdict::{Finding, Level};
+use super::chart::{Chart, Level};
+use super::holding::Finding;
 use crate::pipeline::Arrival;
 use crate::store::{Reader, SqlError, Want};
 

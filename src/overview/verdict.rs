@@ -1,7 +1,8 @@
 //! overview: whether a machine is well, or what is wrong with it and since when. Read from its
 //! charts; the daemon's own problems are passed in.
 
-use super::charts::{Bounds, Chart, Line, Term};
+use super::chart::{Bounds, Chart, Level, Line, Term};
+use super::holding::{DAY_MS, Finding, HOUR_MS, WIDTH_MS, holds};
 use super::columns::read;
 use super::mounts::mounts;
 use super::rules::{Measure, RULES, SPACE_USED};
@@ -11,46 +12,7 @@ use crate::model::{Range, Unit};
 use crate::pipeline::BEAT;
 use crate::store::{Reader, SqlError, Want};
 
-/// How bad it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Level {
-    /// No problem.
-    Well,
-    /// Look at it today.
-    Warning,
-    /// Look at it now.
-    Bad,
-}
-
-impl Level {
-    /// `well`, `warning` or `bad`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Level::Well => "well",
-            Level::Warning => "warning",
-            Level::Bad => "bad",
-        }
-    }
-}
-
-/// One problem.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Finding {
-    /// How bad it is; never [`Level::Well`].
-    pub level: Level,
-    /// Its subject: `Memory`, `Disk /home`, `collector hwmon`.
-    pub subject: String,
-    /// The problem, as the rest of a sentence.
-    pub text: String,
-    /// Since when, ms since 1970 UTC, as far as the last day tells.
-    pub since: Option<i64>,
-    /// The end, for a disk that fills.
-    pub until: Option<i64>,
-    /// The chart that shows it.
-    pub chart: Option<String>,
-}
-
-/// A problem of the daemon.
+/// What the daemon complains of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trouble {
     /// Its subject: `collector filesystem`, `database`.
@@ -90,12 +52,7 @@ impl Verdict {
     }
 }
 
-const MINUTE_MS: i64 = 60_000;
-const HOUR_MS: i64 = 60 * MINUTE_MS;
-pub(super) const DAY_MS: i64 = 24 * HOUR_MS;
-/// Conditions are looked at in buckets of this width, over a day.
-pub(super) const WIDTH_MS: i64 = 5 * MINUTE_MS;
-/// The length of the past by which a disk's future is judged.
+/// What disks will do is judged by so much of their past.
 const TREND_MS: i64 = 7 * DAY_MS;
 /// Whether the machine with these charts is well at this moment (ms since 1970 UTC). `ear`: how samples
 /// of it arrive, if it is another machine and a daemon listens; without that, their own times have to
@@ -208,25 +165,7 @@ fn about(
     Finding { level, subject, text, since, until, chart: Some(chart.id.clone()) }
 }
 
-/// Since when the condition has held without a break until now, if it has for this many buckets.
-pub(super) fn holds(
-    reader: &Reader,
-    line: &Line,
-    now: i64,
-    buckets: usize,
-    is: impl Fn(f64) -> bool,
-) -> Result<Option<(i64, f64)>, SqlError> {
-    let columns = read(reader, line, now - DAY_MS, now, WIDTH_MS)?;
-    let held = columns.mean.iter().rev().take_while(|v| is(**v)).count();
-    let fresh = columns.start.last().is_some_and(|s| now - s < 3 * WIDTH_MS);
-    if held < buckets || held == 0 || !fresh {
-        return Ok(None);
-    }
-    let at = columns.mean.len() - held;
-    Ok(Some((columns.start[at], columns.mean[columns.mean.len() - 1])))
-}
-
-/// The problems by the rules.
+/// What is wrong by the rules.
 fn by_rules(
     reader: &Reader,
     charts: &[Chart],
