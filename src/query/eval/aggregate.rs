@@ -6,7 +6,8 @@ use super::super::budget::Held;
 use super::super::float::{ABSENT, Kahan, Mean, is_absent};
 use super::error::Outcome;
 use super::grid::{BESIDE, Choice, Classes, Grid, Metric, ROW};
-use super::walk::{Evaluator, Frame};
+use super::frame::Frame;
+use super::walk::Evaluator;
 
 impl Evaluator<'_> {
     pub(super) fn aggregate(&mut self, e: &Aggregate, frame: Frame) -> Outcome<Grid> {

@@ -10,7 +10,7 @@ use super::super::source::{Columns, Resolution};
 use super::error::Outcome;
 use super::grid::{Grid, ROW};
 use super::guard::Guard;
-use super::walk::Frame;
+use super::frame::Frame;
 use super::watch::Watched;
 use crate::model::Labels;
 

@@ -6,7 +6,8 @@ use super::super::ast::{Binary, BinaryOp, Span};
 use super::super::float::{ABSENT, is_absent};
 use super::error::{EvalError, Outcome};
 use super::grid::Grid;
-use super::walk::{Evaluator, Frame, Part};
+use super::frame::{Frame, Part};
+use super::walk::Evaluator;
 
 impl Evaluator<'_> {
     pub(super) fn binary(&mut self, e: &Binary, frame: Frame) -> Outcome<Part> {

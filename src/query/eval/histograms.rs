@@ -13,7 +13,8 @@ use super::error::Outcome;
 use super::grid::{BESIDE, Choice, Classes, Collector, Grid, Metric, ROW};
 use super::guard::Guard;
 use super::relabel::{short, text};
-use super::walk::{Evaluator, Frame, Row, Scalars};
+use super::frame::{Frame, Row, Scalars};
+use super::walk::Evaluator;
 
 /// A histogram: its labels without `le`, and its buckets' bounds and rows.
 struct Histogram {

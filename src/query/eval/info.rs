@@ -8,8 +8,8 @@ use super::super::float::{ABSENT, is_absent};
 use super::super::matcher::{MatchOp, Matcher, NAME};
 use super::error::{EvalError, Outcome};
 use super::grid::{Collector, Grid, Metric};
-use super::select::Wanted;
-use super::walk::{Evaluator, Frame, Row};
+use super::frame::{Frame, Row, Wanted};
+use super::walk::Evaluator;
 
 /// The labels that identify the subject of an info.
 const IDENTIFYING: [&str; 2] = ["instance", "job"];

@@ -9,7 +9,8 @@ use super::dates;
 use super::error::{EvalError, Outcome};
 use super::grid::{Grid, Metric};
 use super::guard::Guard;
-use super::walk::{Evaluator, Frame, Scalars};
+use super::frame::{Frame, Scalars};
+use super::walk::Evaluator;
 
 impl Evaluator<'_> {
     /// The functions that take an instant vector and give one.

@@ -8,7 +8,8 @@ use super::binary::Kernel;
 use super::error::{EvalError, Outcome};
 use super::grid::{BESIDE, Choice, Classes, Collector, Grid, Metric, ROW};
 use super::guard::Guard;
-use super::walk::{Evaluator, Row, mark};
+use super::frame::Row;
+use super::walk::{Evaluator, mark};
 
 /// The classes of series of both sides: those that may meet have the same one.
 struct Classed {

@@ -4,10 +4,12 @@
 //!
 //! ```text
 //!   guard      deadline, cancelling, how much may be read and held
+//!   frame      the moments of an evaluation, and what comes of it at each
 //!   grid       rows of values and their labels
 //!   walk       expressions -> scalars and grids; what is the same at all steps is computed once
 //!   select     selectors and subqueries -> series, one at a time
-//!   ranges     functions over windows     (coarse: where buckets stand for samples)
+//!   ranges     functions over windows     (coarse: where buckets stand for samples;
+//!              stretch: which steps those are)
 //!   instants   functions over values at a step; dates, histograms, relabel, sorting beside it
 //!   aggregate  values of many series into one; ranked: topk and its like
 //!   binary     operators with scalars; matching: between vectors
@@ -21,6 +23,7 @@ mod binary;
 mod coarse;
 mod dates;
 mod error;
+mod frame;
 mod grid;
 mod guard;
 mod histograms;
@@ -34,11 +37,13 @@ mod relabel;
 mod sampling;
 mod select;
 mod sorting;
+mod stretch;
 mod walk;
 mod watch;
 
 pub use answer::{Answer, Matrix, Stats, Value, VectorSample};
 pub use error::EvalError;
 pub use guard::Limits;
-pub use walk::{Options, When, evaluate};
+pub use frame::{Options, When};
+pub use walk::evaluate;
 pub use watch::{Looked, Watched};

@@ -6,12 +6,13 @@ use super::super::float::{ABSENT, is_absent};
 use super::super::functions::FunctionId;
 use super::super::source::Part;
 use super::super::window::{self, Ends, Mixed, Samples, Slope};
-use super::coarse;
+use super::stretch;
 use super::error::{EvalError, Outcome};
 use super::grid::{BESIDE, Classes, Grid, Metric, ROW};
 use super::guard::Guard;
 use super::select::Reader;
-use super::walk::{Evaluator, Frame, Row, Scalars, Sink, absence, mark, ranged};
+use super::frame::{Frame, Row, Scalars, Sink};
+use super::walk::{Evaluator, absence, mark, ranged};
 
 /// The approximate number of samples between two looks at the clock.
 const BLOCK: usize = 1 << 18;
@@ -121,7 +122,7 @@ impl Evaluator<'_> {
                 }
                 new = old.steps(reader.ends);
             }
-            let ends = coarse::part(reader.ends, new..reader.ends.count);
+            let ends = stretch::part(reader.ends, new..reader.ends.count);
             window::present(samples, ends, &mut row[new..]);
             mark(&mut seen, &row);
             Ok(())

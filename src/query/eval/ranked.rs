@@ -12,7 +12,8 @@ use super::error::{EvalError, Outcome};
 use super::grid::{BESIDE, Choice, Classes, Grid, ROW};
 use super::guard::Guard;
 use super::relabel::LONGEST_LABEL;
-use super::walk::{Evaluator, Frame, Scalars};
+use super::frame::{Frame, Scalars};
+use super::walk::Evaluator;
 use super::{sampling, sorting};
 
 /// The rows of each group, in order.
@@ -458,7 +459,7 @@ mod tests {
         let (steps, rows) = (1_000, 300);
         let values: Vec<f64> = (0..steps * rows).map(|i| ((i * 7_919) % 10_007) as f64).collect();
         let guard = Guard::new(Default::default());
-        let q = super::super::walk::Row::of(&guard, steps, |i| i as f64 / steps as f64);
+        let q = super::super::frame::Row::of(&guard, steps, |i| i as f64 / steps as f64);
         let q = Scalars::Steps(q.expect("there is room"));
         for size in [1, 7, 100, 300] {
             let all: Vec<usize> = (0..rows).collect();

@@ -5,7 +5,8 @@ use regex::bytes::Captures;
 use super::super::ast::{Call, Expr};
 use super::error::{EvalError, Outcome};
 use super::grid::Grid;
-use super::walk::{Evaluator, Frame};
+use super::frame::Frame;
+use super::walk::Evaluator;
 
 impl Evaluator<'_> {
     /// `label_replace(v, "to", "replacement", "from", "pattern")`

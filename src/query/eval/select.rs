@@ -11,20 +11,12 @@ use super::super::plan;
 use super::super::source::{Columns, Hints, Part, Resolution, Rollups, Selection};
 use super::super::window::{self, Ends, Mixed, Samples, forward, onward};
 use super::answer::Matrix;
-use super::coarse::{Old, Stretch, part};
+use super::stretch::{Old, Stretch, part};
 use super::error::{EvalError, Outcome};
 use super::grid::{BESIDE, Grid, Metric};
-use super::walk::{Evaluator, Frame, Row, Sink};
+use super::frame::{Frame, Row, Sink, Wanted};
+use super::walk::Evaluator;
 use crate::model::Labels;
-
-/// The requested part of a series' newest sample.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Wanted {
-    /// Its value.
-    Value,
-    /// Its time, in seconds.
-    Time,
-}
 
 /// Sees a series with its samples (no staleness markers among them) and where its windows end.
 pub(super) type SeriesSink<'s> =
@@ -273,14 +265,14 @@ impl Evaluator<'_> {
         let Some(inner) = inner else { return Ok((None, ends, self.grid(1))) };
         self.guard.make(inner.count)?;
         let grid = match self.eval(&subquery.expr, inner)? {
-            super::walk::Part::Vector(grid) => grid,
-            super::walk::Part::Scalar(value) => {
+            super::frame::Part::Vector(grid) => grid,
+            super::frame::Part::Scalar(value) => {
                 let row = value.row(&self.guard, inner.count)?;
                 let mut grid = self.grid(inner.count);
                 grid.push(Metric::empty(), &row)?;
                 grid
             }
-            super::walk::Part::Text(_) => {
+            super::frame::Part::Text(_) => {
                 return Err(EvalError::at(subquery.span, "a subquery needs an instant vector"));
             }
         };

@@ -7,7 +7,7 @@ use super::super::ast::Span;
 use super::super::float::is_absent;
 use super::super::source::{Cost, Rollups};
 use super::super::window::{Ends, Samples, each};
-use super::walk::Frame;
+use super::frame::Frame;
 
 /// The cost of one selector; a selector that is evaluated several times appears as often.
 #[derive(Debug, Clone, Default)]
