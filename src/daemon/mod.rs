@@ -27,6 +27,7 @@ mod patience;
 pub mod plugins;
 mod rate;
 mod run;
+mod running;
 mod schedule;
 mod service;
 mod services;

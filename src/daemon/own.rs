@@ -150,7 +150,7 @@ impl Own {
             out.put(&RESIDENT, resident);
         }
         out.put(&STARTED, self.shared.started as f64 / 1e3);
-        self.shared.services.report(&self.shared, out);
+        self.shared.services.report(&self.shared.board, out);
     }
 
     /// The second field of /proc/self/statm, in bytes.

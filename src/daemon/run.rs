@@ -10,8 +10,9 @@ use anyhow::Context;
 use serde_json::json;
 
 use super::control::{self, Request, Response};
-use super::service::{Setting, wait_until};
-use super::services::collecting;
+use super::running::wait_until;
+use super::service::Setting;
+use super::services::{self, collecting};
 use super::shared::Shared;
 use super::{log, memory};
 use crate::config::{Config, PushOptions, Running, host_name};
@@ -77,7 +78,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         .context("cannot start the runtime")?;
     {
         let _inside = runtime.enter();
-        shared.services.start(&shared, &store)?;
+        services::start(&shared, &store)?;
     }
     let settings = WriterSettings {
         flow: shared.flow.clone(),
@@ -279,7 +280,7 @@ impl Daemon {
                     "started": self.shared.started,
                     "listening": self.shared.door.listening.get().map(ToString::to_string),
                     "config": source.map(|path| absolute(&path)),
-                    "services": self.shared.services.serving(&self.shared),
+                    "services": self.shared.services.serving(&self.shared.board),
                     "problems": problems,
                 });
                 Response::done("", data)
@@ -331,7 +332,7 @@ impl Daemon {
         let mut said: Vec<String> = SETTINGS.iter().filter_map(changed).collect();
         self.shared.orders.keep(new.limits);
         shared.names.set_most(new.of::<PushOptions>().max_names);
-        said.extend(shared.services.configure(shared, &old, &new).await?);
+        said.extend(services::configure(shared, &old, &new).await?);
         let text = match &*said {
             [] => "nothing is different".to_owned(),
             said => said.join("\n"),

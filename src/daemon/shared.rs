@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 
 use tokio::sync::Notify;
 
-use super::service::Services;
+use super::running::Services;
 use crate::alert::Standing;
 use crate::config::{Config, Running};
 use crate::http;

@@ -12,7 +12,8 @@ use crate::config::Config;
 use crate::daemon::alerting::{
     Alerting, Letter, Post, SUBJECT, channel_settings, heartbeat::Heartbeat,
 };
-use crate::daemon::service::{Running, Service, Setting, Start, Started};
+use crate::daemon::running::{Running, Started};
+use crate::daemon::service::{Service, Setting, Start};
 use crate::daemon::shared::Shared;
 use crate::model::Recorder;
 use crate::notify::{self, Outcome};

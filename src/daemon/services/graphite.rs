@@ -8,7 +8,8 @@ use serde_json::json;
 
 use super::listen::{Places, open_sockets};
 use crate::config::Config;
-use crate::daemon::service::{Running, Service, Setting, Start, Started};
+use crate::daemon::running::{Running, Started};
+use crate::daemon::service::{Service, Setting, Start};
 use crate::daemon::shared::Shared;
 use crate::model::{Clock, Metric, Recorder};
 use crate::pipeline::{Counters, Intake, Origin, Reason, Source};

@@ -9,7 +9,8 @@ use serde_json::json;
 
 use super::listen::{Places, bind, persist, told};
 use crate::config::{Config, TlsSettings};
-use crate::daemon::service::{Running, Service, Setting, Start, Started};
+use crate::daemon::running::{Running, Started};
+use crate::daemon::service::{Service, Setting, Start};
 use crate::daemon::shared::Shared;
 use crate::http;
 use crate::model::{Metric, Recorder};

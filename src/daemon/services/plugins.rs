@@ -9,7 +9,8 @@ use tokio::sync::oneshot;
 use crate::config::Config;
 use crate::daemon::plugins::{Plugins, RATE_PREFIX};
 use crate::daemon::rate::Rate;
-use crate::daemon::service::{Running, Service, Setting, Start, Started};
+use crate::daemon::running::{Running, Started};
+use crate::daemon::service::{Service, Setting, Start};
 use crate::model::Interval;
 
 pub(super) const SERVICE: Service = Service {

@@ -12,7 +12,8 @@ use tokio::sync::oneshot;
 use super::listen::{AGAIN, Places, bind, persist, told};
 use crate::config::{Config, Http, TlsSettings};
 use crate::daemon::memory;
-use crate::daemon::service::{Running, Service, Setting, Start, Started};
+use crate::daemon::running::{Running, Started};
+use crate::daemon::service::{Service, Setting, Start};
 use crate::daemon::shared::Shared;
 use crate::http;
 use crate::model::{Metric, Recorder};
@@ -220,7 +221,7 @@ fn router(
         hosts: hosts.clone(),
         access,
         rested: memory::give_back,
-        services: Arc::new(move || services.services.serving(&services)),
+        services: Arc::new(move || services.services.serving(&services.board)),
     });
     let _first = shared.door.inside.set(inside);
     router
