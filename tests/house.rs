@@ -18,7 +18,7 @@ mod wings;
 #[path = "house/words.rs"]
 mod words;
 
-use circles::{LEFT, check_circles};
+use circles::check_circles;
 use state::check_state;
 use wings::{WINGED, check_wings};
 use words::check_words;
@@ -423,13 +423,7 @@ fn documents_name_files_that_exist() {
 #[test]
 fn no_two_files_use_each_other() {
     let source = files("src", &[".rs"]);
-    let circles = check_circles(&source);
-    let first = |circle: &String| {
-        let files = circle.strip_prefix("use each other: ").unwrap_or_default();
-        files.split(" -> ").next().unwrap_or_default().to_owned()
-    };
-    let known: Vec<String> = circles.iter().map(first).collect();
-    assert_eq!(known, LEFT, "\n{}\n", circles.join("\n"));
+    assert_quiet(check_circles(&source));
 }
 
 #[test]

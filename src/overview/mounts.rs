@@ -3,8 +3,8 @@
 
 use super::chart::{Chart, Level, Line, Mount};
 use super::columns::read;
-use super::rules::INODES;
 use super::holding::{DAY_MS, Finding, WIDTH_MS, holds};
+use super::rules::INODES;
 use crate::model::Unit;
 use crate::store::{Reader, SqlError, Want};
 

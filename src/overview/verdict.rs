@@ -2,8 +2,8 @@
 //! charts; the daemon's own problems are passed in.
 
 use super::chart::{Bounds, Chart, Level, Line, Term};
-use super::holding::{DAY_MS, Finding, HOUR_MS, WIDTH_MS, holds};
 use super::columns::read;
+use super::holding::{DAY_MS, Finding, HOUR_MS, WIDTH_MS, holds};
 use super::mounts::mounts;
 use super::rules::{Measure, RULES, SPACE_USED};
 use super::silence::{Ear, clock, sign};

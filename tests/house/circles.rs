@@ -5,10 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{code, paths};
 
-/// Circles that are still to be opened, each by the first of its files. None may be added.
-pub const LEFT: &[&str] =
-    &["config/burst", "daemon/service", "overview/charts", "query/eval/answer"];
-
 /// The modules that a file's path names: `src/store/read/mod.rs` is `["store", "read"]`.
 pub fn module(path: &str) -> Vec<String> {
     let inside = path.trim_start_matches("src/").trim_end_matches(".rs");

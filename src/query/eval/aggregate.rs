@@ -5,8 +5,8 @@ use super::super::ast::{Aggregate, AggregateOp, Expr};
 use super::super::budget::Held;
 use super::super::float::{ABSENT, Kahan, Mean, is_absent};
 use super::error::Outcome;
-use super::grid::{BESIDE, Choice, Classes, Grid, Metric, ROW};
 use super::frame::Frame;
+use super::grid::{BESIDE, Choice, Classes, Grid, Metric, ROW};
 use super::walk::Evaluator;
 
 impl Evaluator<'_> {

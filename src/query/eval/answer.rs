@@ -8,9 +8,9 @@ use super::super::budget::Held;
 use super::super::float::is_absent;
 use super::super::source::{Columns, Resolution};
 use super::error::Outcome;
+use super::frame::Frame;
 use super::grid::{Grid, ROW};
 use super::guard::Guard;
-use super::frame::Frame;
 use super::watch::Watched;
 use crate::model::Labels;
 

@@ -5,8 +5,8 @@ use super::super::annotation::Annotation;
 use super::super::ast::{Binary, BinaryOp, Span};
 use super::super::float::{ABSENT, is_absent};
 use super::error::{EvalError, Outcome};
-use super::grid::Grid;
 use super::frame::{Frame, Part};
+use super::grid::Grid;
 use super::walk::Evaluator;
 
 impl Evaluator<'_> {

@@ -10,10 +10,10 @@ use super::super::budget::Held;
 use super::super::float::{ABSENT, bound, is_absent, shortest};
 use super::super::functions::FunctionId;
 use super::error::Outcome;
+use super::frame::{Frame, Row, Scalars};
 use super::grid::{BESIDE, Choice, Classes, Collector, Grid, Metric, ROW};
 use super::guard::Guard;
 use super::relabel::{short, text};
-use super::frame::{Frame, Row, Scalars};
 use super::walk::Evaluator;
 
 /// A histogram: its labels without `le`, and its buckets' bounds and rows.

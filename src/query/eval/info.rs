@@ -7,8 +7,8 @@ use super::super::ast::{At, Call, Duration, Expr, VectorSelector};
 use super::super::float::{ABSENT, is_absent};
 use super::super::matcher::{MatchOp, Matcher, NAME};
 use super::error::{EvalError, Outcome};
-use super::grid::{Collector, Grid, Metric};
 use super::frame::{Frame, Row, Wanted};
+use super::grid::{Collector, Grid, Metric};
 use super::walk::Evaluator;
 
 /// The labels that identify the subject of an info.

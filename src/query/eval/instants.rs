@@ -7,9 +7,9 @@ use super::super::float::{self, is_absent};
 use super::super::functions::FunctionId;
 use super::dates;
 use super::error::{EvalError, Outcome};
+use super::frame::{Frame, Scalars};
 use super::grid::{Grid, Metric};
 use super::guard::Guard;
-use super::frame::{Frame, Scalars};
 use super::walk::Evaluator;
 
 impl Evaluator<'_> {

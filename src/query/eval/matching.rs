@@ -6,9 +6,9 @@ use super::super::budget::Held;
 use super::super::float::{ABSENT, is_absent};
 use super::binary::Kernel;
 use super::error::{EvalError, Outcome};
+use super::frame::Row;
 use super::grid::{BESIDE, Choice, Classes, Collector, Grid, Metric, ROW};
 use super::guard::Guard;
-use super::frame::Row;
 use super::walk::{Evaluator, mark};
 
 /// The classes of series of both sides: those that may meet have the same one.

@@ -43,7 +43,7 @@ mod watch;
 
 pub use answer::{Answer, Matrix, Stats, Value, VectorSample};
 pub use error::EvalError;
-pub use guard::Limits;
 pub use frame::{Options, When};
+pub use guard::Limits;
 pub use walk::evaluate;
 pub use watch::{Looked, Watched};

@@ -6,12 +6,12 @@ use super::super::float::{ABSENT, is_absent};
 use super::super::functions::FunctionId;
 use super::super::source::Part;
 use super::super::window::{self, Ends, Mixed, Samples, Slope};
-use super::stretch;
 use super::error::{EvalError, Outcome};
+use super::frame::{Frame, Row, Scalars, Sink};
 use super::grid::{BESIDE, Classes, Grid, Metric, ROW};
 use super::guard::Guard;
 use super::select::Reader;
-use super::frame::{Frame, Row, Scalars, Sink};
+use super::stretch;
 use super::walk::{Evaluator, absence, mark, ranged};
 
 /// The approximate number of samples between two looks at the clock.

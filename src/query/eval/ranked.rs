@@ -9,10 +9,10 @@ use super::super::budget::Held;
 use super::super::float::{self, ABSENT, is_absent};
 use super::aggregate::{choice, group_metric, param};
 use super::error::{EvalError, Outcome};
+use super::frame::{Frame, Scalars};
 use super::grid::{BESIDE, Choice, Classes, Grid, ROW};
 use super::guard::Guard;
 use super::relabel::LONGEST_LABEL;
-use super::frame::{Frame, Scalars};
 use super::walk::Evaluator;
 use super::{sampling, sorting};
 

@@ -4,8 +4,8 @@ use regex::bytes::Captures;
 
 use super::super::ast::{Call, Expr};
 use super::error::{EvalError, Outcome};
-use super::grid::Grid;
 use super::frame::Frame;
+use super::grid::Grid;
 use super::walk::Evaluator;
 
 impl Evaluator<'_> {

@@ -11,10 +11,10 @@ use super::super::plan;
 use super::super::source::{Columns, Hints, Part, Resolution, Rollups, Selection};
 use super::super::window::{self, Ends, Mixed, Samples, forward, onward};
 use super::answer::Matrix;
-use super::stretch::{Old, Stretch, part};
 use super::error::{EvalError, Outcome};
-use super::grid::{BESIDE, Grid, Metric};
 use super::frame::{Frame, Row, Sink, Wanted};
+use super::grid::{BESIDE, Grid, Metric};
+use super::stretch::{Old, Stretch, part};
 use super::walk::Evaluator;
 use crate::model::Labels;
 

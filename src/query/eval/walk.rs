@@ -12,9 +12,9 @@ use super::super::source::{Columns, Hints, Source};
 use super::super::types::ValueType;
 use super::answer::{Answer, Matrix, Stats, Value, VectorSample};
 use super::error::{EvalError, Outcome};
+use super::frame::{Frame, Options, Part, Row, Scalars, Sink, Wanted, When};
 use super::grid::{Grid, Metric, ROW};
 use super::guard::{Guard, Limits};
-use super::frame::{Frame, Options, Part, Row, Scalars, Sink, Wanted, When};
 use super::watch::Watched;
 
 /// One query on its way.
