@@ -15,7 +15,7 @@ pub(super) const YEAR: i64 = 365 * DAY;
 /// On the way from sections to settings.
 pub(super) struct Resolver<'a> {
     pub(super) mistakes: &'a mut Vec<Mistake>,
-    /// Every option so far, with what it amounts to.
+    /// Every option so far, with its state.
     pub(super) listed: Vec<Listed>,
 }
 

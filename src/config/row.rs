@@ -22,12 +22,12 @@ impl Row {
         Self { path: path.into(), list, collector: false, options }
     }
 
-    /// What may be written in it, sections left out.
+    /// Its keys, without sections.
     pub fn keys(&self) -> impl Iterator<Item = &'static Key> {
         self.options.iter().flat_map(|options| options.keys())
     }
 
-    /// One of its options.
+    /// The option of this name.
     pub fn key(&self, name: &str) -> Option<&'static Key> {
         self.keys().find(|key| key.name == name)
     }
@@ -37,7 +37,7 @@ impl Row {
         self.collector && self.options[0].keys().iter().any(|key| key.name == name)
     }
 
-    /// As it is written: `[http]`, `[[plugin]]`.
+    /// Its heading: `[http]`, `[[plugin]]`.
     pub fn brackets(&self) -> String {
         if self.list { format!("[[{}]]", self.path) } else { format!("[{}]", self.path) }
     }
@@ -57,7 +57,7 @@ pub fn child<'r>(rows: &'r [Row], path: &str, name: &str) -> Option<&'r Row> {
     rows.iter().find(|row| row.below(path) == Some(name))
 }
 
-/// An option and what it amounts to.
+/// An option with its state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listed {
     /// Its section: empty for the top of the file; with a number, counted from 1, for those that
@@ -71,7 +71,7 @@ pub struct Listed {
     pub default: Option<String>,
     /// Which values it can have, such as `from 1s to 1d`; `None`: the sentences say it.
     pub range: Option<String>,
-    /// What it means, in whole sentences on one line.
+    /// Its meaning, in whole sentences on one line.
     pub about: String,
 }
 

@@ -14,19 +14,19 @@ use crate::pipeline::Board;
 
 /// A service that was started.
 pub struct Started {
-    /// To be asked and told things.
+    /// The handle for questions and commands.
     pub running: Box<dyn Running>,
     /// Its thread, if it has one of its own.
     pub thread: Option<JoinHandle<()>>,
 }
 
 impl Started {
-    /// One that runs in tasks of the main thread.
+    /// A service that runs in tasks of the main thread.
     pub fn tasks(running: impl Running + 'static) -> Self {
         Self { running: Box::new(running), thread: None }
     }
 
-    /// One that has a thread of its own.
+    /// A service with a thread of its own.
     pub fn thread(running: impl Running + 'static, thread: JoinHandle<()>) -> Self {
         Self { running: Box::new(running), thread: Some(thread) }
     }
@@ -37,13 +37,13 @@ pub trait Running: Send + Sync {
     /// The rest of its line in the greeting.
     fn greeting(&self, config: &Config) -> String;
 
-    /// Whether it has anything to do. A reload may have taken everything away from it; then it is
-    /// shown no more than one that nobody configured.
+    /// Whether it has anything to do. After a reload that left it nothing, it is shown like one
+    /// that is not configured.
     fn is_on(&self) -> bool {
         true
     }
 
-    /// Where it listens now.
+    /// The addresses on which it listens now.
     fn listening(&self) -> Vec<String> {
         Vec::new()
     }
@@ -64,7 +64,7 @@ pub trait Running: Send + Sync {
         None
     }
 
-    /// Reads one of those names, or all, at another rate for so many ms (`None`: until the next
+    /// Reads one of these names, or all, at another rate for this many ms (`None`: until the next
     /// reload); without an interval at its own again.
     fn set_rate(
         &self,
@@ -150,7 +150,7 @@ impl Services {
         self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// One line a service.
+    /// Logs one line for each service.
     pub fn greet(&self, config: &Config) {
         for active in self.all() {
             tracing::info!("{:<10} {}", active.row.greeting, active.running.greeting(config));
@@ -167,7 +167,7 @@ impl Services {
         self.all().into_iter().filter(|active| active.running.is_on()).map(one).collect()
     }
 
-    /// What each has to say of itself.
+    /// Collects the metrics of each service about itself.
     pub fn report(&self, board: &Board, out: &mut Recorder) {
         let all = self.0.read().unwrap_or_else(PoisonError::into_inner);
         for active in all.iter().filter(|active| active.running.is_on()) {

@@ -1,6 +1,6 @@
-//! daemon: what a service is: something that runs beside the main thread. Each is one file in
-//! services/ and one row of the table there; the greeting, `reload`, `check-config`, `/health`, the
-//! shutdown and plimsoll's metrics of itself iterate that table.
+//! daemon: services run beside the main thread. Each is one file in services/ and one row of the
+//! table there; the greeting, `reload`, `check-config`, `/health`, the shutdown and plimsoll's
+//! metrics about itself iterate that table.
 
 use serde_json::Value;
 
@@ -35,7 +35,7 @@ impl Service {
     }
 }
 
-/// How a service starts.
+/// The way in which a service starts.
 #[derive(Clone, Copy)]
 pub enum Start {
     /// Only when plimsoll does.

@@ -3,55 +3,56 @@
 use crate::model::{Kind, Range, unit};
 use crate::store::Known;
 
-/// More lines than this say nothing in one chart; the others are counted.
+/// The largest number of lines in a chart; more lines say nothing and are only counted.
 pub const MOST_LINES: usize = 24;
 
-/// A chart: what is drawn, not yet its numbers.
+/// A chart without its numbers.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Chart {
     /// Names it in addresses: `load`, `disk:/home`, `node:node_forks_total`.
     pub id: String,
-    /// One line for people.
+    /// The title, in one line.
     pub title: String,
     /// `percent`, `bytes`, `seconds`, `celsius`, `ratio`, with `/s` behind it for a rate; or nothing.
     pub unit: String,
-    /// Where it stands: nothing for the first view, otherwise the source it came from.
+    /// The section of the chart: empty for the first view, otherwise the origin of its series.
     pub group: String,
-    /// One sentence about it, or nothing.
+    /// A description in one sentence, or empty.
     pub help: String,
     /// Areas on top of each other, not lines.
     pub stack: bool,
-    /// Where the axis ends, if it always ends at the same place.
+    /// The end of the axis, if it is fixed.
     pub top: Option<f64>,
-    /// Thresholds: where each lies and what it is.
+    /// Thresholds: the value and word of each.
     pub marks: Vec<(f64, String)>,
-    /// What is drawn, from the bottom.
+    /// The lines, from the bottom.
     pub lines: Vec<Line>,
     /// Lines beyond [`MOST_LINES`] that are left out.
     pub more: usize,
-    /// What is left of what this chart shows being used up: the number of a series in the file.
+    /// The series that says how much is left, for charts of something that is used up: its number
+    /// in the file.
     pub left: Option<i64>,
-    /// All mounts of the machine, for the verdict; in one of its charts only.
+    /// All mounts of the machine, for the verdict; only set in one of its charts.
     pub mounts: Vec<Mount>,
 }
 
 /// One line of a chart.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Line {
-    /// What it is called beside the others.
+    /// The name in the legend.
     pub name: String,
-    /// Its series are counters, and it shows what they grow by in a second.
+    /// Whether its series are counters, whose rates are shown.
     pub rate: bool,
     /// Drawn below zero.
     pub down: bool,
-    /// What is added up.
+    /// The terms that are added up.
     pub terms: Vec<Term>,
-    /// Where its source wants it to be.
+    /// The range in which its source wants it to be.
     pub bounds: Bounds,
 }
 
 impl Line {
-    /// One series as a line: a gauge as its values, a counter as what it grows by in a second.
+    /// The line of one series: the values of a gauge, the rate of a counter.
     pub fn of_series(known: &Known) -> Self {
         Self { rate: known.kind == Kind::Counter, ..Self::of_values(known.id) }
     }
@@ -62,7 +63,7 @@ impl Line {
         Self { name: String::new(), rate: false, down: false, terms, bounds: Bounds::default() }
     }
 
-    /// What this line is a part of: of a difference, what something is taken from.
+    /// The whole of which this line is a part: for a difference, its first term.
     pub fn whole(&self) -> Option<Self> {
         let terms: Vec<Term> = self.terms.iter().copied().filter(|t| t.factor > 0.0).collect();
         let part = terms.len() < self.terms.len() && !terms.is_empty();
@@ -81,12 +82,12 @@ impl Bounds {
     }
 }
 
-/// What values of a line are fine.
+/// The good values of a line.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Bounds {
-    /// Outside: somebody should look.
+    /// A value outside of this range is a warning.
     pub warning: Range,
-    /// Outside: somebody should look now. Goes before `warning`.
+    /// A value outside of this range is critical. It goes before `warning`.
     pub critical: Range,
 }
 
@@ -95,11 +96,11 @@ pub struct Bounds {
 pub struct Term {
     /// A series by its number in the file ([`Known::id`]).
     pub series: i64,
-    /// What its value or rate is multiplied by.
+    /// The factor of its value or rate.
     pub factor: f64,
 }
 
-/// The word for what a series is shown in: its own unit, of a counter that a second.
+/// The unit in which a series is shown: its own, or for a counter that of its rate.
 pub fn unit_of(known: &Known) -> String {
     let own = unit::word(&known.unit, &known.name);
     if known.kind == Kind::Counter { unit::word_a_second(own) } else { own.to_owned() }
@@ -108,7 +109,7 @@ pub fn unit_of(known: &Known) -> String {
 /// A mount with the numbers of its series in the file.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Mount {
-    /// Where it is mounted.
+    /// The mount point.
     pub point: String,
     /// The type of file system.
     pub fstype: String,
@@ -123,7 +124,7 @@ pub struct Mount {
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
-    /// Nothing to do.
+    /// No problem.
     Well,
     /// Look at it today.
     Warning,

@@ -9,24 +9,24 @@ pub(super) const HOUR_MS: i64 = 60 * MINUTE_MS;
 pub(super) const DAY_MS: i64 = 24 * HOUR_MS;
 /// Conditions are looked at in buckets of this width, over a day.
 pub(super) const WIDTH_MS: i64 = 5 * MINUTE_MS;
-/// One thing that is wrong.
+/// One problem.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Finding {
     /// How bad it is; never [`Level::Well`].
     pub level: Level,
-    /// What it is about: `Memory`, `Disk /home`, `collector hwmon`.
+    /// Its subject: `Memory`, `Disk /home`, `collector hwmon`.
     pub subject: String,
-    /// What is wrong with it, as the rest of a sentence.
+    /// The problem, as the rest of a sentence.
     pub text: String,
     /// Since when, ms since 1970 UTC, as far as the last day tells.
     pub since: Option<i64>,
-    /// When it will have come to an end, for a disk that fills.
+    /// The end, for a disk that fills.
     pub until: Option<i64>,
     /// The chart that shows it.
     pub chart: Option<String>,
 }
 
-/// Since when the condition holds without a break until now, if it has for so many buckets.
+/// Since when the condition has held without a break until now, if it has for this many buckets.
 pub(super) fn holds(
     reader: &Reader,
     line: &Line,

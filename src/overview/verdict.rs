@@ -12,7 +12,7 @@ use crate::model::{Range, Unit};
 use crate::pipeline::BEAT;
 use crate::store::{Reader, SqlError, Want};
 
-/// What the daemon complains of.
+/// A problem of the daemon.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trouble {
     /// Its subject: `collector filesystem`, `database`.
@@ -52,7 +52,7 @@ impl Verdict {
     }
 }
 
-/// What disks will do is judged by so much of their past.
+/// The length of the past by which a disk's future is judged.
 const TREND_MS: i64 = 7 * DAY_MS;
 /// Whether the machine with these charts is well at this moment (ms since 1970 UTC). `ear`: how samples
 /// of it arrive, if it is another machine and a daemon listens; without that, their own times have to
@@ -165,7 +165,7 @@ fn about(
     Finding { level, subject, text, since, until, chart: Some(chart.id.clone()) }
 }
 
-/// What is wrong by the rules.
+/// The problems by the rules.
 fn by_rules(
     reader: &Reader,
     charts: &[Chart],

@@ -18,21 +18,21 @@ pub enum When {
         start: i64,
         /// No moment is past this one.
         end: i64,
-        /// From one moment to the next; positive.
+        /// The distance of two moments; positive.
         step: i64,
     },
 }
 
-/// What a server settles for all queries.
+/// The options that a server sets for all queries.
 #[derive(Debug, Clone, Copy)]
 pub struct Options {
-    /// How old the newest sample of a series may be, ms; positive. Prometheus: 5 minutes.
+    /// The largest age of a series' newest sample, ms; positive. Prometheus: 5 minutes.
     pub lookback: i64,
     /// The step of a subquery that names none, ms; positive. Prometheus: 1 minute.
     pub subquery_step: i64,
-    /// Nothing finer than this, even where it is held.
+    /// The finest allowed resolution.
     pub finest: Resolution,
-    /// Whether to write down what is looked at, by selector and step.
+    /// Whether to record the data that is looked at, by selector and step.
     pub watch: bool,
 }
 
@@ -148,7 +148,7 @@ impl Scalars {
     }
 }
 
-/// What a part of an expression comes to.
+/// The value of a part of an expression.
 #[derive(Debug)]
 pub(super) enum Part {
     Scalar(Scalars),
@@ -159,7 +159,7 @@ pub(super) enum Part {
 /// The sink of rows that come one at a time.
 pub(super) type Sink<'s> = dyn FnMut(Metric, &mut [f64]) -> Outcome<()> + 's;
 
-/// What is wanted of a series' newest sample.
+/// The requested part of a series' newest sample.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Wanted {
     /// Its value.

@@ -17,7 +17,7 @@ use super::grid::{Grid, Metric, ROW};
 use super::guard::{Guard, Limits};
 use super::watch::Watched;
 
-/// One query on its way.
+/// A query during its evaluation.
 pub(super) struct Evaluator<'a> {
     pub(super) source: &'a dyn Source,
     pub(super) options: &'a Options,
