@@ -99,6 +99,33 @@ impl Delivery {
         this
     }
 
+    /// Goes on with other channels after the configuration was read again. `self` has to be stopped. What
+    /// waits is taken over from memory, so it does not matter what of it is in the file yet.
+    pub fn after(&self, ways: Vec<Way>, settings: Settings) -> Arc<Self> {
+        let names: Vec<Name> =
+            ways.iter().map(|w| Name { id: w.id.clone(), shown: w.channel.shown() }).collect();
+        let now = times(&self.flow);
+        let (nobody, _) = Desk::new(Vec::new(), &AlertStore::default(), now, settings.clone());
+        let mut desk = std::mem::replace(&mut self.lock().desk, nobody);
+        let tally = Tally::after(names.iter(), &self.tally);
+        let step = desk.reconfigure(names, settings, now);
+        let this = Arc::new(Self {
+            ways,
+            flow: self.flow.clone(),
+            orders: Arc::clone(&self.orders),
+            draw: self.draw.clone(),
+            tally,
+            state: Mutex::new(State { desk, stopped: false, flying: 0 }),
+            wake: Condvar::new(),
+        });
+        this.write(step);
+        // What was said of the channels before is said again by those that stay.
+        for name in self.ways.iter().map(|way| way.channel.shown()) {
+            self.flow.board.forget(&subject(&name));
+        }
+        this
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(|e| e.into_inner())
     }
@@ -252,10 +279,9 @@ impl Delivery {
     fn look(&self, desk: &Desk, now: Times) {
         for (at, name) in desk.names().enumerate() {
             self.tally.wait(at, desk.waiting(at, now));
-            let subject = || format!("notifications by {}", name.shown);
             match desk.trouble(at, now) {
-                Some(what) => self.flow.board.fail(&subject(), what),
-                None => self.flow.board.ok_with(subject),
+                Some(what) => self.flow.board.fail(&subject(&name.shown), what),
+                None => self.flow.board.ok_with(|| subject(&name.shown)),
             }
         }
     }
@@ -306,6 +332,11 @@ impl Delivery {
     pub fn ids(&self) -> impl Iterator<Item = &str> {
         self.ways.iter().map(|way| way.id.as_str())
     }
+}
+
+/// What the board calls a channel.
+fn subject(shown: &str) -> String {
+    format!("notifications by {shown}")
 }
 
 fn times(flow: &Flow) -> Times {

@@ -50,6 +50,18 @@ impl Tally {
         Self { channels: names.map(channel).collect() }
     }
 
+    /// Counters for these channels, which go on where they were there before.
+    pub(super) fn after<'n>(names: impl Iterator<Item = &'n Name>, before: &Self) -> Self {
+        let this = Self::new(names);
+        for channel in &this.channels {
+            let same = before.channels.iter().find(|old| old.shown == channel.shown);
+            for (now, old) in same.iter().flat_map(|old| channel.fates.iter().zip(&old.fates)) {
+                now.store(old.load(Relaxed), Relaxed);
+            }
+        }
+        this
+    }
+
     /// Something became of a message.
     pub(super) fn count(&self, at: usize, fate: Fate) {
         if let Some(channel) = self.channels.get(at) {

@@ -43,7 +43,7 @@ c = duckdb.connect()
 c.execute(f"load '{extension}'")
 c.execute(f"attach '{file}' as p (type sqlite, read_only)")
 one = lambda sql: c.execute(sql).fetchone()
-for view in "metrics metrics_by_system history systems series event_log graphs graph_fields".split():
+for view in "metrics metrics_by_system history systems series event_log graphs graph_fields alerts notifications".split():
     print(view, one(f"select count(*) >= 0 from p.{view}")[0])
 print(one("select count(*) > 10 from p.metrics")[0], one("select max(value) >= 0 from p.metrics where key = 'cpu'")[0])
 print(len(c.execute("show tables from p").fetchall()) > 8)
@@ -80,6 +80,8 @@ fn duckdb_reads_every_view() {
             "event_log True",
             "graphs True",
             "graph_fields True",
+            "alerts True",
+            "notifications True",
             "True True",
             "True",
             "str float str",

@@ -255,10 +255,8 @@ impl Alerting {
         if others {
             self.post.delivery().stop(Instant::now() + Duration::from_secs(1));
             // What waits for receivers that stay is sent by the next delivery.
-            let stored = self
-                .files
-                .with_reader(|reader, _| reader.alerts().map_err(|e| Unreadable(e.to_string())));
-            let next = delivery(&self.shared, &self.config, &stored.unwrap_or_default());
+            let ways = rules::ways(&self.config, &self.shared.system, &self.shared.board);
+            let next = self.post.delivery().after(ways, delivery_settings(&self.config));
             *self.post.delivery.lock().unwrap_or_else(PoisonError::into_inner) = next;
             self.start_sending();
         }
@@ -283,12 +281,16 @@ impl Alerting {
     }
 }
 
-/// The delivery to the receivers of a configuration.
-fn delivery(shared: &Shared, config: &Config, stored: &AlertStore) -> Arc<Delivery> {
-    let settings = DeliverySettings {
+fn delivery_settings(config: &Config) -> DeliverySettings {
+    DeliverySettings {
         zone: TimeZone::system(),
         group_wait_ms: config.interval.as_ms().min(10_000),
-    };
+    }
+}
+
+/// The delivery to the receivers of a configuration.
+fn delivery(shared: &Shared, config: &Config, stored: &AlertStore) -> Arc<Delivery> {
+    let settings = delivery_settings(config);
     let ways = rules::ways(config, &shared.system, &shared.board);
     let draw = facts::draw(shared);
     Delivery::new(ways, stored, settings, shared.flow.clone(), Arc::clone(&shared.orders), draw)

@@ -106,6 +106,11 @@ impl Lane {
         }
     }
 
+    /// The same channel after the configuration was read again.
+    pub(super) fn again(self, name: Name) -> Self {
+        Self { name, busy: None, held_after: None, ..self }
+    }
+
     /// A change of the process before.
     pub(super) fn load(&mut self, row: &OutboxRow, note: Note, now: Times) {
         if row.attempts > 0 {

@@ -134,6 +134,27 @@ impl Desk {
         (desk, step)
     }
 
+    /// Goes on with other channels: those that stay keep what waits for them, and their state. A message
+    /// that is on its way is sent once more.
+    pub fn reconfigure(&mut self, names: Vec<Name>, settings: Settings, now: Times) -> Step {
+        let mut before = std::mem::take(&mut self.lanes);
+        self.settings = settings;
+        self.lanes = (names.into_iter())
+            .map(|name| match before.iter().position(|lane| lane.name.id == name.id) {
+                Some(at) => before.swap_remove(at).again(name),
+                None => Lane::new(name, &[], now),
+            })
+            .collect();
+        let mut step = Step::default();
+        for lane in before {
+            for Entry { id, note, .. } in lane.waiting {
+                let row = note.row(id, &lane.name.id, &lane.name.shown);
+                self.rehouse(&row, note, now, &mut step);
+            }
+        }
+        step
+    }
+
     /// The channel of a stored change is gone: the first one that did not get it tells it.
     fn rehouse(
         &mut self,

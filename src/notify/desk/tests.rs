@@ -507,6 +507,25 @@ fn changes_of_a_channel_that_is_gone_are_told_by_another() {
     assert_eq!(stored.told.iter().filter(|row| row.result == "dropped").count(), 1, "it was known");
 }
 
+/// The configuration is read again while the file cannot be written: what waits is in memory only.
+#[test]
+fn other_channels_take_over_what_waits_in_memory() {
+    let mut rig = Rig::new(2, |lane, _, _| if lane == 0 { retry() } else { sent() });
+    let both = [fire("disk", Severity::Bad, &["a"]), fire("load", Severity::Bad, &["b"])];
+    let _not_written = rig.desk.add(both.to_vec(), rig.times());
+    let last = rig.desk.last_note();
+    rig.until(SECOND);
+    assert_eq!(rig.read(1), ["bad: load on web1 is wrong"]);
+    let names = ["c", "b"].map(|id| Name { id: id.into(), shown: format!("ntfy:{id}") }).to_vec();
+    let step = rig.desk.reconfigure(names, settings(), rig.times());
+    assert_eq!((step.ops.len(), rig.desk.last_note()), (1, last));
+    rig.receiver = Box::new(|_, _, _| sent());
+    rig.got.clear();
+    rig.until(HOUR);
+    assert_eq!(rig.read(0), ["bad: disk on web1 is wrong"]);
+    assert!(rig.got[0].message.lines.contains(&"ntfy:a is not configured any more.".to_owned()));
+}
+
 #[test]
 fn a_clock_that_is_set_changes_nothing_of_what_waits() {
     for step in [-10 * 365 * DAY_MS, -HOUR, HOUR, 10 * 365 * DAY_MS] {
