@@ -137,7 +137,7 @@ fn the_installed_binary_can_install_itself() {
     let mut place = place();
     place.install();
     place.machine.exe = place.machine.at(BINARY);
-    assert!(place.install().starts_with("The binary is in its place already"));
+    assert!(place.install().starts_with("The binary is already in place"));
     assert_eq!(place.read(BINARY), "version 1");
 }
 
@@ -223,7 +223,7 @@ fn a_file_that_cannot_be_written_is_named() {
     place.write("/usr/local/bin", "");
     let said = format!("{:#}", place.try_install(false).unwrap_err());
     assert!(said.contains("cannot write"), "{said}");
-    assert!(said.contains("/usr/local/bin/plimsoll; look whether the disk is full"), "{said}");
+    assert!(said.contains("/usr/local/bin/plimsoll; is the disk full"), "{said}");
 }
 
 #[test]
@@ -239,7 +239,7 @@ fn uninstall_keeps_what_was_measured_and_says_where() {
         "Remove /etc/systemd/system/plimsoll.service\n\
          Remove /usr/local/bin/plimsoll\n\
          \n\
-         Still there: /var/lib/plimsoll, /etc/plimsoll. To remove that too: plimsoll uninstall \
+         Still there: /var/lib/plimsoll, /etc/plimsoll. To remove it, too: plimsoll uninstall \
          --purge\n"
     );
     let again = place.uninstall(false);

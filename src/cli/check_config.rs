@@ -228,7 +228,7 @@ mod tests {
         munin_node  off
         munin_peers off
         drop        disk_/boot*
-        push        up to 20000 names of senders
+        push        up to 20000 names from senders
         system      web1
         keep        samples 30d, 5 min 400d, hours 10y; 64MB as plain rows, 1GiB in all
         queue       15m in memory when the disk is full
@@ -240,7 +240,7 @@ mod tests {
         let config =
             Config::parse("[collect]\ncollectors = []\n[http]\nlisten = \"off\"", "p.toml");
         insta::assert_snapshot!(plan(&config.unwrap()), @r"
-        no configuration file, the defaults are used: ok
+        no configuration file, so the defaults apply: ok
 
         collect     nothing
         http        off
@@ -249,7 +249,7 @@ mod tests {
         plugins     off
         munin_node  off
         munin_peers off
-        push        up to 20000 names of senders
+        push        up to 20000 names from senders
         keep        samples 30d, 5 min 400d, hours 10y; 64MB as plain rows, 1GiB in all
         queue       15m in memory when the disk is full
         ");
@@ -268,7 +268,7 @@ mod tests {
         assert_eq!(options(&Config::default(), false), "");
         let all = options(&config, true);
         let said =
-            "[push] max_names = 7 (default: 20000; a whole number from 1 to 1000000)\n    How";
+            "[push] max_names = 7 (default: 20000; a whole number from 1 to 1000000)\n    Largest";
         assert!(all.contains(said) && all.contains("\ndb = not set (default: not set)\n"), "{all}");
 
         let said = as_json(&Ok(config));

@@ -81,10 +81,10 @@ impl Stamp {
 }
 
 options! {
-    /// What other programs leave in a folder.
+    /// Metrics that other programs write into files.
     pub struct Options {
-        /// A folder in which other programs leave files named *.prom, in the Prometheus text
-        /// format. None by default.
+        /// Folder with files named *.prom in the Prometheus text format, written by other programs.
+        /// None by default.
         dir: Option<PathBuf> = None, like r#""/var/lib/plimsoll/textfile""#;
     }
 }

@@ -8,17 +8,17 @@ use crate::model::options::{Given, Ms, Shape, Value, Wrong, options, quote};
 use crate::model::{Condition, Interval};
 
 options! {
-    /// While a condition holds, look more often; repeat the section for more rules.
+    /// Shorter intervals while a condition holds; repeat the section for more rules.
     pub struct BurstOptions {
-        /// KEY OPERATOR NUMBER, with the operators > >= < <= == !=. Keys are those that
-        /// `plimsoll status` and the database show: cpu (load average), memory (free share, 0 to
+        /// Condition: KEY OPERATOR NUMBER, with the operators > >= < <= == !=. Keys are those of
+        /// `plimsoll status --all` and the database: cpu (load average), memory (free share, 0 to
         /// 1), disk_/ (used percent), node_network_receive_errs_total{device="eth0"}, ...
         when: Option<When> = None, like r#""cpu > 8""#;
-        /// How often to look then.
+        /// Interval while the condition holds.
         interval: Option<Interval> = None, like r#""1s""#;
-        /// How long after the condition last held: from `interval` to 1y.
+        /// How long the interval lasts after the condition last held: from `interval` to 1y.
         r#for: Ms = Ms(5 * 60_000), like r#""5m""#;
-        /// Which collectors are read more often; an empty list: all.
+        /// Collectors that the rule applies to; an empty list means all.
         collectors: Names = Names(Vec::new()), like r#"["loadavg", "cpu"]"#;
     }
 }

@@ -11,25 +11,25 @@ use crate::model::options::{Given, Shape, Value, Wrong, list, options, quote};
 use crate::model::{Glob, Interval, KeyFilter};
 
 options! {
-    /// What is read of this machine.
+    /// The collectors, which read this machine.
     pub struct CollectOptions {
-        /// Which collectors run. Default: all of them.
+        /// Collectors that run. Default: all of them.
         collectors: Names = Names(all()), like r#"["loadavg", "meminfo", "filesystem"]"#;
-        /// Which series are kept, by key, with * and ?, for example `["cpu", "memory", "disk_*"]`.
-        /// An empty list keeps all.
+        /// Keys of the series to keep, with * and ?, for example `["cpu", "memory", "disk_*"]`. An
+        /// empty list keeps all.
         keep: Vec<Glob> = Vec::new(), like r#"["cpu", "memory", "disk_*"]"#;
-        /// Which series are dropped, for example `["node_hwmon_*"]`. This wins over `keep`.
+        /// Keys of the series to drop, for example `["node_hwmon_*"]`. This wins over `keep`.
         drop: Vec<Glob> = Vec::new(), like r#"["node_hwmon_*"]"#;
     }
 }
 
 options! {
-    /// Each collector can have a section [collect.NAME] with an interval of its own, and be
-    /// switched on or off there, whatever `collectors` says.
+    /// A section [collect.NAME] gives a collector its own interval, and switches it on or off
+    /// regardless of `collectors`.
     pub struct CollectorOptions {
-        /// How often this collector is read. Default: the interval at the top of the file.
+        /// Interval of this collector. Default: the interval at the top of the file.
         interval: Interval = Interval::DEFAULT, like r#""10s""#;
-        /// Whether it runs.
+        /// Whether the collector runs.
         enabled: bool = true, like "false";
     }
 }

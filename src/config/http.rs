@@ -11,7 +11,7 @@ use crate::model::options::{Given, Shape, Value, Wrong, list, options, quote};
 /// The files of a certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TlsSettings {
-    /// The certificate and those between it and its root, in PEM.
+    /// The certificate with its intermediate ones, in PEM.
     pub cert: PathBuf,
     /// Its key, in PEM.
     pub key: PathBuf,
@@ -20,27 +20,27 @@ pub struct TlsSettings {
 options! {
     /// The page and the API. Programs on this machine need no token.
     pub struct HttpOptions {
-        /// Where they listen: an address and a port, or "off". Another address than a loopback's
-        /// is only taken with a token (`plimsoll token add`) and with TLS: either the two files
-        /// below, which are read again when they change, or a proxy's.
+        /// Address and port, or "off". Other addresses than a loopback's need tokens (`plimsoll token
+        /// add`) and TLS: either the two files below, which are read again when they change, or a
+        /// proxy.
         listen: Listen<1876> = Listen::USUAL, like r#""127.0.0.1:1876""#;
-        /// The certificate, in PEM. None by default.
+        /// Certificate, in PEM. None by default.
         tls_cert: Option<PathBuf> = None, like r#""/etc/plimsoll/cert.pem""#;
-        /// Its key, in PEM.
+        /// Key of the certificate, in PEM.
         tls_key: Option<PathBuf> = None, like r#""/etc/plimsoll/key.pem""#;
-        /// Whether a proxy stands before it. Then everybody needs a token, for nobody can be told
-        /// apart. Without it, a request that a proxy hands on (with X-Forwarded-For and its like)
-        /// needs a token, too.
+        /// Whether plimsoll is behind a proxy. Then every client needs a token, because the proxy
+        /// hides who it is. Without this option, requests with X-Forwarded-For and similar headers
+        /// need a token, too.
         behind_proxy: bool = false, like "true";
-        /// A unix socket to listen on, too. Those who may open it need no token. None by default.
+        /// An additional unix socket. Programs that may open it need no token. None by default.
         socket: Option<PathBuf> = None, like r#""/run/plimsoll/http.sock""#;
-        /// More names by which a browser may ask for the page, for example behind a reverse proxy:
-        /// `hosts = ["monitor.example.org"]`.
+        /// Additional host names of the page, for example behind a reverse proxy:
+        /// `["monitor.example.org"]`.
         hosts: Hosts = Hosts(Vec::new()), like r#"["monitor.example.org"]"#;
     }
 }
 
-/// Names as they stand in a Host header, in lower case and without a port.
+/// Host names as in a Host header, in lower case and without a port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hosts(pub Vec<String>);
 
@@ -79,7 +79,7 @@ impl Resolver<'_> {
             let safe = options.behind_proxy || s.has("tls_cert") || s.has("tls_key");
             if let Some(address) = options.listen.open().filter(|_| !safe) {
                 let message = format!(
-                    "`{address}` can be reached from other machines, and nothing protects it"
+                    "other machines can reach `{address}`, and nothing protects it"
                 );
                 let hint = format!(
                     "set `tls_cert` and `tls_key`, or `behind_proxy = true` if a proxy does TLS; \

@@ -12,21 +12,21 @@ use crate::model::options::{Given, Ms, Shape, Value, Wrong, options, quote};
 use crate::reach::{NodeSettings, NodeTls};
 use crate::receive::Network;
 
-/// Where masters expect a node.
+/// The port of munin-node.
 const PORT: u16 = 4949;
-/// Masters of Munin themselves wait for three minutes.
+/// The longest timeout. Munin's own masters wait for three minutes.
 const LONGEST: i64 = 600_000;
 
-/// Where it listens, and who may ask.
+/// Addresses of the node, and the masters it answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MuninNodeSettings {
-    /// Nowhere by default.
+    /// Listening addresses; none by default.
     pub listen: Vec<SocketAddr>,
-    /// Others are hung up on.
+    /// Allowed masters; others are disconnected.
     pub allow: Vec<Network>,
-    /// What this machine is called; nothing: as everywhere.
+    /// The name of this machine, if it differs from `system`.
     pub host_name: Option<String>,
-    /// Whether masters are offered what they missed.
+    /// Whether masters can fetch values that they missed.
     pub spool: bool,
 }
 
@@ -38,51 +38,48 @@ impl Default for MuninNodeSettings {
 }
 
 options! {
-    /// Masters of Munin are answered as munin-node answers them.
+    /// Answers Munin masters as munin-node does.
     pub struct NodeOptions {
-        /// Where: an address and a port, usually "127.0.0.1:4949", or a list of those. Nowhere by
-        /// default.
+        /// Address and port, usually "127.0.0.1:4949", or a list of them. None by default.
         listen: Places<PORT> = Places(Vec::new()), like r#""127.0.0.1:4949""#;
-        /// Who may ask. The protocol has no passwords: everybody who is let in can read every
-        /// value, so name the masters and nobody else:
-        /// `["127.0.0.0/8", "192.0.2.10", "2001:db8::/64"]`.
+        /// Allowed masters. The protocol has no passwords: every address listed here can read all
+        /// values, so list only masters: `["127.0.0.0/8", "192.0.2.10", "2001:db8::/64"]`.
         allow: Vec<Network> = MuninNodeSettings::default().allow, like r#"["127.0.0.0/8", "::1"]"#;
-        /// What this machine is called there. It has to be the name that the master knows it by
-        /// (or set `use_node_name yes` there). Default: `system`.
+        /// Name of this machine in the master's configuration (or set `use_node_name yes` there).
+        /// Default: `system`.
         host_name: Option<String> = None, in MachineName, like r#""web1.example.org""#;
-        /// Whether masters are offered what they missed while they were away. They then ask for
-        /// that alone, and get values of every five minutes.
+        /// Whether masters can fetch the values that they missed. They then use only the spool, with
+        /// a value for each five minutes.
         spool: bool = false, like "true";
-        /// With a certificate and its key, in PEM, masters that ask for TLS get it. The files are
-        /// read again when they change.
+        /// Certificate, in PEM, for masters that use TLS. It is read again when it changes.
         tls_cert: Option<PathBuf> = None, like r#""/etc/plimsoll/cert.pem""#;
-        /// The key.
+        /// Key of the certificate, in PEM.
         tls_key: Option<PathBuf> = None, like r#""/etc/plimsoll/key.pem""#;
     }
 }
 
 options! {
-    /// A node of Munin that is asked, as a master asks it; repeat the section for more.
+    /// A munin-node that plimsoll polls; repeat the section for more.
     pub struct PeerOptions {
-        /// A name or an address, and a port if it is not 4949.
+        /// Name or address, with the port if it is not 4949.
         host: Option<Host> = None, like r#""192.0.2.7:4949""#;
-        /// The label `instance` of its series. Default: what it calls itself.
+        /// Label `instance` of its series. Default: the node's own name.
         name: Option<String> = None, in MachineName, like r#""web7""#;
-        /// How often it is asked.
+        /// Interval of polling.
         interval: Interval = Interval::MINUTE, like r#""1m""#;
-        /// How long one of its answers may take.
+        /// Longest time for each answer.
         timeout: Ms = Ms(10_000), in 1_000..=LONGEST, like r#""10s""#;
-        /// As Munin has it: paranoid (nothing is said without TLS, and tls_ca has to know the
-        /// node's certificate), enabled (nothing is said without TLS), auto (TLS where the node
-        /// speaks it), disabled. Default: disabled, or enabled if one of the following is there.
+        /// TLS mode, in Munin's words: paranoid (always TLS, and tls_ca must verify the node's
+        /// certificate), enabled (always TLS), auto (TLS if the node offers it), disabled. Default:
+        /// disabled, or enabled if one of the following options is set.
         tls: Option<Mode> = None, like r#""paranoid""#;
-        /// Certificates that are trusted, in PEM: an authority's, or the node's own.
+        /// Trusted certificates, in PEM: that of an authority, or the node's own.
         tls_ca: Option<PathBuf> = None, like r#""/etc/plimsoll/munin-ca.pem""#;
-        /// The name in its certificate, if that is not `host`.
+        /// Name in the node's certificate, if it is not `host`.
         tls_name: Option<String> = None, in MachineName, like r#""web7""#;
-        /// The certificate that this machine shows to nodes that want to see one.
+        /// Certificate of this machine, for nodes that require one.
         tls_cert: Option<PathBuf> = None, like r#""/etc/plimsoll/cert.pem""#;
-        /// Its key.
+        /// Key of that certificate.
         tls_key: Option<PathBuf> = None, like r#""/etc/plimsoll/key.pem""#;
     }
 }
@@ -134,9 +131,9 @@ impl Value for Mode {
         let mode = MODES.iter().find(|(word, _)| *word == given.text()).map(|(_, mode)| *mode);
         let wrong = || {
             vec![Wrong::new(
-                format!("`{}` is not a way to use TLS", given.text()),
-                "`paranoid` demands it and checks the node's certificate, `enabled` demands it, \
-                 `auto` takes it where there is any, `disabled` never does",
+                format!("`{}` is not a TLS mode", given.text()),
+                "`paranoid` requires TLS and checks the node's certificate, `enabled` requires TLS, \
+                 `auto` uses it if the node offers it, `disabled` never does",
             )]
         };
         mode.ok_or_else(wrong)
@@ -189,7 +186,7 @@ impl Resolver<'_> {
         if let Some(Host { host, port, text }) = &options.host
             && before.iter().any(|p| p.host == *host && p.port == *port)
         {
-            let message = format!("`{text}` is there twice");
+            let message = format!("`{text}` is listed twice");
             self.tell(s, "host", s.place("host", None), &message, "remove one of the two");
         }
         let tls = self.peer_tls(s, &options);
@@ -212,7 +209,7 @@ impl Resolver<'_> {
         if checked && !s.has("tls_ca") {
             let hint = "name the node's own certificate, or its authority's: \
                         `tls_ca = \"/etc/plimsoll/munin-ca.pem\"`";
-            self.tell(s, "tls", s.span(), "`tls_ca` is missing: what is to be trusted?", hint);
+            self.tell(s, "tls", s.span(), "`tls_ca` is missing: no certificate is trusted", hint);
         }
         let (ca, name) = (options.tls_ca.clone(), options.tls_name.clone());
         Some(NodeTls { required, ca, name, own })

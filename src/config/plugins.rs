@@ -9,56 +9,55 @@ use crate::model::options::{Given, Limit, Ms, Shape, Value, Wrong, options, quot
 use crate::plugin::{Kind, Said, Settings};
 
 const SECOND: i64 = 1_000;
-/// Longer than an hour no plugin works.
+/// The longest timeout, an hour.
 const LONGEST: i64 = 3_600 * SECOND;
 
 options! {
-    /// Munin's plugins, and programs that print `key value`. What plimsoll does not run, and why,
-    /// `plimsoll plugin list` shows.
+    /// Munin's plugins, and programs that print `key value`. `plimsoll plugin list` shows which run,
+    /// and why others do not.
     pub struct PluginsOptions {
-        /// Whether any plugin is run.
+        /// Whether plugins run.
         enabled: bool = true, like "false";
-        /// Every file in this folder is run. Without the folder nothing is.
-        /// Default: /etc/munin/plugins.
+        /// Folder of the plugins that run: all files in it. Default: /etc/munin/plugins.
         dir: Option<PathBuf> = None, like r#""/etc/munin/plugins""#;
-        /// How each is run (user, environment, timeout), as Munin's own node reads it.
+        /// Folder with the settings of plugins (user, environment, timeout), in Munin's format.
         conf_dir: PathBuf = "/etc/munin/plugin-conf.d".into(), like r#""/etc/munin/plugin-conf.d""#;
-        /// The folder `plugins` in here has everything that could be run.
+        /// Folder of Munin; all installed plugins are in its folder `plugins`.
         libdir: PathBuf = Settings::default().libdir, like r#""/usr/share/munin""#;
-        /// How often a plugin is asked that does not say so itself.
+        /// Interval of plugins that do not set their own.
         interval: Interval = Settings::default().interval, like r#""1m""#;
-        /// How long a plugin may take.
+        /// Longest run of a plugin.
         timeout: Ms = Ms(Settings::default().timeout_ms), in SECOND..=LONGEST, like r#""10s""#;
-        /// How many run at once.
+        /// Number of plugins that run at once.
         parallel: u64 = Settings::default().parallel as u64, in 1..=64, like "8";
-        /// Whose rights a plugin has whose settings name nobody. Only where plimsoll is root.
+        /// User of plugins whose settings name none. Only used if plimsoll is root.
         user: String = Settings::default().user, like r#""nobody""#;
     }
 }
 
 options! {
-    /// How one plugin differs; repeat the section for more.
+    /// Settings of one plugin; repeat the section for more.
     pub struct PluginOptions {
-        /// The name of its file, or any name for one with a command.
+        /// Name of its file, or any name for a plugin with a command.
         name: Option<String> = None, in PluginName, like r#""check_load""#;
-        /// Whether it runs.
+        /// Whether the plugin runs.
         enabled: bool = true, like "false";
-        /// How often it is asked. This goes before what the plugin says itself.
+        /// Interval; it overrides that of the plugin.
         interval: Option<Interval> = None, like r#""1m""#;
-        /// How long it may take.
+        /// Longest run of this plugin.
         timeout: Option<Ms> = None, in SECOND..=LONGEST, like r#""30s""#;
-        /// Whose rights it has; root only if it is named here or in `conf_dir`.
+        /// User of the plugin. It runs as root only if root is named here or in `conf_dir`.
         user: Option<String> = None, like r#""nobody""#;
-        /// A program and its arguments, in place of a file in the folder.
+        /// Program and arguments, instead of a file in the folder.
         command: Option<Vec<String>> = None,
             like r#"["/usr/lib/nagios/plugins/check_load", "-w", "5,4,3", "-c", "10,8,6"]"#;
-        /// munin, simple (prints `key value`, JSON or Prometheus text) or nagios. It is found out
-        /// if it is not said.
+        /// munin, simple (prints `key value`, JSON or Prometheus text) or nagios. Default:
+        /// recognised by its output.
         kind: Option<Kind> = None, like r#""nagios""#;
     }
 }
 
-/// What a plugin may be called.
+/// Allowed names of plugins.
 struct PluginName;
 
 impl Limit<String> for PluginName {
@@ -66,7 +65,7 @@ impl Limit<String> for PluginName {
         if crate::wire::munin::is_plugin_name(name) {
             return Vec::new();
         }
-        let hint = "letters, digits, - _ . : and @ are";
+        let hint = "use letters, digits and - _ . : @";
         vec![Wrong::new(format!("`{name}` is not a name for a plugin"), hint)]
     }
 
@@ -122,7 +121,7 @@ impl Resolver<'_> {
         if let Some(name) = &options.name
             && before.iter().any(|said| said.name == *name)
         {
-            let message = format!("`{name}` is there twice");
+            let message = format!("`{name}` is listed twice");
             self.tell(s, "name", s.place("name", None), &message, "remove one of the two");
         }
         let command = options.command.unwrap_or_default();

@@ -9,23 +9,22 @@ use crate::pipeline::MAX_PUSHED_NAMES;
 use crate::receive::Settings as Receive;
 
 options! {
-    /// Senders of Graphite's plaintext lines.
+    /// The receiver of Graphite's plaintext lines.
     pub struct GraphiteOptions {
-        /// Where their lines are taken, by TCP and UDP: an address and a port, for example
-        /// "127.0.0.1:2003".
+        /// Address and port, for TCP and UDP, for example "127.0.0.1:2003".
         listen: Listen<2003> = Listen::OFF, like r#""127.0.0.1:2003""#;
-        /// Graphite has no passwords. An address that other machines can reach takes this, and a
+        /// Allows addresses that other machines can reach. Graphite has no passwords, so use a
         /// firewall.
         remote: bool = false, like "true";
     }
 }
 
 options! {
-    /// Everything that senders bring: by statsd, Graphite, HTTP and SQL.
+    /// All senders: statsd, Graphite, HTTP and SQL.
     pub struct PushOptions {
-        /// How many names senders may bring, all of them together; a timer of statsd is one name.
-        /// New ones beyond are refused, and counted; known ones go on. A quarter more is in reserve
-        /// for other machines, of which each gets no more than it leaves: a new one finds room.
+        /// Largest number of names from all senders together; a statsd timer is one name. New names
+        /// beyond it are refused and counted, known ones are accepted. A quarter more is reserved
+        /// for other machines, none of which can use more than it leaves to the others.
         max_names: u64 = MAX_PUSHED_NAMES, in 1..=1_000_000, like "20000";
     }
 }

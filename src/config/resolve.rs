@@ -20,21 +20,21 @@ pub(super) const DAY: i64 = 1_440 * MINUTE;
 pub(super) const YEAR: i64 = 365 * DAY;
 
 options! {
-    /// plimsoll.toml: everything that can be set. All of it is optional.
+    /// plimsoll.toml: all options. All of them are optional.
     ///
-    /// Every option is shown with its default (or, where there is none, with an example) behind a
-    /// #; remove that # to change it. `plimsoll check-config` tells whether the file is right,
-    /// `plimsoll reload` (or systemctl reload plimsoll) puts it to use.
+    /// Each option is shown with its default (or an example, if it has none) behind a #; remove
+    /// the # to change it. `plimsoll check-config` checks the file, `plimsoll reload` (or systemctl
+    /// reload plimsoll) applies it.
     ///
     /// Lengths of time: a number and ms, s, m, h, d, w or y; also 1.5s and 1m30s.
     pub struct TopOptions {
-        /// The database. Default: metrics.sqlite in /var/lib/plimsoll as a service, else in the
-        /// current folder. As a service it may lie elsewhere only after
-        /// `systemctl edit plimsoll` with `[Service]` and `ReadWritePaths=/that/folder`.
+        /// The database file. Default: metrics.sqlite in /var/lib/plimsoll as a service, else in the
+        /// current folder. For another folder, the service needs `systemctl edit plimsoll` with
+        /// `[Service]` and `ReadWritePaths=/that/folder`.
         db: Option<Database> = None, like r#""/var/lib/plimsoll/metrics.sqlite""#;
-        /// How often to look. Each collector can have its own interval, below.
+        /// Interval of the collectors. Each can have its own, below.
         interval: Interval = Interval::DEFAULT, like r#""10s""#;
-        /// What this machine is called. Default: its host name.
+        /// Name of this machine. Default: its host name.
         system: Option<String> = None, in SystemName, like r#""web1""#;
     }
 }
@@ -48,9 +48,9 @@ impl Value for Database {
 
     fn read(given: &Given<'_>) -> Result<Self, Vec<Wrong>> {
         match given.text() {
-            "" => Err(vec![Wrong::new("there is no path", "remove the line to use the default")]),
+            "" => Err(vec![Wrong::new("the path is empty", "remove the line to use the default")]),
             path if path.ends_with('/') => Err(vec![Wrong::new(
-                "this is a directory",
+                "the path is a directory",
                 format!("name the file too: `{path}metrics.sqlite`"),
             )]),
             path => Ok(Self(path.into())),
@@ -62,18 +62,18 @@ impl Value for Database {
     }
 }
 
-/// What this machine may be called.
+/// Allowed names of this machine.
 struct SystemName;
 
 impl Limit<String> for SystemName {
     fn check(&self, name: &String, _: &Given<'_>) -> Vec<Wrong> {
         if name.is_empty() {
             let hint = "remove the line to use the host name";
-            return vec![Wrong::new("there is no name", hint)];
+            return vec![Wrong::new("the name is empty", hint)];
         }
         if name.chars().any(char::is_control) || name.len() > 200 {
             let hint = "at most 200 bytes, without control characters";
-            return vec![Wrong::new("this is not usable as a name", hint)];
+            return vec![Wrong::new("the name is not usable", hint)];
         }
         Vec::new()
     }
@@ -125,7 +125,7 @@ fn syntax_mistakes(text: &str, errors: &[toml::de::Error]) -> Vec<Mistake> {
         let said = error.message();
         let (message, hint) = match said.split_once(", expected ") {
             Some(("string values must be quoted", _)) if found.is_empty() => {
-                ("there is no value".into(), "write one behind the =".into())
+                ("the value is missing".into(), "write one after the =".into())
             }
             Some(("string values must be quoted", _)) => {
                 (format!("`{found}` is neither text nor a number"), format!("write \"{found}\""))

@@ -12,36 +12,35 @@ use crate::model::options::{Bytes, Given, Ms, Shape, Value, Wrong, options, quot
 use crate::pipeline::statsd::Settings as Gather;
 use crate::receive::Settings as Receive;
 
-/// What the kernel keeps while the reader is busy; its own default loses packets above 36,000 a
-/// second.
+/// Size of the kernel's buffer. Its own default loses packets above 36,000 a second.
 pub(super) const BUFFER: u64 = 4 << 20;
 
 options! {
-    /// Senders of statsd and DogStatsD.
+    /// The receiver of statsd and DogStatsD.
     pub struct StatsdOptions {
-        /// Where they send to by UDP: an address and a port, or "off".
+        /// UDP address and port, or "off".
         listen: Listen<8125> = Listen::USUAL, like r#""127.0.0.1:8125""#;
-        /// Where they send to by TCP, one value a line, for example "127.0.0.1:8125".
+        /// TCP address and port, for one value a line, for example "127.0.0.1:8125".
         tcp: Listen<8125> = Listen::OFF, like r#""127.0.0.1:8125""#;
         /// A unix socket for datagrams, for example "/run/plimsoll/statsd.sock".
         unix: Socket = Socket(None), like r#""/run/plimsoll/statsd.sock""#;
         /// A unix socket for lines, for example "/run/plimsoll/statsd-stream.sock".
         unix_stream: Socket = Socket(None), like r#""/run/plimsoll/statsd-stream.sock""#;
-        /// statsd has no passwords. An address that other machines can reach takes this, and a
+        /// Allows addresses that other machines can reach. statsd has no passwords, so use a
         /// firewall.
         remote: bool = false, like "true";
-        /// How often values are summed up and written.
+        /// How often values are written.
         flush: Interval = Interval::DEFAULT, like r#""10s""#;
-        /// Which percentiles of timers and histograms are written, beside count, sum, min, max,
-        /// mean, std.
+        /// Percentiles of timers and histograms that are written, besides count, sum, min, max, mean
+        /// and std.
         percentiles: Vec<f64> = Gather::default().percentiles, like "[50, 90, 99]";
-        /// How long a gauge, or anything else that is idle, goes on being written after it was
-        /// last sent: from `flush` to 1y.
+        /// How long an idle gauge or other metric is still written after it was last sent: from
+        /// `flush` to 1y.
         gauge_ttl: Ms = Ms(Gather::default().ttl_ms), like r#""1h""#;
-        /// Names and arithmetic of the reference statsd: stats.timers.NAME.upper_90,
+        /// Use names and arithmetic of the reference statsd: stats.timers.NAME.upper_90,
         /// stats.counters.NAME.rate.
         legacy_names: bool = false, like "true";
-        /// How many bytes the kernel keeps for a reader that is busy.
+        /// Size of the kernel's buffer for packets while the receiver is busy.
         receive_buffer: Bytes = Bytes(BUFFER), in 4096.., like r#""4MiB""#;
     }
 }
@@ -50,7 +49,7 @@ options! {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Socket(pub Option<PathBuf>);
 
-/// What fits into the kernel's `sockaddr_un`, with its end.
+/// The longest path that fits into the kernel's `sockaddr_un` with its terminator.
 const LONGEST_PATH: usize = 107;
 
 impl Value for Socket {
@@ -61,7 +60,7 @@ impl Value for Socket {
             "off" => Ok(Self(None)),
             path if !path.starts_with('/') || path.ends_with('/') || path.len() > LONGEST_PATH => {
                 Err(vec![Wrong::new(
-                    format!("`{path}` is not a place for a socket"),
+                    format!("`{path}` is not a usable path for a socket"),
                     "a path that begins with /, of at most 107 bytes, or `off`",
                 )])
             }
@@ -87,7 +86,7 @@ impl Resolver<'_> {
             if let (Some(path), true) =
                 (&options.unix_stream.0, options.unix_stream == options.unix)
             {
-                let message = format!("`{}` is the place of `unix` already", path.display());
+                let message = format!("`unix` has the path `{}` already", path.display());
                 let span = s.place("unix_stream", None);
                 self.tell(s, "unix_stream", span, &message, "give each a path of its own");
             }
@@ -118,9 +117,9 @@ impl Resolver<'_> {
             let message = if *p == 0.0 || !(-100.0..=100.0).contains(p) {
                 format!("{p} is not a percentile")
             } else if *p < 0.0 && !options.legacy_names {
-                format!("{p}: the largest values are counted with legacy_names only")
+                format!("{p}: negative percentiles need legacy_names")
             } else if list[..at].contains(p) {
-                format!("{p} is there twice")
+                format!("{p} is listed twice")
             } else {
                 continue;
             };
@@ -139,8 +138,8 @@ impl Resolver<'_> {
     ) {
         let Some(address) = open else { return };
         let message =
-            format!("`{address}` can be reached from other machines, and {what} has no passwords");
-        let hint = "let only those through that may send, by a firewall, and add `remote = true`";
+            format!("other machines can reach `{address}`, and {what} has no passwords");
+        let hint = "let only your senders through a firewall, and add `remote = true`";
         self.tell(s, key, s.place(key, None), &message, hint);
     }
 }

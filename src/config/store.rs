@@ -13,27 +13,26 @@ const LONGEST_AGE: i64 = 100 * YEAR;
 const QUEUE: i64 = 15 * 60_000;
 
 options! {
-    /// How much the database keeps.
+    /// Size and ages of the database.
     pub struct StoreOptions {
-        /// The database with all its files never takes more than this: then the ages below become
+        /// Largest size of the database with all its files. To keep it, the ages below become
         /// shorter, that of samples first. Names of series may take an eighth of it, events and
-        /// descriptions of charts a 32nd each: beyond that new names are refused and old events go
-        /// before any sample does. One file comes on top, of a quarter of this at most: in it
-        /// samples wait while a program reads the database for so long that there is no room left
-        /// for its log.
+        /// descriptions of charts a 32nd each; beyond that new names are refused and old events
+        /// deleted. One more file may take up to a quarter of this size: samples wait there while
+        /// another program keeps the database open for reading so long that its log is full.
         max_size: Bytes = Bytes(Limits::default().max_size), in LEAST_SIZE.., like r#""1GiB""#;
-        /// The newest samples stay as plain rows, readable by any SQL client, up to this size.
-        /// Older ones are sealed: a thirtieth of the size, read by `plimsoll export` and
-        /// `plimsoll sql`.
+        /// Size of the newest samples that stay plain rows, which any SQL client can read. Older
+        /// ones are sealed to a thirtieth of their size; `plimsoll export` and `plimsoll sql` read
+        /// both.
         plain_rows: Bytes = Bytes(Limits::default().plain_rows), in 0.., like r#""64MB""#;
-        /// How long samples are kept as they came.
+        /// How long samples are kept.
         raw: Ms = Ms(Limits::default().raw_ms), in DAY..=LONGEST_AGE, like r#""30d""#;
         /// How long summaries of five minutes are kept.
         five_minutes: Ms = Ms(Limits::default().five_minutes_ms), in DAY..=LONGEST_AGE,
             like r#""400d""#;
         /// How long hourly rows are kept.
         hours: Ms = Ms(Limits::default().hours_ms), in DAY..=LONGEST_AGE, like r#""10y""#;
-        /// For how long measurements wait in memory while the disk is full.
+        /// How long measurements wait in memory while the disk is full.
         queue: Ms = Ms(QUEUE), in 1_000..=DAY, like r#""15m""#;
     }
 }

@@ -353,7 +353,7 @@ impl Value for PathBuf {
 
     fn read(given: &Given<'_>) -> Result<Self, Vec<Wrong>> {
         match given.text() {
-            "" => Err(vec![Wrong::new("there is no path", "remove the line to do without")]),
+            "" => Err(vec![Wrong::new("the path is empty", "remove the line to do without")]),
             path if !path.starts_with('/') => Err(vec![Wrong::new(
                 format!("`{path}` depends on the folder in which plimsoll is started"),
                 "write the whole path, beginning with /",

@@ -75,7 +75,7 @@ fn a_file_that_is_cut_off_fails_and_the_others_go_on() {
     let said = folder.ask(&["import", "cut.csv.gz", "one.csv"]);
     assert_eq!(said.status.code(), Some(1), "{said:?}");
     assert!(said.err.contains("cut.csv.gz: the file is cut off or damaged (line "), "{}", said.err);
-    assert!(said.err.contains("what was read before is imported"), "{}", said.err);
+    assert!(said.err.contains("the rows before that are imported"), "{}", said.err);
     assert!(said.err.contains("1 file could not be imported"), "{}", said.err);
     assert!(said.out.contains("1 bad row was left out"), "{}", said.out);
     let keys = sqlite3(&folder.db(), "select distinct key from series order by key");

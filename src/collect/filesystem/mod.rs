@@ -58,10 +58,10 @@ const TABLE_AGE: Duration = Duration::from_secs(30);
 const MAX_WORKERS: usize = 64;
 
 options! {
-    /// How full file systems are.
+    /// Size and use of file systems.
     pub struct Options {
-        /// Mount points to watch, with * and ?. An empty list: every real file system. One that is
-        /// named in full is watched even if it would be left out otherwise.
+        /// Mount points to watch, with * and ?. An empty list watches all real file systems. A mount
+        /// point that is named in full is watched even if its type would be left out.
         mounts: Vec<Glob> = Vec::new(), in MountPoints, like r#"["/", "/srv*"]"#;
         /// Mount points to leave out, for example `["/media/*"]`.
         exclude_mounts: Vec<Glob> = Vec::new(), in MountPoints, like r#"["/media/*"]"#;

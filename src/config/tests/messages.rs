@@ -279,7 +279,7 @@ fn an_address_others_can_reach() {
     let text = r#"[http]
 listen = "0.0.0.0:8080""#;
     assert_snapshot!(error(text), @r###"
-    error: `http.listen`: `0.0.0.0:8080` can be reached from other machines, and nothing protects it
+    error: `http.listen`: other machines can reach `0.0.0.0:8080`, and nothing protects it
      --> plimsoll.toml:2:10
       |
     2 | listen = "0.0.0.0:8080"
@@ -365,13 +365,13 @@ fn paths_and_names_that_are_none() {
     let text = r#"db = "/var/lib/plimsoll/"
 system = " ""#;
     assert_snapshot!(error(text), @r###"
-    error: `db`: this is a directory
+    error: `db`: the path is a directory
      --> plimsoll.toml:1:6
       |
     1 | db = "/var/lib/plimsoll/"
       |      ^^^^^^^^^^^^^^^^^^^^ name the file too: `/var/lib/plimsoll/metrics.sqlite`
 
-    error: `system`: there is no name
+    error: `system`: the name is empty
      --> plimsoll.toml:2:10
       |
     2 | system = " "
@@ -403,11 +403,11 @@ db ="#;
     1 | interval = 10s
       |            ^^^ write "10s"
 
-    error: there is no value
+    error: the value is missing
      --> plimsoll.toml:2:5
       |
     2 | db =
-      |     ^ write one behind the =
+      |     ^ write one after the =
     "###);
 }
 

@@ -63,7 +63,7 @@ fn mistakes_are_told_with_what_to_write() {
         ("[[munin.node]]\nhost = \"a:b\"", "is neither a name nor an address", "web7.example.org"),
         (
             "[[munin.node]]\nhost = \"a\"\n[[munin.node]]\nhost = \"a:4949\"",
-            "`a:4949` is there twice",
+            "`a:4949` is listed twice",
             "remove one",
         ),
         (

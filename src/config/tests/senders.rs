@@ -37,13 +37,13 @@ intervall = "10s""#;
     3 | tcp = "localhost:8125"
       |       ^^^^^^^^^^^^^^^^ for example `127.0.0.1:8125`, or `off`
 
-    error: `statsd.unix`: `statsd.sock` is not a place for a socket
+    error: `statsd.unix`: `statsd.sock` is not a usable path for a socket
      --> plimsoll.toml:4:8
       |
     4 | unix = "statsd.sock"
       |        ^^^^^^^^^^^^^ a path that begins with /, of at most 107 bytes, or `off`
 
-    error: `statsd.unix_stream`: `/run/plimsoll/` is not a place for a socket
+    error: `statsd.unix_stream`: `/run/plimsoll/` is not a usable path for a socket
      --> plimsoll.toml:5:15
       |
     5 | unix_stream = "/run/plimsoll/"
@@ -61,25 +61,25 @@ intervall = "10s""#;
     7 | flush = "0s"
       |         ^^^^ for example `10s`
 
-    error: `statsd.percentiles`: 0 is no percentile
+    error: `statsd.percentiles`: 0 is not a percentile
      --> plimsoll.toml:8:16
       |
     8 | percentiles = [0, 50, 150, -10, 50]
       |                ^ above 0, up to 100, for example [50, 90, 99.9]
 
-    error: `statsd.percentiles`: 150 is no percentile
+    error: `statsd.percentiles`: 150 is not a percentile
      --> plimsoll.toml:8:23
       |
     8 | percentiles = [0, 50, 150, -10, 50]
       |                       ^^^ above 0, up to 100, for example [50, 90, 99.9]
 
-    error: `statsd.percentiles`: -10: the largest values are counted with legacy_names only
+    error: `statsd.percentiles`: -10: negative percentiles need legacy_names
      --> plimsoll.toml:8:28
       |
     8 | percentiles = [0, 50, 150, -10, 50]
       |                            ^^^ above 0, up to 100, for example [50, 90, 99.9]
 
-    error: `statsd.percentiles`: 50 is there twice
+    error: `statsd.percentiles`: 50 is listed twice
      --> plimsoll.toml:8:33
       |
     8 | percentiles = [0, 50, 150, -10, 50]
@@ -132,19 +132,19 @@ listen = "0.0.0.0:2003"
 tcp = "127.0.0.1:2003"
 remote = 1"#;
     assert_snapshot!(error(text), @r###"
-    error: `statsd.listen`: `0.0.0.0:8125` can be reached from other machines, and statsd has no passwords
+    error: `statsd.listen`: other machines can reach `0.0.0.0:8125`, and statsd has no passwords
      --> plimsoll.toml:2:10
       |
     2 | listen = "0.0.0.0:8125"
-      |          ^^^^^^^^^^^^^^ let only those through that may send, by a firewall, and add `remote = true`
+      |          ^^^^^^^^^^^^^^ let only your senders through a firewall, and add `remote = true`
 
-    error: `statsd.tcp`: `192.0.2.7:8125` can be reached from other machines, and statsd has no passwords
+    error: `statsd.tcp`: other machines can reach `192.0.2.7:8125`, and statsd has no passwords
      --> plimsoll.toml:3:7
       |
     3 | tcp = "192.0.2.7:8125"
-      |       ^^^^^^^^^^^^^^^^ let only those through that may send, by a firewall, and add `remote = true`
+      |       ^^^^^^^^^^^^^^^^ let only your senders through a firewall, and add `remote = true`
 
-    error: `statsd.unix_stream`: `/run/s.sock` is the place of `unix` already
+    error: `statsd.unix_stream`: `unix` has the path `/run/s.sock` already
      --> plimsoll.toml:5:15
       |
     5 | unix_stream = "/run/s.sock"
@@ -162,11 +162,11 @@ remote = 1"#;
     7 | port = 8125
       | ^^^^ known here: listen, tcp, unix, unix_stream, remote, flush, percentiles, gauge_ttl, legacy_names, receive_buffer
 
-    error: `graphite.listen`: `0.0.0.0:2003` can be reached from other machines, and Graphite's protocol has no passwords
+    error: `graphite.listen`: other machines can reach `0.0.0.0:2003`, and Graphite's protocol has no passwords
       --> plimsoll.toml:10:10
        |
     10 | listen = "0.0.0.0:2003"
-       |          ^^^^^^^^^^^^^^ let only those through that may send, by a firewall, and add `remote = true`
+       |          ^^^^^^^^^^^^^^ let only your senders through a firewall, and add `remote = true`
 
     error: unknown key `tcp` in `[graphite]`
       --> plimsoll.toml:11:1
@@ -270,7 +270,7 @@ fn a_page_for_everybody() {
     let text = r#"[http]
 listen = "0.0.0.0:1876""#;
     assert_snapshot!(error(text), @r###"
-    error: `http.listen`: `0.0.0.0:1876` can be reached from other machines, and nothing protects it
+    error: `http.listen`: other machines can reach `0.0.0.0:1876`, and nothing protects it
      --> plimsoll.toml:2:10
       |
     2 | listen = "0.0.0.0:1876"
