@@ -2,9 +2,9 @@
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
-/// Where the time comes from.
+/// The source of the current time.
 pub trait Clock: Send + Sync {
-    /// Milliseconds since 1970-01-01 00:00 UTC; jumps when somebody sets the clock.
+    /// The wall clock: milliseconds since 1970-01-01 00:00 UTC. It jumps when the clock is set.
     fn wall_ms(&self) -> i64;
     /// Milliseconds since boot, time asleep included (`CLOCK_BOOTTIME`); never jumps.
     fn boot_ms(&self) -> i64;
@@ -28,7 +28,7 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that stands still until it is told otherwise.
+/// A clock for tests, which moves only when a test moves it.
 #[derive(Debug, Default)]
 pub struct ManualClock {
     wall: AtomicI64,
@@ -47,7 +47,7 @@ impl ManualClock {
         self.boot.fetch_add(ms, Ordering::Relaxed);
     }
 
-    /// Somebody sets the wall clock; no time passes.
+    /// Sets the wall clock; the boot clock stays.
     pub fn step_wall(&self, ms: i64) {
         self.wall.fetch_add(ms, Ordering::Relaxed);
     }
@@ -63,13 +63,13 @@ impl Clock for ManualClock {
     }
 }
 
-/// No machine that runs today was started before this (2000-01-01, s since 1970 UTC). One without a
-/// clock of its own says 1970.
+/// The earliest possible start of a machine (2000-01-01, s since 1970 UTC). A machine without a
+/// battery clock reports 1970.
 const OLDEST_BOOT: f64 = 946_684_800.0;
 
-/// How long a machine has been up at `now` (ms since 1970 UTC) that says it was started at `booted` (s
-/// since 1970 UTC), in ms. Nothing if that cannot be: no number, years ago, or in the future by more
-/// than clocks differ.
+/// How long a machine that reports its start as `booted` (s since 1970 UTC) has been up at `now`
+/// (ms since 1970 UTC), in ms. `None` if the report is impossible: not a number, before 2000, or
+/// further in the future than clocks differ.
 pub fn uptime_ms(booted: f64, now: i64) -> Option<i64> {
     let plausible = booted >= OLDEST_BOOT && booted * 1e3 <= now as f64 + 60_000.0;
     plausible.then(|| (now - (booted * 1e3) as i64).max(0))

@@ -1,4 +1,5 @@
-//! model: what is stored of a counter whose source lets it fall a little. Pure; one number a counter.
+//! model: counters that are held, for sources that let a counter fall a little. Pure; one number a
+//! counter.
 //!
 //! A counter that falls has begun again at zero: that is how PromQL, and everything else that asks
 //! for a rate, reads it. So one tick less in a counter of 548,282 becomes a rate of 54,828 %. Sources
@@ -9,29 +10,30 @@
 /// A value of at least this share of the one before is a correction; less is a new beginning.
 const CORRECTION: f64 = 0.5;
 
-/// The value that is stored of one counter.
+/// The stored value of one counter.
 ///
-/// Too small a share would turn restarts into corrections, too large a one corrections into restarts.
-/// The mistakes are not alike: a restart that is held costs at most what was counted before it, a
-/// correction that is passed on adds all of it again. So the share is small.
+/// A fall to less than `CORRECTION` of the value counts as a restart. A larger share would turn
+/// corrections into restarts, a smaller one restarts into corrections. The second mistake is cheaper:
+/// a restart that is held costs at most the counts before it, while a correction that is passed on
+/// adds all of them again. So the share is small.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Held(f64);
 
 impl Default for Held {
     fn default() -> Self {
-        // Smaller than nothing: the first value stands.
+        // Lower than all values, so the first value is stored as it is.
         Self(f64::NAN)
     }
 }
 
 impl Held {
-    /// One that stands at this value.
+    /// A counter whose stored value is `value`.
     pub fn at(value: f64) -> Self {
         Self(value)
     }
 
-    /// What is stored when the source says `now`: the value that it had, until the source has passed
-    /// it; or `now`, if that is more, or so much less that the source has begun again.
+    /// The value to store when the source reports `now`: the last stored value until the source has
+    /// passed it, or `now` if it is larger, or so much smaller that the source has begun again.
     #[inline]
     pub fn store(&mut self, now: f64) -> f64 {
         if now.is_nan() {
@@ -43,7 +45,7 @@ impl Held {
         self.0
     }
 
-    /// What is stored when the source says `now` and is known not to have begun again: never less
+    /// The value to store when the source reports `now` and cannot have begun again: never less
     /// than before.
     #[inline]
     pub fn rise(&mut self, now: f64) -> f64 {
@@ -71,7 +73,7 @@ mod tests {
     fn a_small_fall_is_held_until_the_source_has_passed_it() {
         assert_eq!(stored(&[72.94, 72.93, 72.94, 73.07]), [72.94, 72.94, 72.94, 73.07]);
         assert_eq!(stored(&[15.0, 12.0, 11.0, 16.0]), [15.0, 15.0, 15.0, 16.0]);
-        // It does not creep down by small steps.
+        // Small falls one after the other do not lower it.
         assert_eq!(stored(&[100.0, 60.0, 49.0]), [100.0, 100.0, 49.0]);
     }
 

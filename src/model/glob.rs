@@ -1,11 +1,11 @@
-//! model: the shell's `*` and `?`, for choosing series by key and mounts by path.
+//! model: patterns with the shell's `*` and `?`, for keys of series and for mount points.
 
-/// A pattern in which `*` stands for any run of characters and `?` for one.
+/// A pattern: `*` matches any run of characters, `?` one character.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Glob(Box<str>);
 
 impl Glob {
-    /// Every text is a pattern.
+    /// The pattern of a text; every text is one.
     pub fn new(pattern: &str) -> Self {
         Self(pattern.into())
     }

@@ -1,5 +1,4 @@
-//! model: what a chart of a source looks like and what its fields mean, as the source describes it:
-//! a Munin plugin, or whatever else comes with words about its metrics.
+//! model: the description of a chart and its fields by their source, such as a Munin plugin.
 
 use super::Kind;
 
@@ -13,7 +12,7 @@ pub struct Range {
 }
 
 impl Range {
-    /// Whether it says anything.
+    /// Whether it has neither limit.
     pub fn is_empty(&self) -> bool {
         self.min.is_none() && self.max.is_none()
     }
@@ -33,30 +32,30 @@ pub struct Graph {
     pub id: Box<str>,
     /// Its headline.
     pub title: Box<str>,
-    /// What it is listed under: `disk`, `network`; never empty in a graph of a Munin plugin.
+    /// The section in which the chart is listed: `disk`, `network`. Never empty for a Munin plugin.
     pub category: Box<str>,
-    /// The unit of its vertical axis, for people.
+    /// The unit of the vertical axis, in words.
     pub unit: Box<str>,
     /// Sentences for people.
     pub info: Box<str>,
-    /// Options for who draws, as Munin has them: `--base 1000 -l 0`.
+    /// Options for drawing, in Munin's words: `--base 1000 -l 0`.
     pub args: Box<str>,
-    /// What is drawn, in this order.
+    /// The fields in the order of drawing.
     pub fields: Vec<Field>,
 }
 
-/// One series of a chart.
+/// One line of a chart.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Field {
     /// Its name within the chart.
     pub name: Box<str>,
-    /// What people call it.
+    /// The name in the legend.
     pub label: Box<str>,
     /// The series' key, see [`super::write_key`].
     pub series: Box<str>,
     /// How the series behaves; of a counter the rate is drawn.
     pub kind: Kind,
-    /// What is drawn in PromQL, where it is not the series or its rate.
+    /// The line as PromQL, if it is neither the series nor its rate.
     pub query: Box<str>,
     /// Sentences for people.
     pub info: Box<str>,
@@ -66,11 +65,11 @@ pub struct Field {
     pub colour: Box<str>,
     /// The field that is drawn below the axis, mirrored to this one; nothing: none.
     pub negative: Box<str>,
-    /// Whether it is drawn by itself; one that is another's `negative` is not.
+    /// Whether it is drawn as a line of its own. A field that is the `negative` of another is not.
     pub drawn: bool,
-    /// Outside: somebody should look.
+    /// A value outside of this range is a warning.
     pub warning: Range,
-    /// Outside: somebody should look now. Goes before `warning`.
+    /// A value outside of this range is critical. It goes before `warning`.
     pub critical: Range,
 }
 

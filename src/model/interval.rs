@@ -3,7 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// The units, largest first, in milliseconds. A month is left out: nobody agrees on its length.
+/// The units of durations, largest first, in milliseconds. Months are missing because their length
+/// varies.
 const UNITS: [(&str, i64); 7] = [
     ("y", 365 * 86_400_000),
     ("w", 7 * 86_400_000),
@@ -19,17 +20,17 @@ const UNITS: [(&str, i64); 7] = [
 pub struct Interval(i64);
 
 impl Interval {
-    /// 100 ms: below it, measuring would weigh more than what is measured.
+    /// 100 ms. Shorter intervals would measure mostly the measuring.
     pub const MIN: Self = Self(100);
     /// One day.
     pub const MAX: Self = Self(86_400_000);
     /// Ten seconds.
     pub const DEFAULT: Self = Self(10_000);
 
-    /// How often a plugin is asked if nobody says otherwise.
+    /// The default interval of a plugin: one minute.
     pub const MINUTE: Self = Self(60_000);
 
-    /// An interval of so many milliseconds, if that is one.
+    /// The interval of `ms` milliseconds, if it is allowed.
     pub const fn from_ms(ms: i64) -> Option<Self> {
         if ms >= Self::MIN.0 && ms <= Self::MAX.0 { Some(Self(ms)) } else { None }
     }
@@ -69,13 +70,13 @@ impl fmt::Display for Interval {
     }
 }
 
-/// Why a text is no duration, or none that fits: what is wrong, and what to write instead.
+/// The reason why a text is not an allowed duration, and a correction.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}; {hint}")]
 pub struct DurationError {
-    /// What is wrong with it.
+    /// The fault, as a sentence.
     pub message: String,
-    /// What would be right.
+    /// A correct value.
     pub hint: String,
 }
 
@@ -172,7 +173,7 @@ fn take<'a>(rest: &mut &'a str, belongs: impl Fn(char) -> bool) -> &'a str {
     head
 }
 
-/// What somebody who wrote `10 sec` or `10` had in mind.
+/// A correction for texts such as `10 sec` or `10`.
 fn meant(text: &str) -> Option<String> {
     let text: String =
         text.chars().filter(|c| !c.is_whitespace()).map(|c| c.to_ascii_lowercase()).collect();
@@ -202,9 +203,9 @@ fn meant(text: &str) -> Option<String> {
     scan(&out).is_ok().then_some(out)
 }
 
-/// The shortest text that [`parse_duration`] reads as so many milliseconds; of equally short ones
-/// the one in the larger unit (`1m`, not `60s`). Weeks are read but not written: `30d` says more
-/// than `4w2d`. Negative lengths do not exist; they are shown as `0s`.
+/// The shortest text that [`parse_duration`] reads as `ms` milliseconds. Of equally short ones it
+/// takes the larger unit (`1m`, not `60s`). Weeks are read but not written: `30d` is clearer than
+/// `4w2d`. Negative lengths are shown as `0s`.
 pub fn format_duration(ms: i64) -> String {
     if ms <= 0 {
         return "0s".into();

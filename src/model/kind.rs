@@ -3,9 +3,9 @@
 /// How a value behaves over time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
-    /// Goes up and down; the value itself is what one looks at.
+    /// A value that goes up and down.
     Gauge,
-    /// Only grows, and starts again at zero; one looks at its rate.
+    /// A value that only grows, and begins again at zero after a restart. Its rate is shown.
     Counter,
 }
 

@@ -1,22 +1,23 @@
-//! model: what node_exporter's untyped series are. It passes these numbers on as the kernel names them
-//! and calls them `untyped`, so neither the sender nor the name says whether they only grow. A counter
-//! that is taken for a gauge is worse than none: one process killed since boot would be one killed now.
+//! model: the kinds of node_exporter's untyped series. It passes these numbers on under the
+//! kernel's names and calls them `untyped`, so neither the sender nor the name says whether they
+//! only grow. A counter that is taken for a gauge misleads: one process killed since boot would
+//! look like one killed now.
 
 use super::Kind;
 
-/// What of a family does not go by the family's rule.
+/// The members of a family that are exceptions to its kind.
 enum But {
-    /// All of it does.
+    /// No exception.
     Nothing,
-    /// Names, or what names begin or end with.
+    /// Names, or beginnings or ends of names.
     Names(&'static [&'static str]),
     Starts(&'static [&'static str]),
     Ends(&'static [&'static str]),
 }
 
-/// How a family begins, what it is, and what in it is the other kind. The first that fits counts.
+/// The beginning of the names of a family, its kind, and the exceptions. The first match counts.
 static FAMILIES: &[(&str, Kind, But)] = &[
-    // In the page statistics, what is counted and not a number of pages, although its name says so.
+    // Page statistics that count events although their names suggest numbers of pages.
     (
         "node_vmstat_nr_",
         Kind::Gauge,
@@ -92,7 +93,7 @@ static FAMILIES: &[(&str, Kind, But)] = &[
     ("node_zfs_", Kind::Counter, But::Nothing),
 ];
 
-/// The kind of one of node_exporter's untyped series; nothing if the name is none of these.
+/// The kind of one of node_exporter's untyped series; `None` for other names.
 pub(super) fn untyped(name: &str) -> Option<Kind> {
     // Nearly every name ends here.
     let first = name.strip_prefix("node_")?.as_bytes().first()?;
@@ -116,8 +117,8 @@ pub(super) fn untyped(name: &str) -> Option<Kind> {
 }
 
 impl Kind {
-    /// What the name says of a series that nobody described: it is one of node_exporter's untyped ones,
-    /// which are known, or the field's naming convention tells.
+    /// The kind of a series without a description, from its name: node_exporter's untyped series
+    /// are listed, others follow the naming convention.
     pub fn guess(name: &str) -> Self {
         if let Some(kind) = untyped(name) {
             return kind;

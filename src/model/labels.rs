@@ -7,7 +7,7 @@ use std::sync::Arc;
 pub struct Labels(Arc<[(Box<str>, Box<str>)]>);
 
 impl Labels {
-    /// How many copies of these labels there are; those of equal labels made apart do not count.
+    /// The number of copies of these labels. Equal labels that were made apart do not count.
     pub(super) fn holders(&self) -> usize {
         Arc::strong_count(&self.0)
     }
@@ -40,12 +40,12 @@ impl Labels {
         self.0.binary_search_by(|(n, _)| (**n).cmp(name)).ok().map(|at| &*self.0[at].1)
     }
 
-    /// Whether there is none.
+    /// Whether there are no labels.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// How many there are.
+    /// The number of labels.
     pub fn len(&self) -> usize {
         self.0.len()
     }

@@ -1,4 +1,4 @@
-//! model: what a sample, a series and a clock are. No I/O enters here but reading the clock.
+//! model: samples, series, keys and clocks. The only I/O here is reading the clock.
 
 mod clock;
 mod condition;

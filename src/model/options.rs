@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::{Glob, Interval, format_duration, format_size, parse_duration, parse_size};
 
-/// What kind of value is written for an option.
+/// The kind of value that an option takes in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shape {
     /// Text in quotes.
@@ -32,12 +32,12 @@ pub enum Shape {
 pub struct Key {
     /// Its name, as written.
     pub name: &'static str,
-    /// What its value looks like.
+    /// The kind of its value.
     pub shape: Shape,
-    /// A value that is right, as written; for error messages, and for the sample file where there
+    /// A correct value as written in the file, for error messages, and for the sample file if there
     /// is no default.
     pub example: &'static str,
-    /// What it means, in whole sentences: one or more lines.
+    /// Its meaning, in whole sentences: one or more lines.
     pub about: &'static str,
 }
 
@@ -57,7 +57,7 @@ pub enum Given<'a> {
 }
 
 impl Given<'_> {
-    /// The text; empty if this is none.
+    /// The text; empty for other kinds of values.
     pub fn text(&self) -> &str {
         if let Self::Text(text) = self { text } else { "" }
     }
@@ -71,20 +71,20 @@ impl Given<'_> {
         }
     }
 
-    /// The number; NaN if this is none.
+    /// The number; NaN for other kinds of values.
     pub fn number(&self) -> f64 {
         if let Self::Number(number) = self { *number } else { f64::NAN }
     }
 }
 
-/// One thing that is wrong in a value.
+/// One fault of a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wrong {
     /// Which item of a list, counted from 0; `None`: the value as a whole.
     pub item: Option<usize>,
-    /// What is wrong.
+    /// The fault, as a sentence.
     pub message: String,
-    /// What would be right; empty: the range says it.
+    /// A correct value; empty if the range says enough.
     pub hint: String,
 }
 
@@ -94,7 +94,7 @@ impl Wrong {
         Self { item: None, message: message.into(), hint: hint.into() }
     }
 
-    /// One item of a list is wrong, counted from 0.
+    /// A fault of one item of a list, counted from 0.
     pub fn item(item: usize, message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self { item: Some(item), message: message.into(), hint: hint.into() }
     }
@@ -102,10 +102,10 @@ impl Wrong {
 
 /// A type that an option can have.
 pub trait Value: Sized {
-    /// What is written for it.
+    /// The kind of value that is written for it.
     const SHAPE: Shape;
 
-    /// Understands a value; all that is wrong with it otherwise.
+    /// Reads a value, or returns all its faults.
     fn read(given: &Given<'_>) -> Result<Self, Vec<Wrong>>;
 
     /// The value as it would be written; `None`: nothing is set.
@@ -119,14 +119,14 @@ pub trait Value: Sized {
 
 /// A range, or another rule that the values of one option have to keep.
 pub trait Limit<T> {
-    /// What is wrong with a value.
+    /// The faults of a value.
     fn check(&self, value: &T, given: &Given<'_>) -> Vec<Wrong>;
 
-    /// The range in words, such as `from 1s to 1d`; `None`: the option's own sentences say it.
+    /// The range in words, such as `from 1s to 1d`; `None` if the option's own sentences say it.
     fn range(&self) -> Option<String>;
 }
 
-/// What one option amounts to at the moment.
+/// The current state of one option.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shown {
     /// Its value, as it would be written; `None`: nothing is set.
@@ -137,16 +137,16 @@ pub struct Shown {
 
 /// A struct of options, made by `options!`.
 pub trait Options: Any + Debug + Send + Sync {
-    /// What they are for: one or more lines.
+    /// Their purpose: one or more lines.
     fn about(&self) -> &'static str;
 
     /// The options, in the order of the struct.
     fn keys(&self) -> &'static [Key];
 
-    /// Sets one of them; returns what is wrong with the value. A name that is not there does nothing.
+    /// Sets one of them, and returns the faults of the value. An unknown name has no effect.
     fn set(&mut self, name: &str, given: &Given<'_>) -> Vec<Wrong>;
 
-    /// What each amounts to, in the order of [`Options::keys`].
+    /// The state of each option, in the order of [`Options::keys`].
     fn shown(&self) -> Vec<Shown>;
 }
 
@@ -159,7 +159,7 @@ pub fn find<O: Options + Default + Clone>(all: &[Arc<dyn Options>]) -> O {
     all.iter().find_map(this).unwrap_or_default()
 }
 
-/// Puts a value in place. The macro calls it for each field.
+/// Stores a value. The macro calls it for each field.
 pub fn take<T: Value>(
     place: &mut T,
     given: &Given<'_>,
@@ -178,7 +178,7 @@ pub fn take<T: Value>(
     wrong
 }
 
-/// What a value amounts to. The macro calls it for each field.
+/// The state of a value. The macro calls it for each field.
 pub fn shown<T: Value>(value: &T, limit: Option<&dyn Limit<T>>) -> Shown {
     Shown { value: value.show(), range: limit.map_or_else(T::range, Limit::range) }
 }
@@ -482,7 +482,7 @@ impl Value for u64 {
 
     fn read(given: &Given<'_>) -> Result<Self, Vec<Wrong>> {
         let number = given.number();
-        // Beyond 2^53 a floating-point number does not tell two whole ones apart.
+        // Beyond 2^53 a floating-point number cannot represent all whole numbers.
         let message = match number {
             n if n.fract() != 0.0 => format!("{n} is not a whole number"),
             n if n < 0.0 => format!("{n} is too small"),
@@ -518,7 +518,7 @@ mod tests {
     options! {
         /// Two options.
         struct Two {
-            /// Not more than ten.
+            /// At most ten.
             count: u64 = 3, in 1..=10, like "4";
             /// How long.
             /// In all.

@@ -1,14 +1,14 @@
-//! model: what another tool remembers of a series: rows of even length, each with the mean of what
-//! it measured, and the smallest and largest.
+//! model: imported history of a series: rows of equal length, each with the mean of its
+//! measurements and their smallest and largest value.
 
 /// Rows of one length, one after the other.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Stretch {
-    /// What a row stands for, in ms; it ends at its time.
+    /// The length of a row, in ms; a row's time is its end.
     pub span: i64,
-    /// Where the first row ends, ms since 1970 UTC.
+    /// The end of the first row, ms since 1970 UTC.
     pub first_end: i64,
-    /// Where finer rows take over, ms since 1970 UTC: a row counts up to there.
+    /// The time from which finer rows exist, ms since 1970 UTC; a row counts up to there.
     pub until: i64,
     /// The mean of each row; NaN is unknown.
     pub mean: Vec<f64>,
@@ -25,7 +25,7 @@ pub struct Past {
     pub stretches: Vec<Stretch>,
     /// Ms between two measured values.
     pub step: i64,
-    /// What a counter stood at, and when, at the end of this or later: its rates are summed up so
-    /// that they end there. Nothing: they are summed up from zero.
+    /// The value of a counter at a time that is the end of these rows or later: the rates are
+    /// summed up so that they end there. `None`: they are summed up from zero.
     pub anchor: Option<(i64, f64)>,
 }

@@ -1,4 +1,5 @@
-//! model: where a collector writes its readings, without allocating once it has seen its series.
+//! model: the recorder: collectors write their readings to it, and after the first beat that
+//! allocates nothing.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -6,10 +7,10 @@ use std::sync::Arc;
 use super::counter::Held;
 use super::{Identity, KeyFilter, Kind, Labels, Pinned, Registry, Series, SeriesRef};
 
-/// So far ahead a series is looked for that is not where it was. Further on, what has changed is more
-/// than a device that went: a look-up costs less then.
+/// How far ahead in the list a series is searched that is not at its place. Beyond that, more than
+/// one device has changed, and a look-up costs less.
 const NEAR: usize = 256;
-/// So many odd lines are told in words; all are counted.
+/// How many odd lines are reported in words; all are counted.
 const MOST_TOLD: usize = 32;
 /// No place in [`Recorder::held`]: a gauge.
 const FREE: u32 = u32::MAX;
@@ -17,13 +18,13 @@ const FREE: u32 = u32::MAX;
 /// A metric that a collector can report: a row in the table at the top of its file.
 #[derive(Debug)]
 pub struct Metric {
-    /// The series' name; one `*` in it stands for the part given to [`Recorder::put_part`].
+    /// The series' name. A `*` in it stands for the part given to [`Recorder::put_part`].
     pub name: &'static str,
     /// How it behaves.
     pub kind: Kind,
     /// Base unit, or nothing.
     pub unit: &'static str,
-    /// One sentence for people; `*` as in the name.
+    /// A description in one sentence; `*` as in the name.
     pub help: &'static str,
     /// The names of its labels, in the order in which their values are given.
     pub labels: &'static [&'static str],
@@ -40,7 +41,7 @@ impl Metric {
         Self { name, kind: Kind::Counter, unit, help, labels: &[] }
     }
 
-    /// The same with labels.
+    /// A metric with these labels.
     pub const fn by(mut self, labels: &'static [&'static str]) -> Self {
         self.labels = labels;
         self
@@ -59,21 +60,21 @@ pub struct Recorder {
     filter: Arc<KeyFilter>,
     slots: Vec<Slot>,
     cursor: usize,
-    /// While a list is put together that differs from the last beat's: what is left of that, the next
-    /// one last.
+    /// The unused rest of the last beat's list, in reverse order, while a list is built that
+    /// differs from it.
     rest: Vec<Slot>,
     samples: Vec<(SeriesRef, f64)>,
-    /// What is stored of each counter, and where it stands there. A counter that went away and comes
-    /// back finds its place again.
+    /// The held counters. A slot of the list keeps its place here, so a counter that disappears and
+    /// comes back finds its value again.
     held: Vec<Held>,
     places: HashMap<SeriesRef, u32>,
-    /// Of `held`: those whose series was forgotten.
+    /// Places in `held` whose series was forgotten.
     free: Vec<u32>,
     /// The registry's when `places` was last looked through.
     epoch: u64,
-    /// How many lines were not understood since somebody asked.
+    /// The number of odd lines since it was last read.
     odd: u64,
-    /// Marks of the odd lines that were told, and what is to be told of new ones.
+    /// Marks of the odd lines that were reported, and the reports of new ones.
     marks: Vec<u64>,
     told: Vec<String>,
 }
@@ -119,14 +120,15 @@ impl Recorder {
         }
     }
 
-    /// Goes on with the counters of the recorder before, and does not tell again what that has told.
+    /// Takes over the counters of the recorder before this one, and does not report its odd lines
+    /// again.
     pub fn after(mut self, before: Self) -> Self {
         (self.held, self.places, self.free) = (before.held, before.places, before.free);
         (self.epoch, self.marks) = (before.epoch, before.marks);
         self
     }
 
-    /// Starts a beat: what is left of the last one is forgotten.
+    /// Starts a beat, and drops the rest of the last one.
     pub fn begin(&mut self) {
         self.cursor = 0;
         self.rest.clear();
@@ -152,17 +154,17 @@ impl Recorder {
         });
     }
 
-    /// One reading of a metric without labels.
+    /// Records a metric without labels.
     pub fn put(&mut self, metric: &'static Metric, value: f64) {
         self.put_part(metric, "", &[], value);
     }
 
-    /// One reading; `values` belong to `metric.labels`, in that order.
+    /// Records a metric with labels; `values` belong to `metric.labels`, in that order.
     pub fn put_with(&mut self, metric: &'static Metric, values: &[&str], value: f64) {
         self.put_part(metric, "", values, value);
     }
 
-    /// One reading of a metric whose name has a part that is known only here (`node_memory_*_bytes`).
+    /// Records a metric whose name has a variable part (`node_memory_*_bytes`).
     pub fn put_part(&mut self, metric: &'static Metric, part: &str, values: &[&str], value: f64) {
         debug_assert_eq!(metric.labels.len(), values.len(), "{}", metric.name);
         let at = match self.slots.get(self.cursor) {
@@ -184,19 +186,19 @@ impl Recorder {
         self.filter.wants(&series.identity.key()).then(|| self.registry.intern(series))
     }
 
-    /// What is to be stored of a counter that says `value`. For series that are in no table; it costs
-    /// a look-up.
+    /// The value to store for a counter that reports `value`. For series without a metric in a
+    /// table; costs a look-up.
     pub fn hold(&mut self, series: SeriesRef, value: f64) -> f64 {
         let place = self.hold_place(series);
         self.held.get_mut(place as usize).map_or(value, |held| held.store(value))
     }
 
-    /// One reading of such a series.
+    /// Records a value of a series that is known by its number.
     pub fn put_series(&mut self, series: SeriesRef, value: f64) {
         self.samples.push((series, value));
     }
 
-    /// What a series is called.
+    /// The key of a series.
     pub fn key(&self, series: SeriesRef) -> String {
         self.registry.get(series).map_or_else(String::new, |series| series.identity.key())
     }
@@ -211,8 +213,8 @@ impl Recorder {
         &self.samples
     }
 
-    /// A line was not understood and is left out. It is counted each time, and told in words once: the
-    /// mark stays the same while it is the same line.
+    /// Counts a line that was not understood and is left out. It is reported in words once: `mark`
+    /// stays the same for the same line.
     pub fn odd(&mut self, mark: u64, tell: impl FnOnce() -> String) {
         self.odd += 1;
         if self.marks.len() < MOST_TOLD && !self.marks.contains(&mark) {
@@ -226,20 +228,20 @@ impl Recorder {
         std::mem::take(&mut self.odd)
     }
 
-    /// What is to be told of them, each once.
+    /// The reports of new odd lines, each once.
     pub fn take_told(&mut self) -> Vec<String> {
         std::mem::take(&mut self.told)
     }
 
-    /// Where the reading belongs in the list: further on if something vanished before it, otherwise
-    /// it is a new one here. The list is put together again from here on, so that each series of the
-    /// last beat is moved once, however many came and went.
+    /// The place of a reading in the list: further on if a series before it has vanished, otherwise
+    /// a new place. From here on the list is built again, so each series of the last beat is moved
+    /// once, regardless of how many came and went.
     fn place(&mut self, metric: &'static Metric, part: &str, values: &[&str]) -> usize {
         let cursor = self.cursor;
         self.rest.extend(self.slots.drain(cursor..).rev());
         let ahead = self.rest.iter().rev().take(NEAR).position(|s| s.is(metric, part, values));
         let known = ahead.and_then(|ahead| {
-            // What lies between has vanished (an unmounted disk, a removed device).
+            // The series in between have vanished (an unmounted disk, a removed device).
             self.rest.truncate(self.rest.len() - ahead);
             self.rest.pop()
         });
@@ -342,10 +344,10 @@ mod tests {
             rec.samples().iter().map(|(_, v)| *v).collect::<Vec<_>>()
         };
         assert_eq!(beat(&[("a", 9.0), ("b", 72.94)]), [9.0, 72.94]);
-        // One goes, and its neighbour falls by a tick.
+        // One CPU disappears, and its neighbour falls by a tick.
         assert_eq!(beat(&[("b", 72.93)]), [72.94]);
         assert_eq!(beat(&[("a", 8.0), ("b", 73.0)]), [9.0, 73.0]);
-        // One that has begun again.
+        // A counter that has begun again.
         assert_eq!(beat(&[("a", 1.0), ("b", 73.0)]), [1.0, 73.0]);
         let renewed = Recorder::new(registry, "node", Arc::default());
         let mut rec = renewed.after(rec);
@@ -413,7 +415,7 @@ mod tests {
         registry.retire(|_| true);
         assert_eq!(registry.release(|_| true).len(), 1, "sda is pinned");
         assert_eq!(registry.get(samples[0].0), None);
-        // Another device has the place of the first, and its counter begins by itself.
+        // Another device takes the place of the first; its counter begins at its own value.
         let (new, places, held) = beat(&["sda", "veth2"], 1.0);
         assert_eq!((places, held), (2, 2));
         assert_eq!(new[0].0, samples[1].0);

@@ -1,14 +1,14 @@
-//! model: each series gets a small number while it is in use.
+//! model: the registry gives each series a small number while it is in use.
 //!
-//! Names come and go: containers, network interfaces, units. A series that is not written any more is
-//! forgotten in two steps, some minutes apart, so that nothing on its way to the file loses its name.
-//! [`Registry::retire`] marks it; whoever names it again gets it back as it was. If nobody does,
-//! [`Registry::release`] frees it, and its place is used for another series. The number of a series
-//! that was released is never valid again, because it holds how often its place was used.
+//! Names come and go: containers, network interfaces, units. A series that is not written any more
+//! is forgotten in two steps, some minutes apart, so that nothing on its way to the file loses its
+//! name. [`Registry::retire`] marks it; if it is named again, it comes back as it was. Otherwise
+//! [`Registry::release`] frees it, and its place is used for another series. The number of a
+//! released series is never valid again, because it contains how often its place was used.
 //!
-//! Whoever keeps state of a series (a counter's last value) pins it ([`Registry::pin`]): then it is not
-//! retired. Whoever only keeps its number asks [`Registry::epoch`] before each
-//! use and throws numbers away that are no longer [`Live`].
+//! Code that keeps state of a series (a counter's last value) pins it ([`Registry::pin`]), so it is
+//! not retired. Code that keeps only its number checks [`Registry::epoch`] before each use, and
+//! drops numbers that are no longer [`Live`].
 
 use std::hash::{BuildHasher, Hash};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -27,7 +27,7 @@ pub struct SeriesRef {
 }
 
 impl SeriesRef {
-    /// The number of the series at a place that so many had before.
+    /// The number of the series at `place`, which had `generation` series before.
     pub const fn new(place: u32, generation: u32) -> Self {
         Self { place, generation }
     }
@@ -43,7 +43,7 @@ impl SeriesRef {
     }
 }
 
-/// A series that somebody keeps state of. It is not retired while this or a copy lives.
+/// A series that is pinned: it is not retired while this or a copy lives.
 #[derive(Debug, Clone)]
 pub struct Pinned {
     number: SeriesRef,
@@ -56,13 +56,13 @@ impl Pinned {
         self.number
     }
 
-    /// What is known about it.
+    /// The description of the series.
     pub fn series(&self) -> &Series {
         &self.series
     }
 }
 
-/// All series that are in use. Cheap to share: readers do not block each other.
+/// All series in use. Cheap to share: readers do not block each other.
 #[derive(Debug, Default)]
 pub struct Registry {
     inner: RwLock<Inner>,
@@ -95,9 +95,9 @@ struct Slot {
 /// A series that was forgotten.
 #[derive(Debug)]
 pub struct Released {
-    /// What was known about it.
+    /// The description of the series.
     pub series: Arc<Series>,
-    /// What it was charged with.
+    /// The number of names charged for it.
     pub charged: u8,
 }
 
@@ -147,8 +147,8 @@ impl Live<'_> {
     }
 }
 
-/// What many series have in common is kept once: a job, a unit, a sentence; and the labels, which a
-/// disk's dozen metrics have, and all timers of statsd.
+/// Parts that many series share, stored once: jobs, units, help texts, and labels, which all
+/// metrics of a disk have in common, and all series of a statsd timer.
 #[derive(Debug, Default)]
 struct Shared {
     words: HashTable<Arc<str>>,
@@ -163,7 +163,7 @@ impl Shared {
         one(&mut self.labels, &mut series.identity.labels, hasher);
     }
 
-    /// Drops what no series has any more.
+    /// Drops parts that no series uses any more.
     fn tidy(&mut self) {
         self.words.retain(|word| Arc::strong_count(word) > 1);
         self.labels.retain(|labels| labels.holders() > 1);
@@ -190,8 +190,7 @@ impl Registry {
         self.inner.write().unwrap_or_else(|e| e.into_inner())
     }
 
-    /// The number of this series, new or known. What is known about it is kept from its first
-    /// mention.
+    /// The number of this series, new or known. Its description is kept from its first mention.
     pub fn intern(&self, mut series: Series) -> SeriesRef {
         let inner = self.read();
         if let Some(place) = inner.find(&series.identity)
@@ -231,8 +230,8 @@ impl Registry {
         inner.number(place)
     }
 
-    /// A place among the names that senders may bring was taken for this series, which stands for so
-    /// many. [`Registry::release`] tells it, so that the place can be given back.
+    /// Records that this series takes `charged` places among the names of senders.
+    /// [`Registry::release`] returns them, so that the places can be freed.
     pub fn charge(&self, series: SeriesRef, charged: u8) {
         let mut inner = self.write();
         let slot = inner.slots.get_mut(series.place());
@@ -269,12 +268,12 @@ impl Registry {
             .collect()
     }
 
-    /// How many series there are.
+    /// The number of series.
     pub fn len(&self) -> usize {
         self.read().index.len()
     }
 
-    /// Whether there is none.
+    /// Whether there are no series.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -295,8 +294,8 @@ impl Registry {
         Live(self.read())
     }
 
-    /// Retires each series that is not pinned and that `idle` says is not written any more; `idle`
-    /// hears of all of them. Those that were retired before stay so.
+    /// Retires each series that is not pinned and that `idle` reports as not written any more;
+    /// `idle` is called for all of them. Retired series stay retired.
     pub fn retire(&self, mut idle: impl FnMut(SeriesRef) -> bool) {
         let mut inner = self.write();
         let mut any = false;
@@ -327,7 +326,7 @@ impl Registry {
                 slot.retired = false;
             }
         }
-        // What the last ones had, which nobody holds any more.
+        // Parts of the last series, which nobody holds any more.
         if std::mem::replace(&mut inner.untidy, !places.is_empty()) {
             inner.shared.tidy();
         }
@@ -335,7 +334,7 @@ impl Registry {
     }
 }
 
-/// One value at one time.
+/// A value with its time.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Sample {
     /// Which series.

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use super::{Kind, Labels};
 
-/// What makes two series the same one.
+/// The identity of a series: two series with equal identities are the same.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Identity {
     /// The host it was measured on; `None` is this machine. Label `instance` outside.
     pub system: Option<Box<str>>,
-    /// Where it came from: `node` for the built-in collectors, `statsd`, `sql`, … Label `job` outside.
+    /// The origin: `node` for the built-in collectors, `statsd`, `sql`, … Outside, it is the label
+    /// `job`.
     pub job: Arc<str>,
     /// The metric's name.
     pub name: Box<str>,
@@ -32,21 +33,21 @@ impl Identity {
     }
 }
 
-/// A series and what is known about it.
+/// A series with its description.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Series {
-    /// What makes it this one.
+    /// Its identity.
     pub identity: Identity,
     /// How its values behave.
     pub kind: Kind,
     /// Base unit (`bytes`, `seconds`, `ratio`, `percent`, `celsius`), or nothing.
     pub unit: Arc<str>,
-    /// One sentence for people.
+    /// A description in one sentence.
     pub help: Arc<str>,
 }
 
 impl Series {
-    /// A series that nobody described: its kind is guessed from its name.
+    /// A series without a description; its kind is guessed from its name.
     pub fn undescribed(identity: Identity) -> Self {
         let kind = Kind::guess(&identity.name);
         Self { identity, kind, unit: "".into(), help: "".into() }

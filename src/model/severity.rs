@@ -6,11 +6,11 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
-    /// Good to know; nobody has to act.
+    /// Information; no action is needed.
     Info,
-    /// Somebody should look today.
+    /// Action is needed today.
     Warning,
-    /// Somebody should look now.
+    /// Action is needed now.
     Bad,
 }
 
@@ -24,7 +24,7 @@ impl Severity {
         }
     }
 
-    /// The severity that a word names. Prometheus' rules say `critical`, `error` and `page` for bad.
+    /// The severity of a word. Prometheus' rules say `critical`, `error` and `page` for bad.
     pub fn of_word(word: &str) -> Option<Self> {
         match word {
             "info" | "none" | "informational" => Some(Self::Info),

@@ -16,7 +16,7 @@ const UNITS: [(&str, u64); 9] = [
 /// Bytes from a number and a unit; letters in any case.
 ///
 /// # Errors
-/// What is wrong with it, as a sentence.
+/// A sentence that says what is wrong with the text.
 pub fn parse_size(text: &str) -> Result<u64, String> {
     let text = text.trim();
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());

@@ -4,13 +4,13 @@
 //! The rule: bytes and bytes a second in powers of 1024 (KiB, MiB, GiB), other counts in powers of
 //! 1000 (k, M, G), shares in percent, times in the unit that fits (ms, s, min, h, d, y).
 
-/// What a chart's values are measured in.
+/// The unit of a chart's values.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Unit {
-    /// Nothing that is known.
+    /// No unit.
     #[default]
     Plain,
-    /// So many a second.
+    /// A count a second.
     PerSecond,
     /// Bytes, in powers of 1024.
     Bytes,
@@ -24,7 +24,7 @@ pub enum Unit {
     Seconds,
     /// Degrees.
     Celsius,
-    /// As the series says.
+    /// The unit that the series names.
     Named(Box<str>),
 }
 
@@ -38,7 +38,7 @@ pub const BINARY: [&str; 7] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
 pub const TIMES: [(&str, f64); 4] =
     [("y", 31_557_600.0), ("d", 86_400.0), ("h", 3_600.0), ("min", 60.0)];
 
-/// A size of a unit: what a number is divided by, and what stands behind it.
+/// A divisor and the unit after the quotient, such as 1024 and `KiB`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Size {
     /// A value is divided by it.
@@ -47,7 +47,7 @@ pub struct Size {
     pub word: String,
 }
 
-/// The unit of a series by its own word; where nobody said one, by the end of its name, as is usual:
+/// The unit of a series: the given one or, without one, that of the end of its name:
 /// `node_disk_read_bytes_total` is in `bytes`.
 pub fn word<'a>(unit: &'a str, name: &'a str) -> &'a str {
     const BY_NAME: [&str; 5] = ["bytes", "seconds", "ratio", "percent", "celsius"];
@@ -59,7 +59,7 @@ pub fn word<'a>(unit: &'a str, name: &'a str) -> &'a str {
     if last.len() < name.len() && BY_NAME.contains(&last) { last } else { "" }
 }
 
-/// The word for what something counted in `word` grows by in a second: `bytes/s`.
+/// The unit of the rate of a counter in `word`: `bytes/s`.
 pub fn word_a_second(word: &str) -> String {
     match word {
         // Seconds a second: how much of the time.
@@ -105,7 +105,7 @@ impl Unit {
         }
     }
 
-    /// The size that fits a number, by which three digits say what there is to say.
+    /// The size that fits a number, so that three digits are enough.
     pub fn size(&self, value: f64) -> Size {
         let value = value.abs();
         let one = |divisor: f64, word: &str| Size { divisor, word: word.to_owned() };
@@ -135,12 +135,14 @@ impl Unit {
         }
     }
 
-    /// One value with three digits: `1.25 GiB`, `12.3 %`, `412 µs`; whole numbers stay whole.
+    /// A value with three digits and its unit: `1.25 GiB`, `12.3 %`, `412 µs`; whole numbers stay
+    /// whole.
     pub fn format(&self, value: f64) -> String {
         self.format_as(value, true)
     }
 
-    /// As [`Unit::format`]; unless `whole`, whole numbers have three digits as those beside them.
+    /// Formats like [`Unit::format`]. Without `whole`, whole numbers have three digits, too, like
+    /// the numbers beside them.
     pub fn format_as(&self, value: f64, whole: bool) -> String {
         if value.is_nan() {
             return "–".to_owned();
@@ -148,7 +150,7 @@ impl Unit {
         if value.is_infinite() {
             return if value > 0.0 { "∞".to_owned() } else { "−∞".to_owned() };
         }
-        // What rounds up to a thousand is a thousand.
+        // A number that rounds up to a thousand gets the next prefix.
         let size = self.size(value * 1.0005);
         let number = value / size.divisor;
         if number != 0.0 && !(1e-4..1e6).contains(&number.abs()) {
@@ -158,7 +160,7 @@ impl Unit {
     }
 }
 
-/// The number and what stands behind it; a hyphen is no minus.
+/// A number and its unit, with a minus sign instead of a hyphen.
 pub fn joined(number: &str, word: &str) -> String {
     let number = number.replace('-', "−");
     let gap = if word.is_empty() || word.starts_with('/') { "" } else { " " };
@@ -192,7 +194,7 @@ fn decimal(value: f64, behind: &str, small: bool) -> Size {
     Size { divisor, word: format!("{}{behind}", LARGE[at]) }
 }
 
-/// A number with so many significant digits; whole numbers stay whole if wanted.
+/// A number with this many significant digits; with `whole`, whole numbers stay whole.
 pub fn digits(number: f64, significant: i32, whole: bool) -> String {
     if number == 0.0 {
         return "0".to_owned();

@@ -1,7 +1,7 @@
 //! wire: comma-separated values: a header that names the columns `key`, `timestamp` (or `unix_ts`)
 //! and `value` in any order, among any others, and one sample a row.
 //!
-//! Quotes are RFC 4180's. The csv crate is not used for reading: it would take everything after a
+//! Quotes follow RFC 4180. The csv crate is not used for reading: it would take everything after a
 //! stray quote, up to the end of the file, for one field, and hold it in memory.
 
 use std::io::Read;
@@ -13,10 +13,10 @@ use super::value::{parse_value, write_value};
 use super::window::{LONGEST_ROW, Line, Window};
 use super::{LineError, Record, Records, shown};
 
-/// The first line of what we write.
+/// The header of written files.
 pub const HEADER: &str = "key,timestamp,value\n";
 
-/// Within quotes a row may go on over several lines; past this, the quote is taken for a mistake.
+/// The longest row in quotes, in lines. Past this, the quote is taken for a mistake.
 const MOST_LINES: usize = 32;
 
 const UNCLOSED: &str = "a quote that is not closed";
@@ -28,7 +28,7 @@ pub struct Reader<R> {
     columns: Option<Columns>,
 }
 
-/// Where a row has what.
+/// The columns of a row.
 #[derive(Debug, Clone, Copy)]
 struct Columns {
     key: usize,
@@ -37,11 +37,11 @@ struct Columns {
     count: usize,
 }
 
-/// What stands between two commas.
+/// A field between two commas.
 #[derive(Debug, Clone, Copy, Default)]
 struct Field<'a> {
     text: &'a [u8],
-    /// It contains `""`, which stands for one quote.
+    /// Whether it contains `""`, an escaped quote.
     doubled: bool,
 }
 
@@ -195,7 +195,7 @@ fn columns(header: &[u8]) -> Result<Columns, Rejected> {
     Err(format!("the header `{header}` does not name the columns key, timestamp and value").into())
 }
 
-/// Puts what a row says into the record.
+/// Stores the fields of a row in the record.
 fn take(row: &[u8], columns: Columns, record: &mut Record) -> Result<(), Rejected> {
     let (mut key, mut ts, mut value) = (Field::default(), Field::default(), Field::default());
     let count = split(row, |at, field| {
@@ -226,7 +226,7 @@ fn take(row: &[u8], columns: Columns, record: &mut Record) -> Result<(), Rejecte
     Ok(())
 }
 
-/// Gives each field with its place to `each`; returns how many there were.
+/// Calls `each` for each field with its place; returns the number of fields.
 fn split<'a>(row: &'a [u8], mut each: impl FnMut(usize, Field<'a>)) -> Result<usize, Broken> {
     let mut rest = row;
     let mut at = 0;
@@ -248,7 +248,7 @@ fn split<'a>(row: &'a [u8], mut each: impl FnMut(usize, Field<'a>)) -> Result<us
     }
 }
 
-/// Reads a field behind its opening quote; returns it and what follows its comma, if there is one.
+/// Reads a field after its opening quote; returns it, and the text after its comma if there is one.
 fn quoted(inside: &[u8]) -> Result<(Field<'_>, Option<&[u8]>), Broken> {
     let mut from = 0;
     let mut doubled = false;
@@ -376,7 +376,7 @@ mod tests {
             let text = written(&records);
             let back: Result<Vec<Record>, LineError> = read(text.as_bytes()).into_iter().collect();
             prop_assert_eq!(back.as_ref(), Ok(&records));
-            // The csv crate stands for what others read.
+            // The csv crate represents other readers.
             let mut theirs = ::csv::Reader::from_reader(text.as_bytes());
             let keys: Vec<String> = theirs.records().map(|r| r.unwrap()[0].to_owned()).collect();
             prop_assert!(keys.iter().eq(records.iter().map(|r| &r.key)));

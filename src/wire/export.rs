@@ -1,4 +1,4 @@
-//! wire: one way to write series and samples, whatever the format.
+//! wire: one interface for writing series and samples in all formats.
 
 use crate::model::Series;
 
@@ -49,7 +49,7 @@ impl Exporter {
         }
     }
 
-    /// One sample of the series at hand; `ts` in milliseconds since 1970.
+    /// Writes a sample of the current series; `ts` in milliseconds since 1970.
     pub fn sample(&mut self, out: &mut String, ts: i64, value: f64) {
         match self.format {
             Format::Csv => csv::write_row(out, &self.key, ts, value),

@@ -4,8 +4,8 @@ use super::time::in_range;
 use super::value::parse_value;
 use super::{Record, shown};
 
-/// Reads one line, without its line break, into `record`. The time is in seconds, with a fraction or
-/// without; `-1` is `now_ms`. False: there is nothing in the line.
+/// Reads one line, without its line break, into `record`. The time is in seconds, with or without a
+/// fraction; `-1` is `now_ms`. Returns false for an empty line.
 pub fn parse(line: &[u8], now_ms: i64, record: &mut Record) -> Result<bool, String> {
     let Ok(line) = std::str::from_utf8(line) else { return Err("not UTF-8".to_owned()) };
     let mut tokens = line.split_ascii_whitespace();

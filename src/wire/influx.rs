@@ -1,8 +1,8 @@
 //! wire: Influx line protocol: `measurement,tag=v field=1.5,other=2i 1700000000000000000`.
 //!
-//! Each numeric field is a series of its own, `measurement_field{tag="v"}`; the field `value` is the
-//! measurement itself. True and false are 1 and 0. Text is no number: it is counted and left out,
-//! for senders such as Telegraf send some with every line.
+//! Each numeric field is a series of its own, `measurement_field{tag="v"}`; the field `value` is
+//! the measurement itself. True and false are 1 and 0. Text fields are counted and left out,
+//! because senders such as Telegraf send some with every line.
 
 use std::fmt;
 use std::io::Read;
@@ -14,7 +14,7 @@ use super::{LineError, Record, Records, shown, window};
 /// The unit of the timestamps.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Precision {
-    /// `ns`, and when nobody says.
+    /// `ns`, the default.
     #[default]
     Nanos,
     /// `us`
@@ -30,7 +30,7 @@ pub enum Precision {
 }
 
 impl Precision {
-    /// As in the query parameter `precision`, of either version of the API.
+    /// The precision in the query parameter `precision` of both versions of the API.
     pub fn from_name(name: &str) -> Option<Self> {
         Some(match name {
             "" | "n" | "ns" => Self::Nanos,
@@ -43,7 +43,7 @@ impl Precision {
         })
     }
 
-    /// Milliseconds since 1970; what is finer is cut off, so that no sample comes from the future.
+    /// Milliseconds since 1970; finer parts are cut off, so that no sample comes from the future.
     fn to_ms(self, time: i64) -> Option<i64> {
         let ms = match self {
             Self::Nanos => time.div_euclid(1_000_000),
@@ -76,14 +76,14 @@ pub(super) struct Point {
     labels: String,
     /// The names of all fields, one after the other.
     names: String,
-    /// Where its name ends, and its value; nothing: it is text.
+    /// The end of each field's name, and its value; `None` is text.
     fields: Vec<(usize, Option<f64>)>,
     ts: i64,
 }
 
 /// Why a line was not understood.
 pub(super) enum Odd {
-    /// A string goes on, maybe on the next line.
+    /// A string is not closed yet; it may continue on the next line.
     Open,
     Because(String),
 }
@@ -179,7 +179,7 @@ impl<R: Read> Records for Reader<R> {
 }
 
 impl Point {
-    /// Puts a field, counted from 0, into a record. False: it is text; `None`: there are no more.
+    /// Stores a field, counted from 0, in a record. False for text; `None` past the last one.
     pub(super) fn field(&self, number: usize, record: &mut Record) -> Option<bool> {
         let (end, value) = self.fields.get(number).copied()?;
         let Some(value) = value else { return Some(false) };
@@ -276,7 +276,7 @@ impl Point {
     }
 }
 
-/// Reads up to one of these characters that no `\` stands before; returns what begins there.
+/// Reads up to one of these characters without a `\` before it; returns the text from there on.
 fn word<'a>(text: &'a str, until: &[char], mut take: impl FnMut(char)) -> &'a str {
     let mut chars = text.char_indices();
     while let Some((at, c)) = chars.next() {
@@ -297,12 +297,12 @@ fn word<'a>(text: &'a str, until: &[char], mut take: impl FnMut(char)) -> &'a st
     ""
 }
 
-/// What a key cannot hold in this place becomes `_`.
+/// Replaces a character that a key cannot hold in this place by `_`.
 fn plain(c: char, not: &str) -> char {
     if not.contains(c) { '_' } else { c }
 }
 
-/// The value of a field, and what follows it; nothing: it is text.
+/// The value of a field, and the rest; `None` is text.
 fn value(text: &str) -> Result<(Option<f64>, &str), Odd> {
     if let Some(inside) = text.strip_prefix('"') {
         let mut chars = inside.char_indices();

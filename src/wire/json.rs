@@ -2,8 +2,8 @@
 //! line or in an array. A time is anything [`parse_timestamp`] takes, as number or string; values
 //! that JSON lacks are the strings `"NaN"`, `"+Inf"` and `"-Inf"`. Other members are ignored.
 //!
-//! What is pushed ([`Reader::pushed`]) needs no time, and may say more: `labels` (an object of
-//! texts), `instance`, `job`, `type` (`gauge` or `counter`), `unit`, `help`.
+//! Pushed objects ([`Reader::pushed`]) need no time, and may have more members: `labels` (an object
+//! of texts), `instance`, `job`, `type` (`gauge` or `counter`), `unit`, `help`.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -25,12 +25,13 @@ const UNCLOSED: &str = "an object that is not closed";
 /// length is read in the memory of one object, and a broken object costs that one only.
 pub struct Reader<R> {
     window: Window<R>,
-    /// The time of objects that name none; nothing: each has to name one, and says no more.
+    /// The time of objects without one; `None`: each object needs a time, and has no further
+    /// members.
     pushed_at: Option<i64>,
     said: Said,
 }
 
-/// What the last object said about its series.
+/// The description of the last object's series.
 pub(super) struct Said {
     anything: bool,
     kind: Kind,
@@ -90,7 +91,7 @@ impl<R: Read> Reader<R> {
         Self { window: Window::new(input), pushed_at: None, said: Said::nothing() }
     }
 
-    /// A reader of what is pushed; objects without a time are of `now_ms`.
+    /// A reader of pushed objects; those without a time get `now_ms`.
     pub fn pushed(input: R, now_ms: i64) -> Self {
         Self { pushed_at: Some(now_ms), ..Self::new(input) }
     }
@@ -232,7 +233,7 @@ pub(super) fn take_pushed(
 /// which was cut short does not go on with the next one.
 #[derive(Default)]
 struct Braces {
-    /// One bit a level: whether it is an array.
+    /// One bit for each level: whether it is an array.
     arrays: u64,
     depth: u32,
     string: bool,
@@ -340,7 +341,7 @@ impl<'de> Deserialize<'de> for Value {
 /// How the objects follow each other.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Layout {
-    /// One a line: can be appended to, split, and read when half of it is missing.
+    /// One object a line. Such a file can be appended to, split, and read if its end is missing.
     #[default]
     Lines,
     /// One array: a single JSON document.
@@ -360,7 +361,7 @@ impl Writer {
         Self { layout, begun: false }
     }
 
-    /// One row; `key` is as [`write_string`] left it.
+    /// Writes one row; `key` as written by [`write_string`].
     pub fn row(&mut self, out: &mut String, key: &str, ts: i64, value: f64) {
         match self.layout {
             Layout::Array if self.begun => out.push_str(",\n"),

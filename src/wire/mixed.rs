@@ -13,7 +13,7 @@ use super::window::{LONGEST_ROW, Line, Window};
 use super::{About, LineError, Record, Records, graphite};
 use crate::model::write_key;
 
-/// What a line can look like.
+/// The format of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Look {
     /// `key value`, with a time behind it or without; Graphite's lines are such.
@@ -27,7 +27,7 @@ pub enum Look {
 }
 
 impl Look {
-    /// All of them, for help texts.
+    /// All formats, for help texts.
     pub const ALL: [Look; 4] = [Look::Words, Look::Influx, Look::Json, Look::Prometheus];
 
     /// The name on the command line.
@@ -45,7 +45,7 @@ impl Look {
         Self::ALL.into_iter().find(|look| look.name() == name)
     }
 
-    /// What a line looks like that is neither blank nor a comment.
+    /// The format of a line that is neither blank nor a comment.
     pub fn of(line: &str) -> Self {
         if let Some(inside) = line.strip_prefix('{') {
             // `{"key": …` is JSON, `{"a.name", …} 1` a name in Prometheus 3's quotes.
@@ -86,7 +86,8 @@ pub struct Reader<R> {
 }
 
 impl<R: Read> Reader<R> {
-    /// A reader; what names no time is of `now_ms`. `look`: every line is of this format.
+    /// A reader of lines; those without a time get `now_ms`. With `look`, all lines are of this
+    /// format.
     pub fn new(input: R, look: Option<Look>, now_ms: i64) -> Self {
         Self {
             window: Window::new(input),
@@ -134,7 +135,7 @@ impl<R: Read> Reader<R> {
 
 fn words(line: &str, now_ms: i64, record: &mut Record) -> Result<(), String> {
     let Some((path, rest)) = line.split_once([' ', '\t']) else {
-        // Only who adds values up can say what such a line amounts to.
+        // Such a line is only meaningful for a reader that adds values up.
         let statsd = line.split_once(':').is_some_and(|(_, behind)| behind.contains('|'));
         return Err(if statsd {
             "a line of statsd: send it to the daemon's port for that, 127.0.0.1:8125 by UDP"

@@ -51,7 +51,7 @@ use crate::model::Kind;
 pub use export::Exporter;
 use shown::shown;
 
-/// One sample as files hold it.
+/// A sample as in files.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Record {
     /// The series in one string; [`crate::model::parse_key`] takes it apart. Never empty.
@@ -62,14 +62,14 @@ pub struct Record {
     pub value: f64,
 }
 
-/// What a file says about a series beside its samples.
+/// The description of a series in a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct About<'a> {
     /// How its values behave.
     pub kind: Kind,
     /// Base unit, or nothing.
     pub unit: &'a str,
-    /// One sentence for people, or nothing.
+    /// A description in one sentence, or empty.
     pub help: &'a str,
 }
 
@@ -77,22 +77,22 @@ pub struct About<'a> {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {reason}")]
 pub struct LineError {
-    /// Where the row begins, counted from 1.
+    /// The first line of the row, counted from 1.
     pub line: u64,
-    /// What is wrong, with the text in question.
+    /// The fault, with the text in question.
     pub reason: String,
-    /// Nothing after this can be read either (the input failed, a needed column is missing); else
-    /// only this row is lost.
+    /// Whether nothing after this can be read (the input failed, a needed column is missing);
+    /// otherwise only this row is lost.
     pub fatal: bool,
 }
 
 /// Reads records one by one, without allocating for each.
 pub trait Records {
-    /// Puts the next record into `record`. `None` at the end, and after a fatal error. After any
-    /// error the record's contents mean nothing.
+    /// Stores the next record in `record`. `None` at the end, and after a fatal error. After an
+    /// error the contents of the record are undefined.
     fn next(&mut self, record: &mut Record) -> Option<Result<(), LineError>>;
 
-    /// What the file says of the series of the record just read, if the format can say it.
+    /// The description of the last record's series, if the format has descriptions.
     fn about(&self) -> Option<About<'_>> {
         None
     }
@@ -110,7 +110,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// All of them, for help texts.
+    /// All formats, for help texts.
     pub const ALL: [Format; 3] = [Format::Csv, Format::Json, Format::OpenMetrics];
 
     /// The name on the command line.
@@ -132,14 +132,14 @@ impl Format {
         }
     }
 
-    /// By the ending of a file's name, with or without `.gz`.
+    /// The format for the ending of a file's name, with or without `.gz`.
     pub fn from_path(path: &str) -> Option<Self> {
         let path = path.strip_suffix(".gz").unwrap_or(path);
         let name = path.rsplit('/').next()?;
         Self::from_name(name.rsplit_once('.')?.1)
     }
 
-    /// By the first bytes of the (unpacked) contents; a few hundred are enough.
+    /// The format for the first few hundred bytes of the unpacked contents.
     pub fn sniff(head: &[u8]) -> Option<Self> {
         let head = head.strip_prefix(BOM).unwrap_or(head);
         let text = String::from_utf8_lossy(head);

@@ -1,4 +1,4 @@
-//! wire: what the checks of Nagios (monitoring-plugins) print: a line for people, and behind `|`
+//! wire: the output of Nagios checks (monitoring-plugins): a line for people, and after `|`
 //! performance data: `'label'=value[unit];[warning];[critical];[min];[max]`.
 
 use crate::model::{Kind, Range};
@@ -6,36 +6,36 @@ use crate::model::{Kind, Range};
 use super::shown;
 use super::value::parse_value;
 
-/// More data in one answer are a check gone wrong.
+/// The largest number of data in one answer. A check with more is faulty.
 const MAX_DATA: usize = 1_000;
 
 /// One value of a check.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Datum {
-    /// As the check calls it, without quotes.
+    /// Its name in the check's output, without quotes.
     pub label: String,
-    /// In base units; `None`: the check does not know it (`U`).
+    /// The value in base units; `None` if the check does not know it (`U`).
     pub value: Option<f64>,
     /// `seconds`, `bytes`, `percent` or nothing; any other as it was written.
     pub unit: String,
     /// A counter if its unit is `c`.
     pub kind: Kind,
-    /// In the same unit as the value.
+    /// The range outside of which the value is a warning, in the unit of the value.
     pub warning: Range,
-    /// In the same unit as the value.
+    /// The range outside of which the value is critical, in the unit of the value.
     pub critical: Range,
     /// The least and the most that the value can be.
     pub bounds: Range,
 }
 
-/// Everything that a check says.
+/// The output of a check.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Check {
-    /// Its first line, for people.
+    /// The first line, for people.
     pub text: String,
     /// Its performance data.
     pub data: Vec<Datum>,
-    /// Data that were not understood, with what is wrong.
+    /// The faults of data that were not understood.
     pub faults: Vec<String>,
 }
 
@@ -49,7 +49,7 @@ pub fn state_word(status: i32) -> &'static str {
     }
 }
 
-/// Reads what a check printed. Of long output, everything behind the second `|` is data too.
+/// Reads the output of a check. In a long output, everything after the second `|` is data, too.
 pub fn read(text: &[u8]) -> Check {
     let text = String::from_utf8_lossy(text);
     let mut out = Check::default();
@@ -66,7 +66,7 @@ pub fn read(text: &[u8]) -> Check {
 }
 
 fn read_data(text: &str, out: &mut Check) {
-    // A comma that stands alone separates two values, too.
+    // A single comma also separates two values.
     let between = |c: char| c.is_whitespace() || c == ',';
     let mut rest = text.trim_start_matches(between).trim_end();
     while !rest.is_empty() {
@@ -82,7 +82,7 @@ fn read_data(text: &str, out: &mut Check) {
     }
 }
 
-/// The first datum, and what is behind it.
+/// The first datum, and the rest.
 fn one<'a>(text: &'a str, faults: &mut Vec<String>) -> (Result<Datum, String>, &'a str) {
     let end = |text: &str| text.find(char::is_whitespace).unwrap_or(text.len());
     let (label, after) = match text.strip_prefix('\'') {
@@ -186,7 +186,7 @@ fn datum(label: String, text: &str, faults: &mut Vec<String>) -> Result<Datum, S
     Ok(Datum { label, value, unit, kind, warning, critical, bounds })
 }
 
-/// A base unit, and what a value in the written unit has to be multiplied with.
+/// A base unit, and the factor from the written unit to it.
 type Unit = (String, f64);
 
 /// The number at the beginning of a text, and the unit behind it.
@@ -226,7 +226,7 @@ fn limit(text: &str, unit: &Unit) -> Option<Option<f64>> {
 
 /// A threshold: `max`, `min:`, `min:max`, `~:max`.
 fn range(text: &str, unit: &Unit) -> Option<Range> {
-    // What is inside such a range is wrong: it is no range of values that are fine.
+    // Values inside such a range are wrong, so it cannot be expressed as a range of good values.
     if text.starts_with('@') {
         return Some(Range::default());
     }
@@ -237,12 +237,12 @@ fn range(text: &str, unit: &Unit) -> Option<Range> {
     }
 }
 
-/// One bound, as [`Range::max`].
+/// A range with only an upper bound.
 fn most(text: &str, unit: &Unit) -> Option<Range> {
     limit(text, unit).map(|max| Range { min: None, max })
 }
 
-/// The base unit of a unit, and what a value in it has to be multiplied with.
+/// The base unit of a unit, and the factor to it.
 fn base(unit: &str) -> Unit {
     let (name, factor) = match unit {
         "s" => ("seconds", 1.0),
@@ -251,7 +251,7 @@ fn base(unit: &str) -> Unit {
         "ns" => ("seconds", 1e-9),
         "%" => ("percent", 1.0),
         "B" => ("bytes", 1.0),
-        // They say KB and mean 1,024.
+        // Checks write KB and mean 1,024.
         "KB" | "kB" | "KiB" => ("bytes", 1024.0),
         "MB" | "MiB" => ("bytes", 1024.0 * 1024.0),
         "GB" | "GiB" => ("bytes", 1024.0 * 1024.0 * 1024.0),

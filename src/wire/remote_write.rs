@@ -1,17 +1,17 @@
 //! wire: Prometheus remote write, 1.0 and 2.0, unpacked: protobuf read in place. The messages are
-//! two levels of five fields each, so the reader is shorter than what a generator would make, and a
-//! series that is known costs no allocation.
+//! two levels of five fields each, so the reader is shorter than generated code, and a known series
+//! costs no allocation.
 
 use std::str;
 
 use super::shown;
 
-/// More labels of one series are not read. The rules for names allow fewer, and leave away some of those
-/// that are sent.
+/// The largest number of labels that are read of one series. The rules for names allow fewer, and
+/// drop some of the sent ones.
 const MOST_LABELS: usize = 128;
 
-/// Longer names and labels of one series are not read, in bytes, all of them together. In 2.0 a text is
-/// sent once and named by number, so a body of one megabyte can ask for terabytes.
+/// The longest text of the names and labels of one series that is read, in bytes. In 2.0 a text is
+/// sent once and referred to by number, so a body of one megabyte can ask for terabytes.
 const LONGEST_SERIES: usize = 128 << 10;
 
 /// Which of the two messages.
@@ -23,14 +23,14 @@ pub enum Version {
     V2,
 }
 
-/// The message is not what it should be; nothing after this place can be read.
+/// A malformed message; nothing after this place can be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("this is no remote-write message: {0}")]
 pub struct Broken(&'static str);
 
 const CUT: Broken = Broken("it ends in the middle");
 
-/// One field of a message.
+/// A field of a message.
 #[derive(Debug, Clone, Copy)]
 enum Value<'a> {
     Varint(u64),
@@ -158,7 +158,7 @@ pub fn kind_word(number: u64) -> &'static str {
     }
 }
 
-/// One series and its samples.
+/// A series with its samples.
 #[derive(Debug, Clone, Copy)]
 pub struct TimeSeries<'a, 's> {
     version: Version,
@@ -166,12 +166,12 @@ pub struct TimeSeries<'a, 's> {
     symbols: &'s [&'a [u8]],
 }
 
-/// What 2.0 says of a series.
+/// The description of a series in version 2.0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Metadata<'a> {
     /// See [`kind_word`].
     pub kind: u64,
-    /// One sentence for people, or nothing.
+    /// A description in one sentence, or empty.
     pub help: &'a str,
     /// Base unit, or nothing.
     pub unit: &'a str,
@@ -283,7 +283,7 @@ impl<'a> TimeSeries<'a, '_> {
         })
     }
 
-    /// How many native histograms there are; they are no numbers.
+    /// The number of native histograms, which are not kept.
     pub fn histograms(&self) -> u64 {
         let number = match self.version {
             Version::V1 => 4,
@@ -292,7 +292,7 @@ impl<'a> TimeSeries<'a, '_> {
         self.fields.filter(|f| matches!(f, Ok((n, Value::Bytes(_))) if *n == number)).count() as u64
     }
 
-    /// What 2.0 says of the series; nothing in 1.0.
+    /// The description of the series in version 2.0; `None` in 1.0.
     pub fn metadata(&self) -> Option<Metadata<'a>> {
         let Version::V2 = self.version else { return None };
         let message = self.fields.clone().find_map(|field| match field {
@@ -320,7 +320,7 @@ fn sample(message: &[u8]) -> Result<(i64, f64), Broken> {
     let (mut ts, mut value) = (0, 0.0);
     for field in (Fields { rest: message }) {
         match field? {
-            // Bit for bit: which NaN it is says that a series has ended.
+            // Bit for bit, because one particular NaN means that a series has ended.
             (1, Value::Fixed64(bits)) => value = f64::from_bits(bits),
             (2, Value::Varint(time)) => ts = time as i64,
             _ => {}

@@ -1,8 +1,8 @@
-//! wire: what sysstat's `sadf -j` prints: a moment at a time, into keys and values.
+//! wire: the output of sysstat's `sadf -j`: moment by moment, as keys and values.
 //!
-//! Source: sysstat 12.7, `sadf(1)`, `json_stats.c` and `sar(1)` for what each number means. Names are
-//! those of node_exporter where the number is the same but for its unit; what sar makes of counters
-//! (rates, shares) has no such name, and is `sar_SECTION_FIELD`.
+//! Source: sysstat 12.7, `sadf(1)`, `json_stats.c` and `sar(1)` for the meaning of each number.
+//! Numbers that node_exporter has, too, except for their unit, get its names. Values that sar
+//! computes from counters (rates, shares) have no such name, and are `sar_SECTION_FIELD`.
 
 use serde_json::Value;
 
@@ -89,7 +89,7 @@ fn walk(
     match value {
         Value::Array(rows) => rows.iter().for_each(|row| walk(section, row, put, depth + 1)),
         Value::Object(fields) => {
-            // What a row is of stands first, or is a text: a disk, an interface, a line.
+            // The subject of a row is its first field, or a text: a disk, an interface, a line.
             let labels = Labels::new(fields.iter().enumerate().filter_map(|(i, (name, value))| {
                 let of = match value {
                     Value::String(text) => text.clone(),

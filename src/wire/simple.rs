@@ -1,5 +1,5 @@
-//! wire: what a simple plugin prints: `key value`, a line each, or one JSON object; Prometheus text
-//! and records in JSON are only recognised here, and read by [`super::exposition`] and
+//! wire: the output of a simple plugin: `key value`, a line each, or one JSON object. Prometheus
+//! text and records in JSON are only recognised here, and read by [`super::exposition`] and
 //! [`super::json`].
 
 use std::fmt;
@@ -9,17 +9,17 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess,
 use super::shown;
 use super::value::parse_value;
 
-/// More values in one answer are a plugin gone wrong.
+/// The largest number of values in one answer. A plugin with more is faulty.
 const MAX_VALUES: usize = 5_000;
 /// Longest key, in bytes.
 const MAX_KEY: usize = 200;
 
-/// What an answer looks like.
+/// The format of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Look {
     /// `key value` lines.
     Pairs,
-    /// One JSON object of numbers, or of objects of them.
+    /// One JSON object of numbers, or of objects with numbers.
     Object,
     /// JSON objects with `key` and `value`, as `plimsoll send` takes them.
     Records,
@@ -28,7 +28,7 @@ pub enum Look {
 }
 
 impl Look {
-    /// By the text itself.
+    /// The format of this text.
     pub fn of(text: &[u8]) -> Self {
         let text = String::from_utf8_lossy(text);
         let text = text.trim_start();
@@ -46,8 +46,8 @@ impl Look {
     }
 }
 
-/// `key value`, `key: value` or `key=value`, a line each; `U` is a value that is not known. Lines
-/// that begin with `#` and empty ones say nothing. What is wrong is told with its line.
+/// Reads `key value`, `key: value` or `key=value`, a line each; `U` is an unknown value. Comments
+/// (`#`) and empty lines are skipped. Faults are reported with their line.
 pub fn pairs(
     text: &[u8],
     mut each: impl FnMut(&str, Option<f64>),
@@ -99,8 +99,8 @@ fn is_key(key: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// One JSON object: `{"temperature": 21.5, "fan": {"front": 800}}` is `temperature` and `fan.front`.
-/// True and false are 1 and 0; texts, lists and null are no values and are left out.
+/// Reads one JSON object: `{"temperature": 21.5, "fan": {"front": 800}}` gives `temperature` and
+/// `fan.front`. True and false are 1 and 0; texts, lists and null are left out.
 pub fn object(text: &[u8], mut each: impl FnMut(&str, f64)) -> Result<(), String> {
     let mut reader = serde_json::Deserializer::from_slice(text);
     let mut taken = 0;

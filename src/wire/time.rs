@@ -39,9 +39,9 @@ impl TimeError {
     }
 }
 
-/// Milliseconds since 1970 of: seconds, fractional seconds, milliseconds (from 100000000000 on),
-/// RFC 3339, or a date with or without a time of day, in UTC if it does not say otherwise.
-/// What is finer than a millisecond is rounded.
+/// Milliseconds since 1970 from seconds, fractional seconds, milliseconds (from 100000000000 on),
+/// RFC 3339, or a date with or without a time of day, in UTC unless it names another zone. Finer
+/// parts are rounded to milliseconds.
 pub fn parse_timestamp(text: &str) -> Result<i64, TimeError> {
     let text = text.trim();
     if let Some(ms) = parse_number(text) {
@@ -63,9 +63,9 @@ pub fn parse_timestamp(text: &str) -> Result<i64, TimeError> {
     in_range(ms).ok_or_else(|| TimeError::outside(text))
 }
 
-/// As [`parse_timestamp`], and: `now`, `now-30m`, `now+1h`, `-1h`, `+90s`, `2h ago`,
-/// `1 day 2 hours ago`. Days and weeks have 24 hours each, months and years are the calendar's (in
-/// UTC); `m` is minutes.
+/// Reads everything that [`parse_timestamp`] reads, and `now`, `now-30m`, `now+1h`, `-1h`, `+90s`,
+/// `2h ago`, `1 day 2 hours ago`. Days and weeks have 24 hours each; months and years follow the
+/// calendar (in UTC); `m` is minutes.
 pub fn parse_when(text: &str, now_ms: i64) -> Result<i64, TimeError> {
     let text = text.trim();
     let after_now = text.strip_prefix("now").map(str::trim);
@@ -84,7 +84,7 @@ pub fn parse_when(text: &str, now_ms: i64) -> Result<i64, TimeError> {
         (_, Some(size)) => (Some(1), size.trim_start()),
         _ => (None, span),
     };
-    // jiff reads it, and turns the sign by itself.
+    // jiff reads it, including the sign.
     let ago = size.ends_with("ago");
     let length = SpanParser::new().parse_span(size).ok().filter(|_| !(ago && sign.is_some()));
     let Some(length) = length else {
@@ -116,8 +116,8 @@ pub fn from_whole(number: i64) -> Option<i64> {
     in_range(ms)
 }
 
-/// Appends `2024-05-01 12:00:00`, in UTC, with `.123` only if it is not a whole second. What lies
-/// outside the calendar becomes its plain milliseconds.
+/// Appends `2024-05-01 12:00:00`, in UTC, with `.123` only if it is not a whole second. Times
+/// outside the calendar are written as plain milliseconds.
 pub fn write_timestamp(out: &mut String, ms: i64) {
     write_civil(out, ms, b' ', ms.rem_euclid(1000) != 0);
 }
@@ -129,8 +129,8 @@ pub fn format_timestamp(ms: i64) -> String {
     out
 }
 
-/// Appends `2024-05-01T12:00:00.123Z`, always with milliseconds. What lies outside the calendar
-/// becomes its plain milliseconds.
+/// Appends `2024-05-01T12:00:00.123Z`, always with milliseconds. Times outside the calendar are
+/// written as plain milliseconds.
 pub fn write_rfc3339(out: &mut String, ms: i64) {
     if write_civil(out, ms, b'T', true) {
         out.push('Z');
@@ -146,8 +146,9 @@ fn rounded_ms(time: Timestamp) -> Option<i64> {
     i64::try_from((time.as_nanosecond() + 500_000).div_euclid(1_000_000)).ok()
 }
 
-/// Decimal digits with an optional sign and fraction; `None` if that is not what it is. By hand,
-/// because millions of rows are nothing else, and exact where a float would round.
+/// Milliseconds from decimal digits with an optional sign and fraction; `None` for other texts.
+/// Written by hand, because millions of rows hold such numbers, and exact where a float would
+/// round.
 pub(super) fn parse_number(text: &str) -> Option<Result<i64, TimeError>> {
     let (negative, digits) = match text.as_bytes() {
         [b'-', rest @ ..] => (true, rest),
@@ -157,7 +158,7 @@ pub(super) fn parse_number(text: &str) -> Option<Result<i64, TimeError>> {
     let mut whole: u64 = 0;
     let mut thousandths: u64 = 0;
     let mut seen = false;
-    // How many digits behind the point have been read, if there was one.
+    // The number of digits read after the point, if there was one.
     let mut behind: Option<u32> = None;
     let mut up = false;
     for c in digits {

@@ -4,8 +4,8 @@ use std::fmt::Write;
 
 use super::shown;
 
-/// A value as text: what Rust, Go and Python all write and read, `NaN`, `+Inf` and `-Inf` included.
-/// What only overflows into infinity (`1e999`) is refused.
+/// The value of a text in a form that Rust, Go and Python all write and read, `NaN`, `+Inf` and
+/// `-Inf` included. A number that overflows into infinity (`1e999`) is refused.
 pub fn parse_value(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(v) if v.is_infinite() && text.contains(|c: char| c.is_ascii_digit()) => {
@@ -20,7 +20,7 @@ pub fn parse_value(text: &str) -> Result<f64, String> {
 /// Appends the shortest text that reads back as exactly this value; whole numbers without a point,
 /// as people expect of a count. Every NaN becomes `NaN`.
 pub fn write_value(out: &mut String, value: f64) {
-    // Past 2^53 neighbouring whole numbers look alike and the exponent is shorter anyway.
+    // Past 2^53 neighbouring whole numbers are equal, and the exponent is shorter anyway.
     const WHOLE: f64 = 9_007_199_254_740_992.0;
     if value.is_nan() {
         out.push_str("NaN");

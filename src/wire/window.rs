@@ -6,11 +6,11 @@ use memchr::{memchr, memchr_iter};
 
 use super::{BOM, LineError};
 
-/// The longest row. A key is a few hundred bytes; what is longer is a broken file, and must not
-/// fill the memory.
+/// The longest row. A key is a few hundred bytes; a longer row is a broken file, and must not fill
+/// the memory.
 pub(super) const LONGEST_ROW: usize = 64 * 1024;
 
-/// Larger than a row, so that what is kept is seldom moved.
+/// Larger than a row, so that the unread rest is seldom moved.
 const BUFFER: usize = 4 * LONGEST_ROW;
 
 /// Bytes of the input from the row at hand on.
@@ -30,14 +30,14 @@ enum State {
     Failed(Option<std::io::Error>),
 }
 
-/// Where a line ends.
+/// The end of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Line {
     /// Behind its line break, or at the end of the input; counted from the window's beginning.
     Ends(usize),
-    /// Not within the length of a row.
+    /// There is no end within the longest row.
     TooLong,
-    /// There is none: the input has ended.
+    /// There is no further line: the input has ended.
     Nothing,
 }
 
@@ -53,7 +53,7 @@ impl<R: Read> Window<R> {
         }
     }
 
-    /// What has been read and not been consumed.
+    /// The bytes that were read and not consumed.
     pub(super) fn bytes(&self) -> &[u8] {
         &self.buffer[self.start..self.end]
     }
@@ -63,7 +63,7 @@ impl<R: Read> Window<R> {
         LineError { line: self.line, reason: reason.into(), fatal: false }
     }
 
-    /// That reading failed, told once. What came before is no less true for it.
+    /// The failure of reading, reported once. The rows before it remain valid.
     pub(super) fn failure(&mut self) -> Option<LineError> {
         let State::Failed(error) = &mut self.state else { return None };
         let error = error.take()?;
@@ -89,14 +89,14 @@ impl<R: Read> Window<R> {
         self.read()
     }
 
-    /// Everything up to here is done with.
+    /// Marks this many bytes as consumed.
     pub(super) fn consume(&mut self, bytes: usize) {
         let to = self.end.min(self.start + bytes);
         self.line += memchr_iter(b'\n', &self.buffer[self.start..to]).count() as u64;
         self.start = to;
     }
 
-    /// Where the line ends that begins `from` bytes into the window.
+    /// The end of the line that begins `from` bytes into the window.
     pub(super) fn line_end(&mut self, from: usize) -> Line {
         let mut searched = from;
         loop {
@@ -130,7 +130,7 @@ impl<R: Read> Window<R> {
         }
     }
 
-    /// Drops what has been read and reads no more.
+    /// Drops the bytes that were read, and reads no more.
     pub(super) fn close(&mut self) {
         self.start = self.end;
         self.state = State::Ended;
@@ -164,7 +164,7 @@ impl<R: Read> Window<R> {
 mod tests {
     use super::*;
 
-    /// One byte a time, then the end or an error.
+    /// Gives one byte a time, then the end or an error.
     struct Trickle<'a> {
         rest: &'a [u8],
         fails: bool,

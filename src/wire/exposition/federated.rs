@@ -1,6 +1,6 @@
-//! wire: samples of any origin as Prometheus' `/federate` writes them: no types and no help, for they
-//! are those of somebody else; each with its time. Names as they are where the reader takes all of
-//! UTF-8 (Prometheus 3), else made legal.
+//! wire: samples of any origin as in Prometheus' `/federate`: with times, but without types and
+//! help, which belong to their sources. Names stay as they are if the reader accepts all of UTF-8
+//! (Prometheus 3); otherwise they are made legal.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -20,7 +20,7 @@ pub enum Names {
 }
 
 impl Names {
-    /// What to write to somebody who sends this `Accept` header.
+    /// The format for this `Accept` header.
     pub fn for_accept(accept: &str) -> Self {
         let all = accept.split(',').any(|range| {
             let mut parts = range.split(';').map(str::trim);
@@ -29,7 +29,7 @@ impl Names {
         if all { Names::All } else { Names::Legal }
     }
 
-    /// For the HTTP header of that name.
+    /// The value of the header `Content-Type`.
     pub fn content_type(self) -> &'static str {
         match self {
             Names::Legal => "text/plain; version=0.0.4; charset=utf-8; escaping=underscores",
@@ -46,8 +46,8 @@ impl Names {
     }
 }
 
-/// Name, labels without it, time in ms since 1970 UTC, value: in the order of the names as they are
-/// written. What would stand there twice once its names are legal gets a label more.
+/// Writes samples (name, labels without it, time in ms since 1970 UTC, value) in the order of the
+/// written names. Two series that become equal through legal names get one more label.
 pub fn write<'a, L: Iterator<Item = (&'a str, &'a str)> + Clone>(
     names: Names,
     samples: impl Iterator<Item = (&'a str, L, i64, f64)> + Clone,

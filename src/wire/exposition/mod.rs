@@ -18,7 +18,7 @@ pub enum Dialect {
 }
 
 impl Dialect {
-    /// For the HTTP header of that name.
+    /// The value of the header `Content-Type`.
     pub fn content_type(self) -> &'static str {
         match self {
             Dialect::Classic => "text/plain; version=0.0.4; charset=utf-8",
@@ -26,8 +26,8 @@ impl Dialect {
         }
     }
 
-    /// What to answer to an `Accept` header: OpenMetrics only to those who name it, for it is the
-    /// classic format that everything else understands.
+    /// The format for this `Accept` header: OpenMetrics only if it is named, because all other
+    /// readers understand the classic format.
     pub fn for_accept(accept: &str) -> Self {
         let named = accept.split(',').any(|range| {
             let mut parts = range.split(';').map(str::trim);
@@ -85,7 +85,7 @@ pub fn legal_name(name: &str) -> std::borrow::Cow<'_, str> {
     out.into()
 }
 
-/// The label that tells apart what would be the same once its names are legal; it holds the key.
+/// The label with the key, which distinguishes series whose legal names are equal.
 pub const KEY: &str = "plimsoll_key";
 
 #[cfg(test)]

@@ -11,18 +11,18 @@ use super::super::window::{self, LONGEST_ROW, Window};
 use super::super::{About, LineError, Record, Records, shown};
 use super::legal;
 
-/// One sample line, taken apart. Made to be used again for the next line: its buffers stay.
+/// A parsed sample line. Reuse it for the next line: it keeps its buffers.
 #[derive(Debug, Clone, Default)]
 pub struct Sample {
     name: String,
-    /// All label names and values, unescaped, one after the other.
+    /// All label names and values, unescaped and concatenated.
     text: String,
     labels: Vec<Label>,
     value: f64,
     ts: Option<i64>,
 }
 
-/// Where in the text a label's name begins and ends, and its value ends.
+/// The places in the text where a label's name begins and ends, and where its value ends.
 #[derive(Debug, Clone, Copy)]
 struct Label {
     name: usize,
@@ -30,12 +30,13 @@ struct Label {
     end: usize,
 }
 
-/// What a line can be.
+/// A kind of line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Line<'a> {
     /// A sample, now in the [`Sample`] that parsed it.
     Sample,
-    /// `# HELP name text`, the name without quotes; the text as it stands, with its escapes: [`unescape_help`] takes them out.
+    /// `# HELP name text`: the name without quotes, and the text with its escapes;
+    /// [`unescape_help`] removes them.
     Help(Cow<'a, str>, &'a str),
     /// `# TYPE name word`: `counter`, `gauge`, `histogram`, `summary`, `unknown`, …
     Type(Cow<'a, str>, &'a str),
@@ -75,8 +76,8 @@ impl Sample {
         self.value
     }
 
-    /// Milliseconds since 1970, if the line says when. Seconds and milliseconds are told apart by
-    /// their size, see [`crate::wire::time::parse_timestamp`].
+    /// Milliseconds since 1970, if the line has a time. Seconds and milliseconds are distinguished
+    /// by their size, see [`crate::wire::time::parse_timestamp`].
     pub fn ts(&self) -> Option<i64> {
         self.ts
     }
@@ -117,7 +118,7 @@ impl Sample {
         Ok(())
     }
 
-    /// Reads labels behind their `{`; returns what follows the `}`.
+    /// Reads labels after their `{`; returns the text after the `}`.
     fn parse_labels<'a>(&mut self, inside: &'a str) -> Result<&'a str, String> {
         let mut rest = inside.trim_start_matches(BLANK);
         loop {
@@ -168,7 +169,7 @@ impl Sample {
         }
     }
 
-    /// Appends a string behind its opening quote to the text; returns what follows it.
+    /// Appends a string after its opening quote to the text; returns the rest.
     fn parse_string<'a>(&mut self, inside: &'a str) -> Result<&'a str, String> {
         let mut rest = inside;
         loop {
@@ -204,7 +205,7 @@ impl Sample {
 
 const BLANK: [char; 2] = [' ', '\t'];
 
-/// The next word and what follows it.
+/// The next word and the rest.
 fn token(text: &str) -> (&str, &str) {
     let text = text.trim_start_matches(BLANK);
     let (word, rest) = text.split_at(text.find(BLANK).unwrap_or(text.len()));
@@ -220,7 +221,7 @@ fn parse_comment(comment: &str) -> Line<'_> {
         }
         Some(inside) => match quoted(inside) {
             Some(found) => found,
-            // As with any other comment, nobody is told.
+            // Like any other comment, it is not reported.
             None => return Line::Nothing,
         },
     };
@@ -234,7 +235,7 @@ fn parse_comment(comment: &str) -> Line<'_> {
     }
 }
 
-/// A name behind its opening quote, without its escapes, and what follows it. Nothing: the quote is not
+/// A name after its opening quote, without its escapes, and the rest. `None` if the quote is not
 /// closed.
 fn quoted(inside: &str) -> Option<(Cow<'_, str>, &str)> {
     let mut escaped = false;
@@ -281,7 +282,7 @@ pub struct Reader<R> {
     kind: Kind,
 }
 
-/// What the comments before a family's samples say.
+/// The comments before the samples of a family.
 #[derive(Default)]
 struct Family {
     name: String,
@@ -315,7 +316,7 @@ impl Family {
         }
     }
 
-    /// The kind of a series in this family; `None` if the sample's name is none of its.
+    /// The kind of a series in this family; `None` if the sample's name does not belong to it.
     fn kind_of(&self, sample: &str) -> Option<Kind> {
         let suffix = sample.strip_prefix(&*self.name)?;
         match (&*self.kind, suffix) {
@@ -323,7 +324,7 @@ impl Family {
             ("histogram", "_bucket" | "_count" | "_sum") => Some(Kind::Counter),
             ("summary", "_count" | "_sum") => Some(Kind::Counter),
             (_, "_created") => Some(Kind::Gauge),
-            // Nobody says, so the name has to.
+            // Without a type, the name decides.
             ("" | "unknown" | "untyped", "") => Some(Kind::guess(sample)),
             (_, "") => Some(Kind::Gauge),
             _ => None,

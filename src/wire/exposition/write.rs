@@ -25,11 +25,11 @@ impl Writer {
         Self { dialect, name: String::new(), series: String::new() }
     }
 
-    /// Begins a family: what follows are samples of this metric. `unit` and `help` may be empty.
+    /// Begins a family: the samples after it belong to this metric. `unit` and `help` may be empty.
     ///
-    /// In OpenMetrics a counter's family goes by the name without `_total`; a counter whose name
-    /// does not end so cannot be written as one, and is of unknown type there. A unit is told only
-    /// where the name ends with it, as the format demands.
+    /// In OpenMetrics the family of a counter has the name without `_total`. A counter whose name
+    /// does not end so has no valid family, and is written as of unknown type. A unit is written
+    /// only if the name ends with it, as the format demands.
     pub fn family(&mut self, out: &mut String, name: &str, kind: Kind, unit: &str, help: &str) {
         let before = std::mem::take(&mut self.name);
         write_legal(&mut self.name, name, true);
@@ -88,7 +88,7 @@ impl Writer {
         &self.series
     }
 
-    /// One sample of the series at hand; `ts` in milliseconds since 1970.
+    /// Writes a sample of the current series; `ts` in milliseconds since 1970.
     pub fn sample(&self, out: &mut String, value: f64, ts: Option<i64>) {
         out.push_str(&self.series);
         out.push(' ');

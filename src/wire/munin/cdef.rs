@@ -3,7 +3,7 @@
 use crate::wire::shown;
 use crate::wire::value::{parse_value, write_value};
 
-/// Longer expressions are nobody's intention.
+/// The longest expression, in steps. Real ones are far shorter.
 const MAX_STEPS: usize = 200;
 
 /// An expression, understood.
@@ -68,7 +68,7 @@ static OPS: &[(&str, Op, usize, usize)] = &[
 ];
 
 impl Cdef {
-    /// Understands an expression; it leaves exactly one value.
+    /// Parses an expression, which must leave exactly one value.
     pub fn parse(text: &str) -> Result<Self, String> {
         let mut steps = Vec::new();
         let mut depth = 0usize;
@@ -99,7 +99,7 @@ impl Cdef {
         }
     }
 
-    /// What it comes to; `value` tells that of a field. NaN is "unknown".
+    /// Its value; `value` returns the values of fields. NaN is "unknown".
     pub fn eval(&self, value: impl Fn(&str) -> f64) -> f64 {
         let mut stack: Vec<f64> = Vec::new();
         for step in &self.steps {
@@ -114,7 +114,7 @@ impl Cdef {
                 }
                 Step::Op(op) => *op,
             };
-            // The parser has counted: there is always enough.
+            // The parser has counted the values, so there are always enough.
             let b = stack.pop().unwrap_or(f64::NAN);
             match op {
                 Op::Drop => continue,
@@ -137,10 +137,10 @@ impl Cdef {
         stack.pop().unwrap_or(f64::NAN)
     }
 
-    /// The same in PromQL, where it is plain arithmetic; `expression` writes that of a field. The
-    /// sides are matched whatever their `field` is.
+    /// The expression as PromQL arithmetic; `expression` returns the PromQL of a field. Both sides
+    /// are matched without the label `field`.
     pub fn promql(&self, expression: impl Fn(&str) -> Option<String>) -> Option<String> {
-        // Whether a series is in it: two of those have to be told how to match.
+        // Whether a side has a series: two series need a matching clause.
         let mut stack: Vec<(String, bool)> = Vec::new();
         for step in &self.steps {
             let op = match step {

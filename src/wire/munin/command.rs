@@ -1,25 +1,25 @@
-//! wire: what a master says to a node, and the little that a node says which is no plugin's output.
+//! wire: the commands of a Munin master, and the answers of a node that are not plugin output.
 
 use super::is_plugin_name;
 
-/// What a master asks for.
+/// A command of a master.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Command<'a> {
-    /// Which plugins there are, of this host or of the one named.
+    /// The plugins of this host, or of the named one.
     List(Option<&'a str>),
-    /// What the master understands: words.
+    /// The master's capabilities, as words.
     Cap(&'a str),
     /// The end.
     Quit,
-    /// Who answers.
+    /// The version of the node.
     Version,
     /// Which hosts the plugins are of.
     Nodes,
     /// The values of a plugin.
     Fetch(&'a str),
-    /// What a plugin's fields mean.
+    /// The description of a plugin's fields.
     Config(&'a str),
-    /// Everything since then, in seconds since 1970.
+    /// All values since this time, in seconds since 1970.
     Spool(i64),
     /// TLS from here on.
     StartTls,
@@ -70,7 +70,7 @@ impl<'a> Command<'a> {
         if let Some(rest) = line.strip_prefix("spoolfetch ") {
             let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
             let digits = rest.get(..end).filter(|d| !d.is_empty());
-            // Past what a number holds lies nothing either.
+            // Times beyond the range of a number have no values either.
             return digits.map_or(Self::Unknown, |d| Self::Spool(d.parse().unwrap_or(i64::MAX)));
         }
         match after("starttls") {
@@ -80,7 +80,7 @@ impl<'a> Command<'a> {
     }
 }
 
-/// What a node calls itself in its greeting, if this line is one: `# munin node at web1`.
+/// The name of a node in its greeting, if this line is one: `# munin node at web1`.
 pub fn greeting(line: &str) -> Option<&str> {
     let lower = line.to_ascii_lowercase();
     let rest = lower.strip_prefix('#')?;
@@ -91,24 +91,24 @@ pub fn greeting(line: &str) -> Option<&str> {
     (name.len() <= 200 && name.chars().all(fits)).then_some(name)
 }
 
-/// The plugins in a node's answer to `list`. What cannot be a plugin's name is left out.
+/// The plugins in a node's answer to `list`. Words that cannot be names of plugins are left out.
 pub fn listed(line: &str) -> impl Iterator<Item = &str> {
     line.split_ascii_whitespace().filter(|name| is_plugin_name(name))
 }
 
-/// What of a plugin's output a master asked for.
+/// The part of a plugin's output that a master asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
-    /// What its fields mean.
+    /// The description of its fields.
     Config,
-    /// The same, and values that stand among it: the master takes dirtyconfig.
+    /// The description with values among it, for a master with dirtyconfig.
     Dirty,
     /// Values, with the graphs that they are of.
     Values,
 }
 
-/// What a plugin has printed, as a master gets it. `known`: its values are the newest that can be
-/// expected; else each is `U`. Nothing in it ends the answer early.
+/// Writes the output of a plugin for a master. `known`: its values are as new as can be expected;
+/// otherwise each becomes `U`. No line of it can end the answer early.
 pub fn relay(text: &[u8], part: Part, known: bool, out: &mut Vec<u8>) {
     for line in text.split(|b| *b == b'\n') {
         let line = line.trim_ascii_end();
@@ -136,7 +136,7 @@ pub fn relay(text: &[u8], part: Part, known: bool, out: &mut Vec<u8>) {
     }
 }
 
-/// `host_name` in the answer to `config`: whose plugin it says it is.
+/// The `host_name` in the answer to `config`, which names the plugin's host.
 pub fn host_of(config: &[u8]) -> Option<&str> {
     let line = config.split(|b| *b == b'\n').find_map(|l| l.strip_prefix(b"host_name "))?;
     std::str::from_utf8(line).ok()?.split_whitespace().next()

@@ -1,4 +1,5 @@
-//! wire: what a Munin master knows of its hosts: its `datafile`, and the names of its RRD files.
+//! wire: the `datafile` of a Munin master, with its hosts and graphs, and the names of its RRD
+//! files.
 //!
 //! Source: Munin 2.0.73, `Munin/Master/UpdateWorker.pm` (`_get_rrd_file_name`) and
 //! `Munin/Master/Utils.pm` (`munin_writeconfig`): a line is `GROUP;HOST:PLUGIN.FIELD.ATTRIBUTE VALUE`,
@@ -10,13 +11,13 @@ use super::{Described, GraphConfig, Type, is_plugin_name};
 
 /// Longest line that is read.
 const LONGEST: usize = 10_000;
-/// More graphs are no master's.
+/// The largest number of graphs. No real master has more.
 const MOST: usize = 200_000;
 
 /// The graphs of each host, by group (`a;b` for groups in groups) and host.
 #[derive(Debug, Default)]
 pub struct Datafile {
-    /// By group and host; the graphs by their dotted names.
+    /// Graphs by their dotted names, by group and host.
     pub hosts: BTreeMap<(String, String), BTreeMap<String, GraphConfig>>,
     /// Lines that were not understood.
     pub faults: u64,
@@ -55,7 +56,7 @@ impl Datafile {
     }
 }
 
-/// Host, graph, and the line as the plugin's `config` said it.
+/// Host, graph, and the line as in the plugin's `config`.
 fn split(line: &str) -> Option<((&str, &str), String, String)> {
     let (path, rest) = line.split_once(':')?;
     let (group, host) = path.rsplit_once(';')?;
@@ -69,14 +70,14 @@ fn split(line: &str) -> Option<((&str, &str), String, String)> {
     Some(((group, host), graph.to_owned(), format!("{field}.{last} {value}")))
 }
 
-/// What the name of an RRD file says, below the folder of its group.
+/// The parts of an RRD file's name in the folder of its group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileName<'a> {
     /// The host, the graph and the field with `-` between them.
     graph: &'a str,
     /// The field.
     pub field: &'a str,
-    /// How its values become what is kept.
+    /// The type of the field.
     pub kind: Type,
 }
 
@@ -116,8 +117,8 @@ impl<'a> FileName<'a> {
         &self.graph[..end.unwrap_or(self.graph.len())]
     }
 
-    /// The graph of that host. A plugin that is known keeps the `-` in its name; every other one
-    /// stands for the point between a multigraph and its graphs.
+    /// The name of the graph on that host. The name of a known plugin keeps its `-`; any other `-`
+    /// is the point between a multigraph and its graphs.
     pub fn graph(&self, host: &str, plugins: &[&str]) -> Option<String> {
         let graph = self.graph.strip_prefix(host)?.strip_prefix('-')?;
         let known = plugins.iter().filter(|p| {

@@ -1,4 +1,4 @@
-//! wire: the answer to `config`: graphs, their fields, and what is said of them.
+//! wire: the answer to `config`: graphs and their fields, with their descriptions.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -8,12 +8,12 @@ use crate::model::{Field, Graph, Kind, Range};
 use crate::wire::munin::Cdef;
 use crate::wire::value::parse_value;
 
-/// More fields in one answer are a plugin gone wrong.
+/// The largest number of fields in one answer. An answer with more is faulty.
 const MAX_FIELDS: usize = 2_000;
 /// Longest text that is kept of a title, a label or an info, in characters.
 const MAX_TEXT: usize = 1_000;
 
-/// How a field's values become what is drawn.
+/// The type of a field, which decides how its values are drawn.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Type {
     /// The value itself.
@@ -21,14 +21,14 @@ pub enum Type {
     Gauge,
     /// How fast it changes.
     Derive,
-    /// The same of something that only grows, and begins anew past 2^32 or 2^64.
+    /// The rate of a value that only grows, and begins again past 2^32 or 2^64.
     Counter,
-    /// What came since it was last asked for, by time.
+    /// The increase since the last reading, divided by the time.
     Absolute,
 }
 
 impl Type {
-    /// By Munin's word, in capitals or not.
+    /// The type for Munin's word, in any case.
     pub fn from_word(word: &str) -> Option<Self> {
         [
             ("GAUGE", Self::Gauge),
@@ -41,24 +41,24 @@ impl Type {
     }
 }
 
-/// What is said of a field.
+/// The description of a field.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct FieldConfig {
     /// Its name: clean, or as the plugin writes it where two would be called alike once clean.
     pub name: String,
-    /// As the plugin writes it.
+    /// The name as the plugin writes it.
     pub written: String,
-    /// What people call it; empty: by its name.
+    /// The name in the legend; empty for the field's own name.
     pub label: String,
     /// Sentences for people.
     pub info: String,
-    /// How its values become what is drawn.
+    /// The type of its values.
     pub kind: Type,
-    /// Bounds of what can be drawn; outside, the value is unknown.
+    /// The range of drawable values; a value outside is unknown.
     pub bounds: Range,
-    /// Outside: somebody should look.
+    /// A value outside of this range is a warning.
     pub warning: Range,
-    /// Outside: somebody should look now.
+    /// A value outside of this range is critical.
     pub critical: Range,
     /// `LINE1`, `AREA`, … or nothing.
     pub draw: String,
@@ -89,10 +89,10 @@ impl FieldConfig {
     }
 }
 
-/// What is said of a graph.
+/// The description of a graph.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct GraphConfig {
-    /// The plugin's name, or what stands behind `multigraph`.
+    /// The plugin's name, or the name after `multigraph`.
     pub name: String,
     /// `graph_title`
     pub title: String,
@@ -114,7 +114,7 @@ pub struct GraphConfig {
     pub fields: Vec<FieldConfig>,
 }
 
-/// Everything that a plugin says of itself.
+/// The description of a plugin's graphs.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Described {
     /// Its graphs; one that is no multigraph has one with its own name.
@@ -123,13 +123,13 @@ pub struct Described {
     pub update_rate: Option<i64>,
     /// Whether values stood among it (dirtyconfig): nothing more is to be fetched.
     pub values: bool,
-    /// Lines that were not understood, with what is wrong.
+    /// Lines that were not understood, with their faults.
     pub faults: Vec<(usize, String)>,
 }
 
 impl Described {
-    /// Reads what a plugin printed when asked for `config`. What is not understood is left out, and
-    /// told in `faults` (the first hundred).
+    /// Reads a plugin's answer to `config`. Lines that are not understood are left out, and the
+    /// first hundred are listed in `faults`.
     pub fn read(plugin: &str, text: &[u8]) -> Self {
         let mut out = Self::default();
         let mut graph = plugin;
@@ -185,7 +185,7 @@ impl Described {
         self.graphs.iter().any(described)
     }
 
-    /// Where a field is described, by its name as a plugin writes it.
+    /// The description of a field, by its name as a plugin writes it.
     pub fn find(&self, graph: &str, field: &str) -> Option<&FieldConfig> {
         self.graphs.iter().find(|g| g.name == graph)?.find(field)
     }
@@ -253,7 +253,7 @@ impl Described {
                 graph.hidden = no(value);
                 return Ok(());
             }
-            // There are some twenty more, for Munin's own way of drawing and of sending mail.
+            // About twenty more options exist, for Munin's own drawing and mails.
             _ => return Ok(()),
         };
         *place = short(value);
@@ -295,7 +295,7 @@ fn attribute(field: &mut FieldConfig, name: &str, value: &str) -> Result<(), Str
         "warning" => field.warning = parse_range(value)?,
         "critical" => field.critical = parse_range(value)?,
         "draw" => field.draw = short(value),
-        // One of Munin's own palette; others have theirs.
+        // A colour of Munin's own palette, which is not used here.
         "colour" | "color" if value.strip_prefix("COLOUR").is_some_and(is_number) => {}
         "colour" | "color" => {
             let value = value.trim_start_matches('#');
@@ -354,7 +354,7 @@ impl GraphConfig {
         }
     }
 
-    /// Writes `second`, or what `graph_period` says, in place of `${graph_period}`.
+    /// Replaces `${graph_period}` by `second`, or by the given `graph_period`.
     fn put_period(&mut self) {
         const MARK: &str = "${graph_period}";
         let period = if self.period.is_empty() { "second" } else { &self.period };
@@ -392,8 +392,8 @@ impl GraphConfig {
         }
     }
 
-    /// The fields as `graph_order` has them, then the others. What it borrows from elsewhere
-    /// (`a=other.field`) is not there to be drawn.
+    /// The fields in the order of `graph_order`, then the others. Fields borrowed from other graphs
+    /// (`a=other.field`) are left out.
     fn ordered(&self) -> impl Iterator<Item = &FieldConfig> {
         let place = |f: &FieldConfig| {
             let mut words = self.order.split_whitespace();

@@ -1,4 +1,4 @@
-//! wire: one line of a plugin's output, taken apart in place.
+//! wire: a line of a plugin's output, parsed in place.
 
 use crate::wire::shown;
 use crate::wire::time::in_range;
@@ -16,7 +16,7 @@ pub enum Time {
     At(i64),
 }
 
-/// A value that a plugin told.
+/// A value that a plugin reported.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Reading {
     /// When it was measured.
@@ -25,10 +25,10 @@ pub struct Reading {
     pub value: Option<f64>,
 }
 
-/// What a line says.
+/// A kind of line.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Line<'a> {
-    /// `multigraph NAME`: what follows belongs to that graph.
+    /// `multigraph NAME`: the lines after it belong to that graph.
     Graph(&'a str),
     /// `graph_title …`: something about the graph.
     Global {
@@ -39,7 +39,7 @@ pub enum Line<'a> {
     },
     /// `load.label …`: something about a field.
     Attribute {
-        /// As written; see [`super::clean_field`].
+        /// The name as written; see [`super::clean_field`].
         field: &'a str,
         /// Behind the dot.
         name: &'a str,
@@ -48,15 +48,15 @@ pub enum Line<'a> {
     },
     /// `load.value 0.5`: in the answer to `config`, this is called dirtyconfig.
     Value {
-        /// As written; see [`super::clean_field`].
+        /// The name as written; see [`super::clean_field`].
         field: &'a str,
-        /// What it says.
+        /// The value.
         reading: Reading,
     },
 }
 
-/// Every line that says something, with its number from 1, or what is wrong with it. A last line
-/// without an end counts; bytes that are no text are an error of their line alone.
+/// All lines that are not empty, with their numbers from 1, or their faults. A last line without a
+/// line break counts; bytes that are not text are a fault of their line only.
 pub fn lines(text: &[u8]) -> impl Iterator<Item = (usize, Result<Line<'_>, String>)> {
     text.split(|b| *b == b'\n').enumerate().filter_map(|(at, line)| {
         let line = line.trim_ascii();
@@ -130,7 +130,7 @@ fn reading(text: &str) -> Result<Reading, String> {
         text => {
             let value = parse_value(text)
                 .map_err(|_| format!("`{}` is neither a number nor U", shown(text)))?;
-            // `nan` is how awk and C say that they do not know.
+            // awk and C print `nan` for an unknown value.
             Some(value).filter(|v| !v.is_nan())
         }
     };

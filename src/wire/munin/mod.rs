@@ -1,5 +1,5 @@
-//! wire: Munin: what plugins print when asked for `config` or for values, and the files that say
-//! how plugins are run.
+//! wire: Munin: the output of plugins for `config` and for values, and the files with their
+//! settings.
 //!
 //! ```text
 //!   line      one line of a plugin's output              -> what it says, in place

@@ -52,8 +52,8 @@ pub fn clean_fields<'a>(names: impl IntoIterator<Item = (&'a str, &'a str)>) -> 
 }
 
 /// The series of a field: `munin_<plugin>{field="…"}`. A graph of a multigraph adds `graph`, unless
-/// it is called as the plugin is. Where the plugin's name is none for a metric (`if_eth0.100`), the
-/// label `plugin` has it whole, so that no two plugins share a series.
+/// it has the name of the plugin. If the plugin's name is not allowed in a metric (`if_eth0.100`),
+/// the label `plugin` has the full name, so that no two plugins share a series.
 pub fn identity(plugin: &str, graph: &str, field: &str) -> Identity {
     let mut name = String::with_capacity(6 + plugin.len());
     name.push_str("munin_");

@@ -4,28 +4,28 @@ use std::collections::BTreeMap;
 
 use crate::wire::shown;
 
-/// Something that a file says and nobody understands.
+/// A line of a settings file that was not understood.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
-    /// From 1.
+    /// The line, from 1.
     pub line: usize,
-    /// What is wrong.
+    /// The fault.
     pub reason: String,
 }
 
-/// One file, or several one after the other.
+/// The sections of one settings file, or of several.
 #[derive(Debug, Clone, Default)]
 pub struct SettingsFile {
-    /// By the name between the brackets, as written.
+    /// The sections by the name between the brackets.
     sections: BTreeMap<String, PluginSettings>,
 }
 
-/// How a plugin is run. What nobody says is nothing.
+/// The settings of a plugin; `None` where a file names none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PluginSettings {
-    /// Whose rights it has: a name or a number.
+    /// The user: a name or a number.
     pub user: Option<String>,
-    /// Its groups; the first is its own. True: it is fine if there is no such group.
+    /// The groups; the first is the primary one. True: the group is optional.
     pub groups: Option<Vec<(String, bool)>>,
     /// The words of the command that is run in its place; `%c` among them is the plugin's file.
     pub command: Option<Vec<String>>,
@@ -35,12 +35,12 @@ pub struct PluginSettings {
     pub timeout: Option<u64>,
     /// How often it is asked, in ms.
     pub update_rate: Option<i64>,
-    /// What is added to its environment.
+    /// Additions to its environment.
     pub env: BTreeMap<String, String>,
 }
 
 impl PluginSettings {
-    /// Takes over what is not said here.
+    /// Fills settings that are missing here from another section.
     fn fill(&mut self, from: &PluginSettings) {
         let Self { user, groups, command, host_name, timeout, update_rate, env } = self;
         *user = user.take().or_else(|| from.user.clone());
@@ -56,7 +56,7 @@ impl PluginSettings {
 }
 
 impl SettingsFile {
-    /// Reads one more file; what it says goes before what earlier ones said of the same section.
+    /// Reads one more file. Its settings override earlier ones of the same section.
     pub fn read(&mut self, text: &str) -> Vec<Fault> {
         let mut faults = Vec::new();
         let mut section: Option<String> = None;
@@ -91,8 +91,8 @@ impl SettingsFile {
         faults
     }
 
-    /// How this plugin is run: what its own section says, else the longest that fits, those with
-    /// the * at their end first.
+    /// The settings of this plugin: those of its own section, then those of the longest matching
+    /// pattern, patterns with the * at their end first.
     pub fn of(&self, plugin: &str) -> PluginSettings {
         let mut out = self.sections.get(plugin).cloned().unwrap_or_default();
         let mut fitting: Vec<(bool, usize, &PluginSettings)> = (self.sections.iter())
@@ -112,7 +112,7 @@ impl SettingsFile {
     }
 }
 
-/// Up to the first `#` that no backslash stands before; those are taken away.
+/// The line up to the first `#` without a backslash before it; backslashes before `#` are removed.
 fn without_comment(line: &str) -> String {
     let mut out = String::with_capacity(line.len());
     let mut chars = line.chars().peekable();
@@ -135,7 +135,7 @@ fn is_section(name: &str) -> bool {
     !name.is_empty() && inside.chars().all(fits)
 }
 
-/// What can be set, beside the environment.
+/// The settings besides the environment.
 const KNOWN: [&str; 6] = ["user", "group", "command", "host_name", "timeout", "update_rate"];
 
 fn setting(settings: &mut PluginSettings, line: &str) -> Result<(), String> {
@@ -149,7 +149,7 @@ fn setting(settings: &mut PluginSettings, line: &str) -> Result<(), String> {
         return environment(settings, name, value);
     }
     if value.is_empty() {
-        // Where a line was broken in two, this may be half a password.
+        // If a line was broken in two, this may be half a password.
         let known = KNOWN.contains(&name);
         let name = if known { shown(name) } else { "…".to_owned() };
         return Err(format!("nothing stands behind `{name}`"));
@@ -178,7 +178,7 @@ fn setting(settings: &mut PluginSettings, line: &str) -> Result<(), String> {
 fn environment(settings: &mut PluginSettings, name: &str, value: &str) -> Result<(), String> {
     let fits = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
     if name.is_empty() || !name.chars().all(fits) || value.contains('\0') {
-        // What is behind the name may be a password, written as a shell would have it.
+        // The text after the name may be a password in shell syntax.
         let name = name.split(['=', ':']).next().unwrap_or_default();
         return Err(format!(
             "what begins with `{}` is not a name for the environment",

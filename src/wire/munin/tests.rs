@@ -105,7 +105,8 @@ fn a_graph_with_everything() {
     assert_eq!((graph.fields[0].drawn, &*graph.fields[0].colour), (false, "00ff00"));
 }
 
-/// Munin's master puts the period into every text that it shows, and so does whoever reads `config`.
+/// Munin's master replaces the period in every text that it shows, and so does the reader of
+/// `config`.
 #[test]
 fn the_period_stands_in_every_text() {
     let text = "graph_title Forks per ${graph_period}\ngraph_vlabel forks / ${graph_period}\n\
@@ -266,7 +267,7 @@ fn the_more_specific_section_wins_key_by_key() {
     let first = "# all\n[*]\ntimeout 5\nuser nobody\n[if_*]\nuser munin\nenv.a 1\nenv.b 1\n\
         [if_eth*]\nenv.b 2\ngroup adm, (optional)\n[*_eth0]\nenv.c 9\nuser other\n[if_eth0]\nenv.d # none\n";
     assert_eq!(file.read(first), []);
-    // A later file goes first, for the same section.
+    // A later file overrides an earlier one, for the same section.
     assert_eq!(file.read("[if_eth*]\nenv.b 3\nhost_name a\\#b # x\ncommand ssh x -- %c\n"), []);
     let found = file.of("if_eth0");
     assert_eq!(found.user.as_deref(), Some("munin"));
@@ -315,8 +316,8 @@ proptest! {
 
     #[test]
     fn promql_of_a_cdef_comes_to_the_same(steps in prop::collection::vec(0..6u8, 1..12)) {
-        // Whatever is arithmetic is written with its brackets where they belong: the tree that
-        // PromQL reads is checked by the query room's own parser.
+        // Arithmetic is written with its brackets in the right places. The query room's own parser
+        // checks the tree that PromQL reads.
         let words = ["a", "b", "2", "+", "*", "-"];
         let text: Vec<&str> = steps.iter().map(|s| words[usize::from(*s)]).collect();
         if let Ok(cdef) = Cdef::parse(&text.join(",")) {

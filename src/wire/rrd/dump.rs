@@ -1,10 +1,10 @@
-//! wire: what `rrdtool dump` prints. Only the tags that matter are looked at; rows have no times but
-//! in comments, so these follow from the last update, as in rrdtool's own `src/rrd_restore.c`.
+//! wire: the output of `rrdtool dump`. Only the needed tags are read. Rows have times only in
+//! comments, so the times follow from the last update, as in rrdtool's own `src/rrd_restore.c`.
 
 use super::layout::HERE;
 use super::{Archive, Consolidation, DataSource, LATEST, Rrd, RrdError, SourceType};
 
-/// The text between a tag and its end, and what follows.
+/// The text between a tag and its end, and the rest.
 fn between<'a>(text: &'a str, tag: &str) -> Option<(&'a str, &'a str)> {
     let open = format!("<{tag}>");
     let close = format!("</{tag}>");

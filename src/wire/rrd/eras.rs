@@ -1,13 +1,13 @@
-//! wire: which rows of an RRD file tell of a time: the finest there are, each time once.
+//! wire: the choice of rows of an RRD file: for each time the finest ones, each time once.
 
 use super::{Archive, Consolidation, Rrd};
 use crate::model::Stretch;
 
-/// What a file knows of one source, the oldest first, each time once. Coarse rows reach up to where
-/// finer ones begin; the row that lies across goes that far.
+/// The rows of one source, the oldest first, each time once. Coarse rows reach up to the first
+/// finer row; a row across that border is cut there.
 pub fn eras(rrd: &Rrd<'_>, source: usize) -> Vec<Stretch> {
     use Consolidation::*;
-    // One archive for each length of rows: the mean, or what comes closest.
+    // One archive for each length of rows: the mean, or the closest to it.
     let rank = |a: &&Archive| match a.how {
         Average => 0,
         Last => 1,
@@ -19,7 +19,7 @@ pub fn eras(rrd: &Rrd<'_>, source: usize) -> Vec<Stretch> {
     kept.sort_by_key(|a| (a.span, rank(a), std::cmp::Reverse(a.rows)));
     kept.dedup_by_key(|a| a.span);
     let mut out = Vec::new();
-    // Where what is finer begins.
+    // The begin of the finer rows.
     let mut until = i64::MAX;
     for archive in kept {
         let span = archive.span;
@@ -34,14 +34,14 @@ pub fn eras(rrd: &Rrd<'_>, source: usize) -> Vec<Stretch> {
             let of = rrd.archives.iter().filter(|a| a.how == how && a.span == span);
             let Some(of) = of.max_by_key(|a| a.rows) else { return Vec::new() };
             let mut values: Vec<f64> = rrd.values(of, source).collect();
-            // All archives of one length end together; they may begin apart.
+            // All archives of one length end together; their beginnings may differ.
             values.truncate((rows + of.rows).saturating_sub(archive.rows));
             let lacks = rows.saturating_sub(values.len());
             values.drain(..values.len().saturating_sub(rows));
             values.splice(..0, std::iter::repeat_n(f64::NAN, lacks));
             values
         };
-        // What is not consolidated is its own smallest and largest.
+        // A row of one reading is its own smallest and largest value.
         let apart = span > rrd.step;
         let (min, max) = if apart { (other(Min), other(Max)) } else { Default::default() };
         out.push(Stretch {

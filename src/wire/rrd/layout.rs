@@ -1,12 +1,12 @@
-//! wire: how an RRD file lies in memory, by the kind of machine that wrote it.
+//! wire: the layout of an RRD file in memory, by the kind of machine that wrote it.
 //!
-//! `float_cookie` says the order of bytes and on which multiples doubles stand (8, or 4 on i386). Whether
-//! `unsigned long` and `time_t` have 8 or 4 bytes follows from what stands behind it, and from the length
-//! of the file.
+//! `float_cookie` shows the byte order and the alignment of doubles (8, or 4 on i386). Whether
+//! `unsigned long` and `time_t` have 8 or 4 bytes follows from the fields after it, and from the
+//! length of the file.
 
 use super::RrdError;
 
-/// What `float_cookie` holds.
+/// The value of `float_cookie`.
 pub(super) const FLOAT_COOKIE: f64 = 8.642135E130;
 /// `cookie` and `version`.
 const BEFORE_COOKIE: usize = 9;
@@ -24,7 +24,7 @@ pub(super) struct Layout {
     pub(super) long: usize,
     /// Bytes of `time_t`.
     pub(super) time: usize,
-    /// What doubles stand on a multiple of.
+    /// The alignment of doubles.
     pub(super) align: usize,
 }
 
@@ -58,7 +58,7 @@ impl Layout {
         if self.big { f64::from_be_bytes(bytes) } else { f64::from_le_bytes(bytes) }
     }
 
-    /// Where the head's counts begin.
+    /// The place of the counts in the head.
     pub(super) fn counts(self) -> usize {
         BEFORE_COOKIE.next_multiple_of(self.align) + 8
     }
@@ -68,7 +68,7 @@ impl Layout {
         (self.counts() + 3 * self.long).next_multiple_of(self.align) + PARAMETERS
     }
 
-    /// Where the counts in the definition of an archive begin.
+    /// The place of the counts in the definition of an archive.
     pub(super) fn rows(self) -> usize {
         WORD.next_multiple_of(self.long)
     }
@@ -83,7 +83,7 @@ impl Layout {
         (self.time + self.long).next_multiple_of(self.time.min(self.align))
     }
 
-    /// In words, if it is not one of this kind.
+    /// A description of the machine, if it differs from this one.
     pub(super) fn machine(self) -> Option<&'static str> {
         match (self.long, self.big) {
             (8, false) => None,

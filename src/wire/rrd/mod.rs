@@ -2,9 +2,9 @@
 //! XML that `rrdtool dump` makes of any. Bytes in, values out; no I/O.
 //!
 //! Source: rrdtool 1.7.2, `src/rrd_format.h` (the structures, in this order: `stat_head`, `ds_def`,
-//! `rra_def`, `live_head`, `pdp_prep`, `cdp_prep`, `rra_ptr`, then the rows), `src/rrd_open.c` (what
-//! it checks) and `src/rrd_dump.c` (which time a row has). The file is memory written out, so its
-//! layout is that of the machine that wrote it (`layout`).
+//! `rra_def`, `live_head`, `pdp_prep`, `cdp_prep`, `rra_ptr`, then the rows), `src/rrd_open.c` (its
+//! checks) and `src/rrd_dump.c` (the times of rows). The file is a dump of memory, so its layout is
+//! that of the machine that wrote it (`layout`).
 
 mod dump;
 mod eras;
@@ -24,7 +24,7 @@ const CDP: usize = 80;
 const WORD: usize = 20;
 /// `LAST_DS_LEN`
 const LAST_DS: usize = 30;
-/// More of either is no file that anybody made.
+/// The largest number of sources and of archives. Real files have far fewer.
 const MOST: u64 = 10_000;
 /// Latest time that is taken for one: the year 9999.
 const LATEST: i64 = 253_402_300_799;
@@ -32,35 +32,35 @@ const LATEST: i64 = 253_402_300_799;
 /// Why a file could not be read.
 #[derive(Debug, thiserror::Error, Clone, PartialEq, Eq)]
 pub enum RrdError {
-    /// It does not begin as one.
+    /// The file does not begin like an RRD file.
     #[error("this is no RRD file")]
     NotRrd,
-    /// It is of a version with another layout, or of a kind of machine that is not known: `rrdtool
-    /// dump` can read it, or could where it was written.
+    /// The file has the layout of another version, or of an unknown kind of machine: `rrdtool dump`
+    /// can read it, at least on the machine that wrote it.
     #[error(
         "written by another version of rrdtool, or on a kind of machine that is not known; what \
          'rrdtool dump FILE > FILE.xml' makes of it there can be imported"
     )]
     Foreign,
-    /// It ends early.
+    /// The file is too short.
     #[error("it is cut off: {found} bytes of {expected}")]
     Short {
-        /// Bytes there are.
+        /// The length of the file in bytes.
         found: u64,
         /// Bytes there should be.
         expected: u64,
     },
-    /// Something in it cannot be.
+    /// A field of the file has an impossible value.
     #[error("it is damaged: {0}")]
     Damaged(&'static str),
 }
 
-/// How a data source makes rates of what it is given.
+/// How a data source computes its rates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SourceType {
     /// Values are kept as they are.
     Gauge,
-    /// Increase a second, of what wraps at 2^32 or 2^64.
+    /// The increase a second of a counter that wraps at 2^32 or 2^64.
     Counter,
     /// Change a second.
     Derive,
@@ -75,13 +75,13 @@ pub enum SourceType {
 pub struct DataSource {
     /// Its name.
     pub name: String,
-    /// What becomes of what it is given.
+    /// How its values are computed.
     pub kind: SourceType,
     /// Values below are unknown.
     pub min: Option<f64>,
     /// Values above are unknown.
     pub max: Option<f64>,
-    /// What it was last given, before anything was made of it.
+    /// The last value that it was given, before any computation.
     pub last: Option<f64>,
 }
 
@@ -96,7 +96,7 @@ pub enum Consolidation {
     Max,
     /// The newest.
     Last,
-    /// What forecasts are made of; not a value that was measured.
+    /// Functions for forecasts, which are not measured values.
     Other,
 }
 
@@ -105,15 +105,15 @@ pub enum Consolidation {
 pub struct Archive {
     /// How its rows are made.
     pub how: Consolidation,
-    /// How many there are.
+    /// The number of rows.
     pub rows: usize,
-    /// Seconds a row stands for.
+    /// The length of a row in seconds.
     pub span: i64,
-    /// Where the newest row ends, seconds since 1970 UTC.
+    /// The end of the newest row, seconds since 1970 UTC.
     pub newest: i64,
     /// Which row that is.
     current: usize,
-    /// Where its rows begin.
+    /// The place of its rows in the file.
     at: usize,
 }
 
@@ -126,7 +126,7 @@ pub struct Rrd<'a> {
     pub updated: i64,
     /// Its columns.
     pub sources: Vec<DataSource>,
-    /// What is kept of them.
+    /// The archives.
     pub archives: Vec<Archive>,
     data: Cow<'a, [u8]>,
     layout: Layout,
@@ -140,7 +140,7 @@ impl<'a> Rrd<'a> {
             return Err(RrdError::NotRrd);
         }
         // Version 0003 keeps microseconds of the last update, 0004 only adds a type of source (0005
-        // one more); what is older is laid out in another way.
+        // one more); older versions have another layout.
         let version = bytes.get(4..9).unwrap_or_default();
         if ![b"0003\0", b"0004\0", b"0005\0"].iter().any(|v| *v == version) {
             return Err(RrdError::Foreign);
@@ -149,7 +149,7 @@ impl<'a> Rrd<'a> {
         for layout in layout::fitting(bytes)? {
             match Self::read_as(bytes, layout) {
                 Ok(rrd) => return Ok(rrd),
-                // The first that says more than that it is another one's.
+                // The first error that says more than that the file is from another machine.
                 Err(e) if told == RrdError::Foreign => told = e,
                 Err(_) => {}
             }
@@ -195,7 +195,7 @@ impl<'a> Rrd<'a> {
             let number = |n: f64| (!n.is_nan()).then_some(n);
             let (min, max) = (def + 2 * WORD + 8, def + 2 * WORD + 16);
             let last = at.word(pdp + i * PDP, LAST_DS)?;
-            // It is `U` at least; read at another place it is a zero, or no letters.
+            // The text is at least `U`. At a wrong place there is a zero, or no letter.
             if long != 8 && (last.is_empty() || !last.bytes().all(|b| b.is_ascii_graphic())) {
                 return Err(RrdError::Damaged("what its sources were last given"));
             }
@@ -240,17 +240,17 @@ impl<'a> Rrd<'a> {
         Ok(rrd)
     }
 
-    /// What kind of machine wrote the file, if it is not one of this kind.
+    /// The kind of machine that wrote the file, if it differs from this one.
     pub fn machine(&self) -> Option<&'static str> {
         self.layout.machine()
     }
 
-    /// Reads what `rrdtool dump` prints.
+    /// Reads the output of `rrdtool dump`.
     pub fn read_dump(text: &str) -> Result<Rrd<'static>, RrdError> {
         dump::read(text)
     }
 
-    /// How many values there are, unknown ones too.
+    /// The number of values, unknown ones included.
     pub fn points(&self) -> u64 {
         self.archives.iter().map(|a| (a.rows * self.sources.len()) as u64).sum()
     }
@@ -318,7 +318,7 @@ impl<'a> Cursor<'a> {
         self.eight(at).map(|bytes| self.layout.float(bytes))
     }
 
-    /// A number of so many bytes, four or eight.
+    /// A number of `width` bytes, four or eight.
     fn number(&self, at: usize, width: usize) -> Result<u64, RrdError> {
         if width == 8 {
             let bytes = self.eight(at)?;

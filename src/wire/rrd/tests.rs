@@ -16,8 +16,8 @@ fn file() -> Vec<u8> {
     file_of(layout::HERE)
 }
 
-/// A structure of C as it lies in memory: each part stands on a multiple of its own size, or of what
-/// the machine asks for. Written beside the reader, so that it is no copy of its arithmetic.
+/// A structure of C in memory: each part is aligned to its own size, or to that of the machine. It
+/// is written beside the reader, so that it does not copy its arithmetic.
 struct Memory {
     of: Layout,
     bytes: Vec<u8>,
@@ -73,7 +73,7 @@ fn file_of(of: Layout) -> Vec<u8> {
     out.parameters(&[]);
     out.number(2, of.long);
     for value in [2.0, 3.0, f64::NAN, 1.0] {
-        // Rows stand where they come, on no multiple of anything.
+        // Rows are written without any alignment.
         let bytes = if of.big { value.to_be_bytes() } else { f64::to_le_bytes(value) };
         out.bytes.extend(bytes);
     }
@@ -110,7 +110,7 @@ fn files_of_every_kind_of_machine_say_the_same() {
         assert_eq!(values(&rrd), values(&native), "{layout:?}");
         assert_eq!(rrd.archives[0].span, native.archives[0].span, "{layout:?}");
         assert_eq!(rrd.machine().is_some(), layout != layout::HERE);
-        // What is cut off is never read as the file of another machine.
+        // A truncated file is never read as the file of another machine.
         for length in 9..bytes.len() {
             assert!(Rrd::read(&bytes[..length]).is_err(), "{layout:?}: {length}");
         }
@@ -215,7 +215,7 @@ fn each_time_once_and_the_finest_there_is() {
     // Coarse rows end at …9200, …7400, …5600, …3800; the newest begins at …7400, before the fine.
     assert_eq!(coarse.mean, [3.0, 4.0, 5.0, 6.0]);
     assert_eq!(coarse.until, 1_699_997_700_000);
-    // One row less is kept of the smallest.
+    // The smallest values have one row less.
     assert!(coarse.min[0].is_nan());
     assert_eq!(coarse.min[1..], [0.0, 1.0, 2.0]);
 }

@@ -3,22 +3,22 @@
 /// How much an event matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Priority {
-    /// Unless something else was said.
+    /// The default.
     Normal,
     /// Good to know.
     Low,
 }
 
-/// What sort of news an event is.
+/// The level of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Alert {
-    /// Unless something else was said.
+    /// The default.
     Info,
-    /// Something failed.
+    /// A failure.
     Error,
-    /// Something is about to.
+    /// A failure that is near.
     Warning,
-    /// Something works (again).
+    /// A success, for example after a failure.
     Success,
 }
 
@@ -44,26 +44,26 @@ impl Priority {
     }
 }
 
-/// Something that happened. Texts are as sent; [`unescape`] makes them what was meant.
+/// An event. Texts are as sent; [`unescape`] decodes them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Event<'a> {
-    /// One line.
+    /// The title in one line.
     pub title: &'a [u8],
     /// Any number of lines.
     pub text: &'a [u8],
-    /// Seconds since 1970, if it was said.
+    /// Seconds since 1970, if it was sent.
     pub time: Option<i64>,
     /// The host, or nothing.
     pub host: &'a [u8],
-    /// What belongs together has one key; or nothing.
+    /// A key for related events, or empty.
     pub key: &'a [u8],
     /// How much it matters.
     pub priority: Priority,
-    /// What sort of news it is.
+    /// The level.
     pub alert: Alert,
-    /// What sent it, or nothing.
+    /// The sender, or empty.
     pub source: &'a [u8],
-    /// What follows `#`.
+    /// The tags after `#`.
     pub tags: &'a [u8],
 }
 
@@ -74,11 +74,11 @@ pub struct Check<'a> {
     pub name: &'a [u8],
     /// 0 well, 1 warning, 2 critical, 3 unknown.
     pub status: u8,
-    /// Seconds since 1970, if it was said.
+    /// Seconds since 1970, if it was sent.
     pub time: Option<i64>,
     /// The host, or nothing.
     pub host: &'a [u8],
-    /// What follows `#`.
+    /// The tags after `#`.
     pub tags: &'a [u8],
     /// Why it is so, or nothing; as sent.
     pub message: &'a [u8],
@@ -168,7 +168,7 @@ pub(super) fn check(line: &[u8]) -> Option<Check<'_>> {
     Some(check)
 }
 
-/// What a title, text or message means: `\n` is a new line, and `m\:` a colon's `m:`.
+/// Decodes a title, text or message: `\n` is a new line, and `m\:` is `m:`.
 pub fn unescape(text: &[u8]) -> String {
     String::from_utf8_lossy(text).replace("\\n", "\n").replace("m\\:", "m:")
 }

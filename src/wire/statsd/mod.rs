@@ -18,7 +18,7 @@ pub use event::{Alert, Check, Event, Priority, unescape};
 pub use name::{MAX_LABELS, MAX_NAME, clean_name, labels};
 pub use number::decimal;
 
-/// What becomes of a value.
+/// The type of a metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Type {
     /// `c`: added up.
@@ -27,7 +27,7 @@ pub enum Type {
     Gauge,
     /// `ms`, `h`, `d`: how values are spread.
     Timer,
-    /// `s`: how many different ones there were.
+    /// `s`: the number of different members.
     Set,
 }
 
@@ -36,35 +36,35 @@ pub enum Type {
 pub enum Value<'a> {
     /// A finite number.
     Number(f64),
-    /// Of a gauge, with a sign: to be added to what is known.
+    /// A change of a gauge, sent with a sign.
     Delta(f64),
-    /// Of a set: any bytes.
+    /// A member of a set: any bytes.
     Member(&'a [u8]),
 }
 
 /// One value of one metric.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Metric<'a> {
-    /// As sent, with what follows a `;`; never empty.
+    /// The name as sent, with the part after a `;`; never empty.
     pub name: &'a [u8],
-    /// What follows `|#`, as sent.
+    /// The tags after `|#`, as sent.
     pub tags: &'a [u8],
-    /// What becomes of the value.
+    /// The type of the value.
     pub kind: Type,
     /// The value.
     pub value: Value<'a>,
-    /// The share of values that were sent: finite, above 0. 1 unless something else was said.
+    /// The share of values that were sent: finite, above 0; 1 by default.
     pub rate: f64,
     /// `|T`: when it was measured, in seconds since 1970; only for counters and gauges.
     pub time: Option<i64>,
 }
 
-/// What a line says.
+/// The contents of a line.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Item<'a> {
-    /// One value.
+    /// A value.
     Metric(Metric<'a>),
-    /// Something that happened.
+    /// An event.
     Event(Event<'a>),
     /// How a service is.
     Check(Check<'a>),
@@ -75,26 +75,26 @@ pub enum Item<'a> {
 pub enum Bad {
     /// No `name:value|type`.
     Form,
-    /// Nothing is left of the name once it is cleaned up, or it is longer than [`MAX_NAME`].
+    /// The cleaned name is empty, or longer than [`MAX_NAME`].
     Name,
-    /// Not a finite number, or a timer below zero.
+    /// The value is not a finite number, or a timer is below zero.
     Value,
     /// None of `c g ms h d s`.
     Type,
     /// `@` without a number above zero.
     Rate,
-    /// `T` without whole seconds, or where there is no place for it.
+    /// `T` is without whole seconds, or not allowed here.
     Time,
-    /// More than [`MAX_LABELS`] tags.
+    /// There are more than [`MAX_LABELS`] tags.
     Tags,
     /// An event whose lengths do not fit.
     Event,
-    /// A service check without a name, or of a status that is none of 0 to 3.
+    /// A service check has no name, or a status other than 0 to 3.
     Check,
 }
 
 impl Bad {
-    /// Every reason, in the order of their numbers.
+    /// All reasons, in the order of their numbers.
     pub const ALL: [Bad; 9] = [
         Bad::Form,
         Bad::Name,
@@ -107,7 +107,7 @@ impl Bad {
         Bad::Check,
     ];
 
-    /// One word, as a label's value.
+    /// The reason in one word, as a label's value.
     pub fn word(self) -> &'static str {
         match self {
             Bad::Form => "form",
@@ -127,7 +127,7 @@ impl Bad {
 #[derive(Debug, Clone)]
 pub struct Items<'a> {
     rest: &'a [u8],
-    /// What is left of a line with several values.
+    /// The remaining values of the line.
     more: More<'a>,
     lines: u64,
 }
@@ -148,7 +148,7 @@ enum More<'a> {
 }
 
 impl<'a> Items<'a> {
-    /// Nothing is read before [`Iterator::next`].
+    /// An iterator over a packet. It reads nothing before [`Iterator::next`].
     pub fn new(text: &'a [u8]) -> Self {
         Self { rest: text, more: More::Nothing, lines: 0 }
     }
@@ -158,8 +158,8 @@ impl<'a> Items<'a> {
         self.lines
     }
 
-    /// The next item, if it is of the kind that is read the short way; else [`Iterator::next`] has
-    /// it, or knows that there is none.
+    /// The next item, if it has the usual form that is read by a shorter way; otherwise use
+    /// [`Iterator::next`].
     #[inline(always)]
     pub fn usual(&mut self) -> Option<Metric<'a>> {
         if matches!(self.more, More::Nothing) { self.short() } else { None }
@@ -239,7 +239,7 @@ impl<'a> Items<'a> {
             time: None,
         };
         let mut wrong = None;
-        // Of a line with several groups, one that is wrong does not take the others with it.
+        // A wrong group of a line does not affect the others.
         while let [b'|', field @ ..] = rest {
             // Only these fields have a colon inside.
             let stop: &[u8] = if field.starts_with(b"@") { b"|:" } else { b"|" };
@@ -282,7 +282,7 @@ impl<'a> Items<'a> {
         }
         let below_zero = kind != b"ms" && kind != b"h";
         if values.contains(&b':') {
-            // All of them or none: what is refused is counted as one line.
+            // All of them or none: a refused line is counted as one line.
             if !values.split(|b| *b == b':').all(|v| number(v, of.kind, below_zero).is_some()) {
                 return Err(Bad::Value);
             }

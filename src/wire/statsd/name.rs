@@ -1,4 +1,4 @@
-//! wire: from a statsd name and its tags to the name and labels of a series.
+//! wire: from a statsd name with its tags to the name and labels of a series.
 
 use super::Bad;
 use crate::model::Labels;
@@ -13,8 +13,9 @@ pub const MAX_LABELS: usize = 64;
 /// Prometheus does it.
 const TAKEN: [&str; 3] = ["instance", "job", "quantile"];
 
-/// Cleans a name up as the reference does: white space becomes `_`, `/` becomes `-`, and what is
-/// not one of `a-z A-Z 0-9 _ - . ; =` is dropped. What follows a `;` is left away: it is labels.
+/// Cleans a name as the reference does: white space becomes `_`, `/` becomes `-`, and all
+/// characters except `a-z A-Z 0-9 _ - . ; =` are dropped. The part after a `;` is left out, because
+/// it holds labels.
 pub fn clean_name(name: &[u8], out: &mut String) -> Result<(), Bad> {
     out.clear();
     let end = memchr::memchr(b';', name).unwrap_or(name.len());

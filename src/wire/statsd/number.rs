@@ -5,8 +5,8 @@
 const TENS: [f64; 16] =
     [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
 
-/// A sign, up to 15 digits, one point among them, at the front of the text, and how long that is.
-/// `None`: there is no digit, or more follows that belongs to the number.
+/// The number at the front of the text, of a sign and up to 15 digits with one point, and its
+/// length. `None` if there is no digit, or the number continues.
 ///
 /// The digits are a whole number below 2^53 and the divisor is exact, so one rounding, that of the
 /// division, makes it the f64 nearest to the decimal.

@@ -1,9 +1,9 @@
-//! wire: what statsd lines mean, by example and by property.
+//! wire: the meaning of statsd lines, by example and by property.
 
 use super::*;
 use proptest::prelude::*;
 
-/// What a packet says, for reading.
+/// The items of a packet as text.
 fn said(text: &str) -> Vec<String> {
     let text_of = |b: &[u8]| String::from_utf8_lossy(b).into_owned();
     Items::new(text.as_bytes())
@@ -183,7 +183,7 @@ proptest! {
         }
     }
 
-    /// Made of what lines are made of, more is understood.
+    /// Texts made of the characters of lines are understood more often.
     #[test]
     fn no_line_panics_and_each_is_one(text in "[a:|cgmshd@#T0-9.,;=_e{}+\\-\n\r ]{0,80}") {
         let mut items = Items::new(text.as_bytes());
