@@ -5,7 +5,7 @@ use super::scan::{Odd, integer, words};
 use super::{CollectError, Collector, Entry, Settings};
 use crate::model::{Metric, Recorder};
 
-/// What it reports.
+/// Its metrics.
 pub static METRICS: [Metric; 1] = [Metric::counter(
     "node_cpu_seconds_total",
     "seconds",
@@ -13,7 +13,7 @@ pub static METRICS: [Metric; 1] = [Metric::counter(
 )
 .by(&["cpu", "mode"])];
 
-/// In the order of the columns of /proc/stat.
+/// The modes in the order of the columns of /proc/stat.
 const MODES: [&str; 8] = ["user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal"];
 const IDLE: usize = 3;
 
@@ -37,7 +37,7 @@ struct Row<'a> {
     ticks: Ticks,
 }
 
-/// The row of a single CPU; nothing in the other lines. The sum of all is left to the one who asks.
+/// The row of a single CPU; `None` for other lines. Readers compute the sum of all CPUs.
 fn row(line: &[u8]) -> Result<Option<Row<'_>>, Odd> {
     if !line.starts_with(b"cpu") {
         return Ok(None);

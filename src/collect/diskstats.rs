@@ -1,4 +1,4 @@
-//! collect: what the disks have read and written, from /proc/diskstats.
+//! collect: reads and writes of disks, from /proc/diskstats.
 
 use super::exclude;
 use super::file::KeptFile;
@@ -7,7 +7,7 @@ use super::{CollectError, Collector, Entry, Settings};
 use crate::model::options::options;
 use crate::model::{Glob, Metric, Recorder};
 
-/// What it reports, in the order of [`COLUMNS`].
+/// Its metrics, in the order of [`COLUMNS`].
 pub static METRICS: [Metric; 8] = [
     Metric::counter(
         "node_disk_reads_completed_total",
@@ -46,8 +46,8 @@ pub static METRICS: [Metric; 8] = [
     .by(&["device"]),
 ];
 
-/// Where each metric stands behind the device's name, and in what unit. Sectors are of 512 bytes
-/// here whatever the disk's own are; times are in ms.
+/// The column of each metric after the device's name, and its unit. Sectors have 512 bytes here,
+/// independent of the disk; times are in ms.
 const COLUMNS: [(usize, Unit); METRICS.len()] = [
     (0, Unit::Count),
     (2, Unit::Sectors),
@@ -59,7 +59,7 @@ const COLUMNS: [(usize, Unit); METRICS.len()] = [
     (9, Unit::Millis),
 ];
 
-/// Of which the last is needed; kernels since 2.6 give 11, 15 or 17.
+/// The number of columns that are needed; kernels since 2.6 have 11, 15 or 17.
 const NEEDED: usize = 10;
 
 #[derive(Clone, Copy)]

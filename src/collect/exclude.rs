@@ -1,5 +1,5 @@
-//! collect: what is left out unless somebody asks for it, as node_exporter leaves it out. Names
-//! in, yes or no out; written by hand, for a regex engine would weigh more than all collectors.
+//! collect: devices and mounts that are left out by default, as in node_exporter. Names in, yes or
+//! no out; written by hand, because a regex engine would be larger than all collectors.
 
 use crate::model::Glob;
 

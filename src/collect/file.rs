@@ -1,5 +1,5 @@
 //! collect: a file of /proc or /sys that is opened once and read again and again. It knows nothing
-//! of what stands in it.
+//! about the contents.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::os::fd::OwnedFd;
@@ -20,7 +20,7 @@ const FIRST_CAPACITY: usize = 1024;
 const LONGEST: usize = 64 << 20;
 
 /// A kept descriptor and its buffer. Reading allocates nothing once the buffer has grown to the
-/// file's size, and costs a sixth of opening the file anew.
+/// file's size, and costs a sixth of opening the file again.
 #[derive(Debug)]
 pub struct KeptFile {
     path: PathBuf,
@@ -36,7 +36,7 @@ struct Open {
 }
 
 impl KeptFile {
-    /// A file that every Linux has: when it is missing, somebody must be told.
+    /// A file that every Linux has; it is an error if it is missing.
     pub fn required(path: PathBuf) -> Self {
         Self { path, required: true, open: None, text: Vec::new() }
     }
@@ -46,11 +46,11 @@ impl KeptFile {
         Self { required: false, ..Self::required(path) }
     }
 
-    /// What stands in it now.
+    /// The current contents.
     pub fn read(&mut self) -> Result<&[u8], CollectError> {
         match self.fill() {
             Ok(()) => Ok(&self.text),
-            // A kernel with PSI compiled in but switched off says EOPNOTSUPP.
+            // A kernel with PSI compiled in but switched off answers EOPNOTSUPP.
             Err(Errno::NOENT | Errno::NOTDIR | Errno::NODEV | Errno::OPNOTSUPP)
                 if !self.required =>
             {
@@ -62,7 +62,7 @@ impl KeptFile {
         }
     }
 
-    /// What the kernel said, or what else than a file lies there.
+    /// The error of the kernel, or the kind of file that lies there instead.
     fn explain(&self, errno: Errno) -> std::io::Error {
         match std::fs::metadata(&self.path).map(|meta| regular::check(meta.file_type())) {
             Ok(Err(other)) => other,
@@ -79,9 +79,9 @@ impl KeptFile {
         parser(self.read()?).map_err(|odd| self.odd(odd))
     }
 
-    /// Reads it and hands over one line after the other; the answer is whether it is one of those that
-    /// are wanted. A line that is not understood costs itself: `out` is told of it, and the others
-    /// count. It fails if that leaves none.
+    /// Reads the file and calls `one` for each line; it returns whether the line is one of the
+    /// wanted ones. A line that is not understood is left out and reported to `out`. The reading
+    /// fails only if no wanted line is left.
     pub fn each_line(
         &mut self,
         out: &mut Recorder,
@@ -116,8 +116,8 @@ impl KeptFile {
         CollectError::Parse { path: self.path.clone(), what: odd.to_string() }
     }
 
-    /// Whether the kernel says that the file has changed since it was last asked (mount tables do
-    /// that, by POLLPRI). `None`: it is not open yet, or a plain file, of which one cannot know.
+    /// Whether the kernel reports a change since the last call (mount tables do that, by POLLPRI).
+    /// `None` if the file is not open yet, or is a plain file, for which this is unknown.
     pub fn signalled(&self) -> Option<bool> {
         let open = self.open.as_ref().filter(|open| open.on_procfs)?;
         let mut fds = [PollFd::new(&open.fd, PollFlags::PRI)];
@@ -131,10 +131,10 @@ impl KeptFile {
         {
             return Ok(());
         }
-        // Never opened, or what it described is gone (ENODEV, ESTALE, a driver unloaded and loaded
-        // again): the path may lead to it anew.
+        // The file was never opened, or its subject is gone (ENODEV, ESTALE, a driver unloaded and
+        // loaded again): the path may lead to a new one.
         self.open = None;
-        // Nobody waits here for a named pipe that nobody writes to.
+        // Opening never waits for the writer of a named pipe.
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
         let fd = rustix::fs::open(&self.path, flags, Mode::empty())?;
         if !FileType::from_raw_mode(rustix::fs::fstat(&fd)?.st_mode).is_file() {
@@ -156,8 +156,8 @@ fn left_out(path: &Path, line: usize, odd: &Odd) -> String {
     }
 }
 
-/// Reads from the start to the end. Files of /proc that are lists come in pieces of a page, the
-/// others whole: one that fills the buffer is read again into a larger one, for its two halves
+/// Reads from the start to the end. Lists in /proc come in pieces of a page, other files as a
+/// whole. A file that fills the buffer is read again into a larger one, because its two halves
 /// would be of different moments.
 fn read_whole(fd: &OwnedFd, text: &mut Vec<u8>) -> Result<(), Errno> {
     text.clear();
@@ -232,7 +232,7 @@ mod tests {
         let (good, error, told, odd) = read("1\n\nx\n3\n");
         assert_eq!((good, error, odd), (vec![1.0, 3.0], None, 1));
         assert!(told[0].contains("f, line 3: no n in \"x\"; that is left out"), "{told:?}");
-        // The same place is not told again.
+        // A repeated fault at the same place is not reported again.
         let (_, _, told, odd) = read("1\n\ny\n3\n");
         assert_eq!((told.len(), odd), (0, 1));
         let (good, error, _, odd) = read("x\ny\n");

@@ -5,7 +5,7 @@ use super::scan::{Odd, want, words};
 use super::{CollectError, Collector, Entry, Settings};
 use crate::model::{Metric, Recorder};
 
-/// What it reports.
+/// Its metrics.
 pub static METRICS: [Metric; 2] = [
     Metric::gauge("node_filefd_allocated", "", "Files held open on the whole machine."),
     Metric::gauge("node_filefd_maximum", "", "How many files may be open at once."),

@@ -15,7 +15,7 @@ use super::scan::{Odd, name, number};
 use super::{CollectError, Collector, Entry, Settings, regular};
 use crate::model::{Metric, Recorder};
 
-/// What it reports.
+/// Its metrics.
 pub static METRICS: [Metric; 1] =
     [Metric::gauge("node_hwmon_temp_celsius", "celsius", "Temperature that a sensor shows.")
         .by(&["chip", "sensor"])];
@@ -23,7 +23,7 @@ pub static METRICS: [Metric; 1] =
 struct HwMon {
     path: PathBuf,
     folder: Option<OwnedFd>,
-    /// Of the names in the folder: a driver that comes or goes changes them.
+    /// A hash of the names in the folder, which changes with each driver that comes or goes.
     seen: u64,
     sensors: Vec<Sensor>,
 }
@@ -42,11 +42,12 @@ fn make(settings: &Settings) -> Box<dyn Collector> {
     Box::new(HwMon { path, folder: None, seen: 0, sensors: Vec::new() })
 }
 
-/// What a sensor in or at a computer can show, in degrees. Drivers that misread their chip tell
-/// millions. Absolute zero is what a disk without this sensor tells, and what node_exporter passes on.
+/// The possible temperatures of a sensor in a computer, in degrees. Drivers that misread their chip
+/// report millions. Absolute zero comes from a disk without this sensor, and node_exporter passes
+/// it on.
 const PLAUSIBLE: RangeInclusive<f64> = -273.15..=2000.0;
 
-/// The file has thousandths of a degree; nothing stands in it if the driver has no value.
+/// Parses a file with thousandths of a degree; it is empty if the driver has no value.
 fn celsius(text: &[u8]) -> Result<Option<f64>, Odd> {
     let text = text.trim_ascii();
     if text.is_empty() {
@@ -72,7 +73,7 @@ fn sensor_of(file: &str) -> Option<(String, &str)> {
     Some((format!("temp{id}"), property))
 }
 
-/// As node_exporter writes names of chips: lower case, the odd characters replaced.
+/// Cleans the name of a chip as node_exporter does: lower case, odd characters replaced.
 fn clean(text: &str) -> String {
     let replaced: String = text
         .trim_end_matches('\n')
@@ -89,13 +90,13 @@ fn last_part(path: &Path) -> String {
     clean(&path.file_name().unwrap_or_default().to_string_lossy())
 }
 
-/// What the driver calls the chip.
+/// The chip's name from its driver.
 fn own_name(dir: &Path) -> String {
     regular::read(&dir.join("name"), 4_096).map(|text| clean(&name(&text))).unwrap_or_default()
 }
 
-/// A name that is the same after the next start, when hwmon1 may be hwmon2: bus and device,
-/// otherwise what the driver calls itself.
+/// A name that stays the same after the next start, when hwmon1 may be hwmon2: bus and device, or
+/// else the driver's name.
 fn chip_name(dir: &Path) -> String {
     if let Ok(device) = dir.join("device").canonicalize() {
         let bus = device.parent().map(last_part).unwrap_or_default();
@@ -164,7 +165,7 @@ impl HwMon {
             let entry = entry?;
             let mut hasher = DefaultHasher::new();
             (entry.file_name(), entry.ino()).hash(&mut hasher);
-            // A sum, for the order is the file system's.
+            // A sum, because the order of files is arbitrary.
             sum = sum.wrapping_add(hasher.finish());
         }
         self.folder = Some(folder);
@@ -206,10 +207,10 @@ impl Collector for HwMon {
             match file.parse(|text| Ok(celsius(text))) {
                 Ok(Ok(Some(celsius))) => out.put_with(&METRICS[0], &[chip, sensor], celsius),
                 Ok(Ok(None)) | Err(CollectError::Absent) => {}
-                // One sensor that is odd is no fault of the others.
+                // An odd sensor does not affect the others.
                 Ok(Err(odd)) => file.tell(out, 0, &odd),
-                // The sensor of a sleeping disk or of a radio that is off says so by an error of
-                // its driver's choice (EAGAIN, ENODATA, EIO, …), beat after beat: no warning.
+                // The sensor of a sleeping disk, or of a radio that is off, answers with an error
+                // that its driver chose (EAGAIN, ENODATA, EIO, …), beat after beat: no warning.
                 Err(CollectError::Read { source, .. })
                     if source.kind() != std::io::ErrorKind::PermissionDenied => {}
                 Err(failed) => outcome = Err(failed),

@@ -5,7 +5,7 @@ use super::scan::{Odd, want, words};
 use super::{CollectError, Collector, Entry, Settings};
 use crate::model::{Metric, Recorder};
 
-/// What it reports.
+/// Its metrics.
 pub static METRICS: [Metric; 4] = [
     Metric::gauge(
         "cpu",

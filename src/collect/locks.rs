@@ -16,12 +16,12 @@ const MOST: u64 = 16 << 20;
 pub struct Holder {
     /// Its number.
     pub pid: u32,
-    /// What its program is called; the kernel keeps 15 letters of it.
+    /// The name of its program; the kernel keeps 15 characters.
     pub name: String,
 }
 
 impl Holder {
-    /// The process of this number, if there is one.
+    /// The process with this number, if it exists.
     pub fn of(pid: u32) -> Option<Self> {
         let name = regular::read(Path::new(&format!("/proc/{pid}/comm")), 4_096).ok()?;
         let name = String::from_utf8_lossy(&name);
@@ -31,16 +31,16 @@ impl Holder {
     }
 }
 
-/// Who holds a lock by flock(2) of this file. Nothing: nobody does, or somebody who cannot be seen
-/// from here (in another container).
+/// The process that holds a lock by flock(2) of this file. `None` if there is none, or none that is
+/// visible from here (it may be in another container).
 pub fn holder(file: &Metadata) -> Option<Holder> {
     let locks = regular::read(Path::new("/proc/locks"), MOST).ok()?;
     let pid = find(&String::from_utf8_lossy(&locks), file.dev(), file.ino())?;
     Some(Holder::of(pid).unwrap_or(Holder { pid, name: String::new() }))
 }
 
-/// Who holds a lock by fcntl(2) on any of these bytes of the file, other than this process: each
-/// process once. Nobody: there is none, or none that can be seen from here.
+/// The processes other than this one that hold a lock by fcntl(2) on any of these bytes of the
+/// file, each once. Processes in other containers are not visible.
 pub fn holders_of_bytes(file: &Metadata, bytes: RangeInclusive<u64>) -> Vec<Holder> {
     let Ok(locks) = regular::read(Path::new("/proc/locks"), MOST) else { return Vec::new() };
     let mut pids = find_bytes(&String::from_utf8_lossy(&locks), file.dev(), file.ino(), &bytes);

@@ -5,7 +5,7 @@ use super::scan::{Odd, number, words};
 use super::{CollectError, Collector, Entry, Settings};
 use crate::model::{Metric, Recorder};
 
-/// What it reports.
+/// Its metrics.
 pub static METRICS: [Metric; 3] = [
     Metric::gauge(
         "memory",
@@ -37,9 +37,9 @@ fn make(settings: &Settings) -> Box<dyn Collector> {
 
 #[derive(Debug, PartialEq)]
 struct Field<'a> {
-    /// As the kernel writes it, `Active(anon)`.
+    /// The name as the kernel writes it, `Active(anon)`.
     name: &'a [u8],
-    /// In bytes, or a plain number.
+    /// The value in bytes, or a plain number.
     value: f64,
     in_bytes: bool,
 }
@@ -87,7 +87,8 @@ impl Share {
         *place = Some(field.value);
     }
 
-    /// Kernels before 3.14 do not know MemAvailable; what is free or easily freed stands in for it.
+    /// The available share. Kernels before 3.14 have no MemAvailable, so free and easily freed
+    /// memory is used instead.
     fn ratio(&self) -> Option<f64> {
         let total = self.total.filter(|total| *total > 0.0)?;
         let available = match self.available {

@@ -1,5 +1,5 @@
-//! collect: reads this machine. One file a collector, which has its options and its row of
-//! [`COLLECTORS`]; parsers take text and return values, and stand beside the reading, not in it. No
+//! collect: reads this machine. Each collector is one file, with its options and its row of
+//! [`COLLECTORS`]. Parsers take text and return values, and are separate from the reading. No
 //! database, no sockets here.
 
 use std::path::PathBuf;
@@ -35,7 +35,7 @@ mod vmstat;
 /// The job label of everything that this machine measures of itself.
 pub const JOB: &str = "node";
 
-/// What the collectors need to know; tests point the roots at fixture trees.
+/// The settings of all collectors; tests point the roots at fixture trees.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// `/proc`
@@ -55,7 +55,7 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// With these options of one collector.
+    /// Settings with these options of one collector.
     #[must_use]
     pub fn with(mut self, options: impl Options) -> Self {
         self.options.push(Arc::new(options));
@@ -68,10 +68,10 @@ impl Settings {
     }
 }
 
-/// Why a reading failed. What was reported before the failure counts.
+/// The reason why a reading failed. Values reported before the failure count.
 #[derive(Debug, thiserror::Error)]
 pub enum CollectError {
-    /// This machine does not have it (no swap, no PSI, no sensors): nobody is told.
+    /// This machine does not have it (no swap, no PSI, no sensors). This is not reported.
     #[error("not on this machine")]
     Absent,
     /// A file could not be read.
@@ -79,15 +79,15 @@ pub enum CollectError {
     Read {
         /// Which file.
         path: PathBuf,
-        /// What the kernel said.
+        /// The error of the kernel.
         source: std::io::Error,
     },
-    /// A file says something that was not expected.
+    /// A file has unexpected contents.
     #[error("{path}: {what}")]
     Parse {
         /// Which file.
         path: PathBuf,
-        /// What was missing or odd, with the text in question.
+        /// The missing or odd part, with the text in question.
         what: String,
     },
     /// Some mounts did not answer; the others were reported.
@@ -98,7 +98,8 @@ pub enum CollectError {
     Files(String),
 }
 
-/// One source of readings. The caller times it and records success, so no collector can forget.
+/// A source of readings. The caller times it and records its success, so no collector can forget
+/// that.
 pub trait Collector: Send {
     /// Takes one reading now. Keeps its descriptors and buffers: no allocation once warm.
     fn collect(&mut self, out: &mut Recorder) -> Result<(), CollectError>;
@@ -108,13 +109,13 @@ pub trait Collector: Send {
 pub struct Entry {
     /// The name used in the config, on the command line and in `plimsoll_collect_success`.
     pub name: &'static str,
-    /// One line for `plimsoll collect --list` and the documentation.
+    /// A description in one line for `plimsoll collect --list` and the documentation.
     pub about: &'static str,
-    /// What it can report: for the documentation, and to know all names without collecting.
+    /// All metrics that it can report, for the documentation and for tests.
     pub metrics: &'static [Metric],
     /// Its own options, at their defaults; `None`: it has only those that every collector has.
     pub options: Option<fn() -> Box<dyn Options>>,
-    /// Makes one. Never fails: what is missing shows at the first reading.
+    /// Makes the collector. It never fails: missing files show at the first reading.
     pub make: fn(&Settings) -> Box<dyn Collector>,
 }
 
@@ -136,7 +137,7 @@ impl Entry {
     }
 }
 
-/// Every collector, in the order in which they run.
+/// All collectors, in the order in which they run.
 pub static COLLECTORS: &[Entry] = &[
     loadavg::ENTRY,
     meminfo::ENTRY,

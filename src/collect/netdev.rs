@@ -1,4 +1,4 @@
-//! collect: what the network devices have received and sent, from /proc/net/dev.
+//! collect: traffic of network devices, from /proc/net/dev.
 
 use super::exclude;
 use super::file::KeptFile;
@@ -7,7 +7,7 @@ use super::{CollectError, Collector, Entry, Settings};
 use crate::model::options::options;
 use crate::model::{Glob, Metric, Recorder};
 
-/// What it reports, in the order of [`COLUMNS`].
+/// Its metrics, in the order of [`COLUMNS`].
 pub static METRICS: [Metric; 8] = [
     Metric::counter("node_network_receive_bytes_total", "bytes", "Bytes the device has received.")
         .by(&["device"]),
@@ -31,10 +31,10 @@ pub static METRICS: [Metric; 8] = [
         .by(&["device"]),
 ];
 
-/// Where each metric stands behind the device's name.
+/// The column of each metric after the device's name.
 const COLUMNS: [usize; METRICS.len()] = [0, 1, 2, 3, 8, 9, 10, 11];
 
-/// Of which the last is needed.
+/// The number of columns that are needed.
 const NEEDED: usize = 12;
 
 struct NetDev {

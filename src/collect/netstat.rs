@@ -5,7 +5,7 @@ use super::scan::{Odd, count, numbered, words};
 use super::{CollectError, Collector, Entry, Settings};
 use crate::model::{Metric, Recorder};
 
-/// What it reports.
+/// Its metrics.
 pub static METRICS: [Metric; 2] = [
     Metric::gauge("node_netstat_Tcp_CurrEstab", "", "TCP connections that are established."),
     Metric::counter(
@@ -15,7 +15,7 @@ pub static METRICS: [Metric; 2] = [
     ),
 ];
 
-/// The headings, in the order of [`METRICS`], and what to say where one has no number.
+/// The headings, in the order of [`METRICS`], and the error if one has no number.
 const HEADINGS: [(&[u8], &str); METRICS.len()] =
     [(b"CurrEstab", "no CurrEstab"), (b"RetransSegs", "no RetransSegs")];
 
@@ -29,8 +29,8 @@ fn make(settings: &Settings) -> Box<dyn Collector> {
     Box::new(NetStat(KeptFile::optional(settings.proc.join("net/snmp"))))
 }
 
-/// The number under each heading of the two lines that begin with `Tcp:`. What is odd comes with the
-/// number of its line.
+/// The number under each heading of the two lines that begin with `Tcp:`. Faults come with the
+/// number of their line.
 fn tcp(text: &[u8]) -> [Result<f64, (usize, Odd)>; METRICS.len()] {
     let mut of_tcp = numbered(text).filter(|(_, line)| line.starts_with(b"Tcp:"));
     let (_, headings) = of_tcp.next().unwrap_or_default();

@@ -7,7 +7,7 @@ use super::scan::{lines, name};
 use super::{CollectError, Collector, Entry, Settings};
 use crate::model::{Metric, Recorder};
 
-/// What it reports.
+/// Its metrics.
 pub static METRICS: [Metric; 1] =
     [Metric::gauge("node_os_info", "", "Always 1; its labels name the distribution.").by(&[
         "build_id",
@@ -27,13 +27,13 @@ pub static METRICS: [Metric; 1] =
 /// The value of each label.
 type Release = [String; 12];
 
-/// By which one sees that a file is another one or was written to.
+/// Fields by which a changed or replaced file is recognised.
 type Stamp = (u64, u64, i64, i64, i64);
 
 struct Os {
     /// The first that exists counts (os-release(5)).
     paths: [PathBuf; 2],
-    /// Which file was parsed, and what it said.
+    /// The parsed file and its contents.
     known: Option<(usize, Stamp, Release)>,
 }
 
@@ -51,7 +51,7 @@ fn stamp(path: &Path) -> Option<Stamp> {
     Some((stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime as _, stat.st_mtime_nsec as _))
 }
 
-/// Assignments as a shell would read them. A line that is none is passed over, as everywhere else.
+/// Parses assignments as a shell does. Other lines are skipped.
 fn parse(text: &[u8]) -> Release {
     let mut release = Release::default();
     for line in lines(text) {
@@ -78,7 +78,7 @@ fn unquote(value: &[u8]) -> Vec<u8> {
             (b'"' | b'\'', None) => quote = Some(b),
             (b, Some(q)) if b == q => quote = None,
             (b'\\', None) => out.extend(bytes.next()),
-            // Between double quotes it stands for itself unless it hides one of these.
+            // In double quotes a backslash stands for itself unless one of these follows.
             (b'\\', Some(b'"')) => {
                 let hidden = bytes.next_if(|b| matches!(b, b'"' | b'\\' | b'$' | b'`'));
                 out.push(hidden.unwrap_or(b));

@@ -5,7 +5,7 @@ use super::scan::{Odd, integer, words};
 use super::{CollectError, Collector, Entry, Settings};
 use crate::model::{Metric, Recorder};
 
-/// What it reports.
+/// Its metrics.
 pub static METRICS: [Metric; 5] = [
     Metric::counter(
         "node_pressure_cpu_waiting_seconds_total",
@@ -38,7 +38,7 @@ pub static METRICS: [Metric; 5] = [
 struct Resource {
     file: KeptFile,
     waiting: &'static Metric,
-    /// For the CPU, `full` means nothing on a whole machine.
+    /// The CPU has none: `full` means nothing for a whole machine.
     stalled: Option<&'static Metric>,
 }
 
@@ -98,7 +98,7 @@ impl Collector for Pressure {
     fn collect(&mut self, out: &mut Recorder) -> Result<(), CollectError> {
         let mut outcome = Err(CollectError::Absent);
         for resource in &mut self.0 {
-            // The first failure is told; absence only if all are absent.
+            // The first failure is returned, or absence if all files are absent.
             outcome = match (outcome, resource.collect(out)) {
                 (Err(CollectError::Absent), read) => read,
                 (outcome, Err(CollectError::Absent)) => outcome,

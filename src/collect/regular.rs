@@ -1,6 +1,6 @@
-//! collect: opens a path that has to be a plain file. A path can lead to anything: a named pipe that
-//! nobody writes to stops the reader for ever, `/dev/zero` has no end, and to open some devices is
-//! to start something. All rooms that read a whole file open it here.
+//! collect: opens a path that must be a plain file. A path can lead to anything: a named pipe
+//! without a writer stops the reader for ever, `/dev/zero` has no end, and opening some devices
+//! starts something. All rooms that read a whole file open it here.
 
 use std::fs::{File, FileType};
 use std::io::{Error, ErrorKind, Read, Result};
@@ -9,18 +9,18 @@ use std::path::Path;
 
 use rustix::fs::OFlags;
 
-/// Opens a plain file to read. It never waits. Anything else than a plain file is an error that says
-/// what it is; links are followed.
+/// Opens a plain file for reading, without waiting. Any other file is an error that names its kind;
+/// links are followed.
 pub fn open(path: &Path) -> Result<File> {
     // Looked at before it is opened: opening alone makes some devices act (a tape, a watchdog).
     check(std::fs::metadata(path)?.file_type())?;
-    // Looked at again, for the path may lead elsewhere by now.
+    // Checked again, because the path may lead elsewhere by now.
     let file = File::options().read(true).custom_flags(calm()).open(path)?;
     check(file.metadata()?.file_type())?;
     Ok(file)
 }
 
-/// All of a plain file, if it is no longer than `most` bytes.
+/// The contents of a plain file, if it is at most `most` bytes long.
 pub fn read(path: &Path, most: u64) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     open(path)?.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
@@ -30,14 +30,14 @@ pub fn read(path: &Path, most: u64) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// All of a plain file that is UTF-8 text of no more than `most` bytes.
+/// The contents of a plain file, if it is UTF-8 text of at most `most` bytes.
 pub fn read_text(path: &Path, most: u64) -> Result<String> {
     let text = String::from_utf8(read(path, most)?);
     text.map_err(|_| Error::new(ErrorKind::InvalidData, "it is not UTF-8 text"))
 }
 
-/// Makes a new, empty file to write, for this user alone to read unless `mode` says otherwise. What
-/// lies in its place is removed first, and a link there is not followed.
+/// Makes a new, empty file for writing, readable by this user only unless `mode` says otherwise. An
+/// existing file is removed first, and a link there is not followed.
 pub fn create(path: &Path, mode: u32) -> Result<File> {
     match std::fs::remove_file(path) {
         Err(e) if e.kind() != ErrorKind::NotFound => return Err(e),
@@ -116,7 +116,7 @@ mod tests {
         assert_eq!(read_text(&path, 10).unwrap(), "0123456789");
         let error = read(&path, 9).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::FileTooLarge, "{error}");
-        // A file of /proc says that its length is 0.
+        // The length of a file of /proc is reported as 0.
         assert!(read(Path::new("/proc/self/status"), 1 << 20).unwrap().len() > 100);
         std::fs::write(&path, [0xff]).unwrap();
         assert!(read_text(&path, 9).unwrap_err().to_string().contains("UTF-8"));

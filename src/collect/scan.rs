@@ -4,11 +4,11 @@ use std::borrow::Cow;
 use std::fmt;
 use std::io::BufRead;
 
-/// A damaged file can be long; what is shown of it goes into a log line.
+/// The longest quotation from a damaged file, because it goes into a log line.
 const SHOWN: usize = 80;
 
-/// What a parser did not understand; the reader of the file adds its path. It allocates nothing, for a
-/// line may be odd at every beat.
+/// A text that a parser did not understand; the reader of the file adds its path. It allocates
+/// nothing, because a line may be odd at every beat.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Odd {
     /// Nothing: the text is missing.
@@ -18,7 +18,7 @@ pub struct Odd {
 }
 
 impl Odd {
-    /// `what` was found where `text` stands.
+    /// An odd text: `what` describes the fault in `text`.
     pub fn new(what: &'static str, text: &[u8]) -> Self {
         let len = text.len().min(SHOWN);
         let mut shown = [0; SHOWN];
@@ -26,7 +26,7 @@ impl Odd {
         Self { what, text: shown, len }
     }
 
-    /// A word or line that has to be there is not.
+    /// A required word or line is missing.
     pub fn missing(name: &str) -> Self {
         Self::new("", name.as_bytes())
     }
@@ -53,7 +53,7 @@ pub fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     numbered(text).map(|(_, line)| line)
 }
 
-/// The same with their numbers, the first of the file being 1.
+/// The lines of a text with their numbers, from 1.
 pub fn numbered(text: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
     let (mut rest, mut number) = (text, 0);
     std::iter::from_fn(move || {
@@ -72,7 +72,7 @@ pub fn numbered(text: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
     })
 }
 
-/// The words of a line: what stands between spaces and tabs.
+/// The words of a line, separated by spaces and tabs.
 pub fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     line.split(|b| matches!(b, b' ' | b'\t' | b'\n')).filter(|word| !word.is_empty())
 }
@@ -104,7 +104,7 @@ pub fn number(word: &[u8]) -> Option<f64> {
         && word.len() <= 16
         && let (Some(whole), Some(part)) = (integer(&word[..dot]), integer(&word[dot + 1..]))
     {
-        // Both sides of the division are exact below 2^53, so its one rounding is the right one.
+        // Both operands are exact below 2^53, so the single rounding of the division is right.
         let power = POWERS[word.len() - dot - 1];
         return Some((whole as f64 * power + part as f64) / power);
     }
@@ -118,8 +118,8 @@ pub fn number(word: &[u8]) -> Option<f64> {
 /// The range of a counter of the kernel that is an `int`.
 const BITS_32: f64 = 4_294_967_296.0;
 
-/// What the kernel counts. Some counters are printed as numbers of 32 bits with a sign: past 2^31
-/// they show as less than zero, and what is meant is 2^32 more.
+/// A count of the kernel. Some counters are printed as signed numbers of 32 bits: past 2^31 they
+/// appear negative, and 2^32 is added.
 pub fn count(word: &[u8]) -> Option<f64> {
     match number(word)? {
         value if value >= 0.0 => Some(value),
@@ -132,7 +132,7 @@ pub fn want(word: Option<&[u8]>, what: &'static str, line: &[u8]) -> Result<f64,
     word.and_then(number).ok_or_else(|| Odd::new(what, line))
 }
 
-/// A name as text. What is not UTF-8 is shown as U+FFFD: a label must be text.
+/// A name as text. Bytes that are not UTF-8 become U+FFFD, because a label must be text.
 pub fn name(bytes: &[u8]) -> Cow<'_, str> {
     String::from_utf8_lossy(bytes)
 }

@@ -5,7 +5,7 @@ use super::scan::{Odd, want, words};
 use super::{CollectError, Collector, Entry, Settings};
 use crate::model::{Metric, Recorder};
 
-/// What it reports.
+/// Its metrics.
 pub static METRICS: [Metric; 4] = [
     Metric::gauge("node_sockstat_sockets_used", "", "Sockets open, of every kind."),
     Metric::gauge("node_sockstat_TCP_inuse", "", "TCP sockets of IPv4 that are not closed."),
@@ -42,7 +42,7 @@ impl Collector for SockStat {
             let first = words(line).next().unwrap_or_default();
             let mut odd = None;
             let mut found = false;
-            // One bad number of a line does not cost its others.
+            // A bad number does not affect the others of its line.
             for (metric, (_, field)) in METRICS.iter().zip(FIELDS).filter(|(_, f)| f.0 == first) {
                 match value(line, field) {
                     Ok(value) => out.put(metric, value),

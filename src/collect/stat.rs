@@ -7,7 +7,7 @@ use super::scan::{Odd, count, name, number, want, words};
 use super::{CollectError, Collector, Entry, Settings};
 use crate::model::{Kind, Metric, Recorder, uptime_ms};
 
-/// What it reports.
+/// Its metrics.
 pub static METRICS: [Metric; 6] = [
     Metric::counter("node_intr_total", "", "Interrupts served since boot."),
     Metric::counter(
@@ -25,13 +25,14 @@ pub static METRICS: [Metric; 6] = [
 const WORDS: [&[u8]; METRICS.len()] =
     [b"intr", b"ctxt", b"btime", b"processes", b"procs_running", b"procs_blocked"];
 
-/// Where the boot time is among them.
+/// The index of the boot time among them.
 const BOOT: usize = 2;
 
 struct Stat {
     file: KeptFile,
     uptime: KeptFile,
-    /// The boot time that was made of the uptime. It is kept, for what it is made of trembles.
+    /// The boot time that was computed from the uptime. It is kept, because the result varies a
+    /// little.
     booted: Option<f64>,
 }
 
@@ -59,8 +60,8 @@ fn value(which: usize, line: &[u8]) -> Result<f64, Odd> {
     word.and_then(value).ok_or_else(|| Odd::new("no number", line))
 }
 
-/// When a machine was started whose clock says `now` (s since 1970), by its uptime. It goes on with
-/// what was found before, unless the clock has been set since.
+/// The boot time by the uptime, if the clock says `now` (s since 1970). It keeps the result of
+/// before, unless the clock has been set since.
 fn by_uptime(now: i64, uptime: f64, before: Option<f64>) -> Option<f64> {
     let booted = (now as f64 - uptime).round();
     match before {
@@ -70,8 +71,8 @@ fn by_uptime(now: i64, uptime: f64, before: Option<f64>) -> Option<f64> {
 }
 
 impl Stat {
-    /// A machine without a clock of its own starts in 1970, and some kernels go on to say that. Then
-    /// its uptime tells more.
+    /// A plausible boot time. A machine without a battery clock starts in 1970, and some kernels
+    /// keep that as boot time. The uptime is used then.
     fn plausible(&mut self, booted: f64) -> f64 {
         let now = clock_gettime(ClockId::Realtime).tv_sec;
         if uptime_ms(booted, now * 1000).is_some() {
@@ -89,7 +90,7 @@ impl Collector for Stat {
         let mut values = [None; METRICS.len()];
         self.file.each_line(out, |line, _| {
             let Some(which) = which(line) else { return Ok(false) };
-            // A line that is odd is told as such: it is not missing, too.
+            // An odd line is reported as odd, and not also as missing.
             found[which] = true;
             values[which] = Some(value(which, line)?);
             Ok(true)
@@ -155,7 +156,7 @@ mod tests {
         assert_eq!(by_uptime(1_700_000_200, 198.9, first), first);
         // The clock was set.
         assert_eq!(by_uptime(1_800_000_000, 300.0, first), Some(1_799_999_700.0));
-        // It still says 1970.
+        // It still reports 1970.
         assert_eq!(by_uptime(5_000, 4_990.0, None), None);
     }
 

@@ -1,5 +1,5 @@
-//! collect: what other programs leave in a folder: `*.prom` files in the Prometheus text format, as
-//! node_exporter's textfile collector reads them. A file that cannot be read harms no other.
+//! collect: `*.prom` files of other programs in the Prometheus text format, read as by
+//! node_exporter's textfile collector. A file that cannot be read affects no other.
 
 use std::collections::HashSet;
 use std::io::Read;
@@ -12,7 +12,7 @@ use crate::model::{Glob, Identity, Kind, Metric, Pinned, Recorder, Series, parse
 use crate::wire::exposition::Reader;
 use crate::wire::{LineError, Record, Records};
 
-/// What it reports beside what stands in the files.
+/// Its own metrics, besides those in the files.
 pub static METRICS: [Metric; 2] = [
     Metric::gauge(
         "node_textfile_mtime_seconds",
@@ -27,18 +27,18 @@ pub static METRICS: [Metric; 2] = [
     ),
 ];
 
-/// Of one file. What is larger is no list of metrics.
+/// The largest file. Larger ones are not lists of metrics.
 const MAX_BYTES: u64 = 4 << 20;
-/// In all files together: they are made by programs, and programs go wrong.
+/// The largest number of series in all files together, which guards against faulty programs.
 const MAX_SERIES: usize = 20_000;
-/// Each is looked at once a beat.
+/// The largest number of files, because each is checked once a beat.
 const MAX_FILES: usize = 1_000;
-/// So many files that cannot be used are named; of the others only the number is told.
+/// The number of unusable files that are reported by name; more are only counted.
 const TOLD: usize = 20;
 
 struct TextFiles {
     folder: Option<PathBuf>,
-    /// By path.
+    /// The files by path.
     files: Vec<Kept>,
     /// Files beyond [`MAX_FILES`] that were not looked at the last time.
     beyond: usize,
@@ -48,15 +48,15 @@ struct TextFiles {
 struct Kept {
     path: PathBuf,
     name: String,
-    /// Nothing: it cannot be looked at.
+    /// `None` if the file cannot be read.
     stamp: Option<Stamp>,
     seen: bool,
     samples: Result<Samples, String>,
-    /// A series of it stands in a file before it.
+    /// A series that an earlier file has, too.
     double: Option<String>,
 }
 
-/// Of a file, which may be read once and reported for months.
+/// The samples of a file, which may be read once and reported for months.
 type Samples = Vec<(Pinned, f64)>;
 
 /// Replaced as a whole or written in place, one of these changes.
@@ -99,7 +99,7 @@ fn make(settings: &Settings) -> Box<dyn Collector> {
 }
 
 impl TextFiles {
-    /// Looks into the folder, and reads what is new in it.
+    /// Checks the folder, and reads new and changed files.
     fn look(&mut self, folder: &Path, out: &mut Recorder) -> std::io::Result<()> {
         let mut changed = false;
         for file in &mut self.files {
@@ -120,7 +120,7 @@ impl TextFiles {
             let at = self.files.binary_search_by(|f| f.path.cmp(&path));
             let (stamp, why) = match Stamp::of(&path) {
                 Ok(stamp) => (Some(stamp), None),
-                // It has gone since the folder was read.
+                // The file was removed after the folder was read.
                 Err(_) if path.symlink_metadata().is_err() => continue,
                 Err(e) => (None, Some(e.to_string())),
             };
@@ -150,7 +150,7 @@ impl TextFiles {
         Ok(())
     }
 
-    /// A series stands in one file only: of two values neither could be trusted.
+    /// Rejects series that are in two files, because neither value could be trusted.
     fn compare(&mut self) {
         let mut known = HashSet::new();
         for file in &mut self.files {
@@ -171,16 +171,17 @@ impl TextFiles {
 
 /// The samples of a file, or why none of it counts.
 fn read(path: &Path, out: &mut Recorder) -> Result<Samples, String> {
-    // As a whole: a program that still writes must not make it longer than was looked at.
+    // The file is read as a whole: a program that still writes must not make it longer than was
+    // checked.
     let text = regular::read(path, MAX_BYTES).map_err(|e| e.to_string())?;
     parse(&*text, out)
 }
 
-/// What is wrong with a line, without what stands in it. The file may be a link to one that only
-/// plimsoll may read, and what is said here is shown to everybody.
+/// The fault of a line, without its contents. The file may be a link to one that only plimsoll may
+/// read, and everybody can see this text.
 fn fault(error: &LineError) -> String {
     let LineError { line, reason, .. } = error;
-    // What is quoted may hold the quotation mark itself.
+    // The quoted text may contain the quotation mark.
     match (reason.split_once('`'), reason.rsplit_once('`')) {
         (Some((before, _)), Some((_, behind))) => format!("line {line}: {before}`…`{behind}"),
         _ => format!("line {line}: {reason}"),
@@ -230,7 +231,7 @@ fn parse(text: impl Read, out: &mut Recorder) -> Result<Samples, String> {
         }
         samples.push((series, record.value));
     }
-    // Only now, for of a file with a fault nothing counts.
+    // Only now, because a file with a fault counts for nothing.
     for at in counters {
         let (series, value) = &mut samples[at];
         *value = out.hold(series.number(), *value);
@@ -302,13 +303,13 @@ mod tests {
         }
 
         fn write(&self, name: &str, text: &str) {
-            // As programs should: a file that is seen is whole.
+            // Written like a program should: a visible file is complete.
             let (new, path) = (self.folder.path().join("new"), self.folder.path().join(name));
             std::fs::write(&new, text).unwrap();
             std::fs::rename(new, path).unwrap();
         }
 
-        /// Everything but the times of the files; what went wrong comes last.
+        /// All values except the times of the files, and then the faults.
         fn beat(&mut self) -> Vec<String> {
             self.recorder.begin();
             let result = self.collector.collect(&mut self.recorder);

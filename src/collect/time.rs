@@ -5,7 +5,7 @@ use rustix::time::{ClockId, clock_gettime};
 use super::{CollectError, Collector, Entry, Settings};
 use crate::model::{Metric, Recorder};
 
-/// What it reports.
+/// Its metrics.
 pub static METRICS: [Metric; 1] = [Metric::gauge(
     "node_time_seconds",
     "seconds",
@@ -28,7 +28,7 @@ fn seconds(whole: i64, nanos: i64) -> f64 {
 
 impl Collector for Time {
     fn collect(&mut self, out: &mut Recorder) -> Result<(), CollectError> {
-        // The clock itself is what is measured here, so it is no argument.
+        // The clock is the subject of this collector, so it is not an argument.
         let now = clock_gettime(ClockId::Realtime);
         out.put(&METRICS[0], seconds(now.tv_sec, now.tv_nsec));
         Ok(())

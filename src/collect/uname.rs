@@ -1,10 +1,10 @@
-//! collect: what the kernel calls itself and this machine.
+//! collect: the names of the kernel and of this machine.
 
 use super::scan::name;
 use super::{CollectError, Collector, Entry, Settings};
 use crate::model::{Metric, Recorder};
 
-/// What it reports.
+/// Its metrics.
 pub static METRICS: [Metric; 1] =
     [Metric::gauge("node_uname_info", "", "Always 1; its labels name kernel and machine.").by(&[
         "domainname",

@@ -5,7 +5,7 @@ use super::scan::{Odd, count, words};
 use super::{CollectError, Collector, Entry, Settings};
 use crate::model::{Metric, Recorder};
 
-/// What it reports.
+/// Its metrics.
 pub static METRICS: [Metric; 7] = [
     Metric::counter("node_vmstat_pgpgin", "", "KiB read from disks since boot."),
     Metric::counter("node_vmstat_pgpgout", "", "KiB written to disks since boot."),

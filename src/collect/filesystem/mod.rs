@@ -1,5 +1,5 @@
-//! collect: how full the file systems are, by statvfs. A mount that does not answer is reported as
-//! such and holds up nobody; no decision about what to do about it is made here.
+//! collect: use of file systems, by statvfs. A mount that does not answer is reported as such and
+//! delays no other; what follows from that is decided elsewhere.
 
 mod mounts;
 mod worker;
@@ -20,7 +20,7 @@ use super::{CollectError, Collector, Entry, Settings};
 use crate::model::options::{Given, Limit, Wrong, options};
 use crate::model::{Glob, Metric, Recorder};
 
-/// What it reports.
+/// Its metrics.
 pub static METRICS: [Metric; 8] = [
     Metric::gauge("disk", "percent", "Used share of a file system, in percent.")
         .by(&["mountpoint"]),
@@ -46,8 +46,8 @@ pub static METRICS: [Metric; 8] = [
 
 const LABELS: &[&str] = &["device", "mountpoint", "fstype"];
 
-/// How long a beat waits for all mounts together that may hang. A server next door answers in
-/// one; what is slower is reported at the next beat.
+/// How long a beat waits for all mounts that may hang. A server nearby answers in one millisecond;
+/// slower ones are reported at the next beat.
 const PATIENCE: Duration = Duration::from_millis(50);
 
 /// Mount changes wake the kept descriptor, but a file system that turns read-only upon an error
@@ -106,26 +106,26 @@ fn make(settings: &Settings) -> Box<dyn Collector> {
 /// The collector of file systems.
 pub struct Filesystem {
     options: Options,
-    /// Put before every mount point.
+    /// The prefix of all mount points.
     root: PathBuf,
-    /// The table of process 1, for a service's own may be a sandbox; with /proc closed (hidepid)
-    /// its own is what there is.
+    /// The mount table of process 1, because a service's own may be that of a sandbox, and its own,
+    /// for use with a closed /proc (hidepid).
     files: [(KeptFile, View); 2],
-    /// Which of them was read, a hash of what it said, and when.
+    /// The index of the table that was read, a hash of its contents, and the time.
     read: Option<(usize, u64, Instant)>,
     table: Table,
-    /// One for each target.
+    /// One entry for each target.
     asked: Vec<Asked>,
     statvfs: Statvfs,
     patience: Duration,
-    /// Held by each thread.
+    /// A counter that each thread holds.
     alive: Arc<()>,
 }
 
 #[derive(Default)]
 struct Asked {
     worker: Option<Worker>,
-    /// What came after the last beat had given up waiting.
+    /// The answer that came after the last beat had stopped waiting.
     late: Option<io::Result<Space>>,
     outcome: Outcome,
 }
@@ -184,7 +184,7 @@ impl Filesystem {
         Ok(())
     }
 
-    /// Takes the new table over. A thread stays with its mount, for it may be stuck there.
+    /// Adopts a new table. A thread stays with its mount, because it may be stuck there.
     fn adopt(&mut self, table: Table) {
         let known: HashMap<&Target, usize> = self.table.targets.iter().zip(0..).collect();
         let asked = table.targets.iter().map(|new| {
@@ -195,7 +195,7 @@ impl Filesystem {
         self.table = table;
     }
 
-    /// Puts the question to every mount, and waits a moment for those that may hang.
+    /// Asks every mount, and waits a moment for those that may hang.
     fn ask(&mut self) {
         let Self { table, asked, statvfs, patience, alive, .. } = self;
         let until = Instant::now() + *patience;
@@ -240,8 +240,8 @@ impl Filesystem {
                 out.put_with(device_error, &labels, 1.0);
                 continue;
             };
-            // Once for each target, which stand in the order of their first mounts: the key
-            // `disk_/home` has room for the mount point alone.
+            // Once for each target, in the order of their first mounts: the key `disk_/home` has
+            // room for the mount point only.
             if let Some(percent) = space.used_percent
                 && told.is_none_or(|last| mount.target > last)
             {
@@ -277,8 +277,8 @@ impl Filesystem {
     }
 }
 
-/// A mount that is somebody else's business for good (a user's private FUSE, one in another name
-/// space): `device_error` says it, no warning at every beat.
+/// Whether a mount is permanently closed to this user (a user's private FUSE, one in another name
+/// space). `device_error` reports it, without a warning at every beat.
 fn out_of_reach(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::NotFound)
 }
@@ -286,7 +286,7 @@ fn out_of_reach(error: &io::Error) -> bool {
 impl Collector for Filesystem {
     fn collect(&mut self, out: &mut Recorder) -> Result<(), CollectError> {
         if let Err(failed) = self.refresh(out) {
-            // The table of then might show what has been unmounted since.
+            // A table from then may show mounts that were unmounted since.
             self.read = None;
             return Err(failed);
         }

@@ -26,21 +26,21 @@ const LOCAL_TYPES: &[&str] = &[
 pub struct Target {
     /// The number of the topmost mount there; another number is another mount.
     pub id: u64,
-    /// The mount point below the root, for the kernel.
+    /// The mount point below the root, as passed to the kernel.
     pub path: CString,
-    /// The mount point, for people.
+    /// The mount point, for output.
     pub point: Box<str>,
     /// Whether the question may never be answered.
     pub may_hang: bool,
 }
 
-/// A mount as it is reported. Two may share a target: both stand on one mount point, and figures
-/// are those of the upper.
+/// A mount as it is reported. Two may share a target: both are mounted on one point, and the
+/// figures are those of the upper one.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Mount {
     /// Index into the targets.
     pub target: usize,
-    /// What is mounted, as the kernel writes it.
+    /// The mounted device, as the kernel writes it.
     pub device: Box<str>,
     /// The type of file system.
     pub fstype: Box<str>,
@@ -51,13 +51,13 @@ pub struct Mount {
 /// The mounts to watch.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Table {
-    /// What to ask, in the order of their first mounts.
+    /// The targets to ask, in the order of their first mounts.
     pub targets: Vec<Target>,
-    /// What to report.
+    /// The mounts to report.
     pub mounts: Vec<Mount>,
 }
 
-/// Whose mount table it is.
+/// The process whose mount table is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum View {
     /// The machine's, as its first process sees it.
@@ -76,8 +76,8 @@ struct Row<'a> {
     super_options: &'a [u8],
 }
 
-/// `36 35 98:0 /inside /point rw,noatime master:1 - ext3 /dev/root rw,errors=continue`; any number
-/// of words, also none, stands before the dash. A device without name leaves two spaces.
+/// Parses `36 35 98:0 /inside /point rw,noatime master:1 - ext3 /dev/root rw,errors=continue`;
+/// there may be any number of words before the dash. A device without a name leaves two spaces.
 fn row(line: &[u8]) -> Option<Row<'_>> {
     let mut fields = line.split(|b| *b == b' ');
     let id = integer(fields.next()?)?;
@@ -141,8 +141,8 @@ fn above(point: &[u8]) -> impl Iterator<Item = &[u8]> {
     slashes.map(|at| &point[..at])
 }
 
-/// Whether somebody wants this mount. One that is named without `*` and `?` is watched even if the
-/// built-in lists leave its like out: in a container, `/` itself is an overlay.
+/// Whether this mount is wanted. A mount point that is named without `*` and `?` is watched even if
+/// the built-in lists exclude its type: in a container, `/` itself is an overlay.
 fn wanted(options: &Options, point: &str, fstype: &str) -> bool {
     if exclude::any(&options.exclude_mounts, point) || exclude::any(&options.exclude_types, fstype)
     {

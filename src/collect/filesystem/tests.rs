@@ -1,5 +1,5 @@
-//! collect: mounts that hang, slow ones, and those that come and go, with a substitute for the
-//! system call that blocks until it is told.
+//! collect: mounts that hang, slow ones, and those that come and go. A substitute for the system
+//! call blocks until it is released.
 
 use std::collections::BTreeMap;
 use std::ffi::CStr;
@@ -14,21 +14,21 @@ use crate::model::Registry;
 
 const ROOT: &str = "21 1 8:1 / / rw - ext4 /dev/sda1 rw\n";
 
-/// For answers that come, however busy the machine is.
+/// A time that is long enough for answers on a busy machine.
 const FOR_SURE: Duration = Duration::from_secs(20);
 
 fn nfs(id: u32, point: &str) -> String {
     format!("{id} 21 0:{id} / {point} rw - nfs4 srv:{point} rw\n")
 }
 
-/// A file system with so many blocks of which half are used.
+/// A file system of `blocks` blocks, half of them used.
 fn half(blocks: f64) -> Space {
     let (free, files) = (blocks / 2.0, 10.0);
     let used_percent = Some(50.0);
     Space { size: blocks, free, avail: free, files, files_free: 1.0, used_percent }
 }
 
-/// A server that answers only when told: each question arrives with the means to answer it.
+/// A server that answers on command: each question arrives with the means to answer it.
 struct Server {
     questions: Receiver<(String, SyncSender<io::Result<Space>>)>,
 }

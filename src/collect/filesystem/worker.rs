@@ -1,5 +1,6 @@
-//! collect: asks a file system that may never answer. One thread a mount, kept between beats; a
-//! thread that is stuck in the kernel cannot be ended, so there is never a second for its mount.
+//! collect: a thread that asks a file system which may never answer. There is one for each such
+//! mount, kept between beats. A thread that is stuck in the kernel cannot be ended, so there is
+//! never a second one for its mount.
 
 use std::ffi::{CStr, CString};
 use std::io;
@@ -9,17 +10,17 @@ use std::time::Instant;
 /// The figures of a file system, in the units of the series.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Space {
-    /// All of it, in bytes.
+    /// The total size, in bytes.
     pub size: f64,
-    /// What is not used.
+    /// The unused bytes.
     pub free: f64,
-    /// What is not used and not reserved for root.
+    /// The unused bytes that are not reserved for root.
     pub avail: f64,
     /// How many files it can hold.
     pub files: f64,
     /// How many more.
     pub files_free: f64,
-    /// Used percent as `(blocks - bfree) / blocks * 100`; `None` where there is nothing to fill.
+    /// Used percent as `(blocks - bfree) / blocks * 100`; `None` for a file system without blocks.
     pub used_percent: Option<f64>,
 }
 
@@ -44,8 +45,8 @@ pub fn statvfs(path: &CStr) -> io::Result<Space> {
 /// Deep enough for one system call.
 const STACK: usize = 64 * 1024;
 
-/// A parked thread that asks one path when told to. Dropping it lets the thread end, at once or
-/// when the kernel lets go of it; nobody waits for that.
+/// A parked thread that asks about one path on request. When it is dropped, the thread ends at
+/// once, or when the kernel releases it; nothing waits for that.
 #[derive(Debug)]
 pub struct Worker(Arc<Desk>);
 
@@ -100,8 +101,8 @@ impl Worker {
         Ok(Self(desk))
     }
 
-    /// Takes what was answered since the last look, and puts the question anew; `Err` if the last
-    /// one is still open.
+    /// Takes the answer since the last call, and asks again; `Err` if the last question is still
+    /// open.
     pub fn ask(&self) -> Result<Option<io::Result<Space>>, Open> {
         let mut state = self.0.lock();
         if state.asked {
