@@ -1,5 +1,5 @@
-//! plugin: whose rights a plugin has. Names are looked up in /etc/passwd and /etc/group: the C
-//! library's way would load whatever nsswitch.conf names into the daemon.
+//! plugin: the user of a plugin. Names are looked up in /etc/passwd and /etc/group, because the C
+//! library would load the modules of nsswitch.conf into the daemon.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -9,20 +9,21 @@ use rustix::process::{Gid, Uid};
 /// A user that a process can become.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
-    /// For people, and for the name of its state folder.
+    /// The name, for messages and for the plugin's state folder.
     pub name: String,
-    /// User, group and further groups to become; nothing: it stays who plimsoll is.
+    /// User, group and further groups to switch to; `None` keeps those of plimsoll.
     pub(super) switch: Option<(Uid, Gid, Vec<Gid>)>,
-    /// What it should have been, where plimsoll cannot become that.
+    /// The user that was asked for, if plimsoll cannot become it.
     pub wanted: Option<String>,
-    /// Nobody chose this user for the plugin: it gets no more rights than the user has, not by a
-    /// program with the setuid bit either.
+    /// Whether this is the default user, which gets no further rights, not even through a program
+    /// with the setuid bit.
     pub(super) is_default: bool,
 }
 
 impl Account {
-    /// Who a plugin runs as. `user` and `groups` as its settings name them, `default` if they name
-    /// nobody and plimsoll may become others. Where it may not, that is said in [`Account::wanted`]. An error names what is not known here.
+    /// The account of a plugin: `user` and `groups` of its settings, or `default` if they name none
+    /// and plimsoll may switch. If it may not, [`Account::wanted`] says so. An error names a user
+    /// or group that does not exist here.
     pub(super) fn resolve(
         user: Option<&str>,
         groups: Option<&[(String, bool)]>,
@@ -57,7 +58,7 @@ impl Account {
         Ok(Self { name, switch: Some((uid, gid, gids)), wanted: None, is_default })
     }
 
-    /// The first folder on the way to `path` that it may not enter, as far as the modes say.
+    /// The first folder on the way to `path` that this user may not enter, as far as the modes say.
     pub(super) fn stopped_at<'p>(&self, path: &'p Path) -> Option<&'p Path> {
         let (uid, gid, gids) = self.switch.as_ref().filter(|(uid, ..)| !uid.is_root())?;
         let closed = |folder: &&Path| {
@@ -85,8 +86,8 @@ pub(super) fn may_switch() -> bool {
     held.is_some_and(|held| held & BOTH == BOTH)
 }
 
-/// A file's text; empty if it cannot be read. Bytes that are no text are replaced: a person's name
-/// in Latin-1 costs nobody else the account.
+/// The text of a file; empty if it cannot be read. Bytes that are not text are replaced, so a name
+/// in Latin-1 does not hide the other accounts.
 fn text_of(path: impl AsRef<Path>) -> String {
     let bytes = std::fs::read(path).unwrap_or_default();
     String::from_utf8_lossy(&bytes).into_owned()

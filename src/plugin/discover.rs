@@ -1,5 +1,5 @@
-//! plugin: which plugins there are: the files in the plugin folders and those that the configuration
-//! names, each with the settings it is run with. What must not be run is told with its reason.
+//! plugin: finds the plugins: the files in the plugin folders and those of the configuration, each
+//! with its settings. Files that must not run are listed with the reason.
 
 use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt;
@@ -11,9 +11,9 @@ use crate::collect::regular;
 use crate::model::Interval;
 use crate::wire::munin::{PluginSettings, SettingsFile, is_plugin_name};
 
-/// The same for everybody, whatever plimsoll was started with.
+/// The PATH of all plugins, independent of plimsoll's own.
 const PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
-/// What plugins are told of who asks; state files are named after it.
+/// The address of the master that plugins are told; their state files are named after it.
 const MASTER: &str = "127.0.0.1";
 /// A file in plugin-conf.d that is larger was not written by a person.
 const MAX_CONF: u64 = 1 << 20;
@@ -25,38 +25,37 @@ pub struct Plugin {
     pub name: String,
     /// The file in the plugin folder; for one with a command, the program.
     pub file: PathBuf,
-    /// What is run.
+    /// The program to run.
     pub program: PathBuf,
     /// Its first arguments.
     pub arguments: Vec<String>,
-    /// What sort of program it is; nothing: nobody knows yet.
+    /// The kind of program; `None` if it is not known yet.
     pub kind: Option<Kind>,
-    /// Whose rights it has.
+    /// The user it runs as.
     pub account: Account,
     /// How long it may take, in ms.
     pub timeout_ms: i64,
-    /// How often it is asked; nothing: as it says itself.
+    /// The interval; `None` for the plugin's own.
     pub interval: Option<Interval>,
-    /// All of its environment.
+    /// The complete environment.
     pub env: Vec<(String, String)>,
     /// The host that its values are of; nothing: this machine.
     pub host: Option<String>,
 }
 
-/// What was found.
+/// The plugins of this machine.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Found {
-    /// In the order of their names.
+    /// The plugins, in the order of their names.
     pub plugins: Vec<Plugin>,
-    /// What is not run, and why, in the order of their names.
+    /// Plugins that do not run, with the reason, in the order of their names.
     pub refused: Vec<(String, String)>,
-    /// What nobody understands in plugin-conf.d: file, line and reason in one text. And users who
-    /// cannot get at what their plugins keep.
+    /// Lines of plugin-conf.d that were not understood (file, line and reason in one text), and
+    /// users who cannot reach the state of their plugins.
     pub faults: Vec<String>,
 }
 
-/// Everything that is to be run. `state` is where plugins keep what they remember; `host` is this
-/// machine's name.
+/// All plugins to run. `state` is the folder for their state; `host` is this machine's name.
 pub fn find(settings: &Settings, state: &Path, host: &str) -> Found {
     let mut found = Found::default();
     let nothing = settings.said.is_empty() && !settings.folder().exists();
@@ -65,7 +64,7 @@ pub fn find(settings: &Settings, state: &Path, host: &str) -> Found {
     }
     let conf = read_conf(settings, &mut found.faults);
     let dir = settings.folder();
-    // A folder that is not there has no plugins; one that may not be read is told.
+    // A missing folder has no plugins; an unreadable one is reported.
     let entries = match std::fs::read_dir(&dir) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
             found.refused.push((dir.display().to_string(), format!("it cannot be read: {e}")));
@@ -106,7 +105,7 @@ pub fn find(settings: &Settings, state: &Path, host: &str) -> Found {
     found
 }
 
-/// One plugin, in the folders or not: a name among [`find`]'s, a file in Munin's library, or a path.
+/// One plugin, by its name among those of [`find`], by a file of Munin's library, or by a path.
 pub fn one(settings: &Settings, state: &Path, host: &str, name: &str) -> Result<Plugin, String> {
     let mut found = find(&Settings { enabled: true, ..settings.clone() }, state, host);
     if let Some(at) = found.plugins.iter().position(|p| p.name == name) {
@@ -205,8 +204,8 @@ fn make(
     })
 }
 
-/// Whoever can write to what is run, or put something else in its place, has the rights of whoever
-/// runs it.
+/// Checks that no other user can write to the program or replace it: such a user would have the
+/// rights of the plugin.
 fn is_safe(file: &Path) -> Result<(), String> {
     let real = file.canonicalize().map_err(|e| format!("{} leads nowhere: {e}", file.display()))?;
     let own = rustix::process::geteuid().as_raw();
@@ -215,8 +214,8 @@ fn is_safe(file: &Path) -> Result<(), String> {
         true => format!("{}: {e}; remove it", file.display()),
         false => format!("{} leads to {}: {e}; remove the link", file.display(), real.display()),
     })?;
-    // What lies elsewhere may have its rights for good reasons, and be no program at all: nothing is
-    // advised that changes it.
+    // A file elsewhere may have its mode for good reasons, and may not even be a program. So no
+    // change of it is advised.
     let told = |path: &Path, what: &str, how: &str| {
         let shown = path.display();
         if file.parent().is_some_and(|folder| path == folder || path.parent() == Some(folder)) {
@@ -234,7 +233,7 @@ fn is_safe(file: &Path) -> Result<(), String> {
         if ![0, own].contains(&meta.uid()) {
             return told(path, "belongs neither to root nor to plimsoll's user", "chown root");
         }
-        // In a sticky folder nobody can replace what belongs to others.
+        // In a sticky folder users cannot replace the files of others.
         let sticky = meta.is_dir() && meta.mode() & 0o1000 != 0;
         if meta.mode() & 0o022 != 0 && !sticky {
             return told(path, "can be changed by others than its owner", "chmod go-w");
@@ -275,7 +274,7 @@ fn environment(
 }
 
 impl Plugin {
-    /// Makes the folder in which it keeps what it remembers, for its user alone to write.
+    /// Makes the folder for the plugin's state, which only its user can write.
     pub fn prepare(&self) -> std::io::Result<()> {
         let Some((_, state)) = self.env.iter().find(|(n, _)| n == "MUNIN_PLUGSTATE") else {
             return Ok(());
@@ -285,7 +284,7 @@ impl Plugin {
             return Ok(());
         }
         if let Some(all) = state.parent().filter(|all| !all.is_dir()) {
-            // What root makes by hand has to be of use to the daemon.
+            // A folder that root makes by hand must be usable by the daemon.
             let of = all.parent().and_then(|p| std::fs::metadata(p).ok());
             make_folder(all, of.map(|m| (m.uid(), m.gid())), 0o755)?;
         }
@@ -294,8 +293,8 @@ impl Plugin {
     }
 }
 
-/// One folder, whatever the umask; given away if we may. By a descriptor and through no link: what
-/// lies above may be another's.
+/// Makes one folder with this mode, whatever the umask, and gives it to its owner if allowed. It
+/// works on a descriptor and follows no link, because the folders above may belong to others.
 fn make_folder(path: &Path, owner: Option<(u32, u32)>, mode: u32) -> std::io::Result<()> {
     use rustix::fs::{Gid, Mode, OFlags, Uid, fchmod, fchown, open};
     std::fs::create_dir(path)?;

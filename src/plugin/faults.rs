@@ -1,8 +1,8 @@
-//! plugin: what was wrong with one answer: the first few faults in words, and how many more there are.
+//! plugin: the faults of an answer: the first few in words, and the number of the others.
 
 use std::fmt;
 
-/// Faults that are told in words.
+/// The number of faults that are kept in words.
 const TOLD: usize = 5;
 
 /// See the module's text. Nothing is allocated while nothing is wrong.
@@ -13,8 +13,8 @@ pub struct Faults {
 }
 
 impl Faults {
-    /// Adds one; what it says is only asked for if it will be told. What was said already is not
-    /// said again.
+    /// Adds a fault. `what` is only called if the fault will be kept. A repeated fault is not
+    /// added.
     pub fn add(&mut self, what: impl FnOnce() -> String) {
         if self.told.len() == TOLD {
             self.more += 1;

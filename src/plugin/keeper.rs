@@ -1,5 +1,5 @@
-//! plugin: what a plugin printed, as series and samples: it knows the plugin's fields, and keeps the
-//! state of those whose changes count. No processes here.
+//! plugin: turns the output of a plugin into series and samples. It knows the plugin's fields, and
+//! keeps the state of its counters. No processes here.
 
 mod plain;
 #[cfg(test)]
@@ -16,7 +16,7 @@ use crate::model::{
 };
 use crate::wire::munin::{Described, FieldConfig, Line, Time, identity, lines};
 
-/// More series of one plugin are a plugin gone wrong.
+/// The largest number of series of one plugin. A plugin with more is faulty.
 const MAX_SERIES: usize = 2_000;
 /// Ends a series: its field has vanished.
 const STALE: f64 = f64::from_bits(0x7ff0_0000_0000_0002);
@@ -30,17 +30,17 @@ pub struct Samples {
     pub times: Vec<i64>,
     /// Series that have ended: they get a marker at the run's time.
     pub ended: Vec<SeriesRef>,
-    /// What was wrong with the answer and cost a value.
+    /// Faults of the answer that cost a value.
     pub faults: Faults,
     /// A field came that the plugin has not described: it is to be asked for `config` again.
     pub undescribed: bool,
-    /// A counter has wrapped: where it stands is worth being kept.
+    /// Whether a counter has wrapped, so that its state should be saved.
     pub wrapped: bool,
 }
 
 impl Samples {
     fn put(&mut self, series: Option<&Pinned>, ts: i64, value: f64) {
-        // What the filter does not want has no number.
+        // A series that the filter rejects has no number.
         if let Some(series) = series {
             self.values.push((series.number(), value));
             self.times.push(ts);
@@ -51,7 +51,7 @@ impl Samples {
         self.faults.add(what);
     }
 
-    /// All of it, markers for what has ended at `ts` included.
+    /// All samples, with markers for the series that have ended at `ts`.
     pub fn with_markers(mut self, ts: i64) -> Self {
         self.values.extend(self.ended.iter().map(|series| (*series, STALE)));
         self.times.extend(self.ended.iter().map(|_| ts));
@@ -70,14 +70,14 @@ struct Slot {
     rate: Rate,
     /// Whether the last answer had it.
     seen: bool,
-    /// What the last answer said of it, and of when; nothing yet, or U.
+    /// The value and time of the last answer; `None` before the first one, and for U.
     said: Option<(i64, f64)>,
-    /// Whether the stored series goes on.
+    /// Whether the stored series is alive.
     lives: bool,
 }
 
 impl Slot {
-    /// Whether one answer says two things of one time: which of them holds nobody knows.
+    /// Whether one answer has two different values for one time. It is unknown which one is right.
     fn takes_twice(&mut self, ts: i64, value: f64) -> bool {
         let before = self.said.replace((ts, value));
         let twice = before.filter(|(then, said)| *then == ts && *said != value);
@@ -100,14 +100,14 @@ pub struct Keeper {
     slots: Vec<Slot>,
     cursor: usize,
     graphs: Vec<Graph>,
-    /// The job of what it prints as Prometheus text or as records, once it has.
+    /// The job of its Prometheus text or records, once it has printed any.
     job: Option<Box<str>>,
-    /// Where counters stood before this process, until they are seen.
+    /// The saved state of counters from before this process, until the counters appear.
     memory: Memory,
 }
 
 impl Keeper {
-    /// For one plugin; its series are of `host` if that is not this machine.
+    /// A keeper for one plugin. Its series belong to `host`, if that is not this machine.
     pub fn new(
         registry: Arc<Registry>,
         filter: Arc<KeyFilter>,
@@ -130,7 +130,7 @@ impl Keeper {
         }
     }
 
-    /// Where its counters stand, for a process to come; nothing if it has none.
+    /// The state of its counters as text, for a later process; empty without counters.
     pub fn memory(&self) -> String {
         let mut out = String::new();
         for slot in &self.slots {
@@ -141,12 +141,12 @@ impl Keeper {
         out
     }
 
-    /// Takes what [`Keeper::memory`] gave; before the first values.
+    /// Takes the text of [`Keeper::memory`], before the first values.
     pub fn remember(&mut self, text: &str) {
         self.memory = memory::read(text);
     }
 
-    /// What sort of plugin it is; nothing as long as nobody knows.
+    /// The kind of plugin; `None` until it is known.
     pub fn kind(&self) -> Option<Kind> {
         self.kind
     }
@@ -162,12 +162,13 @@ impl Keeper {
         self.job.as_deref()
     }
 
-    /// Its charts. They change when [`Keeper::describe`] or [`Keeper::values`] says so.
+    /// Its charts. [`Keeper::describe`] and [`Keeper::values`] report changes of them.
     pub fn graphs(&self) -> &[Graph] {
         &self.graphs
     }
 
-    /// Takes the answer to `config`. An error: it is none. `Ok`: whether the values are in it, too.
+    /// Takes the answer to `config`. Returns whether it contains the values, too, or an error if it
+    /// is not an answer.
     pub fn describe(&mut self, output: &Output) -> Result<bool, String> {
         let failure = output.failure(0..=0);
         let described = match &failure {
@@ -184,7 +185,7 @@ impl Keeper {
                         .into(),
                 );
             }
-            // What hangs or floods when asked for `config` is not asked for anything else.
+            // A plugin that hangs or floods at `config` is not asked for its values.
             (None, false, Some(failure)) if !matches!(output.end, super::End::Exited(_)) => {
                 return Err(failure);
             }
@@ -208,7 +209,7 @@ impl Keeper {
                 if !slot.rate.continues(&new) {
                     slot.rate = new;
                 }
-                // It has another name now, because of a field that would be called alike.
+                // It got another name, because of a field whose name would be equal.
                 if field.name != *slot.field {
                     slot.written = "".into();
                 }
@@ -219,7 +220,7 @@ impl Keeper {
 
     /// Takes the values of a run that is stamped `ts` (ms since 1970 UTC). An error: it gave none.
     pub fn values(&mut self, output: &Output, ts: i64) -> Result<Samples, String> {
-        // What a check has to say is its status.
+        // The main value of a check is its status.
         let fine = if self.kind == Some(Kind::Nagios) { 0..=3 } else { 0..=0 };
         if let Some(failure) = output.failure(fine) {
             return Err(failure);
@@ -307,8 +308,8 @@ impl Keeper {
         }
     }
 
-    /// Where a field is kept, by its name as the plugin writes it. Fields come in the same order run after run, so that nearly always it
-    /// is the one behind the last.
+    /// The slot of a field, by its name as the plugin writes it. Fields come in the same order at
+    /// every run, so it is nearly always the next one.
     fn slot(&mut self, graph: &str, field: &str, out: &mut Samples) -> Option<usize> {
         let is = |s: &Slot| *s.written == *field && *s.graph == *graph;
         let found = match self.slots.get(self.cursor) {
@@ -332,7 +333,7 @@ impl Keeper {
         };
         let is = |s: &Slot| *s.field == *config.name && *s.graph == *graph;
         if let Some(at) = self.slots.iter().position(is) {
-            // In another spelling, or called so again.
+            // A field in another spelling, or a repeated one.
             if let Some(slot) = self.slots.get_mut(at) {
                 slot.written = field.into();
             }
@@ -375,8 +376,8 @@ impl Keeper {
         Some(self.slots.len() - 1)
     }
 
-    /// The number of a series, or none if the filter does not want it. `None` at all: there are too
-    /// many.
+    /// The number of a series, or an inner `None` if the filter rejects it. An outer `None` means
+    /// too many series.
     fn intern(
         &self,
         mut identity: Identity,

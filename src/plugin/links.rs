@@ -8,21 +8,21 @@ use crate::collect::regular;
 use crate::model::Clock;
 use crate::wire::munin::is_plugin_name;
 
-/// The words with which a plugin says what it can do stand near its top.
+/// The part of a plugin that is searched for its capabilities, which are near the top.
 const HEAD: u64 = 64 << 10;
 
 /// A link that could be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Suggestion {
-    /// What it would be called.
+    /// The name of the link.
     pub name: String,
-    /// What it would lead to.
+    /// The target of the link.
     pub file: PathBuf,
     /// Whether a plugin of that name is there already.
     pub there: bool,
 }
 
-/// What can be enabled: every plugin in Munin's library, in the order of their names.
+/// All plugins of Munin's library, which can be enabled, in the order of their names.
 pub fn installed(settings: &Settings) -> std::io::Result<Vec<PathBuf>> {
     let dir = settings.libdir.join("plugins");
     let mut files: Vec<PathBuf> = std::fs::read_dir(dir)?
@@ -39,8 +39,8 @@ fn is_plugin(name: &str) -> bool {
 }
 
 /// Links a plugin of the library (or any file, by its path) into the plugin folder, under its own
-/// name or another. A name that begins as a wildcard plugin's does (`if_eth0`) links that. The link
-/// comes back; an error says what to do.
+/// name or another. A name that begins like a wildcard plugin (`if_eth0`) links that. Returns the
+/// link, or an error that says what to do.
 pub fn enable(settings: &Settings, name: &str, as_: Option<&str>) -> Result<PathBuf, String> {
     let dir = folder(settings)?;
     let library = settings.libdir.join("plugins");
@@ -90,7 +90,7 @@ fn wildcard(settings: &Settings, name: &str) -> Option<PathBuf> {
     files.into_iter().max_by_key(|f| start(f).unwrap_or(0)).filter(|f| start(f).is_some())
 }
 
-/// Takes a plugin's link away. What is no link is left where it is.
+/// Removes a plugin's link. A file that is not a link stays.
 pub fn disable(settings: &Settings, name: &str) -> Result<PathBuf, String> {
     let place = settings.folder().join(name);
     if !is_plugin_name(name) || place.symlink_metadata().is_err() {
@@ -124,8 +124,8 @@ fn folder(settings: &Settings) -> Result<PathBuf, String> {
     Ok(dir)
 }
 
-/// Asks every installed plugin that can say so whether it has anything to measure here, and the
-/// wildcard ones as what; as `munin-node-configure` does. `found` is what runs already.
+/// Asks each installed plugin with autoconf whether it works here, and wildcard plugins for their
+/// names, as `munin-node-configure` does. `found` are the plugins that run already.
 pub fn suggest(
     settings: &Settings,
     state: &Path,
@@ -144,7 +144,7 @@ pub fn suggest(
     for file in files {
         let Some(can) = capabilities(&file) else { continue };
         let Ok(plugin) = one(settings, state, host, &file.to_string_lossy()) else { continue };
-        // What it leaves in its state folder is of no use to anybody.
+        // State files from this run are useless.
         let _unused = plugin.prepare();
         asked.push((plugin, can));
     }

@@ -1,5 +1,5 @@
-//! plugin: what is wrong with a plugin, in words for who wrote it: it is run as the daemon would,
-//! and everything that would cost a value, a chart or a word is told with its line.
+//! plugin: the faults of a plugin, in words for its author. It is run as the daemon would run it,
+//! and each fault that would cost a value, a chart or a word is reported with its line.
 
 use std::collections::HashMap;
 use std::io::Read;
@@ -11,18 +11,18 @@ use crate::wire::munin::{Described, FieldConfig, Line, clean_field, lines};
 use crate::wire::nagios;
 use crate::wire::simple::{self, Look};
 
-/// One thing that was noticed.
+/// A remark about a plugin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Remark {
     /// True: values or charts are lost by it. False: it would be better otherwise.
     pub wrong: bool,
     /// Where: `config, line 3: graph_titel Load`; empty: everywhere.
     pub place: String,
-    /// What, and what to do.
+    /// The fault and its correction.
     pub text: String,
 }
 
-/// What Munin knows to say of a field.
+/// The attributes of fields that Munin knows.
 const ATTRIBUTES: &[&str] = &[
     "label",
     "info",
@@ -50,7 +50,7 @@ const ATTRIBUTES: &[&str] = &[
     "graphable",
 ];
 
-/// What Munin knows to say of a graph.
+/// The attributes of graphs that Munin knows.
 const GLOBALS: &[&str] = &[
     "graph",
     "graph_title",
@@ -82,7 +82,7 @@ const GLOBALS: &[&str] = &[
     "graph_public",
 ];
 
-/// What is wrong with a plugin, and what sort of plugin it is. It is run twice at most.
+/// The faults of a plugin, and its kind. The plugin is run at most twice.
 pub fn lint(plugin: &Plugin, clock: &dyn Clock) -> (Kind, Vec<Remark>) {
     let mut out = Vec::new();
     first_line(plugin, &mut out);
@@ -90,7 +90,7 @@ pub fn lint(plugin: &Plugin, clock: &dyn Clock) -> (Kind, Vec<Remark>) {
     if matches!(kind, None | Some(Kind::Munin)) {
         let output = run_one(plugin, Action::Config, clock);
         let described = Described::read(&plugin.name, &output.stdout);
-        // Who answers `config` with its values, or with nothing known, is a simple plugin.
+        // A plugin that answers `config` with values, or with unknown lines, is a simple one.
         if kind.is_none() && !described.is_munin() && matches!(output.end, End::Exited(_)) {
             kind = Some(Kind::Simple);
         } else {
@@ -230,7 +230,7 @@ fn values(
             }
             Ok(_) => continue,
             Err(fault) => {
-                // Those of `config` were told.
+                // The faults of `config` were reported already.
                 if what == "fetch" {
                     out.push(remark(true, &place(what, output, number), fault));
                 }
@@ -296,7 +296,7 @@ fn plain(output: &Output, out: &mut Vec<Remark>) {
     }
 }
 
-/// Notes a value, and what is wrong if another one has its name.
+/// Records a value, and a fault if another value has the same name.
 fn twice(seen: &mut HashMap<String, f64>, key: &str, value: Option<f64>, out: &mut Vec<Remark>) {
     let Some(value) = value else { return };
     if seen.get(key).is_some_and(|before| *before != value) {

@@ -1,16 +1,16 @@
-//! plugin: where counters stood, as text, so that a restart of plimsoll is no new beginning for one
-//! that has wrapped. Text and numbers; no files here.
+//! plugin: the state of counters as text, so that a counter that has wrapped continues after a
+//! restart of plimsoll. Text and numbers; no files here.
 //!
-//! A line for each counter: graph, field, when it was read (ms since 1970 UTC), what the plugin told,
-//! and what lies between that and what is stored.
+//! One line for each counter: graph, field, time of the last reading (ms since 1970 UTC), value
+//! from the plugin, and difference from there to the stored value.
 
 use std::collections::HashMap;
 use std::fmt::Write;
 
-/// More lines than a plugin can have fields.
+/// The largest number of lines; a plugin has fewer fields.
 const MOST: usize = 10_000;
 
-/// Where one counter stood.
+/// The state of one counter.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Stood {
     pub(super) ts: i64,
@@ -18,7 +18,7 @@ pub(super) struct Stood {
     pub(super) offset: f64,
 }
 
-/// By graph and field.
+/// States by graph and field.
 pub(super) type Memory = HashMap<(Box<str>, Box<str>), Stood>;
 
 pub(super) fn write_line(out: &mut String, graph: &str, field: &str, stood: Stood) {
@@ -27,7 +27,7 @@ pub(super) fn write_line(out: &mut String, graph: &str, field: &str, stood: Stoo
     let _unused = writeln!(out, "{graph} {field} {ts} {told:?} {offset:?}");
 }
 
-/// Lines that cannot be read are passed over: then that counter begins anew.
+/// Reads the lines. A line that cannot be read is skipped, and its counter begins again.
 pub(super) fn read(text: &str) -> Memory {
     let line = |line: &str| {
         let mut words = line.split(' ');

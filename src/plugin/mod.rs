@@ -1,5 +1,5 @@
-//! plugin: other programs' readings: which plugins there are, running them safely, and what their
-//! answers mean. Child processes stay in here. No database, no sockets, no threads of its own.
+//! plugin: readings of other programs: finds plugins, runs them safely, and interprets their
+//! answers. Child processes stay in here. No database, no sockets, no threads of its own.
 //!
 //! ```text
 //!   discover   folders, plugin-conf.d and the configuration -> plugins
@@ -42,10 +42,10 @@ pub use lint::{Remark, lint};
 pub use runner::{Action, End, Output, Runner, run_one};
 pub use shelf::{Shelf, config_of, values_of};
 
-/// Where Munin's packages keep the links to what shall run.
+/// The folder of enabled plugins in Munin's packages.
 const FOLDER: &str = if cfg!(test) { "/nonexistent" } else { "/etc/munin/plugins" };
 
-/// What sort of program a plugin is.
+/// The kind of a plugin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// Answers `config` and prints `field.value …`.
@@ -72,27 +72,27 @@ impl Kind {
     }
 }
 
-/// What is said of one plugin in the configuration; one without a command is looked for in the
+/// The settings of one plugin in the configuration. A plugin without a command is searched in the
 /// folders.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Said {
     /// Its name.
     pub name: String,
-    /// False: it does not run.
+    /// Whether it runs.
     pub enabled: bool,
     /// The program and its arguments; empty: a file in one of the folders.
     pub command: Vec<String>,
-    /// What sort of program it is; nothing: it is found out.
+    /// The kind of program; `None`: recognised by its output.
     pub kind: Option<Kind>,
     /// How often it is asked.
     pub interval: Option<Interval>,
     /// How long it may take, in ms.
     pub timeout_ms: Option<i64>,
-    /// Whose rights it has.
+    /// The user it runs as.
     pub user: Option<String>,
 }
 
-/// Where plugins are, and how they are run.
+/// The settings of all plugins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// Whether any is run.
@@ -100,19 +100,20 @@ pub struct Settings {
     /// The folder in which every file is a plugin to be run; nothing: the usual one, see
     /// [`Settings::folder`].
     pub dir: Option<PathBuf>,
-    /// Folders of files that say how.
+    /// Folders with settings files.
     pub conf_dirs: Vec<PathBuf>,
-    /// Munin's library: its folder `plugins` holds what can be enabled, and `plugin.sh`.
+    /// Munin's library: its folder `plugins` has the installed plugins, and it contains
+    /// `plugin.sh`.
     pub libdir: PathBuf,
-    /// How often a plugin is asked that says nothing of it.
+    /// The interval of plugins without their own.
     pub interval: Interval,
     /// How long a plugin may take, in ms.
     pub timeout_ms: i64,
     /// How many run at once.
     pub parallel: usize,
-    /// Whose rights plugins have that say nothing of it, when plimsoll is root.
+    /// The user of plugins that name none, if plimsoll is root.
     pub user: String,
-    /// What is said of single plugins.
+    /// The settings of single plugins.
     pub said: Vec<Said>,
 }
 
@@ -133,8 +134,8 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// Where plugins lie, and where `enable` makes links: as configured, else what the environment
-    /// says in PLIMSOLL_PLUGIN_DIR (tests use that), else Munin's own place.
+    /// The folder of enabled plugins, in which `enable` makes links: the configured one, else that
+    /// of PLIMSOLL_PLUGIN_DIR in the environment (for tests), else Munin's own.
     pub fn folder(&self) -> PathBuf {
         let told = || std::env::var_os("PLIMSOLL_PLUGIN_DIR").map(PathBuf::from);
         self.dir.clone().or_else(told).unwrap_or_else(|| FOLDER.into())

@@ -1,5 +1,5 @@
-//! plugin: what is stored of one field, reading by reading. docs/adr/0004-munin-series.md says why.
-//! Pure: times come in, in ms.
+//! plugin: the values that are stored of one field, reading by reading.
+//! docs/adr/0004-munin-series.md has the reasons. Pure: times come in, in ms.
 
 use super::memory::Stood;
 use crate::model::counter::is_correction;
@@ -7,7 +7,8 @@ use crate::model::{Kind, Range};
 use crate::wire::munin::{FieldConfig, Type};
 
 const BITS_32: f64 = 4_294_967_296.0;
-/// A restart may read once more what was read before it; what lies further back is a clock that was set.
+/// How far back a reading may lie and still be a repetition after a restart. Beyond that, the clock
+/// has been set.
 const SET_BACK_MS: i64 = 60_000;
 const BITS_64: f64 = 18_446_744_073_709_551_616.0;
 
@@ -16,14 +17,14 @@ const BITS_64: f64 = 18_446_744_073_709_551_616.0;
 pub(super) struct Rate {
     how: How,
     bounds: Range,
-    /// Time and value as the plugin told them; the value before, while that is held.
+    /// Time and value of the last reading from the plugin; the value before it while that is held.
     last: Option<(i64, f64)>,
-    /// What lies between what the plugin tells and what is stored: wraps, and rates that were out
-    /// of bounds; for an ABSOLUTE, all that has come so far.
+    /// The difference from the plugin's value to the stored one: wraps, and rates that were out of
+    /// bounds. For an ABSOLUTE, the sum so far.
     offset: f64,
     /// `last` is from before a restart: the clock may have been set since.
     resumed: bool,
-    /// It has wrapped since somebody last asked.
+    /// Whether it has wrapped since the last call of `wrapped`.
     wrapped: bool,
     /// The plugin tells a little less than is stored, which is held.
     held: bool,
@@ -43,19 +44,19 @@ enum How {
 }
 
 impl Rate {
-    /// Of a series that comes with its kind.
+    /// The state of a series that comes with its kind.
     pub(super) fn plain(kind: Kind) -> Self {
         let how = if kind == Kind::Counter { How::Plain } else { How::Gauge };
         Self { how, ..Self::new(&FieldConfig::default()) }
     }
 
-    /// What is stored of a reading that has no bounds and is told as it is; see [`is_correction`].
+    /// The value to store of a reading that has no bounds; see [`is_correction`].
     pub(super) fn store_plain(&mut self, ts: i64, value: f64) -> f64 {
         if !matches!(self.how, How::Plain | How::Counter) || value.is_nan() {
             return value;
         }
         match self.last {
-            // What is older than the last one is a recording.
+            // A value older than the last one is a recording.
             Some((then, _)) if ts <= then => value,
             Some((_, before)) if is_correction(before, value) => {
                 self.last = Some((ts, before));
@@ -80,13 +81,13 @@ impl Rate {
         Self { how, bounds: field.bounds, last: None, offset: 0.0, resumed, wrapped, held }
     }
 
-    /// Whether the same field, described anew, goes on with this state.
+    /// Whether this state continues for the field with a new description.
     pub(super) fn continues(&self, with: &Self) -> bool {
         self.how == with.how && self.bounds == with.bounds
     }
 
-    /// Where it stands, if that is to be known to go on: of a counter, and of what only grows if what
-    /// is stored is not what the plugin tells.
+    /// The state to save, if it is needed to continue: for counters, and for growing values whose
+    /// stored value differs from the plugin's.
     pub(super) fn stands(&self) -> Option<Stood> {
         let (ts, told) = self.last?;
         let counts = match self.how {
@@ -97,7 +98,7 @@ impl Rate {
         counts.then_some(Stood { ts, told, offset: self.offset })
     }
 
-    /// Goes on from there.
+    /// Continues from a saved state.
     pub(super) fn resume(&mut self, from: Stood) {
         if matches!(self.how, How::Counter | How::Grows) {
             (self.last, self.offset) = (Some((from.ts, from.told)), from.offset);
@@ -110,7 +111,7 @@ impl Rate {
         std::mem::take(&mut self.wrapped)
     }
 
-    /// What is stored of a reading; nothing if it is out of bounds, or a repetition.
+    /// The value to store of a reading; `None` if it is out of bounds, or a repetition.
     pub(super) fn store(&mut self, ts: i64, value: f64) -> Option<f64> {
         if self.how == How::Gauge {
             return self.bounds.holds(value).then_some(value);
@@ -140,15 +141,15 @@ impl Rate {
         }
         self.last = Some((ts, value));
         self.resumed = false;
-        // The moment of measuring lies up to a beat beside its stamp: an idle CPU at its bound must
-        // not lose every other sample. What is twice as fast as can be is none of that.
+        // The moment of measuring differs from its stamp by up to a beat: an idle CPU at its bound
+        // must not lose every other sample. A rate of twice the bound is really out of bounds.
         let fits = |change: f64, bounds: &Range| {
             let max = bounds.max.map(|max| max.max(max * 2.0));
             let min = bounds.min.map(|min| min.min(min / 2.0));
             Range { min, max }.holds(change / seconds)
         };
         if self.how == How::Absolute {
-            // It counts what came since the last time: less than nothing is no count.
+            // It counts the increase since the last reading, which cannot be negative.
             if value < 0.0 || !fits(value, &self.bounds) {
                 return None;
             }
@@ -167,7 +168,7 @@ impl Rate {
                     // To fall a little by a wrap, it would have run through most of its range.
                     Some(_) if corrected && before < wrap / 2.0 => false,
                     Some(max) => (change + wrap) / seconds <= max * 2.0,
-                    // Past half of the range it has more likely begun anew.
+                    // Beyond half of the range a new beginning is more likely.
                     None => change + wrap < wrap / 2.0,
                 };
                 if plausible {
@@ -184,12 +185,12 @@ impl Rate {
             return Some(before + self.offset);
         }
         if change < 0.0 {
-            // It has begun anew: so does what is stored, and whoever asks for its rate sees that.
+            // It has begun again. So does the stored value, and rate() handles that.
             self.offset = 0.0;
             return Some(value);
         }
         if !fits(change, &self.bounds) {
-            // The stretch is unknown: what is stored goes on from where it stood.
+            // The time in between is unknown: the stored value continues from its last one.
             self.offset -= change;
             return None;
         }
@@ -231,7 +232,7 @@ mod tests {
 
     #[test]
     fn a_counter_that_falls_a_little_is_held() {
-        // As Debian's plugin `cpu` tells iowait.
+        // Debian's plugin `cpu` reports iowait like this.
         let told = [548_281.0, 548_282.0, 548_281.0, 548_282.0, 548_281.0, 548_290.0];
         let expected = [548_281.0, 548_282.0, 548_282.0, 548_282.0, 548_282.0, 548_290.0].map(Some);
         assert_eq!(stored(field(Type::Derive, Some(0.0), None), &told), expected);
@@ -241,7 +242,7 @@ mod tests {
         let rate = field(Type::Counter, None, Some(6e8));
         let got = stored(rate, &[4.2e9, 3.7e9]);
         assert_eq!(got, [Some(4.2e9), Some(3.7e9 + BITS_32)]);
-        // What lies between what is told and what is stored stays, and it may begin again.
+        // The difference to the stored value stays, and the counter may begin again.
         let rate = field(Type::Derive, Some(0.0), Some(20.0));
         let got = stored(rate, &[0.0, 100.0, 1_000_100.0, 1_000_099.0, 1_000_150.0, 5.0]);
         let expected = [Some(0.0), Some(100.0), None, Some(100.0), Some(150.0), Some(5.0)];
@@ -294,7 +295,7 @@ mod tests {
         let top = BITS_64 - 1e15;
         let got = stored(field(Type::Counter, None, None), &[top, 1e15]);
         assert_eq!(got, [Some(top), Some(BITS_64 + 1e15)]);
-        // A machine that was started anew is no wrap: by its bound, or by half of the range.
+        // A reboot is not a wrap: by the bound, or by half of the range.
         let got = stored(field(Type::Counter, None, Some(1e6)), &[4e9, 50.0, 100.0]);
         assert_eq!(got, [Some(4e9), Some(50.0), Some(100.0)]);
         let got = stored(field(Type::Counter, None, None), &[1e9, 50.0]);
@@ -313,16 +314,16 @@ mod tests {
         after.resume(stood);
         assert_eq!(after.store(60_000, 250.0), Some(top + 300.0));
         assert_eq!(after.store(70_000, 260.0), Some(top + 310.0));
-        // It wraps while nobody looks.
+        // It wraps between two readings.
         let mut after = make();
         after.resume(Stood { told: top, ..stood });
         assert_eq!(after.store(60_000, 250.0), Some(2.0 * BITS_32 + 250.0));
-        // The same moment once more is a repetition.
+        // A repeated moment is a repetition.
         let mut after = make();
         after.resume(stood);
         assert_eq!(after.store(10_000, 50.0), None);
         assert_eq!(after.store(20_000, 60.0), Some(top + 110.0));
-        // A clock that was set back is no reason to say nothing for years.
+        // A clock that was set back must not silence the field for years.
         let mut after = make();
         after.resume(Stood { ts: 1_000_000, ..stood });
         assert_eq!(after.store(60_000, 250.0), Some(250.0));

@@ -1,7 +1,7 @@
-//! plugin: runs plugins side by side on one thread. Each has a deadline, a bound on what it prints,
-//! an environment, a process group and limits of its own, and leaves no process behind.
+//! plugin: runs plugins side by side on one thread. Each has a deadline, a bound on its output, its
+//! own environment, process group and limits, and leaves no process behind.
 //!
-//! Whoever waits does so for [`Runner::fd`] and [`Runner::wake`], and calls [`Runner::step`] then.
+//! The caller waits for [`Runner::fd`] and [`Runner::wake`], and then calls [`Runner::step`].
 #![allow(unsafe_code, reason = "CommandExt::pre_exec, to become another user and set limits")]
 
 use std::ffi::OsString;
@@ -20,9 +20,9 @@ use super::Plugin;
 use super::stray::{self, Mark};
 use crate::model::Clock;
 
-/// What a plugin may print. The largest of Debian's prints some 100 kB.
+/// The largest output of a plugin. The largest of Debian's print some 100 kB.
 pub(super) const MAX_OUTPUT: usize = 1 << 20;
-/// What is kept of its complaints.
+/// The part of standard error that is kept.
 const MAX_ERRORS: usize = 4_096;
 /// A program that has ended may have left its output to a child; so long it is waited for.
 const LINGER_MS: i64 = 500;
@@ -30,19 +30,19 @@ const LINGER_MS: i64 = 500;
 const GRACE_MS: i64 = 300;
 /// The most processes that a plugin's user may have while it forks.
 const PROCESSES: u64 = 4_096;
-/// Without pidfd_open (Linux before 5.3) it is looked so often whether a child has ended.
+/// How often ended children are looked for without pidfd_open (Linux before 5.3).
 const LOOK_MS: i64 = 20;
 
-/// What a plugin is asked.
+/// The action that a plugin is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
-    /// What its fields mean.
+    /// The description of its fields.
     Config,
     /// Their values.
     Fetch,
     /// Whether it has anything to measure on this machine.
     Autoconf,
-    /// What a wildcard plugin could be linked as.
+    /// The names under which a wildcard plugin can be linked.
     Suggest,
 }
 
@@ -60,24 +60,24 @@ impl Action {
 /// How a run ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum End {
-    /// By itself, with this status.
+    /// It ended with this status.
     Exited(i32),
-    /// By a signal that did not come from here.
+    /// A signal from elsewhere ended it.
     Signalled(i32),
-    /// It took too long.
+    /// It exceeded its deadline.
     TimedOut,
     /// It printed too much.
     Cut,
-    /// It could not even be started, and why.
+    /// It could not be started, for this reason.
     NotStarted(String),
 }
 
-/// What came of a run.
+/// The result of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Output {
-    /// What it printed.
+    /// Its standard output.
     pub stdout: Vec<u8>,
-    /// The beginning of what it complained of.
+    /// The beginning of its standard error.
     pub stderr: Vec<u8>,
     /// How it ended.
     pub end: End,
@@ -126,7 +126,7 @@ struct Running {
     exited: Option<i64>,
     /// Why it was killed, when, and whether for good.
     killed: Option<(End, i64, bool)>,
-    /// Its end was told though the kernel does not let go of it.
+    /// Whether its end was reported although the kernel still holds it.
     told: bool,
 }
 
@@ -134,7 +134,7 @@ struct Running {
 pub struct Runner {
     epoll: OwnedFd,
     running: Vec<Running>,
-    /// Something that would not die is looked for again.
+    /// Whether a process that did not die yet must be looked for again.
     unswept: bool,
 }
 
@@ -146,7 +146,7 @@ impl Runner {
         Ok(Self { epoll, running: Vec::new(), unswept: false })
     }
 
-    /// Ready to be read when there is something to do.
+    /// A descriptor that becomes readable when there is work.
     pub fn fd(&self) -> BorrowedFd<'_> {
         self.epoll.as_fd()
     }
@@ -180,8 +180,8 @@ impl Runner {
         self.running.iter().map(of).chain(sweep).min()
     }
 
-    /// Starts a run; `now` is boot time in ms. What comes of it is told by [`Runner::step`] under
-    /// `tag`. An error: it could not be started.
+    /// Starts a run; `now` is boot time in ms. [`Runner::step`] reports its result under `tag`. An
+    /// error means that it could not be started.
     pub fn start(
         &mut self,
         tag: usize,
@@ -229,7 +229,7 @@ impl Runner {
             let added = rustix::io::ioctl_fionbio(fd, true)
                 .or(Ok(()))
                 .and_then(|()| epoll::add(&self.epoll, fd, data, epoll::EventFlags::IN));
-            // Without it the deadline still comes.
+            // Without it, the deadline still works.
             if let Err(e) = added {
                 tracing::debug!("plugin {}: {e}", plugin.name);
             }
@@ -238,7 +238,7 @@ impl Runner {
         Ok(())
     }
 
-    /// Does what there is to do, without waiting; appends what has ended.
+    /// Does all pending work, without waiting; appends the ended runs to `done`.
     pub fn step(&mut self, now: i64, done: &mut Vec<(usize, Output)>) {
         let mut swept = self.unswept;
         let mut at = 0;
@@ -294,7 +294,7 @@ impl Running {
         Pid::from_child(&self.child)
     }
 
-    /// Takes what it has printed. A closed pipe is closed on this side too.
+    /// Reads its output. A closed pipe is closed on this side, too.
     fn read(&mut self) {
         if let Some(out) = &mut self.out {
             let room = MAX_OUTPUT + 1 - self.stdout.len().min(MAX_OUTPUT);
@@ -316,7 +316,7 @@ impl Running {
             if matches!(waitid(WaitId::Pid(self.pid()), how), Ok(Some(_))) {
                 self.exited = Some(now);
                 self.pidfd = None;
-                // What it wrote last.
+                // The last part of its output.
                 self.read();
             }
         }
@@ -350,7 +350,7 @@ impl Running {
         closed || self.killed.is_some() || now >= exited + LINGER_MS
     }
 
-    /// The kernel may not let go of it (a disk that hangs): it is told all the same.
+    /// Reports a run although the kernel may still hold its process (a disk that hangs).
     fn give_up(&mut self, now: i64) -> Option<Output> {
         let (why, at, _) = self.killed.as_ref()?;
         if self.told || now < at + GRACE_MS * 3 {
@@ -381,11 +381,11 @@ impl Running {
     }
 }
 
-/// Reads what is there, keeping up to `room` bytes of it and counting all. True: there will be no
-/// more.
+/// Reads the available bytes, keeps up to `room` of them and counts all. True at the end of the
+/// input.
 fn drain(from: &mut impl Read, into: &mut Vec<u8>, mut room: usize, all: &mut usize) -> bool {
     let mut piece = [0u8; 8_192];
-    // So much a turn, that nobody else has to wait for one who floods.
+    // A limit for each turn, so that a flooding plugin does not delay the others.
     for _ in 0..64 {
         match from.read(&mut piece) {
             Ok(0) => return true,
@@ -437,17 +437,17 @@ fn command(plugin: &Plugin, action: Action, mark: &Mark) -> Command {
         (Resource::Nofile, limit(1_024)),
         (Resource::Fsize, limit(256 << 20)),
         (Resource::Data, limit(2 << 30)),
-        // Of its user, all of whose processes count; a plugin that only forks ends there.
+        // The limit counts all processes of the user, and stops a plugin that only forks.
         (Resource::Nproc, limit(PROCESSES)),
     ];
     let no_new_privileges = plugin.account.is_default;
     let account = plugin.account.switch.clone();
     let prepare = move || {
-        // A session of its own, and with it a process group: it has no terminal to ask at, and what it
-        // leaves behind is never taken for plimsoll's own.
+        // A session of its own, with a process group: it has no terminal to ask at, and processes
+        // that it leaves behind are never taken for plimsoll's own.
         rustix::process::setsid()?;
         for (resource, limit) in &limits {
-            // One that is lower already stays.
+            // A lower limit stays.
             let _lower = setrlimit(*resource, *limit);
         }
         if let Some((uid, gid, groups)) = &account {
@@ -455,8 +455,8 @@ fn command(plugin: &Plugin, action: Action, mark: &Mark) -> Command {
             rustix::thread::set_thread_res_gid(*gid, *gid, *gid)?;
             rustix::thread::set_thread_res_uid(*uid, *uid, *uid)?;
         }
-        // What plimsoll may by contrib/systemd/plugins.conf is not for its plugins; without it there
-        // is nothing to clear.
+        // Capabilities from contrib/systemd/plugins.conf are not for plugins. Without that file
+        // there is nothing to clear.
         let _nothing = rustix::thread::clear_ambient_capability_set();
         if no_new_privileges {
             rustix::thread::set_no_new_privs(true)?;

@@ -1,5 +1,5 @@
-//! plugin: what each plugin said last, for whoever is asked for it and must not run it: its answer to
-//! `config`, and its newest values. Kept only if somebody wants it. At most two answers a plugin.
+//! plugin: the last output of each plugin, for those who must not run it: its answer to `config`,
+//! and its newest values. Kept only on request. At most two answers a plugin.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write;
@@ -11,7 +11,7 @@ use crate::wire::munin::{clean_fields, host_of};
 
 use super::Samples;
 
-/// What one plugin said last, in Munin's words.
+/// The last output of a plugin, in Munin's words.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Said {
     /// The machine it is about, in small letters; nothing: this one.
@@ -24,7 +24,8 @@ pub struct Said {
     pub good_until: i64,
 }
 
-/// See the module's text. Shared by who runs plugins and who passes on what they say.
+/// See the module's text. Shared by the thread that runs plugins and the tasks that pass on their
+/// output.
 #[derive(Debug, Default)]
 pub struct Shelf {
     wanted: AtomicBool,
@@ -36,7 +37,7 @@ impl Shelf {
         self.said.lock().unwrap_or_else(|e| e.into_inner())
     }
 
-    /// From now on it is worth keeping.
+    /// Asks for the output to be kept from now on.
     pub fn want(&self) {
         self.wanted.store(true, Relaxed);
     }
@@ -46,7 +47,7 @@ impl Shelf {
         self.wanted.load(Relaxed)
     }
 
-    /// What a plugin answered to `config`; values among it are its newest.
+    /// Stores a plugin's answer to `config`; values in it become its newest.
     pub fn describe(&self, plugin: &str, host: Option<&str>, config: &[u8]) {
         if !self.is_wanted() {
             return;
@@ -84,7 +85,7 @@ impl Shelf {
         self.lock().iter().map(|(name, said)| (name.clone(), said.host.clone())).collect()
     }
 
-    /// What one said last.
+    /// The last output of a plugin.
     pub fn get(&self, plugin: &str) -> Option<Said> {
         self.lock().get(plugin).cloned()
     }
@@ -127,7 +128,7 @@ pub fn config_of(graphs: &[Graph]) -> String {
     out
 }
 
-/// What a master calls the fields of a chart.
+/// The names of a chart's fields for a master.
 fn names(graph: &Graph) -> Vec<String> {
     clean_fields(graph.fields.iter().map(|f| (&*f.name, &*f.name)))
 }
@@ -187,7 +188,7 @@ mod tests {
             let identity = crate::wire::munin::identity("p", "p", name);
             registry.intern(crate::model::Series::undescribed(identity))
         };
-        // One of them has no value this time.
+        // One of the fields has no value this time.
         let values = vec![(number("in.s"), 3.0), (number("in/s"), 1.0)];
         let samples = Samples { values, ..Samples::default() };
         let graphs = [graph];

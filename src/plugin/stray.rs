@@ -10,7 +10,8 @@ use std::sync::{Mutex, MutexGuard};
 
 use rustix::process::{Pid, Resource, Rlimit, Signal, WaitOptions};
 
-/// Marks lie from here on, below Linux' default of 819,200 bytes: a limit can only be lowered.
+/// The first mark. Marks lie below Linux' default of 819,200 bytes, because a limit can only be
+/// lowered.
 const FIRST: u32 = 100_000;
 const MARKS: u32 = 600_000;
 
@@ -23,12 +24,12 @@ fn active() -> MutexGuard<'static, (u32, Active)> {
     ACTIVE.lock().unwrap_or_else(|e| e.into_inner())
 }
 
-/// Of one run; while it lives, what bears it is left alone.
+/// The mark of a run. While it lives, processes with this mark are left alone.
 #[derive(Debug)]
 pub(super) struct Mark(u32);
 
 impl Mark {
-    /// One that no run bears now.
+    /// A mark that no run has now.
     pub(super) fn new() -> Self {
         let mut state = active();
         let (last, marks) = &mut *state;
@@ -64,7 +65,7 @@ pub(super) fn adopt() -> std::io::Result<()> {
     rustix::process::set_child_subreaper(Some(rustix::process::getpid())).map_err(Into::into)
 }
 
-/// Kills and buries what runs that have ended left behind. True: something would not die yet.
+/// Kills and reaps processes of ended runs. True if one of them did not die yet.
 pub(super) fn sweep() -> bool {
     for _ in 0..20 {
         let mut found = false;
@@ -85,7 +86,7 @@ pub(super) fn sweep() -> bool {
     true
 }
 
-/// Whether a child belongs to no run that has not ended, and is none of plimsoll's own.
+/// Whether a child belongs to no current run, and is not one of plimsoll's own.
 fn is_stray(pid: Pid) -> bool {
     // A process without a session to be read has gone.
     let Some(session) = session_of(&pid.as_raw_pid().to_string()) else { return false };
@@ -98,9 +99,9 @@ fn is_stray(pid: Pid) -> bool {
     !marked && !marks.values().any(led)
 }
 
-/// The session of a process, as /proc/PID/stat has it: the process id of its leader, or 0 where the
-/// leader lies outside of this process id namespace. A daemon in a container is in such a session.
-/// `rustix::process::getsid` cannot be asked: it takes the 0 for impossible and panics.
+/// The session of a process from /proc/PID/stat: the process id of its leader, or 0 if the leader
+/// is outside of this process id namespace, as for a daemon in a container.
+/// `rustix::process::getsid` does not work here: it panics at the 0.
 fn session_of(process: &str) -> Option<i32> {
     stat_field(process, SESSION)?.parse().ok()
 }

@@ -140,7 +140,7 @@ fn what_others_could_change_is_not_run() {
     };
     mode("open", 0o757);
     mode("text", 0o644);
-    // A link is as safe as what it leads to, and the folder that is in.
+    // A link is as safe as its target and the folder of that.
     let elsewhere = place.dir.path().join("elsewhere");
     std::fs::create_dir(&elsewhere).expect("made");
     place.put("elsewhere/tool", "#!/bin/sh\n");
@@ -210,7 +210,7 @@ fn what_stands_in_settings_is_not_told() {
 #[test]
 fn root_is_left_unless_it_is_asked_for() {
     if !rustix::process::geteuid().is_root() {
-        // Who is not root stays who it is, and says what was wanted.
+        // A plimsoll that is not root stays who it is, and records the wanted user.
         let place = Place::new();
         place.put("conf/a", "[who]\nuser root\n");
         place.plugin("who", "#!/bin/sh\nid -u\n");
@@ -235,7 +235,7 @@ fn root_is_left_unless_it_is_asked_for() {
 /// Within its deadline and a second it is gone, and whatever it left with it.
 fn hostile(word: &str, script: &str) -> Output {
     let place = Place::new();
-    // One in a container is seen from outside, where others look for their own.
+    // A process in a container is visible from outside.
     let space = std::fs::metadata("/proc/self/ns/pid").map_or(0, |m| m.ino());
     let word = &*format!("{word}{:03}", space % 1_000);
     // The word makes its processes known.
@@ -267,9 +267,9 @@ fn hostile(word: &str, script: &str) -> Output {
         assert!(start.elapsed() < Duration::from_secs(5), "it is not ended");
     }
     assert!(took < Duration::from_millis(2_000), "ended after {took:?}");
-    // It was not kept waiting until its own deadline.
+    // It did not have to wait until its own deadline.
     assert_eq!(good_took.expect("it ended"), (End::Exited(0), b"a.value 1\n".to_vec()));
-    // On a busy machine what was killed takes a moment to die; the runner then looks again.
+    // On a busy machine a killed process takes a moment to die; the runner then looks again.
     while !processes(word).is_empty() && start.elapsed() < Duration::from_secs(5) {
         runner.step(SystemClock.boot_ms(), &mut done);
         std::thread::park_timeout(Duration::from_millis(5));
@@ -292,7 +292,7 @@ fn one_that_ignores_sigterm() {
 
 #[test]
 fn a_grandchild_in_its_own_session_holds_the_output() {
-    // Its parent ends well, so what was printed counts; the grandchild goes.
+    // Its parent ends well, so the output counts; the grandchild is killed.
     let script = "#!/bin/sh\necho a.value 2\nsetsid sleep WORD &\nexit 0\n";
     let output = hostile("86403", script);
     assert_eq!((output.end, &*output.stdout), (End::Exited(0), &b"a.value 2\n"[..]));

@@ -1,5 +1,5 @@
-//! plugin: the answers of programs that describe nothing: values with names, records, Prometheus text,
-//! and what checks of Nagios say.
+//! plugin: the answers of programs without descriptions: named values, records, Prometheus text,
+//! and Nagios checks.
 
 use std::collections::HashSet;
 
@@ -29,8 +29,8 @@ const TAKEN: [&str; 12] = [
     "salvaged",
 ];
 
-/// The job of what a plugin prints with names of its own: its name, so that two exporters are two
-/// jobs. As a scraping Prometheus does with labels, `exported_` stands before what is taken.
+/// The job of a plugin that prints its own names: the plugin's name, so that two exporters are two
+/// jobs. A reserved name gets `exported_` in front, as labels do when Prometheus scrapes.
 fn job(plugin: &str) -> String {
     match TAKEN.contains(&plugin) {
         true => format!("exported_{plugin}"),
@@ -38,7 +38,7 @@ fn job(plugin: &str) -> String {
     }
 }
 
-/// Labels that say whose a series is, in the words of somebody else.
+/// Renames labels that would name the origin of a series.
 fn exported(labels: Labels) -> Labels {
     let taken = |name: &str| name == "job" || name == "instance";
     if !labels.iter().any(|(name, _)| taken(name)) {
@@ -56,7 +56,7 @@ fn exported(labels: Labels) -> Labels {
 }
 
 impl Keeper {
-    /// A field of a plugin that describes nothing; `None`: there are too many.
+    /// A field of a plugin without description; `None` if there are too many.
     fn plain(&mut self, field: &FieldConfig, unit: &str, out: &mut Samples) -> Option<usize> {
         let plugin = self.plugin.clone();
         let is = |s: &Slot| *s.field == *field.name && *s.graph == *plugin;
@@ -214,7 +214,7 @@ impl Keeper {
             // Thresholds as series, so that a chart shows how they moved.
             for (what, range) in [("warning", datum.warning), ("critical", datum.critical)] {
                 for (side, bound) in [("min", range.min), ("max", range.max)] {
-                    // `0:80` is how the number alone is read; its 0 says nothing.
+                    // `0:80` comes from a plain number, and its 0 has no meaning.
                     let name = format!("{label}.{what}_{side}");
                     let bound = bound.filter(|b| side == "max" || *b != 0.0);
                     if let Some(bound) = bound.filter(|_| names.insert(name.clone())) {

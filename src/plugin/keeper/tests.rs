@@ -26,7 +26,7 @@ impl Rig {
         rig
     }
 
-    /// What a run stores, what it ends, and what it says is wrong.
+    /// The stored values, the ended series, and the faults of a run.
     fn run(&mut self, ts: i64, text: &str) -> (Vec<(String, f64)>, Vec<String>, String) {
         let said = self.keeper.values(&answer(text), ts).expect("values");
         let name = |s: &SeriesRef| {
@@ -82,7 +82,7 @@ fn one_field_in_two_spellings_is_one_and_two_values_are_told() {
         rig.run(2_000, "a-b.value 1\na.b.value 3\na_b.value 2\nother.value 2\n");
     assert_eq!(values, stored(&[("a_b", 1.0), ("other", 2.0)]));
     assert!(wrong.contains("line 3 of its answer: `a_b` has a value already"), "{wrong}");
-    // Said twice alike, and of several times: nothing is wrong.
+    // Equal values, and values of several times, are not faults.
     let (values, _, wrong) =
         rig.run(9_000, "a_b.value 1\na_b.value 1\nother.value 5:1\nother.value 6:2\n");
     assert_eq!((values.len(), &*wrong), (4, ""));
@@ -150,7 +150,7 @@ fn two_exporters_are_two_jobs() {
             (vec![(format!("{job}:a"), 1.0)], "`a` is there twice, with two values")
         );
     }
-    // Values without names of their own stay what they were.
+    // Values without own names stay as they were.
     let mut rig = Rig::new("p", Kind::Simple);
     assert_eq!((rig.run(1_000, "x 1\n").0, rig.keeper.job()), (stored(&[("x", 1.0)]), None));
 }
