@@ -1,11 +1,11 @@
-//! draw: the shapes of a picture, and what is drawn by.
+//! draw: the shapes of a picture, and the canvas that collects them.
 
 use super::letters;
 use super::palette::{MEANT, Paint, Palette};
 
 pub(super) type Point = (f32, f32);
 
-/// Where a text stands about its point.
+/// The place of a text relative to its point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Anchor {
     Start,
@@ -57,7 +57,7 @@ pub(super) fn wide(text: &str, size: f32, bold: bool) -> f32 {
     letters::width(text, size, bold) * SLACK
 }
 
-/// What shapes are put into.
+/// A canvas that collects shapes.
 pub(super) struct Canvas {
     pub(super) shapes: Vec<Shape>,
     pub(super) palette: &'static Palette,

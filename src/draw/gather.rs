@@ -1,5 +1,5 @@
-//! draw: from what somebody asks for to a chart: a key or a glob of keys straight from the samples
-//! and the rollups, anything else as PromQL. Here, and only here, the file is read.
+//! draw: from a request to a chart: a key or a pattern of keys is read from samples and rollups,
+//! other texts are evaluated as PromQL. Only this file of the room reads the database.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -20,7 +20,7 @@ use crate::query::{Catalog, StoreSource, error::write_place, parse};
 use crate::store::block::GROUP;
 use crate::store::{Known, Reader, SqlError, Want};
 
-/// What is wanted.
+/// A request for a chart.
 #[derive(Debug, Clone)]
 pub struct Ask<'a> {
     /// A series' key, a glob of keys, or PromQL.
@@ -31,32 +31,32 @@ pub struct Ask<'a> {
     pub to: i64,
     /// How many points a line has at most; some more where samples are drawn as they are.
     pub points: u32,
-    /// What reading may take.
+    /// The limits on reading.
     pub limits: Limits<'a>,
 }
 
-/// Why there is no chart.
+/// The reason why there is no chart.
 #[derive(Debug, thiserror::Error)]
 pub enum GatherError {
-    /// Nothing is called that.
+    /// No series has this name.
     #[error("{0}")]
     Unknown(String),
-    /// It is no expression; with a caret under the place.
+    /// The text is not an expression; with a caret under the place.
     #[error("{0}")]
     Wrong(String),
-    /// It selects more than a picture can show.
+    /// It selects more series than a picture can show.
     #[error(
         "this selects {0} series, and a picture is drawn of {MOST_SERIES} at most; narrow it down, \
          or add them up: sum(…), topk(10, …)"
     )]
     TooMany(usize),
-    /// It could not be answered.
+    /// The question failed.
     #[error("{0}")]
     Failed(String),
-    /// It takes too much memory.
+    /// It needs too much memory.
     #[error("{0}")]
     Memory(#[from] Spent),
-    /// It took too long, or nobody waits for it any more.
+    /// It took too long, or the client is gone.
     #[error("it took too long; ask for a shorter time, or for fewer series")]
     TooLong,
 }
@@ -76,7 +76,7 @@ const MOST_MARKS: usize = 60;
 /// Two boot times closer than this are one that was measured twice.
 const SAME_BOOT_MS: i64 = 60_000;
 
-/// Reads what is asked for.
+/// Reads the chart of a request.
 pub fn gather(reader: &Reader, catalog: &Catalog, ask: &Ask<'_>) -> Result<Chart, GatherError> {
     let known = reader.series()?;
     let mut chart = Chart {
@@ -125,7 +125,7 @@ pub fn gather(reader: &Reader, catalog: &Catalog, ask: &Ask<'_>) -> Result<Chart
     Ok(chart)
 }
 
-/// A text that is neither: what comes closest.
+/// The error for a text that is neither a key nor an expression, with the closest key.
 fn no_key(text: &str, why: &str, known: &[Known]) -> GatherError {
     let simple = |c: char| c.is_alphanumeric() || "_/.:-*?".contains(c);
     if text.chars().all(simple) && !text.is_empty() {
@@ -173,7 +173,7 @@ fn draw_series(
     let line_of = |known: &Known| overview::Line::of_series(known);
     let first = series.first().map(|first| line_of(first));
     let width = overview::width(reader, first.as_ref(), from, to, ask.points)?;
-    // In the order of the file, in which neighbours are read once.
+    // In the order of the file, so that neighbouring series are read once.
     let mut wanted: Vec<(usize, &Known, String)> =
         series.iter().zip(names).enumerate().map(|(at, (k, name))| (at, *k, name)).collect();
     wanted.sort_by_key(|(_, known, _)| known.id);
@@ -203,11 +203,10 @@ fn draw_series(
     Ok(())
 }
 
-/// Samples in memory on their way into a line, in bytes each: time, value, weight, and what is made of
-/// them.
+/// Memory for each sample on its way into a line, in bytes: time, value, weight, and results.
 const SAMPLE: usize = 48;
 
-/// What a line takes in memory, in bytes.
+/// The memory of a line, in bytes.
 fn size(line: &Line) -> usize {
     line.name.len() + (line.ts.len() + line.mean.len() + line.min.len() + line.max.len()) * 8
 }
@@ -218,7 +217,7 @@ fn common<T: PartialEq + Default>(mut all: impl Iterator<Item = T>) -> T {
     if all.all(|other| other == first) { first } else { T::default() }
 }
 
-/// Whose it is, and what it is, where that is the same for all.
+/// The machine and the description, where all series share them.
 fn subtitle(series: &[&Known]) -> String {
     let system = common(series.iter().map(|k| k.system.as_str()));
     let help = common(series.iter().map(|k| k.help.as_str()));
@@ -228,7 +227,7 @@ fn subtitle(series: &[&Known]) -> String {
     parts.join(" · ")
 }
 
-/// What tells keys apart: nothing more than the system, where that is all.
+/// Names that distinguish the keys, or the systems if only those differ.
 fn names_of_keys(series: &[&Known]) -> Vec<String> {
     let one_system = series.iter().all(|k| k.system == series[0].system);
     let one_key = series.iter().all(|k| k.key == series[0].key);
@@ -269,7 +268,7 @@ fn draw_expression(
             .unzip();
         return draw_series(reader, ask, &series, names, chart);
     }
-    // Two pixels a step: what lies between is not in the answer, so a finer one only costs time.
+    // Two pixels a step: the picture cannot show a finer one, which would only cost time.
     let step = ((ask.to - ask.from) / i64::from(ask.points.max(2) / 2)).max(1);
     let step = if step > 1000 { step - step % 1000 } else { step };
     let end = ask.to - ask.to.rem_euclid(step);
@@ -281,7 +280,7 @@ fn draw_expression(
     fill(chart, &answer.value, expr, step, catalog, known)
 }
 
-/// Puts the answer to an expression over a range, in steps of so many ms, into a chart.
+/// Puts the answer to an expression over a range, in steps of this many ms, into a chart.
 pub fn fill(
     chart: &mut Chart,
     answer: &Value,
@@ -327,7 +326,7 @@ fn failed(e: &EvalError, text: &str) -> GatherError {
     }
 }
 
-/// What tells the series apart: the value of the only label that differs, or all that do.
+/// Names that distinguish the series: the value of the only label that differs, or all that do.
 fn names_of_labels(all: &[&Arc<Labels>]) -> Vec<String> {
     let key = |labels: &Labels, skip: &dyn Fn(&str) -> bool| {
         let name = if skip(NAME) { "" } else { labels.get(NAME).unwrap_or_default() };
@@ -347,7 +346,7 @@ fn names_of_labels(all: &[&Arc<Labels>]) -> Vec<String> {
     names.sort_unstable();
     names.dedup();
     names.retain(|n| all.iter().any(|l| l.get(n) != first.get(n)));
-    // A job says nothing that the name does not, unless it is all there is.
+    // The job is only shown if nothing else differs.
     if names.len() > 1 {
         names.retain(|n| *n != "job");
     }

@@ -1,5 +1,5 @@
-//! draw: where the axis of time has its marks: at whole hours, days, months of the viewer's clock,
-//! across changes of that clock too.
+//! draw: the marks of the time axis: at whole hours, days and months of the viewer's clock, also
+//! across changes of that clock.
 
 use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::TimeZone;
@@ -10,13 +10,13 @@ use jiff::{Span, Timestamp, ToSpan};
 pub(super) struct Tick {
     /// Ms since 1970 UTC.
     pub(super) ts: i64,
-    /// What it says.
+    /// The text of the mark.
     pub(super) text: String,
     /// The first of a day, a month or a year.
     pub(super) strong: bool,
 }
 
-/// From one mark to the next.
+/// The distance of two marks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Step {
     Seconds(i64),
@@ -60,11 +60,11 @@ const STEPS: [(i64, Step); 31] = [
     (15_811_200_000, Step::Years(500)),
 ];
 
-/// More are never drawn.
+/// The largest number of marks.
 const MOST: usize = 100;
 
 /// Marks between `from` and `to` (ms since 1970 UTC) by the clock of `zone`. `fits` says whether
-/// texts of so many letters fit when marks are so many ms apart.
+/// texts of this many letters fit if marks are this many ms apart.
 pub(super) fn ticks(
     from: i64,
     to: i64,
@@ -109,14 +109,14 @@ fn tick(ts: i64, at: DateTime, step: Step) -> Tick {
     Tick { ts, text: text.to_string(), strong }
 }
 
-/// Every moment of a step, some before and after what is asked for.
+/// All moments of a step, including some before and after the range.
 fn moments(from: i64, to: i64, step: Step, zone: &TimeZone) -> Vec<i64> {
     let Some(first) = civil(from, zone) else { return Vec::new() };
     let date = first.date();
     let civil_steps = |start: DateTime, span: &dyn Fn(i64) -> Span| {
         let mut out = Vec::new();
         for i in 0.. {
-            // What the clock skips is taken as far behind the gap as it would lie in it.
+            // A time that the clock skips is placed after the gap, as far as it would lie inside.
             let Ok(ts) = start
                 .checked_add(span(i))
                 .and_then(|at| zone.to_ambiguous_zoned(at).compatible())
@@ -133,7 +133,7 @@ fn moments(from: i64, to: i64, step: Step, zone: &TimeZone) -> Vec<i64> {
     };
     let start_of = |date: Date| date.to_datetime(Time::midnight());
     match step {
-        // Whole hours pass whatever the clock says; it is asked where its hours begin.
+        // Whole hours pass independently of the clock; only their beginning is asked for.
         Step::Seconds(_) | Step::Hours(1) => {
             let length = match step {
                 Step::Seconds(s) => s * 1000,
@@ -145,8 +145,8 @@ fn moments(from: i64, to: i64, step: Step, zone: &TimeZone) -> Vec<i64> {
             };
             let start = from - (from + offset(from)).rem_euclid(length);
             let count = ((to - start) / length).clamp(0, 20 * MOST as i64);
-            // Where a clock is changed by half an hour, a mark before and one after may be of the
-            // other side.
+            // If a clock is changed by half an hour, the marks before and after may have different
+            // minutes.
             (0..=count)
                 .map(|i| start + i * length)
                 .map(|ts| ts - (ts + offset(ts)).rem_euclid(length))

@@ -18,7 +18,7 @@ pub struct Frame {
     pub height: Option<u32>,
     /// Light or dark.
     pub theme: Theme,
-    /// Whose hours are on the axis.
+    /// The time zone of the axis.
     pub zone: TimeZone,
 }
 
@@ -36,19 +36,19 @@ pub struct Picture {
     /// Pixels.
     pub height: u32,
     pub(super) background: Paint,
-    /// What it is called, for those who cannot see it.
+    /// The title, for readers who cannot see the picture.
     pub(super) title: String,
-    /// What there is to see, for the same.
+    /// A description, for readers who cannot see the picture.
     pub(super) description: String,
     pub(super) shapes: Vec<Shape>,
 }
 
-/// The height of the field of lines where nothing is said about the whole.
+/// The default height of the plot.
 const FIELD: f32 = 220.0;
-/// Lines of a legend where nothing is said about the height.
+/// The default number of rows of a legend.
 const LEGEND_ROWS: usize = 20;
 const TITLE: f32 = 15.0;
-/// The field of lines: where a value and a time lie.
+/// The plot: the places of values and times.
 struct Field {
     left: f32,
     top: f32,
@@ -67,7 +67,7 @@ impl Field {
     }
 
     fn y(&self, value: f64) -> f32 {
-        // Halves, for the distance of the largest two numbers is infinite.
+        // Halves, because the distance of the two largest numbers is infinite.
         let share = (value / 2.0 - self.low / 2.0) / (self.high / 2.0 - self.low / 2.0);
         self.bottom - share.clamp(0.0, 1.0) as f32 * (self.bottom - self.top)
     }
@@ -137,7 +137,7 @@ pub fn picture(chart: &Chart, frame: &Frame) -> Picture {
     }
 }
 
-/// The title and what stands below it; returns where the field may begin.
+/// Draws the title and subtitle; returns the place where the plot may begin.
 fn head(canvas: &mut Canvas, chart: &Chart, frame: &Frame, width: f32) -> f32 {
     let palette = canvas.palette;
     let room = width - 2.0 * MARGIN;
@@ -176,7 +176,7 @@ fn scale(chart: &Chart, height: f32) -> Axis {
     }
 }
 
-/// A line of one pixel lies on one row of pixels.
+/// Moves a line of one pixel onto one row of pixels.
 fn crisp(at: f32) -> f32 {
     at.floor() + 0.5
 }
@@ -221,7 +221,7 @@ fn points(line: &Line, values: &[f64], piece: std::ops::Range<usize>, field: &Fi
     piece.map(|i| (field.x(line.ts[i]), field.y(values[i]))).collect()
 }
 
-/// All from zero, each with its band behind it.
+/// Draws all lines from zero, with their bands behind them.
 fn lines(canvas: &mut Canvas, chart: &Chart, field: &Field) {
     let alone = chart.lines.len() == 1;
     let few = chart.lines.len() <= 4;
@@ -230,7 +230,7 @@ fn lines(canvas: &mut Canvas, chart: &Chart, field: &Field) {
         5..=12 => (1.4, field.bottom),
         _ => (1.1, field.bottom),
     };
-    // All bands first: none covers a line.
+    // All bands first, so that none covers a line.
     for (number, line) in chart.lines.iter().enumerate().filter(|_| few) {
         let (paint, _) = look(&chart.lines[number].name, number, canvas.palette);
         for piece in line.pieces().into_iter().filter(|p| p.len() > 1) {
@@ -239,7 +239,7 @@ fn lines(canvas: &mut Canvas, chart: &Chart, field: &Field) {
                 let lower = points(line, &line.min, piece.clone(), field);
                 canvas.shapes.push(Shape::Area { upper, lower, paint: paint.faint(84) });
             }
-            // Where the band does not say where zero is, the ground below does.
+            // If the band does not show zero, the ground does.
             if alone && field.low <= 0.0 && field.high >= 0.0 {
                 let upper = points(line, &line.mean, piece, field);
                 let lower = upper.iter().map(|(x, _)| (*x, base)).collect();
@@ -322,7 +322,7 @@ fn thresholds(canvas: &mut Canvas, chart: &Chart, field: &Field) {
     }
 }
 
-/// Upright lines, and what they mean above the field where there is room for it.
+/// Draws upright lines, and their words above the plot if there is room.
 fn marks(canvas: &mut Canvas, chart: &Chart, field: &Field) {
     let palette = canvas.palette;
     let mut free = f32::MIN;
@@ -337,8 +337,8 @@ fn marks(canvas: &mut Canvas, chart: &Chart, field: &Field) {
             paint.faint(190),
         );
         canvas.rect((x - 2.5, field.top - 6.5), (5.0, 5.0), 2.5, paint);
-        // As far as the next mark that would be written over; to the left where that is near, or
-        // the edge.
+        // The word reaches up to the next mark; it is written to the left near that mark or the
+        // edge.
         let next = places.get(i + 1).copied().unwrap_or(f32::MAX);
         let before = i.checked_sub(1).map_or(f32::MIN, |i| places[i] + 8.0);
         let end = (field.right + MARGIN).min(next - 8.0);
@@ -363,8 +363,8 @@ mod tests {
     use super::*;
     use crate::draw::Mark;
 
-    /// What stands above the field for marks at these places (0 to 1 of the width), with the places
-    /// where each begins and ends, and where the dots are.
+    /// The words above the plot for marks at these places (0 to 1 of the width), with the columns
+    /// where each begins and ends, and the places of dots.
     fn above(places: &[f64]) -> (Vec<(String, f32, f32)>, Vec<f32>) {
         let hour = |p: &f64| (p * 3_600_000.0) as i64;
         let mark = |p: &f64| Mark { ts: hour(p), text: format!("mark {p}"), bad: false };
@@ -390,7 +390,7 @@ mod tests {
         for (places, written) in [
             (&[0.1, 0.5][..], &["mark 0.1", "mark 0.5"][..]),
             (&[0.5, 0.98], &["mark 0.5", "mark 0.98"]),
-            // Of some that are near each other the first, to its left.
+            // Of several close marks the first one, to its left.
             (&[0.5, 0.52], &["mark 0.5", "mark 0.52"]),
             (&[0.97, 0.985], &["mark 0.97"]),
             (&[0.97, 0.98, 0.99, 1.0], &["mark 0.97"]),

@@ -1,5 +1,5 @@
-//! draw: the rows below a picture: what each line is called, and its last, least, average and
-//! largest value in columns.
+//! draw: the rows below a picture: the name of each line, and its last, smallest, mean and largest
+//! value in columns.
 
 use super::canvas::{Anchor, Canvas, MARGIN, SMALL, Shape, Text, look, wide};
 use super::{Chart, Line, letters};
@@ -7,7 +7,7 @@ use super::{Chart, Line, letters};
 /// The height of a row.
 pub(super) const ROW: f32 = 17.0;
 const SWATCH: f32 = 12.0;
-/// Less room than this for a name is none.
+/// The smallest width of a name.
 const NAME: f32 = 90.0;
 const BETWEEN: f32 = 18.0;
 /// Between two columns of lines.
@@ -18,14 +18,14 @@ type Column = (&'static str, fn(&Line) -> f64);
 pub(super) const COLUMNS: [Column; 4] =
     [("last", |l| l.last), ("min", |l| l.least), ("mean", |l| l.average), ("max", |l| l.most)];
 
-/// In the order in which columns are given up where there is no room.
+/// The order in which columns are dropped if there is no room.
 const GIVEN_UP: [usize; 4] = [1, 2, 3, 0];
 
 fn more(chart: &Chart, rows: usize) -> usize {
     chart.lines.len().saturating_sub(rows) + chart.left_out
 }
 
-/// The height that so many lines take, with all around them.
+/// The height of this many rows, with the space around them.
 pub(super) fn height(chart: &Chart, rows: usize, width: f32) -> f32 {
     let rest = if more(chart, rows) > 0 { 1.0 } else { 0.0 };
     ROW * (rows.div_ceil(across(chart, width)) as f32 + 1.0 + rest) + 14.0
@@ -39,7 +39,7 @@ pub(super) fn values(chart: &Chart, line: &Line) -> [String; 4] {
     COLUMNS.map(|(_, value)| chart.unit.format_as(value(line), whole))
 }
 
-/// Many lines with short names stand in two columns.
+/// The number of columns: two for many lines with short names.
 pub(super) fn across(chart: &Chart, width: f32) -> usize {
     if chart.lines.len() < 8 {
         return 1;
@@ -53,7 +53,7 @@ pub(super) fn across(chart: &Chart, width: f32) -> usize {
     if widest + SWATCH + 8.0 <= (width - 2.0 * MARGIN - APART) / 2.0 { 2 } else { 1 }
 }
 
-/// Draws so many lines; the headings' row is at `top`.
+/// Draws this many rows; the row of headings is at `top`.
 pub(super) fn draw(canvas: &mut Canvas, chart: &Chart, rows: usize, top: f32, width: f32) {
     let lines = chosen(chart, rows);
     let across = across(chart, width);
@@ -71,7 +71,7 @@ pub(super) fn draw(canvas: &mut Canvas, chart: &Chart, rows: usize, top: f32, wi
     }
 }
 
-/// Lines one below the other, in so much room from left to right.
+/// Draws lines one below the other, in this width.
 fn column(canvas: &mut Canvas, chart: &Chart, lines: &[usize], (x, top): (f32, f32), room: f32) {
     let palette = canvas.palette;
     let texts: Vec<[String; 4]> = lines.iter().map(|i| values(chart, &chart.lines[*i])).collect();
@@ -93,7 +93,7 @@ fn column(canvas: &mut Canvas, chart: &Chart, lines: &[usize], (x, top): (f32, f
         shown[column] = false;
     }
     let name_room = (room - taken(&shown)).max(20.0);
-    // Numbers stand beside the names they belong to, not at the far edge.
+    // Numbers are drawn beside their names, not at the far edge.
     let name_width = longest.min(name_room).max((room - taken(&shown)).min(200.0));
     let left = x + SWATCH + 8.0;
     let mut right = [0.0; 4];

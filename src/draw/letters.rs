@@ -8,7 +8,7 @@ use ab_glyph::{Font, FontRef, GlyphId, PxScale, ScaleFont};
 static REGULAR: &[u8] = include_bytes!("font/inter-regular.otf");
 static BOLD: &[u8] = include_bytes!("font/inter-semibold.otf");
 
-/// Nothing, if the font that was built in cannot be read; a test says that it can.
+/// The built-in font; `None` if it cannot be read, which a test excludes.
 pub(super) fn font(bold: bool) -> Option<&'static FontRef<'static>> {
     static FONTS: OnceLock<[Option<FontRef<'static>>; 2]> = OnceLock::new();
     let fonts =
@@ -37,8 +37,8 @@ pub(super) fn width(text: &str, size: f32, bold: bool) -> f32 {
     text.chars().map(|c| scaled.h_advance(glyph(font, c))).sum()
 }
 
-/// What a person may see of a text: on one line, and without signs that steer a terminal or turn
-/// the direction of what follows.
+/// A text that is safe to show: on one line, and without characters that control a terminal or
+/// change the writing direction.
 pub fn clean(text: &str) -> String {
     let steers = |c: char| {
         c.is_control()
@@ -47,18 +47,18 @@ pub fn clean(text: &str) -> String {
     text.chars().map(|c| if steers(c) { '\u{fffd}' } else { c }).collect()
 }
 
-/// The text, or as much of its beginning and its end as fits: what tells names apart is often at
-/// the end.
+/// The text, or as much of its beginning and end as fits, because the end often distinguishes
+/// names.
 pub(super) fn cut(text: &str, most: f32, size: f32, bold: bool) -> String {
     cut_by(text, |part| width(part, size, bold) <= most)
 }
 
-/// The same for a terminal, where letters are counted.
+/// Cuts a text to this many letters, for a terminal.
 pub fn cut_letters(text: &str, most: usize) -> String {
     cut_by(text, |part| unicode_width::UnicodeWidthStr::width(part) <= most)
 }
 
-/// The same by any measure.
+/// Cuts a text until it fits by any measure.
 pub(super) fn cut_by(text: &str, fits: impl Fn(&str) -> bool) -> String {
     if fits(text) {
         return text.to_owned();

@@ -1,18 +1,18 @@
-//! draw: what was read of a line, or the steps of an answer -> one line with the band of what its points
-//! stand for, and where it is interrupted. Where there are gaps is decided in the room `overview`.
+//! draw: from the samples of a line, or the steps of an answer, to one line with its band and its
+//! interruptions. The room `overview` decides where there are gaps.
 
 use crate::overview::Columns;
 
-/// One line of a chart. The columns are of one length; without a band `min` and `max` are empty.
+/// One line of a chart. All columns have the same length; without a band `min` and `max` are empty.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Line {
-    /// What it is called.
+    /// The name in the legend.
     pub name: String,
     /// Ms since 1970 UTC, ascending.
     pub ts: Vec<i64>,
-    /// What is drawn: finite, or NaN where there is none.
+    /// The drawn values: finite, or NaN for none.
     pub mean: Vec<f64>,
-    /// The smallest value that each point stands for.
+    /// The smallest value behind each point.
     pub min: Vec<f64>,
     /// The largest.
     pub max: Vec<f64>,
@@ -75,7 +75,7 @@ impl Line {
         line
     }
 
-    /// Fills in what the whole amounts to.
+    /// Computes the totals of the line.
     fn sum_up(&mut self) {
         let (mut sum, mut count) = (0.0, 0.0);
         (self.last, self.least, self.most) = (f64::NAN, f64::NAN, f64::NAN);
@@ -123,7 +123,7 @@ pub(super) fn stack(lines: &[Line]) -> Vec<Line> {
     ts.sort_unstable();
     ts.dedup();
     let mut sum = vec![0.0; ts.len()];
-    // Where none of them is known, there is no stack.
+    // If all values are unknown, the stack is unknown, too.
     let mut known = vec![false; ts.len()];
     let gap = lines.iter().map(|l| l.gap).max().unwrap_or_default();
     let mut out: Vec<Line> = Vec::with_capacity(lines.len());

@@ -1,10 +1,10 @@
-//! draw: what the values of an expression are measured in, as far as its parts tell.
+//! draw: the unit of an expression, as far as its parts show it.
 
 use crate::model::Unit;
 use crate::query::ast::{AggregateOp, BinaryOp, Expr, VectorSelector};
 
-/// The unit of an expression's values; plain where that cannot be known. `series` gives the unit of
-/// what a selector selects, by its word.
+/// The unit of an expression's values; plain if it is unknown. `series` returns the unit of the
+/// series that a selector selects.
 pub(super) fn unit(expr: &Expr, series: &dyn Fn(&VectorSelector) -> Box<str>) -> Unit {
     let inner = |e: &Expr| unit(e, series);
     match expr {
@@ -71,7 +71,7 @@ fn times(unit: Unit, by: f64) -> Unit {
     }
 }
 
-/// Functions whose result is of the kind of what they are given.
+/// Functions whose result has the unit of their argument.
 fn keeps(name: &str) -> bool {
     matches!(
         name,

@@ -1,5 +1,5 @@
-//! draw: a chart's lines -> a picture: SVG, PNG, or a terminal's braille. Values in, bytes out; only
-//! `gather` asks the file and PromQL for what is to be drawn. No sockets, no clock, no printing.
+//! draw: from the lines of a chart to a picture: SVG, PNG, or a terminal's braille. Values in,
+//! bytes out; only `gather` reads the file and evaluates PromQL. No sockets, no clock, no printing.
 //!
 //! ```text
 //!   gather    a key, a glob or PromQL -> a chart      (measure: what its values are measured in)
@@ -39,24 +39,24 @@ pub use svg::svg;
 
 use crate::model::Unit;
 
-/// Everything that is in a picture.
+/// The contents of a picture.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Chart {
-    /// What it is called; one line.
+    /// The title, in one line.
     pub title: String,
-    /// What else there is to know; one line, or nothing.
+    /// The subtitle, in one line, or empty.
     pub subtitle: String,
-    /// What all values are measured in.
+    /// The unit of all values.
     pub unit: Unit,
     /// The left edge, ms since 1970 UTC.
     pub from: i64,
     /// The right edge.
     pub to: i64,
-    /// What is drawn, in this order.
+    /// The lines in the order of drawing.
     pub lines: Vec<Line>,
-    /// One on top of the other instead of all from zero.
+    /// Whether lines are stacked, instead of starting at zero.
     pub stacked: bool,
-    /// What happened in this time.
+    /// Events in this range.
     pub marks: Vec<Mark>,
     /// Values that should not be passed.
     pub thresholds: Vec<f64>,
@@ -66,7 +66,7 @@ pub struct Chart {
     pub left_out: usize,
 }
 
-/// Something that happened.
+/// An event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mark {
     /// When, ms since 1970 UTC.
@@ -103,14 +103,14 @@ impl Chart {
             take(if self.stacked || self.top.is_some() { &[0.0] } else { &[] });
             take(self.top.as_slice());
         }
-        // What was measured as 103 % for a moment needs no axis to 200.
+        // A short reading of 103 % needs no axis to 200 %.
         match (extent, self.top) {
             (Some((low, high)), Some(top)) if high > top && high < top * 1.3 => Some((low, top)),
             _ => extent,
         }
     }
 
-    /// Whether there is nothing to draw.
+    /// Whether the chart has no values.
     pub fn is_empty(&self) -> bool {
         self.lines.iter().all(|l| l.ts.is_empty())
     }

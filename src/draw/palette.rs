@@ -3,14 +3,14 @@
 /// Light or dark.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Theme {
-    /// For paper, mail and wikis.
+    /// Colours for paper, mail and wikis.
     #[default]
     Light,
-    /// For screens at night.
+    /// Colours for screens at night.
     Dark,
 }
 
-/// A colour, and how much of it: 255 hides what is behind.
+/// A colour with its opacity: 255 is opaque.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Paint {
     /// Red, green, blue.
@@ -24,7 +24,7 @@ const fn solid(rgb: u32) -> Paint {
 }
 
 impl Paint {
-    /// The same colour, less of it.
+    /// The colour with this opacity.
     pub fn faint(self, alpha: u8) -> Self {
         Self { alpha, ..self }
     }
@@ -42,7 +42,7 @@ pub(super) struct Palette {
     pub(super) lines: [Paint; 8],
 }
 
-/// Okabe and Ito's, each as dark as it takes to stand out from white.
+/// The colours of Okabe and Ito, darkened until they stand out from white.
 const LIGHT: Palette = Palette {
     background: solid(0xffffff),
     text: solid(0x1b1f24),
@@ -81,8 +81,7 @@ const DARK: Palette = Palette {
     ],
 };
 
-/// What always has the same meaning has the same colour: the names of lines, and the places of their
-/// colours.
+/// Lines with fixed colours: their names, and the places of the colours.
 pub(super) const MEANT: [(&str, usize); 12] = [
     ("used", 0),
     ("cache", 5),
@@ -133,7 +132,7 @@ mod tests {
         (a.max(b) + 0.05) / (a.min(b) + 0.05)
     }
 
-    /// What somebody without green (or red) cones sees: Viénot, Brettel and Mollon 1999.
+    /// A colour as seen without green (or red) cones: Viénot, Brettel and Mollon 1999.
     fn seen(p: Paint, protan: bool) -> [f64; 3] {
         let linear = p.rgb.map(|c| (f64::from(c) / 255.0).powf(2.2));
         let [r, g, b] = linear;

@@ -24,8 +24,8 @@ pub fn png(picture: &Picture, scale: f32) -> Option<Vec<u8>> {
     png_while(picture, scale, || true)
 }
 
-/// The same as long as the work may go on, which is asked about between shapes and while it is packed;
-/// nothing where it may not.
+/// Makes a PNG as long as `go_on` returns true, which is asked between shapes and during
+/// compression; `None` otherwise.
 pub fn png_while(
     picture: &Picture,
     scale: f32,
@@ -144,7 +144,7 @@ fn letter(pixmap: &mut Pixmap, text: &Text, scale: f32) {
             }
             let at = (row * columns + column) as usize * 4;
             let part = coverage.clamp(0.0, 1.0) * f32::from(text.paint.alpha) / 255.0;
-            // The background is opaque, so nothing has to be divided by what shines through.
+            // The background is opaque, so no division by the opacity is needed.
             for (pixel, ink) in pixels[at..at + 3].iter_mut().zip(text.paint.rgb) {
                 let mixed = f32::from(*pixel) * (1.0 - part) + f32::from(ink) * part;
                 *pixel = mixed.round() as u8;

@@ -1,6 +1,6 @@
-//! draw: what the page has of the tables here: colours, units and ranges, as a file of TypeScript, and
-//! numbers in words for the page's own test. Written from the tables when a test is told to
-//! (`PLIMSOLL_WRITE=1 cargo test shared`), and compared with them otherwise.
+//! draw: the tables here that the page shares: colours, units and ranges as a file of TypeScript,
+//! and numbers in words for the page's own test. A test writes them from the tables
+//! (`PLIMSOLL_WRITE=1 cargo test shared`), and compares them otherwise.
 
 use std::fmt::Write;
 
@@ -9,7 +9,7 @@ use crate::model::Unit;
 use crate::model::unit::{BINARY, LARGE, SMALL, TIMES, duration};
 use crate::overview::RANGES;
 
-/// The file is what it should be, or is written.
+/// Checks that the file has this text, or writes it.
 fn same(path: &str, text: &str) {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
     if std::env::var_os("PLIMSOLL_WRITE").is_some() {

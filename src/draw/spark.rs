@@ -4,8 +4,8 @@
 const BLOCKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 const ASCII: [char; 8] = ['_', '.', ',', '-', '=', '+', '*', '#'];
 
-/// One letter a value, a space where there is none (NaN). The lowest height is `low`, the highest
-/// `high`; values of one height are in the middle where both are the same.
+/// One character for each value, and a space for NaN. The lowest height is `low`, the highest
+/// `high`; if both are equal, values are in the middle.
 pub fn spark(values: &[f64], low: f64, high: f64, unicode: bool) -> String {
     let heights = if unicode { BLOCKS } else { ASCII };
     let letter = |v: &f64| {
@@ -32,8 +32,7 @@ pub fn bounds(values: &[f64]) -> (f64, f64) {
     if high - low < least { (low - least, high + least) } else { (low, high) }
 }
 
-/// Whether the words of an environment (`LC_ALL`, `LC_CTYPE`, `LANG`, the first that is set) say
-/// that letters are Unicode.
+/// Whether the locale (the first of `LC_ALL`, `LC_CTYPE` and `LANG` that is set) uses Unicode.
 pub fn is_unicode(words: [Option<&str>; 3]) -> bool {
     let word = words.into_iter().flatten().find(|w| !w.is_empty()).unwrap_or_default();
     let word = word.to_ascii_lowercase();

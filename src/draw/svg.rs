@@ -151,7 +151,7 @@ fn fill(out: &mut String, paint: Paint) {
     colour(out, "fill", paint);
 }
 
-/// A text between tags. What XML cannot hold at all has been taken out before.
+/// Escapes a text between tags. Characters that XML cannot hold were removed before.
 fn escape(out: &mut String, text: &str) {
     for c in text.chars() {
         match c {

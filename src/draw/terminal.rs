@@ -1,5 +1,5 @@
-//! draw: a chart -> letters on a terminal: lines of braille dots, two across and four down a letter,
-//! or plain ASCII where there is nothing better.
+//! draw: from a chart to characters on a terminal: lines of braille dots, two across and four down
+//! a character, or plain ASCII.
 
 use jiff::tz::TimeZone;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
@@ -10,21 +10,21 @@ use super::line::stack;
 use super::ticks::{Axis, axis};
 use super::{Chart, Line, hours};
 
-/// What a letter is written with.
+/// The style of a character.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Ink {
     /// The terminal's own colour.
     #[default]
     Plain,
-    /// The same, stronger.
+    /// Bold text.
     Bold,
-    /// Less of it.
+    /// Muted text.
     Muted,
     /// The colour of a line, by its number.
     Line(usize),
-    /// Less of the same.
+    /// A line's colour, faint.
     Faint(usize),
-    /// Something is wrong.
+    /// A problem.
     Bad,
 }
 
@@ -32,7 +32,7 @@ pub enum Ink {
 /// yellow, magenta, blue, green, red, and the bright ones.
 pub const INKS: [u8; 8] = [36, 33, 35, 34, 32, 31, 96, 95];
 
-/// What is drawn, and on how many letters.
+/// The chart to draw, and the size in characters.
 #[derive(Debug, Clone, Copy)]
 pub struct Page<'a> {
     /// Letters across.
@@ -41,11 +41,11 @@ pub struct Page<'a> {
     pub field: usize,
     /// Rows of the legend at most.
     pub legend: usize,
-    /// Whether there is a title.
+    /// Whether to draw the title.
     pub title: bool,
     /// Whether letters may be more than ASCII.
     pub unicode: bool,
-    /// Whose hours are on the axis.
+    /// The time zone of the axis.
     pub zone: &'a TimeZone,
 }
 
@@ -53,7 +53,7 @@ pub struct Page<'a> {
 /// wide letter is `\0`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cells {
-    /// From top to bottom.
+    /// The rows from top to bottom.
     pub rows: Vec<Vec<(char, Ink)>>,
     width: usize,
 }
@@ -69,7 +69,7 @@ impl Cells {
         &mut self.rows[last]
     }
 
-    /// As text with colours, or without; nothing stands behind the last letter of a row.
+    /// The page as text, with or without colours, and without spaces at the ends of rows.
     pub fn text(&self, colours: bool) -> String {
         let mut out = String::new();
         for row in &self.rows {
@@ -102,12 +102,12 @@ fn escape(ink: Ink) -> String {
     }
 }
 
-/// Writes as much of a text as there is room for.
+/// Writes as much of a text as fits.
 fn put(row: &mut [(char, Ink)], at: usize, text: &str, ink: Ink) {
     let mut at = at;
     for c in text.chars() {
         let wide = c.width().unwrap_or(0);
-        // What takes no room of its own would shift nothing; it is left away.
+        // Characters without width would shift nothing, and are left out.
         if wide == 0 || at + wide > row.len() {
             continue;
         }
@@ -129,7 +129,7 @@ fn cut(text: &str, most: usize, unicode: bool) -> String {
     if unicode { text } else { plain(&text) }
 }
 
-/// The same in ASCII.
+/// The text in ASCII.
 fn plain(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {

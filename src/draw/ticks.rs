@@ -1,4 +1,4 @@
-//! draw: where the axis of values has its marks, and what they say.
+//! draw: the marks of the value axis, and their texts.
 
 use crate::model::Unit;
 use crate::model::unit::{digits, joined};
@@ -14,7 +14,7 @@ pub(super) struct Axis {
 
 /// Below this they are as good as zero.
 const SMALLEST: f64 = 1e-290;
-/// Past this a difference of two values is none any more.
+/// Beyond this, the difference of two values overflows.
 const LARGEST: f64 = 1e300;
 
 /// Lengths of time between two marks, in seconds, above the ones that are decimal.
@@ -40,12 +40,12 @@ const TIMES: [f64; 19] = [
     4_320_000.0,
 ];
 
-/// An axis for values from `low` to `high` with at most so many steps between its marks.
+/// An axis for values from `low` to `high` with at most this many steps between its marks.
 pub(super) fn axis(low: f64, high: f64, unit: &Unit, most: usize) -> Axis {
     let (low, high) = room(low, high);
     let most = most.max(1) as f64;
     let mut step = step_from((high - low) / most, high.abs().max(low.abs()), unit);
-    // Rounding outwards may take one step more than there is room for.
+    // Rounding outwards may need one step more than there is room for.
     for _ in 0..3 {
         if (high / step).ceil() - (low / step).floor() <= most {
             break;
@@ -58,12 +58,12 @@ pub(super) fn axis(low: f64, high: f64, unit: &Unit, most: usize) -> Axis {
         let number = value / size.divisor;
         let each = step / size.divisor;
         if !(1e-6..1e7).contains(&each) {
-            // As many digits as tell two marks apart.
+            // As many digits as are needed to distinguish two marks.
             let largest = (high.abs().max(low.abs()) / step).log10().ceil();
             let places = largest.clamp(1.0, 9.0) as usize;
             return joined(&format!("{value:.places$e}"), &unit.size(0.0).word);
         }
-        // As many places as tell two marks apart.
+        // As many decimal places as are needed to distinguish two marks.
         let places = (0..7).find(|p| {
             let scaled = each * 10f64.powi(*p);
             (scaled - scaled.round()).abs() < 1e-6 * scaled
@@ -85,7 +85,7 @@ pub(super) fn axis(low: f64, high: f64, unit: &Unit, most: usize) -> Axis {
     Axis { low: first * step, high: (first + f64::from(count)) * step, ticks }
 }
 
-/// From zero where that does not flatten what there is to see; never without height.
+/// The range of the axis: from zero, unless that would flatten the values; never without height.
 fn room(low: f64, high: f64) -> (f64, f64) {
     let (low, high) = (low.clamp(-LARGEST, LARGEST), high.clamp(-LARGEST, LARGEST));
     let (low, high) = if low >= 0.0 && low < high * 0.7 {
@@ -101,7 +101,7 @@ fn room(low: f64, high: f64) -> (f64, f64) {
         return (low, high);
     }
     match (low, high) {
-        // Between numbers so small there are not enough others for marks.
+        // Between very small numbers there are not enough others for marks.
         _ if high.abs().max(low.abs()) < SMALLEST => (if low < 0.0 { -1.0 } else { 0.0 }, 1.0),
         _ => {
             let middle = low / 2.0 + high / 2.0;

@@ -1,4 +1,4 @@
-//! munin_node: what each command is answered. No sockets; the clock and all values come in.
+//! munin_node: the answer to each command. No sockets; the clock and all values come in.
 
 use super::own::Own;
 use super::picture::Picture;
@@ -6,19 +6,19 @@ use super::{Kept, Node};
 use crate::model::SeriesRef;
 use crate::wire::munin::{Command, Line, Part, lines, relay};
 
-/// What a master has said that it understands.
+/// The capabilities of a master.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Caps {
     multigraph: bool,
     dirty: bool,
 }
 
-/// What is to be done.
+/// The answer to a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Answer {
-    /// To be sent.
+    /// A text to send.
     Text(Vec<u8>),
-    /// To be read from the store: everything since then, in seconds since 1970.
+    /// Values to read from the store, since this time, in seconds since 1970.
     Spool(i64),
     /// TLS begins behind this.
     StartTls,
@@ -39,7 +39,7 @@ impl Node {
         format!("# munin node at {}\n", self.name)
     }
 
-    /// Answers one line; what it says of the master stays in `caps`.
+    /// Answers one line, and stores the master's capabilities in `caps`.
     pub(super) fn answer(&self, caps: &mut Caps, line: &[u8]) -> Answer {
         match Command::parse(line) {
             Command::List(host) => self.list(*caps, host),
@@ -99,7 +99,7 @@ impl Node {
         Answer::Text((names.join(" ") + "\n").into())
     }
 
-    /// What a plugin said last, or what is measured here.
+    /// Answers with the last output of a plugin, or with this machine's own values.
     fn plugin(&self, name: &str, part: Part) -> Answer {
         let mut out = Vec::new();
         if let Some(said) = self.from.shelf.get(name) {
@@ -121,7 +121,7 @@ impl Node {
         Answer::Text(out)
     }
 
-    /// With what the collectors measure at present.
+    /// Calls `then` with the current values of the collectors.
     fn with_own<T>(&self, then: impl FnOnce(&mut Own<'_>) -> T) -> T {
         let now = self.from.clock.wall_ms();
         let mut kept = self.kept();
@@ -140,7 +140,7 @@ fn is_multigraph(config: &[u8]) -> bool {
     config.split(|b| *b == b'\n').any(|line| line.starts_with(b"multigraph "))
 }
 
-/// A plugin that has not told a value yet: each of its fields is unknown.
+/// Writes the values of a plugin that has not reported any yet: each field is unknown.
 fn unknown(config: &[u8], out: &mut Vec<u8>) {
     for (_, line) in lines(config) {
         match line {

@@ -1,4 +1,4 @@
-//! munin_node: connections: who is let in, and how many at a time.
+//! munin_node: connections: which are accepted, and how many at a time.
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
@@ -12,9 +12,10 @@ use tokio::task::AbortHandle;
 use super::Node;
 use super::session::{self, LIMITS};
 
-/// Beyond it the oldest goes, so that a newcomer is always served: a master needs one, for seconds.
+/// The largest number of connections. Beyond it the oldest is closed, so a new one is always
+/// served: a master needs one for seconds.
 const MAX_CONNECTIONS: usize = 32;
-/// So many strangers are named in the log; all are counted.
+/// The number of refused clients that the log names; all are counted.
 const NAMED: u64 = 10;
 
 /// Serves masters until the runtime ends.

@@ -1,6 +1,6 @@
-//! munin_node: answers masters of Munin as munin-node does, out of memory: nothing is run, and no
-//! disk is waited for but by `spoolfetch`. A view: it reads what plugins and collectors left in
-//! pipeline and store. Speaks plain TCP, and TLS where it is asked to.
+//! munin_node: answers Munin masters as munin-node does, from memory: it runs nothing, and only
+//! `spoolfetch` waits for a disk. A view: it reads values of plugins and collectors from pipeline
+//! and store. Speaks plain TCP, and TLS on request.
 //!
 //! ```text
 //!   listen     connections: how many, from where, how long
@@ -34,13 +34,13 @@ pub use listen::serve;
 /// The certificate in use at the moment.
 pub type Acceptor = Arc<dyn Fn() -> TlsAcceptor + Send + Sync>;
 
-/// What it answers from.
+/// The sources of the answers.
 pub struct Sources {
     /// Series, their newest values, and the time.
     pub flow: Flow,
-    /// What plugins said last.
+    /// The last output of plugins.
     pub shelf: Arc<Shelf>,
-    /// Where the database is.
+    /// The path of the database.
     pub database: PathBuf,
     /// Its newest samples.
     pub head: Arc<Head>,
@@ -61,14 +61,14 @@ impl Deref for Sources {
 /// A node: see the module's text.
 pub struct Node {
     settings: Settings,
-    /// As greeted with.
+    /// The name in the greeting.
     name: String,
     tls: Option<Acceptor>,
     from: Sources,
     kept: Mutex<Kept>,
 }
 
-/// What is remembered from one question to the next.
+/// State that is kept between questions.
 #[derive(Default)]
 struct Kept {
     catalog: picture::Catalog,

@@ -1,5 +1,5 @@
-//! munin_node: what the collectors measured, by the names of their series: now, or at one moment of
-//! before. Values come in by a closure: no store in here.
+//! munin_node: the values of the collectors by the names of their series, at this or an earlier
+//! moment. Values come in by a closure: no store in here.
 
 use std::collections::HashMap;
 
@@ -15,7 +15,7 @@ pub(super) struct Catalog {
 }
 
 impl Catalog {
-    /// Is made again if series came or went.
+    /// Builds the index again if series came or went.
     pub(super) fn update(&mut self, registry: &Registry) {
         let now = Some((registry.made(), registry.epoch()));
         if std::mem::replace(&mut self.seen, now) == now {
@@ -25,14 +25,14 @@ impl Catalog {
         for (number, series) in registry.all() {
             let id = &series.identity;
             if id.system.is_none() && *id.job == *JOB && id.name.starts_with("node_") {
-                // A copy: the registry does not forget a series that somebody holds.
+                // A copy, because the registry does not forget a series while it is held.
                 let list = self.by_name.entry(id.name.clone()).or_default();
                 list.push((number, Series::clone(&series)));
             }
         }
     }
 
-    /// All of them.
+    /// All series.
     pub(super) fn all(&self) -> impl Iterator<Item = &(SeriesRef, Series)> {
         self.by_name.values().flatten()
     }
@@ -41,7 +41,7 @@ impl Catalog {
 /// Values of one moment.
 pub(super) struct Picture<'a> {
     pub(super) catalog: &'a Catalog,
-    /// The value of a series; nothing: there is none (any more).
+    /// The value of a series; `None` if it has none (any more).
     pub(super) value: &'a dyn Fn(SeriesRef) -> Option<f64>,
     /// Ms since 1970 UTC.
     pub(super) now: i64,
@@ -63,7 +63,7 @@ impl Picture<'_> {
         self.one(&format!("node_memory_{field}_bytes"))
     }
 
-    /// All with this label, summed up; as [`Picture::one`].
+    /// The sum of all series with this label; see [`Picture::one`].
     pub(super) fn sum(&self, name: &str, label: &str, is: &str) -> Option<f64> {
         let fitting = |s: &&(SeriesRef, Series)| s.1.identity.labels.get(label) == Some(is);
         let mut found = None;

@@ -1,5 +1,5 @@
-//! munin_node: one connection: lines come in, answers go out, until somebody has had enough. It knows
-//! nothing of what is asked.
+//! munin_node: one connection: lines come in and answers go out until one side closes it. It knows
+//! nothing about the commands.
 
 use std::io;
 use std::sync::Arc;
@@ -12,12 +12,12 @@ use tokio::time::timeout;
 use super::Node;
 use super::answer::{Answer, Caps};
 
-/// What one connection may take.
+/// The time limits of a connection.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
-    /// To say something, or to take what was said.
+    /// For each line, and for sending each answer.
     pub(super) idle: Duration,
-    /// All in all.
+    /// For the whole connection.
     pub(super) total: Duration,
     /// Bytes of a line.
     pub(super) line: usize,
@@ -72,7 +72,7 @@ where
     let secure = timeout(limits.idle, tls().accept(stream)).await;
     let mut secure = secure.map_err(|_| Cut::Slow)?.map_err(|_| Cut::Tls)?;
     talk(node, &mut secure, limits, false).await?;
-    // Whoever hung up already does not miss it.
+    // A client that has closed already does not miss it.
     let _unused = timeout(limits.idle, secure.shutdown()).await;
     Ok(())
 }
@@ -96,7 +96,7 @@ where
                 Answer::Close => return Ok(false),
                 Answer::Spool(since) => spool(node, stream, plain, limits, since).await?,
                 Answer::StartTls if plain => {
-                    // What was sent before the handshake could be anybody's.
+                    // Bytes from before the handshake could come from anybody.
                     if !waiting.is_empty() {
                         return Err(Cut::Tls);
                     }
@@ -127,8 +127,8 @@ where
     Err(Cut::Long)
 }
 
-/// Each line by itself: munin-update takes a record of TLS for a line, whatever is in it. Without TLS
-/// nothing is gained by that, and `whole` is true.
+/// Sends each line by itself: munin-update takes a record of TLS for a line, whatever is in it.
+/// Without TLS that gains nothing, and `whole` is true.
 async fn send<S>(stream: &mut S, text: &[u8], whole: bool, limits: Limits) -> Result<(), Cut>
 where
     S: AsyncWrite + Unpin,

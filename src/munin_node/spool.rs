@@ -1,10 +1,10 @@
-//! munin_node: what a master missed, out of the store: for each plugin what its fields mean, and
-//! values with their times, every five minutes as the master draws them. In Munin's format of a spool:
-//! `multigraph NAME`, the answer to `config`, `field.value EPOCH:VALUE`.
+//! munin_node: the values that a master missed, from the store: for each plugin the description of
+//! its fields, and a value with its time for each five minutes, as the master draws them. In
+//! Munin's format of a spool: `multigraph NAME`, the answer to `config`, `field.value EPOCH:VALUE`.
 //!
-//! What is stored of a DERIVE that may fall is its rate, of which no such value can be made: those
-//! fields are left out. An hour is read at a time, and a day of hours that hold anything told; the
-//! master comes again for more.
+//! Of a DERIVE that may fall, the rate is stored, from which the value cannot be restored: these
+//! fields are left out. An hour is read at a time, up to a day of hours with values; the master
+//! comes again for more.
 
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -22,20 +22,20 @@ use crate::wire::munin::{Described, Part, Type, identity, relay};
 const STEP_MS: i64 = 300_000;
 /// Read at once.
 const PIECE_MS: i64 = 3_600_000;
-/// As far back as munin-asyncd keeps its spool.
+/// The age of the oldest value, as in munin-asyncd.
 const OLDEST_MS: i64 = 7 * 86_400_000;
 /// Pieces that hold anything, in one answer.
 const MOST_PIECES: usize = 24;
 
-/// Why there is no spool.
+/// The reason why there is no spool.
 type Failure = Box<dyn std::error::Error>;
 
-/// Where a series lies in the store: system (nothing: this one), job and key.
+/// The identity of a series in the store: system (`None` is this one), job and key.
 type Place = (Option<String>, String, String);
 
 impl Node {
-    /// Hands over, piece by piece, what is newer than `since` (seconds since 1970 UTC), until there
-    /// is nothing more or nobody wants it. What cannot be read is in the log.
+    /// Hands over all values newer than `since` (seconds since 1970 UTC), piece by piece, until the
+    /// end or until the master is gone. Read errors go to the log.
     pub(super) fn spool(&self, since: i64, each: &mut dyn FnMut(Vec<u8>) -> bool) {
         if let Err(e) = self.read_spool(since, each) {
             tracing::warn!("munin_node: spoolfetch: {e}");
@@ -46,7 +46,7 @@ impl Node {
         let now = self.from.clock.wall_ms();
         let mut from = since.saturating_mul(1_000).max(now - OLDEST_MS);
         let mut told = 0;
-        // One picture of names for all of it; a catalog of its own, for reading takes a while.
+        // One catalog of names for all of it, of its own, because reading takes a while.
         let mut catalog = Catalog::default();
         catalog.update(&self.from.registry);
         // No reader stays open: a master comes once in five minutes.
@@ -136,7 +136,7 @@ impl Node {
         Ok(())
     }
 
-    /// Plugins, by what they say of themselves now.
+    /// The spool of plugins, by their current description.
     fn plugin_spool(
         &self,
         reader: &Reader,
@@ -163,7 +163,7 @@ impl Node {
                         key
                     });
                     let Some(row) = places.get(&at) else { continue };
-                    // A sum is told by what it grew.
+                    // A sum is reported by its increase.
                     let before = if field.kind == Type::Absolute { 2 * STEP_MS } else { 0 };
                     let (ts, values) = reader.samples(*row, from - before, to)?;
                     write_field(&mut lines, &field.written, field.kind, from, &ts, &values);
@@ -196,7 +196,7 @@ fn service(graph: &str, plugin: &str) -> String {
     graph.chars().map(|c| if fits(c) { c } else { '_' }).collect()
 }
 
-/// What opens a plugin's part.
+/// The first lines of a plugin's part.
 fn begun(plugin: &str, config: &str) -> String {
     if config.starts_with("multigraph ") {
         return config.to_owned();
@@ -204,7 +204,7 @@ fn begun(plugin: &str, config: &str) -> String {
     format!("multigraph {}\n{config}", service(plugin, plugin))
 }
 
-/// Values with their time; what is not known is left out.
+/// Values with their time; unknown ones are left out.
 fn timed(values: &str, now: i64) -> String {
     let mut out = String::new();
     let mut graph = None;
@@ -224,21 +224,21 @@ fn timed(values: &str, now: i64) -> String {
     out
 }
 
-/// The last sample of each step, as the plugin would have told it.
+/// Writes the last sample of each step, in the plugin's own terms.
 fn write_field(out: &mut String, field: &str, kind: Type, from: i64, ts: &[i64], values: &[f64]) {
     let mut before = None;
     let samples: Vec<(i64, f64)> =
         ts.iter().copied().zip(values.iter().copied()).filter(|(_, v)| v.is_finite()).collect();
     for (at, (ts, value)) in samples.iter().enumerate() {
         let next = samples.get(at + 1).map(|(ts, _)| *ts);
-        // Within a step the last one stands for all.
+        // Within a step the last sample counts.
         if next.is_some_and(|next| next.div_euclid(STEP_MS) == ts.div_euclid(STEP_MS)) {
             continue;
         }
         let told = match (kind, before.replace(*value)) {
             (Type::Gauge, _) => Some(format!("{value}")),
             (Type::Derive | Type::Counter, _) => Some(format!("{:.0}", value.max(0.0))),
-            // A sum that begins anew is what came since then.
+            // A sum that begins again has grown by its new value.
             (Type::Absolute, Some(before)) if *value < before => Some(format!("{value}")),
             (Type::Absolute, Some(before)) => Some(format!("{}", value - before)),
             (Type::Absolute, None) => None,

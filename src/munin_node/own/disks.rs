@@ -1,5 +1,6 @@
-//! munin_node: `diskstats`: what disks did since a master asked some five minutes before. The original
-//! keeps its counts in a state file and tells means and rates; so does this, in memory.
+//! munin_node: `diskstats`: the activity of disks since a master asked about five minutes before.
+//! The original keeps its counts in a state file and reports means and rates; this does so in
+//! memory.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write;
@@ -27,19 +28,19 @@ const METRICS: [&str; 7] = [
     "node_disk_io_time_seconds_total",
 ];
 
-/// What a disk has done since the machine was started, in the order of [`METRICS`].
+/// The counts of a disk since the machine's start, in the order of [`METRICS`].
 type Counts = [f64; METRICS.len()];
 
-/// What a disk did, and in how many seconds.
+/// The counts of a disk over a stretch, and its length in seconds.
 type Did = (Counts, f64);
 
-/// What disks had done at moments before, the oldest first; bounded by age and distance to some
+/// The counts of disks at earlier moments, the oldest first; age and distance bound it to some
 /// ninety.
 #[derive(Debug, Default)]
 pub(in crate::munin_node) struct History(VecDeque<(i64, BTreeMap<String, Counts>)>);
 
 impl History {
-    /// The moment that lies nearest to one stretch ago.
+    /// The entry closest to one stretch ago.
     fn before(&self, now: i64) -> Option<&(i64, BTreeMap<String, Counts>)> {
         let past = self.0.iter().filter(|(ts, _)| *ts < now);
         past.min_by_key(|(ts, _)| (now - ts - STRETCH_MS).abs())
@@ -125,16 +126,16 @@ pub(super) fn names(p: &Picture<'_>, out: &mut Vec<String>) {
     }
 }
 
-/// One graph for all disks and one for each: its name, what is said of it, and whether it is only for
-/// disks that tell how long they took.
+/// A kind of graph, one for all disks and one for each: its name, its description, and whether it
+/// needs disks that report their times.
 struct Kind {
     name: &'static str,
     all: &'static str,
     one: &'static str,
     waits: bool,
-    /// Of the graph for all: fields behind the disk's name, and what is said of them.
+    /// For the graph of all disks: fields after the disk's name, and their description.
     all_fields: &'static [(&'static str, &'static str)],
-    /// Of the graph of one disk.
+    /// For the graph of one disk.
     one_fields: &'static [(&'static str, &'static str)],
 }
 
@@ -234,7 +235,7 @@ fn describe(out: &mut String, field: &str, about: &str) {
     }
 }
 
-/// The fields of a disk, by name, out of what it did in so many seconds.
+/// The fields of a disk, by name, from its counts over this many seconds.
 fn measured(did: &Counts, seconds: f64) -> impl Fn(&str) -> f64 {
     let [reads, writes, read, written, reading, writing, busy] = *did;
     let share = |of: f64, by: f64| if by > 0.0 { of / by } else { 0.0 };
@@ -263,7 +264,7 @@ pub(super) fn values(
 ) -> bool {
     let Some(disks) = there(p, name) else { return false };
     let before = history.before(p.now);
-    // What began anew since then did all that it counts since then.
+    // A counter that began again since then has counted everything since then.
     let did = |device: &str, counts: &Counts| -> Option<Did> {
         let (then, before) = before?;
         let before = before.get(device)?;

@@ -8,9 +8,9 @@ use crate::model::Series;
 use crate::munin_node::picture::Picture;
 use crate::wire::munin::clean_fields;
 
-/// Of these the mount point makes the name: the device says nothing.
+/// Types of file systems whose name comes from the mount point, because their device means nothing.
 const NAMELESS: [&str; 4] = ["tmpfs", "none", "udev", "simfs"];
-/// What Debian's plugins leave out beside that.
+/// Further types that Debian's plugins leave out.
 const NO_SPACE: [&str; 10] = [
     "none", "unknown", "rootfs", "iso9660", "squashfs", "udf", "romfs", "ramfs", "debugfs",
     "devtmpfs",
@@ -28,8 +28,8 @@ fn is(name: &str) -> Option<bool> {
     }
 }
 
-/// By field: mount point and used percent. Of several mounts of one device the one nearest to the
-/// root, as df has it. Of two devices that Munin would call alike, that one keeps the name.
+/// Mount point and used percent, by field. Of several mounts of one device the one nearest to the
+/// root counts, as in df. Of two devices with equal names in Munin, that one keeps the name.
 fn used(p: &Picture<'_>, inodes: bool) -> BTreeMap<String, (String, f64)> {
     let names = if inodes {
         ["node_filesystem_files", "node_filesystem_files_free", "node_filesystem_files_free"]
@@ -64,7 +64,7 @@ fn used(p: &Picture<'_>, inodes: bool) -> BTreeMap<String, (String, f64)> {
     fields(&sources).into_iter().zip(used).collect()
 }
 
-/// Munin's own way: a row of what cannot begin a name is one `_`.
+/// Cleans names as Munin does: several characters that cannot begin a name become one `_`.
 fn fields(sources: &[String]) -> Vec<String> {
     let names = sources.iter().map(|text| {
         let rest = text.trim_start_matches(|c: char| !c.is_ascii_alphabetic() && c != '_');

@@ -1,4 +1,4 @@
-//! munin_node: `if_NAME` and `if_err_NAME`: what a network device carries, and what went wrong there.
+//! munin_node: `if_NAME` and `if_err_NAME`: traffic and errors of a network device.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -17,7 +17,7 @@ const ERRORS: [(&str, &str); 4] = [
     ("txdrop", "node_network_transmit_drop_total"),
 ];
 
-/// What `suggest` of these plugins names: no loopback, no end of a tunnel, no VLAN.
+/// The devices that `suggest` of these plugins names: no loopback, no end of a tunnel, no VLAN.
 fn is_suggested(device: &str) -> bool {
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     let tunnel = device.strip_prefix("sit").is_some_and(digits)
@@ -36,7 +36,7 @@ pub(super) fn names(p: &Picture<'_>, out: &mut Vec<String>) {
     }
 }
 
-/// The device, and whether its errors are meant; if there is such a device.
+/// The device, and whether its errors are meant; `None` if there is no such device.
 fn device<'n>(p: &Picture<'_>, name: &'n str) -> Option<(&'n str, bool)> {
     let there = |device: &&str| {
         p.each(BYTES[0].1).any(|(s, _)| s.identity.labels.get("device") == Some(*device))
@@ -121,7 +121,7 @@ pub(super) fn values(p: &Picture<'_>, sys: &Path, name: &str, out: &mut String) 
         put(out, field, p.sum(metric, "device", device).unwrap_or(f64::NAN), true);
     }
     if errors {
-        // Nobody collects these, there being no shared cables any more.
+        // Nobody collects these, because shared cables are gone.
         let collisions = number(sys, device, "statistics/collisions");
         put(out, "collisions", collisions.unwrap_or(f64::NAN), true);
     }

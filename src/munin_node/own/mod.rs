@@ -1,6 +1,6 @@
-//! munin_node: what plimsoll's own collectors measure, as Munin's plugins of the same names would
-//! tell it: the same fields of the same types, so that a master goes on with the graphs it has.
-//! Text and numbers only; no sockets, no store.
+//! munin_node: the values of plimsoll's own collectors in the form of Munin's plugins: the same
+//! fields of the same types, so that a master continues its graphs. Text and numbers only; no
+//! sockets, no store.
 
 mod disks;
 mod filesystems;
@@ -15,12 +15,12 @@ pub(super) use disks::History;
 use super::picture::Picture;
 use tables::PLAIN;
 
-/// Nothing but what is needed to answer.
+/// The data that answers need.
 pub(super) struct Own<'a> {
     pub(super) picture: Picture<'a>,
     /// `/sys`: an interface's speed, a disk's other name.
     pub(super) sys: &'a Path,
-    /// What disks had done when masters asked before.
+    /// The counts of disks at earlier requests.
     pub(super) disks: &'a mut History,
 }
 
@@ -32,18 +32,18 @@ struct Plain {
     fields: &'static [Field],
 }
 
-/// One of its fields.
+/// A field of a plugin.
 struct Field {
     name: &'static str,
-    /// What is said of it, each with its word.
+    /// Its attributes, each with its word.
     about: &'static [&'static str],
     /// Whether it is a counter: those are whole numbers for RRD.
     counter: bool,
-    /// As [`Picture::one`].
+    /// Its value, see [`Picture::one`].
     value: fn(&Picture<'_>) -> Option<f64>,
 }
 
-/// A number as RRD takes it; what is not known is `U`.
+/// A number in RRD's form; an unknown one is `U`.
 fn number(value: f64, counter: bool) -> String {
     if !value.is_finite() {
         "U".to_owned()
@@ -76,7 +76,7 @@ impl Own<'_> {
         out
     }
 
-    /// The answer to `config`; nothing: there is no such plugin.
+    /// The answer to `config`; `None` if there is no such plugin.
     pub(super) fn config(&self, name: &str) -> Option<String> {
         let mut out = String::new();
         if let Some(plain) = PLAIN.iter().find(|p| p.name == name) {
@@ -95,7 +95,7 @@ impl Own<'_> {
         found.then_some(out)
     }
 
-    /// The answer without an argument; nothing: there is no such plugin.
+    /// The values; `None` if there is no such plugin.
     pub(super) fn values(&mut self, name: &str) -> Option<String> {
         let mut out = String::new();
         if let Some(plain) = PLAIN.iter().find(|p| p.name == name) {

@@ -27,7 +27,7 @@ fn cpu(p: &Picture<'_>, mode: &str) -> Option<f64> {
     p.sum("node_cpu_seconds_total", "mode", mode).map(|seconds| seconds * 100.0)
 }
 
-/// What is neither free nor the kernel's.
+/// Memory that is neither free nor used by the kernel.
 fn apps(p: &Picture<'_>) -> Option<f64> {
     let others = ["MemFree", "Buffers", "Cached", "Slab", "PageTables", "Percpu", "SwapCached"];
     let taken: f64 = others.iter().filter_map(|field| p.memory(field)).sum();
@@ -213,7 +213,7 @@ pub(super) static PLAIN: &[Plain] = &[
                 &["label steal", "draw STACK", "min 0", "type DERIVE", "info Given to others."],
                 |p| cpu(p, "steal"),
             ),
-            // Collected with what it is part of; the field is there for the graphs that have it.
+            // It is part of another value here; the field exists for graphs that have it.
             counter(
                 "guest",
                 &["label guest", "draw STACK", "min 0", "type DERIVE", "info Part of user."],
@@ -298,7 +298,7 @@ pub(super) static PLAIN: &[Plain] = &[
     },
 ];
 
-/// What depends on the machine.
+/// The parts of `config` that depend on the machine.
 pub(super) fn config_more(name: &str, p: &Picture<'_>, out: &mut String) {
     let _unused = match name {
         "memory" => {

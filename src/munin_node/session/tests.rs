@@ -19,7 +19,7 @@ fn node() -> Arc<Node> {
     Arc::new(Node::new(Settings::default(), "web1", None, from))
 }
 
-/// What the other side gets for what it sends; it then keeps the line open until it is cut.
+/// The answers to what is sent; the client then keeps the line open until it is cut.
 fn said(node: &Arc<Node>, sent: &[u8], limits: Limits, hang_up: bool) -> String {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.expect("a runtime").block_on(async {
