@@ -24,7 +24,7 @@ pub fn png(picture: &Picture, scale: f32) -> Option<Vec<u8>> {
     png_while(picture, scale, || true)
 }
 
-/// Makes a PNG as long as `go_on` returns true, which is asked between shapes and during
+/// Makes a PNG as long as `goes_on` returns true, which is asked between shapes and during
 /// compression; `None` otherwise.
 pub fn png_while(
     picture: &Picture,

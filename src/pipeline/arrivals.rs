@@ -14,8 +14,9 @@ pub struct Arrival {
     pub at: i64,
     /// The usual time between two arrivals, ms; 0: it has come once.
     pub every: i64,
-    /// How much its newest samples were ahead of this machine's clock when they arrived, ms; less than
-    /// nothing: behind. The most of the last minutes, for what is sent late is no clock that is slow.
+    /// How far its newest samples were ahead of this machine's clock when they arrived, ms;
+    /// negative if they were behind. The largest value of the last minutes, because samples that
+    /// are sent late do not mean a slow clock.
     pub ahead: i64,
 }
 
@@ -24,12 +25,12 @@ struct Entry {
     at: i64,
     /// The last two times between arrivals, ms.
     gaps: [i64; 2],
-    /// When the stretch at hand began, and the most of `ahead` in it and in the one before.
+    /// The begin of the current stretch, and the largest `ahead` in it and in the one before.
     since: i64,
     ahead: [i64; 2],
 }
 
-/// All systems that were heard of since the start.
+/// All systems that sent since the start.
 #[derive(Debug, Default)]
 pub(super) struct Arrivals(HashMap<Box<str>, Entry>);
 
@@ -88,7 +89,7 @@ mod tests {
         }
         let usual = Arrival { at: 100_000, every: 10_000, ahead: -500 };
         assert_eq!(all.of("web"), Some(usual));
-        // What it had kept while the line was cut.
+        // Samples that it kept while the connection was cut.
         all.note("web", 160_000, 101_000);
         assert_eq!(all.of("web"), Some(Arrival { at: 160_000, ..usual }));
         assert_eq!(all.of("db"), None);

@@ -1,6 +1,6 @@
-//! pipeline: the board of what is wrong right now. It is what `/health` shows, and what keeps the
-//! log short: a failure that repeats is logged once, then as a count at growing distances. A beat that
-//! has stopped can tell nobody; the board finds that out by itself whenever it is looked at.
+//! pipeline: the board of current problems. `/health` shows it, and it keeps the log short: a
+//! repeated failure is logged once, then as a count at growing intervals. A beat that has stopped
+//! cannot report itself, so the board checks it whenever it is read.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -11,14 +11,14 @@ use crate::model::Clock;
 /// The subject of a beat that has stopped.
 pub const BEAT: &str = "beat";
 
-/// One thing that is wrong.
+/// A current problem.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     /// Since when, in ms since 1970 UTC.
     pub since: i64,
     /// How often it was seen since.
     pub count: u64,
-    /// What was said the last time.
+    /// The last message.
     pub message: String,
 }
 
@@ -49,7 +49,7 @@ impl Board {
         self.entries.lock().unwrap_or_else(|e| e.into_inner())
     }
 
-    /// Something failed. `subject` says what (`collector filesystem`, `database`).
+    /// Records a failure. `subject` names the part (`collector filesystem`, `database`).
     pub fn fail(&self, subject: &str, message: String) {
         let now = self.clock.boot_ms();
         let mut entries = self.lock();
@@ -77,7 +77,7 @@ impl Board {
         );
     }
 
-    /// It works (again).
+    /// Records that the part works (again).
     pub fn ok(&self, subject: &str) {
         if let Some(entry) = self.lock().remove(subject) {
             let for_ = seconds(self.clock.boot_ms() - entry.since_boot);
@@ -87,24 +87,26 @@ impl Board {
         }
     }
 
-    /// The same for a caller who would have to make the subject's name first: free while all is well.
+    /// Records that the part works. For callers that would have to build the subject's name: free
+    /// while there are no problems.
     pub fn ok_with(&self, subject: impl FnOnce() -> String) {
         if !self.lock().is_empty() {
             self.ok(&subject());
         }
     }
 
-    /// It is no longer looked at (a collector switched off).
+    /// Forgets a part, such as a collector that was switched off.
     pub fn forget(&self, subject: &str) {
         self.lock().remove(subject);
     }
 
-    /// Where the thread that keeps the beat says what it does.
+    /// The pulse, by which the beat thread reports its activity.
     pub fn pulse(&self) -> &Pulse {
         &self.pulse
     }
 
-    /// Logs that the beat has stopped, and that it goes on, each once. For whoever wakes up anyway.
+    /// Logs that the beat has stopped, and that it continues, each once. Called by threads that
+    /// wake up anyway.
     pub fn look_at_beat(&self) {
         match self.pulse.news(self.clock.boot_ms()) {
             Some(Ok(stopped)) => tracing::error!("{BEAT}: {}", stopped.message),
@@ -120,7 +122,7 @@ impl Board {
             || ours(BEAT) && self.pulse.stopped(self.clock.boot_ms()).is_some()
     }
 
-    /// What is wrong now, by subject.
+    /// The current problems, by subject.
     pub fn problems(&self) -> Vec<(String, Problem)> {
         let mut all: Vec<_> =
             self.lock().iter().map(|(s, e)| (s.clone(), e.problem.clone())).collect();

@@ -3,7 +3,7 @@
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-/// The time of the newest reading in the database, and how often there was a new one.
+/// The time of the newest reading in the database, and the number of changes of it.
 #[derive(Debug, Default)]
 pub struct Committed {
     newest: Mutex<Newest>,
@@ -36,8 +36,8 @@ impl Committed {
         self.change(|newest| newest.commits += 1);
     }
 
-    /// Waits for a commit after the first `seen` ones, at most for `patience`. Returns how many there
-    /// were and the time of the newest reading; `None` when the daemon ends.
+    /// Waits at most `patience` for a commit after the first `seen` ones. Returns the number of
+    /// commits and the time of the newest reading; `None` when the daemon ends.
     pub fn wait(&self, seen: u64, patience: Duration) -> Option<(u64, Option<i64>)> {
         let newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
         let still = |newest: &mut Newest| !newest.ended && newest.commits == seen;

@@ -1,8 +1,8 @@
-//! pipeline: what plimsoll counts about itself. Written with relaxed atomics, read once a beat.
+//! pipeline: plimsoll's counters about itself. Written with relaxed atomics, read once a beat.
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 
-/// Who brought a sample; the label `source` of `plimsoll_samples_total`.
+/// The source of a sample; the label `source` of `plimsoll_samples_total`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Source {
     /// The built-in collectors.
@@ -26,7 +26,7 @@ pub enum Source {
 }
 
 impl Source {
-    /// Every source, in the order of their counters.
+    /// All sources, in the order of their counters.
     pub const ALL: [Source; 9] = [
         Source::Collect,
         Source::Sql,
@@ -64,13 +64,13 @@ impl Source {
 /// Why a sample was not kept; the label `reason` of `plimsoll_samples_dropped_total`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Reason {
-    /// The queue was full, and the sender had gone or could not be told.
+    /// The queue was full, and the sender was gone or could not be told.
     QueueFull,
     /// Its name would have been one too many.
     SeriesLimit,
-    /// It could not be read: a bad line, a bad name, a time outside the calendar.
+    /// The sample could not be read: a bad line, a bad name, a time outside the calendar.
     Invalid,
-    /// It is no number: a text field of Influx, a native histogram.
+    /// The value is not a number: a text field of Influx, a native histogram.
     NoNumber,
     /// Its sender may not write it: plimsoll measures it itself, or it is of another machine than the
     /// token.
@@ -78,7 +78,7 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// Every reason, in the order of their counters.
+    /// All reasons, in the order of their counters.
     pub const ALL: [Reason; 5] = [
         Reason::QueueFull,
         Reason::SeriesLimit,
@@ -99,7 +99,7 @@ impl Reason {
     }
 }
 
-/// What happened to masters of Munin that came to ask.
+/// Counters for Munin masters that connect to this machine.
 #[derive(Debug, Default)]
 pub struct MuninNode {
     /// Connections that were let in.
@@ -108,7 +108,7 @@ pub struct MuninNode {
     pub commands: AtomicU64,
     /// Connections from where none is allowed.
     pub denied: AtomicU64,
-    /// Connections that were ended for newer ones, because there were too many.
+    /// Connections that were closed for newer ones, because there were too many.
     pub displaced: AtomicU64,
     /// Connections that were too slow, or too long.
     pub timed_out: AtomicU64,
@@ -123,9 +123,9 @@ pub struct MuninNode {
 pub struct Counters {
     stored: [AtomicU64; Source::ALL.len()],
     lost: [[AtomicU64; Reason::ALL.len()]; Source::ALL.len()],
-    /// Pushes that were told to come again later, because too much waited to be written.
+    /// Pushes that were answered with "later", because too much waited to be written.
     pub pushes_put_off: AtomicU64,
-    /// Pushes of which nothing was taken, as their senders were told: too large, not readable, a
+    /// Pushes without any accepted value, as their senders were told: too large, not readable, a
     /// group with a bad line.
     pub pushes_refused: AtomicU64,
     /// Requests by HTTP with a token that is not known here.
@@ -134,21 +134,21 @@ pub struct Counters {
     pub events_dropped: AtomicU64,
     /// Groups of pushed text that were forgotten for newer ones, because there were too many.
     pub groups_forgotten: AtomicU64,
-    /// Connections to the Graphite receiver that were ended for newer ones, because there were too
+    /// Connections to the Graphite receiver that were closed for newer ones, because there were too
     /// many.
     pub graphite_connections_refused: AtomicU64,
     /// Masters of Munin that came to ask.
     pub munin_node: MuninNode,
-    /// Alerts that were refused because too many were open, and what was given up of those that waited
-    /// to be written.
+    /// Alerts that were refused because too many were open, and those that were given up while they
+    /// waited to be written.
     pub alerts_dropped: AtomicU64,
     /// Descriptions of charts that found the queue full of them.
     pub graphs_dropped: AtomicU64,
     /// Pages that are being kept up to date.
     pub viewers: AtomicU64,
-    /// Of these, the ones that were too slow and were let go.
+    /// Viewers that were disconnected because they were too slow.
     pub viewers_dropped: AtomicU64,
-    /// Of these, the ones that were one too many.
+    /// Viewers that were refused because there were too many.
     pub viewers_refused: AtomicU64,
     /// Ticks that were due while another was still running or the machine was asleep.
     pub ticks_skipped: AtomicU64,
@@ -162,7 +162,7 @@ pub struct Counters {
     pub commit_nanos: AtomicU64,
     /// Samples that were put beside the database because a reader kept its log from being emptied.
     pub spilled: AtomicU64,
-    /// Of these, the ones that wait there now.
+    /// Samples in the spill that wait now.
     pub spill_samples: AtomicU64,
     /// Bytes of the file that they wait in.
     pub spill_bytes: AtomicU64,
@@ -189,12 +189,12 @@ impl Counters {
         self.lost[source as usize][reason as usize].fetch_add(samples, Relaxed);
     }
 
-    /// What a source brought to disk.
+    /// The number of samples from a source that are on disk.
     pub fn stored_by(&self, source: Source) -> u64 {
         self.stored[source as usize].load(Relaxed)
     }
 
-    /// What a source lost for one reason.
+    /// The number of samples from a source that were lost for one reason.
     pub fn lost_by(&self, source: Source, reason: Reason) -> u64 {
         self.lost[source as usize][reason as usize].load(Relaxed)
     }

@@ -1,5 +1,5 @@
-//! pipeline: what all ways of a sample share, in one bag: from a source to the store and to those who
-//! look. A room that needs more than this makes a struct of its own around it.
+//! pipeline: the parts that all ways of a sample share, from a source to the store and to readers.
+//! A room that needs more makes a struct of its own around it.
 
 use std::sync::Arc;
 
@@ -11,9 +11,9 @@ use crate::model::{Clock, Registry};
 pub struct Flow {
     /// All series of this process.
     pub registry: Arc<Registry>,
-    /// Where samples wait to be stored.
+    /// The samples that wait to be stored.
     pub queue: Arc<Queue>,
-    /// Where samples of senders come in.
+    /// The entrance for samples of senders.
     pub intake: Arc<Intake>,
     /// How many names senders may bring, all of them together.
     pub names: Arc<Names>,
@@ -21,7 +21,7 @@ pub struct Flow {
     pub latest: Arc<Latest>,
     /// The problems at the moment.
     pub board: Arc<Board>,
-    /// What plimsoll counts about itself.
+    /// plimsoll's counters about itself.
     pub counters: Arc<Counters>,
     /// The newest reading in the database.
     pub committed: Arc<Committed>,

@@ -1,8 +1,8 @@
-//! pipeline: the way in for what senders bring: from a name as sent to a numbered series, and from
-//! a push to one batch in the queue. Parsers stand above it, sockets and HTTP below.
+//! pipeline: the intake of pushed values: from a name as sent to a numbered series, and from a push
+//! to one batch in the queue. Parsers are above it, sockets and HTTP below.
 //!
-//! A sender says the same names again and again. So a name as it was sent (its *alias*) is kept with
-//! its series' number: a known name costs one hash of its bytes, and nothing is allocated.
+//! A sender repeats its names. So a name as it was sent (its *alias*) is kept with the number of
+//! its series: a known name costs one hash of its bytes, and nothing is allocated.
 
 use std::hash::BuildHasher;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -23,46 +23,46 @@ pub const MAX_NAME: usize = 200;
 pub const MAX_LABEL_VALUE: usize = 1_000;
 /// Most labels of a series.
 pub const MAX_LABELS: usize = 64;
-/// The same series can be written in several ways; past so many for each name, the list is begun
-/// anew. It is a cache, so only time is lost.
+/// The number of aliases for each allowed name, because a series can be written in several ways.
+/// Past that the list is cleared. It is a cache, so only time is lost.
 const ALIASES_A_NAME: u64 = 2;
-/// The list is begun anew as well when its texts are longer than this on average.
+/// The mean length of aliases past which the list is cleared.
 const ALIAS_LENGTH: u64 = 400;
 
-/// What is older was never measured: 2000-01-01, in ms since 1970 UTC. One such sample would make
+/// The oldest accepted time: 2000-01-01, in ms since 1970 UTC. An older sample would make
 /// everything that shows all times begin there.
 pub const OLDEST_MS: i64 = 946_684_800_000;
 
-/// How far ahead of this machine's clock a sample may lie, in ms: a day, because clocks and time zones
-/// can be wrong. A sample further ahead could be neither sealed nor deleted before its time.
+/// How far ahead of this machine's clock a sample may lie, in ms: a day, because clocks and time
+/// zones can be wrong. A sample further ahead could be neither sealed nor deleted before its time.
 pub const AHEAD_MS: i64 = 86_400_000;
 
-/// Who sends, as far as it decides which machines the values may be of.
+/// The sender, as far as it decides for which machines it may send.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Sender<'a> {
     /// A program on this machine.
     #[default]
     Here,
-    /// Another machine: it may not say that it is this one.
+    /// Another machine: it may not use this machine's name.
     Elsewhere,
     /// A token that is bound to this instance: its values are of that one and of no other.
     Bound(&'a str),
 }
 
-/// Where a push comes from, and what that says about its series.
+/// The origin of a push, with its consequences for the series.
 #[derive(Debug, Clone, Copy)]
 pub struct Origin<'a> {
-    /// What is counted.
+    /// The source under which its samples are counted.
     pub source: Source,
     /// The job of series that name none in a label `job`.
     pub job: &'a str,
-    /// Labels that every series of this push gets, whatever it says itself; `instance` and `job`
-    /// among them mean what they always do.
+    /// Labels that each series of this push gets, overriding its own; `instance` and `job` among
+    /// them have their usual meaning.
     pub labels: &'a [(String, String)],
-    /// Whether a label `host` names the system where there is no `instance`. Not for Prometheus'
-    /// own formats, where it is a label like any other.
+    /// Whether a label `host` names the system if there is no `instance`. Not for Prometheus' own
+    /// formats, where it is a label like any other.
     pub host: bool,
-    /// Who sends it.
+    /// The sender.
     pub sender: Sender<'a>,
 }
 
@@ -76,13 +76,14 @@ impl<'a> Origin<'a> {
 /// Why a sample was not taken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
-    /// Its name is new, and there are as many as may be.
+    /// The name is new, and there are as many as allowed.
     #[error("{0}")]
     TooMany(#[from] Full),
     /// Its name or time is nothing plimsoll can keep.
     #[error("{0}")]
     Invalid(String),
-    /// It is of a machine that this sender may not speak for, or plimsoll measures it itself.
+    /// The value is of a machine for which this sender may not send, or plimsoll measures it
+    /// itself.
     #[error("{0}")]
     Forbidden(String),
 }
@@ -107,14 +108,14 @@ pub struct Intake {
 
 #[derive(Debug, Default)]
 struct State {
-    /// By the place of a series, which of `named` it is of, counted from 1; 0: none.
+    /// For the place of each series, its system in `named`, counted from 1; 0: none.
     systems: Vec<u32>,
     /// The other systems, each with the time of its newest sample in the push at hand.
     named: Vec<(Box<str>, i64)>,
-    /// Where each is in `named`, counted from 1.
+    /// The place of each system in `named`, counted from 1.
     places: std::collections::HashMap<Box<str>, u32>,
     aliases: HashTable<Alias>,
-    /// Of their texts.
+    /// The bytes of all aliases.
     alias_bytes: usize,
     hasher: foldhash::quality::RandomState,
     scratch: Vec<u8>,
@@ -147,7 +148,7 @@ impl State {
         }
     }
 
-    /// Drops what means a series that the registry has forgotten.
+    /// Drops aliases of series that the registry has forgotten.
     #[cold]
     fn forget(&mut self, registry: &Registry) {
         self.epoch = registry.epoch();
@@ -182,7 +183,7 @@ struct Alias {
 }
 
 impl Intake {
-    /// `system`: this machine's name; what says it comes from there is local.
+    /// `system` is this machine's name; values from there are local.
     pub fn new(
         registry: Arc<Registry>,
         queue: Arc<Queue>,
@@ -238,7 +239,7 @@ impl Intake {
     }
 }
 
-/// What one sender brings at once: all of it gets into the queue, or nothing.
+/// The values of one push: all of them get into the queue, or none.
 #[derive(Debug)]
 pub struct Push<'a> {
     intake: &'a Intake,
@@ -251,7 +252,7 @@ pub struct Push<'a> {
 }
 
 impl<'a> Push<'a> {
-    /// One sample of the series that a key means; see [`parse_key`]. What is refused is counted.
+    /// Adds a sample of the series of a key; see [`parse_key`]. A refused sample is counted.
     pub fn put(
         &mut self,
         key: &str,
@@ -328,7 +329,7 @@ impl<'a> Push<'a> {
         }
         let kind = about.as_ref().map_or_else(|| Kind::guess(&name), |a| a.kind);
         let (unit, help) = about.map_or(("", ""), |a| (a.unit, a.help));
-        // Only what nobody knows needs a place; what this machine measures itself is known.
+        // Only names that the file does not know need a place; this machine's own series are known.
         let charged = known.is_none();
         if charged {
             let about = unit.len().min(MAX_LABEL_VALUE) + help.len().min(MAX_LABEL_VALUE);
@@ -362,7 +363,7 @@ impl<'a> Push<'a> {
         Err(refused)
     }
 
-    /// One sample of a known series; `ts` in ms since 1970 UTC. What is refused is counted.
+    /// Adds a sample of a known series; `ts` in ms since 1970 UTC. A refused sample is counted.
     pub fn sample(&mut self, series: SeriesRef, ts: i64, value: f64) -> Result<(), Refused> {
         self.in_time(ts)?;
         self.samples.push((series, value));
@@ -422,8 +423,8 @@ impl<'a> Push<'a> {
         }
     }
 
-    /// Hands everything to the queue, for a sender that is told when it is in the file; how many
-    /// samples that was. An error: nothing was taken, and the sender has to be told.
+    /// Queues everything, for a sender that waits until it is in the file. Returns the number of
+    /// samples, or an error if nothing was queued; the sender must then be told.
     pub fn finish_awaited(self) -> Result<(usize, Receipt), Busy> {
         let (intake, batch) = self.batch();
         let taken = batch.samples.len();
@@ -438,8 +439,8 @@ fn too_many_labels(n: usize) -> String {
     format!("{n} labels; {MAX_LABELS} are allowed")
 }
 
-/// The rules for what is new, whichever way it comes: how long and of which characters the parts of
-/// a name may be. An error says what is wrong.
+/// Checks a new name for all ways in: the length and characters of its parts. An error says what is
+/// wrong.
 pub fn check_name<'a>(
     system: Option<&str>,
     job: &str,
@@ -476,7 +477,7 @@ pub fn check_name<'a>(
     Ok(())
 }
 
-/// Sorts out what is the system's name, what the job's, and what is left as labels.
+/// Separates the name of the system, that of the job, and the remaining labels.
 fn identity(
     origin: &Origin<'_>,
     own: &str,
@@ -484,7 +485,7 @@ fn identity(
     mut labels: Vec<(String, String)>,
 ) -> Result<Identity, Refused> {
     let forbidden = |what: String| Err(Refused::Forbidden(what));
-    // Prometheus' own, left away as it does itself: a `__name__` would stand in the place of the name.
+    // Prometheus reserves these and drops them: a `__name__` would replace the name.
     labels.retain(|(n, _)| !n.starts_with("__"));
     if !origin.labels.is_empty() {
         labels.retain(|(n, _)| !origin.labels.iter().any(|(own, _)| own == n));
@@ -493,7 +494,7 @@ fn identity(
     if labels.len() > MAX_LABELS {
         return Err(Refused::Invalid(too_many_labels(labels.len())));
     }
-    // Of two with the same name the later one counts, as in `Labels::new`.
+    // Of two labels with the same name the later one counts, as in `Labels::new`.
     let mut remove = |wanted: &str| {
         let value = labels.iter().rev().find(|(n, _)| n == wanted).map(|(_, v)| v.clone());
         labels.retain(|(n, _)| n != wanted);

@@ -5,8 +5,8 @@ use std::sync::Mutex;
 
 use crate::model::SeriesRef;
 
-/// The readings of one source at one moment belong together: what was not in the newest of them
-/// has vanished (an unmounted disk). Counted from 1, which makes an [`Entry`] that may be missing a
+/// The readings of one source at one moment. A series without a value in the newest of them has
+/// vanished (an unmounted disk). Counted from 1, which makes an [`Entry`] that may be missing a
 /// quarter smaller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Group(NonZeroU32);
@@ -25,9 +25,9 @@ pub struct Latest {
 
 #[derive(Debug, Default)]
 struct Inner {
-    /// By the series' places.
+    /// The values by the places of their series.
     values: Vec<Option<Entry>>,
-    /// By group number: its newest moment.
+    /// The newest moment of each group.
     groups: Vec<i64>,
 }
 
@@ -82,7 +82,7 @@ impl Latest {
             .map(|e| (e.ts, e.value))
     }
 
-    /// Every current value: series, time, value; in the order of the series' places.
+    /// All current values: series, time, value, in the order of the series' places.
     pub fn all(&self) -> Vec<(SeriesRef, i64, f64)> {
         let inner = self.lock();
         (0..)

@@ -1,6 +1,6 @@
-//! pipeline: what lies between sources and store: a bounded queue, the latest value of each series,
-//! the counters of both, the board of what is wrong, the gathering of what statsd senders send, and
-//! the way in for what others bring. No files, no sockets, no SQL.
+//! pipeline: the link between sources and store: a bounded queue, the latest value of each series,
+//! the counters of both, the board of problems, the gatherer of statsd, and the intake of pushed
+//! values. No files, no sockets, no SQL.
 
 mod arrivals;
 mod board;

@@ -8,8 +8,8 @@
 //! place back ([`Names::leave`]); its bytes of the file stay taken. Policy: what is known goes on, what is new is refused. Counter:
 //! `plimsoll_samples_dropped_total{source, reason="series_limit"}`; the board says why.
 //!
-//! One name takes one place whatever is made of it: a timer of statsd is one, not its nine series.
-//! The bounds hold over restarts: at the start the store tells which names the file has
+//! A name takes one place, however many series it makes: a statsd timer is one name with nine
+//! series. The bounds hold over restarts: at the start the store reports the names of the file
 //! ([`Names::found`]). Their places are kept for them for some minutes ([`Names::free_unsent`]).
 
 use std::hash::BuildHasher;
@@ -21,20 +21,20 @@ use hashbrown::HashMap;
 use crate::model::Identity;
 use crate::model::unit::bytes;
 
-/// How many names senders may bring, all of them together, if nobody says otherwise.
+/// The default number of names that all senders together may use.
 pub const MAX_PUSHED_NAMES: u64 = 20_000;
 
 /// How many other machines senders may name, all of them together.
 pub const MAX_MACHINES: u64 = 1_000;
 
-/// Bytes of text that all names may have together: so many for each name that is allowed, and at
-/// least [`LEAST_TEXT`]. Memory takes two to three times as much.
+/// Bytes of text for each allowed name; all names together may use the sum, and at least
+/// [`LEAST_TEXT`]. Memory takes two to three times as much.
 const TEXT_A_NAME: u64 = 400;
 const LEAST_TEXT: u64 = 8 << 20;
-/// Beside the places for all there are so many, one in four of them more, that this machine's own
-/// senders cannot take: others always find room.
+/// The reserve of places, one for each four, that this machine's own senders cannot use, so that
+/// others always find room.
 const RESERVE: u64 = 4;
-/// A machine that has fewer names than this, or than one in [`FEW`] of all places, gets a place as long
+/// A machine with fewer names than this, or than one in [`FEW`] of all places, gets a place as long
 /// as there is one.
 const ALWAYS: u64 = 16;
 const FEW: u64 = 80;
@@ -45,8 +45,8 @@ pub enum Full {
     /// All places are taken.
     #[error("one name too many: {0} are known; known ones go on (see `max_names` under [push])")]
     Names(u64),
-    /// Another machine that has as many names as there are places left gets no more: a newcomer
-    /// always finds room.
+    /// Another machine that has as many names as there are free places gets no more, so that a new
+    /// machine finds room.
     #[error(
         "one name too many from {sender}: it has {own}, and only {left} places are left, which are \
          kept for others; known ones go on (see `max_names` under [push])"
@@ -59,7 +59,7 @@ pub enum Full {
         /// How many places are left.
         left: u64,
     },
-    /// So many machines have names already.
+    /// Too many machines have names already.
     #[error(
         "one machine too many: values of {0} machines are known, and {MAX_MACHINES} are allowed; \
          known ones go on (does a sender put something into `instance` or `host` that changes?)"
@@ -93,7 +93,7 @@ pub struct Taken {
 pub struct Found<'a> {
     /// The machine; `None` is this one.
     pub system: Option<&'a str>,
-    /// As in [`Identity`].
+    /// The job, as in [`Identity`].
     pub job: &'a str,
     /// See [`Identity::key`].
     pub key: &'a str,
@@ -114,13 +114,14 @@ pub struct Names {
 struct State {
     /// Bytes of the names that are known.
     text: u64,
-    /// Names in the file, in bytes; those that are not there yet; what they may take.
+    /// Bytes of the names in the file, of those that are not there yet, and of all that are
+    /// allowed.
     file: u64,
     pending: u64,
     budget: Option<u64>,
     /// Places by machine; an empty name is this one.
     senders: HashMap<Box<str>, u64, foldhash::quality::RandomState>,
-    /// Names that the file had at the start and nobody has sent since, as hashes.
+    /// Hashes of names that the file had at the start and that were not sent since.
     known: HashMap<u64, Taken>,
     hasher: foldhash::quality::RandomState,
     why: Option<Full>,
@@ -132,11 +133,11 @@ impl Default for Names {
     }
 }
 
-/// Bytes of a page of the file, and of one that only goes on with a long row.
+/// The size of a page of the file, and of an overflow page of a long row.
 const PAGE: u64 = 4_096;
 const MORE: u64 = PAGE - 4;
 
-/// What stays of a long row in its page, of at most `most`, and what its further pages take.
+/// The bytes of a long row that stay in its page, at most `most`, and those of its overflow pages.
 fn spilled(bytes: u64, most: u64) -> (u64, u64) {
     const LEAST: u64 = 489;
     if bytes <= most {
@@ -147,14 +148,16 @@ fn spilled(bytes: u64, most: u64) -> (u64, u64) {
     (here, (bytes - here).div_ceil(MORE) * PAGE)
 }
 
-/// Bytes that a row of so many takes in a table of the file, with its share of the pages' free ends.
+/// The bytes that a row of this length takes in a table of the file, with its share of the pages'
+/// free ends.
 pub fn row_bytes(bytes: u64) -> u64 {
     let (here, more) = spilled(bytes + 8, PAGE - 35);
     // Rows come in order, so pages are as full as they can be.
     PAGE / ((PAGE - 8) / here).max(1) + more
 }
 
-/// The same in an index, where entries come in any order and a third of a page is free.
+/// The bytes that an entry of this length takes in an index, where entries come in any order and a
+/// third of a page is free.
 pub fn entry_bytes(bytes: u64) -> u64 {
     let (here, more) = spilled(bytes + 8, 1_002);
     here * 3 / 2 + more
@@ -166,13 +169,13 @@ pub fn file_bytes(row: u64, by_name: u64, by_key: u64) -> u64 {
     row_bytes(row + 8) + entry_bytes(by_name) + entry_bytes(by_key)
 }
 
-/// What the row of a machine takes in the file, by the bytes of its name.
+/// The bytes that the row of a machine takes in the file, by the length of its name.
 pub fn machine_bytes(name: u64) -> u64 {
     row_bytes(name + 8)
 }
 
-/// What a name that has no row yet takes of the file without its machine's row, and the bytes of its
-/// text (names and values of labels and the machine's name included).
+/// The bytes that a new name takes in the file without its machine's row, and the bytes of its text
+/// (names and values of labels, and the machine's name).
 pub fn file_bytes_of(identity: &Identity, about: usize) -> (u64, u64) {
     let pairs: usize = identity.labels.iter().map(|(n, v)| n.len() + v.len()).sum();
     let name = identity.name.len();
@@ -186,7 +189,7 @@ pub fn file_bytes_of(identity: &Identity, about: usize) -> (u64, u64) {
 }
 
 impl Names {
-    /// Room for so many.
+    /// Room for this many names.
     pub fn new(most: u64) -> Self {
         Self {
             used: AtomicU64::new(0),
@@ -206,8 +209,8 @@ impl Names {
         self.lock().why = None;
     }
 
-    /// Takes a place for a name that this process does not know yet. `series`: how many series are
-    /// made of it. `about`: bytes of what is said of it. A name that the file had at the start has
+    /// Takes a place for a name that is new in this process. `series` is the number of series that
+    /// it makes, `about` the bytes of its description. A name that the file had at the start has
     /// its place already.
     pub fn take(&self, identity: &Identity, series: u64, about: usize) -> Result<Taken, Full> {
         let (bytes, text) = file_bytes_of(identity, about);
@@ -275,8 +278,8 @@ impl Names {
         }
     }
 
-    /// A name is not sent any more and its place is free; see [`Names::take`], which took it for so many
-    /// series. Its bytes of the file stay taken.
+    /// Frees the place of a name that is not sent any more; see [`Names::take`], which took it for
+    /// this many series. Its bytes in the file stay taken.
     pub fn leave(&self, identity: &Identity, series: u64) {
         let (_, text) = file_bytes_of(identity, 0);
         let sender = identity.system.as_deref().unwrap_or_default().into();
@@ -284,7 +287,7 @@ impl Names {
         self.give_back([Taken { sender, text, bytes: 0, counts: true }]);
     }
 
-    /// Everything that was sent is in the file: nothing is on its way that would need room there.
+    /// Records that all sent names are in the file, so none on its way needs room there.
     pub fn settle(&self) {
         self.lock().pending = 0;
     }
@@ -305,21 +308,21 @@ impl Names {
         }
     }
 
-    /// Names that the file had at the start and that nobody has sent since give their places back.
+    /// Frees the places of names that the file had at the start and that were not sent since.
     pub fn free_unsent(&self) {
         let unsent = std::mem::take(&mut self.lock().known);
         self.give_back(unsent.into_values());
     }
 
-    /// Names take so many bytes of the file, and may take so many. `new` of them were not there the
-    /// last time.
+    /// Records that names take this many bytes of the file, of at most `most`; `new` of them were
+    /// not there the last time.
     pub fn in_file(&self, bytes: u64, new: u64, most: u64) {
         let mut state = self.lock();
         (state.file, state.budget) = (bytes, Some(most));
         state.pending = state.pending.saturating_sub(new);
     }
 
-    /// A name was refused where nobody could be told.
+    /// Records the refusal of a name whose sender could not be told.
     pub fn refuse(&self, why: Full) {
         self.refused.fetch_add(1, Relaxed);
         self.lock().why = Some(why);

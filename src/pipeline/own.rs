@@ -1,12 +1,12 @@
-//! pipeline: which series of this machine plimsoll measures itself. No sender may write those: a
-//! value that was pushed could not be told from one that was measured.
+//! pipeline: the series that plimsoll measures itself on this machine. Senders may not write those:
+//! a pushed value could not be told from a measured one.
 
 use crate::collect::COLLECTORS;
 use crate::collect::JOB;
 use crate::model::Labels;
 use crate::wire::munin;
 
-/// What plimsoll says about itself begins so.
+/// The prefix of plimsoll's metrics about itself.
 const ITSELF: &str = "plimsoll_";
 
 /// Why a sender may not write this series of this machine; nothing: it may.
@@ -28,7 +28,7 @@ pub fn reserved(job: &str, name: &str, labels: &Labels) -> Option<String> {
     measured.then(|| measured_here(name))
 }
 
-/// What a sender is told of a series that is measured here.
+/// The error for a sender of a series that is measured here.
 pub(super) fn measured_here(name: &str) -> String {
     format!(
         "`{name}` is measured by plimsoll itself; choose another name, or name the `instance` that \
@@ -36,7 +36,7 @@ pub(super) fn measured_here(name: &str) -> String {
     )
 }
 
-/// `*` in a pattern stands for any part.
+/// Whether a name fits a pattern in which `*` stands for any part.
 fn is_name(pattern: &str, name: &str) -> bool {
     match pattern.split_once('*') {
         None => pattern == name,

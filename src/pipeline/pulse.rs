@@ -1,5 +1,5 @@
-//! pipeline: whether the thread that keeps the beat still does. It says when it will be awake again,
-//! or which collector it reads; who finds that to be long ago knows that it hangs, without asking it.
+//! pipeline: the pulse of the beat thread. The thread records when it will wake up, or which
+//! collector it reads. If that is long ago, it hangs, which others see without asking it.
 
 use std::sync::{Mutex, MutexGuard};
 
@@ -12,7 +12,7 @@ pub struct Pulse(Mutex<Sign>);
 
 #[derive(Debug, Clone, Copy)]
 struct Sign {
-    /// Boot time in ms at which it began to read, or at which it will be awake again.
+    /// Boot time in ms at which it began to read, or at which it will wake up.
     at: i64,
     /// The collector that it reads; nothing: it sleeps.
     reads: Option<&'static str>,
@@ -52,7 +52,7 @@ impl Pulse {
         (sign.at, sign.reads) = (until.unwrap_or(i64::MAX), None);
     }
 
-    /// What hangs; nothing: it goes on.
+    /// The hang; `None` if the beat is alive.
     pub fn stopped(&self, now: i64) -> Option<Stopped> {
         let Sign { at, reads, .. } = *self.sign();
         let for_ms = now.saturating_sub(at);
@@ -69,7 +69,7 @@ impl Pulse {
         })
     }
 
-    /// What is new since this was last asked: that it hangs, or (`Err`) that it goes on.
+    /// The change since the last call: it hangs, or (`Err`) it continues.
     pub fn news(&self, now: i64) -> Option<Result<Stopped, ()>> {
         let stopped = self.stopped(now);
         let mut sign = self.sign();

@@ -20,10 +20,11 @@ use tokio::sync::oneshot;
 use super::{Counters, Reason, Source};
 use crate::model::{Event, Graph, SeriesRef};
 
-/// 64 MB: what a machine with a full disk may spend on waiting samples, whatever the config says.
+/// The most samples that may wait, 64 MB, whatever the configuration says: this is for a machine
+/// with a full disk.
 pub const MAX_SAMPLES: usize = 4_000_000;
 
-/// What senders may have waiting, of [`MAX_SAMPLES`].
+/// The share of [`MAX_SAMPLES`] that senders may use.
 const MAX_PUSHED: usize = MAX_SAMPLES / 4;
 
 /// Events that wait for the disk.
@@ -36,10 +37,10 @@ const MAX_GRAPH_BYTES: usize = 16 << 20;
 /// Descriptions of charts that wait for the disk.
 pub const MAX_GRAPHS: usize = 5_000;
 
-/// The readings of one moment, or what a sender brought at one moment.
+/// The readings of one moment, or the values of one push.
 #[derive(Debug)]
 pub struct Batch {
-    /// Who brought them.
+    /// Their source.
     pub source: Source,
     /// Milliseconds since 1970 UTC.
     pub ts: i64,
@@ -50,7 +51,7 @@ pub struct Batch {
     pub samples: Vec<(SeriesRef, f64)>,
     /// The time of each sample, in the same order; empty: all are of `ts`.
     pub times: Vec<i64>,
-    /// Where the sender waits to hear that it is in the file; nothing: nobody waits.
+    /// The sender's channel for the news that the batch is in the file; `None` if no sender waits.
     pub told: Option<oneshot::Sender<()>>,
 }
 
@@ -66,12 +67,12 @@ impl Batch {
     }
 }
 
-/// What a sender waits for: that its batch is in the file.
+/// A sender's receipt, which says when its batch is in the file.
 #[derive(Debug)]
 pub struct Receipt(Option<oneshot::Receiver<()>>);
 
 impl Receipt {
-    /// For a sender that brought nothing to be written.
+    /// The receipt of a sender whose push had nothing to write.
     pub fn nothing() -> Self {
         Self(None)
     }
@@ -87,8 +88,8 @@ impl Receipt {
     }
 }
 
-/// So many samples are written at once when somebody waits for them, however short ago the commit
-/// before was: then the rows weigh more than the commit.
+/// With this many samples and a waiting sender, a commit follows at once, even shortly after the
+/// one before, because the rows then cost more than the commit.
 const ENOUGH: usize = 2_000;
 
 /// Larger buffers than this are not kept for the next sender.
@@ -112,7 +113,7 @@ struct State {
     graphs: Vec<Graph>,
     graph_bytes: usize,
     samples: usize,
-    /// Of one of the batches the sender waits to hear.
+    /// Whether a sender waits for one of the batches.
     awaited: bool,
     /// Taken, and neither written nor given back yet.
     held: usize,
@@ -134,7 +135,7 @@ impl State {
 }
 
 impl Queue {
-    /// An empty queue that keeps what is younger than `max_age_ms`, counted from its newest batch.
+    /// An empty queue that keeps batches younger than `max_age_ms`, counted from its newest batch.
     pub fn new(max_age_ms: i64, max_samples: usize, counters: Arc<Counters>) -> Self {
         Self { max_age_ms, max_samples, counters, state: Mutex::default(), wake: Condvar::new() }
     }
@@ -156,8 +157,8 @@ impl Queue {
         spare
     }
 
-    /// Queues a batch of a sender who can be told to come again later, unless too much waits
-    /// already: then the batch comes back untouched.
+    /// Queues a batch of a sender that can be told to come again, unless too much waits already:
+    /// then the batch is returned unchanged.
     pub fn offer(&self, batch: Batch) -> Result<(), Batch> {
         let mut state = self.lock();
         // Batches that the writer has taken and not written yet count as waiting.
@@ -175,14 +176,14 @@ impl Queue {
         Ok(())
     }
 
-    /// The same, and the sender hears when it is in the file.
+    /// Queues a batch like [`Queue::offer`], with a receipt that says when it is in the file.
     pub fn offer_awaited(&self, mut batch: Batch) -> Result<Receipt, Batch> {
         let (told, receipt) = oneshot::channel();
         batch.told = Some(told);
         self.offer(batch).map(|()| Receipt(Some(receipt)))
     }
 
-    /// Queues an event; never waits. False: there are too many, and it is lost.
+    /// Queues an event; never waits. False if there are too many, and the event is lost.
     #[must_use]
     pub fn push_event(&self, event: Event) -> bool {
         let mut state = self.lock();
@@ -197,8 +198,8 @@ impl Queue {
         room
     }
 
-    /// Queues what a chart looks like, in place of what was queued of it before; never waits. False:
-    /// there are too many, and it is lost.
+    /// Queues the description of a chart, and drops an older one of it; never waits. False if there
+    /// are too many, and it is lost.
     #[must_use]
     pub fn push_graph(&self, graph: Graph) -> bool {
         let mut state = self.lock();
@@ -229,7 +230,7 @@ impl Queue {
         std::mem::take(&mut state.graphs)
     }
 
-    /// Puts those back that could not be written, unless newer ones have come.
+    /// Puts descriptions back that could not be written, unless newer ones have come.
     pub fn give_back_graphs(&self, graphs: Vec<Graph>) {
         let mut state = self.lock();
         for graph in graphs {
@@ -254,7 +255,7 @@ impl Queue {
         std::mem::take(&mut state.events)
     }
 
-    /// Puts events back that could not be written, in front.
+    /// Puts events that could not be written back, in front.
     pub fn give_back_events(&self, mut events: Vec<Event>) {
         let mut state = self.lock();
         events.append(&mut state.events);
@@ -280,7 +281,7 @@ impl Queue {
         {
             if let Some(old) = state.batches.pop_front() {
                 state.samples -= old.samples.len();
-                // Who waits is told to come again: nothing is lost.
+                // The waiting sender is told to come again, so nothing is lost.
                 if !old.is_awaited() {
                     let lost = old.samples.len() as u64;
                     self.counters.lost(old.source, Reason::QueueFull, lost);
@@ -289,8 +290,8 @@ impl Queue {
         }
     }
 
-    /// Moves everything into `into`, waiting until there is something, the queue is closed, somebody
-    /// nudges, or the time has come. False: closed and empty.
+    /// Moves everything into `into`. Waits until there is something, the queue is closed or nudged,
+    /// or until `until`. False if it is closed and empty.
     pub fn take(&self, into: &mut Vec<Batch>, until: Instant) -> bool {
         let mut state = self.lock();
         while state.batches.is_empty()
@@ -312,9 +313,9 @@ impl Queue {
         !(into.is_empty() && state.events.is_empty() && state.closed)
     }
 
-    /// Waits for more that can be written together with what was taken: until `usual`, or until
-    /// `awaited` when a sender waits to hear of one of the batches. Not at all when a sender waits and
-    /// so much has come that the rows weigh more than the commit, or when the queue is closed or nudged.
+    /// Waits for more batches for the same commit: until `usual`, or until `awaited` if a sender
+    /// waits for one of the batches. It does not wait if a sender waits and so many samples have
+    /// come that the rows cost more than the commit, or if the queue is closed or nudged.
     pub fn gather(&self, into: &mut Vec<Batch>, usual: Instant, awaited: Instant) {
         let samples: usize = into.iter().map(|b| b.samples.len()).sum();
         let taken = into.iter().any(Batch::is_awaited);
@@ -334,9 +335,9 @@ impl Queue {
         state.drain(into);
     }
 
-    /// Puts batches that could not be written back in front, oldest first, within the bounds. Not
-    /// those whose senders have heard that they have to bring them again. `at_once`: it will not work
-    /// soon, so those who wait hear it now.
+    /// Puts batches that could not be written back in front, oldest first, within the bounds,
+    /// except those whose senders were told to send them again. With `at_once`, writing will not
+    /// work soon, so waiting senders are told now.
     pub fn give_back(&self, batches: &mut Vec<Batch>, at_once: bool) {
         let mut state = self.lock();
         state.oldest_held = None;
@@ -352,8 +353,8 @@ impl Queue {
         self.trim(&mut state, newest);
     }
 
-    /// Turns away what senders brought, of the batches that were taken. Senders that wait are told to
-    /// come again; the other samples are counted as lost. What this machine measured stays.
+    /// Rejects pushed samples in the batches that were taken. Waiting senders are told to come
+    /// again; the other samples are counted as lost. This machine's own measurements stay.
     pub fn turn_away(&self, batches: &mut Vec<Batch>) {
         let mut state = self.lock();
         batches.retain(|batch| {
@@ -369,7 +370,7 @@ impl Queue {
         });
     }
 
-    /// The batches are in the file: who waits for that hears it, and the buffers go back to the
+    /// The batches are in the file: waiting senders are told, and the buffers go back to the
     /// senders.
     pub fn recycle(&self, batches: &mut Vec<Batch>) {
         let mut state = self.lock();

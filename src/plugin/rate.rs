@@ -24,7 +24,7 @@ pub(super) struct Rate {
     offset: f64,
     /// `last` is from before a restart: the clock may have been set since.
     resumed: bool,
-    /// Whether it has wrapped since the last call of `wrapped`.
+    /// Whether it has wrapped since the state was last saved.
     wrapped: bool,
     /// The plugin tells a little less than is stored, which is held.
     held: bool,

@@ -1,4 +1,4 @@
-//! pipeline: what becomes of what senders bring.
+//! pipeline: the treatment of pushed values.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -27,7 +27,7 @@ fn rig(names: u64, max_samples: usize) -> Rig {
     Rig { intake, registry, queue, counters }
 }
 
-/// In 2023.
+/// A moment in 2023.
 const NOW: i64 = 1_700_000_000_000;
 
 const INFLUX: fn() -> Origin<'static> = || Origin::new(Source::Influx, "influx", true);
@@ -76,7 +76,7 @@ fn known_names_go_on_when_new_ones_are_refused() {
     let taken = rig.put(INFLUX(), &["a", "b", "c", "a", "a{job=\"influx\"}", "d"]);
     assert_eq!(taken, ["-/influx/a", "-/influx/b", "-/influx/a", "-/influx/a"]);
     assert_eq!(rig.counters.lost_by(Source::Influx, Reason::SeriesLimit), 2);
-    // What another way in has brought costs no place.
+    // A name that came another way needs no further place.
     rig.registry.intern(Series::undescribed(Identity::local("sql", "load", Labels::default())));
     assert_eq!(rig.put(INFLUX(), &["load{job=\"sql\"}"]), ["-/sql/load"]);
 }
@@ -180,7 +180,7 @@ fn the_arrival_of_each_other_system_is_kept() {
         }
         push.finish().expect("there is room");
     };
-    // One is two minutes ahead, one pushes what it had kept, and this machine is nobody else.
+    // One machine is two minutes ahead, one pushes old values, and this machine is not listed.
     let (web, db, here) = ("a{instance=\"web\"}", "a{instance=\"db\"}", "a{instance=\"here\"}");
     for beat in 1..5 {
         let now = NOW + beat * 10_000;

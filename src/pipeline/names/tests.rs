@@ -1,4 +1,4 @@
-//! pipeline: who gets a place, and who does not.
+//! pipeline: which names get a place.
 
 use super::*;
 use crate::model::Labels;
@@ -8,7 +8,7 @@ fn of(system: Option<&str>, name: &str) -> Identity {
     Identity { system: system.map(Into::into), ..identity }
 }
 
-/// How many of so many names a machine got.
+/// The number of names that a machine got, of this many.
 fn flood(names: &Names, system: Option<&str>, how_many: usize) -> usize {
     (0..how_many).filter(|i| names.take(&of(system, &format!("n{i}")), 1, 0).is_ok()).count()
 }
@@ -95,7 +95,7 @@ fn long_names_are_bounded_by_what_they_take() {
     let taken = (0..1_000).filter(|i| names.take(&long(*i), 1, 0).is_ok()).count();
     assert!((5..10).contains(&taken), "2 MiB of the file, four times the text: {taken}");
     assert!(matches!(names.refused().1, Some(Full::File(..))));
-    // What is in the file now is not counted twice.
+    // A name that is in the file now is not counted twice.
     names.in_file(7 << 20, 2 << 20, 16 << 20);
     assert!(names.take(&long(2_000), 1, 0).is_ok());
 }

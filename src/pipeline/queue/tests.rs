@@ -106,14 +106,15 @@ async fn a_sender_hears_of_its_batch_when_it_was_written() {
     queue.push(batch(4, 1));
     let mut taken = Vec::new();
     queue.take(&mut taken, Instant::now());
-    // The lock is held for a moment: those who wait are written later, who has gone is not.
+    // The lock is held for a moment: batches with waiting senders are written later, those without
+    // are not.
     drop(gone);
     queue.give_back(&mut taken, false);
     queue.take(&mut taken, Instant::now());
     assert_eq!(taken.iter().map(|b| b.ts).collect::<Vec<_>>(), [1, 3, 4]);
     queue.recycle(&mut taken);
     assert!(heard(first).await && heard(second).await);
-    // The disk is full: who can come again does, the rest waits.
+    // The disk is full: senders that can come again do so, the rest waits.
     let third = offer(5);
     queue.push(batch(6, 1));
     queue.take(&mut taken, Instant::now());

@@ -6,21 +6,21 @@
 
 use hashbrown::HashTable;
 
-/// So many members of a set are told apart; beyond that their number is estimated.
+/// The number of members of a set that are counted exactly; beyond that the number is estimated.
 pub const EXACT: usize = 2_048;
-/// So many are told apart in all sets together: 5 MB.
+/// The number of members of all sets together that are counted exactly: 5 MB.
 const MEMBERS: usize = 1 << 18;
-/// So many are told apart in any set, whatever the others have.
+/// The number of members that any set may count exactly, whatever the others have.
 const LEAST: usize = 16;
-/// So many sets are estimated well: 4 MiB.
+/// The number of sets with a good estimate: 4 MiB.
 const ESTIMATES: usize = 256;
 
 /// Registers of the estimate: the standard error is 1.04 / sqrt of it, 0.8 %.
 const REGISTERS: usize = 1 << 14;
-/// Registers where there is no room for so many: 3.3 %.
+/// The registers of a set beyond that number: an error of 3.3 %.
 const FEW_REGISTERS: usize = 1 << 10;
 
-/// What all sets together may still take until the next flush.
+/// The room that all sets together may still take until the next flush.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Room {
     members: usize,
@@ -36,9 +36,9 @@ impl Default for Room {
 /// Members by their hashes: two of 2,048 look alike in one case of 10^13.
 #[derive(Debug, Clone)]
 pub enum Distinct {
-    /// Each hash once.
+    /// The hash of each member, once.
     Exact(HashTable<u64>),
-    /// The longest run of zero bits seen in each register; how many there are is a power of two.
+    /// The longest run of zero bits in each register; their number is a power of two.
     Estimate(Box<[u8]>),
 }
 
@@ -83,7 +83,7 @@ impl Distinct {
         *self = estimated;
     }
 
-    /// Takes everything out: how many there were, and how many bytes are free now.
+    /// Empties the set; returns the number of members, and the bytes that are free now.
     pub fn close(&mut self, room: &mut Room) -> (f64, usize) {
         let count = self.count();
         if count == 0.0 {
@@ -102,7 +102,7 @@ impl Distinct {
         (count, bytes)
     }
 
-    /// How many there were.
+    /// The number of members.
     pub fn count(&self) -> f64 {
         let registers = match self {
             Self::Exact(members) => return members.len() as f64,

@@ -16,24 +16,24 @@ use crate::pipeline::{Batch, Source};
 use crate::receive::Turn;
 use crate::wire::statsd::Type;
 
-/// What a slice may take.
+/// The longest time of a slice.
 const SLICE: Duration = Duration::from_micros(300);
-/// So many names are closed before the clock is looked at.
+/// The number of names that are closed between two looks at the clock.
 const STEP: usize = 32;
 
-/// When a flush frees so much, and the one after it less than a quarter, what is free now is given
-/// back to the kernel. As long as as much comes again it is needed again.
+/// If a flush frees this much, and the next one less than a quarter, the free memory goes back to
+/// the kernel. As long as as much comes again, it is needed again.
 const MUCH: usize = 4 << 20;
 
 const ORDER: [Type; 4] = [Type::Counter, Type::Gauge, Type::Set, Type::Timer];
 
 impl Gather {
-    /// What is due at this moment (ms since 1970), a slice of it.
+    /// Does a slice of the work that is due at this moment (ms since 1970).
     pub(super) fn turn_at(&mut self, now: i64) -> Turn {
         let step = self.settings.flush_ms;
         if self.flush.is_none() {
             if self.next - now > step {
-                // Somebody set the clock back: the grid goes on from there.
+                // The clock was set back: the grid continues from there.
                 self.next = next_on_grid(now, step);
                 self.since = self.since.min(now);
             }
@@ -45,7 +45,7 @@ impl Gather {
                 let wait = u64::try_from(self.next - now).unwrap_or(0);
                 return Turn::In(Duration::from_millis(wait));
             }
-            // After a long sleep one flush stands for all that were missed.
+            // After a long sleep one flush replaces all missed ones.
             self.begin(now.div_euclid(step) * step);
         }
         self.slice(SLICE);
@@ -90,7 +90,8 @@ impl Gather {
             Some(Flush { ts, kind: ORDER[0], at: 0, samples, took: Duration::ZERO, freed: 0 });
     }
 
-    /// Everything at once, at the end of the process: what came since the last flush is not lost.
+    /// Flushes everything at the end of the process, so that values since the last flush are not
+    /// lost.
     pub(super) fn finish(&mut self) {
         if self.flush.is_none() {
             // A moment of its own, off the grid: the next process writes the point on it.
@@ -222,7 +223,7 @@ impl Gather {
             let Summary { min, max, mean, std, .. } = summary;
             out.extend(series.by_ref().copied().zip([min, max, mean, std]));
             self.ranks.clear();
-            // The nearest rank: the smallest value that so many per cent do not exceed.
+            // The nearest rank: the smallest value that this many per cent do not exceed.
             self.ranks.extend(self.settings.percentiles.iter().map(|p| {
                 let inside = (p / 100.0 * summary.count as f64).ceil() as u64;
                 inside.clamp(1, summary.count) - 1
@@ -243,8 +244,8 @@ impl Gather {
         let batch = |ts, samples| Batch { arrived, ..Batch::of(Source::Statsd, ts, samples) };
         let queue = &self.outlet.queue;
         if !self.fresh.is_empty() {
-            // A counter was at zero before it was first sent: otherwise what it was first sent with
-            // would be no increase.
+            // A counter was at zero before it was first sent: otherwise its first value would not
+            // be an increase.
             let zeros = self.fresh.drain(..).map(|series| (series, 0.0)).collect();
             drop(queue.push(batch(self.since, zeros)));
         }

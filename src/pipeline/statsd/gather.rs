@@ -1,5 +1,5 @@
-//! pipeline: where statsd's values are gathered between two flushes. It lives on the thread that
-//! reads the sockets, so nothing here is locked.
+//! pipeline: the gatherer of statsd's values between two flushes. It lives on the thread that reads
+//! the sockets, so nothing here is locked.
 use std::sync::Arc;
 
 use hashbrown::HashMap;
@@ -27,7 +27,7 @@ pub const MAX_TIMED: usize = 100_000;
 /// A name may be written in as many ways, on average, before one costs more than a look-up.
 const SPELLINGS: u64 = 4;
 
-/// So many lines are read before the first of them is looked up.
+/// The number of lines that are read before the first of them is looked up.
 const AHEAD: usize = 16;
 const NOTHING: Metric<'static> = Metric {
     name: b"",
@@ -38,7 +38,7 @@ const NOTHING: Metric<'static> = Metric {
     time: None,
 };
 
-/// One in so many bad lines is shown in the log at debug level.
+/// One in this many bad lines is shown in the log at debug level.
 const SAMPLED: u64 = 1_000;
 
 /// The sink of statsd's sockets. See the module's text.
@@ -54,10 +54,10 @@ pub struct Gather {
     pub(super) gauges: Vec<Gauge>,
     pub(super) timers: Vec<Timer>,
     pub(super) totals: Vec<TimerTotals>,
-    /// So many timers, counted from the first, have all of their series named.
+    /// The number of timers, from the first, whose series are all named.
     pub(super) named: usize,
     pub(super) sets: Vec<Set>,
-    /// What the sets may still take, and the timers.
+    /// The room that sets and timers may still take.
     pub(super) room: Room,
     pub(super) bins: sketch::Room,
     /// Bytes that the last flush has freed.
@@ -74,15 +74,15 @@ pub struct Gather {
     pub(super) timed: Vec<Timed>,
     /// The newest time of a counter's timed value, since the last flush.
     timed_totals: HashMap<u32, i64, foldhash::quality::RandomState>,
-    /// What was last said of a service, as a hash.
+    /// A hash of the last check of each service.
     checks: HashMap<u32, u64, foldhash::quality::RandomState>,
     pub(super) counts: Counts,
     pub(super) names: u64,
     pub(super) flush: Option<Flush>,
-    /// When the next flush is due, and when the period at hand began; ms since 1970.
+    /// The time of the next flush, and the begin of the current period; ms since 1970.
     pub(super) next: i64,
     pub(super) since: i64,
-    /// The legacy counters of the receiver: where they are, and what they stood at.
+    /// The legacy counters of the receiver: their places, and their last values.
     pub(super) own: Vec<(usize, u64)>,
     pub(super) lag: Option<usize>,
     /// Used again and again.
@@ -98,7 +98,7 @@ impl std::fmt::Debug for Gather {
 }
 
 impl Gather {
-    /// Nothing gathered yet.
+    /// A gatherer without values.
     pub fn new(mut settings: Settings, outlet: Outlet) -> Self {
         if !settings.legacy_names {
             // Ranks are looked up in one walk.
@@ -208,7 +208,7 @@ impl Gather {
             }
             (Type::Gauge, Value::Delta(v)) => {
                 let gauge = &mut self.gauges[at];
-                // One that is no longer written is no longer known.
+                // A name that is no longer written is no longer known.
                 let known = self.settings.ttl_ms / self.settings.flush_ms > i64::from(gauge.idle);
                 gauge.value = if known { gauge.value + v } else { v };
                 gauge.idle = 0;
@@ -238,7 +238,7 @@ impl Gather {
                     return self.refuse(Refused::Full);
                 }
                 let gauge = &mut self.gauges[at];
-                // It is sent, but a flush does not write it.
+                // It was sent, but a flush does not write it.
                 gauge.idle = gauge.idle.min(not_written(&self.settings));
                 let series = self.series[gauge.series as usize];
                 self.timed.push(Timed { ts, series, value, total: false });
@@ -277,14 +277,14 @@ impl Gather {
         };
         self.scratch = clean;
         if let Some(place) = place {
-            // It may be changed while this runs.
+            // The setting may change at runtime.
             let most = usize::try_from(self.outlet.names.most() * SPELLINGS).unwrap_or(usize::MAX);
             self.index.remember(kind, name, tags, place, most);
         }
         place
     }
 
-    /// The place of a name, made if there is none. The receiver's own are always taken.
+    /// The place of a name, made if it is new. The receiver's own names are always accepted.
     fn new_place(&mut self, kind: Type, name: &str, labels: Labels, own: bool) -> Option<Place> {
         let first = self.naming.first(kind, name, labels);
         if !own
@@ -301,7 +301,7 @@ impl Gather {
             self.refuse(Refused::Type);
             return None;
         }
-        // What somebody else has sent has its place already.
+        // A name that came another way has its place already.
         let parts = self.naming.series_of(kind);
         let charged = known.is_none() && !own;
         if charged && self.outlet.names.take(&first.identity, parts, first.help.len()).is_err() {
@@ -478,7 +478,7 @@ impl Gather {
         }
     }
 
-    /// A gauge of 0 to 3, and an event when what is said of the service has changed.
+    /// Stores a gauge of 0 to 3, and an event if the state of the service has changed.
     #[cold]
     fn check(&mut self, check: &wire::Check<'_>) {
         let hash = self.index.hash(Type::Gauge, check.name, check.tags);
@@ -572,7 +572,7 @@ impl Sink for Gather {
 }
 
 impl Gather {
-    /// What is not read the short way.
+    /// Handles a line that is not read by the shorter way.
     fn unusual(&mut self, item: Result<Item<'_>, Bad>, text: &[u8]) {
         match item {
             Ok(Item::Metric(metric)) => {
@@ -589,7 +589,7 @@ impl Gather {
         self.counts.publish(&self.outlet.tally, self.names);
     }
 
-    /// Forgets what was only needed for the period that has just been flushed.
+    /// Forgets data that was only needed for the flushed period.
     pub(super) fn begin_period(&mut self, ts: i64) {
         self.since = ts;
         self.forget(ts);

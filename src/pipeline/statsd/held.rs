@@ -1,4 +1,4 @@
-//! pipeline: what statsd keeps of a name from one flush to the next.
+//! pipeline: the state of a statsd name between two flushes.
 
 use std::time::Duration;
 
@@ -17,25 +17,25 @@ pub(super) const UNNAMED: u32 = u32::MAX;
 
 /// A name is forgotten when it has not been written for so long.
 pub(super) const FORGOTTEN_MS: i64 = 600_000;
-/// From one look for such names to the next.
+/// The interval of the search for idle names.
 pub(super) const LOOK_MS: i64 = 60_000;
 
-/// What is added up.
+/// A counter's sum.
 #[derive(Debug)]
 pub(super) struct Counter {
     /// Since the last flush.
     pub(super) sum: f64,
     /// Since the start, up to the last flush.
     pub(super) total: f64,
-    /// What is stored of it: a client may decrement, and a counter that falls has begun again.
+    /// The stored value: a client may decrement, and a counter that falls has begun again.
     pub(super) held: Held,
     /// Flushes since it was last sent.
     pub(super) idle: u32,
-    /// Where its numbers are in `Gather::series`.
+    /// The place of its numbers in `Gather::series`.
     pub(super) series: u32,
 }
 
-/// What is set.
+/// A gauge's value.
 #[derive(Debug)]
 pub(super) struct Gauge {
     pub(super) value: f64,
@@ -43,11 +43,11 @@ pub(super) struct Gauge {
     pub(super) series: u32,
 }
 
-/// What is spread.
+/// A timer's values.
 #[derive(Debug)]
 pub(super) struct Timer {
     pub(super) values: Values,
-    /// How many values those that were sent stand for, since the last flush.
+    /// The number of values since the last flush, each weighted by its rate.
     pub(super) weight: f64,
     /// The sum of those that were not sent.
     pub(super) unsent: f64,
@@ -55,18 +55,18 @@ pub(super) struct Timer {
     pub(super) series: u32,
 }
 
-/// What a timer was since the start; looked at once a flush.
+/// A timer's totals since the start; used once a flush.
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct TimerTotals {
     pub(super) count: f64,
     pub(super) sum: f64,
-    /// What is stored of the sum: values may be less than nothing.
+    /// The stored sum: values may be negative.
     pub(super) held: Held,
-    /// Until the other series are named.
+    /// The first series, until the others are named.
     pub(super) first: Option<SeriesRef>,
 }
 
-/// What is told apart.
+/// The members of a set.
 #[derive(Debug)]
 pub(super) struct Set {
     pub(super) members: Distinct,
@@ -80,7 +80,7 @@ pub(super) struct Timed {
     pub(super) ts: i64,
     pub(super) series: SeriesRef,
     pub(super) value: f64,
-    /// Of a counter: it must not come to lie behind the flush.
+    /// For a counter: its time must not lie after the flush.
     pub(super) total: bool,
 }
 
@@ -89,12 +89,12 @@ pub(super) fn next_on_grid(now: i64, step: i64) -> i64 {
     (now.div_euclid(step) + 1) * step
 }
 
-/// A name that was idle for so many flushes is not written any more.
+/// The number of idle flushes after which a name is not written any more.
 pub(super) fn not_written(settings: &Settings) -> u32 {
     u32::try_from(settings.ttl_ms / settings.flush_ms).unwrap_or(NEVER - 1).max(1)
 }
 
-/// Puts a value at its place in the list, or behind all others.
+/// Puts a value at its place in the list, or at the end.
 pub(super) fn put<T>(list: &mut Vec<T>, at: usize, value: T) {
     match list.get_mut(at) {
         Some(place) => *place = value,
@@ -107,11 +107,11 @@ pub(super) fn put<T>(list: &mut Vec<T>, at: usize, value: T) {
 pub(super) struct Flush {
     /// Its moment, ms since 1970.
     pub(super) ts: i64,
-    /// What is being worked off, and how far.
+    /// The type that is flushed now, and the progress.
     pub(super) kind: Type,
     pub(super) at: usize,
     pub(super) samples: Vec<(SeriesRef, f64)>,
     pub(super) took: Duration,
-    /// Bytes of what was gathered that are free now.
+    /// Bytes of the gathered data that are free now.
     pub(super) freed: usize,
 }

@@ -1,11 +1,11 @@
-//! pipeline: from a name as it was sent, tags and all, to the place where its values are kept: one
-//! look-up of the raw bytes. What is behind a name is found out when it is new.
+//! pipeline: from a name as it was sent, with its tags, to the place of its values: one look-up of
+//! the raw bytes. A name is only parsed when it is new.
 
 use std::hash::{BuildHasher, Hasher};
 
 use crate::wire::statsd::Type;
 
-/// Where the values of a name are kept: a type and a number among those of that type.
+/// The place of a name's values: a type, and a number among those of that type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Place(u32);
 
@@ -31,19 +31,19 @@ impl Place {
 /// A name that is longer than this, with its tags, is looked up the long way each time.
 const LONGEST: usize = 1 << 12;
 
-/// Bytes of all names: so many for each that may be remembered, and at least this; those beyond it
-/// are looked up the long way.
+/// Bytes of all names, for each that may be remembered, and at least this; further names are looked
+/// up the long way.
 const USUAL: usize = 100;
 const LEAST_BYTES: usize = 1 << 20;
 
 #[derive(Debug, Clone, Copy)]
 struct Entry {
     hash: u64,
-    /// Where its bytes begin.
+    /// The place where its bytes begin.
     at: u32,
     name: u16,
     tags: u16,
-    /// [`FREE`]: there is none.
+    /// The place of its values, or [`FREE`].
     place: Place,
 }
 
@@ -55,11 +55,11 @@ const NOTHING: Entry = Entry { hash: 0, at: 0, name: 0, tags: 0, place: FREE };
 /// mostly touches one line of memory, and then the name's bytes.
 #[derive(Debug)]
 pub(super) struct Index {
-    /// As many as a power of two.
+    /// The table; its length is a power of two.
     table: Vec<Entry>,
     used: usize,
     bytes: Vec<u8>,
-    /// Seeded anew in each process: who sends names must not be able to choose where they fall.
+    /// Seeded in each process, so that senders cannot choose where their names fall.
     hasher: foldhash::quality::RandomState,
 }
 
@@ -112,8 +112,8 @@ impl Index {
             && (tags.is_empty() || self.bytes[start + n..start + n + tags.len()] == *tags)
     }
 
-    /// Remembers a name that was not found; nothing happens when there are `most` already: one that
-    /// can be written in several ways is there several times.
+    /// Remembers a name that was not found, unless there are `most` already. A name that can be
+    /// written in several ways is there several times.
     pub(super) fn remember(
         &mut self,
         kind: Type,

@@ -23,7 +23,7 @@ pub(super) fn counter(name: &str) -> [String; 2] {
     [format!("{COUNTERS}{name}.rate"), format!("{COUNTERS}{name}.count")]
 }
 
-/// Whether a counter's or a timer's series is the one that stands for its name.
+/// Whether this series of a counter or timer represents its name.
 pub(super) fn is_first(series: &str) -> bool {
     series.starts_with(COUNTERS) && series.ends_with(".rate")
         || series.starts_with(TIMERS) && series.ends_with(".count")
@@ -41,7 +41,7 @@ pub(super) fn timer(name: &str, part: &str) -> String {
     format!("{TIMERS}{name}.{part}")
 }
 
-/// What was sent, from the name of a series made of it.
+/// The sent name, from the name of a series made of it.
 pub(super) fn base(series: &str) -> &str {
     let name = series.strip_prefix(COUNTERS).or(series.strip_prefix(TIMERS)).unwrap_or(series);
     name.rsplit_once('.').map_or(name, |(base, _)| base)
@@ -62,8 +62,8 @@ pub(super) fn timer_parts(percentiles: &[f64]) -> Vec<String> {
     parts
 }
 
-/// The values of a timer's parts; `None`: it has no value this time. `weight`: values, each as
-/// often as its rate says.
+/// The values of a timer's parts; `None` if it has no value this time. `weight`: the number of
+/// values, weighted by their rates.
 pub(super) fn summary(
     closed: &Closed,
     weight: f64,

@@ -1,4 +1,4 @@
-//! pipeline: what statsd senders send, gathered from flush to flush and turned into samples.
+//! pipeline: statsd: values are gathered from flush to flush and turned into samples.
 //!
 //! ```text
 //!   wire/statsd    a packet -> values
@@ -36,18 +36,17 @@ pub use tally::Tally;
 /// The job label of everything that comes in by statsd.
 pub const JOB: &str = "statsd";
 
-/// What marks a gauge in the store, so that it is found again after a restart.
+/// The help text that marks a gauge in the store, by which it is found after a restart.
 pub const GAUGE_HELP: &str = "Gauge sent to statsd.";
 
 /// How statsd's values are gathered.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
-    /// From flush to flush, ms; flushes lie on its grid.
+    /// The interval of flushes, ms; flushes lie on its grid.
     pub flush_ms: i64,
-    /// Of a timer's values, in percent: above 0, up to 100; below zero only with legacy names.
+    /// Percentiles of timers: above 0, up to 100; below zero only with legacy names.
     pub percentiles: Vec<f64>,
-    /// How long a gauge, or anything else that is idle, goes on being written after it was last
-    /// sent, in ms.
+    /// How long an idle gauge or other metric is still written after it was last sent, in ms.
     pub ttl_ms: i64,
     /// Name and compute everything as the reference statsd does.
     pub legacy_names: bool,

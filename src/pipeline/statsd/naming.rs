@@ -12,7 +12,7 @@ use super::{GAUGE_HELP, JOB, legacy};
 use crate::model::{Identity, Kind, Labels, Registry, Series, SeriesRef};
 use crate::wire::statsd::Type;
 
-/// Of a timer's series the first two go on being written while it is idle.
+/// The number of a timer's series, from the first, that are still written while it is idle.
 pub(super) const TIMER_TOTALS: usize = 2;
 
 /// How series are named.
@@ -27,7 +27,7 @@ impl Naming {
         Self { percentiles: percentiles.to_vec(), legacy }
     }
 
-    /// The series that stands for a name: who has it, has the name. A timer has more.
+    /// The series that represents a name. A timer has further ones.
     pub(super) fn first(&self, kind: Type, name: &str, labels: Labels) -> Series {
         if self.legacy {
             let name = match kind {
@@ -47,7 +47,7 @@ impl Naming {
         }
     }
 
-    /// How many series there are of a name.
+    /// The number of series of a name.
     pub(super) fn series_of(&self, kind: Type) -> u64 {
         match (kind, self.legacy) {
             (Type::Timer, true) => legacy::timer_parts(&self.percentiles).len() as u64,
@@ -57,7 +57,7 @@ impl Naming {
         }
     }
 
-    /// All series of a name, given the first.
+    /// All series of a name, from the first.
     pub(super) fn all(
         &self,
         kind: Type,
@@ -106,8 +106,8 @@ impl Naming {
     }
 }
 
-/// Whether a series of this job that the store has is the one that stands for a name that was sent.
-/// Sets cannot be told from the rest of a timer's and are not counted.
+/// Whether a stored series of this job represents a sent name. Sets look like parts of a timer and
+/// are not counted.
 pub fn stands_for_a_name(name: &str, kind: Kind, help: &str) -> bool {
     help == GAUGE_HELP || kind == Kind::Counter && !name.ends_with("_sum") || legacy::is_first(name)
 }

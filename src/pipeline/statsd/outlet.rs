@@ -1,4 +1,4 @@
-//! pipeline: where the samples of statsd's senders go, and what is shared with the other sources.
+//! pipeline: the outlet for the samples of statsd, and the parts shared with other sources.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -6,12 +6,12 @@ use std::sync::Arc;
 use super::Tally;
 use crate::pipeline::Flow;
 
-/// Where the samples go: the flow, and what only statsd needs.
+/// The outlet: the flow, and statsd's own counters.
 #[derive(Clone)]
 pub struct Outlet {
-    /// What it shares with the other sources.
+    /// The parts shared with other sources.
     pub flow: Flow,
-    /// What is counted for statsd.
+    /// The counters of statsd.
     pub tally: Arc<Tally>,
     /// Called after a flush that has freed much memory.
     pub rested: fn(),

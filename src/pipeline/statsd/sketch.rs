@@ -1,17 +1,19 @@
-//! pipeline: how many values lie where, in bins that grow with the value: any quantile within one
-//! part in a hundred, whatever was sent, in a kilobyte or two.
+//! pipeline: a histogram in bins that grow with the value: any quantile within one part in a
+//! hundred, for all values, in a kilobyte or two.
 //!
-//! Bound: [`ALL_BINS`] in all sketches together, between two flushes. Policy: beyond them a sketch gets
-//! [`FEW_BINS`] of each sign: of values that lie farther apart, those nearest to zero share one.
+//! Bound: [`ALL_BINS`] in all sketches together, between two flushes. Policy: beyond them a sketch
+//! gets [`FEW_BINS`] of each sign; if its values are farther apart, those nearest to zero share
+//! one.
 //!
-//! It is a DDSketch (Masson, Rim, Lee 2019): a value's bin is its logarithm, scaled. Taken here
-//! from the bits of the f64: the exponent is the whole part, a cubic in the mantissa stands for the
-//! rest; where it is flattest, bins are one per cent narrower than they had to be.
+//! It is a DDSketch (Masson, Rim, Lee 2019): the bin of a value is its scaled logarithm. It is
+//! taken from the bits of the f64: the exponent is the whole part, and a cubic in the mantissa
+//! approximates the rest. Where the cubic is flattest, bins are one per cent narrower than
+//! necessary.
 
 /// Relative error of a quantile.
 pub const ERROR: f64 = 0.01;
 
-/// Bins of one sign. With this error 2,048 of them span seventeen powers of ten; of values that lie
+/// Bins of one sign. With this error 2,048 of them span seventeen powers of ten; of values that are
 /// farther apart, those nearest to zero share one.
 const MOST_BINS: usize = 2_048;
 
@@ -22,7 +24,7 @@ const FEW_BINS: usize = 256;
 /// powers of ten each have enough.
 const ALL_BINS: usize = 8 << 20;
 
-/// What all sketches together may still take until the next flush.
+/// The room that all sketches together may still take until the next flush.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Room {
     bins: usize,
@@ -34,7 +36,7 @@ impl Default for Room {
     }
 }
 
-/// Nothing below this in size is told from zero; it is far below any clock or scale.
+/// Smaller values count as zero; this is far below any clock or scale.
 const LEAST: f64 = 1e-9;
 
 /// The cubic: 0 at 0, 1 at 1, and as steep at both ends.
@@ -62,7 +64,7 @@ fn lower(bin: f64) -> f64 {
     let log = bin / SCALE;
     let exponent = log.floor();
     let part = log - exponent;
-    // The cubic's slope lies between 0.74 and 1.43, so Newton's steps cannot go astray.
+    // The cubic's slope lies between 0.74 and 1.43, so Newton's steps converge.
     let mut m = part;
     for _ in 0..6 {
         let at = ((A * m + B) * m + C) * m - part;
@@ -71,13 +73,13 @@ fn lower(bin: f64) -> f64 {
     (1.0 + m) * exponent.exp2()
 }
 
-/// The value that stands for all in a bin: as far, in proportion, from both of its ends.
+/// The value that represents a bin: in proportion equally far from both ends.
 fn middle(bin: i32) -> f64 {
     let (low, high) = (lower(f64::from(bin)), lower(f64::from(bin) + 1.0));
     2.0 * low / (1.0 + low / high)
 }
 
-/// So many bins are made at once, or a few more.
+/// The number of bins that are made at once, approximately.
 const AHEAD: usize = 16;
 
 /// Counts by bin, of one sign.
@@ -85,13 +87,14 @@ const AHEAD: usize = 16;
 struct Bins {
     /// The bin of the first count.
     first: i32,
-    /// There is one of these for each timer, and few timers have more in a bin between two flushes.
+    /// Small counts, because there is a vector for each timer, and few bins get more between two
+    /// flushes.
     counts: Vec<u16>,
-    /// How many times a count has begun anew, by bin; as good as always of none.
+    /// The number of overflows of a count, by bin; nearly always empty.
     carried: Vec<(i32, u64)>,
 }
 
-/// What a count that has begun anew stands for.
+/// The amount that an overflow of a count represents.
 const FULL: u64 = 1 << 16;
 
 impl Bins {
@@ -123,7 +126,7 @@ impl Bins {
         })
     }
 
-    /// So many more into a bin that there is.
+    /// Adds to an existing bin.
     #[cold]
     fn put(&mut self, bin: i32, how_many: u64) {
         let Some(count) = self.counts.get_mut(bin.wrapping_sub(self.first) as usize) else {
@@ -160,7 +163,7 @@ impl Bins {
         } else {
             let free = most - self.counts.len();
             let wanted = ((self.first - bin) as usize).next_multiple_of(AHEAD).min(free);
-            // Left to itself a vector doubles, and there is one for each timer.
+            // By default a vector doubles its capacity, and there is one for each timer.
             self.counts.reserve_exact(wanted);
             self.counts.splice(0..0, std::iter::repeat_n(0, wanted));
             self.first -= wanted as i32;
@@ -179,7 +182,7 @@ impl Bins {
         }
     }
 
-    /// Gives up the bins below one: what was in them goes into it.
+    /// Merges the bins below one into it.
     fn fold(&mut self, first: i32) {
         let gone = ((first - self.first) as usize).min(self.counts.len());
         let folded: u64 = self.by_bin().take(gone).map(|(_, n)| n).sum();
@@ -215,7 +218,7 @@ impl Sketch {
         sketch
     }
 
-    /// Gives back what it has taken of the room: it gets no more values.
+    /// Returns its room: it gets no more values.
     pub fn close(&self, room: &mut Room) {
         room.bins += self.above.taken() + self.below.taken();
     }
@@ -232,7 +235,7 @@ impl Sketch {
         }
     }
 
-    /// What its bins take in memory.
+    /// The memory of its bins.
     pub fn bytes(&self) -> usize {
         2 * (self.above.counts.capacity() + self.below.counts.capacity())
     }
