@@ -1,12 +1,13 @@
-//! pipeline: the bounds on names that senders bring in, whichever way they come.
+//! pipeline: the bounds on names from senders, for all ways in.
 //!
-//! Each new name costs memory while it is sent and bytes for the life of the file, and a sender that
-//! puts a number into a name makes a new one each time. Bounds: so many names
-//! ([`MAX_PUSHED_NAMES`] by default), so many bytes of their text in memory, and so many bytes of the
-//! file (the store says how many and how many are left), of at most [`MAX_MACHINES`] machines. One
-//! machine cannot take all places: see [`Full::Share`]. A name that is not sent any more gives its
-//! place back ([`Names::leave`]); its bytes of the file stay taken. Policy: what is known goes on, what is new is refused. Counter:
-//! `plimsoll_samples_dropped_total{source, reason="series_limit"}`; the board says why.
+//! Each new name costs memory while it is sent, and bytes for the life of the file, and a sender
+//! that puts a number into a name makes a new one each time. Bounds: a number of names
+//! ([`MAX_PUSHED_NAMES`] by default), bytes of their text in memory, and bytes in the file
+//! (reported by the store), of at most [`MAX_MACHINES`] machines. One machine cannot take all
+//! places: see [`Full::Share`]. A name that is not sent any more frees its place
+//! ([`Names::leave`]); its bytes in the file stay taken. Policy: known names are accepted, new ones
+//! are refused. Counter: `plimsoll_samples_dropped_total{source, reason="series_limit"}`; the board
+//! names the bound.
 //!
 //! A name takes one place, however many series it makes: a statsd timer is one name with nine
 //! series. The bounds hold over restarts: at the start the store reports the names of the file

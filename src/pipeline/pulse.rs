@@ -20,12 +20,12 @@ struct Sign {
     told: bool,
 }
 
-/// A beat that does not go on.
+/// A beat that has stopped.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stopped {
     /// For how long, in ms.
     pub for_ms: i64,
-    /// What hangs, in a sentence.
+    /// The part that hangs, in a sentence.
     pub message: String,
 }
 
@@ -40,13 +40,13 @@ impl Pulse {
         self.0.lock().unwrap_or_else(|e| e.into_inner())
     }
 
-    /// It begins to read a collector; `now`: boot time in ms.
+    /// The thread begins to read a collector; `now`: boot time in ms.
     pub fn reads(&self, collector: &'static str, now: i64) {
         let mut sign = self.sign();
         (sign.at, sign.reads) = (now, Some(collector));
     }
 
-    /// It sleeps until this boot time in ms; nothing: until it is told something.
+    /// The thread sleeps until this boot time in ms; `None`: until it gets a message.
     pub fn sleeps(&self, until: Option<i64>) {
         let mut sign = self.sign();
         (sign.at, sign.reads) = (until.unwrap_or(i64::MAX), None);

@@ -1,15 +1,14 @@
 //! pipeline: the one queue in front of the store.
 //!
-//! Bound: age (what the config says, 15 minutes by default) and [`MAX_SAMPLES`]. Policy: what came
-//! first goes first, because the newest is what an operator with a full disk looks at. Counter:
-//! `plimsoll_samples_dropped_total{reason="queue_full"}`. Who can be asked to come again later
-//! ([`Queue::offer`]) is, long before that: what this machine measured is never pushed out by
-//! senders. Such a sender also learns when what it brought is in the file ([`Receipt`]): the writer
-//! does not wait for the next beat then. If it cannot be written, the batch goes and the sender is
-//! told to come again. Events wait beside the samples, up to [`MAX_EVENTS`] and 8 MB of text; beyond
-//! it new ones are refused, and whoever brought them counts.
-//! So do descriptions of charts, one for each chart, up to [`MAX_GRAPHS`] and 16 MB; a newer one takes
-//! the place of an older one.
+//! Bound: age (configured, 15 minutes by default) and [`MAX_SAMPLES`]. Policy: the oldest go first,
+//! because an operator with a full disk looks at the newest. Counter:
+//! `plimsoll_samples_dropped_total{reason="queue_full"}`. A sender that can be asked to come again
+//! ([`Queue::offer`]) is asked long before that, so senders never push out this machine's own
+//! measurements. Such a sender also learns when its batch is in the file ([`Receipt`]): the writer
+//! then does not wait for the next beat. If the batch cannot be written, it is dropped and the
+//! sender is told to come again. Events wait beside the samples, up to [`MAX_EVENTS`] and 8 MB of
+//! text; beyond that new ones are refused and counted by their source. So do descriptions of
+//! charts, one for each chart, up to [`MAX_GRAPHS`] and 16 MB; a newer one replaces an older one.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};

@@ -12,20 +12,20 @@ pub(super) const BATCH: usize = 64;
 /// No UDP datagram is longer.
 const LONGEST: usize = 64 * 1024;
 
-/// From one buffer to the next. Not a power of two: then all of them would lie in the same few sets
-/// of the cache. Memory that no datagram reaches is never touched, so it costs nothing.
+/// The distance of two buffers. Not a power of two, because all of them would then lie in the same
+/// few sets of the cache. Memory that no datagram reaches is never touched, so it costs nothing.
 const STRIDE: usize = LONGEST + 4096;
 
 /// Buffers for one call.
 pub(super) struct Datagrams {
     bytes: Vec<u8>,
     headers: Vec<libc::mmsghdr>,
-    /// What the headers point to.
+    /// The targets of the headers.
     pieces: Vec<libc::iovec>,
 }
 
 // SAFETY: the pointers in `headers` and `pieces` lead into vectors that this value owns and never
-// resizes; nobody else has them.
+// resizes; nothing else has them.
 unsafe impl Send for Datagrams {}
 
 impl Datagrams {
@@ -51,7 +51,7 @@ impl Datagrams {
         Self { bytes, headers, pieces }
     }
 
-    /// Fetches what waits at a socket, without waiting: how many datagrams, 0 if there is none.
+    /// Fetches the waiting datagrams of a socket, without waiting; returns their number.
     pub(super) fn fetch(&mut self, socket: &OwnedFd) -> io::Result<usize> {
         debug_assert_eq!(self.pieces.len(), BATCH);
         // SAFETY: the headers are valid, and their pieces lie inside `bytes` (BATCH times STRIDE
@@ -93,7 +93,7 @@ pub struct Drops {
 }
 
 impl Drops {
-    /// The UDP socket is open from now on, and has so many bytes of buffer.
+    /// Records that the UDP socket is open, with this many bytes of buffer.
     pub(super) fn opened(&self, socket: Arc<OwnedFd>, granted: u64) {
         // There is one UDP socket, which is opened once.
         let _unused = self.udp.set((socket, granted));

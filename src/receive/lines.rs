@@ -3,7 +3,7 @@
 /// Bytes of a line; the rest of a longer one is skipped.
 pub const LONGEST: usize = 64 * 1024;
 
-/// One connection's beginning of a line.
+/// The unfinished line of a connection.
 #[derive(Debug, Default)]
 pub struct Lines {
     begun: Vec<u8>,

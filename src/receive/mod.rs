@@ -1,5 +1,5 @@
-//! receive: sockets and framing of what others send, and nothing of what it means: bytes go to a
-//! [`Sink`]. No parsing, no store, no configuration file.
+//! receive: sockets of senders, and framing: bytes go to a [`Sink`], which interprets them. No
+//! parsing, no store, no configuration file.
 //!
 //! ```text
 //!   socket     opens what was asked for; what cannot be opened is told, not fatal
@@ -10,8 +10,8 @@
 //! ```
 //!
 //! Bounds: [`lines::LONGEST`] bytes a line, [`reader::CONNECTIONS`] connections a reader, and the
-//! kernel's receive buffer. What does not fit is lost and told to [`Sink::lost`], or counted by the
-//! kernel ([`Drops`]).
+//! kernel's receive buffer. Anything beyond is lost and reported to [`Sink::lost`], or counted by
+//! the kernel ([`Drops`]).
 
 mod datagrams;
 pub mod lines;
@@ -28,7 +28,7 @@ pub use network::Network;
 pub use reader::Reader;
 pub use socket::{Sockets, Trouble};
 
-/// Where to listen; nothing: not there.
+/// The addresses to listen on; `None` for none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Settings {
     /// Datagrams.
@@ -44,7 +44,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Where it listens, for people: `udp 127.0.0.1:8125`, ...
+    /// The addresses in words: `udp 127.0.0.1:8125`, ...
     pub fn places(&self) -> Vec<String> {
         let udp = self.udp.map(|a| format!("udp {a}"));
         let tcp = self.tcp.map(|a| format!("tcp {a}"));
@@ -63,39 +63,39 @@ pub enum Carrier {
     Stream,
 }
 
-/// What was lost before it could be handed over.
+/// Input that was lost before it could be handed over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lost {
     /// A line longer than [`lines::LONGEST`].
     Line,
     /// The end of a datagram that was longer than any buffer.
     Datagram,
-    /// A connection that had to go for a newer one, because there were [`reader::CONNECTIONS`].
+    /// A connection that was closed for a newer one, because there were [`reader::CONNECTIONS`].
     Connection,
 }
 
 /// When a sink wants its next turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Turn {
-    /// As soon as what has come in has been handed over.
+    /// As soon as the pending input has been handed over.
     Again,
     /// When this has passed, or something came in.
     In(Duration),
 }
 
-/// Takes what comes in. It lives on the reader's thread: nothing in it needs a lock, and while it
+/// The receiver of the input. It lives on the reader's thread, so it needs no locks, and while it
 /// works the kernel's buffer fills.
 pub trait Sink: Send {
     /// Text with whole lines, `\n` between them; the last one may lack it. The text is gone when
     /// this returns.
     fn take(&mut self, from: Carrier, text: &[u8]);
 
-    /// Something was lost by framing.
+    /// Reports a loss in framing.
     fn lost(&mut self, what: Lost);
 
     /// Called after each round of reading, and when the time has come that it asked for.
     fn turn(&mut self) -> Turn;
 
-    /// Nothing more will come.
+    /// Reports the end of the input.
     fn end(&mut self);
 }

@@ -1,4 +1,4 @@
-//! receive: who may connect: networks, as an operator writes them. Nothing is looked up here.
+//! receive: networks that may connect, as an operator writes them. Nothing is looked up here.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -17,7 +17,7 @@ impl Network {
         Network { base: IpAddr::V6(Ipv6Addr::LOCALHOST), bits: 128 },
     ];
 
-    /// What is written there; else what is wrong, and what to do.
+    /// The network of a text, or the fault and a correction.
     pub fn parse(text: &str) -> Result<Self, (String, String)> {
         let wrong = || {
             let hint = "write for example `192.0.2.10`, `192.0.2.0/24` or `2001:db8::/64`";
@@ -48,7 +48,7 @@ impl Network {
         Ok(network)
     }
 
-    /// Whether an address lies in it. One of IPv4 that comes by a socket of IPv6 is one of IPv4.
+    /// Whether an address lies in it. An IPv4 address on an IPv6 socket counts as IPv4.
     pub fn holds(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         address.is_ipv4() == self.base.is_ipv4() && self.cut(address) == self.cut(self.base)

@@ -20,8 +20,8 @@ use super::lines::Lines;
 use super::socket::{AGAIN, Listener};
 use super::{Carrier, Lost, Sink, Sockets, Turn};
 
-/// Connections at a time. Who comes when there are so many is served, and the one that has brought no
-/// whole line for the longest time goes.
+/// The largest number of connections. A new one beyond it is accepted, and the one whose last whole
+/// line is oldest is closed.
 pub const CONNECTIONS: usize = 256;
 
 /// Rounds at one socket before the others, and the sink, get their turn.
@@ -79,7 +79,7 @@ impl Reader {
         Ok((Self { stopping, bell }, thread))
     }
 
-    /// Lets it end; what has come in by now is still taken.
+    /// Stops the reader; input that has come in by now is still taken.
     pub fn stop(&self) {
         self.stopping.store(true, Relaxed);
         // Full means it has rung unheard: it still wakes.
@@ -91,7 +91,7 @@ struct Running<S> {
     sockets: Sockets,
     datagrams: Option<Datagrams>,
     may_nap: bool,
-    /// When it was last tried to open what is missing.
+    /// The time of the last attempt to open missing sockets.
     tried: Instant,
     connections: Vec<Connection>,
     piece: Vec<u8>,
@@ -157,7 +157,7 @@ impl Listener {
     }
 }
 
-/// What [`Running::wait`] found.
+/// The events that [`Running::wait`] found.
 #[derive(Default)]
 struct Ready {
     listeners: Vec<usize>,
@@ -165,7 +165,7 @@ struct Ready {
 }
 
 impl<S: Sink> Running<S> {
-    /// For the sockets there are.
+    /// Prepares for the open sockets.
     fn prepare(&mut self) {
         if self.datagrams.is_none() && !self.sockets.datagrams.is_empty() {
             self.datagrams = Some(Datagrams::new());
@@ -173,7 +173,7 @@ impl<S: Sink> Running<S> {
         self.may_nap = self.sockets.granted().is_some_and(|bytes| bytes >= NAP_BUFFER);
     }
 
-    /// Tries to open what is missing, from time to time. When it has to be back for that.
+    /// Tries to open missing sockets, from time to time. Returns the time until the next attempt.
     fn open_missing(&mut self) -> Option<Duration> {
         if !self.sockets.is_waiting() {
             return None;
@@ -191,7 +191,7 @@ impl<S: Sink> Running<S> {
         let mut busy = false;
         let mut wait = Duration::ZERO;
         loop {
-            // Asked before the last round, so that what came before it was stopped is read.
+            // Checked before the last round, so that input from before the stop is read.
             let last = self.stopping.load(Relaxed);
             let streams = !self.sockets.listeners.is_empty();
             let ready = if streams || !wait.is_zero() { self.wait(wait) } else { Ready::default() };
@@ -228,7 +228,7 @@ impl<S: Sink> Running<S> {
         }
     }
 
-    /// Until something comes in, somebody rings, or the time has passed.
+    /// Waits for input, for the bell, or until the time has passed.
     fn wait(&self, time: Duration) -> Ready {
         let mut fds = vec![PollFd::new(&*self.bell, PollFlags::IN)];
         fds.extend(self.sockets.datagrams.iter().map(|fd| PollFd::new(&**fd, PollFlags::IN)));
@@ -328,7 +328,7 @@ impl<S: Sink> Running<S> {
             self.connections.swap_remove(i);
         }
         for &i in &ready.listeners {
-            // Not more at once than there are places: each is looked at before it may have to go.
+            // At most as many at once as there are places: each is read before it may have to go.
             for _ in 0..CONNECTIONS / 2 {
                 let Ok(stream) = self.sockets.listeners[i].accept() else { break };
                 if self.connections.len() >= CONNECTIONS {
@@ -341,8 +341,8 @@ impl<S: Sink> Running<S> {
         drained
     }
 
-    /// Ends the connection that has brought no whole line for the longest time. What of it can be read
-    /// is taken; half a line is not.
+    /// Closes the connection whose last whole line is oldest. Its pending lines are taken; half a
+    /// line is not.
     fn make_room(&mut self) {
         let all = self.connections.iter().enumerate();
         let Some((at, _)) = all.min_by_key(|(_, c)| c.heard) else { return };
@@ -365,7 +365,7 @@ fn timespec(time: Duration) -> Timespec {
     }
 }
 
-/// A pause that ends when somebody rings.
+/// A pause that the bell ends.
 fn rest(bell: &OwnedFd, time: Duration) {
     // An error would come again at once, and only shortens the pause.
     let _unused = poll(&mut [PollFd::new(bell, PollFlags::IN)], Some(&timespec(time)));

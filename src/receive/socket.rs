@@ -1,4 +1,4 @@
-//! receive: opening sockets: what can be had is opened, what cannot is told.
+//! receive: opens sockets, and reports those that could not be opened.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
@@ -13,15 +13,15 @@ use rustix::net::sockopt;
 
 use super::{Drops, Settings};
 
-/// How often the reader tries to open what could not be opened at first.
+/// The interval of attempts to open missing sockets.
 pub(super) const AGAIN: Duration = Duration::from_secs(2);
 
 /// A socket that could not be opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trouble {
-    /// Where it was to listen: `udp 127.0.0.1:8125`.
+    /// The address: `udp 127.0.0.1:8125`.
     pub place: String,
-    /// What happened, and what to do next.
+    /// The fault, and a correction.
     pub message: String,
 }
 
@@ -33,7 +33,8 @@ pub struct Sockets {
     paths: Vec<Name>,
     drops: Drops,
     places: Vec<String>,
-    /// What could not be opened yet: somebody else has the port, or the address comes later.
+    /// Sockets that could not be opened yet: another program has the port, or the address comes
+    /// later.
     missing: Settings,
     tell: Option<Tell>,
 }
@@ -50,7 +51,7 @@ impl std::fmt::Debug for Sockets {
     }
 }
 
-/// Where connections come from.
+/// The source of connections.
 #[derive(Debug)]
 pub(super) enum Listener {
     Tcp(TcpListener),
@@ -63,13 +64,13 @@ struct Name(PathBuf);
 
 impl Drop for Name {
     fn drop(&mut self) {
-        // Somebody may have removed it already.
+        // It may have been removed already.
         let _unused = std::fs::remove_file(&self.0);
     }
 }
 
 impl Sockets {
-    /// Opens what it can; the rest is told, and tried again by the reader.
+    /// Opens all sockets that it can; the others are reported, and tried again by the reader.
     pub fn open(settings: &Settings) -> (Self, Vec<Trouble>) {
         let mut sockets = Self { missing: settings.clone(), ..Self::default() };
         let (_, troubles) = sockets.try_missing();
@@ -87,7 +88,7 @@ impl Sockets {
         udp.is_some() || tcp.is_some() || unix_datagram.is_some() || unix_stream.is_some()
     }
 
-    /// Tries once more, and says how that went.
+    /// Tries once more, and logs the result.
     pub(super) fn try_again(&mut self) {
         let (opened, troubles) = self.try_missing();
         let Some(tell) = &mut self.tell else { return };
@@ -95,7 +96,7 @@ impl Sockets {
         troubles.iter().for_each(|trouble| tell(&trouble.place, Err(&trouble.message)));
     }
 
-    /// Opens what is missing: the places that are open now, and those that are not.
+    /// Opens missing sockets: returns the addresses that are open now, and those that are not.
     fn try_missing(&mut self) -> (Vec<String>, Vec<Trouble>) {
         let (mut opened, mut troubles) = (Vec::new(), Vec::new());
         let mut tell = |place: String, result: io::Result<()>, hint: &str| match result {
@@ -173,23 +174,23 @@ impl Sockets {
         Ok(())
     }
 
-    /// Whoever may reach the loopback may write here too.
+    /// All users may write here, as on the loopback.
     fn name(&mut self, path: &Path) -> io::Result<()> {
         self.paths.push(Name(path.to_owned()));
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o666))
     }
 
-    /// Whether there is none.
+    /// Whether there are no sockets.
     pub fn is_empty(&self) -> bool {
         self.places.is_empty()
     }
 
-    /// Where they listen, each with its kind: `udp 127.0.0.1:8125`.
+    /// The open addresses with their kinds: `udp 127.0.0.1:8125`.
     pub fn places(&self) -> &[String] {
         &self.places
     }
 
-    /// What the kernel drops.
+    /// The counter of datagrams that the kernel drops.
     pub fn drops(&self) -> Drops {
         self.drops.clone()
     }
@@ -200,8 +201,8 @@ impl Sockets {
     }
 }
 
-/// Asks for a larger receive buffer: past the limit for all where that is allowed, else up to it.
-/// What the kernel gave; it doubles what it is asked for, for its own book-keeping.
+/// Asks for a larger receive buffer: beyond the system's limit if that is allowed, else up to it.
+/// Returns the granted size; the kernel doubles the request for its own book-keeping.
 fn widen(socket: &OwnedFd, bytes: u64) -> io::Result<u64> {
     let bytes = usize::try_from(bytes).unwrap_or(usize::MAX).min(1 << 30);
     if sockopt::set_socket_recv_buffer_size_force(socket, bytes).is_err() {

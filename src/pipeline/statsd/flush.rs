@@ -1,7 +1,7 @@
-//! pipeline: from what was gathered to one batch of samples. A flush is worked off in slices, each
-//! a fraction of a millisecond, between one round of packets and the next: nothing is locked, nothing
+//! pipeline: from gathered values to one batch of samples. A flush is done in slices, each a
+//! fraction of a millisecond, between one round of packets and the next: nothing is locked, nothing
 //! is kept twice, and the kernel's buffer never has to bridge more than a slice. A value that comes
-//! while a flush is under way counts for the period whose slice has not been closed.
+//! during a flush counts for the period whose slice has not been closed.
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};

@@ -1,5 +1,5 @@
-//! pipeline: what the statsd receiver counts about itself. Its thread adds to its own numbers and
-//! publishes them once a round; others only read.
+//! pipeline: the counters of the statsd receiver. Its thread adds to its own numbers and publishes
+//! them once a round; others only read.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -17,7 +17,7 @@ pub struct Tally {
     pub(super) flush_nanos: AtomicU64,
 }
 
-/// [`Bad::ALL`], and what framing lost.
+/// [`Bad::ALL`], and the losses of framing.
 pub(super) const REASONS: usize = Bad::ALL.len() + 3;
 const FRAMING: [&str; 3] = ["long_line", "long_datagram", "connections"];
 
@@ -52,13 +52,13 @@ impl Tally {
         self.values.load(Relaxed)
     }
 
-    /// What was not understood, by reason.
+    /// Lines that were not understood, by reason.
     pub fn bad(&self) -> impl Iterator<Item = (&'static str, u64)> {
         let words = Bad::ALL.into_iter().map(Bad::word).chain(FRAMING);
         words.zip(self.bad.iter().map(|n| n.load(Relaxed)))
     }
 
-    /// What was understood and not taken, by reason.
+    /// Values that were understood and refused, by reason.
     pub fn refused(&self) -> impl Iterator<Item = (&'static str, u64)> {
         REFUSED.into_iter().zip(self.refused.iter().map(|n| n.load(Relaxed)))
     }

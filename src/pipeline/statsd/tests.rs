@@ -1,4 +1,4 @@
-//! pipeline: packets in, samples out, by a clock that stands still.
+//! pipeline: packets in, samples out, with a clock that only moves by hand.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -29,7 +29,7 @@ impl Rig {
         self.gather.take(Carrier::Datagram, text.as_bytes());
     }
 
-    /// Time passes to the next flush; what it wrote: by time (seconds after 1.7e9) and key.
+    /// Moves to the next flush; returns its samples by time (seconds after 1.7e9) and key.
     fn flush(&mut self) -> BTreeMap<String, f64> {
         // New timers are given their series first.
         let wait = loop {
@@ -91,7 +91,7 @@ fn each_type_becomes_its_series() {
             (r#"10 lat{env="prod",quantile="0.999"}"#, 30.0),
         ])
     );
-    // Totals go on, what describes values needs values.
+    // Totals continue, descriptions of values need values.
     rig.send("req:1|c\nnew:3|c");
     assert_eq!(
         rig.flush(),
@@ -139,7 +139,7 @@ fn what_is_not_sent_any_more_ends() {
         assert_eq!(rig.flush().iter().filter(|(k, _)| !k.starts_with("3.5")).count(), 2);
     }
     assert_eq!(rig.flush(), map([]));
-    // A step on what is forgotten is a first value; a total is not forgotten.
+    // A change of a forgotten gauge is a first value; a total is not forgotten.
     rig.send("g:+2|g\nc:1|c");
     assert_eq!(rig.flush(), map([("50 g", 2.0), ("50 c", 2.0)]));
 }
@@ -251,7 +251,7 @@ fn events_and_checks_are_told() {
 fn the_end_is_a_flush_and_the_clock_may_be_set() {
     let mut rig = Rig::new(Settings::default());
     rig.send("c:1|c");
-    // An hour back: the grid goes on there, and nothing is lost.
+    // An hour back: the grid continues there, and nothing is lost.
     rig.clock.step_wall(-3_600_000);
     assert!(matches!(rig.gather.turn(), Turn::In(wait) if wait.as_millis() == 6_500));
     assert_eq!(rig.flush()["-3590 c"], 1.0);
@@ -277,7 +277,7 @@ fn a_flush_comes_in_slices_and_loses_nothing_between_them() {
     for i in 0..names {
         rig.send(&format!("c{i}:1|c\nt{i}:1:2:3|ms"));
     }
-    // Nobody had time to name the timers before.
+    // There was no time to name the timers before.
     rig.clock.advance(6_500);
     let mut slices = 0;
     while rig.gather.turn() == Turn::Again {
@@ -397,7 +397,7 @@ fn names_that_are_not_sent_any_more_are_forgotten_and_their_places_used_again() 
     }
     rig.gather.turn();
     assert_eq!(named(&rig).0, 1, "two minutes, and ten more");
-    // Nobody holds their series now.
+    // Nothing holds their series now.
     let idle = |registry: &crate::model::Registry| {
         let stays = registry.all().into_iter().find(|(_, s)| &*s.identity.name == "stays");
         let stays = stays.expect("it is sent").0;

@@ -3,8 +3,8 @@
 
 use super::sketch::{Room, Sketch};
 
-/// So many values of a timer are kept as they came, between two flushes: what is said of them is
-/// exact. Past that, quantiles are within [`super::sketch::ERROR`].
+/// The number of a timer's values that are kept as they are between two flushes, so that all
+/// results are exact. Beyond that, quantiles are within [`super::sketch::ERROR`].
 pub const EXACT: usize = 128;
 
 /// See the module's text.
@@ -31,7 +31,7 @@ struct Many {
     squares: f64,
     min: f64,
     max: f64,
-    /// Near to all others, so that what is squared stays small.
+    /// A value near to all others, so that squares stay small.
     base: f64,
     /// Sums of the distances from it, and of their squares.
     off: f64,
@@ -53,7 +53,7 @@ impl Many {
     }
 }
 
-/// What a timer's values were like. Never of none.
+/// The description of a timer's values; there is at least one.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Summary {
     /// How many.
@@ -62,18 +62,18 @@ pub struct Summary {
     pub min: f64,
     /// The largest.
     pub max: f64,
-    /// All together.
+    /// The sum.
     pub sum: f64,
     /// Their squares together.
     pub sum_squares: f64,
     /// sum / count
     pub mean: f64,
-    /// Of the population, as the reference has it.
+    /// The standard deviation of the population, as in the reference.
     pub std: f64,
 }
 
 impl Values {
-    /// Takes a finite value. `room`: what all timers share.
+    /// Adds a finite value. `room` is shared by all timers.
     #[inline(always)]
     pub fn add(&mut self, value: f64, room: &mut Room) {
         match &mut self.0 {
@@ -97,12 +97,12 @@ impl Values {
         }
     }
 
-    /// Whether there is none.
+    /// Whether there are no values.
     pub fn is_empty(&self) -> bool {
         matches!(&self.0, Kept::Few(few) if few.is_empty())
     }
 
-    /// What they take in memory, about.
+    /// The approximate memory of the values.
     pub fn bytes(&self) -> usize {
         match &self.0 {
             Kept::Few(few) => size_of_val(few.as_slice()),
@@ -110,7 +110,7 @@ impl Values {
         }
     }
 
-    /// Takes the values out, in order: nothing is left, and what they took of the room is free.
+    /// Takes the values out, in order: the timer is then empty, and its room is free.
     pub fn close(&mut self, room: &mut Room) -> Closed {
         let mut kept = std::mem::take(&mut self.0);
         match &mut kept {
@@ -126,7 +126,7 @@ impl Values {
 pub struct Closed(Kept);
 
 impl Closed {
-    /// `None`: there was no value.
+    /// The description of the values; `None` without values.
     pub fn summary(&self) -> Option<Summary> {
         match &self.0 {
             Kept::Few(few) => {
@@ -170,7 +170,7 @@ impl Closed {
                     found(i, few.get(*rank as usize).copied().unwrap_or(f64::NAN));
                 }
             }
-            // An estimate outside of what was sent would be odd.
+            // An estimate outside of the sent values would be odd.
             Kept::Many(many) => {
                 let (min, max) = (many.min, many.max);
                 let last = many.count - 1;
@@ -188,7 +188,7 @@ impl Closed {
         }
     }
 
-    /// Sum, and sum of squares, of the lowest so many values.
+    /// Sum, and sum of squares, of the lowest `how_many` values.
     pub fn lowest(&self, how_many: u64) -> (f64, f64) {
         match &self.0 {
             Kept::Few(few) => {
@@ -213,7 +213,7 @@ impl Closed {
     }
 }
 
-/// In the reference's order, from the first value on, so that even the rounding is the same.
+/// Adds in the reference's order, from the first value on, so that even the rounding is the same.
 fn running(values: &[f64]) -> f64 {
     values.split_first().map_or(0.0, |(first, rest)| rest.iter().fold(*first, |a, v| v + a))
 }
@@ -257,7 +257,7 @@ mod tests {
     }
 
     proptest! {
-        /// More than are kept: what is said stays near to what is true.
+        /// With more values than are kept, results stay close to the truth.
         #[test]
         fn many_values_are_summed_up_well(
             values in prop::collection::vec(0.5f64..5e4, EXACT + 1..EXACT * 4),

@@ -1,4 +1,4 @@
-//! receive: real sockets on the loopback, and what comes out of them.
+//! receive: real sockets on the loopback, and the input that they deliver.
 
 use std::io::Write;
 use std::net::{TcpStream, UdpSocket};
