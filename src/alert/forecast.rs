@@ -1,11 +1,12 @@
-//! alert: when something that is used up will be gone, if the past says anything about it. Pure.
+//! alert: the forecast of when something that is used up will be gone, if the past allows one.
+//! Pure.
 
-/// Where a trend leads.
+/// The end of a trend.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Forecast {
     /// When nothing is left, ms since 1970 UTC.
     pub at: i64,
-    /// What goes in a day, in the unit of what is left; more than 0.
+    /// The use in a day, in the unit of the remainder; more than 0.
     pub a_day: f64,
 }
 
@@ -13,11 +14,11 @@ const DAY_MS: i64 = 86_400_000;
 /// A trend of less than this is a guess.
 const LEAST_SPAN_MS: i64 = DAY_MS;
 const LEAST_POINTS: usize = 24;
-/// Slopes are taken between all pairs of so many points.
+/// The number of points between whose pairs slopes are computed.
 const MOST_POINTS: usize = 160;
-/// Nobody plans further ahead, and no trend holds that long.
+/// The farthest forecast: nobody plans further ahead, and no trend holds that long.
 const FARTHEST_MS: i64 = 400 * DAY_MS;
-/// What goes has to be so many times what it wavers by.
+/// The use must be this many times as large as its variation.
 const CLEARER_THAN_NOISE: f64 = 3.0;
 
 /// `left`: times (ms since 1970 UTC, ascending) and what was left then. The slope is that of Theil
@@ -45,7 +46,7 @@ pub fn forecast(left: &[(i64, f64)]) -> Option<Forecast> {
     let level = median(points.iter().map(|(t, v)| v - slope * t).collect())?;
     let noise = median(points.iter().map(|(t, v)| (v - slope * t - level).abs()).collect())?;
     let gone = -slope * (last.0 - first.0) as f64 / DAY_MS as f64;
-    // A hundredth of what is there may come and go in any week.
+    // A hundredth of the remainder may come and go in any week.
     if gone < CLEARER_THAN_NOISE * noise.max(level.abs() * 1e-3) {
         return None;
     }

@@ -1,5 +1,5 @@
-//! overview: the table of the first view and the series that are there -> charts. What the table
-//! does not speak of has a chart for each metric, grouped by where it came from.
+//! overview: from the table of the first view and the existing series to charts. Each metric that
+//! is not in the table has a chart of its own, grouped by its origin.
 
 use std::collections::BTreeMap;
 
@@ -11,55 +11,56 @@ use super::verdict::Level;
 use crate::model::{Graph, Kind, Range, Unit, unit};
 use crate::store::Known;
 
-/// More lines than this say nothing in one chart; the others are counted.
+/// The largest number of lines in a chart; more lines say nothing and are only counted.
 pub const MOST_LINES: usize = 24;
 
-/// A chart: what is drawn, not yet its numbers.
+/// A chart without its numbers.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Chart {
     /// Names it in addresses: `load`, `disk:/home`, `node:node_forks_total`.
     pub id: String,
-    /// One line for people.
+    /// The title, in one line.
     pub title: String,
     /// `percent`, `bytes`, `seconds`, `celsius`, `ratio`, with `/s` behind it for a rate; or nothing.
     pub unit: String,
-    /// Where it stands: nothing for the first view, otherwise the source it came from.
+    /// The section of the chart: empty for the first view, otherwise the origin of its series.
     pub group: String,
-    /// One sentence about it, or nothing.
+    /// A description in one sentence, or empty.
     pub help: String,
     /// Areas on top of each other, not lines.
     pub stack: bool,
-    /// Where the axis ends, if it always ends at the same place.
+    /// The end of the axis, if it is fixed.
     pub top: Option<f64>,
-    /// Thresholds: where each lies and what it is.
+    /// Thresholds: the value and word of each.
     pub marks: Vec<(f64, String)>,
-    /// What is drawn, from the bottom.
+    /// The lines, from the bottom.
     pub lines: Vec<Line>,
     /// Lines beyond [`MOST_LINES`] that are left out.
     pub more: usize,
-    /// What is left of what this chart shows being used up: the number of a series in the file.
+    /// The series that says how much is left, for charts of something that is used up: its number
+    /// in the file.
     pub left: Option<i64>,
-    /// All mounts of the machine, for the verdict; in one of its charts only.
+    /// All mounts of the machine, for the verdict; only set in one of its charts.
     pub mounts: Vec<Mount>,
 }
 
 /// One line of a chart.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Line {
-    /// What it is called beside the others.
+    /// The name in the legend.
     pub name: String,
-    /// Its series are counters, and it shows what they grow by in a second.
+    /// Whether its series are counters, whose rates are shown.
     pub rate: bool,
     /// Drawn below zero.
     pub down: bool,
-    /// What is added up.
+    /// The terms that are added up.
     pub terms: Vec<Term>,
-    /// Where its source wants it to be.
+    /// The range in which its source wants it to be.
     pub bounds: Bounds,
 }
 
 impl Line {
-    /// One series as a line: a gauge as its values, a counter as what it grows by in a second.
+    /// The line of one series: the values of a gauge, the rate of a counter.
     pub fn of_series(known: &Known) -> Self {
         Self { rate: known.kind == Kind::Counter, ..Self::of_values(known.id) }
     }
@@ -70,7 +71,7 @@ impl Line {
         Self { name: String::new(), rate: false, down: false, terms, bounds: Bounds::default() }
     }
 
-    /// What this line is a part of: of a difference, what something is taken from.
+    /// The whole of which this line is a part: for a difference, its first term.
     pub fn whole(&self) -> Option<Self> {
         let terms: Vec<Term> = self.terms.iter().copied().filter(|t| t.factor > 0.0).collect();
         let part = terms.len() < self.terms.len() && !terms.is_empty();
@@ -78,7 +79,7 @@ impl Line {
     }
 }
 
-/// The word for what a series is shown in: its own unit, of a counter that a second.
+/// The unit in which a series is shown: its own, or for a counter that of its rate.
 pub fn unit_of(known: &Known) -> String {
     let own = unit::word(&known.unit, &known.name);
     if known.kind == Kind::Counter { unit::word_a_second(own) } else { own.to_owned() }
@@ -95,12 +96,12 @@ impl Bounds {
     }
 }
 
-/// What values of a line are fine.
+/// The good values of a line.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Bounds {
-    /// Outside: somebody should look.
+    /// A value outside of this range is a warning.
     pub warning: Range,
-    /// Outside: somebody should look now. Goes before `warning`.
+    /// A value outside of this range is critical. It goes before `warning`.
     pub critical: Range,
 }
 
@@ -109,7 +110,7 @@ pub struct Bounds {
 pub struct Term {
     /// A series by its number in the file ([`Known::id`]).
     pub series: i64,
-    /// What its value or rate is multiplied by.
+    /// The factor of its value or rate.
     pub factor: f64,
 }
 
@@ -132,8 +133,8 @@ impl Seen<'_> {
     }
 }
 
-/// All charts of one system, out of all series that are known and of what sources say of their charts
-/// ([`crate::store::Reader::graphs`]): those of the first view, those that are described, then the
+/// All charts of one system, from all its series and the descriptions of their sources
+/// ([`crate::store::Reader::graphs`]): those of the first view, those with descriptions, then the
 /// others by source and name.
 pub fn charts(known: &[Known], graphs: &[(String, Graph)], system: &str) -> Vec<Chart> {
     let seen: Vec<Seen<'_>> = known
@@ -177,7 +178,7 @@ pub fn charts(known: &[Known], graphs: &[(String, Graph)], system: &str) -> Vec<
     out
 }
 
-/// Where the number of a series stands in a mount.
+/// The place of a series' number in a mount.
 type Place = fn(&mut Mount) -> &mut Option<i64>;
 
 /// The series of each mount that are looked at and not drawn.
@@ -202,7 +203,7 @@ fn mounts(by_name: &ByName<'_>) -> Vec<Mount> {
     found.into_values().collect()
 }
 
-/// Series that never say anything but 1, that repeat others, or that are moments, are no chart.
+/// Whether a series deserves a chart: not if it is always 1, repeats another, or is a time.
 fn tells(seen: &Seen<'_>) -> bool {
     let name = &*seen.known.name;
     let moment = ["_timestamp_seconds", "_boot_time_seconds", "_start_time_seconds"];
@@ -211,7 +212,7 @@ fn tells(seen: &Seen<'_>) -> bool {
         && !matches!(name, "cpu" | "memory" | "node_time_seconds")
 }
 
-/// Which metrics of this machine stand together, by the word after `node_`.
+/// Metrics of this machine that are grouped together, by the word after `node_`.
 const TOGETHER: [(&str, &[&str]); 4] = [
     ("disks", &["disk", "filesystem"]),
     ("memory", &["vmstat", "swap"]),
@@ -219,7 +220,7 @@ const TOGETHER: [(&str, &[&str]); 4] = [
     ("system", &["boot", "context", "entropy", "filefd", "forks", "intr", "load1", "procs"]),
 ];
 
-/// Where a series stands that the first view does not show.
+/// The group of a series that is not in the first view.
 fn group(known: &Known) -> String {
     let name = &*known.name;
     match &*known.job {
@@ -249,7 +250,7 @@ fn group(known: &Known) -> String {
 fn of_metric(group: String, name: &str, job: &str, all: &[&Seen<'_>]) -> Chart {
     let first = all[0].known;
     let rate = first.kind == Kind::Counter;
-    // What all of them share says nothing.
+    // Parts that all names share are left out.
     let shared: Vec<String> = all[0]
         .labels
         .iter()
@@ -346,7 +347,7 @@ fn chart(row: &Row, by_name: &ByName<'_>, cpus: usize, only: Option<(&str, &str)
     }
 }
 
-/// What programs cost at the bottom, what the machine waits for above it; idle is the rest.
+/// Sorts by urgency: the costs of programs at the bottom, waiting above; idle is the rest.
 fn by_urgency(lines: &mut Vec<Line>) {
     const ORDER: [&str; 7] = ["user", "system", "iowait", "steal", "nice", "softirq", "irq"];
     lines.retain(|l| !["idle", "guest", "guest_nice"].contains(&&*l.name));

@@ -1,5 +1,5 @@
-//! overview: a line over a stretch of time, bucket by bucket: its mean, and the least and the most
-//! it was. Counters as what they grow by in a second, over rollups too.
+//! overview: a line over a range, bucket by bucket: its mean, smallest and largest value. Counters
+//! become rates, also from rollups.
 
 use hashbrown::HashMap;
 
@@ -12,7 +12,7 @@ use crate::store::{Reader, SqlError, Summary, Want, summary_of};
 /// A line as columns of one length; buckets without a sample are left out.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Columns {
-    /// Where buckets begin, ms since 1970 UTC, ascending.
+    /// The begin of each bucket, ms since 1970 UTC, ascending.
     pub start: Vec<i64>,
     /// The mean of each.
     pub mean: Vec<f64>,
@@ -22,11 +22,12 @@ pub struct Columns {
     pub max: Vec<f64>,
     /// How wide each is, ms.
     pub width: i64,
-    /// Buckets that begin further apart than this (ms) are not joined: nobody knows what was between.
+    /// Buckets that begin further apart than this (ms) are not joined, because the values between
+    /// are unknown.
     pub gap: i64,
 }
 
-/// Where the buckets of a line's series come from.
+/// The source of the buckets of a line's series.
 pub trait Source {
     /// See [`Reader::summary`].
     ///
@@ -41,7 +42,7 @@ pub trait Source {
         want: Want,
     ) -> Result<Vec<Summary>, SqlError>;
 
-    /// Before this time (ms since 1970 UTC), what is held may be coarser than samples.
+    /// The time (ms since 1970 UTC) before which stored data may be coarser than samples.
     ///
     /// # Errors
     /// The file cannot be read.
@@ -120,7 +121,7 @@ const WIDTHS: [i64; 31] = [
 
 const LAST: usize = WIDTHS.len() - 1;
 
-/// Nothing coarser is kept.
+/// The coarsest stored data.
 const HOUR_MS: i64 = 3_600_000;
 /// Five minutes and more are whole rollups.
 const ROLLUP_MS: i64 = 300_000;
@@ -128,7 +129,7 @@ const ROLLUP_MS: i64 = 300_000;
 pub const BEFORE_MS: i64 = 300_000;
 /// The newest value of a line is looked for in this time, ms.
 const NEWEST_MS: i64 = 900_000;
-/// Whatever the beat, a value is as good as new for this long, ms.
+/// A value counts as current for this long at any beat, ms.
 pub const FRESH_MS: i64 = 30_000;
 /// How many parts a bucket of a rate or of a sum is looked at in.
 const PARTS: i64 = 8;
@@ -140,8 +141,8 @@ pub fn nice_width(span: i64, points: u32) -> i64 {
     found.copied().unwrap_or(wanted - wanted % WIDTHS[LAST] + WIDTHS[LAST])
 }
 
-/// The width of buckets, ms, of which about `points` cover this stretch, and not less than what is kept
-/// of a line's series tells apart. Fails where the file cannot be read.
+/// The width of about `points` buckets over this range, ms, and at least the resolution that is
+/// kept of the line's series. Fails if the file cannot be read.
 pub fn width(
     reader: &Reader,
     line: Option<&Line>,
@@ -164,9 +165,8 @@ struct Cell {
     terms: usize,
 }
 
-/// The line from `from` to `to` (ms since 1970 UTC) in buckets of this width: how gaps, rates and
-/// counters that began again are shown is decided here for every view. Fails where the file cannot be
-/// read.
+/// The line from `from` to `to` (ms since 1970 UTC) in buckets of this width. This decides for all
+/// views how gaps, rates and counters that began again are shown. Fails if the file cannot be read.
 pub fn read(
     source: &impl Source,
     line: &Line,
@@ -179,7 +179,7 @@ pub fn read(
     if to <= from {
         return Ok(Columns::default());
     }
-    // Before this, what is held may be coarser than the chart.
+    // Before this time, stored data may be coarser than the chart.
     let old = source.old()?;
     let recent = |found: &[Summary], width| {
         gap_of_buckets(&found[found.partition_point(|b| b.start < old)..], width)
@@ -203,7 +203,7 @@ pub fn read(
         let found = source.summary(term.series, begin, to, points(begin, to, fine), want)?;
         gap = gap.max(recent(&found, fine) + width - fine);
         if line.rate {
-            // Beyond a gap nobody knows when it grew.
+            // Beyond a gap it is unknown when it grew.
             for (pair, joined) in found.windows(2).zip(together(&found, fine, old)) {
                 let seconds = (pair[1].last_ts - pair[0].last_ts) as f64 / 1e3;
                 if !joined || seconds <= 0.0 {
@@ -212,7 +212,7 @@ pub fn read(
                 let value = term.factor * grown_over(&pair[0], &pair[1]) / seconds;
                 let mut at = pair[1].start;
                 add(&mut cells, from, fine, at, value);
-                // As fast all the way, where nothing finer is known.
+                // With constant speed, if nothing finer is known.
                 while pair[1].start < old && at - fine > pair[0].start {
                     at -= fine;
                     add(&mut cells, from, fine, at, value);
@@ -229,8 +229,8 @@ pub fn read(
     Ok(Columns { width, gap, ..gathered(&cells, width, line.down) })
 }
 
-/// What a line is at this moment (ms since 1970 UTC): the value of its newest samples, as long as they
-/// hang together with now. Fails where the file cannot be read.
+/// The value of a line at this moment (ms since 1970 UTC): that of its newest samples, if they are
+/// recent enough. Fails if the file cannot be read.
 pub fn newest(source: &impl Source, line: &Line, now: i64) -> Result<Option<f64>, SqlError> {
     let columns = read(source, line, now - NEWEST_MS, now, 1_000)?;
     Ok(columns.newest(now))
@@ -257,8 +257,8 @@ fn part_width(width: i64) -> i64 {
     if width < 60_000 { width } else { WIDTHS.iter().find(fits).copied().unwrap_or(width) }
 }
 
-/// Fills buckets of which nothing is held with what the next one says, as long as they hang together
-/// and lie before `old`: a row tells of all the time that ends with it.
+/// Fills empty buckets with the value of the next one, as long as they belong together and lie
+/// before `old`: a row covers all the time that ends with it.
 fn spread(found: Vec<Summary>, width: i64, old: i64) -> Vec<Summary> {
     if found.first().is_none_or(|first| first.start >= old) {
         return found;

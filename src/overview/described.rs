@@ -1,6 +1,5 @@
-//! overview: what sources say of their charts (Munin plugins above all), and the series that are there
-//! -> charts: their titles, the names of their lines, what is stacked or drawn below zero, and where
-//! somebody should look.
+//! overview: from the descriptions of sources (mostly Munin plugins) and the existing series to
+//! charts: titles, names of lines, stacking, lines below zero, and ranges of good values.
 
 use std::collections::{HashMap, HashSet};
 
@@ -10,7 +9,7 @@ use crate::query::ast::{BinaryOp, Expr, VectorSelector};
 use crate::query::parse;
 use crate::store::Known;
 
-/// What the groups of these charts begin with.
+/// The prefix of the groups of these charts.
 const PLUGINS: &str = "Plugins: ";
 
 impl Chart {
@@ -19,16 +18,16 @@ impl Chart {
         self.group.starts_with(PLUGINS)
     }
 
-    /// Whether it shows a single part (`munin/diskstats_latency.sda`) of what another chart sums up.
+    /// Whether it shows a single part (`munin/diskstats_latency.sda`) of another chart's sum.
     pub fn is_part(&self) -> bool {
         self.is_described() && self.id.splitn(3, '/').nth(2).is_some_and(|n| n.contains('.'))
     }
 }
 
-/// More thresholds than this in one chart are a grating.
+/// The largest number of thresholds in a chart; more would be a grating.
 const MOST_MARKS: usize = 4;
 
-/// Charts of one system out of what is described of it, and the numbers of the series in them.
+/// The charts of one system with descriptions, and the numbers of their series.
 pub(super) fn described(
     known: &[&Known],
     graphs: &[(String, Graph)],
@@ -36,7 +35,7 @@ pub(super) fn described(
 ) -> (Vec<Chart>, HashSet<i64>) {
     let mut by_key: HashMap<&str, &Known> = HashMap::new();
     for one in known {
-        // A plugin's own before what somebody else calls the same.
+        // A plugin's own series go before others of the same name.
         if one.job == "munin" || !by_key.contains_key(&*one.key) {
             by_key.insert(&one.key, one);
         }
@@ -100,8 +99,8 @@ fn chart(graph: &Graph, by_key: &HashMap<&str, &Known>) -> Chart {
     }
 }
 
-/// What a line is called beside the others: by its label. Munin shows both directions under the label
-/// of the upper one, and says in the words of the axis which is which: `in (-) / out (+)`.
+/// The name of a line: its label. Munin shows both directions under the label of the upper one, and
+/// names them in the text of the axis: `in (-) / out (+)`.
 fn name(graph: &Graph, field: &Field) -> String {
     let upper = graph.fields.iter().find(|f| f.negative == field.name);
     let (label, sign) = match upper {
@@ -120,7 +119,8 @@ fn name(graph: &Graph, field: &Field) -> String {
     }
 }
 
-/// Nothing if its series is not there, or if its arithmetic is more than sums and factors.
+/// The line of a field; `None` if its series does not exist, or its arithmetic is more than sums
+/// and factors.
 fn line(field: &Field, name: String, down: bool, by_key: &HashMap<&str, &Known>) -> Option<Line> {
     let own = by_key.get(&*field.series)?;
     let (rate, terms) = if field.query.is_empty() {
@@ -197,7 +197,7 @@ fn key(selector: &VectorSelector) -> String {
     key
 }
 
-/// The words of plugins for the units that a chart counts in; whatever else they say is words.
+/// The unit for the words of a plugin's axis; other words have none.
 fn unit(axis: &str, rate: bool) -> &'static str {
     let axis = axis.trim().to_ascii_lowercase();
     let whole = axis.split_whitespace().next().unwrap_or_default();
@@ -214,7 +214,7 @@ fn unit(axis: &str, rate: bool) -> &'static str {
     }
 }
 
-/// What `--upper-limit 100` says when it is also `--rigid`; without that it is only a wish.
+/// The limit of `--upper-limit 100` together with `--rigid`; without the latter it is only a wish.
 fn top(args: &str) -> Option<f64> {
     let mut words = args.split_whitespace();
     let rigid = args.split_whitespace().any(|w| w == "-r" || w == "--rigid");
@@ -223,7 +223,7 @@ fn top(args: &str) -> Option<f64> {
     number.parse().ok().filter(|top: &f64| rigid && top.is_finite() && *top > 0.0)
 }
 
-/// Where its fields want to be looked at, each place once.
+/// The thresholds of its fields, each value once.
 fn marks(graph: &Graph) -> Vec<(f64, String)> {
     let mut out: Vec<(f64, String)> = Vec::new();
     let mut add = |range: &Range, word: &str| {

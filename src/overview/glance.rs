@@ -1,10 +1,10 @@
-//! overview: a chart in one row of text: what each of its lines is now, and its last hour.
+//! overview: a chart in one row of text: the current value of each line, and its last hour.
 
 use super::charts::{Chart, Line};
 use super::columns::{newest, read};
 use crate::store::{Reader, SqlError};
 
-/// The last hour is so many numbers.
+/// The number of values for the last hour.
 pub const LOOKS: usize = 20;
 /// How far apart they are, ms, on the clock's own grid.
 pub const LOOK_MS: i64 = 180_000;
@@ -15,15 +15,15 @@ pub type Hour = [f64; LOOKS];
 /// See the file's text.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Glance {
-    /// What is looked at.
+    /// The chart.
     pub chart: Chart,
-    /// What each line is now; NaN where that is not known.
+    /// The current value of each line; NaN if it is unknown.
     pub now: Vec<f64>,
     /// The last hour of each line.
     pub hours: Vec<Hour>,
-    /// Of a chart that shows a part of something: how much that is.
+    /// The whole, for a chart that shows a part of something.
     pub whole: Option<f64>,
-    /// What is left of what this chart shows being used up.
+    /// The remainder, for a chart of something that is used up.
     pub left: Option<f64>,
 }
 
@@ -58,7 +58,7 @@ fn hour(reader: &Reader, line: &Line, now: i64) -> Result<Hour, SqlError> {
     Ok(hour)
 }
 
-/// What hours come to together, as far as they are known.
+/// The sum of several hours, as far as their values are known.
 pub fn added<'a>(hours: impl IntoIterator<Item = &'a Hour>) -> Hour {
     let mut sum = [f64::NAN; LOOKS];
     for hour in hours {
@@ -70,7 +70,7 @@ pub fn added<'a>(hours: impl IntoIterator<Item = &'a Hour>) -> Hour {
 }
 
 impl Glance {
-    /// All lines together, as far as they are known; NaN where none is.
+    /// The sum of all lines with known values; NaN without any.
     pub fn sum(&self) -> f64 {
         let known = self.now.iter().filter(|v| !v.is_nan());
         known.copied().reduce(|a, b| a + b).unwrap_or(f64::NAN)

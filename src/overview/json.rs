@@ -12,20 +12,20 @@ use crate::wire::value::write_value;
 /// A stretch of time in buckets of one width, all in ms since 1970 UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Span {
-    /// What was asked for: from when
+    /// The begin of the requested range.
     pub from: i64,
-    /// to when.
+    /// The end of the requested range.
     pub to: i64,
-    /// Where the bucket begins that `from` lies in.
+    /// The begin of the bucket that contains `from`.
     pub start: i64,
-    /// Of each bucket, ms.
+    /// The width of a bucket, ms.
     pub width: i64,
-    /// Buckets up to the one that `to` lies in.
+    /// The number of buckets, up to the one that contains `to`.
     pub count: usize,
 }
 
 impl Span {
-    /// From when to when, in buckets of this width, which is at least 1.
+    /// The buckets of a range, with this width, which is at least 1.
     pub fn new(from: i64, to: i64, width: i64) -> Self {
         let start = from - from.rem_euclid(width);
         let count = usize::try_from((to - start) / width + 1).unwrap_or(0);
@@ -96,19 +96,19 @@ pub fn write_line(out: &mut String, columns: &Columns, span: &Span) {
     out.push('}');
 }
 
-/// Five digits, which is more than a screen shows, in as few characters as it takes; what is no number
-/// is null. The standard formatter takes several times as long.
+/// Writes five digits, more than a screen shows, in as few characters as possible; NaN and
+/// infinities are null. The standard formatter takes several times as long.
 pub fn write_short(out: &mut String, value: f64) {
-    /// The first digit may stand so many places behind the point.
+    /// The first digit may be this many places after the point.
     const LEAST: i32 = -4;
-    /// So many zeros are shorter than an exponent, or as clear.
+    /// This many zeros are shorter than an exponent, or as clear.
     const ZEROS: usize = 3;
     // The largest number of all, rounded up, would be none.
     let size = value.abs().min(1.797e308);
     if !value.is_finite() {
         return out.push_str("null");
     }
-    // Nothing is measured to be this and not nothing.
+    // No measured value is this small.
     if size < 1e-300 {
         return out.push('0');
     }
@@ -141,7 +141,7 @@ pub fn write_short(out: &mut String, value: f64) {
     }
 }
 
-/// What happened, as an array of objects with `t`, in ms, and with the members that say anything.
+/// Writes events as an array of objects with `t`, in ms, and with all members that are not empty.
 pub fn write_events(out: &mut String, events: &[Happened]) {
     list(out, events, |out, event| {
         let _infallible = write!(out, r#"{{"t":{}"#, event.ts);

@@ -1,5 +1,5 @@
-//! overview: what one looks at first: which charts there are, what is drawn in them, whether the
-//! machine is well, and when a disk will be full. Read from the file only: no sockets and no pixels.
+//! overview: the first view: the charts and their lines, whether the machine is well, and when a
+//! disk will be full. Read from the file only: no sockets and no pixels.
 //!
 //! ```text
 //!   table     the charts of the first view as data

@@ -10,14 +10,14 @@ use crate::store::{Reader, SqlError, Want};
 
 /// So far back one looks for a time when it could be written to.
 const PAST_MS: i64 = 400 * DAY_MS;
-/// File systems that nobody ever writes to.
+/// Types of file systems that are never written.
 const READ_ONLY_TYPES: [&str; 8] =
     ["squashfs", "iso9660", "erofs", "cramfs", "romfs", "udf", "fuse.snapfuse", "fuse.squashfuse"];
 
 /// A mount with the numbers of its series in the file.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Mount {
-    /// Where it is mounted.
+    /// The mount point.
     pub point: String,
     /// The type of file system.
     pub fstype: String,
@@ -35,7 +35,7 @@ fn newest(reader: &Reader, series: i64, now: i64) -> Result<Option<f64>, SqlErro
     Ok(columns.mean.last().copied())
 }
 
-/// What is wrong with the mounts of a machine.
+/// The findings about the mounts of a machine.
 pub(super) fn mounts(
     reader: &Reader,
     charts: &[Chart],
@@ -49,7 +49,7 @@ pub(super) fn mounts(
         for (level, text, since) in found.into_iter().flatten() {
             let subject = format!("Disk {}", mount.point);
             let until = None;
-            // Two devices may stand on one mount point.
+            // Two devices may be mounted on one point.
             let known = out.iter().any(|f| f.subject == subject && f.text == text);
             if !known {
                 let (since, chart) = (Some(since), chart.clone());
@@ -64,7 +64,7 @@ type Found = Option<(Level, String, i64)>;
 
 fn inodes(reader: &Reader, mount: &Mount, now: i64) -> Result<Found, SqlError> {
     let (Some(files), Some(free)) = (mount.files, mount.files_free) else { return Ok(None) };
-    // File systems that make inodes as they need them say that there are none.
+    // File systems that make inodes as needed report none.
     let Some(files) = newest(reader, files, now)?.filter(|files| *files > 0.0) else {
         return Ok(None);
     };
@@ -102,7 +102,7 @@ fn read_only(reader: &Reader, mount: &Mount, now: i64) -> Result<Found, SqlError
     let before = reader.summary(series, now - PAST_MS, since, 400, Want::Mean)?;
     let (samples, read_only) =
         before.iter().fold((0.0, 0.0), |(samples, sum), b| (samples + b.count as f64, sum + b.sum));
-    // Either it never was anything else, or it is so as a rule and somebody has changed something.
+    // Either it was always read-only, or it usually is and was changed on purpose.
     if samples == 0.0 || read_only / samples >= 0.5 {
         return Ok(None);
     }

@@ -3,14 +3,14 @@
 const HOUR_MS: i64 = 3_600_000;
 const DAY_MS: i64 = 24 * HOUR_MS;
 
-/// One of the times to choose from.
+/// A range to choose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stretch {
-    /// What it is called: `24h`.
+    /// Its name: `24h`.
     pub name: &'static str,
-    /// How long it is, ms; 0 is everything there is.
+    /// Its length, ms; 0 is everything.
     pub ms: i64,
-    /// In words.
+    /// Its length in words.
     pub long: &'static str,
 }
 
@@ -18,7 +18,7 @@ const fn stretch(name: &'static str, ms: i64, long: &'static str) -> Stretch {
     Stretch { name, ms, long }
 }
 
-/// All of them, the shortest first.
+/// All ranges, the shortest first.
 pub const RANGES: [Stretch; 8] = [
     stretch("5m", 300_000, "5 minutes"),
     stretch("1h", HOUR_MS, "1 hour"),

@@ -1,12 +1,12 @@
-//! overview: what is too much of something, as data: what is measured, for how long it has to hold, where
-//! a warning begins and where it is bad, and the sentence for it. The verdict and every view that colours
-//! a value read this table; another rule is another row.
+//! overview: the rules of the verdict as data: the measured value, how long the condition has to
+//! hold, where a warning begins, where it is bad, and the sentence. The verdict and every view that
+//! colours a value read this table; another rule is another row.
 
 use super::charts::Chart;
 use super::verdict::Level;
 use crate::model::Unit;
 
-/// What a rule measures on a chart.
+/// The value of a chart that a rule measures.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Measure {
     /// Each of its lines.
@@ -15,29 +15,29 @@ pub enum Measure {
     Line(&'static str),
     /// The line of this name, divided by the chart's first mark: by the number of CPUs.
     OfMark(&'static str),
-    /// What is left beside the first line: of all of them together, in percent.
+    /// The remainder beside the first line, in percent of all lines.
     LeftBeside(&'static str),
 }
 
-/// One thing that may be wrong.
+/// A rule.
 #[derive(Debug, Clone, Copy)]
 pub struct Rule {
-    /// The charts it is about: what stands before the colon in their ids.
+    /// Its charts: the part of their ids before the colon.
     pub chart: &'static str,
-    /// What is measured.
+    /// The measured value.
     pub measure: Measure,
     /// Whether less is worse.
     pub below: bool,
-    /// From here on somebody should look.
+    /// A warning from here on.
     pub warning: f64,
-    /// From here on somebody should look now.
+    /// Bad from here on.
     pub bad: f64,
     /// How many five minutes it has to hold.
     pub buckets: usize,
-    /// More than this is no reading.
+    /// Values above this are faulty readings.
     pub most: f64,
-    /// What is said then: `{value}`, what was measured; `{line}`, the line; `{shown}`, its own value;
-    /// `{mark}`, the word of the chart's first mark.
+    /// The sentence of the finding: `{value}` is the measured value, `{line}` the line, `{shown}`
+    /// the line's own value, `{mark}` the word of the chart's first mark.
     pub sentence: &'static str,
 }
 
@@ -78,7 +78,7 @@ pub static RULES: &[Rule] = &[
         sentence: "{line} is at {value}",
         ..above("temperature", Measure::Each, 90.0, 100.0)
     },
-    // Twice as much to do as there are CPUs for a while, or four times.
+    // Twice or four times as many tasks as CPUs, for a while.
     Rule { sentence: "is {shown} on {mark}", ..above("load", Measure::OfMark("5 min"), 2.0, 4.0) },
     Rule {
         below: true,
@@ -88,7 +88,7 @@ pub static RULES: &[Rule] = &[
     },
 ];
 
-/// In percent: inodes as space.
+/// In percent: inodes have the limits of space.
 pub(super) const INODES: (f64, f64) = (90.0, 97.0);
 
 impl Rule {
@@ -97,7 +97,7 @@ impl Rule {
         chart.group.is_empty() && chart.id.split(':').next() == Some(self.chart)
     }
 
-    /// How bad what was measured is.
+    /// The level of a measured value.
     pub fn level(&self, value: f64) -> Level {
         let beyond = |at: f64| if self.below { value < at } else { value >= at };
         match value {
@@ -108,7 +108,7 @@ impl Rule {
         }
     }
 
-    /// What is said of it.
+    /// The sentence about it.
     pub fn say(&self, chart: &Chart, line: &str, value: f64, shown: f64) -> String {
         let unit = match self.measure {
             Measure::LeftBeside(_) => Unit::Percent,

@@ -1,5 +1,5 @@
-//! overview: one set of samples that every view is tested with: a counter that has a gap of four beats
-//! and begins at zero again, and gauges of every size. Every view has to show the same of it.
+//! overview: one set of samples that every view is tested with: a counter that has a gap of four
+//! beats and begins at zero again, and gauges of every size. All views must show the same of it.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -8,15 +8,15 @@ use crate::model::{Clock, Identity, Kind, Labels, Registry, Series, SystemClock}
 use crate::pipeline::{Batch, Source};
 use crate::store::Store;
 
-/// From one sample to the next, ms.
+/// The distance of two samples, ms.
 pub(crate) const BEAT: i64 = 10_000;
-/// How many beats there are.
+/// The number of beats.
 pub(crate) const COUNT: i64 = 90;
 /// Beats that are missing: the sample behind them comes four beats after the one before them.
 const MISSING: std::ops::Range<i64> = 40..43;
-/// The beat at which the counter begins at zero again, and what it stands at then.
+/// The beat at which the counter begins at zero again, and its value then.
 const AGAIN: (i64, f64) = (60, 5e6);
-/// What the counter grows by in a second.
+/// The rate of the counter.
 pub(crate) const RATE: f64 = 1.72e6;
 
 /// Each sample of the counter: its beat and its value, and the rate that belongs to it.
@@ -34,7 +34,7 @@ pub(crate) fn counter() -> Vec<(i64, f64, Option<f64>)> {
     there.map(|i| (i, value(i), rate(i))).collect()
 }
 
-/// Gauges that never change: key, unit, value, and what every view writes for it.
+/// Gauges that never change: key, unit, value, and the text that every view writes for it.
 pub(crate) const GAUGES: [(&str, &str, f64, &str); 5] = [
     ("small_seconds", "", 0.000_412, "412 µs"),
     ("large_bytes", "", 5.4e9, "5.03 GiB"),
@@ -43,8 +43,8 @@ pub(crate) const GAUGES: [(&str, &str, f64, &str); 5] = [
     ("tension", "volts", 3.3, "3.30 volts"),
 ];
 
-/// The counter in a file of its own, as what a disk has written, with the gauges; and the time (ms since
-/// 1970 UTC) of the beat that comes next.
+/// A file with the counter, as the bytes written to a disk, and the gauges; and the time (ms since
+/// 1970 UTC) of the next beat.
 pub(crate) fn file() -> (tempfile::TempDir, PathBuf, i64) {
     let dir = tempfile::tempdir().expect("a folder");
     let path = dir.path().join("m.sqlite");

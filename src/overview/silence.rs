@@ -8,15 +8,15 @@ use crate::store::{Reader, SqlError, Want};
 
 const HOUR_MS: i64 = 3_600_000;
 const DAY_MS: i64 = 24 * HOUR_MS;
-/// A machine is silent after so many of its own beats, and after this at least.
+/// The number of its own beats after which a machine is silent; see also the least time.
 const SILENT_BEATS: i64 = 4;
 const SILENT_MS: i64 = 45_000;
-/// Samples cannot come from the future: so much is a clock that is ahead.
+/// Samples cannot come from the future: beyond this, a clock is ahead.
 const AHEAD_MS: i64 = 5_000;
-/// They may have waited, though: only so much is worth a word.
+/// Samples may have waited: only beyond this they are reported.
 const BEHIND_MS: i64 = 60_000;
 
-/// What the daemon knows of the samples of another machine.
+/// The daemon's knowledge about the samples of another machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ear {
     /// When the daemon was started, ms since 1970 UTC.
@@ -25,7 +25,7 @@ pub struct Ear {
     pub arrival: Option<Arrival>,
 }
 
-/// What is known of a machine's last sign of life.
+/// A machine's last sign of life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Sign {
     /// When it was, ms since 1970 UTC by this machine's clock.
@@ -36,8 +36,8 @@ pub(super) struct Sign {
     pub(super) ahead: i64,
 }
 
-/// The last sign of life; nothing at all in the last month: none. `ear`: of another machine, if there
-/// is a daemon that listens.
+/// The last sign of life; `None` if there was none in the last month. `ear`: for another machine,
+/// if a daemon is running.
 pub(super) fn sign(
     reader: &Reader,
     charts: &[Chart],
@@ -56,7 +56,7 @@ pub(super) fn sign(
         let at = at.min(now);
         return Ok(Some(Sign { at, silent: now - at > longest, ahead }));
     }
-    // It was not heard of since the start. What it sent before that may bear any time.
+    // It has not sent since the start. Its samples from before may have any time.
     let (found, longest) = newest(reader, charts, now)?;
     let newest = match found {
         Some(newest) => Some(newest),
@@ -117,14 +117,14 @@ fn newest(reader: &Reader, charts: &[Chart], now: i64) -> Result<(Option<i64>, i
         };
     }
     let longest = match beat {
-        // Beats of half an hour and more are nobody's fault.
+        // Beats of half an hour and more are normal.
         0 if newest.is_none_or(|newest| now - newest > HOUR_MS) => 2 * HOUR_MS,
         beat => (SILENT_BEATS * beat).max(SILENT_MS),
     };
     Ok((newest, longest))
 }
 
-/// The newest sample of a stretch, and the usual distance between two of one series, 0: there is none.
+/// The newest sample of a range, and the usual distance between two of one series; 0 without any.
 fn between(
     reader: &Reader,
     charts: &[Chart],

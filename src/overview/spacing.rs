@@ -1,14 +1,14 @@
-//! overview: how far apart readings of a line lie, place by place: what another tool remembered has
-//! rows of minutes, of hours and of days, one after the other, and each hangs together. What a counter
-//! grows by from one reading to the next. Pure: every view asks here.
+//! overview: the distances of readings on a line, place by place: imported history has rows of
+//! minutes, hours and days, one after the other, and each kind belongs together. The increase of a
+//! counter between two readings. Pure: all views use this.
 
 use crate::store::Summary;
 
 /// Distances looked at on either side.
 const AROUND: usize = 4;
 
-/// How far apart (ms) times usually lie around each pair of neighbours: as those before it, or as
-/// those after it, whichever is further. One distance less than there are times.
+/// The usual distance (ms) of times around each pair of neighbours: that before it or after it,
+/// whichever is larger. There is one distance less than times.
 fn usual(times: &[i64]) -> Vec<i64> {
     let apart: Vec<i64> = times.windows(2).map(|w| w[1] - w[0]).collect();
     let median = |some: &[i64]| {
@@ -24,8 +24,8 @@ fn usual(times: &[i64]) -> Vec<i64> {
     (0..apart.len()).map(around).collect()
 }
 
-/// How far apart (ms) samples may lie and still hang together, where they usually lie this far apart:
-/// two may be missing, and one may be late. Beyond that nobody knows what was between them.
+/// The largest distance (ms) of samples that are joined, for this usual distance: two may be
+/// missing, and one may be late. Beyond that the values between are unknown.
 pub fn gap(usual: i64) -> i64 {
     usual.saturating_mul(7) / 2
 }
@@ -49,9 +49,9 @@ fn median(mut all: Vec<i64>) -> i64 {
     if all.is_empty() { 0 } else { *all.select_nth_unstable(middle).1 }
 }
 
-/// Whether each bucket of this width (ms) hangs together with the one before it: the samples in them do,
-/// or they are no further apart than rows are there. Before `old` there may be rows in place of samples,
-/// of which none is ever late. One less than there are buckets.
+/// Whether each bucket of this width (ms) is joined to the one before it: by the samples in them,
+/// or because they are as close as rows are there. Before `old` there may be rows instead of
+/// samples, and rows are never late. There is one result less than buckets.
 pub(super) fn together(found: &[Summary], width: i64, old: i64) -> Vec<bool> {
     let times: Vec<i64> = found.iter().map(|b| b.last_ts).collect();
     let near = gap_of_buckets(&found[found.partition_point(|b| b.start < old)..], width);
@@ -66,30 +66,30 @@ pub(super) fn together(found: &[Summary], width: i64, old: i64) -> Vec<bool> {
         .collect()
 }
 
-/// What a counter grew by from one value to the next. One that has become smaller began at zero again.
+/// The increase of a counter from one value to the next. One that has become smaller began at zero
+/// again.
 pub fn grown(before: f64, now: f64) -> f64 {
     if now >= before { now - before } else { now }
 }
 
-/// What a counter grew by from the newest sample of one bucket to that of the next, see
+/// The increase of a counter from the newest sample of one bucket to that of the next, see
 /// [`Summary::lost`].
 pub(super) fn grown_over(before: &Summary, now: &Summary) -> f64 {
     (now.last - before.last + now.lost).max(0.0)
 }
 
-/// A counter whose samples come one by one: what it grows by in a second.
+/// The rate of a counter whose samples come one by one.
 #[derive(Debug, Clone, Default)]
 pub struct Running {
     before: Option<(i64, f64)>,
-    /// The last distances between two samples, ms; 0 where there were fewer.
+    /// The last distances between two samples, ms; 0 if there were fewer.
     apart: [i64; 5],
     rate: Option<f64>,
 }
 
 impl Running {
-    /// Takes in a sample (its time in ms since 1970 UTC) and says what the counter has grown by in a
-    /// second since the one before it; nothing for the first, and beyond a [`gap`]. A sample that is
-    /// not newer changes nothing.
+    /// Takes a sample (its time in ms since 1970 UTC) and returns the rate since the one before it;
+    /// `None` for the first, and beyond a [`gap`]. A sample that is not newer changes nothing.
     pub fn take(&mut self, ts: i64, value: f64) -> Option<f64> {
         let Some((before, was)) = self.before else {
             self.before = Some((ts, value));

@@ -6,8 +6,8 @@
 pub(super) struct Pick {
     /// Added up with these factors; all of them have to be there, unless it is a rate.
     pub(super) metrics: &'static [(&'static str, f64)],
-    /// What the line is called; `{label}` is replaced by the value of that label, and makes a line
-    /// of its own for each.
+    /// The name of the line; `{label}` is replaced by the value of that label, and makes a line for
+    /// each.
     pub(super) name: &'static str,
     /// Drawn below zero, as the other direction.
     pub(super) down: bool,
@@ -20,27 +20,27 @@ pub(super) struct Row {
     pub(super) id: &'static str,
     /// `{label}` is replaced as in a line's name.
     pub(super) title: &'static str,
-    /// What the numbers are after the scale: `percent`, `bytes`, `bytes/s`, `celsius`, nothing.
+    /// The unit after scaling: `percent`, `bytes`, `bytes/s`, `celsius`, or empty.
     pub(super) unit: &'static str,
-    /// Each value of this label has a chart of its own.
+    /// The label whose values have a chart each.
     pub(super) each: Option<&'static str>,
-    /// Counters are shown as what they grow by in a second.
+    /// Whether counters are shown as rates.
     pub(super) rate: bool,
-    /// Everything is multiplied by it.
+    /// The factor of all values.
     pub(super) scale: Scale,
     /// Areas on top of each other, not lines.
     pub(super) stack: bool,
-    /// Where the axis ends, whatever the values are.
+    /// The fixed end of the axis.
     pub(super) top: Option<f64>,
-    /// What is worth a line of its own across the chart.
+    /// A threshold line.
     pub(super) mark: Option<Mark>,
-    /// The metric that says what is left, of what can be used up; or nothing.
+    /// The metric of the remainder, for something that is used up; or empty.
     pub(super) left: &'static str,
     /// Its lines, from the bottom.
     pub(super) picks: &'static [Pick],
 }
 
-/// What values are multiplied by.
+/// The factor of the values.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Scale {
     /// A number.
@@ -49,12 +49,12 @@ pub(super) enum Scale {
     PerCpu,
 }
 
-/// Where a threshold lies.
+/// The place of a threshold.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Mark {
-    /// At as many as there are CPUs.
+    /// At the number of CPUs.
     Cpus,
-    /// Where the rule for each line of the chart begins to warn, in percent.
+    /// At the warning limit of the rule for each line of the chart, in percent.
     Warning,
 }
 
@@ -82,7 +82,7 @@ const fn row(id: &'static str, title: &'static str, unit: &'static str) -> Row {
     }
 }
 
-/// Devices that repeat what others show.
+/// Devices that repeat the traffic of others.
 pub(super) const LEFT_OUT: &[(&str, &[&str])] = &[(
     "device",
     &["lo", "veth", "br-", "docker", "virbr", "cali", "flannel", "loop", "ram", "zram"],

@@ -1,4 +1,4 @@
-//! overview: made machines: what their charts are, what is drawn, what is said of them.
+//! overview: artificial machines: their charts, their lines, and their verdicts.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -66,7 +66,7 @@ fn job(name: &str) -> &'static str {
     if name.starts_with("munin_") { "munin" } else { "node" }
 }
 
-/// What plugins of Munin say of them.
+/// Descriptions of Munin plugins.
 const CONFIGS: [(&str, &str); 3] = [
     (
         "df",
@@ -95,7 +95,7 @@ fn described() -> Vec<(String, Graph)> {
     CONFIGS.into_iter().flat_map(of).collect()
 }
 
-/// A machine with plugins: what each of their fields is, `t` seconds after the start.
+/// A machine with plugins: the values of their fields, `t` seconds after the start.
 fn with_plugins(name: &str, labels: &Labels, t: f64) -> Option<f64> {
     match (name, labels.get("field")?) {
         ("munin_df", "_dev_vda1") => Some(if t < 80_000.0 { 50.0 } else { 93.5 }),
@@ -161,7 +161,7 @@ fn at_rest(name: &str, labels: &Labels, t: f64) -> Option<f64> {
         "node_network_transmit_bytes_total" => 500.0 * t,
         "plimsoll_collect_success" => 1.0,
         _ if name.starts_with("munin_") => return None,
-        // Only where a test speaks of them.
+        // Only for tests that use them.
         "node_filesystem_files" | "node_filesystem_files_free" | "node_filesystem_readonly" => {
             return None;
         }
@@ -347,7 +347,7 @@ fn a_machine_at_rest_is_well() {
 
 #[test]
 fn what_is_wrong_and_since_when() {
-    // Of a day: from 20:00 on.
+    // The last part of a day, from 20:00 on.
     const FROM: f64 = 20.0 * 3_600.0;
     let since = NOW - 4 * HOUR;
     for (metric, value, expected) in [

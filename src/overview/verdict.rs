@@ -1,5 +1,5 @@
 //! overview: whether a machine is well, or what is wrong with it and since when. Read from its
-//! charts; what the daemon itself complains of comes in from outside.
+//! charts; the daemon's own problems are passed in.
 
 use super::charts::{Bounds, Chart, Line, Term};
 use super::columns::read;
@@ -14,7 +14,7 @@ use crate::store::{Reader, SqlError, Want};
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
-    /// Nothing to do.
+    /// No problem.
     Well,
     /// Look at it today.
     Warning,
@@ -33,31 +33,31 @@ impl Level {
     }
 }
 
-/// One thing that is wrong.
+/// One problem.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Finding {
     /// How bad it is; never [`Level::Well`].
     pub level: Level,
-    /// What it is about: `Memory`, `Disk /home`, `collector hwmon`.
+    /// Its subject: `Memory`, `Disk /home`, `collector hwmon`.
     pub subject: String,
-    /// What is wrong with it, as the rest of a sentence.
+    /// The problem, as the rest of a sentence.
     pub text: String,
     /// Since when, ms since 1970 UTC, as far as the last day tells.
     pub since: Option<i64>,
-    /// When it will have come to an end, for a disk that fills.
+    /// The end, for a disk that fills.
     pub until: Option<i64>,
     /// The chart that shows it.
     pub chart: Option<String>,
 }
 
-/// What the daemon complains of.
+/// A problem of the daemon.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trouble {
-    /// What it is about: `collector filesystem`, `database`.
+    /// Its subject: `collector filesystem`, `database`.
     pub subject: String,
     /// Since when, ms since 1970 UTC.
     pub since: i64,
-    /// What it says.
+    /// Its message.
     pub message: String,
 }
 
@@ -66,7 +66,7 @@ pub struct Trouble {
 pub struct Verdict {
     /// The worst of the findings, or well.
     pub level: Level,
-    /// What is wrong, the worst first.
+    /// The problems, the worst first.
     pub findings: Vec<Finding>,
     /// When the newest sample was taken, ms since 1970 UTC; of another machine, when it arrived.
     /// Nothing in the last month: none.
@@ -95,7 +95,7 @@ const HOUR_MS: i64 = 60 * MINUTE_MS;
 pub(super) const DAY_MS: i64 = 24 * HOUR_MS;
 /// Conditions are looked at in buckets of this width, over a day.
 pub(super) const WIDTH_MS: i64 = 5 * MINUTE_MS;
-/// What disks will do is judged by so much of their past.
+/// The length of the past by which a disk's future is judged.
 const TREND_MS: i64 = 7 * DAY_MS;
 /// Whether the machine with these charts is well at this moment (ms since 1970 UTC). `ear`: how samples
 /// of it arrive, if it is another machine and a daemon listens; without that, their own times have to
@@ -137,7 +137,7 @@ pub fn verdict(
         findings.extend(clock(&sign));
         let known = findings.len();
         conditions(reader, charts, now + sign.ahead, troubles, &mut findings)?;
-        // What was found is told by this machine's clock.
+        // Findings carry times of this machine's clock.
         for finding in findings.iter_mut().skip(known) {
             finding.since = finding.since.map(|since| since - sign.ahead);
             finding.until = finding.until.map(|until| until - sign.ahead);
@@ -149,7 +149,7 @@ pub fn verdict(
     Ok(Verdict { level, findings, newest, ahead })
 }
 
-/// What is wrong by the newest samples; `now` is the time by the machine's own clock.
+/// The problems in the newest samples; `now` is the time by the machine's own clock.
 fn conditions(
     reader: &Reader,
     charts: &[Chart],
@@ -208,7 +208,7 @@ fn about(
     Finding { level, subject, text, since, until, chart: Some(chart.id.clone()) }
 }
 
-/// Since when the condition holds without a break until now, if it has for so many buckets.
+/// Since when the condition has held without a break until now, if it has for this many buckets.
 pub(super) fn holds(
     reader: &Reader,
     line: &Line,
@@ -226,7 +226,7 @@ pub(super) fn holds(
     Ok(Some((columns.start[at], columns.mean[columns.mean.len() - 1])))
 }
 
-/// What is wrong by the rules.
+/// The problems by the rules.
 fn by_rules(
     reader: &Reader,
     charts: &[Chart],
@@ -250,8 +250,7 @@ fn by_rules(
     Ok(())
 }
 
-/// What a rule measures: lines, each with what its values are multiplied by; nothing where that is not
-/// known.
+/// The lines that a rule measures, each with a factor; empty if that is unknown.
 fn measured(
     reader: &Reader,
     chart: &Chart,
@@ -279,7 +278,7 @@ fn measured(
     })
 }
 
-/// What a plugin says is not fine.
+/// Values outside of a plugin's ranges.
 fn bounds(
     reader: &Reader,
     charts: &[Chart],
@@ -303,7 +302,7 @@ fn bounds(
     Ok(())
 }
 
-/// What a plugin expected, for a value that is outside of it.
+/// The expected range of a value that is outside of it.
 fn expected(range: &Range, unit: &Unit) -> String {
     match (range.min, range.max) {
         (Some(min), Some(max)) => {
@@ -345,7 +344,7 @@ fn counts(
             let killed = columns.mean.iter().map(|v| v * WIDTH_MS as f64 / 1e3).sum();
             (killed, columns.mean.iter().position(|v| *v > 0.0))
         } else {
-            // Stored as a gauge by an older plimsoll, which did not know better: what it grew by.
+            // An older plimsoll stored it as a gauge: its increase.
             let grew = |p: &[f64]| (p[1] - p[0]).max(0.0);
             let grown = |at: &[f64]| grew(at) > 0.0;
             let first = columns.mean.windows(2).position(grown).map(|at| at + 1);

@@ -1,13 +1,14 @@
-//! overview: what is said of a machine whose clock is wrong, of its mounts, and of what was long ago.
+//! overview: verdicts about a machine with a wrong clock, about its mounts, and about events long
+//! ago.
 
 use super::*;
 use crate::pipeline::Arrival;
 
-/// Silence of another machine is judged by what arrives, whatever its clock says.
+/// Silence of another machine is judged by arrivals, whatever its clock says.
 #[test]
 fn a_clock_that_is_wrong_is_no_silence_and_hides_none() {
     let started = NOW - 2 * HOUR;
-    // Its clock is ahead by so much; the samples end at its now.
+    // Its clock is ahead by this much; its samples end at its own now.
     let judged = |ahead: i64, ago: i64| {
         let machine = Machine::new(DAY, |name, labels, t| match name {
             "node_load5" if t > 80_000.0 => Some(6.0),
@@ -22,7 +23,7 @@ fn a_clock_that_is_wrong_is_no_silence_and_hides_none() {
     assert_eq!(said(&judged(0, 50_000)), [load]);
     let ahead = judged(10 * 60_000, 50_000);
     assert_eq!(said(&ahead), ["warning: Its clock is 9 min ahead of this machine's", load]);
-    // Since when, by the clock of the one who asks.
+    // The begin by this machine's clock.
     let since = ahead.findings[1].since.expect("a time");
     assert!((since - (NOW - DAY + 80_000_000 - 9 * 60_000)).abs() < 300_000, "{since}");
     // Days ahead: its samples are in the future.
@@ -32,7 +33,7 @@ fn a_clock_that_is_wrong_is_no_silence_and_hides_none() {
     let words =
         "warning: Its clock may be behind: the newest samples are 11 min old when they arrive";
     assert_eq!(behind, [words, load]);
-    // It died: whatever its clock says.
+    // It died, whatever its clock says.
     for ahead in [-10 * 60_000, 0, 10 * 60_000, 10 * DAY] {
         let dead = judged(ahead, 10 * 60_000);
         assert_eq!(said(&dead), ["bad: No sample received"], "{ahead}");
@@ -98,11 +99,11 @@ fn a_disk_without_inodes_and_one_that_became_read_only() {
     assert_eq!(judged(1, 5e5, at), (turned.clone(), Some(72_000), disk.clone()));
     let found = judged(4, 5e5, |t| f64::from(u8::from(t >= 86_400.0 * 1.5)));
     assert_eq!((found.0, found.2), (turned, disk));
-    // One that never was anything else, and one that is written to for an hour now and then.
+    // One that was always read-only, and one that is writable for an hour now and then.
     assert_eq!(judged(1, 5e5, |_| 1.0).0, Vec::<String>::new());
     let now_and_then = |t: f64| f64::from(u8::from(!(40_000.0..43_600.0).contains(&t)));
     assert_eq!(judged(1, 5e5, now_and_then).0, Vec::<String>::new());
-    // It can be written to again.
+    // It is writable again.
     let over = |t: f64| f64::from(u8::from((20_000.0..80_000.0).contains(&t)));
     assert_eq!(judged(1, 5e5, over).0, Vec::<String>::new());
 }
