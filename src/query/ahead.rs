@@ -1,6 +1,6 @@
-//! query: series unpacked by a second thread while the evaluator works on those before them. A few at
-//! a time are under way, never more; what is unpacked goes back with the room it was given. Where the
-//! evaluator would have to wait, it unpacks some of those that come later itself.
+//! query: a second thread unpacks series while the evaluator works on the previous ones. Only a few
+//! are under way at a time, and their memory is returned with them. The evaluator unpacks some of
+//! the later ones itself where it would have to wait.
 
 use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
@@ -11,18 +11,18 @@ use crate::store::Fetched;
 use crate::store::block::Column;
 use crate::store::chunk::Scratch;
 
-/// So many pieces of work wait for each other at the other thread, beside the one that is done.
+/// The number of pieces that wait at the other thread, besides the finished one.
 const WAITING: usize = 2;
-/// So many are there at once: away, or waiting here, or done and not taken.
+/// The number of pieces at once: away, waiting here, or finished and not taken.
 const DEEP: usize = 4;
-/// About so many samples make a piece of work: handing it over is little beside it, and what was
-/// unpacked is still in the cache when the evaluator comes to it.
+/// The approximate number of samples in a piece of work: handing it over costs little beside it,
+/// and the samples are still in the cache when the evaluator comes to them.
 const PIECE: usize = 24_576;
-/// No more is begun while about so many samples are under way, 16 bytes each.
+/// No more work is begun while about this many samples are under way, 16 bytes each.
 const MOST_UNDER_WAY: usize = 1 << 18;
-/// So many columns' room is kept to be used again.
+/// The number of columns whose memory is kept for reuse.
 const MOST_SPARE: usize = 4 * PIECE / LEAST;
-/// A series counts for so many samples at least.
+/// A series counts for at least this many samples.
 const LEAST: usize = 256;
 
 /// Series and room for their samples.
@@ -32,7 +32,7 @@ type Work = Vec<(Fetched, Column)>;
 enum Piece {
     /// The other thread has it.
     Away,
-    /// Nobody has begun.
+    /// The work has not begun.
     Here(Work),
     Done(Vec<Column>),
 }
@@ -49,9 +49,9 @@ pub(super) struct Ahead {
     samples: usize,
     /// About how many samples all of those take that were added and not taken.
     under_way: usize,
-    /// How many each of them is, in order.
+    /// The number of series in each piece, in order.
     sizes: VecDeque<usize>,
-    /// In the order of the series. The other thread gives them back in the same order.
+    /// The pieces in the order of the series. The other thread returns them in the same order.
     pieces: VecDeque<Piece>,
     away: usize,
     ready: VecDeque<Column>,
@@ -71,7 +71,7 @@ fn unpack(work: Work, (from, to): (i64, i64), scratch: &mut Scratch) -> Vec<Colu
 }
 
 impl Ahead {
-    /// For samples from `from` to `to` (ms) inclusive; nothing where no thread can be had.
+    /// A reader for samples from `from` to `to` (ms) inclusive; `None` if no thread can be started.
     pub(super) fn new(from: i64, to: i64) -> Option<Self> {
         let span = (from, to);
         let (work, orders) = sync_channel::<Work>(WAITING);
@@ -154,7 +154,7 @@ impl Ahead {
         self.hand_over()
     }
 
-    /// The next series in the order in which they were added, for the room of one before it.
+    /// The next series in the order in which they were added, in exchange for a used column.
     pub(super) fn take(&mut self, used: Column) -> Result<Column, SourceError> {
         if used.ts.capacity() <= MOST_UNDER_WAY && self.spare.len() < MOST_SPARE {
             self.spare.push(used);
@@ -182,7 +182,7 @@ impl Ahead {
         }
     }
 
-    /// What the other thread has done; nothing where there was something to do here meanwhile.
+    /// The result of the other thread; `None` if there was something to do here meanwhile.
     fn wait(&mut self) -> Result<Option<Vec<Column>>, SourceError> {
         match self.done.try_recv() {
             Ok(columns) => return Ok(Some(columns)),
@@ -205,7 +205,7 @@ fn gone() -> SourceError {
 }
 
 impl Drop for Ahead {
-    /// Waits for what is under way, some 100 microseconds, so that nothing outlives its question.
+    /// Waits for the work under way, some 100 microseconds, so that nothing outlives its question.
     fn drop(&mut self) {
         self.work = None;
         while self.done.try_recv().is_ok() {}

@@ -1,5 +1,5 @@
-//! query: what an answer says beside its numbers: warnings and infos, in Prometheus' words, each
-//! once. No evaluation in here.
+//! query: the remarks of an answer: warnings and infos, in Prometheus' words, each once. No
+//! evaluation in here.
 
 use super::ast::Span;
 use super::error::line_and_column;
@@ -9,7 +9,7 @@ use super::quote::quoted;
 /// Whether the answer may be wrong, or only unexpected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Level {
-    /// The answer may not be what was asked for.
+    /// The answer may differ from the intended one.
     Warning,
     /// The answer is right; the question may not be.
     Info,
@@ -18,7 +18,7 @@ pub enum Level {
 /// One remark about a query.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Annotation {
-    /// How serious.
+    /// Its level.
     pub level: Level,
     /// The remark itself, without place and details: what makes two remarks one.
     pub text: String,
@@ -53,7 +53,7 @@ impl Annotation {
         Self::new(Level::Warning, text, span)
     }
 
-    /// A ratio of `limit_ratio` outside of -1 to 1, and what is taken instead.
+    /// A ratio of `limit_ratio` outside of -1 to 1, with the ratio that is used instead.
     pub fn invalid_ratio(ratio: f64, taken: f64, span: Span) -> Self {
         let text = format!(
             "ratio value should be between -1 and 1, got {}, capping to {}",
@@ -77,7 +77,7 @@ impl Annotation {
         Self::new(Level::Warning, text.to_owned(), span)
     }
 
-    /// A rate or increase of what is not named like a counter.
+    /// A rate or increase of a series whose name is not that of a counter.
     pub fn possible_non_counter(name: &str, span: Span) -> Self {
         let text = format!(
             "metric might not be a counter, name does not end in _total/_sum/_count/_bucket: {}",
@@ -136,7 +136,7 @@ impl Annotation {
         all
     }
 
-    /// The remark as the API shows it: with its details, and line and column of what it is about.
+    /// The remark as the API shows it: with its details, and the line and column of its subject.
     pub fn shown(&self, query: &str) -> String {
         let mut out = self.text.clone();
         if let Some(f) = &self.forced {
@@ -155,7 +155,7 @@ impl Annotation {
         out
     }
 
-    /// The same remark once more: the newer place counts, details grow together.
+    /// Merges another remark of the same kind: the newer place counts, details grow together.
     fn absorb(&mut self, other: Annotation) {
         self.span = other.span;
         if let (Some(old), Some(new)) = (&mut self.forced, other.forced) {

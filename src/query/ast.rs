@@ -22,7 +22,7 @@ impl Span {
         Self { start, end }
     }
 
-    /// From where this begins to where the other ends.
+    /// The text from the begin of this one to the end of the other.
     pub fn to(self, other: Span) -> Span {
         Span { start: self.start, end: other.end }
     }
@@ -66,7 +66,7 @@ pub enum Expr {
 }
 
 impl Expr {
-    /// Where it stands.
+    /// Its place in the text.
     pub fn span(&self) -> Span {
         match self {
             Expr::Number(e) => e.span,
@@ -82,7 +82,7 @@ impl Expr {
         }
     }
 
-    /// What it is evaluated to.
+    /// The type of its value.
     pub fn value_type(&self) -> ValueType {
         match self {
             Expr::Number(_) => ValueType::Scalar,
@@ -139,7 +139,7 @@ impl Expr {
 /// A number. A duration (`5m`) is its seconds.
 #[derive(Debug, Clone, Copy)]
 pub struct Number {
-    /// Where it stands, with its sign.
+    /// Its place in the text, with its sign.
     pub span: Span,
     /// The value; NaN and infinities are values too.
     pub value: f64,
@@ -159,9 +159,9 @@ impl PartialEq for Number {
 /// A text in quotes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StringLiteral {
-    /// Where it stands, with its quotes.
+    /// Its place in the text, with its quotes.
     pub span: Span,
-    /// What the quotes hold, escapes resolved. Bytes that are no UTF-8 are replaced.
+    /// The text with resolved escapes. Bytes that are not UTF-8 are replaced.
     pub value: Box<str>,
     /// Whether it was UTF-8 as it stood: only then it can name a label.
     pub utf8: bool,
@@ -170,43 +170,43 @@ pub struct StringLiteral {
 /// Which series, and their newest sample at each step.
 #[derive(Debug, Clone, PartialEq)]
 pub struct VectorSelector {
-    /// Where it stands, with its modifiers.
+    /// Its place in the text, with its modifiers.
     pub span: Span,
     /// The name in front of the braces. A name inside them (`{"name"}`) is only a matcher.
     pub name: Option<Box<str>>,
     /// All that has to hold, the name included: the last one, where it stands in front.
     pub matchers: Vec<Matcher>,
-    /// How far back to look; zero where nothing is said.
+    /// How far back to look; zero by default.
     pub offset: Duration,
     /// Looks at one moment for all steps.
     pub at: Option<At>,
-    /// How the edges of a range are found.
+    /// The treatment of the edges of a range.
     pub edges: Edges,
 }
 
 /// Series with a window of samples before each step.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MatrixSelector {
-    /// Where it stands, with its modifiers.
+    /// Its place in the text, with its modifiers.
     pub span: Span,
     /// Which series; holds `offset`, `at` and `edges` of the whole.
     pub selector: VectorSelector,
-    /// How long the window is; positive.
+    /// The length of the window; positive.
     pub range: Duration,
 }
 
 /// An instant vector evaluated at many moments before each step.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Subquery {
-    /// Where it stands, with its modifiers.
+    /// Its place in the text, with its modifiers.
     pub span: Span,
-    /// What is evaluated.
+    /// The inner expression.
     pub expr: Expr,
-    /// How long the window is; positive.
+    /// The length of the window; positive.
     pub range: Duration,
-    /// How far apart the moments are; the server's own step where nothing is said.
+    /// The distance of the moments; the server's own step by default.
     pub step: Option<Duration>,
-    /// How far back to look; zero where nothing is said.
+    /// How far back to look; zero by default.
     pub offset: Duration,
     /// Looks at one moment for all steps.
     pub at: Option<At>,
@@ -223,7 +223,7 @@ pub enum At {
     End,
 }
 
-/// How the edges of a range are found.
+/// The treatment of the edges of a range.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Edges {
     /// By what lies inside.
@@ -257,13 +257,13 @@ impl Duration {
 /// Arithmetic between durations: `[5m * 2]`, `[step() + 10s]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DurationExpr {
-    /// Where it stands.
+    /// Its place in the text.
     pub span: Span,
-    /// What it says.
+    /// Its kind.
     pub kind: DurationKind,
 }
 
-/// What a duration expression says. All of them are seconds.
+/// A kind of duration expression. All values are seconds.
 #[derive(Debug, Clone, PartialEq)]
 pub enum DurationKind {
     /// `5m`, `300`
@@ -280,7 +280,7 @@ pub enum DurationKind {
     Binary(DurationOp, Box<DurationExpr>, Box<DurationExpr>),
 }
 
-/// What is done to two durations.
+/// An operator between two durations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DurationOp {
     /// `+`
@@ -302,7 +302,7 @@ pub enum DurationOp {
 }
 
 impl DurationOp {
-    /// As it is written.
+    /// Its spelling.
     pub fn word(self) -> &'static str {
         match self {
             DurationOp::Add => "+",
@@ -320,11 +320,11 @@ impl DurationOp {
 /// A sign in front of something that is no plain number.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Unary {
-    /// Where the sign stands.
+    /// The place of the sign.
     pub start: u32,
     /// `-`; else `+`, which changes nothing.
     pub negate: bool,
-    /// What it stands before: a scalar or a vector.
+    /// The operand: a scalar or a vector.
     pub expr: Expr,
 }
 
@@ -333,7 +333,7 @@ pub struct Unary {
 pub struct Paren {
     /// With the parentheses.
     pub span: Span,
-    /// What is inside.
+    /// The inner expression.
     pub expr: Expr,
 }
 
@@ -342,11 +342,11 @@ pub struct Paren {
 pub struct Binary {
     /// Which one.
     pub op: BinaryOp,
-    /// Where the operator stands, with its modifiers.
+    /// The place of the operator, with its modifiers.
     pub op_span: Span,
     /// `bool`: a comparison gives 0 or 1 and filters nothing.
     pub return_bool: bool,
-    /// How series of both sides find each other; present exactly where both sides are vectors.
+    /// How series of both sides are matched; present if both sides are vectors.
     pub matching: Option<Matching>,
     /// The left side.
     pub lhs: Expr,
@@ -354,10 +354,10 @@ pub struct Binary {
     pub rhs: Expr,
 }
 
-/// How series of two vectors find each other.
+/// The matching of series of two vectors.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Matching {
-    /// How many may meet how many.
+    /// The cardinality of the matching.
     pub card: Card,
     /// `on` these labels only; else `ignoring` them.
     pub on: bool,
@@ -371,7 +371,7 @@ pub struct Matching {
     pub fill_right: Option<f64>,
 }
 
-/// How many series of one side may meet how many of the other.
+/// How many series of one side may match how many of the other.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Card {
     /// Each meets at most one.
@@ -397,7 +397,7 @@ impl Card {
     }
 }
 
-/// What stands between two expressions.
+/// An operator between two expressions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum BinaryOp {
     /// `+`
@@ -439,7 +439,7 @@ pub enum BinaryOp {
 }
 
 impl BinaryOp {
-    /// As it is written.
+    /// Its spelling.
     pub fn word(self) -> &'static str {
         match self {
             BinaryOp::Add => "+",
@@ -475,12 +475,12 @@ impl BinaryOp {
     }
 }
 
-/// One value out of many series.
+/// An aggregation of many series.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Aggregate {
-    /// Where it stands.
+    /// Its place in the text.
     pub span: Span,
-    /// What is done to them.
+    /// The aggregation.
     pub op: AggregateOp,
     /// The first argument of those that take one ([`AggregateOp::param`]): a scalar, a string for
     /// `count_values`.
@@ -493,7 +493,7 @@ pub struct Aggregate {
     pub grouping: Vec<Box<str>>,
 }
 
-/// What an aggregation does.
+/// A kind of aggregation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[allow(missing_docs, reason = "each is the word of the language")]
 pub enum AggregateOp {
@@ -514,7 +514,7 @@ pub enum AggregateOp {
 }
 
 impl AggregateOp {
-    /// As it is written.
+    /// Its spelling.
     pub fn word(self) -> &'static str {
         match self {
             AggregateOp::Sum => "sum",
@@ -534,7 +534,7 @@ impl AggregateOp {
         }
     }
 
-    /// The type of its first argument, for those that take two.
+    /// The type of the first argument, for those with two arguments.
     pub fn param(self) -> Option<ValueType> {
         use AggregateOp::*;
         match self {
@@ -545,13 +545,13 @@ impl AggregateOp {
     }
 }
 
-/// A function and what it is given.
+/// A call of a function with its arguments.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Call {
-    /// Where it stands.
+    /// Its place in the text.
     pub span: Span,
     /// Which one.
     pub function: &'static Function,
-    /// As many and of such types as the function takes.
+    /// The arguments; their number and types fit the function.
     pub args: Vec<Expr>,
 }

@@ -1,7 +1,7 @@
-//! query: what the buckets of a classic histogram tell: quantiles and fractions. Bounds and counts
-//! in, numbers out.
+//! query: results from the buckets of a classic histogram: quantiles and fractions. Bounds and
+//! counts in, numbers out.
 
-/// One bucket: how many observations were at most `bound`.
+/// One bucket: the number of observations up to `bound`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Bucket {
     /// The label `le`.
@@ -10,7 +10,7 @@ pub struct Bucket {
     pub count: f64,
 }
 
-/// Where counts went down from one bucket to a wider one, and were held level to get a quantile.
+/// The places where counts fell from one bucket to a wider one, and were held level for a quantile.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Forced {
     /// The lowest bound that was held.
@@ -96,7 +96,7 @@ pub fn fraction(lower: f64, upper: f64, buckets: &mut Vec<Bucket>) -> f64 {
     for bucket in buckets.iter() {
         let inside = |v: f64| {
             if from == f64::NEG_INFINITY {
-                // Nothing can be said of where in an endless bucket its observations are.
+                // The place of observations in an endless bucket is unknown.
                 bucket.count
             } else {
                 rank + (bucket.count - rank) * (v - from) / (bucket.bound - from)

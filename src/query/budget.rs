@@ -5,13 +5,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
-/// What one question may hold, in bytes.
+/// The memory of one question, in bytes.
 pub const ONE: u64 = 64 << 20;
 
-/// What all questions may hold together, in bytes.
+/// The memory of all questions together, in bytes.
 pub const ALL: u64 = 128 << 20;
 
-/// A list has room for so many bytes at least, so that short ones are not counted again and again.
+/// The least room of a list, in bytes, so that short ones are not counted again and again.
 const LEAST: usize = 256;
 
 /// There is no room. The numbers are limits in bytes.
@@ -31,7 +31,7 @@ pub enum Spent {
     All(u64),
 }
 
-/// What all questions hold together.
+/// The memory of all questions.
 #[derive(Debug)]
 pub struct Pool {
     most: u64,
@@ -40,12 +40,12 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// A pool of so many bytes.
+    /// A pool of this many bytes.
     pub fn new(most: u64) -> Arc<Self> {
         Arc::new(Self { most, held: AtomicU64::new(0), peak: AtomicU64::new(0) })
     }
 
-    /// What is held now, in bytes.
+    /// The bytes in use.
     pub fn held(&self) -> u64 {
         self.held.load(Relaxed)
     }
@@ -66,13 +66,13 @@ impl Pool {
     }
 }
 
-/// What one question holds, and may hold. All threads that work on it share it.
+/// The memory of one question. All threads that work on it share it.
 #[derive(Debug)]
 pub struct Budget {
     most: u64,
     held: AtomicU64,
     peak: AtomicU64,
-    /// Something was refused; whether by the pool.
+    /// Whether an allocation was refused, and whether by the pool.
     refused: AtomicBool,
     by_pool: AtomicBool,
     /// And how much of the pool may be in use for this question to take more of it.
@@ -80,18 +80,18 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// So many bytes, and nothing that is shared with others.
+    /// A budget of this many bytes, without a shared pool.
     pub fn new(most: u64) -> Arc<Self> {
         Arc::new(Self::of(most, None))
     }
 
-    /// So many bytes out of a pool, as long as no more than `share` bytes of the pool are in use:
-    /// what is left of it is for others.
+    /// A budget of this many bytes from a pool, as long as at most `share` bytes of the pool are in
+    /// use; the rest of it is for others.
     pub fn within(pool: &Arc<Pool>, most: u64, share: u64) -> Arc<Self> {
         Arc::new(Self::of(most, Some((Arc::clone(pool), share.min(pool.most)))))
     }
 
-    /// As much as there is: for a person's own program.
+    /// A budget without limit, for a person's own program.
     pub fn unbounded() -> Arc<Self> {
         Self::new(u64::MAX)
     }
@@ -102,7 +102,7 @@ impl Budget {
         Self { most, held, peak, refused, by_pool, pool }
     }
 
-    /// What is held now, in bytes.
+    /// The bytes in use.
     pub fn held(&self) -> u64 {
         self.held.load(Relaxed)
     }
@@ -112,15 +112,14 @@ impl Budget {
         self.peak.load(Relaxed)
     }
 
-    /// Why something was refused, if anything was: for those who learn of it by an error of another
-    /// kind.
+    /// The reason of the first refusal, for callers that get an error of another kind.
     pub fn refused(&self) -> Option<Spent> {
         let most = self.pool.as_ref().map_or(0, |(pool, _)| pool.most);
         let why = if self.by_pool.load(Relaxed) { Spent::All(most) } else { Spent::One(self.most) };
         self.refused.load(Relaxed).then_some(why)
     }
 
-    /// Nothing yet, to be added to.
+    /// An account without bytes yet.
     pub fn hold(self: &Arc<Self>) -> Held {
         Held { budget: Arc::clone(self), bytes: 0 }
     }
@@ -163,17 +162,17 @@ pub struct Held {
 }
 
 impl Held {
-    /// How many bytes.
+    /// The number of bytes.
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    /// Nothing yet, of the same budget.
+    /// An empty account of the same budget.
     pub fn another(&self) -> Self {
         self.budget.hold()
     }
 
-    /// So many bytes more. Fails where the budget or the pool has not as many left.
+    /// Takes this many more bytes. Fails if the budget or the pool has not as many left.
     pub fn take(&mut self, bytes: usize) -> Result<(), Spent> {
         let bytes = bytes as u64;
         self.budget.try_take(bytes).map_err(|why| self.budget.refuse(why))?;
@@ -181,12 +180,12 @@ impl Held {
         Ok(())
     }
 
-    /// Room for so many of a type more.
+    /// Takes room for this many more items of a type.
     pub fn take_for<T>(&mut self, count: usize) -> Result<(), Spent> {
         self.take(count.saturating_mul(size_of::<T>()))
     }
 
-    /// So many bytes altogether: more than before, or less. Fails as [`Held::take`] does.
+    /// Changes the account to this many bytes. Fails as [`Held::take`] does.
     pub fn settle(&mut self, bytes: usize) -> Result<(), Spent> {
         match (bytes as u64).checked_sub(self.bytes) {
             Some(more) => self.take(more as usize),
@@ -219,7 +218,7 @@ impl Held {
         Ok(())
     }
 
-    /// The room that a list gets: as much as doubles it, or just what is needed.
+    /// The room of a growing list: double, or exactly what it needs.
     fn room(&mut self, now: usize, needed: usize, size: usize) -> Result<usize, Spent> {
         let size = size.max(1);
         let bytes = |room: usize| (room - now).saturating_mul(size) as u64;
@@ -266,7 +265,7 @@ mod tests {
             list.push(pushed);
             pushed += 1;
         }
-        // Where doubling is too much, just what is needed is taken.
+        // If doubling is too much, only the needed room is taken.
         assert_eq!((list.len(), list.capacity(), budget.held()), (1_000, 1_000, 8_000));
         assert_eq!(budget.hold().take_for::<u64>(usize::MAX), Err(Spent::One(8_000)));
         let (mut text, mut held) = (String::new(), Budget::new(10).hold());

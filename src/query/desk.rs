@@ -1,5 +1,5 @@
-//! query: where questions to the file are asked, by any view. Each gets its turn, a thread, a deadline
-//! and its share of the memory; the file is lent by [`super::files`].
+//! query: the desk at which all views ask questions to the file. Each question gets a turn, a
+//! thread, a deadline and its share of the memory; [`super::files`] lends the file.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,11 +13,11 @@ use super::turns::{Client, Leaving, Turns};
 use crate::pipeline::Counters;
 use crate::store::Head;
 
-/// How many questions in PromQL and pictures are worked on at a time; the others wait for their turn
-/// until their deadline.
+/// The number of questions in PromQL and pictures that run at a time; the others wait for their
+/// turn until their deadline.
 pub const AT_ONCE: usize = 5;
 
-/// How many of them one client may have at a time: another one always finds a place.
+/// The number of them for one client, so that others always find a place.
 const OF_ONE: usize = 4;
 
 /// The page has places of its own, so that it stands while others ask much.
@@ -33,16 +33,16 @@ pub const PATIENCE: Duration = Duration::from_secs(10);
 /// The page may take longer: its numbers of two hundred machines are one question.
 const PAGE_TIME: Duration = Duration::from_secs(30);
 
-/// Memory is given back when nobody has asked for this long; shorter than what pages wait between
+/// The idle time after which memory is given back; shorter than the pause of the page between
 /// questions.
 const QUIET: Duration = Duration::from_secs(3);
 
-/// Who a question is for, which decides on its places and its memory.
+/// The purpose of a question, which decides on its places and its memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
     /// Questions of programs and people: PromQL, pictures, lists.
     Any,
-    /// What the page shows.
+    /// The page.
     Page,
     /// The table of all hosts: one at a time, so that it never keeps the charts waiting.
     Hosts,
@@ -53,7 +53,7 @@ pub enum Purpose {
 pub struct Task {
     /// When to give up.
     pub deadline: Instant,
-    /// Set when nobody waits for the answer any more.
+    /// Set when the client is gone.
     cancel: Arc<AtomicBool>,
     /// The memory it may take.
     pub budget: Arc<Budget>,
@@ -75,7 +75,7 @@ impl Task {
         }
     }
 
-    /// Whether the work may go on. Fails at the deadline and when nobody waits any more.
+    /// Checks whether the work may continue. Fails at the deadline, and when the client is gone.
     pub fn check(&self) -> Result<(), EvalError> {
         self.limits().check()
     }
@@ -112,13 +112,13 @@ impl Desk {
         Self { files, turns, pages, hosts, pool }
     }
 
-    /// The file. Has to be asked inside [`Desk::turn`], for it may block.
+    /// The file. Only ask inside [`Desk::turn`], because it may block.
     pub fn files(&self) -> &Files {
         &self.files
     }
 
-    /// Gives memory back when nobody has asked for a while, for as long as the runtime goes on: what a
-    /// year of sixty charts takes would otherwise stay. `rested` is called behind it.
+    /// Gives memory back after each idle time, as long as the runtime runs: the memory for a year
+    /// of sixty charts would otherwise stay. Then it calls `rested`.
     pub async fn rest_between(self: Arc<Self>, rested: fn()) {
         loop {
             self.turns.quiet(QUIET).await;
@@ -151,8 +151,8 @@ impl Desk {
             cancel: leaving.flag(),
             budget: Budget::within(&self.pool, budget::ONE, share),
         };
-        // The turn ends where this is taken, or here when nobody takes it: to end it first would wake
-        // the thread that sends the answer once more.
+        // The turn ends where the answer is taken, or here if the client is gone: ending it first
+        // would wake the sending thread once more.
         let done = tokio::task::spawn_blocking(move || (work(&task), turn)).await;
         match done {
             Ok((done, _turn)) => done,

@@ -1,16 +1,16 @@
-//! query: what is wrong with an expression, and where.
+//! query: errors in an expression, with their places.
 
 use std::fmt::{self, Write};
 
 use super::ast::Span;
 
-/// An expression that is none. It does not hold the text; [`ParseError::one_line`] and
-/// [`ParseError::shown`] want it to say where.
+/// An error in an expression. It does not hold the text; [`ParseError::one_line`] and
+/// [`ParseError::shown`] need it to show the place.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct ParseError {
     /// The place in the text.
     pub span: Span,
-    /// What is wrong there.
+    /// The fault.
     pub message: Box<str>,
 }
 
@@ -21,13 +21,13 @@ impl fmt::Display for ParseError {
 }
 
 impl ParseError {
-    /// Something wrong at this place.
+    /// A fault at this place.
     pub fn new(span: Span, message: impl Into<Box<str>>) -> Self {
         Self { span, message: message.into() }
     }
 
-    /// In the words of Prometheus: `1:5: parse error: unexpected …`, with line and column (in
-    /// bytes) counted from 1.
+    /// The error in the words of Prometheus: `1:5: parse error: unexpected …`, with line and column
+    /// (in bytes) counted from 1.
     pub fn one_line(&self, text: &str) -> String {
         let (line, column) = line_and_column(text, self.span.start as usize);
         format!("{line}:{column}: parse error: {}", self.message)
@@ -64,7 +64,7 @@ pub fn write_place(out: &mut String, text: &str, span: Span) {
     let skipped = before.saturating_sub(WIDEST / 2);
     let line = text[from..to].chars().skip(skipped).take(WIDEST);
     out.push_str("  ");
-    // Whatever is wider or narrower than one column would move the caret.
+    // Characters that are wider or narrower than one column would move the caret.
     out.extend(line.map(|c| if c.is_control() { ' ' } else { c }));
     let pad = 2 + before - skipped;
     let carets = marked.min(WIDEST + 1 - (before - skipped));

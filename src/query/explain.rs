@@ -1,4 +1,4 @@
-//! query: the plan of a query for people: its tree, and beside each selector what it took. Pure.
+//! query: the plan of a query in words: its tree, with the cost of each selector. Pure.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -75,7 +75,7 @@ fn label(text: &str, expr: &Expr) -> String {
         Expr::Binary(binary) => operator(binary),
         Expr::Unary(unary) => if unary.negate { "-" } else { "+" }.to_owned(),
         Expr::Subquery(subquery) => {
-            // What stands behind the inner expression: its brackets and what follows them.
+            // The text after the inner expression: its brackets and modifiers.
             let inner = subquery.expr.span().end;
             let rest = Span::new(inner, subquery.span.end).of(text);
             format!("subquery {}", rest.trim_start_matches([')', ' ']).trim())
@@ -106,7 +106,7 @@ fn operator(binary: &Binary) -> String {
     out
 }
 
-/// What a selector took, all times it was asked.
+/// The cost of a selector, over all its evaluations.
 fn cells(span: Span, answer: &Answer) -> Vec<String> {
     let mut all = Looked::default();
     let asked = answer.watched.iter().flat_map(|w| &w.selectors).filter(|l| l.span == span);
@@ -149,7 +149,7 @@ fn grouped_digits(n: u64) -> String {
     out
 }
 
-/// In milliseconds, or seconds where there are many.
+/// A time in milliseconds, or in seconds if it is long.
 fn shown(took: Duration) -> String {
     let ms = took.as_secs_f64() * 1000.0;
     if ms >= 1000.0 { format!("{:.2} s", ms / 1000.0) } else { format!("{ms:.2} ms") }

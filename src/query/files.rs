@@ -17,13 +17,13 @@ pub type Inode = (u64, u64);
 pub struct Files {
     path: PathBuf,
     head: Arc<Head>,
-    /// Readers nobody uses just now; `most` of them at the most.
+    /// Idle readers, at most `most` of them.
     idle: Mutex<Vec<(Inode, Reader)>>,
     most: usize,
-    /// What they keep of blocks while there are questions.
+    /// The cache of blocks while there are questions.
     kept: Arc<Kept>,
     catalog: Mutex<(Inode, Arc<Catalog>)>,
-    /// Held by who reads the names.
+    /// Held by the thread that reads the names.
     making: Mutex<()>,
 }
 
@@ -53,7 +53,7 @@ impl Files {
         &self,
         ask: impl FnOnce(&Reader, Inode) -> Result<T, E>,
     ) -> Result<T, E> {
-        // A damaged file is set aside and begun anew under the same name.
+        // A damaged file is set aside, and a new one has the same name.
         let meta = std::fs::metadata(&self.path).map_err(failed)?;
         let inode = (meta.dev(), meta.ino());
         if self.head.is_of_another(inode) {
@@ -84,7 +84,7 @@ impl Files {
         answer
     }
 
-    /// Nobody asks: one reader is enough, without its memory.
+    /// Drops all but one reader, without its memory, when there are no questions.
     pub fn rest(&self) {
         let mut idle = locked(&self.idle);
         idle.truncate(1);
@@ -100,7 +100,8 @@ impl Files {
         self.with_reader(|reader, inode| {
             let (of, mut catalog) = locked(&self.catalog).clone();
             if of != inode || !catalog.is_current(reader).map_err(failed)? {
-                // One makes it and the others wait: each would take as much memory.
+                // One thread reads the names and the others wait, because each would take as much
+                // memory.
                 let _one = locked(&self.making);
                 let (of, made) = locked(&self.catalog).clone();
                 catalog = made;
@@ -113,7 +114,7 @@ impl Files {
         })
     }
 
-    /// What is in the file now, within the limits of a question.
+    /// Calls `work` with the contents of the file, within the limits of a question.
     pub fn with_source<T, E: From<Unreadable>>(
         &self,
         limits: Limits<'_>,

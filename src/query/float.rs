@@ -19,7 +19,7 @@ pub fn is_absent(value: f64) -> bool {
 pub struct Kahan {
     /// The sum so far.
     pub sum: f64,
-    /// What `sum` has lost.
+    /// The lost part of the sum.
     pub c: f64,
 }
 
@@ -38,7 +38,7 @@ impl Kahan {
         self.sum = t;
     }
 
-    /// The same with another value added; the receiver stays.
+    /// The sum with another value added.
     #[inline]
     #[must_use]
     pub fn plus(mut self, value: f64) -> Self {
@@ -47,7 +47,7 @@ impl Kahan {
     }
 }
 
-/// A mean that sums up as long as the sum stays finite and goes on incrementally after that.
+/// A mean that sums up as long as the sum is finite, and is computed incrementally after that.
 #[derive(Debug, Clone, Copy)]
 pub struct Mean {
     total: Kahan,

@@ -1,22 +1,22 @@
 //! query: the functions of the language as a flat table: name, types and number of arguments, type
-//! of the result. What they compute is the evaluator's.
+//! of the result. The evaluator computes them.
 
 use super::types::ValueType::{self, Matrix, Scalar, String, Vector};
 
 /// A function as the parser knows it.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Function {
-    /// Which one, for a `match`.
+    /// The identity, for a `match`.
     pub id: FunctionId,
-    /// As it is written.
+    /// Its spelling.
     pub name: &'static str,
     /// The types of its arguments; those past the end have the last one's.
     pub args: &'static [ValueType],
-    /// How many arguments it needs.
+    /// The least number of arguments.
     pub least: usize,
-    /// How many it takes; [`usize::MAX`] where there is no end.
+    /// The largest number of arguments; [`usize::MAX`] if there is no limit.
     pub most: usize,
-    /// The type of what it gives.
+    /// The type of the result.
     pub returns: ValueType,
 }
 

@@ -337,8 +337,8 @@ impl<'a> Lexer<'a> {
         Err(self.error(start, format!("bad number or duration syntax: {}", quoted(read))))
     }
 
-    /// Reads as far as a number goes; whether it is one is seen when its value is wanted. `false`
-    /// where it cannot be one; what was read by then may be the beginning of a duration.
+    /// Reads as far as a number may go; it is only parsed when its value is used. `false` if it
+    /// cannot be a number; the text may then begin a duration.
     fn number(&mut self, start: usize) -> bool {
         let hex = self.accept(b"0") && self.accept(b"xX");
         if hex {
@@ -387,7 +387,7 @@ impl<'a> Lexer<'a> {
         if !self.accept(b"smhdwy") {
             return false;
         }
-        // Of `ms`; a unit like `hs` is seen when its value is wanted.
+        // Of `ms`; a wrong unit such as `hs` is found when the value is used.
         self.accept(b"s");
         while self.accept(b"0123456789") {
             self.skip_while(|b| b.is_ascii_digit());

@@ -3,7 +3,7 @@
 
 use super::pattern::{Pattern, TOGETHER};
 
-/// How a matcher compares.
+/// The operator of a matcher.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum MatchOp {
     /// `=`
@@ -17,7 +17,7 @@ pub enum MatchOp {
 }
 
 impl MatchOp {
-    /// As it is written.
+    /// Its spelling.
     pub fn word(self) -> &'static str {
         match self {
             MatchOp::Equal => "=",
@@ -31,7 +31,7 @@ impl MatchOp {
 /// The label that holds a series' name.
 pub const NAME: &str = "__name__";
 
-/// Something that has to hold for a label. A label that a series does not have is an empty one.
+/// A condition for a label. A missing label counts as empty.
 #[derive(Debug, Clone)]
 pub struct Matcher {
     name: Box<str>,
@@ -40,7 +40,7 @@ pub struct Matcher {
     test: Test,
 }
 
-/// What is asked of a value, before `!` turns it around.
+/// The comparison before `!` negates it.
 #[derive(Debug, Clone)]
 enum Test {
     Same,
@@ -48,13 +48,13 @@ enum Test {
 }
 
 impl Matcher {
-    /// A matcher for the label of that name. A pattern that is none, or one that would take too
-    /// much memory, is an error that says what is wrong with it.
+    /// A matcher for the label of that name. A wrong pattern, or one that would take too much
+    /// memory, is an error with a sentence.
     pub fn new(op: MatchOp, name: &str, value: &str) -> Result<Self, String> {
         Self::within(op, name, value, &mut TOGETHER.clone())
     }
 
-    /// One of several; so many bytes of memory are left for the patterns of all of them.
+    /// A matcher as one of several; `left` bytes of memory remain for all their patterns.
     pub(super) fn within(
         op: MatchOp,
         name: &str,
@@ -78,7 +78,7 @@ impl Matcher {
         &self.name
     }
 
-    /// How it compares.
+    /// Its operator.
     pub fn op(&self) -> MatchOp {
         self.op
     }
@@ -109,7 +109,7 @@ impl Matcher {
         }
     }
 
-    /// How every value begins that fits; empty where nothing is known.
+    /// The prefix of all matching values; empty if unknown.
     pub fn prefix(&self) -> &str {
         match (self.op, &self.test) {
             (MatchOp::Equal, _) => &self.value,

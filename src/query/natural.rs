@@ -1,4 +1,4 @@
-//! query: the order of texts with numbers in them, for sort_by_label: `disk2` before `disk10`.
+//! query: natural order of texts with numbers, for sort_by_label: `disk2` before `disk10`.
 
 use std::cmp::Ordering;
 

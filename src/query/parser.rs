@@ -22,7 +22,7 @@ pub const MAX_DEPTH: usize = 256;
 /// here.
 pub const MAX_NESTING: usize = 100;
 
-/// How tightly an operator binds.
+/// Precedences of operators.
 const POW: u8 = 6;
 
 /// Reads and checks an expression.
@@ -31,7 +31,7 @@ pub fn parse(text: &str) -> Result<Expr, ParseError> {
     super::check::check(expr, text)
 }
 
-/// Reads a selector without modifiers, as `match[]` takes it: what its label matchers are.
+/// Parses a selector without modifiers, as in `match[]`, and returns its matchers.
 pub fn parse_selector(text: &str) -> Result<Vec<Matcher>, ParseError> {
     let mut parser = Parser::new(text)?;
     let start = parser.token;
@@ -72,7 +72,7 @@ struct Parser<'a> {
     text: &'a str,
     lexer: Lexer<'a>,
     token: Token,
-    /// Where the token before ends.
+    /// The end of the last token.
     end: u32,
     /// Levels of calls of this parser.
     level: usize,
@@ -212,7 +212,7 @@ impl<'a> Parser<'a> {
             }
             Tok::LeftParen => {
                 self.bump()?;
-                // What goes wrong in here is still inside an aggregation around it.
+                // An error in here is still inside an aggregation around it.
                 let inside = self.expr(0)?;
                 let close = self.expect(Tok::RightParen)?;
                 let span = token.span.to(close.span);
@@ -423,7 +423,7 @@ impl<'a> Parser<'a> {
         Ok(args)
     }
 
-    /// What may stand between an operator and its right side.
+    /// Reads the modifiers between an operator and its right side.
     fn modifiers(&mut self) -> Result<(bool, Matching), ParseError> {
         let return_bool = self.take(Tok::Bool)?;
         let mut matching = Matching::default();

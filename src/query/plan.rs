@@ -11,7 +11,7 @@ use super::source::{Hints, Part, Resolution};
 /// for a month at the default beat is still below.
 pub const MANY: u64 = 300_000;
 
-/// What looks at this much at a time (ms), twelve buckets, may be answered from buckets.
+/// A selector that looks at this much at a time (ms), twelve buckets, may be answered from buckets.
 pub const WIDE: i64 = 3_600_000;
 
 /// How far back a store reaches.
@@ -23,9 +23,9 @@ pub struct Held {
     pub rolled_until: i64,
 }
 
-/// From which time on (ms) samples are read, buckets before it. `samples` tells about how many
-/// samples the selector would read; it is asked only where that matters, with the earliest time
-/// that is held.
+/// The time (ms) from which samples are read; buckets are read before it. `samples` returns the
+/// approximate number of samples that the selector would read; it is only called where that
+/// matters, with the earliest stored time.
 pub fn raw_from<E>(
     held: Held,
     hints: &Hints,
@@ -70,7 +70,7 @@ pub fn is_exact(function: &str) -> bool {
     )
 }
 
-/// What a function needs of a bucket.
+/// The parts of a bucket that a function needs.
 pub fn parts(function: &str) -> &'static [Part] {
     use Part::*;
     match function {
@@ -106,7 +106,7 @@ mod tests {
         let held = Held { raw_from: 70 * DAY + 1, rolled_until: 100 * DAY };
         let edge = 70 * DAY + Resolution::Hour.width();
         assert_eq!(chosen(held, hints, (0, 100 * DAY), MANY), edge);
-        // What is not rolled up is read as it is, however old.
+        // Samples that are not rolled up are read as they are, however old.
         let held = Held { raw_from: 70 * DAY + 1, rolled_until: 60 * DAY };
         assert_eq!(chosen(held, hints, (0, 100 * DAY), MANY), 60 * DAY);
     }
@@ -127,7 +127,7 @@ mod tests {
         }
         let plain = Hints { range: 0, step: WIDE, function: "", ..wide };
         assert_eq!(chosen(held, plain, span, MANY + 1), held.rolled_until);
-        // Newer than what is rolled up.
+        // Newer than all rollups.
         assert_eq!(chosen(held, wide, (100 * DAY, 101 * DAY), u64::MAX), i64::MIN);
     }
 }

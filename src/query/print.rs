@@ -8,7 +8,7 @@ use super::matcher::{MatchOp, Matcher, NAME};
 use super::number::{write_decimal, write_duration};
 use super::quote::write_quoted;
 
-/// What is longer than this many bytes is broken over lines.
+/// The longest line in bytes; longer expressions are broken.
 const WIDTH: usize = 100;
 
 impl fmt::Display for Expr {
@@ -37,8 +37,8 @@ struct Pretty {
 impl Pretty {
     fn write(&self, out: &mut String, expr: &Expr, level: usize) {
         let start = out.len();
-        // A subquery that fits is not indented, and a sign takes its operand's indent: so it is
-        // in Prometheus, and what is formatted here must not change there.
+        // A subquery that fits is not indented, and a sign takes the indent of its operand:
+        // Prometheus does so, and formatting twice must not change the text.
         if !matches!(expr, Expr::Subquery(_)) {
             indent(out, level);
         }

@@ -3,14 +3,15 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 
-/// A text in double quotes, with what cannot be shown escaped.
+/// A text in double quotes, with escapes for characters that cannot be shown.
 pub fn quoted(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
     write_quoted(&mut out, text);
     out
 }
 
-/// Appends a text in double quotes, with what cannot be shown escaped; reads back as the same.
+/// Appends a text in double quotes, with escapes for characters that cannot be shown. Parsing
+/// restores the text.
 pub fn write_quoted(out: &mut String, text: &str) {
     out.push('"');
     text.chars().for_each(|c| write_char(out, c, '"'));
@@ -61,8 +62,8 @@ fn is_invisible(c: char) -> bool {
         | 0xe0000..=0x10_ffff)
 }
 
-/// What the quotes of a token hold. The lexer has checked that it is well-formed; bytes that are
-/// no UTF-8 (`\xff`) are replaced, since no label can hold them.
+/// The contents of a quoted token, which the lexer has checked. Bytes that are not UTF-8 (`\xff`)
+/// are replaced, because no label can hold them.
 pub(super) fn unquoted(token: &str) -> Box<str> {
     String::from_utf8_lossy(&unquoted_bytes(token)).into()
 }

@@ -1,5 +1,5 @@
-//! query: where samples come from: the one thing the evaluator asks of a store, and a store in
-//! memory that answers it for tests. No expressions in here.
+//! query: the source of samples: the evaluator's interface to a store, and a store in memory for
+//! tests. No expressions in here.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use super::matcher::Matcher;
 pub use super::matcher::NAME;
 use crate::model::Labels;
 
-/// What a selector needs of a store.
+/// The request of a selector to a store.
 #[derive(Debug, Clone, Copy)]
 pub struct Selection<'a> {
     /// All of them have to hold; the name is the label [`NAME`].
@@ -17,32 +17,32 @@ pub struct Selection<'a> {
     pub start: i64,
     /// The newest time that can matter, ms, itself included.
     pub end: i64,
-    /// What it is for, so that a store can choose a resolution.
+    /// The purpose, from which a store chooses a resolution.
     pub hints: Hints,
 }
 
-/// What a selector's samples are for.
+/// The purpose of a selector's samples.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Hints {
-    /// From one evaluation to the next, ms; 0 for a single one.
+    /// The distance of evaluations, ms; 0 for a single one.
     pub step: i64,
     /// The length of the windows, ms; 0 where only the newest sample counts.
     pub range: i64,
-    /// The function over the windows or over the vector; empty where there is none.
+    /// The function over the windows or over the vector; empty without one.
     pub function: &'static str,
-    /// Nothing finer than this, even where it is held.
+    /// The finest allowed resolution.
     pub finest: Resolution,
 }
 
-/// How finely samples are kept. Finer ones come first.
+/// A resolution of stored samples. Finer ones come first.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Resolution {
     /// Every sample.
     #[default]
     Raw,
-    /// What five minutes amount to.
+    /// Buckets of five minutes.
     FiveMinutes,
-    /// What an hour amounts to.
+    /// Buckets of an hour.
     Hour,
 }
 
@@ -86,12 +86,12 @@ impl Columns {
     }
 }
 
-/// What the buckets of one series hold, as far as it was asked for; reused from series to series.
-/// Columns that were not asked for are empty.
+/// The buckets of one series, reused from series to series. Columns that were not requested are
+/// empty.
 #[derive(Debug, Clone, Default)]
 pub struct Rollups {
-    /// Where each bucket ends, ms since 1970 UTC, ascending. A bucket holds what lies before its
-    /// end and not before its beginning.
+    /// The end of each bucket, ms since 1970 UTC, ascending. A bucket covers times before its end
+    /// and not before its beginning.
     pub ends: Vec<i64>,
     /// By [`Part`]: as many values as there are ends.
     pub parts: [Vec<f64>; Part::COUNT],
@@ -99,10 +99,10 @@ pub struct Rollups {
     pub hours_until: i64,
 }
 
-/// One number of a bucket.
+/// A number of a bucket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
-    /// How many samples, none of them NaN.
+    /// The number of samples that are not NaN.
     Count,
     /// Their sum.
     Sum,
@@ -112,14 +112,14 @@ pub enum Part {
     Max,
     /// The newest.
     Last,
-    /// How often a counter began anew.
+    /// How often a counter began again.
     Resets,
-    /// What it stood at before it did, summed; `last - last before + lost` is its increase.
+    /// The sum of its values before that; `last - last before + lost` is its increase.
     Lost,
 }
 
 impl Part {
-    /// How many there are.
+    /// The number of parts.
     pub const COUNT: usize = 7;
 }
 
@@ -131,13 +131,13 @@ impl Rollups {
         self.hours_until = i64::MIN;
     }
 
-    /// One number of all buckets.
+    /// One part of all buckets.
     pub fn part(&self, part: Part) -> &[f64] {
         &self.parts[part as usize]
     }
 }
 
-/// What reading takes.
+/// The cost of reading.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Cost {
     /// Blocks of packed samples or buckets.
@@ -149,7 +149,7 @@ pub struct Cost {
 #[error("{0}")]
 pub struct SourceError(pub String);
 
-/// Something that holds samples.
+/// A store of samples.
 pub trait Source {
     /// The series that match, without their samples. Fails where the store cannot be read.
     fn select(&self, selection: &Selection<'_>) -> Result<Box<dyn SeriesSet + '_>, SourceError>;
@@ -160,8 +160,9 @@ pub trait SeriesSet {
     /// Their labels with [`NAME`] among them, each series once, in the order of the labels.
     fn labels(&self) -> &[Arc<Labels>];
 
-    /// Replaces what is in `into` by the samples of one series in the time asked for, from
-    /// [`SeriesSet::raw_from`] on; more around it does no harm. Fails where the store cannot be read.
+    /// Replaces the contents of `into` by the samples of one series in the requested time, from
+    /// [`SeriesSet::raw_from`] on; further samples around it do no harm. Fails if the store cannot
+    /// be read.
     fn read(&mut self, series: usize, into: &mut Columns) -> Result<(), SourceError>;
 
     /// Before this time (ms) there are buckets instead of samples.
@@ -169,9 +170,8 @@ pub trait SeriesSet {
         i64::MIN
     }
 
-    /// Replaces what is in `into` by the buckets of one series that end by
-    /// [`SeriesSet::raw_from`], two more than asked for at the left. Fails where the store cannot
-    /// be read.
+    /// Replaces the contents of `into` by the buckets of one series that end by
+    /// [`SeriesSet::raw_from`], and two more at the left. Fails if the store cannot be read.
     fn read_rollups(
         &mut self,
         _series: usize,
@@ -182,7 +182,7 @@ pub trait SeriesSet {
         Ok(())
     }
 
-    /// What reading all of them takes. Fails where the store cannot be read.
+    /// The cost of reading all of them. Fails if the store cannot be read.
     fn cost(&self) -> Result<Cost, SourceError> {
         Ok(Cost::default())
     }

@@ -27,7 +27,7 @@ impl From<SqlError> for SourceError {
 /// not change; [`Catalog::is_current`] tells when there are more.
 #[derive(Debug, Default)]
 pub struct Catalog {
-    /// In the order of the labels; two files never have the same ones.
+    /// The series in the order of their labels, which are unique.
     series: Vec<(Arc<Labels>, i64)>,
     by_name: HashMap<Box<str>, Vec<usize>>,
     /// By the hash of a label and its value; two of them may share one.
@@ -85,8 +85,8 @@ impl Catalog {
         self.matching_while(matchers, || true).unwrap_or_default()
     }
 
-    /// The same as long as the work may go on, which is asked about every few labels: patterns may
-    /// be many, and take long. Nothing where it may not.
+    /// Finds matching series as long as `goes_on` returns true, which is called every few labels,
+    /// because patterns may be many and slow. `None` if it was stopped.
     pub fn matching_while(
         &self,
         matchers: &[Matcher],
@@ -129,7 +129,7 @@ impl Catalog {
         Some(found)
     }
 
-    /// Where the series that match are to be looked for.
+    /// The series among which the matching ones are searched.
     fn among(&self, matchers: &[Matcher]) -> Among<'_> {
         // The rarest label that is asked for by its value says more than the name.
         let equal =
@@ -158,18 +158,18 @@ impl Catalog {
         self.by_name.keys().map(|name| &**name)
     }
 
-    /// How many series there are.
+    /// The number of series.
     pub fn len(&self) -> usize {
         self.series.len()
     }
 
-    /// Whether there is none.
+    /// Whether there are no series.
     pub fn is_empty(&self) -> bool {
         self.series.is_empty()
     }
 }
 
-/// So many labels are looked at between two looks at the clock.
+/// The number of labels between two looks at the clock.
 const LOOKS: usize = 64;
 
 /// Places in a catalog.
@@ -188,7 +188,7 @@ pub struct StoreSource<'a> {
 }
 
 impl<'a> StoreSource<'a> {
-    /// What is in the file, by the names of the catalog.
+    /// The contents of the file, by the names of the catalog.
     pub fn new(reader: &'a Reader, catalog: &'a Catalog) -> Self {
         Self { reader, catalog, limits: Limits::default() }
     }
@@ -267,13 +267,13 @@ fn spent(why: Spent) -> SourceError {
     SourceError(why.to_string())
 }
 
-/// What a series that matches takes in lists: its labels, its number, and what is still to be read.
+/// The memory of a matching series in lists: its labels, its number, and its state of reading.
 const A_SERIES: usize = 64;
 
 /// A sample in memory: time and value.
 const SAMPLE: usize = 16;
 
-/// So many groups say for all of them how densely samples lie.
+/// The number of groups from which the density of samples is estimated.
 const LOOKED_AT: usize = 8;
 
 /// Series lie in the file in groups that are read together; in the order of their labels those of a
@@ -284,14 +284,14 @@ struct StoreSet<'a> {
     ids: Vec<i64>,
     /// Not read yet, in the order of their numbers.
     waiting: Vec<i64>,
-    /// The same of buckets.
+    /// Stretches whose buckets are not rolled up.
     unrolled: Vec<i64>,
     start: i64,
     end: i64,
-    /// From here on samples, before it buckets.
+    /// The time from which samples are read; buckets are read before it.
     raw_from: i64,
     hours_only: bool,
-    /// Of each series its last sample is all that counts.
+    /// Whether only the last sample of each series counts.
     last_only: bool,
     /// Fetched together with others and not asked for yet, and how many bytes that is.
     fetched: HashMap<i64, Fetched>,
@@ -304,7 +304,7 @@ struct StoreSet<'a> {
     /// Read together with others and not asked for yet, and how many bytes that is.
     rolled: HashMap<i64, Rolled>,
     rolled_up: usize,
-    /// The group that was looked at last, and whether it holds so much that its series come alone.
+    /// The last checked group, and whether it holds so much that its series are read alone.
     crowded: Option<(i64, bool)>,
     limits: Limits<'a>,
     /// The memory of all that, and of the series at hand.
@@ -321,13 +321,13 @@ fn take_group(waiting: &mut Vec<i64>, id: i64) -> Vec<i64> {
     if ids.contains(&id) { ids } else { vec![id] }
 }
 
-/// With so many series it is worth a thread to unpack them; not where of each one sample counts, which
-/// is done in less time than it takes to wake somebody.
+/// From this number of series on, a second thread unpacks them; not if only one sample of each
+/// counts, which takes less time than waking a thread.
 const MANY: usize = 32;
-/// So many bytes are fetched for the sake of their neighbours; then each series comes alone.
+/// The bytes that may be fetched together with neighbours; beyond that each series is read alone.
 const MOST_HELD: usize = 24 << 20;
 
-/// So many more series are fetched at once where only the last sample of each counts.
+/// The number of further series that are fetched at once if only the last sample of each counts.
 const TOGETHER: usize = 128;
 
 fn several_cores() -> bool {
@@ -346,7 +346,8 @@ impl StoreSet<'_> {
         let ids = if self.held < MOST_HELD && !self.is_crowded(id.div_euclid(GROUP), from)? {
             let mut ids = take_group(&mut self.waiting, id);
             if self.last_only {
-                // Those that follow are asked for soon, and a statement costs more than what it finds.
+                // The following ones are requested soon, and a statement costs more than its
+                // results.
                 let at = self.waiting.partition_point(|w| *w < id);
                 let more = self.waiting.len().min(at + TOGETHER);
                 ids.extend(self.waiting.drain(at..more));
@@ -371,13 +372,13 @@ impl StoreSet<'_> {
 }
 
 impl StoreSet<'_> {
-    /// Counts what is held, and so many bytes for the series at hand.
+    /// Counts the memory in use, and that of the current series.
     fn settle(&mut self, now: usize) -> Result<(), SourceError> {
         let waits = self.lists + self.held + self.rolled_up;
         self.room.settle(waits.saturating_add(now)).map_err(spent)
     }
 
-    /// Whether a group holds so much of the time asked for that its series are better read alone.
+    /// Whether a group holds so much of the requested time that its series are better read alone.
     fn is_crowded(&mut self, group: i64, from: i64) -> Result<bool, SourceError> {
         if self.last_only || self.end.saturating_sub(from) < LONG_MS {
             return Ok(false);
@@ -391,10 +392,10 @@ impl StoreSet<'_> {
     }
 }
 
-/// What is shorter than this is never much: sixteen series of a value a second are some megabytes.
+/// Shorter times are never much: sixteen series of a value a second are some megabytes.
 const LONG_MS: i64 = 86_400_000;
 
-/// What the buckets of a series take in memory, in bytes.
+/// The memory of the buckets of a series, in bytes.
 fn size(rolled: &Rolled) -> usize {
     rolled.ends.len() * size_of::<f64>() * (rolled.parts.len() + 1)
 }
@@ -429,7 +430,7 @@ impl SeriesSet for StoreSet<'_> {
                 self.ahead = Some(ahead);
                 self.next += 1;
             }
-            // Out of order: nobody knows what comes next.
+            // Out of order, so the next series is unknown.
             _ => {
                 let fetched = self.fetch(series, from)?;
                 let samples = fetched.samples(from, self.end);
@@ -502,7 +503,7 @@ impl SeriesSet for StoreSet<'_> {
         }
         let Some(rolled) = self.rolled.remove(&self.ids[series]) else { return Ok(()) };
         self.rolled_up -= size(&rolled);
-        // What is made of them beside samples takes as much again.
+        // The results beside samples take as much again.
         self.settle(2 * size(&rolled))?;
         into.ends = rolled.ends;
         into.hours_until = rolled.hours_until;

@@ -1,10 +1,9 @@
-//! query: what the text of an expression is made of: the tokens, the words with a meaning, and how
-//! errors name them.
+//! query: the tokens of an expression, the keywords, and their names in errors.
 
 use super::ast::{AggregateOp, BinaryOp, Span};
 use super::quote::quoted;
 
-/// What a token is.
+/// A kind of token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Tok {
     /// The end of the text.
@@ -62,7 +61,7 @@ pub(super) struct Token {
 }
 
 impl Token {
-    /// How errors name it.
+    /// Its name in errors.
     pub fn described(self, text: &str) -> String {
         let value = self.span.of(text);
         let cut = || match value.char_indices().nth(10) {
@@ -96,7 +95,7 @@ impl Token {
     }
 }
 
-/// What the word means; letters count without case. `None` is a plain name.
+/// The keyword for a word; case does not matter. `None` for a plain name.
 pub(super) fn keyword(word: &[u8]) -> Option<Tok> {
     use {AggregateOp as A, BinaryOp as B};
     const LONGEST: usize = 12;

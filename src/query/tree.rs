@@ -90,7 +90,7 @@ fn write_list<T>(out: &mut String, items: &[T], mut write: impl FnMut(&mut Strin
     out.push(']');
 }
 
-/// What a vector and a range have in common, up to the offset.
+/// The common part of a vector and a range, up to the offset.
 fn write_selector(out: &mut String, selector: &VectorSelector) {
     out.push_str(&format!(r#"{{"anchored":{},"matchers":"#, selector.edges == Edges::Anchored));
     write_list(out, &selector.matchers, |out, matcher: &Matcher| {

@@ -11,8 +11,8 @@ use tokio::sync::{Notify, oneshot};
 
 use crate::pipeline::Counters;
 
-/// Who asks, for sharing out the places: an IPv4 address or the /64 network of an IPv6 address. The
-/// default stands for everything that comes by no network: the sockets in the file system.
+/// A client, by which places are shared out: an IPv4 address or the /64 network of an IPv6 address.
+/// The default represents all clients without a network: those of sockets in the file system.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Client(Option<IpAddr>);
 
@@ -29,9 +29,9 @@ impl Client {
     }
 }
 
-/// The places of one kind of question. Bound: so many at once. Policy: the others wait, and where a
-/// place gets free it goes to the client that has the fewest, of those to the one that waits longest.
-/// Counters: `queries_waiting`, `queries_refused`.
+/// The places for one kind of question. Bound: a number at once. Policy: the others wait, and a
+/// free place goes to the client that has the fewest, and among those to the one that has waited
+/// longest. Counters: `queries_waiting`, `queries_refused`.
 #[derive(Debug, Clone)]
 pub struct Turns(Arc<Shared>);
 
@@ -78,7 +78,7 @@ impl Places {
         }
     }
 
-    /// Who is next, if there is a place for any that waits.
+    /// The next waiting question, if there is a place for it.
     fn next(&mut self, most: usize) -> Option<(Client, oneshot::Sender<Turn>)> {
         if self.free == 0 {
             return None;
@@ -151,7 +151,7 @@ impl Shared {
 }
 
 impl Turn {
-    /// For somebody who has taken the place.
+    /// The turn of a client that has taken its place.
     fn new(client: Client, turns: &Arc<Shared>) -> Self {
         turns.counters.queries_running.fetch_add(1, Relaxed);
         Self { client, turns: Arc::clone(turns) }
@@ -169,7 +169,7 @@ impl Drop for Turn {
         self.turns.counters.queries_done.fetch_add(1, Relaxed);
         self.turns.ended.notify_one();
         if let Some((client, tell)) = next {
-            // Where he has just gone, his turn ends here and somebody else's comes.
+            // If the client has just gone, its turn ends here and the next one begins.
             let _gone = tell.send(Turn::new(client, &self.turns));
         }
     }
@@ -196,7 +196,7 @@ impl Drop for Counted<'_> {
 pub struct Leaving(Arc<AtomicBool>);
 
 impl Leaving {
-    /// The flag, for the thread that works on the question.
+    /// The cancel flag, for the thread that works on the question.
     pub fn flag(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.0)
     }
@@ -237,7 +237,7 @@ mod tests {
         assert!(quiet(5_000).await);
     }
 
-    /// Asks in a task of its own, and says what is told of it.
+    /// Asks in a task of its own, and returns the result.
     async fn asks(turns: &Turns, last: u8) -> tokio::task::JoinHandle<Option<Turn>> {
         let (turns, before) = (turns.clone(), turns.0.places().waiting.len());
         let waits = turns.clone();
@@ -256,7 +256,7 @@ mod tests {
         let [first, second] = greedy.map(|asked| async { asked.await.unwrap() });
         let (first, second) = (first.await, second.await);
         assert!(first.is_some() && second.is_some() && !waits[0].is_finished());
-        // The third place is for somebody else, at once.
+        // The third place goes to another client, at once.
         let other = turns.next(client(2), Duration::ZERO).await;
         assert!(other.is_some());
         let another = asks(&turns, 3).await;

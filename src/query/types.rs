@@ -1,6 +1,6 @@
 //! query: the types of values that expressions have. Pure.
 
-/// What an expression is evaluated to.
+/// The type of an expression's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ValueType {
     /// One number at each step.
@@ -24,7 +24,7 @@ impl ValueType {
         }
     }
 
-    /// How documentation and errors call it: `instant vector` for a vector, `range vector` for a
+    /// Its name in documentation and errors: `instant vector` for a vector, `range vector` for a
     /// matrix.
     pub fn documented(self) -> &'static str {
         match self {

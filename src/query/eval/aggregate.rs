@@ -85,9 +85,9 @@ pub(super) fn param(e: &Aggregate) -> Option<&Expr> {
     e.param.as_ref().map(Expr::unwrap_parens)
 }
 
-/// What groups remember of their series, group after group, step after step.
+/// The state of groups while their series are added, group after group, step after step.
 trait State {
-    /// One group more, if there is room for it.
+    /// Adds a group, if there is room for it.
     fn grow(&mut self, steps: usize, room: &mut Held) -> Outcome<()>;
     /// A series of the group whose cells begin at `from`.
     fn take(&mut self, from: usize, row: &[f64]);
@@ -102,7 +102,7 @@ fn more<T: Clone>(cells: &mut Vec<T>, steps: usize, new: T, room: &mut Held) -> 
     Ok(())
 }
 
-/// One number a cell: how it begins, and how another value changes it.
+/// A state of one number for each cell: its beginning, and its change by another value.
 struct Plain<B, F> {
     cells: Vec<f64>,
     begin: B,

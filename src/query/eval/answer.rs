@@ -1,4 +1,4 @@
-//! query: what an evaluation hands out: a scalar, a string, a vector or a matrix, in Prometheus'
+//! query: the result of an evaluation: a scalar, a string, a vector or a matrix, in Prometheus'
 //! order.
 
 use std::sync::Arc;
@@ -21,15 +21,15 @@ pub struct Answer {
     pub value: Value,
     /// Warnings and infos.
     pub annotations: Annotations,
-    /// What it took.
+    /// The cost of the query.
     pub stats: Stats,
-    /// What was looked at, where `Options::watch` asks for it.
+    /// The data that was looked at, if `Options::watch` is set.
     pub watched: Option<Watched>,
     /// The memory of a vector; a matrix has its own.
     pub(super) _room: Option<Held>,
 }
 
-/// What a query took.
+/// The cost of a query.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Stats {
     /// Series read; one that two selectors select counts twice.
@@ -132,12 +132,12 @@ impl Matrix {
         Ok(Self { series, body, _room: room })
     }
 
-    /// How many series there are.
+    /// The number of series.
     pub fn len(&self) -> usize {
         self.series.len()
     }
 
-    /// Whether there is none.
+    /// Whether there are no series.
     pub fn is_empty(&self) -> bool {
         self.series.is_empty()
     }
@@ -147,7 +147,7 @@ impl Matrix {
         self.series.iter().map(|(labels, _)| labels)
     }
 
-    /// Time (ms) and value of each sample of a series; nothing for a series that is none.
+    /// Time (ms) and value of each sample of a series; empty for a number beyond the last series.
     pub fn points(&self, series: usize) -> impl Iterator<Item = (i64, f64)> + '_ {
         let (steps, samples) = match (self.series.get(series), &self.body) {
             (Some((_, row)), Body::Steps { frame, grid }) => {

@@ -63,7 +63,7 @@ fn unfit(e: &Binary) -> EvalError {
     EvalError::at(e.op_span, format!("operator \"{}\" does not fit these operands", e.op.word()))
 }
 
-/// What an operator computes of two numbers; comparisons give 0 or 1.
+/// The function of an operator on two numbers; comparisons give 0 or 1.
 fn scalar(op: BinaryOp) -> Option<fn(f64, f64) -> f64> {
     if let Some(f) = arithmetic(op) {
         return Some(f);

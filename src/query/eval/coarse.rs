@@ -18,7 +18,7 @@ use super::select::Reader;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Old<'r> {
     pub(super) rollups: &'r Rollups,
-    /// From here on there are samples, ms.
+    /// The time from which there are samples, ms.
     pub(super) raw_from: i64,
 }
 
@@ -29,12 +29,12 @@ pub(super) struct Stretch {
     pub(super) steps: Range<usize>,
     /// Their windows, as long as whole buckets take.
     pub(super) ends: Ends,
-    /// How long a bucket is.
+    /// The length of a bucket.
     pub(super) width: i64,
 }
 
 impl Old<'_> {
-    /// How many steps, the first ones, see buckets.
+    /// The number of steps, from the first, that see buckets.
     pub(super) fn steps(&self, ends: Ends) -> usize {
         before(ends, self.raw_from.saturating_sub(1).saturating_add(ends.range))
     }
@@ -57,7 +57,7 @@ impl Old<'_> {
     }
 }
 
-/// How many of the windows end before this time.
+/// The number of windows that end before this time.
 fn before(ends: Ends, time: i64) -> usize {
     if ends.first >= time {
         return 0;

@@ -10,7 +10,7 @@ pub enum EvalError {
     /// The query asks for something that cannot be computed (API: `execution`).
     #[error("{message}")]
     Execution {
-        /// What is wrong.
+        /// The fault.
         message: String,
         /// Which part of the query, where one part is to blame.
         span: Option<Span>,
@@ -18,7 +18,7 @@ pub enum EvalError {
     /// The question itself is wrong, which only its times show (API: `bad_data`).
     #[error("{message}")]
     Question {
-        /// What is wrong.
+        /// The fault.
         message: String,
         /// Which part of the query.
         span: Span,
@@ -26,14 +26,14 @@ pub enum EvalError {
     /// The deadline passed (API: `timeout`).
     #[error("query timed out in expression evaluation")]
     Timeout,
-    /// Whoever asked has gone (API: `canceled`).
+    /// The client is gone (API: `canceled`).
     #[error("query was canceled in expression evaluation")]
     Canceled,
     /// More than one of the limits allows (API: `execution`).
     #[error("query processing would load too many samples into memory in query execution")]
     TooManySamples,
-    /// It would hold more memory than it may (API: `execution`), or all questions together would
-    /// (API: `unavailable`).
+    /// The question would use more memory than allowed (API: `execution`), or all questions
+    /// together would (API: `unavailable`).
     #[error("{0}")]
     Memory(#[from] Spent),
     /// The store could not be read (API: `internal`).
@@ -52,7 +52,7 @@ impl EvalError {
         EvalError::Execution { message: message.into(), span: Some(span) }
     }
 
-    /// A question that is none at these times.
+    /// A question that has no meaning at these times.
     pub fn question(span: Span, message: impl Into<String>) -> Self {
         EvalError::Question { message: message.into(), span }
     }
@@ -63,5 +63,5 @@ impl EvalError {
     }
 }
 
-/// What most of the evaluator returns.
+/// The result type of most functions of the evaluator.
 pub type Outcome<T> = Result<T, EvalError>;

@@ -14,7 +14,7 @@ use super::error::{EvalError, Outcome};
 use super::guard::{Guard, STRIDE};
 use crate::model::Labels;
 
-/// What goes together with the name when a value no longer is what the name says.
+/// The labels that are dropped together with the name when a value changes its meaning.
 const RESERVED: [&str; 3] = [NAME, "__type__", "__unit__"];
 
 /// The labels of a row.
@@ -35,8 +35,8 @@ impl Metric {
         Self { labels: Arc::new(Labels::new(pairs)), nameless: false, made: true }
     }
 
-    /// What its labels take in memory where this question made them, in bytes. Each of its copies
-    /// counts as much, though they share them: nobody knows which is the last.
+    /// The memory of its labels if this question made them, in bytes. Each copy counts as much
+    /// although they are shared, because the last one is unknown.
     pub(super) fn size(&self) -> usize {
         if self.made { size(&self.labels) } else { 0 }
     }
@@ -50,7 +50,7 @@ impl Metric {
         self.labels.iter().filter(move |(n, _)| !nameless || !RESERVED.contains(n))
     }
 
-    /// The value of a label, empty where there is none.
+    /// The value of a label, empty if it is missing.
     pub(super) fn get(&self, name: &str) -> &str {
         if self.nameless && RESERVED.contains(&name) {
             return "";
@@ -76,7 +76,7 @@ impl Metric {
         Self::of(self.iter().filter(|(n, _)| keep(n)))
     }
 
-    /// What the labels to hand out take, in bytes, where they are a copy.
+    /// The memory of the labels to hand out, in bytes, if they are a copy.
     pub(super) fn copied(&self) -> usize {
         if self.is_copied() { size(&self.labels) } else { self.size() }
     }
@@ -118,7 +118,7 @@ impl Metric {
     }
 }
 
-/// What labels take in memory, in bytes.
+/// The memory of labels, in bytes.
 pub(super) fn size(labels: &Labels) -> usize {
     // Two texts a label, each with a place in the list and what the allocator wants for itself.
     64 + labels.iter().map(|(name, value)| 64 + name.len() + value.len()).sum::<usize>()
@@ -193,14 +193,14 @@ impl<'a> Classes<'a> {
     }
 }
 
-/// What a row takes beside its values and labels: in the tables that tell rows apart, and in lists
-/// that say which belong together.
+/// The memory of a row beside its values and labels: in tables that distinguish rows, and in lists
+/// of groups.
 pub(super) const BESIDE: usize = 64;
 
 /// Rows of values, one a step; [`ABSENT`] where a series has none. No two rows have the same labels.
 #[derive(Debug)]
 pub(super) struct Grid {
-    /// How many values a row has; at least one.
+    /// The number of values in a row; at least one.
     pub(super) steps: usize,
     pub(super) metrics: Vec<Metric>,
     pub(super) values: Vec<f64>,
@@ -209,7 +209,7 @@ pub(super) struct Grid {
 }
 
 impl Grid {
-    /// Without rows; `room` is what it will take.
+    /// A grid without rows; `room` is the account of its memory.
     pub(super) fn new(steps: usize, room: Held) -> Self {
         Self { steps, metrics: Vec::new(), values: Vec::new(), room }
     }
@@ -227,7 +227,7 @@ impl Grid {
         Ok(())
     }
 
-    /// The same where no more than so many values may be in all rows together.
+    /// Adds a row, as long as all rows together have at most `most` values.
     pub(super) fn push_within(&mut self, most: u64, metric: Metric, row: &[f64]) -> Outcome<()> {
         if (self.values.len() + row.len()) as u64 > most {
             return Err(EvalError::TooManySamples);
@@ -280,7 +280,7 @@ impl Grid {
         self.metrics.len()
     }
 
-    /// Computes every value anew from itself; what is absent stays so.
+    /// Replaces each value by a function of itself; absent values stay absent.
     pub(super) fn map(&mut self, guard: &Guard<'_>, f: impl Fn(f64) -> f64) -> Outcome<()> {
         for values in self.values.chunks_mut(STRIDE) {
             guard.check()?;
@@ -348,7 +348,7 @@ impl Grid {
     }
 }
 
-/// So many values' work is a row's name: its labels are looked at, hashed and compared.
+/// The work for a row's labels, which are read, hashed and compared, in values.
 pub(super) const ROW: usize = 128;
 
 /// Collects rows and joins those of the same labels.

@@ -1,5 +1,5 @@
-//! query: what keeps one query from taking everything: deadline, cancelling, and how much may be
-//! read and held. No values in here, only counts.
+//! query: the limits of one query: deadline, cancelling, and how much it may read and hold. No
+//! values in here, only counts.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,13 +14,13 @@ use super::error::{EvalError, Outcome};
 pub struct Limits<'a> {
     /// When to give up.
     pub deadline: Option<Instant>,
-    /// Set by another thread when nobody waits for the answer any more.
+    /// Set by another thread when the client is gone.
     pub cancel: Option<&'a AtomicBool>,
-    /// How many samples may be read from the store.
+    /// The largest number of samples that may be read from the store.
     pub samples: u64,
-    /// How many values may be made on the way, 8 bytes each.
+    /// The largest number of intermediate values, 8 bytes each.
     pub cells: u64,
-    /// How much memory may be held at a time; without one, as much as there is.
+    /// The budget of memory; without one, there is no limit.
     pub budget: Option<&'a Arc<Budget>>,
 }
 
@@ -33,8 +33,8 @@ impl Default for Limits<'_> {
 }
 
 impl Limits<'_> {
-    /// Whether the work may go on: fails when the deadline has passed, or when nobody waits for the
-    /// answer any more. A look at the clock costs some 30 ns.
+    /// Checks whether the work may continue: fails when the deadline has passed, or when the client
+    /// is gone. A look at the clock costs some 30 ns.
     pub fn check(&self) -> Outcome<()> {
         if self.cancel.is_some_and(|c| c.load(Ordering::Relaxed)) {
             return Err(EvalError::Canceled);
@@ -46,7 +46,7 @@ impl Limits<'_> {
     }
 }
 
-/// What one query has taken of its [`Limits`].
+/// The consumption of one query within its [`Limits`].
 #[derive(Debug)]
 pub(super) struct Guard<'a> {
     limits: Limits<'a>,
@@ -65,17 +65,17 @@ impl<'a> Guard<'a> {
         Self { limits, budget, series: 0, samples: 0, buckets: 0, cells: 0, served: [false; 3] }
     }
 
-    /// To be asked about once a series, and between blocks of work; see [`Limits::check`].
+    /// Called once a series, and between blocks of work; see [`Limits::check`].
     pub(super) fn check(&self) -> Outcome<()> {
         self.limits.check()
     }
 
-    /// What this question holds is counted there.
+    /// An account for memory of this question.
     pub(super) fn hold(&self) -> Held {
         self.budget.hold()
     }
 
-    /// What a store could not do: for want of memory, perhaps, or of time.
+    /// The error of a store, perhaps for want of memory or of time.
     pub(super) fn failed(&self, error: SourceError) -> EvalError {
         match (self.budget.refused(), self.check()) {
             (Some(why), _) => why.into(),
@@ -84,12 +84,12 @@ impl<'a> Guard<'a> {
         }
     }
 
-    /// Asks [`Guard::check`] once in a while, for loops whose turns are short.
+    /// Calls [`Guard::check`] from time to time, for loops with short turns.
     pub(super) fn pace(&self) -> Pace<'_> {
         Pace { limits: self.limits, left: STRIDE }
     }
 
-    /// One series with so many samples was read.
+    /// Records that one series with this many samples was read.
     pub(super) fn read(&mut self, samples: usize) -> Outcome<()> {
         self.series += 1;
         self.samples += samples as u64;
@@ -104,7 +104,7 @@ impl<'a> Guard<'a> {
         self.served[resolution as usize] = true;
     }
 
-    /// The buckets of one series were read, for times from `start` (ms) on.
+    /// Records that the buckets of one series were read, for times from `start` (ms) on.
     pub(super) fn saw_buckets(&mut self, rollups: &Rollups, start: i64) {
         self.buckets += rollups.ends.len() as u64;
         if rollups.hours_until >= start {
@@ -115,19 +115,19 @@ impl<'a> Guard<'a> {
         }
     }
 
-    /// How many more values may be made.
+    /// The number of values that may still be made.
     pub(super) fn left(&self) -> u64 {
         self.limits.cells.saturating_sub(self.cells)
     }
 
-    /// So many values are about to be made.
+    /// Records that this many values are about to be made.
     pub(super) fn make(&mut self, cells: usize) -> Outcome<()> {
         self.cells = self.cells.saturating_add(cells as u64);
         if self.cells > self.limits.cells { Err(EvalError::TooManySamples) } else { Ok(()) }
     }
 }
 
-/// About so many values are looked at between two looks at the clock: some milliseconds.
+/// The approximate number of values between two looks at the clock: some milliseconds.
 pub(super) const STRIDE: usize = 1 << 16;
 
 /// See [`Guard::pace`].
@@ -138,7 +138,7 @@ pub(super) struct Pace<'g> {
 }
 
 impl Pace<'_> {
-    /// So many values were looked at, or as much work was done.
+    /// Records that this many values, or as much work, were done.
     #[inline]
     pub(super) fn work(&mut self, values: usize) -> Outcome<()> {
         if values < self.left {

@@ -145,7 +145,7 @@ impl Evaluator<'_> {
 }
 
 impl Histogram {
-    /// What `f` makes of the buckets at each step at which there is any.
+    /// Applies `f` to the buckets at each step that has any.
     fn row(
         &self,
         grid: &Grid,

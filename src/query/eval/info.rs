@@ -11,7 +11,7 @@ use super::grid::{Collector, Grid, Metric};
 use super::select::Wanted;
 use super::walk::{Evaluator, Frame, Row};
 
-/// What tells whose info it is.
+/// The labels that identify the subject of an info.
 const IDENTIFYING: [&str; 2] = ["instance", "job"];
 
 /// The info series where none is asked for.
@@ -113,7 +113,7 @@ impl Evaluator<'_> {
         if !any {
             return Ok(self.grid(frame.count));
         }
-        // It looks at the moment at which the first selector does.
+        // It looks at the same moment as the first selector.
         let (at, offset) = self.first_moment(base_expr)?.unwrap_or_default();
         let selector = VectorSelector {
             span: base_expr.span(),
@@ -138,9 +138,8 @@ impl Evaluator<'_> {
         Ok(grid)
     }
 
-    /// `@` and offset (ms) of the first selector in the order of the text, those of the subqueries
-    /// around it among them: offsets add up until an `@` says from where. Nothing where there is
-    /// no selector.
+    /// `@` and offset (ms) of the first selector in the order of the text, including those of the
+    /// subqueries around it: offsets add up until an `@` gives the base. `None` without a selector.
     fn first_moment(&self, expr: &Expr) -> Outcome<Option<(Option<At>, i64)>> {
         let selector = match expr {
             Expr::Vector(selector) => selector,
@@ -201,7 +200,7 @@ fn newest(infos: &Grid, rows: &[usize], step: usize) -> Outcome<Option<usize>> {
     Ok(best.map(|(_, row)| row))
 }
 
-/// The labels of a series with those of its infos; what it has already stays.
+/// The labels of a series with those of its infos; its own labels stay.
 fn enriched(metric: &Metric, infos: &[&Metric], data: &[Matcher]) -> Outcome<Metric> {
     let mut added: Vec<(&str, &str)> = Vec::new();
     for (name, value) in infos.iter().flat_map(|info| info.iter()) {

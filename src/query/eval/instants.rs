@@ -94,7 +94,7 @@ impl Evaluator<'_> {
     }
 }
 
-/// Computes every value anew from itself and its step; what is absent stays so.
+/// Replaces each value by a function of itself and its step; absent values stay absent.
 fn by_step(grid: &mut Grid, guard: &Guard<'_>, f: impl Fn(usize, f64) -> f64) -> Outcome<()> {
     grid.by_steps(guard, |from, values| {
         for (i, value) in values.iter_mut().enumerate() {
@@ -105,7 +105,7 @@ fn by_step(grid: &mut Grid, guard: &Guard<'_>, f: impl Fn(usize, f64) -> f64) ->
     })
 }
 
-/// Nothing is left at a step whose limits cross.
+/// No value is left at a step whose limits cross.
 fn clamp(mut grid: Grid, guard: &Guard<'_>, low: &Scalars, high: &Scalars) -> Outcome<Grid> {
     by_step(&mut grid, guard, |i, v| {
         let (low, high) = (low.at(i), high.at(i));

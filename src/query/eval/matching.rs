@@ -1,5 +1,5 @@
-//! query: operators between vectors. Which series meet which is found once for all steps; what may
-//! not meet is an error only at a step at which both are there.
+//! query: operators between vectors. The matching of series is found once for all steps. Forbidden
+//! matches are an error only at a step at which both sides have values.
 
 use super::super::ast::{Binary, BinaryOp, Card, Matching, Span};
 use super::super::budget::Held;
@@ -200,9 +200,9 @@ struct Meeting<'m> {
     guard: &'m Guard<'m>,
     /// The rows of each class on the side with one.
     ones: Vec<Vec<usize>>,
-    /// How many rows each class has on the other side.
+    /// The number of rows of each class on the other side.
     crowd: Vec<usize>,
-    /// Something stands in for what is missing.
+    /// Whether a default replaces missing values.
     filled: bool,
 }
 

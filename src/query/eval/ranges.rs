@@ -13,7 +13,7 @@ use super::guard::Guard;
 use super::select::Reader;
 use super::walk::{Evaluator, Frame, Row, Scalars, Sink, absence, mark, ranged};
 
-/// About so many samples are looked at between two looks at the clock.
+/// The approximate number of samples between two looks at the clock.
 const BLOCK: usize = 1 << 18;
 
 /// A function over windows with its other arguments.
@@ -254,8 +254,8 @@ impl Over<'_> {
         }
     }
 
-    /// Runs a function that looks at every sample of every window in blocks of steps, with a look
-    /// at the clock between them. What it is given besides: the first step of the block.
+    /// Runs a function that looks at every sample of every window, in blocks of steps, with a look
+    /// at the clock between them. Its further argument is the first step of the block.
     fn blocks(
         &self,
         reader: &Reader<'_>,

@@ -87,7 +87,7 @@ impl Tile {
     }
 }
 
-/// From so many values on it is worth a thread to share the groups.
+/// From this number of values on, a second thread shares the groups.
 const MANY: usize = 1 << 18;
 
 /// Fills the results of some groups, row after row.
@@ -114,7 +114,7 @@ fn by_halves(
         let gone = |_| Err(EvalError::execution("a thread of this query has ended"));
         Some(done.and(thread.join().unwrap_or_else(gone)))
     });
-    // Where no thread can be had, this one does it all.
+    // If no thread can be started, this one does it all.
     done.unwrap_or_else(|| fill(groups, results))
 }
 
@@ -131,7 +131,7 @@ fn quantiles(
     for (rows, results) in groups.iter().zip(results.chunks_exact_mut(steps)) {
         let mut tile = Tile::new();
         for (i, result) in results.iter_mut().enumerate() {
-            // What is looked at is put in order, too.
+            // The values are also sorted.
             pace.work(8 * rows.len())?;
             scratch.clear();
             let at = tile.at((values, steps), rows, i);
@@ -144,8 +144,8 @@ fn quantiles(
     Ok(())
 }
 
-/// The memory of what is looked at of the rows of a group at a time: a tile, and the values of a step
-/// with their rows. Two threads may do it.
+/// The memory for the values of a group that are processed at a time: a tile, and the values of a
+/// step with their rows. Two threads may do it.
 fn tiles(groups: &[Vec<usize>], guard: &Guard<'_>) -> Outcome<Held> {
     let most = groups.iter().map(Vec::len).max().unwrap_or(0);
     let mut room = guard.hold();
@@ -217,7 +217,7 @@ impl Evaluator<'_> {
         let mut room = self.guard.hold();
         for (metric, row) in grid.rows() {
             let mut pace = self.guard.pace();
-            // The same value goes to the same group again.
+            // Equal values go to the same group.
             let mut known: HashMap<u64, usize> = HashMap::new();
             for (i, value) in row.iter().enumerate().filter(|(_, v)| !is_absent(**v)) {
                 pace.work(1)?;

@@ -1,4 +1,4 @@
-//! query: where a series stands for limit_ratio: the hash of its labels, so that the same series
+//! query: the place of a series for limit_ratio: the hash of its labels, so that the same series
 //! are chosen everywhere. It is Prometheus' own hash (XXH64 over its encoding of labels).
 
 use super::grid::Metric;

@@ -17,7 +17,7 @@ use super::grid::{BESIDE, Grid, Metric};
 use super::walk::{Evaluator, Frame, Row, Sink};
 use crate::model::Labels;
 
-/// What is wanted of a series' newest sample.
+/// The requested part of a series' newest sample.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Wanted {
     /// Its value.
@@ -30,15 +30,15 @@ pub(super) enum Wanted {
 pub(super) type SeriesSink<'s> =
     dyn FnMut(&mut Reader<'_>, &Metric, Samples<'_>) -> Outcome<()> + 's;
 
-/// What is left of an evaluator while its room for samples is lent out.
+/// The parts of the evaluator that stay usable while its sample buffers are borrowed.
 pub(super) struct Reader<'r> {
-    /// Where the windows end.
+    /// The ends of the windows.
     pub(super) ends: Ends,
     /// For remarks.
     pub(super) notes: &'r mut super::super::annotation::Annotations,
     /// For long work within one series.
     pub(super) guard: &'r super::guard::Guard<'r>,
-    /// Where some steps reach back to buckets: these.
+    /// The steps that reach back to buckets, if any.
     pub(super) old: Option<Old<'r>>,
 }
 
@@ -59,7 +59,8 @@ impl Evaluator<'_> {
         Ok(grid)
     }
 
-    /// The same, one series at a time; those without a sample are left out.
+    /// Calls `each` with the newest samples of one series at a time; series without a sample are
+    /// left out.
     pub(super) fn each_newest(
         &mut self,
         selector: &VectorSelector,
@@ -111,7 +112,7 @@ impl Evaluator<'_> {
         })
     }
 
-    /// The same with an offset (ms) of its own.
+    /// Calls `each` with the newest samples, at an offset (ms) of its own.
     pub(super) fn each_newest_at(
         &mut self,
         selector: &VectorSelector,
@@ -142,7 +143,7 @@ impl Evaluator<'_> {
         })
     }
 
-    /// Where the windows of a selector end, each `range` long.
+    /// The ends of a selector's windows, each `range` long.
     fn ends(&self, selector: &VectorSelector, offset: i64, frame: Frame, range: i64) -> Ends {
         let (from, step) = match self.moment(selector.at) {
             Some(at) => (at, 0),
@@ -375,10 +376,10 @@ impl Evaluator<'_> {
     }
 }
 
-/// Room for so many samples is kept from one selector to the next.
+/// The number of samples whose memory is kept from one selector to the next.
 const MOST_KEPT: usize = 1 << 16;
 
-/// How far samples are looked at before and after the windows, ms.
+/// How far before and after the windows samples are read, ms.
 fn around(edges: Edges, lookback: i64) -> (i64, i64) {
     match edges {
         Edges::Plain => (0, 0),
@@ -409,7 +410,7 @@ fn newest(samples: Samples<'_>, ends: Ends, wanted: Wanted, out: &mut [f64]) -> 
 
 /// Takes the staleness markers out.
 fn drop_markers(columns: &mut Columns) {
-    // Nearly always there is none, which is found out several at a time.
+    // Nearly always there is none, so several are checked at a time.
     let (fours, odd) = columns.values.as_chunks::<4>();
     let four =
         |[a, b, c, d]: &[f64; 4]| is_absent(*a) | is_absent(*b) | is_absent(*c) | is_absent(*d);

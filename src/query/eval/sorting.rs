@@ -43,10 +43,10 @@ pub(super) fn sort(call: &Call, mut grid: Grid, guard: &Guard<'_>) -> Outcome<Gr
     Ok(sorted)
 }
 
-/// Among so many, values are put in order as Go does it.
+/// Up to this number, values are sorted as Go does it.
 const FEW: usize = 12;
 
-/// So many are put in order between two looks at the clock.
+/// The number of values that are sorted between two looks at the clock.
 const RUN: usize = 2_048;
 
 /// A stable sort that asks the guard on its way: comparing labels takes long where they are long. It

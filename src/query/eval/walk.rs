@@ -1,5 +1,5 @@
-//! query: walks over an expression. What is the same at every step is computed at the first one
-//! only; the rest is computed for all steps at once.
+//! query: walks over an expression. Parts that are equal at every step are computed at the first
+//! one only; the others are computed for all steps at once.
 
 use std::time::Instant;
 
@@ -28,21 +28,21 @@ pub enum When {
         start: i64,
         /// No moment is past this one.
         end: i64,
-        /// From one moment to the next; positive.
+        /// The distance of two moments; positive.
         step: i64,
     },
 }
 
-/// What a server settles for all queries.
+/// The options that a server sets for all queries.
 #[derive(Debug, Clone, Copy)]
 pub struct Options {
-    /// How old the newest sample of a series may be, ms; positive. Prometheus: 5 minutes.
+    /// The largest age of a series' newest sample, ms; positive. Prometheus: 5 minutes.
     pub lookback: i64,
     /// The step of a subquery that names none, ms; positive. Prometheus: 1 minute.
     pub subquery_step: i64,
-    /// Nothing finer than this, even where it is held.
+    /// The finest allowed resolution.
     pub finest: Resolution,
-    /// Whether to write down what is looked at, by selector and step.
+    /// Whether to record the data that is looked at, by selector and step.
     pub watch: bool,
 }
 
@@ -158,7 +158,7 @@ impl Scalars {
     }
 }
 
-/// What a part of an expression comes to.
+/// The value of a part of an expression.
 #[derive(Debug)]
 pub(super) enum Part {
     Scalar(Scalars),
@@ -169,11 +169,11 @@ pub(super) enum Part {
 /// The sink of rows that come one at a time.
 pub(super) type Sink<'s> = dyn FnMut(Metric, &mut [f64]) -> Outcome<()> + 's;
 
-/// One query on its way.
+/// A query during its evaluation.
 pub(super) struct Evaluator<'a> {
     pub(super) source: &'a dyn Source,
     pub(super) options: &'a Options,
-    /// The whole query's start, end and step, for `start()`, `@ end()` and the like.
+    /// Start, end and step of the whole query, for `start()`, `@ end()` and others.
     pub(super) start: i64,
     pub(super) end: i64,
     pub(super) step: i64,
@@ -326,7 +326,7 @@ impl<'a> Evaluator<'a> {
         })
     }
 
-    /// What was computed at one step, at so many.
+    /// Repeats the value of one step `count` times.
     fn repeat(&mut self, part: Part, count: usize) -> Outcome<Part> {
         Ok(match part {
             Part::Scalar(value) => Part::Scalar(Scalars::Same(value.at(0))),
@@ -515,7 +515,7 @@ pub(super) fn is_invariant(expr: &Expr) -> bool {
     }
 }
 
-/// The one value at each step; NaN where there is none, or more than one.
+/// The only value at each step; NaN if there is none, or more than one.
 fn only_values(grid: &Grid, guard: &Guard<'_>) -> Outcome<Row> {
     let mut out = Row::of(guard, grid.steps, |_| ABSENT)?;
     let mut pace = guard.pace();

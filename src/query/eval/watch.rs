@@ -1,5 +1,5 @@
-//! query: what a query looked at: by selector and by step, for whoever asks for the plan or for
-//! statistics. Costs a little, so it is done on request only.
+//! query: the data that a query looked at, by selector and by step, for plans and statistics. It
+//! costs a little, so it is only recorded on request.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use super::super::source::{Cost, Rollups};
 use super::super::window::{Ends, Samples, each};
 use super::walk::Frame;
 
-/// What one selector took; one that is asked several times is here as often.
+/// The cost of one selector; a selector that is evaluated several times appears as often.
 #[derive(Debug, Clone, Default)]
 pub struct Looked {
-    /// Where it stands in the query.
+    /// Its place in the query.
     pub span: Span,
     /// Series that match.
     pub series: u64,
@@ -24,11 +24,11 @@ pub struct Looked {
     pub hours: u64,
     /// Blocks of the file that they lie in.
     pub blocks: u64,
-    /// What finding and reading them took.
+    /// The time for finding and reading them.
     pub took: Duration,
 }
 
-/// What a query looked at.
+/// The data that a query looked at.
 #[derive(Debug, Clone, Default)]
 pub struct Watched {
     /// Samples that the windows of each step held, those of several windows several times; times
@@ -36,9 +36,9 @@ pub struct Watched {
     pub per_step: Vec<(i64, u64)>,
     /// Selectors in the order in which they were asked.
     pub selectors: Vec<Looked>,
-    /// How long finding the series took.
+    /// The time for finding the series.
     pub preparing: Duration,
-    /// How long putting the answer in order took.
+    /// The time for sorting the answer.
     pub sorting: Duration,
 }
 
@@ -48,13 +48,13 @@ impl Watched {
         Self { per_step, ..Self::default() }
     }
 
-    /// A selector was found to match so many series.
+    /// Records that a selector matches this many series.
     pub(super) fn begin(&mut self, span: Span, series: usize, took: Duration) {
         self.preparing += took;
         self.selectors.push(Looked { span, series: series as u64, took, ..Looked::default() });
     }
 
-    /// A series was read, for windows that belong to the steps of `frame`.
+    /// Records that a series was read, for windows that belong to the steps of `frame`.
     pub(super) fn series(
         &mut self,
         frame: Frame,

@@ -1,12 +1,12 @@
-//! query: what stands behind a selector: ranges, subqueries, `offset`, `@`, and the arithmetic of
+//! query: the parts after a selector: ranges, subqueries, `offset`, `@`, and the arithmetic of
 //! durations inside them.
 
 use super::*;
 
-/// How tightly `*` and a sign bind.
+/// The precedence of `*` and of a sign.
 const MUL: u8 = 5;
 
-/// What follows an expression in brackets.
+/// The kind of brackets after an expression.
 enum Brackets {
     Range(Duration),
     Subquery(Duration, Option<Duration>),
@@ -103,7 +103,8 @@ impl Parser<'_> {
         Ok(settled(expr))
     }
 
-    /// What may follow `offset`: one number, with a sign or not, or arithmetic in parentheses.
+    /// Reads the duration after `offset`: a number, with or without a sign, or arithmetic in
+    /// parentheses.
     fn offset_duration(&mut self) -> Result<Duration, ParseError> {
         let signed = matches!(self.token.tok, Tok::Op(BinaryOp::Add | BinaryOp::Sub));
         let start = self.token.span.start;
@@ -169,7 +170,8 @@ impl Parser<'_> {
         let (kind, depth) = match token.tok {
             Tok::Number | Tok::Duration => {
                 let number = self.number()?;
-                // What fits 63 bits of nanoseconds. NaN fits too, and is refused when it is used.
+                // Checks that it fits 63 bits of nanoseconds. NaN passes, and is refused when it is
+                // used.
                 const MOST: f64 = 9_223_372_036.854_775;
                 if number.value.abs() > MOST {
                     return Err(ParseError::new(number.span, "duration out of range"));
@@ -227,7 +229,7 @@ impl Parser<'_> {
         Ok(())
     }
 
-    /// What follows `@`.
+    /// Reads the part after `@`.
     fn at(&mut self, expr: &mut Expr) -> Result<(), ParseError> {
         const WANTED: &str = "timestamp";
         let whole = expr.span();
@@ -331,7 +333,7 @@ fn signed_duration(negate: bool, start: u32, expr: DurationExpr) -> DurationExpr
 /// A plain number is known now.
 fn settled(expr: DurationExpr) -> Duration {
     match expr.kind {
-        // Through nanoseconds, as whoever counts in them does.
+        // Rounded through nanoseconds, as Prometheus does.
         DurationKind::Number(n) if !n.value.is_nan() => {
             Duration::Millis((n.value * 1e9).round() as i64 / 1_000_000)
         }

@@ -1,12 +1,12 @@
-//! query: what a pattern stands for, where that can be told without an engine: texts, and texts
-//! with gaps. Bounded: what would be too many is left to the engine.
+//! query: the texts of a pattern, if they are known without an engine: texts, and texts with gaps.
+//! Bounded: larger sets are left to the engine.
 
 use super::LONGEST;
 
 /// The most texts that one pattern is written out as.
 const MOST_TEXTS: usize = 1024;
 
-/// What may stand between two texts.
+/// The allowed text between two texts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Gap {
     /// `.*`
@@ -60,7 +60,7 @@ impl Form {
     }
 }
 
-/// What a piece of a pattern stands for.
+/// The texts of a piece of a pattern.
 pub(super) enum Forms {
     /// Exactly these.
     Some(Vec<Form>),

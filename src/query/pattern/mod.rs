@@ -13,16 +13,16 @@ use read::{DEEPEST, Reader, wrong};
 /// The most memory that a compiled pattern may take, in bytes.
 const ENGINE_SIZE: usize = 1 << 20;
 
-/// The most memory of the engine's cache while it matches, in bytes; of a small pattern so many times
-/// its own.
+/// The largest cache of the engine while it matches, in bytes; for a small pattern a multiple of
+/// its own size.
 const CACHE_SIZE: usize = 1 << 20;
 const CACHE_TIMES: usize = 8;
 
 /// The most memory that the patterns of one expression may take together, in bytes.
 pub(super) const TOGETHER: usize = 16 << 20;
 
-/// Nobody tells how much memory a compiled pattern takes, only whether it is more than this: so the
-/// smallest of these that is enough is what it counts for.
+/// The engine does not report the size of a compiled pattern, only whether it exceeds a limit. So a
+/// pattern counts for the smallest of these that is enough.
 const SIZES: [usize; 4] = [16 << 10, 64 << 10, 256 << 10, ENGINE_SIZE];
 
 /// The longest pattern, in bytes.
@@ -31,7 +31,7 @@ const LONGEST: usize = 64 << 10;
 /// A pattern that a whole value fits or not.
 #[derive(Debug, Clone)]
 pub(super) enum Pattern {
-    /// One of these, in order.
+    /// One of these texts, sorted.
     Texts(Vec<Box<str>>),
     /// Begins, ends and contains as one of these says.
     Shapes(Vec<Shape>),
@@ -42,9 +42,9 @@ pub(super) enum Pattern {
 /// Texts with anything between them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Shape {
-    /// How it begins.
+    /// The first text.
     first: Box<str>,
-    /// What follows, each after a gap.
+    /// The texts after it, each after a gap.
     rest: Vec<(Gap, Box<str>)>,
 }
 
@@ -60,8 +60,8 @@ fn too_long(pattern: &str) -> String {
     wrong(&format!("longer than {LONGEST} bytes"), pattern)
 }
 
-/// The engine for a pattern written its way; errors show it as it was written by who asks. `left` is
-/// how many bytes it may take, and what is left of them afterwards.
+/// The engine for a pattern in its own syntax; errors show the user's pattern. `left` is the number
+/// of bytes it may take, and is reduced.
 fn engine(ours: &str, pattern: &str, left: &mut usize) -> Result<Regex, String> {
     let text = format!("^(?s:{ours})$");
     for size in SIZES {
@@ -96,8 +96,8 @@ impl Pattern {
         Self::within(pattern, &mut TOGETHER.clone())
     }
 
-    /// Reads a pattern, for which so many bytes of memory are left; what it takes of them is taken
-    /// away. The error says what is wrong with it.
+    /// Parses a pattern within this many bytes of memory, and reduces them. The error says what is
+    /// wrong with the pattern.
     pub fn within(pattern: &str, left: &mut usize) -> Result<Self, String> {
         Self::read(pattern, left).map_err(|why| format!("error parsing regexp: {why}"))
     }
@@ -149,7 +149,7 @@ impl Pattern {
         }
     }
 
-    /// How every value begins that fits.
+    /// The prefix of all matching values.
     pub fn prefix(&self) -> &str {
         match self {
             Self::Texts(texts) => match &texts[..] {

@@ -32,17 +32,17 @@ pub(super) struct Reader<'a> {
     at: usize,
     out: String,
     depth: usize,
-    /// Groups stay groups, for those who want to know what is in them.
+    /// Whether groups stay groups, for callers that need their contents.
     groups: bool,
 }
 
 impl Reader<'_> {
-    /// Reads a whole pattern: what it stands for, and how it is written for the engine here.
+    /// Parses a whole pattern: its texts, and its form for the engine here.
     pub fn read(pattern: &str) -> Result<(Forms, String), String> {
         Self::whole(pattern, false)
     }
 
-    /// How a pattern is written for the engine here, with its groups.
+    /// The form of a pattern for the engine here, with its groups.
     pub fn read_groups(pattern: &str) -> Result<String, String> {
         Ok(Self::whole(pattern, true)?.1)
     }
@@ -56,7 +56,7 @@ impl Reader<'_> {
         Ok((forms, reader.out))
     }
 
-    /// The pattern from `from` up to what was read last.
+    /// The pattern from `from` up to the current place.
     fn since(&self, from: usize) -> &str {
         self.text.get(from..self.at).unwrap_or_default()
     }
@@ -208,7 +208,7 @@ impl Reader<'_> {
         Some((end + 1, low, high))
     }
 
-    /// What is said of how often the piece before may stand.
+    /// Reads how often the piece before may be repeated.
     fn repeated(&mut self, piece: Forms, start: usize) -> Result<Forms, String> {
         let mut forms = piece;
         let (mut repeats, mut before) = (0, self.at);
@@ -368,7 +368,7 @@ impl Reader<'_> {
         })
     }
 
-    /// What stands in brackets; the opening one has been read.
+    /// Reads the contents of brackets, after the opening one.
     fn class(&mut self) -> Result<Forms, String> {
         let open = self.at - 1;
         self.out.push('[');
@@ -438,8 +438,8 @@ impl Reader<'_> {
         }
     }
 
-    /// One character in brackets, the first of which stands at `open`; `None` for an escape that is
-    /// a class and has been written.
+    /// Reads one character in brackets, which begin at `open`; `None` for an escape that is a class
+    /// and has been written.
     fn class_item(&mut self, open: usize) -> Result<Option<char>, String> {
         let Some(c) = self.next() else {
             return Err(wrong("missing closing ]", &self.text[open..]));
@@ -465,7 +465,7 @@ impl Reader<'_> {
     }
 }
 
-/// What `\d` and its like mean there: ASCII only.
+/// The meaning of `\d` and similar escapes there: ASCII only.
 fn perl_class(letter: char) -> &'static str {
     match letter {
         'd' => "0-9",

@@ -1,8 +1,8 @@
-//! query: what is said of expressions that are none, and where.
+//! query: error messages for wrong expressions, with their places.
 
 use crate::query::{parse, parse_selector};
 
-/// The text, line and column, and what is said.
+/// The text, line and column, and the message.
 const CASES: &[(&str, &str, &str)] = &[
     ("", "1:1", "no expression found in input"),
     (" # nothing\n", "1:1", "no expression found in input"),

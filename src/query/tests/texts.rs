@@ -151,7 +151,7 @@ fn newest() -> impl Strategy<Value = String> {
     })
 }
 
-/// What is printed reads back as the same, and the printed text does not change again.
+/// A printed expression parses to the same tree, and printing it again does not change it.
 fn round_trip(text: &str) -> Result<(), TestCaseError> {
     let Ok(expr) = parse(text) else { return Ok(()) };
     let line = expr.to_string();
@@ -261,7 +261,7 @@ fn the_patterns_of_an_expression_are_bounded_together() {
         let error = crate::query::parse(&text).expect_err("too many").message;
         assert!(error.contains("more than 16 MiB of memory"), "{error}");
     }
-    // What needs no engine costs nothing.
+    // A pattern that needs no engine costs nothing.
     let lists = (0..1_000).map(|i| format!(r#"a=~"x{i}|y""#)).collect::<Vec<_>>().join(",");
     assert!(crate::query::parse(&format!("{{{lists}}}")).is_ok());
 }

@@ -69,7 +69,7 @@ pub fn between(samples: Samples<'_>, ends: Ends, after: i64, out: &mut [f64]) {
     });
 }
 
-/// How many neighbours differ, from the last sample at or before the start on.
+/// The number of neighbours that differ, from the last sample at or before the start on.
 fn differing(samples: Samples<'_>, start: i64, differ: impl Fn(f64, f64) -> bool) -> Option<f64> {
     let past = samples.times.partition_point(|t| *t <= start);
     if past == samples.times.len() {
@@ -104,7 +104,7 @@ struct Edged {
     right: f64,
 }
 
-/// What lies at the edges; those between samples are on the line between them.
+/// The values at the edges; between samples they are interpolated.
 fn edged(edges: Edges, counter: bool, samples: Samples<'_>, start: i64, end: i64) -> Option<Edged> {
     let Samples { times, values } = samples;
     let smooth = edges == Edges::Smoothed;
@@ -127,7 +127,7 @@ fn edged(edges: Edges, counter: bool, samples: Samples<'_>, start: i64, end: i64
     Some(Edged { first, last, left, right })
 }
 
-/// What was gained between the edges.
+/// The increase between the edges.
 fn gain(edges: Edges, counter: bool, samples: Samples<'_>, start: i64, end: i64) -> Option<f64> {
     let Samples { times, values } = samples;
     let Edged { mut first, last, left, right } = edged(edges, counter, samples, start, end)?;

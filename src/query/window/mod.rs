@@ -18,7 +18,8 @@ pub use regress::{deriv, predict, smoothed};
 pub use rollup::{Mixed, weighted_mad, weighted_quantile, weighted_variance};
 pub use sums::{mean, sum, variance};
 
-/// One series' samples: times in ms, ascending, and as many values, none of them a staleness marker.
+/// The samples of one series: times in ms, ascending, and as many values, none of them a staleness
+/// marker.
 #[derive(Debug, Clone, Copy)]
 pub struct Samples<'a> {
     /// Milliseconds since 1970 UTC, strictly ascending.
@@ -27,14 +28,14 @@ pub struct Samples<'a> {
     pub values: &'a [f64],
 }
 
-/// Where windows end: `count` of them, `step` ms apart, each `range` ms long.
+/// The ends of windows: `count` of them, `step` ms apart, each `range` ms long.
 #[derive(Debug, Clone, Copy)]
 pub struct Ends {
     /// The end of the first one, ms; this moment is in.
     pub first: i64,
-    /// From one end to the next, ms; 0 where all windows are the same one.
+    /// The distance of two ends, ms; 0 if all windows are the same one.
     pub step: i64,
-    /// How many.
+    /// The number of windows.
     pub count: usize,
     /// The length, ms; the moment `end - range` is out.
     pub range: i64,
@@ -70,8 +71,8 @@ pub fn each(times: &[i64], ends: Ends, mut see: impl FnMut(Window)) {
     }
 }
 
-/// The same as [`forward`], but looks first where the stride before would lead: on the grid of a beat
-/// all are the same.
+/// Finds the same index as [`forward`], but looks first at the distance of the last one: on a
+/// regular grid all are equal.
 #[inline(always)]
 pub fn onward(times: &[i64], at: usize, moment: i64, stride: &mut usize) -> usize {
     let guess = at + *stride;
@@ -86,8 +87,8 @@ pub fn onward(times: &[i64], at: usize, moment: i64, stride: &mut usize) -> usiz
     found
 }
 
-/// The first index from `at` on whose time is past `moment`: a few looks ahead one by one, then
-/// doubling strides, as steps are often wider than what is between samples.
+/// The first index from `at` on whose time is past `moment`: a few looks one by one, then doubling
+/// strides, because steps are often wider than the distance of samples.
 #[inline]
 pub fn forward(times: &[i64], mut at: usize, moment: i64) -> usize {
     let near = times.len().min(at + 8);
@@ -136,7 +137,7 @@ pub fn last_time(samples: Samples<'_>, ends: Ends, out: &mut [f64]) {
     each(samples.times, ends, |w| out[w.step] = samples.times[w.hi - 1] as f64 / 1000.0);
 }
 
-/// How often neighbours differ in a given way: `resets` and `changes`.
+/// The number of neighbours that differ in a given way: `resets` and `changes`.
 pub fn neighbours(
     samples: Samples<'_>,
     ends: Ends,
@@ -144,7 +145,7 @@ pub fn neighbours(
     differ: impl Fn(f64, f64) -> bool,
 ) {
     let Samples { times, values } = samples;
-    // Of the pairs (i - 1, i) with `from <= i < to`, how many differ.
+    // Counts the pairs (i - 1, i) with `from <= i < to` that differ.
     let (mut from, mut to, mut found) = (1, 1, 0_usize);
     let pair = |i: usize| usize::from(differ(values[i - 1], values[i]));
     each(times, ends, |w| {
@@ -163,7 +164,7 @@ pub fn neighbours(
     });
 }
 
-/// Whether a counter began anew between two samples.
+/// Whether a counter began again between two samples.
 #[inline]
 pub fn is_reset(before: f64, after: f64) -> bool {
     after < before

@@ -1,4 +1,4 @@
-//! query: what depends on the order of a window's values: quantiles, the median's deviation.
+//! query: results that depend on the order of a window's values: quantiles, the median's deviation.
 
 use super::super::float::quantile;
 use super::{Ends, Samples, each};

@@ -1,15 +1,15 @@
-//! query: what a counter or gauge gained over a window: rate, increase, delta, irate, idelta.
+//! query: the increase of a counter or gauge over a window: rate, increase, delta, irate, idelta.
 
 use super::{Ends, Samples, each, is_reset};
 
 /// Which of the differences over a window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Slope {
-    /// What a counter gained, per second.
+    /// The increase of a counter per second.
     Rate,
-    /// What a counter gained.
+    /// The increase of a counter.
     Increase,
-    /// What a gauge gained.
+    /// The increase of a gauge.
     Delta,
 }
 
@@ -48,7 +48,7 @@ pub fn extrapolated(slope: Slope, samples: Samples<'_>, ends: Ends, out: &mut [f
 /// The places of the values that are below the one before.
 fn resets(values: &[f64]) -> Vec<usize> {
     let Some((first, rest)) = values.split_first() else { return Vec::new() };
-    // Nearly always there is none, which is found out several at a time and without a branch for each.
+    // Nearly always there is none, so several are checked at a time, without a branch for each.
     let (mut before, mut any) = (*first, false);
     let (fours, odd) = rest.as_chunks::<4>();
     for [a, b, c, d] in fours {
@@ -66,8 +66,8 @@ fn resets(values: &[f64]) -> Vec<usize> {
     pairs.map(|(at, _)| at + 1).collect()
 }
 
-/// How what was gained between the first and the last sample is stretched to the edges: the same for
-/// all windows in which these lie alike, as on the grid of a beat nearly all do.
+/// The extrapolation from the first and last sample to the edges. It is equal for all windows with
+/// equal distances, which are nearly all on a regular grid.
 #[derive(Default)]
 struct Stretch {
     /// Distances between samples; ms from the first to the last; ms from the left edge to the first.
@@ -77,7 +77,7 @@ struct Stretch {
     /// Seconds that are added to the left and to the right.
     to_start: f64,
     to_end: f64,
-    /// What a second of the window counts, of a rate.
+    /// The weight of a second of the window, for a rate.
     seconds: Option<f64>,
     /// By what the gain is multiplied, if it is stretched as far to the left.
     factor: f64,

@@ -20,7 +20,7 @@ impl Mixed {
     pub fn fill(&mut self, rollups: &Rollups, parts: &[Part], samples: Samples<'_>, until: i64) {
         let tail = samples.times.partition_point(|t| *t <= until);
         let values = &samples.values[..tail];
-        // Room for both at once: a year is moved else, for a handful of samples behind it.
+        // Room for both at once: otherwise a year would be moved for a handful of samples after it.
         let all = rollups.ends.len() + tail;
         self.times.clear();
         self.times.reserve(all);
@@ -42,8 +42,8 @@ impl Mixed {
         }
     }
 
-    /// Where a value is below the one before, something began anew, whatever the bucket says: the
-    /// store follows resets only of what is known to be a counter.
+    /// Treats a value below the one before as a reset, whatever the bucket says: the store counts
+    /// resets only for known counters.
     fn find_resets(&mut self, part: Part) {
         let [.., last, resets, lost] = &mut self.parts;
         let column = if part == Part::Lost { lost } else { resets };
@@ -54,7 +54,7 @@ impl Mixed {
         }
     }
 
-    /// One part as if it were the samples.
+    /// One part, as if it were samples.
     pub fn part(&self, part: Part) -> Samples<'_> {
         Samples { times: &self.times, values: &self.parts[part as usize] }
     }
@@ -87,13 +87,13 @@ impl Mixed {
         });
     }
 
-    /// What was gained from the last bucket before a window to its last one, brought to the length
+    /// The increase from the last bucket before a window to its last one, scaled to the length
     /// `asked` (ms). Needs the parts last and lost; buckets are `width` (ms) long.
     pub fn gain(&self, slope: Slope, ends: Ends, asked: i64, width: i64, out: &mut [f64]) {
         let counter = slope != Slope::Delta;
         let (times, last) = (&self.times, self.part(Part::Last).values);
         let lost = self.part(Part::Lost).values;
-        // Where something was lost, in the windows so far; those before `oldest` are out again.
+        // The places of losses in the windows so far; those before `oldest` are removed.
         let mut resets: Vec<usize> = Vec::new();
         let (mut oldest, mut seen) = (0, 1);
         each(times, ends, |w| {
@@ -130,7 +130,7 @@ impl Mixed {
         });
     }
 
-    /// The last two of a window: what was gained between them, or that per second.
+    /// The increase between the last two buckets of a window, or the increase per second.
     pub fn instant(&self, per_second: bool, ends: Ends, out: &mut [f64]) {
         let (last, lost) = (self.part(Part::Last).values, self.part(Part::Lost).values);
         each(&self.times, ends, |w| {

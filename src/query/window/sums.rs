@@ -1,5 +1,5 @@
-//! query: sums over a window: sum, mean, variance. Added anew for each window in the order of time:
-//! a sum that forgets what leaves would differ in its last bits.
+//! query: sums over a window: sum, mean, variance. Computed for each window in the order of time: a
+//! running sum would differ in its last bits.
 
 use super::super::float::{Kahan, Mean};
 use super::{Ends, Samples, each};

@@ -137,7 +137,7 @@ proptest! {
         }
     }
 
-    /// What moves along from window to window gives the same bits as each window on its own.
+    /// State that moves from window to window gives the same bits as each window on its own.
     #[test]
     fn moving_along_changes_no_bit(
         (times, values) in samples(),
