@@ -114,7 +114,7 @@ impl Files {
         })
     }
 
-    /// Calls `work` with the contents of the file, within the limits of a question.
+    /// Calls `ask` with the contents of the file, within the limits of a question.
     pub fn with_source<T, E: From<Unreadable>>(
         &self,
         limits: Limits<'_>,

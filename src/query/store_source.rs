@@ -284,7 +284,7 @@ struct StoreSet<'a> {
     ids: Vec<i64>,
     /// Not read yet, in the order of their numbers.
     waiting: Vec<i64>,
-    /// Stretches whose buckets are not rolled up.
+    /// Series whose buckets are not read yet, in the order of their numbers.
     unrolled: Vec<i64>,
     start: i64,
     end: i64,
