@@ -15,12 +15,12 @@ use crate::store::{Known, Reader, Row};
 
 /// Rows read back at the most: a series that has been gone for days is not worth reading on for.
 const MOST_ROWS: usize = 200_000;
-/// So many samples tell how far apart they usually are.
+/// The number of samples from which their usual distance is computed.
 const RECENT: usize = 4;
-/// How long after a look's moment a value may be and still count.
+/// How long after its moment a value of the past may be and still count.
 const LOOK_WITHIN_MS: i64 = 60_000;
 
-/// One series as it stands.
+/// The current state of a series.
 #[derive(Debug, Clone)]
 pub(super) struct Current {
     /// The series.
@@ -49,19 +49,19 @@ impl Current {
         self.recent.iter().flatten().map(|r| r.ts).find(|ts| *ts <= now)
     }
 
-    /// What a counter grows by in a second; nothing beyond a gap.
+    /// The rate of a counter; `None` beyond a gap.
     pub(super) fn rate(&self) -> Option<f64> {
         let mut running = Running::default();
         let samples = self.recent.iter().rev().flatten();
         samples.fold(None, |_, row| running.take(row.ts, row.value))
     }
 
-    /// What is shown of it: a counter as its rate, a gauge as its value.
+    /// The shown value: the rate of a counter, the value of a gauge.
     pub(super) fn shown(&self) -> Option<f64> {
         if self.series.kind == Kind::Counter { self.rate() } else { self.value() }
     }
 
-    /// What is shown of it, in words.
+    /// The shown value in words.
     pub(super) fn in_words(&self) -> String {
         let unit = Unit::of_word(&unit_of(&self.series));
         match (self.shown(), self.value()) {
@@ -111,30 +111,30 @@ pub(super) fn last_reading(list: &[Current], now: i64) -> Option<i64> {
     list.iter().filter(collected).filter_map(|c| c.newest_until(now)).max()
 }
 
-/// What the daemon says of itself.
+/// The state of the daemon.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Daemon {
     /// It runs; its answer.
     Running(Value),
-    /// Nobody collects into this file.
+    /// No daemon collects into this file.
     Stopped,
     /// It could not be asked.
     Unknown(String),
 }
 
-/// Everything there is to show.
+/// All data to show.
 pub(super) struct Status {
     /// Each system with its series.
     pub(super) systems: Vec<(String, Vec<Current>)>,
     /// The charts that plugins describe, by system.
     pub(super) graphs: Vec<(String, Graph)>,
-    /// What the daemon says of itself.
+    /// The state of the daemon.
     pub(super) daemon: Daemon,
     /// When all this was read, ms since 1970 UTC.
     pub(super) now: i64,
 }
 
-/// What the daemon of a file says of itself.
+/// The state of the daemon of a file.
 pub(super) fn daemon(path: &Path) -> Daemon {
     match ask(path, &Request::Status) {
         Ok(response) => Daemon::Running(response.data),
@@ -222,7 +222,7 @@ fn is_stale(current: &Current, now: i64) -> bool {
     now - newest.ts > gap(apart).max(FRESH_MS)
 }
 
-/// What the daemon complains of.
+/// The daemon's problems.
 pub(super) fn troubles(daemon: &Daemon, now: i64) -> Vec<Trouble> {
     let Daemon::Running(answer) = daemon else { return Vec::new() };
     let problems = answer.get("problems").and_then(|p| p.as_array()).cloned().unwrap_or_default();

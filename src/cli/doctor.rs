@@ -1,5 +1,5 @@
-//! cli: `plimsoll doctor`: checks the database and what lies around it, one line a check; puts
-//! right what it can when told to.
+//! cli: `plimsoll doctor`: checks the database and the files around it, one line a check, and
+//! repairs them on request.
 
 use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -73,7 +73,7 @@ fn print(out: &mut impl Write, findings: &[Finding]) -> std::io::Result<()> {
     Ok(())
 }
 
-/// What was moved into a new file, if that was necessary.
+/// The rows that were moved into a new file, if that was necessary.
 fn repair(path: &Path, limits: Limits) -> anyhow::Result<Option<String>> {
     // Nothing is begun where nothing is.
     anyhow::ensure!(path.exists(), OpenError::Missing { path: path.to_owned() });

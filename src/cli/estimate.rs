@@ -28,12 +28,12 @@ pub struct Args {
 
 /// A row of the text schema `metrics(key, value, timestamp)`, as estimated for the first design.
 const NAIVE_BYTES: f64 = 45.0;
-/// What is usual, until this database has enough samples to be measured.
+/// The typical size, until this database has enough samples to be measured.
 const USUAL_PLAIN: f64 = 15.0;
 const USUAL_SEALED: f64 = 0.5;
 const USUAL_BUCKET: f64 = 7.0;
 const USUAL_HOUR: f64 = 72.0;
-/// Fewer say nothing: half-filled pages weigh too much.
+/// Fewer samples are not representative: half-filled pages weigh too much.
 const ENOUGH: u64 = 10_000;
 const YEAR_MS: f64 = 365.0 * 86_400_000.0;
 
@@ -60,7 +60,7 @@ impl Each {
     }
 }
 
-/// What a file holds.
+/// The contents of a file.
 struct Held<'a> {
     limits: &'a Limits,
     series: f64,
@@ -71,7 +71,7 @@ struct Held<'a> {
 }
 
 impl Held<'_> {
-    /// What the file comes to after so many years, if `max_size` does not hold it.
+    /// The size of the file after this many years, without `max_size`.
     fn after(&self, years: f64) -> f64 {
         let kept = |ms: i64| years.min(ms as f64 / YEAR_MS);
         // A bucket begins with a sample.

@@ -72,7 +72,7 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// How long it goes on at a rate that it has not by itself; nothing for its own.
+/// How long a collector keeps a rate that is not its own; empty for its own.
 pub(super) fn until(r: &Rate) -> String {
     match (r.interval_ms == r.configured_ms, r.ends_in_ms) {
         (true, _) => String::new(),

@@ -197,7 +197,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// As a person reads it: a wrong configuration with colours where there are any.
+/// The error as text: a wrong configuration with colours on a terminal.
 fn explain(e: &anyhow::Error) -> String {
     match e.downcast_ref::<config::ConfigError>() {
         Some(e) => e.render(std::io::stderr().is_terminal()),
@@ -218,14 +218,14 @@ fn stdout() -> std::io::BufWriter<screen::Plain<std::io::StdoutLock<'static>>> {
     std::io::BufWriter::new(screen::Plain::new(std::io::stdout().lock(), terminal))
 }
 
-/// Standard error, for words that name files or repeat what somebody sent. On a terminal they do not
-/// steer it.
+/// Standard error, for messages that contain file names or input. On a terminal they cannot control
+/// it.
 fn stderr() -> screen::Plain<std::io::StderrLock<'static>> {
     let terminal = std::io::stderr().is_terminal();
     screen::Plain::new(std::io::stderr().lock(), terminal)
 }
 
-/// The same for what paints: texts have to be cleaned before they are written.
+/// Standard output for verbs with colours: their texts must be cleaned before.
 fn painted_stdout() -> std::io::BufWriter<std::io::StdoutLock<'static>> {
     std::io::BufWriter::new(std::io::stdout().lock())
 }

@@ -7,11 +7,11 @@ use std::path::Path;
 
 use anyhow::Context;
 
-/// What begins each SQLite database.
+/// The begin of each SQLite database.
 const MAGIC: &[u8] = b"SQLite format 3\0";
 
-/// Opens a file to be written anew. Refuses the database and every file beside it, by whatever name
-/// or link it is reached, and any other SQLite database.
+/// Creates an output file. Refuses the database and every file beside it, by any name or link, and
+/// any other SQLite database.
 pub(super) fn create(path: &Path, database: &Path) -> anyhow::Result<File> {
     check(path, database)?;
     File::create(path).with_context(|| format!("cannot write {}", path.display()))
@@ -53,7 +53,7 @@ pub(super) fn check(path: &Path, database: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Where a chain of links ends, which may be a name that is not there.
+/// The end of a chain of links, which may not exist.
 fn follow(path: &Path) -> std::path::PathBuf {
     let mut at = path.to_owned();
     for _ in 0..40 {
@@ -63,8 +63,8 @@ fn follow(path: &Path) -> std::path::PathBuf {
     at
 }
 
-/// Whether a file has the name of the database, or one that begins with it and lies beside it: `-wal`,
-/// `.lock`, `.tokens` and what was set aside are such.
+/// Whether a file has the name of the database, or lies beside it with a name that begins with it,
+/// as `-wal`, `.lock`, `.tokens` and files that were set aside do.
 fn is_beside(path: &Path, database: &Path) -> bool {
     let folder = |path: &Path| {
         let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));

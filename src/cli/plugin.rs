@@ -1,4 +1,4 @@
-//! cli: `plimsoll plugin`: which plugins run, what they say, what is wrong with them.
+//! cli: `plimsoll plugin`: lists, runs, tests, enables and disables plugins.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -158,7 +158,8 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What the database says of a plugin: its charts' title, and whether its last run went well.
+/// The database's knowledge about a plugin: the title of its charts, and whether its last run
+/// succeeded.
 #[derive(Default)]
 struct Known {
     titles: Vec<(String, String)>,

@@ -1,5 +1,5 @@
-//! cli: `plimsoll query`: PromQL, answered by the daemon where one runs, else straight from the file;
-//! what is printed is the same.
+//! cli: `plimsoll query`: PromQL, answered by the daemon if one runs, else from the file; both
+//! print the same.
 
 use std::io::Write;
 use std::path::Path;
@@ -102,7 +102,8 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Without a daemon, and without its limits; and how long that took. `watch`: with what is read for it.
+/// Evaluates without a daemon and its limits; returns the time, too. `watch`: with the data that is
+/// read.
 fn from_file(
     database: &Path,
     text: &str,

@@ -1,5 +1,5 @@
-//! cli: the same samples before every view: what the page is told, pictures, `watch`, `status`. They
-//! show the same points, the same holes and the same words.
+//! cli: the same samples before every view: the page, pictures, `watch`, `status`. They must show
+//! the same points, the same holes and the same words.
 
 use super::current::gather;
 use super::{status, status_text, watch};
@@ -16,7 +16,7 @@ const KEY: &str = "node_disk_written_bytes_total{device=\"vda\"}";
 /// Points and the pieces that are drawn of them, each as beats and values.
 type Pieces = Vec<Vec<(i64, f64)>>;
 
-/// What there has to be: the rates of the samples, with a hole where there is none.
+/// The expected result: the rates of the samples, with a hole where there is none.
 fn expected() -> Pieces {
     let mut pieces: Pieces = vec![Vec::new()];
     for (beat, _, rate) in counter().into_iter().skip(1) {
@@ -28,13 +28,13 @@ fn expected() -> Pieces {
     pieces
 }
 
-/// As a picture or a terminal draws it.
+/// The line as a picture or a terminal draws it.
 fn drawn(line: &draw::Line, start: i64) -> Pieces {
     let point = |i: usize| ((line.ts[i] - start) / BEAT, line.mean[i].abs());
     line.pieces().into_iter().map(|piece| piece.map(point).collect()).collect()
 }
 
-/// As the page draws what it is told, see `joined` in `data.ts`.
+/// The line as the page draws it, see `joined` in `data.ts`.
 fn told(json: &str, span: &Span) -> Pieces {
     let line: serde_json::Value = serde_json::from_str(json).expect("JSON");
     let gap = line["gap"].as_i64().expect("a number");

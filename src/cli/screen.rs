@@ -1,5 +1,5 @@
-//! cli: what the terminal can do: how wide it is, whether it has colours and more than ASCII; and what
-//! must not reach it.
+//! cli: the abilities of the terminal: width, colours, Unicode; and a filter for characters that
+//! would control it.
 
 use std::io::{self, Write};
 
@@ -26,8 +26,8 @@ pub(super) fn is_unicode() -> bool {
     spark::is_unicode(words.each_ref().map(Option::as_deref))
 }
 
-/// Where a verb prints. What people and programs sent in must not steer the terminal: there, signs
-/// that would are replaced. What goes into a pipe or a file stays as it is, to the last byte.
+/// The output of a verb. Text from people and programs must not control the terminal, so such
+/// characters are replaced there. Pipes and files get every byte unchanged.
 pub(super) struct Plain<W: Write> {
     out: W,
     cleans: bool,
@@ -65,7 +65,7 @@ impl<W: Write> Write for Plain<W> {
     }
 }
 
-/// The same as [`draw::clean`] for a text of several lines, whose ends and tabs stay.
+/// Cleans like [`draw::clean`], but keeps line breaks and tabs.
 pub(super) fn clean_lines(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for part in text.split_inclusive(['\n', '\t']) {

@@ -97,7 +97,7 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What the database takes; a line that does not fit must not cost the others.
+/// Checks the rules of the database; a bad line must not cost the others.
 fn fits(record: &Record) -> Result<(), String> {
     match record.key.chars().count() {
         0 => Err("no key".to_owned()),
@@ -109,7 +109,7 @@ fn fits(record: &Record) -> Result<(), String> {
     }
 }
 
-/// Why nobody may send this key: this machine measures it; nothing: it may be sent.
+/// The reason why this key must not be sent: this machine measures it; `None` if it is allowed.
 fn measured(sender: &Sender, key: &str) -> anyhow::Result<Option<String>> {
     let of = sender.identity(key)?;
     Ok(if of.system.is_none() { reserved(&of.job, &of.name, &of.labels) } else { None })
@@ -127,7 +127,7 @@ fn tag(record: &mut Record, tags: &[(String, String)]) {
     write_key(&mut record.key, &name, labels.iter());
 }
 
-/// What has been sent so far.
+/// The counts so far.
 #[derive(Default)]
 struct Tally {
     sent: u64,
@@ -136,8 +136,8 @@ struct Tally {
     lines: u64,
 }
 
-/// Whoever watches a pipe wants to see each line now, and with the time at which it came: so what
-/// there is to be read is sent, and then the next read may wait.
+/// Sends lines as they come, with their time: everything that can be read is sent before the next
+/// read may wait.
 fn lines(
     args: &Args,
     at: Option<i64>,

@@ -1,5 +1,5 @@
-//! cli: what `install` and `uninstall` share: where things lie, and steps that are first planned,
-//! then shown or done. Planning changes nothing, so `--dry-run` cannot tell another story.
+//! cli: the common part of `install` and `uninstall`: paths, and steps that are first planned, then
+//! shown or done. Planning changes nothing, so `--dry-run` shows exactly the steps.
 
 use std::fmt;
 use std::fs;
@@ -19,25 +19,25 @@ pub const UNIT: &str = include_str!("../../contrib/systemd/plimsoll.service");
 pub const USER: &str = "plimsoll";
 /// Its name for systemctl.
 pub const SERVICE: &str = "plimsoll.service";
-/// Where the binary goes; the unit says the same.
+/// The path of the binary; the unit has the same.
 pub const BINARY: &str = "/usr/local/bin/plimsoll";
-/// Where the unit goes.
+/// The path of the unit.
 pub const UNIT_PATH: &str = "/etc/systemd/system/plimsoll.service";
-/// What the administrator changed in it with `systemctl edit`.
+/// The folder of changes by `systemctl edit`.
 pub const DROP_INS: &str = "/etc/systemd/system/plimsoll.service.d";
-/// Where the configuration goes.
+/// The path of the configuration.
 pub const CONFIG: &str = DEFAULT_PATH;
 /// The unit's StateDirectory.
 pub const STATE: &str = "/var/lib/plimsoll";
 
-/// What a package would have put in place; it is the package manager's business then.
+/// The paths of a package; plimsoll then belongs to the package manager.
 const PACKAGED: [&str; 2] =
     ["/usr/lib/systemd/system/plimsoll.service", "/lib/systemd/system/plimsoll.service"];
 
-/// What the plan depends on.
+/// The machine for which is planned.
 #[derive(Debug, Clone)]
 pub struct Machine {
-    /// Put before every path.
+    /// The prefix of all paths.
     pub root: PathBuf,
     /// Whether commands are run: on the running system, not in a directory that is to become one.
     pub commands: bool,
@@ -81,7 +81,7 @@ impl Machine {
         self.at(path).symlink_metadata().is_ok()
     }
 
-    /// Refuses what is not for this command to do: another user, a package's files.
+    /// Refuses to work as another user than root, or on files of a package.
     pub fn check(&self, verb: &str, dry_run: bool) -> anyhow::Result<()> {
         if let Some(unit) = PACKAGED.iter().find(|unit| self.has(unit)) {
             bail!(
@@ -105,18 +105,18 @@ impl Machine {
     }
 }
 
-/// One thing to do. Its text is an order, to stand alone or behind `would`.
+/// One step. Its text is an order, alone or after `would`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
-    /// Nothing to do, but to know.
+    /// A message without action.
     Say(String),
     /// A command of the system.
     Run {
         /// The command and its arguments.
         argv: Vec<&'static str>,
-        /// What it is for.
+        /// Its purpose.
         why: &'static str,
-        /// What to do if it fails.
+        /// A hint for the case of failure.
         hint: &'static str,
     },
     /// A file with this content.
@@ -130,7 +130,7 @@ pub enum Step {
     Copy {
         /// The running one.
         from: PathBuf,
-        /// Where to.
+        /// The target.
         to: PathBuf,
     },
     /// A file or a whole directory less.

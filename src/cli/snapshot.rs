@@ -1,5 +1,5 @@
 //! cli: `plimsoll snapshot`: the page as one file with its numbers inside, for a ticket or a
-//! post-mortem. It opens without a daemon and without a network, and asks nobody anything.
+//! post-mortem. It opens without a daemon and without a network.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -37,14 +37,14 @@ pub struct Args {
     only: Vec<String>,
 }
 
-/// What the file may take: half of it packs to nothing, but mails count it all.
+/// The largest file. Half of it packs well, but mails count it all.
 const LARGEST: usize = 2 << 20;
 /// Buckets of a line: as many of these as fit into the file.
 const POINTS: [u32; 6] = [720, 480, 300, 200, 120, 60];
 const MOST_EVENTS: u32 = 200;
 
-/// Stands between the page and what it would ask: numbers out of this file for the times it has them,
-/// and a sentence for what is not in it. The time stands still; there is nothing to wait for.
+/// A replacement of the requests of the page: it answers with the numbers of this file for its
+/// times, and with a sentence for others. Its time stands still.
 const STAND_IN: &str = include_str!("snapshot.js");
 
 pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
@@ -108,10 +108,10 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A file, or why there is none.
+/// A file, or the reason why there is none.
 enum Page {
     Whole(String),
-    /// Larger than [`LARGEST`]; about so many of its charts would fit.
+    /// Larger than [`LARGEST`]; about this many of its charts would fit.
     TooLarge(usize),
 }
 

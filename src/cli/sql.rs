@@ -1,4 +1,4 @@
-//! cli: `plimsoll sql`: free statements, read-only, for machines without sqlite3.
+//! cli: `plimsoll sql`: any read-only statement, for machines without sqlite3.
 
 use std::io::{BufRead, IsTerminal, Write};
 use std::ops::ControlFlow;

@@ -1,5 +1,5 @@
-//! cli: `plimsoll status`: every system's first view and verdict, read from the file; a running daemon
-//! is only asked what is wrong.
+//! cli: `plimsoll status`: the first view and verdict of every system, read from the file; a
+//! running daemon is only asked for its problems.
 
 use std::io::{IsTerminal, Write};
 
@@ -24,7 +24,7 @@ pub struct Args {
     json: bool,
 }
 
-/// So many lines of a plugin's chart are shown.
+/// The number of shown lines of a plugin's chart.
 const LINES: usize = 8;
 
 /// The first view of each system of the status, in their order; `all`: every line of every chart.

@@ -1,4 +1,4 @@
-//! cli: how `plimsoll status` looks to a person.
+//! cli: the text of `plimsoll status`.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -30,7 +30,7 @@ const NAME_WIDTH: usize = 11;
 /// A terminal of fewer letters has no room for the last hour, nor for two rates in a line.
 const NARROW: usize = 64;
 
-/// What the terminal can do.
+/// The abilities of the terminal.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Look {
     /// Letters across.
@@ -92,7 +92,7 @@ pub(super) fn code(level: Level) -> u8 {
     }
 }
 
-/// One thing that is wrong, in a sentence.
+/// A problem, in a sentence.
 pub(super) fn said(finding: &Finding, zone: &TimeZone) -> String {
     let mut text = format!("{} {}", finding.subject, finding.text);
     if let Some(since) = finding.since {
@@ -116,12 +116,13 @@ fn format(ms: i64, zone: &TimeZone, how: &str) -> String {
     at.to_zoned(zone.clone()).strftime(how).to_string()
 }
 
-/// What `name` says a line is, and what it is of: `eth0 in` is `in` of `eth0`.
+/// The parts of a line's name: `eth0 in` is `in` of `eth0`.
 fn direction(name: &str) -> Option<(&str, &str)> {
     name.rsplit_once(' ').filter(|(_, word)| ["in", "out", "read", "written"].contains(word))
 }
 
-/// The line, no wider than the terminal; colours take no room. `mark` stands for what is missing.
+/// The line, cut to the width of the terminal; colours take no room. `mark` replaces the missing
+/// part.
 fn cut(line: &str, width: usize, mark: char) -> String {
     if visible(line) <= width {
         return line.to_owned();
@@ -148,7 +149,7 @@ fn cut(line: &str, width: usize, mark: char) -> String {
     out
 }
 
-/// How many letters of a line are seen: colours are not.
+/// The visible letters of a line, without colours.
 fn visible(line: &str) -> usize {
     line.split("\x1b[").enumerate().fold(0, |seen, (at, part)| {
         let text = if at == 0 { part } else { part.split_once('m').map_or("", |(_, text)| text) };
@@ -157,7 +158,7 @@ fn visible(line: &str) -> usize {
 }
 
 impl<W: Write> Page<'_, W> {
-    /// What stands where something is left out.
+    /// The mark for a missing part.
     fn dots(&self) -> char {
         if self.unicode { '…' } else { '~' }
     }
@@ -177,8 +178,8 @@ impl<W: Write> Page<'_, W> {
         writeln!(self.out, "{line}")
     }
 
-    /// A line that ends with the name of what it is about. Where there is no room for all
-    /// of it, `more` is left out, and then the middle of the name: its end is what tells names apart.
+    /// A line that ends with the name of its subject. If there is no room for all of it, `more` is
+    /// left out, and then the middle of the name, because its end distinguishes names.
     fn named(
         &mut self,
         line: &str,
@@ -259,7 +260,7 @@ impl<W: Write> Page<'_, W> {
         }
     }
 
-    /// The verdict, and what is wrong.
+    /// Prints the verdict and the problems.
     fn verdict(&mut self, verdict: &Verdict) -> io::Result<()> {
         let dot = if self.unicode { '●' } else { '*' };
         let code = |level| code(level).to_string();
@@ -290,7 +291,7 @@ impl<W: Write> Page<'_, W> {
         writeln!(self.out, "{head}")
     }
 
-    /// What is used of something that has an end.
+    /// Prints the used part of something limited.
     fn part(&mut self, name: &str, glance: &Glance) -> io::Result<()> {
         let (used, hour) = (glance.now[0], glance.hours[0]);
         let Some(whole) = glance.whole.filter(|whole| *whole > 0.0 && !used.is_nan()) else {
@@ -379,7 +380,7 @@ impl<W: Write> Page<'_, W> {
 
     /// Lines of one kind, those with the largest values where they are many.
     fn several(&mut self, name: &str, glance: &Glance) -> io::Result<()> {
-        /// So many are shown.
+        /// The number of shown lines.
         const MOST: usize = 4;
         let (chart, unit) = (&glance.chart, Unit::of_word(&glance.chart.unit));
         let mut lines: Vec<(&str, f64, &Hour)> = (chart.lines.iter().zip(&glance.now))
@@ -401,7 +402,7 @@ impl<W: Write> Page<'_, W> {
         self.line(name, hour, &parts.join(", "))
     }
 
-    /// Text in the colour of a value that somebody should look at.
+    /// Text in the colour of a value's level.
     fn coloured(&self, text: &str, level: Level) -> String {
         if level == Level::Well {
             text.to_owned()
@@ -410,7 +411,7 @@ impl<W: Write> Page<'_, W> {
         }
     }
 
-    /// What plugins measure, under their titles.
+    /// Prints the values of plugins, under their titles.
     fn plugins(&mut self, plugins: &[(Chart, Vec<f64>)]) -> io::Result<()> {
         let mut began = false;
         for (chart, now) in plugins.iter().filter(|(_, now)| now.iter().any(|v| !v.is_nan())) {
@@ -436,7 +437,7 @@ impl<W: Write> Page<'_, W> {
         Ok(())
     }
 
-    /// What was pushed, and with --all everything.
+    /// Prints pushed values, and with --all everything.
     fn others(
         &mut self,
         list: &[Current],

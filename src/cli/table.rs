@@ -1,4 +1,4 @@
-//! cli: rows in columns, for people.
+//! cli: rows in aligned columns.
 
 use std::io::{self, Write};
 

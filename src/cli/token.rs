@@ -1,4 +1,4 @@
-//! cli: `plimsoll token`: who else may ask and send, over HTTP.
+//! cli: `plimsoll token`: tokens for other machines over HTTP.
 
 use std::io::Write;
 

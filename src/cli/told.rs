@@ -1,5 +1,5 @@
-//! cli: what the running daemon of a database answers to a question in PromQL, read back out of the
-//! API's JSON. It has the newest samples in memory, and reads beside nobody.
+//! cli: runs a query on the daemon and parses its JSON. The daemon has the newest samples in
+//! memory.
 
 use std::path::Path;
 
@@ -26,8 +26,8 @@ pub(super) struct Told {
 /// An answer and the remarks beside it, warnings first.
 pub(super) type Answered = (Vec<Told>, Vec<String>);
 
-/// The daemon's answer; `None`: nobody is there to ask, or whoever is does not answer just this, be
-/// it too long or too wrong: then the file has to say.
+/// The daemon's answer; `None` if there is no daemon, or if it refuses this question: then the file
+/// answers.
 pub(super) fn told(database: &Path, expression: &str, when: When) -> Option<Answered> {
     if expression.len() > LONGEST {
         return None;

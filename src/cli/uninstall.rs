@@ -1,4 +1,4 @@
-//! cli: `plimsoll uninstall`: the service goes, what it measured stays unless it is told to go.
+//! cli: `plimsoll uninstall`: removes the service, and keeps its data unless `--purge` is given.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -21,7 +21,7 @@ pub struct Args {
     pub root: Option<PathBuf>,
 }
 
-/// `--config` is of no use here: what is removed lies where `install` put it.
+/// `--config` has no effect here: the files are where `install` put them.
 pub fn run(args: &Args, _config: Option<&Path>) -> anyhow::Result<()> {
     let machine = Machine::this(args.root.as_deref())?;
     uninstall(&machine, args.purge, args.dry_run, &mut std::io::stdout().lock())
@@ -72,7 +72,7 @@ fn plan(machine: &Machine, purge: bool) -> Vec<Step> {
     steps
 }
 
-/// What an operator may want to keep: the data, the configuration, own changes of the unit.
+/// Files that an operator may want to keep: the data, the configuration, changes of the unit.
 fn left_behind(machine: &Machine, purge: bool) -> Vec<Step> {
     let config_dir = Path::new(CONFIG).parent().and_then(Path::to_str).unwrap_or(CONFIG);
     let there: Vec<&str> =

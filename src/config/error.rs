@@ -1,19 +1,19 @@
-//! config: what is said when a configuration cannot be used: which file, line, column and key, the
-//! line itself with a mark, and what to write instead.
+//! config: errors of a configuration: file, line, column and key, the line itself with a mark, and
+//! a correction.
 
 use std::fmt;
 use std::ops::Range;
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet, normalize_untrusted_str};
 
-/// One thing that is wrong in the file.
+/// One mistake in the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mistake {
     /// Which key, in full (`collect.cpu.interval`); empty if it is about no key.
     pub key: String,
-    /// What is wrong.
+    /// The fault.
     pub message: String,
-    /// What would be right.
+    /// A correction.
     pub hint: String,
     /// Bytes from the beginning of the file.
     pub span: Range<usize>,
@@ -26,16 +26,16 @@ pub struct Mistake {
 pub enum ConfigError {
     /// The file could not be read.
     File {
-        /// What happened to which file.
+        /// The error, with the file.
         message: String,
-        /// What to do next.
+        /// The next step.
         hint: String,
     },
-    /// The file says what cannot be understood.
+    /// The file cannot be understood.
     Content(Box<Content>),
 }
 
-/// A file and what is wrong in it.
+/// A file and its mistakes.
 #[derive(Debug, Clone)]
 pub struct Content {
     /// The file's name.
@@ -97,7 +97,7 @@ impl Content {
         out
     }
 
-    /// What is underlined: never more than one line, as a whole section would be.
+    /// The underlined part: never more than one line, as a whole section would be.
     fn mark(&self, span: &Range<usize>) -> Range<usize> {
         let start = self.boundary(span.start);
         let line_end = self.text[start..].find(['\n', '\r']).map_or(self.text.len(), |n| start + n);
@@ -113,7 +113,7 @@ impl Content {
     }
 }
 
-/// The candidate that somebody who wrote `word` most likely meant, if one is close.
+/// The candidate closest to `word`, if one is close.
 pub fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let allowed = (word.chars().count() / 3).clamp(1, 3);
     candidates

@@ -59,32 +59,32 @@ use crate::reach;
 use crate::receive;
 use crate::store::Limits;
 
-/// Every option with its default and what it means; `plimsoll install` writes it. It is what
-/// [`sample`] gives; a test compares them.
+/// Every option with its default and meaning; `plimsoll install` writes it. A test compares it with
+/// [`sample`].
 pub const SAMPLE: &str = include_str!("sample.toml");
 
-/// Where the configuration lies if nobody says otherwise.
+/// The default path of the configuration.
 pub const DEFAULT_PATH: &str = "/etc/plimsoll/plimsoll.toml";
 
 /// More than a person writes; it keeps `--config /dev/zero` from eating the memory.
 const MAX_BYTES: u64 = 1024 * 1024;
 
-/// Everything that can be set, with defaults filled in.
+/// The configuration, with defaults filled in.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// The file it was read from; nothing: the built-in defaults.
+    /// The file it was read from; `None` for the built-in defaults.
     pub source: Option<PathBuf>,
     /// Its text; empty for the defaults.
     pub text: String,
-    /// The database; nothing: wherever the command line or the service manager says.
+    /// The database; `None`: from the command line or the service manager.
     pub db: Option<PathBuf>,
-    /// What this machine is called; nothing: its host name.
+    /// The name of this machine; `None`: its host name.
     pub system: Option<String>,
-    /// How often a collector is read that has no interval of its own.
+    /// The interval of collectors without their own.
     pub interval: Interval,
     /// The collectors that run, in their order.
     pub collectors: Vec<CollectorConfig>,
-    /// What they look at.
+    /// The settings of collectors.
     pub collect: collecting::Settings,
     /// Which series are kept.
     pub filter: KeyFilter,
@@ -94,21 +94,21 @@ pub struct Config {
     pub alerts: Alerts,
     /// The page and the API.
     pub http: Http,
-    /// What statsd senders send.
+    /// The receiver of statsd.
     pub statsd: Statsd,
     /// Which plugins run, and how.
     pub plugins: plugin::Settings,
-    /// Who may ask for what Munin's masters ask for, and where.
+    /// The listener for Munin masters.
     pub munin_node: MuninNode,
     /// Munin's nodes that are asked.
     pub munin_peers: Vec<reach::NodeSettings>,
-    /// Where Graphite's lines are taken; nowhere by default.
+    /// The receiver of Graphite's lines; none by default.
     pub graphite: receive::Settings,
     /// The options of the sections that need no more than that; see [`Config::of`].
     pub options: Vec<Arc<dyn Options>>,
     /// For how long beats wait in memory when the disk takes no more, in milliseconds.
     pub queue_ms: i64,
-    /// How much the database keeps.
+    /// The size and ages of the database.
     pub limits: Limits,
 }
 
@@ -117,18 +117,18 @@ pub struct Config {
 pub struct CollectorConfig {
     /// Its name in [`crate::collect::COLLECTORS`].
     pub name: &'static str,
-    /// How often it is read.
+    /// The interval of the collector.
     pub interval: Interval,
 }
 
 /// A rule: while something is the case, and for a while after, look more often.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Burst {
-    /// What has to be the case.
+    /// The condition.
     pub when: Condition,
-    /// The same as written, to show it.
+    /// The condition as written, to show it.
     pub text: String,
-    /// How often to look then.
+    /// The interval while it holds.
     pub interval: Interval,
     /// How long it lasts after the condition was last true, in milliseconds.
     pub duration_ms: i64,
@@ -139,33 +139,34 @@ pub struct Burst {
 /// The page and the API.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Http {
-    /// Where it listens; nothing: not at all. Beyond the loopback only with TLS, or behind a proxy.
+    /// The listening address; `None` for none. Beyond the loopback only with TLS, or behind a
+    /// proxy.
     pub listen: Option<SocketAddr>,
     /// A unix socket where it listens too.
     pub socket: Option<PathBuf>,
     /// The certificate with which `listen` speaks TLS.
     pub tls: Option<TlsSettings>,
-    /// Whether somebody else's TLS stands before it: everybody needs a token then.
+    /// Whether a proxy with TLS stands before it; then every client needs a token.
     pub behind_proxy: bool,
     /// Names by which a browser may ask for it beside the address itself; lower case, no port.
     pub hosts: Vec<String>,
 }
 
-/// What Munin's masters are answered.
+/// The settings for Munin masters.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct MuninNode {
-    /// Where, to whom, and under which name.
+    /// Addresses, allowed masters, and name.
     pub node: MuninNodeSettings,
-    /// The certificate for those who ask for TLS.
+    /// The certificate for masters that ask for TLS.
     pub tls: Option<TlsSettings>,
 }
 
-/// What statsd senders send.
+/// The settings of statsd.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Statsd {
-    /// Where they send it.
+    /// The sockets.
     pub receive: receive::Settings,
-    /// What becomes of it.
+    /// The gatherer.
     pub gather: pipeline::statsd::Settings,
 }
 

@@ -108,7 +108,7 @@ impl Value for Host {
     }
 }
 
-/// How TLS is used, in Munin's own words.
+/// A TLS mode, in Munin's own words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
     Disabled,

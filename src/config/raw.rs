@@ -1,5 +1,5 @@
-//! config: a section of plimsoll.toml, checked against the options that may be written in it.
-//! Values are read as they stand; what they mean is for `resolve`.
+//! config: a section of plimsoll.toml, checked against its options. Values are read as they are;
+//! `resolve` interprets them.
 //!
 //! Sections are read off toml's spanned tree and not through serde's derive: serde stops at the
 //! first unknown key and at the first wrong type, and a person wants to see all of them at once.
@@ -13,8 +13,8 @@ use super::error::{Mistake, nearest};
 use super::sections::{Row, child};
 use crate::model::options::{Given, Key, Shape};
 
-/// A section whose keys are known and whose values have the right shape; what was wrong has been
-/// told, and is left out.
+/// A section whose keys are known and whose values have the right shape. Faults have been reported,
+/// and are left out.
 pub struct Section<'t> {
     rows: &'t [Row],
     row: &'t Row,
@@ -63,7 +63,7 @@ impl<'t> Section<'t> {
         self.span.clone()
     }
 
-    /// Where the value of a key stands, or one item of it; the section itself if there is none.
+    /// The place of a key's value, or of one item of it; that of the section if there is none.
     pub fn place(&self, name: &str, item: Option<usize>) -> Range<usize> {
         let Some((_, value)) = self.values.iter().find(|(n, _)| *n == name) else {
             return self.span();
@@ -85,8 +85,7 @@ impl<'t> Section<'t> {
         self.table.contains_key(name)
     }
 
-    /// The value of an option, if it is written and has the right shape. Texts are trimmed: nobody
-    /// means a blank at either end.
+    /// The value of an option, if it is written and has the right shape. Texts are trimmed.
     pub fn given(&self, name: &str) -> Option<Given<'t>> {
         let key = self.row.key(name)?;
         let (_, value) = self.values.iter().find(|(n, _)| *n == name)?;
@@ -222,7 +221,7 @@ fn number(value: &DeValue<'_>) -> Option<f64> {
     }
 }
 
-/// What does not have the shape, and where.
+/// The part that does not have the shape, and its place.
 fn misfit(shape: Shape, value: &Spanned<DeValue<'_>>) -> Option<(Range<usize>, String)> {
     let odd = |list: &DeArray<'_>, fits: fn(&DeValue<'_>) -> bool| {
         let odd = list.iter().find(|v| !fits(v.get_ref()))?;

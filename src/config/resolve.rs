@@ -1,5 +1,5 @@
-//! config: from sections to settings: defaults filled in, contradictions told. Each section has a
-//! file of its own beside this one. Nothing is read from disk here.
+//! config: from sections to settings: defaults filled in, contradictions reported. Each section has
+//! a file of its own beside this one. Nothing is read from disk here.
 
 use std::ops::Range;
 use std::path::PathBuf;
@@ -83,12 +83,12 @@ impl Limit<String> for SystemName {
     }
 }
 
-/// What the text means.
+/// The configuration of a text.
 pub fn resolve(text: &str, origin: &str) -> Result<Config, ConfigError> {
     read(text, origin).map(|(config, _)| config)
 }
 
-/// What the text means, and what every option amounts to.
+/// The configuration of a text, and the state of every option.
 pub fn read(text: &str, origin: &str) -> Result<(Config, Vec<Listed>), ConfigError> {
     let (table, syntax) = DeTable::parse_recoverable(text);
     if !syntax.is_empty() {
@@ -109,7 +109,7 @@ pub fn defaults() -> Config {
     settings(&empty, &sections::sections(), &mut Vec::new()).0
 }
 
-/// One a line: what follows on a line after the first error is mostly its echo.
+/// One mistake for each line: further errors on a line are mostly echoes of the first.
 fn syntax_mistakes(text: &str, errors: &[toml::de::Error]) -> Vec<Mistake> {
     let mut mistakes: Vec<Mistake> = Vec::new();
     let mut last_line = None;
@@ -182,7 +182,7 @@ fn settings(
 
 pub(super) struct Resolver<'a> {
     pub(super) mistakes: &'a mut Vec<Mistake>,
-    /// Every option so far, with what it amounts to.
+    /// Every option so far, with its state.
     pub(super) listed: Vec<Listed>,
 }
 

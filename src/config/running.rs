@@ -12,7 +12,7 @@ pub struct Running {
 }
 
 impl Running {
-    /// In force since `now`, ms since 1970 UTC.
+    /// A configuration in force since `now`, ms since 1970 UTC.
     pub fn new(config: Arc<Config>, now: i64) -> Self {
         Self { now: Arc::new(Mutex::new((Arc::clone(&config), now))), first: config }
     }

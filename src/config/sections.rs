@@ -1,5 +1,5 @@
-//! config: the table of sections, each with its options; and what is made of that table: the sample
-//! file, and the list of all options with what they amount to.
+//! config: the table of sections with their options, and what is made of it: the sample file, and
+//! the list of all options with their values.
 
 use std::fmt::Write as _;
 
@@ -25,12 +25,12 @@ impl Row {
         Self { path: path.into(), list, collector: false, options }
     }
 
-    /// What may be written in it, sections left out.
+    /// Its keys, without sections.
     pub fn keys(&self) -> impl Iterator<Item = &'static Key> {
         self.options.iter().flat_map(|options| options.keys())
     }
 
-    /// One of its options.
+    /// The option of this name.
     pub fn key(&self, name: &str) -> Option<&'static Key> {
         self.keys().find(|key| key.name == name)
     }
@@ -40,7 +40,7 @@ impl Row {
         self.collector && self.options[0].keys().iter().any(|key| key.name == name)
     }
 
-    /// As it is written: `[http]`, `[[plugin]]`.
+    /// Its heading: `[http]`, `[[plugin]]`.
     pub fn brackets(&self) -> String {
         if self.list { format!("[[{}]]", self.path) } else { format!("[{}]", self.path) }
     }
@@ -58,8 +58,7 @@ impl Row {
 /// Makes options at their defaults.
 type Make = fn() -> Box<dyn Options>;
 
-/// Sections whose options need nothing but their own rules; [`super::Config::of`] gives them to those
-/// who use them.
+/// Sections whose options need only their own rules; their users get them by [`super::Config::of`].
 pub static PLAIN: &[(&str, Make)] = &[("push", || Box::<push::PushOptions>::default())];
 
 /// Every section, as an operator would look for them; the first is the top of the file.
@@ -109,7 +108,7 @@ pub fn child<'r>(rows: &'r [Row], path: &str, name: &str) -> Option<&'r Row> {
 /// The longest line of prose in the sample file.
 const WIDTH: usize = 100;
 
-/// An option and what it amounts to.
+/// An option with its state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listed {
     /// Its section: empty for the top of the file; with a number, counted from 1, for those that
@@ -123,7 +122,7 @@ pub struct Listed {
     pub default: Option<String>,
     /// Which values it can have, such as `from 1s to 1d`; `None`: the sentences say it.
     pub range: Option<String>,
-    /// What it means, in whole sentences on one line.
+    /// Its meaning, in whole sentences on one line.
     pub about: String,
 }
 

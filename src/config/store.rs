@@ -9,7 +9,7 @@ use crate::store::Limits;
 const LEAST_SIZE: u64 = 4 << 20;
 /// For ages of samples.
 const LONGEST_AGE: i64 = 100 * YEAR;
-/// How long beats wait in memory for a disk that takes no more.
+/// The default time that beats wait in memory for a full disk.
 const QUEUE: i64 = 15 * 60_000;
 
 options! {

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use crate::model::options::{Given, Limit, Shape, Value, Wrong, list, quote};
 use crate::receive::Network;
 
-/// An address to listen at, or `off`. `PORT` is the usual one, for hints.
+/// A listening address, or `off`. `PORT` is the usual port, for hints.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Listen<const PORT: u16>(pub Option<SocketAddr>);
 
@@ -13,7 +13,7 @@ impl<const PORT: u16> Listen<PORT> {
     /// Nowhere.
     pub const OFF: Self = Self(None);
 
-    /// Where senders on this machine expect it.
+    /// The usual address, on this machine.
     pub const USUAL: Self = Self(Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), PORT)));
 
     /// The address, if programs on other machines can reach it.
@@ -96,7 +96,7 @@ impl Value for Vec<Network> {
     }
 }
 
-/// What a machine may be called in Munin's protocol and in certificates.
+/// Allowed names of machines in Munin's protocol and in certificates.
 pub struct MachineName;
 
 impl Limit<String> for MachineName {

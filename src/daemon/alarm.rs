@@ -1,5 +1,4 @@
-//! daemon: sleeping until a boot time, and being woken earlier by a command or by somebody who sets
-//! the clock.
+//! daemon: sleeps until a boot time; a command or a change of the clock wakes it earlier.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
@@ -63,7 +62,7 @@ impl Alarm {
         self.sleep_beside(until_boot_ms, None)
     }
 
-    /// The same, or until another descriptor can be read.
+    /// Sleeps like `sleep`, or until another descriptor can be read.
     pub fn sleep_beside(
         &self,
         until_boot_ms: Option<i64>,

@@ -24,10 +24,10 @@ use crate::config::Config;
 use crate::model::{Interval, KeyFilter, Recorder, SeriesRef};
 use crate::pipeline::{BEAT, Batch, Group, Source};
 
-/// Where it is told that time itself cannot be waited for.
+/// The subject on the board if the timer itself fails.
 const TIMER: &str = "timer of the beat";
 
-/// What the beat thread can be told.
+/// A command to the beat thread.
 pub enum Command {
     /// Reads at another rate.
     Rate {
@@ -35,7 +35,7 @@ pub enum Command {
         collector: Option<String>,
         /// `None` returns to the configured one.
         interval: Option<Interval>,
-        /// How long; `None`: until the next reload.
+        /// The duration; `None`: until the next reload.
         for_ms: Option<i64>,
         /// Comes when it is done.
         reply: oneshot::Sender<()>,
@@ -68,8 +68,8 @@ enum What {
     Own(Own),
 }
 
-/// What reads, and where it puts its readings. Whoever reads has it, so that a thread that hangs
-/// holds nothing else.
+/// The collectors, and the way of their readings. The thread that reads has it, so a thread that
+/// hangs holds nothing else.
 struct Reader {
     what: What,
     recorder: Recorder,
@@ -84,10 +84,10 @@ struct Slot {
     aside: Option<Recorder>,
 }
 
-/// One reading under way.
+/// A reading under way.
 struct Reading {
     slot: usize,
-    /// Of which configuration the slot is.
+    /// The configuration to which the slot belongs.
     epoch: u64,
     name: &'static str,
     ts: i64,
@@ -115,17 +115,18 @@ struct Beater {
     epoch: u64,
     filter: Arc<KeyFilter>,
     bursts: Bursts,
-    /// What is due, in the order of its moments; up to `at` it was begun.
+    /// The readings that are due, in the order of their moments; up to `at` they were begun.
     due: Vec<Due>,
     at: usize,
-    /// What has been read of the moment that is being read.
+    /// The samples of the current moment so far.
     samples: Vec<(SeriesRef, f64)>,
     /// Which slot is being read, and since when.
     reading: Option<(usize, Instant)>,
-    /// At most one for each collector, for it is not asked again before its thread is back.
+    /// At most one for each collector, because a collector is not read again before its thread is
+    /// back.
     hung: Vec<Hung>,
-    /// Whose turn it is: the number of the thread that keeps the beat. One that comes back and
-    /// finds another number has been left behind, and ends.
+    /// The number of the thread that keeps the beat. A thread that returns and finds another number
+    /// has been replaced, and ends.
     turn: u64,
     /// Dropped when the beat ends.
     held: Option<Ending>,
@@ -307,7 +308,7 @@ impl Beater {
         Now { wall: self.shared.clock.wall_ms(), boot: self.shared.clock.boot_ms() }
     }
 
-    /// What is due at the start.
+    /// Reads everything that is due at the start.
     fn first(&mut self, newest_ts: Option<i64>) {
         self.set_up();
         let now = self.now();
@@ -323,7 +324,7 @@ impl Beater {
         self.due.sort_by_key(|d| d.ts);
     }
 
-    /// Finds out what is due after a sleep.
+    /// Finds out which collectors are due after a sleep.
     fn wake(&mut self, slept: std::io::Result<bool>) {
         match slept {
             Ok(false) => {}
@@ -423,7 +424,7 @@ impl Beater {
         None
     }
 
-    /// Hands over what was read of a moment.
+    /// Hands over the samples of a moment.
     fn push(&mut self) {
         if !self.samples.is_empty() {
             let samples = std::mem::take(&mut self.samples);
@@ -548,7 +549,7 @@ impl Beater {
         });
     }
 
-    /// Does what it was told. True: it shall end.
+    /// Executes commands. True if the thread shall end.
     fn obey(&mut self, commands: Vec<Command>) -> bool {
         for command in commands {
             // Whoever asked may have gone: then nobody needs the answer.
@@ -570,7 +571,7 @@ impl Beater {
         false
     }
 
-    /// A name that is not there does nothing: whoever asks has looked at the rates before.
+    /// Changes a rate. An unknown name does nothing, because the caller has checked it.
     fn rate(&mut self, collector: Option<&str>, interval: Option<Interval>, for_ms: Option<i64>) {
         let now = self.now();
         for (number, r) in self.slots.iter().enumerate() {

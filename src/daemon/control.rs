@@ -15,12 +15,12 @@ use serde::{Deserialize, Serialize};
 const MAX_LINE: u64 = 64 << 10;
 /// A daemon that does not answer by then is in trouble.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// So much of a long answer is sent at a time.
+/// The size of a piece of a long answer.
 const PIECE: usize = 64 << 10;
 /// `sun_path` of unix(7), with its closing zero.
 const MAX_PATH: usize = 107;
 
-/// What the daemon can be asked.
+/// A request to the daemon.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Request {
@@ -28,9 +28,9 @@ pub enum Request {
     Interval {
         /// One collector, or all.
         collector: Option<String>,
-        /// As in the configuration; `None` returns to the configured one.
+        /// The interval in the words of the configuration; `None` returns to the configured one.
         interval: Option<String>,
-        /// How long; `None`: until the next reload.
+        /// The duration; `None`: until the next reload.
         #[serde(rename = "for")]
         for_: Option<String>,
     },
@@ -45,11 +45,11 @@ pub enum Request {
         /// Which.
         command: crate::alert::Command,
     },
-    /// What is wrong, and where it listens.
+    /// The current problems, and the addresses.
     Status,
     /// Asks the API of Prometheus: `/query` or `/query_range`, and a form.
     Query {
-        /// What stands behind `/api/v1`.
+        /// The path after `/api/v1`.
         path: String,
         /// `query=…&time=…`
         form: String,
@@ -57,7 +57,7 @@ pub enum Request {
 }
 
 impl Request {
-    /// How long to wait for the answer.
+    /// The longest time for the answer.
     fn patience(&self) -> Duration {
         match self {
             Self::Compact => Duration::from_secs(3600),
@@ -70,17 +70,17 @@ impl Request {
     }
 }
 
-/// What it answers.
+/// The daemon's answer.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Response {
     /// Whether it was done.
     pub ok: bool,
-    /// One or more sentences for the person who asked.
+    /// One or more sentences for the user.
     pub message: String,
-    /// What was asked for, if it was something to read.
+    /// The requested data, if there is any.
     #[serde(default, skip_serializing_if = "serde_json::Value::is_null")]
     pub data: serde_json::Value,
-    /// How many bytes follow the line.
+    /// The number of bytes that follow the line.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub bytes: usize,
     /// These bytes.
@@ -103,7 +103,7 @@ impl Response {
         Self { ok: false, ..Self::done(message, serde_json::Value::Null) }
     }
 
-    /// The same with something long behind it.
+    /// Adds a long body after the line.
     pub fn with(self, body: Vec<u8>) -> Self {
         Self { bytes: body.len(), body, ..self }
     }
@@ -112,17 +112,17 @@ impl Response {
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum AskError {
-    /// Nobody is there to ask.
+    /// No daemon runs for this database.
     #[error(
         "no plimsoll is collecting into {0}\n  start one with 'plimsoll run', or say which: --db FILE"
     )]
     NotRunning(PathBuf),
-    /// It runs as somebody else.
+    /// The daemon runs as another user.
     #[error(
         "the plimsoll of {0} runs as another user\n  ask as that user or as root, for example with sudo"
     )]
     Denied(PathBuf),
-    /// Something between here and there broke.
+    /// The connection broke.
     #[error("the plimsoll of {0} does not answer: {1}")]
     Broken(PathBuf, std::io::Error),
 }

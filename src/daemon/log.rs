@@ -17,7 +17,7 @@ enum Style {
     Plain,
 }
 
-/// Sends what is logged from now on to standard error, from `level` up.
+/// Writes log lines from `level` up to standard error.
 pub fn start(level: Level) {
     let style = if journal_reads_us() {
         Style::Journal

@@ -2,8 +2,8 @@
 //! of that ran once: while starting, or while sealing. Unmapping it costs a few page faults.
 #![allow(unsafe_code, reason = "malloc_trim and madvise have no safe wrapper")]
 
-/// Hands free heap pages back to the kernel and unmaps program text and constants, the libraries'
-/// too; what is still needed is mapped again, from the page cache, as it is reached.
+/// Hands free heap pages back to the kernel and unmaps program text and constants, those of the
+/// libraries too. Parts that are needed are mapped again from the page cache when they are reached.
 pub fn give_back() {
     // SAFETY: takes a number and touches only free memory.
     unsafe { libc::malloc_trim(0) };

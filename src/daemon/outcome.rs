@@ -1,4 +1,4 @@
-//! daemon: what is reported of each reading, whoever is read: a collector, a plugin, another machine.
+//! daemon: the metrics about each reading, of a collector, a plugin or another machine.
 
 use crate::model::{
     Identity, Interval, KeyFilter, Kind, Labels, Metric, Recorder, Registry, Series, SeriesRef,

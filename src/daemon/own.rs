@@ -1,5 +1,5 @@
-//! daemon: what plimsoll says about its process; each service adds what it says of itself. Readings
-//! like all others: they are stored, shown and served by the same path.
+//! daemon: plimsoll's metrics about its process; each service adds its own. They are readings like
+//! all others: stored, shown and served by the same path.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -9,7 +9,7 @@ use super::shared::Shared;
 use crate::model::{Metric, Recorder};
 use crate::pipeline::{Reason, Source};
 
-/// As a Prometheus keeps it of what it scrapes: where it is missing, nothing was measured.
+/// A Prometheus keeps this for its targets: where it is missing, nothing was measured.
 static UP: Metric = Metric::gauge("up", "", "Always 1; this machine is measured.");
 
 static BUILD: Metric =
@@ -96,12 +96,12 @@ impl Own {
     /// The name under which it appears among the collectors.
     pub const NAME: &'static str = "plimsoll";
 
-    /// Of the process that has these services.
+    /// The metrics of the process with these services.
     pub fn new(shared: Shared) -> Self {
         Self { shared, statm: File::open("/proc/self/statm").ok() }
     }
 
-    /// One reading.
+    /// Takes one reading.
     pub fn collect(&self, out: &mut Recorder) {
         let c = &*self.shared.counters;
         out.put(&UP, 1.0);

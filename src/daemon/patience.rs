@@ -1,5 +1,5 @@
-//! daemon: how long one collector may hold up the beat. A timer runs while collectors are read; it
-//! costs two system calls a beat, and rings only when one of them hangs.
+//! daemon: the longest time that one collector may delay the beat. A timer runs while collectors
+//! are read; it costs two system calls a beat, and rings only when one of them hangs.
 
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::Duration;

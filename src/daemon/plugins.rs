@@ -1,5 +1,6 @@
-//! daemon: the thread that keeps the beat of plugins: each at its own, some at a time, none beside
-//! itself. It is there only if there are plugins. What they say goes where collectors' readings go.
+//! daemon: the thread that runs plugins, each at its own interval, some at a time, none twice at
+//! once. It exists only if there are plugins. Their readings take the same way as those of
+//! collectors.
 //!
 //! Bound: so many at once as the configuration says, and each once. Policy: those that behaved the
 //! last time go first, and those that did not, or never ran, have at most half of the places, so that
@@ -33,11 +34,12 @@ use crate::pipeline::Group;
 use crate::plugin::{self, Action, End, Keeper, Output, Plugin, Runner, Samples};
 use crate::wire::munin::JOB as MUNIN;
 
-/// A plugin is asked anew what its fields mean: disks come and go, thresholds change.
+/// The interval at which plugins are asked for their descriptions again: disks come and go,
+/// thresholds change.
 const CONFIG_EVERY_MS: i64 = 300_000;
-/// Its charts are told anew.
+/// The interval at which the descriptions of charts are stored again.
 const TELL_EVERY_MS: i64 = 3_600_000;
-/// The folders are looked at for what was added by hand.
+/// The interval at which the folders are checked for new plugins.
 const LOOK_EVERY_MS: i64 = 30_000;
 
 static TIMEOUTS: Metric = Metric::counter(
@@ -58,7 +60,7 @@ fn find(config: &Config, database: &Path) -> plugin::Found {
     plugin::find(&config.plugins, &state, &host_name())
 }
 
-/// Tells what must not be run, and what nobody understands.
+/// Reports plugins that must not run, and lines that were not understood.
 fn tell(shared: &Shared, found: &plugin::Found) {
     for (name, why) in &found.refused {
         shared.board.fail(&subject(name), format!("it is not run: {why}"));
@@ -126,13 +128,13 @@ struct Member {
     recorder: Recorder,
     group: Group,
     state: State,
-    /// Boot time in ms at which it is asked what its fields mean.
+    /// Boot time in ms of the next question for its description.
     describe_at: i64,
     /// Its charts as the store has them.
     told: Vec<Graph>,
     /// Boot time in ms at which they are told again: the file may be another one by then.
     tell_at: i64,
-    /// It has run, and neither took too long nor printed too much the last time.
+    /// Whether it ran the last time, and neither took too long nor printed too much.
     trusted: bool,
     took_ms: i64,
     timeouts: u64,
@@ -141,7 +143,7 @@ struct Member {
 
 struct Crew {
     shared: Shared,
-    /// How many members there are, for who asks from outside.
+    /// The number of members, for readers outside.
     found: Arc<AtomicUsize>,
     config: Arc<Config>,
     stand: Stand,
@@ -149,9 +151,9 @@ struct Crew {
     runner: Runner,
     mailbox: Arc<Mutex<Vec<Command>>>,
     schedule: Schedule,
-    /// In the order of the schedule's entries.
+    /// The members in the order of the schedule's entries.
     members: Vec<Member>,
-    /// How many numbers were given to members; none is given twice.
+    /// The number of tags given to members; none is given twice.
     tags: usize,
     /// Series of plugins that have gone, to be ended.
     gone: Vec<Samples>,
@@ -258,8 +260,8 @@ impl Crew {
         all.map(|(at, member)| self.schedule.rate(at, name(member), boot)).collect()
     }
 
-    /// Puts the plugins there are in place of those there were; who stays goes on, and at the rate
-    /// that was asked for by hand, if that is to be kept.
+    /// Replaces the set of plugins. Unchanged ones keep running; with `keep_rates` also at an
+    /// interval that was set by hand.
     fn take_in(&mut self, found: plugin::Found, keep_rates: bool) {
         let now = self.now();
         let was = std::mem::take(&mut self.schedule);
@@ -327,7 +329,8 @@ impl Crew {
         }
     }
 
-    /// A disk that is full says so elsewhere; a counter then begins anew with the next process.
+    /// Saves the state of counters. A full disk is reported elsewhere; the counters then begin
+    /// again in the next process.
     fn keep_counters(&self, member: &Member) {
         let kept = self.stand.write(&member.plugin.name, &member.keeper.memory());
         if let Err(e) = kept {
@@ -455,8 +458,8 @@ impl Crew {
         self.report(at, ts, samples);
     }
 
-    /// Keeps what was said for masters of Munin, if there may be any. It is good until the next run
-    /// but one should have ended.
+    /// Keeps the output for Munin masters, if they are allowed. It is valid until the next run but
+    /// one should have ended.
     fn pass_on(&self, at: usize, output: &Output, samples: &Samples) {
         let Some(member) = self.members.get(at).filter(|_| self.shared.shelf.is_wanted()) else {
             return;
@@ -498,7 +501,7 @@ impl Crew {
         }
     }
 
-    /// Hands the readings over, and what there is to say of the run.
+    /// Hands over the readings, and the metrics about the run.
     fn report(&mut self, at: usize, ts: i64, samples: Result<Samples, String>) {
         let interval = self.schedule.interval(at);
         let Some(member) = self.members.get_mut(at) else { return };

@@ -1,4 +1,4 @@
-//! daemon: from the start to the end of `plimsoll run`.
+//! daemon: the course of `plimsoll run` from start to end.
 
 mod rates;
 
@@ -19,12 +19,12 @@ use crate::model::{Event, Interval, Labels, SystemClock};
 use crate::pipeline::{Flow, MAX_SAMPLES, Names};
 use crate::store::{Lock, Orders, Store, Writer, WriterSettings};
 
-/// How long the last commit may take once somebody wants us gone.
+/// The longest time of the last commit after a signal to end.
 const FAREWELL: Duration = Duration::from_millis(900);
 /// When what only starting needed is given back.
 const SETTLED: Duration = Duration::from_secs(3);
 
-/// What the command line says.
+/// The options of the command line.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
     /// `--config`
@@ -105,7 +105,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     farewell(shared, writer)
 }
 
-/// What there is to say of the end, once everything that could end has ended.
+/// The result at the end, after everything that could end has ended.
 fn farewell(shared: &Shared, writer: Writer) -> anyhow::Result<()> {
     anyhow::ensure!(
         writer.is_finished(),
@@ -134,8 +134,8 @@ fn limit_arenas() {
     unsafe { libc::mallopt(libc::M_ARENA_MAX, 2) };
 }
 
-/// Every beat's commit takes in what SQL clients inserted. Between slow beats, and when none comes,
-/// somebody else has to look; twice the beat, so that it never wakes the thread in vain.
+/// The interval at which rows of SQL clients are taken in without a beat. Every beat's commit takes
+/// them in; this serves slow beats. Twice the beat, so that it never wakes the thread in vain.
 fn inbox_every(beat: Interval) -> Duration {
     (beat.as_duration() * 2).clamp(Duration::from_secs(2), Duration::from_secs(60))
 }
@@ -197,7 +197,7 @@ async fn tick(watchdog: &mut Option<tokio::time::Interval>) {
     }
 }
 
-/// An event of plimsoll's own, for whoever looks at charts later.
+/// Records an event of plimsoll's own, for later readers of charts.
 fn tell(flow: &Flow, kind: &'static str, ts: i64, title: &str, text: &str) {
     let event = Event {
         ts,
@@ -320,7 +320,7 @@ impl Daemon {
         })
     }
 
-    /// What is different now, a line each.
+    /// Reloads the configuration; returns the changes, a line each.
     async fn try_reload(&self) -> Result<Vec<String>, String> {
         let new = Config::find(self.options.config.as_deref()).map_err(|e| {
             format!("{e}\nnothing was changed; the configuration before stays in force")

@@ -105,7 +105,7 @@ impl Schedule {
         now.wall - now.wall.rem_euclid(interval)
     }
 
-    /// Appends what is due at `now` and plans the next tick of each.
+    /// Appends the entries that are due at `now`, and plans the next tick of each.
     pub fn due(&mut self, now: Now, out: &mut Vec<Due>) {
         for (number, entry) in self.entries.iter_mut().enumerate() {
             entry.expire(now.boot);
@@ -139,7 +139,7 @@ impl Schedule {
         self.entries.iter().map(Entry::wake).min()
     }
 
-    /// Somebody set the wall clock: the grid lies elsewhere now.
+    /// Moves the grid after the wall clock was set.
     pub fn clock_was_set(&mut self, now: Now) {
         for entry in &mut self.entries {
             entry.plan(now, now.wall);

@@ -1,6 +1,6 @@
-//! daemon: what a service is: something that runs beside the main thread. Each is one file in
-//! services/ and one row of [`SERVICES`]; the greeting, `reload`, `check-config`, `/health`, the
-//! shutdown and plimsoll's metrics of itself iterate that table.
+//! daemon: services run beside the main thread. Each is one file in services/ and one row of
+//! [`SERVICES`]; the greeting, `reload`, `check-config`, `/health`, the shutdown and plimsoll's
+//! metrics about itself iterate that table.
 
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
@@ -28,7 +28,7 @@ pub struct Service {
     pub subjects: &'static [&'static str],
     /// Its settings, and when a reload puts each to use.
     pub settings: &'static [Setting],
-    /// What would run, in lines for people; empty: it is off.
+    /// A description of what would run, in lines; empty if the service is off.
     pub plan: fn(&Config) -> Vec<String>,
     /// Its settings for machines, as an object.
     pub json: fn(&Config) -> Value,
@@ -37,7 +37,7 @@ pub struct Service {
     pub start: Start,
 }
 
-/// How a service starts.
+/// The way in which a service starts.
 #[derive(Clone, Copy)]
 pub enum Start {
     /// Only when plimsoll does.
@@ -48,7 +48,7 @@ pub enum Start {
 
 /// A setting that a reload may bring.
 pub struct Setting {
-    /// As in the configuration file.
+    /// The name in the configuration file.
     pub name: &'static str,
     /// Whether a reload puts it to use; otherwise the next start does.
     pub at_once: bool,
@@ -67,8 +67,8 @@ impl Setting {
         Self { name, at_once: false, same }
     }
 
-    /// What a reload says of it; nothing if `new` has the value that is used. `first` is the
-    /// configuration of the start, `old` that of the last reload.
+    /// The line of a reload about this setting; `None` if `new` has the value that is used. `first`
+    /// is the configuration of the start, `old` that of the last reload.
     pub fn change(&self, first: &Config, old: &Config, new: &Config) -> Option<String> {
         let name = self.name;
         match self.at_once {
@@ -82,19 +82,19 @@ impl Setting {
 
 /// A service that was started.
 pub struct Started {
-    /// To be asked and told things.
+    /// The handle for questions and commands.
     pub running: Box<dyn Running>,
     /// Its thread, if it has one of its own.
     pub thread: Option<JoinHandle<()>>,
 }
 
 impl Started {
-    /// One that runs in tasks of the main thread.
+    /// A service that runs in tasks of the main thread.
     pub fn tasks(running: impl Running + 'static) -> Self {
         Self { running: Box::new(running), thread: None }
     }
 
-    /// One that has a thread of its own.
+    /// A service with a thread of its own.
     pub fn thread(running: impl Running + 'static, thread: JoinHandle<()>) -> Self {
         Self { running: Box::new(running), thread: Some(thread) }
     }
@@ -105,13 +105,13 @@ pub trait Running: Send + Sync {
     /// The rest of its line in the greeting.
     fn greeting(&self, config: &Config) -> String;
 
-    /// Whether it has anything to do. A reload may have taken everything away from it; then it is
-    /// shown no more than one that nobody configured.
+    /// Whether it has anything to do. After a reload that left it nothing, it is shown like one
+    /// that is not configured.
     fn is_on(&self) -> bool {
         true
     }
 
-    /// Where it listens now.
+    /// The addresses on which it listens now.
     fn listening(&self) -> Vec<String> {
         Vec::new()
     }
@@ -132,7 +132,7 @@ pub trait Running: Send + Sync {
         None
     }
 
-    /// Reads one of those names, or all, at another rate for so many ms (`None`: until the next
+    /// Reads one of these names, or all, at another rate for this many ms (`None`: until the next
     /// reload); without an interval at its own again.
     fn set_rate(
         &self,
@@ -237,7 +237,7 @@ impl Services {
         Ok(said)
     }
 
-    /// One line a service.
+    /// Logs one line for each service.
     pub fn greet(&self, config: &Config) {
         for active in self.all() {
             tracing::info!("{:<10} {}", active.service.greeting, active.running.greeting(config));
@@ -254,7 +254,7 @@ impl Services {
         self.all().into_iter().filter(|active| active.running.is_on()).map(one).collect()
     }
 
-    /// What each has to say of itself.
+    /// Collects the metrics of each service about itself.
     pub fn report(&self, shared: &Shared, out: &mut Recorder) {
         let all = self.0.read().unwrap_or_else(PoisonError::into_inner);
         for active in all.iter().filter(|active| active.running.is_on()) {

@@ -1,5 +1,5 @@
-//! daemon: what all services share: the flow of samples, the configuration in force, the file, and
-//! each other.
+//! daemon: the parts that all services share: the flow of samples, the configuration in force, the
+//! file, and each other.
 
 use std::ops::Deref;
 use std::path::Path;
@@ -22,7 +22,7 @@ pub struct Shared {
     pub flow: Flow,
     /// What the writer can be told.
     pub orders: Arc<Orders>,
-    /// What plugins said last.
+    /// The last output of plugins.
     pub shelf: Arc<Shelf>,
     /// How things stand with alerts.
     pub alerts: Arc<Standing>,
@@ -38,9 +38,9 @@ pub struct Shared {
     pub started: i64,
     /// The services that run.
     pub services: Arc<Services>,
-    /// How the control socket asks what HTTP answers.
+    /// The door by which the control socket reaches the HTTP service.
     pub door: Arc<Door>,
-    /// Told when a thread ends that should not.
+    /// Notified when a thread ends unexpectedly.
     pub ended: Arc<Notify>,
 }
 
@@ -64,7 +64,7 @@ impl Shared {
     }
 }
 
-/// Held by a thread; tells when it ends.
+/// Held by a thread; notifies when it ends.
 pub struct Ending(Arc<Notify>);
 
 impl Drop for Ending {
@@ -73,11 +73,11 @@ impl Drop for Ending {
     }
 }
 
-/// What the HTTP service leaves for the control socket.
+/// The part of the HTTP service that the control socket uses.
 #[derive(Debug, Default)]
 pub struct Door {
     /// The API, past tokens and names.
     pub inside: OnceLock<http::Inside>,
-    /// Where the page is served; that may come later than the start.
+    /// The address of the page, once it is open.
     pub listening: OnceLock<std::net::SocketAddr>,
 }

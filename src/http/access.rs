@@ -1,4 +1,4 @@
-//! http: who may do what: programs on this machine as they like, everybody else with a token.
+//! http: access: programs on this machine need no token, all others do.
 
 use std::net::IpAddr;
 use std::sync::atomic::Ordering::Relaxed;
@@ -13,19 +13,19 @@ use super::peer::{Line, Peer};
 use super::tokens::{Scope, Token, Tokens};
 use crate::pipeline::{Board, Counters};
 
-/// Who a request comes from, once it was let in; handlers find it among the request's extensions.
+/// The origin of an accepted request; handlers find it among the request's extensions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum From {
     /// This machine, without being asked.
     Here,
-    /// Whoever has the token.
+    /// Another machine with a token.
     Elsewhere,
-    /// Whoever has the token that is bound to this instance.
+    /// Another machine with a token that is bound to this instance.
     Instance(Box<str>),
 }
 
-/// The token that a request was let in with: an answer that goes on for long asks for it again. A request
-/// that needs none has no pass.
+/// The token of an accepted request; long answers check it again. A request that needs no token has
+/// no pass.
 #[derive(Debug, Clone)]
 pub(super) struct Pass {
     tokens: Arc<Tokens>,
@@ -54,21 +54,21 @@ pub struct Access {
 struct Unknown {
     /// When the log said so last, and how many there were since.
     told: Mutex<(Option<Instant>, u64)>,
-    /// Who is held up may take one of these places; those beyond are answered at once.
+    /// Places for delayed answers; beyond them, the answer is immediate.
     places: tokio::sync::Semaphore,
 }
 
 /// The log has one line in this time at the most, however many come.
 const QUIET: Duration = Duration::from_secs(60);
 
-/// So long the answer to a token that is not known takes. Nobody guesses 256 bits; this keeps a
-/// sender with an old token from asking as fast as it can.
+/// The delay of the answer to an unknown token. Nobody can guess 256 bits; this slows down a sender
+/// with an old token.
 const HELD_UP: Duration = Duration::from_millis(200);
 
-/// So many are held up at a time.
+/// The number of delayed answers at a time.
 const PLACES: usize = 32;
 
-/// An answer to who may not pass.
+/// The answer to a refused request.
 #[derive(Debug)]
 pub(super) struct Refusal {
     response: Response,
@@ -94,7 +94,7 @@ const FORWARDED: [&str; 4] = ["forwarded", "x-forwarded-for", "x-real-ip", "via"
 const SUBJECT: &str = "tokens";
 
 impl Access {
-    /// `behind_proxy`: nobody is local, for everybody comes by way of the proxy.
+    /// With `behind_proxy` no request is local, because all come through the proxy.
     pub fn new(
         tokens: Arc<Tokens>,
         behind_proxy: bool,
@@ -125,7 +125,8 @@ impl Access {
         *told = (Some(now), 0);
     }
 
-    /// Why it may not pass; nothing: it may, and it carries who it is [`From`].
+    /// The reason why a request is refused; `None` if it is accepted, and then it carries its
+    /// [`From`].
     pub(super) fn refuse(&self, request: &mut Request) -> Option<Refusal> {
         let headers = request.headers();
         // The page's own files say nothing about this machine, and dress the refusal too.
@@ -199,8 +200,8 @@ fn wanted(method: &Method, path: &str) -> Scope {
     if pushes { Scope::Push } else { Scope::Read }
 }
 
-/// `Bearer`, what Influx calls `Token`, or the password of basic authentication; whoever it says
-/// it is.
+/// The secret: after `Bearer`, after `Token` (Influx), or the password of basic authentication with
+/// any user name.
 fn secret(headers: &HeaderMap) -> Option<String> {
     let text = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, rest) = text.split_once(' ')?;

@@ -1,4 +1,5 @@
-//! http: what every question over HTTP needs: the state of the daemon, and the desk that answers.
+//! http: the parts that every question over HTTP needs: the state of the daemon, and the desk that
+//! answers.
 
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ use crate::query::desk::{Desk, Purpose, Task};
 use crate::query::files::Files;
 use crate::query::turns::Client;
 
-/// What all questions over HTTP share.
+/// The parts that all questions over HTTP share.
 pub(super) struct Api {
     state: Arc<State>,
     desk: Arc<Desk>,
@@ -27,7 +28,7 @@ impl Api {
         Arc::new(Self { state, desk: Arc::new(desk) })
     }
 
-    /// Gives memory back between questions, for as long as the runtime goes on.
+    /// Gives memory back between questions, as long as the runtime runs.
     pub(super) async fn rest_between(self: Arc<Self>) {
         Arc::clone(&self.desk).rest_between(self.state.rested).await;
     }

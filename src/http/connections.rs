@@ -1,5 +1,5 @@
-//! http: connections: how many, how long, and who has to go. `axum::serve` sets no timer, so its
-//! header timeout never fires; this loop does.
+//! http: connections: their number, their timeouts, and which is closed for a new one.
+//! `axum::serve` sets no timer, so its header timeout never fires; this loop does.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -25,11 +25,11 @@ use crate::query::turns::Client;
 
 /// Beyond it the one that keeps us waiting longest goes, so that a newcomer is always served.
 const MAX_CONNECTIONS: usize = 256;
-/// From the first byte expected to the last header, and between requests.
+/// The timeout from the first expected byte to the last header, and between requests.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_HEADERS: usize = 16 << 10;
-/// So much of an answer may wait in the kernel until it is sent, bytes. It takes 4 MB of one who does
-/// not read, and whoever writes to him learns of it only then.
+/// At most this many unsent bytes of a connection wait in the kernel; its default would hide a
+/// backlog of 4 MB from us.
 const UNSENT: u32 = 128 << 10;
 
 struct Connection {
@@ -40,11 +40,11 @@ struct Connection {
 /// Longest handshake of TLS.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 
-/// Where connections come from.
+/// The source of connections.
 pub enum Listener {
     /// TCP, with TLS or without.
     Tcp(TcpListener, Option<Tls>),
-    /// A socket in the file system: whoever may open it is local.
+    /// A socket in the file system: every program that may open it is local.
     Unix(UnixListener),
 }
 

@@ -1,4 +1,4 @@
-//! http: what goes wrong with a question to the API, in the words and codes of Prometheus.
+//! http: errors of the API, in the words and codes of Prometheus.
 
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -11,7 +11,7 @@ use crate::query::files::Unreadable;
 use crate::query::source::SourceError;
 use crate::wire::json::write_string;
 
-/// What kind of error it is.
+/// The kind of error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     BadData,
@@ -61,22 +61,22 @@ impl ApiError {
         Self { kind, message: message.into() }
     }
 
-    /// What is wrong, in a sentence.
+    /// The fault, in a sentence.
     pub(super) fn message(self) -> String {
         self.message
     }
 
-    /// How a request ends that gets it.
+    /// The status of a request with this error.
     pub(super) fn status(&self) -> StatusCode {
         self.kind.code()
     }
 
-    /// A parameter that is none.
+    /// A wrong parameter.
     pub(super) fn parameter(name: &str, why: impl std::fmt::Display) -> Self {
         Self::new(Kind::BadData, format!("invalid parameter \"{name}\": {why}"))
     }
 
-    /// An expression that is none.
+    /// A wrong expression.
     pub(super) fn expression(name: &str, error: &ParseError, text: &str) -> Self {
         Self::parameter(name, error.one_line(text))
     }
@@ -91,7 +91,7 @@ impl ApiError {
         out.into_bytes()
     }
 
-    /// As a sentence, for those who expect no JSON.
+    /// The error as a sentence, for clients that expect no JSON.
     pub(super) fn into_text(self) -> Response {
         (self.kind.code(), format!("{}\n", self.message)).into_response()
     }

@@ -64,7 +64,7 @@ pub(super) const HEADERS: [(&str, &str); 4] = [
     ("cross-origin-resource-policy", "same-origin"),
 ];
 
-/// What a link may lead to from anywhere.
+/// The paths that a link from anywhere may lead to.
 const LINKED: [&str; 6] = ["/", "/alerts", "/explore", "/hosts", "/graph.svg", "/graph.png"];
 
 /// Refuses strangers' names, and strangers, and puts the security headers on every answer.

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::State;
 
-/// 200 and `healthy`, or 503 and what is wrong since when; and the services that run.
+/// 200 and `healthy`, or 503 and the problems with their begin; and the running services.
 pub(super) async fn health(Get(state): Get<Arc<State>>) -> impl IntoResponse {
     let problems = problems(&state);
     let healthy = problems.is_empty();

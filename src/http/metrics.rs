@@ -1,4 +1,4 @@
-//! http: every current value, for scrapers.
+//! http: all current values, for scrapers.
 
 use std::collections::HashSet;
 use std::sync::Arc;

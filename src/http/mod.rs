@@ -1,6 +1,5 @@
-//! http: what the daemon serves: the page, pictures, /metrics, /health, /api/status and Prometheus' API;
-//! and what senders may bring. A view: it reads what pipeline and store offer, and hands what is pushed
-//! to the intake.
+//! http: the HTTP server: the page, pictures, /metrics, /health, /api/status, Prometheus' API, and
+//! pushes. A view: it reads pipeline and store, and hands pushed values to the intake.
 
 mod access;
 mod api;
@@ -48,14 +47,14 @@ pub use page::assets as page_files;
 pub use push::Desk;
 pub use tls::Tls;
 
-/// What the handlers look at.
+/// The state that handlers read.
 #[derive(Clone)]
 pub struct State {
     /// Series, their newest values, problems, counters, and where pushes go.
     pub flow: Flow,
-    /// What pushes share.
+    /// The parts that pushes share.
     pub desk: Arc<Desk>,
-    /// Where the database is.
+    /// The path of the database.
     pub database: PathBuf,
     /// Its newest samples.
     pub head: Arc<Head>,
@@ -69,11 +68,11 @@ pub struct State {
     pub started: i64,
     /// Which Host headers are answered.
     pub hosts: Hosts,
-    /// Who may do what.
+    /// The rules of access.
     pub access: Access,
     /// Called when questions were answered and no other follows, to give memory back.
     pub rested: fn(),
-    /// The services that run at the moment, for `/health`.
+    /// The running services, for `/health`.
     pub services: Arc<dyn Fn() -> Vec<Serving> + Send + Sync>,
 }
 
@@ -92,7 +91,7 @@ pub struct Serving {
     pub name: &'static str,
     /// Whether nothing is wrong with it.
     pub up: bool,
-    /// Where it listens; empty for one that does not.
+    /// Its addresses; empty for a service that does not listen.
     pub listening: Vec<String>,
 }
 
@@ -101,8 +100,8 @@ pub async fn serve(listener: Listener, router: Router) {
     connections::serve_on(listener, router).await;
 }
 
-/// Questions in PromQL past the guard, for the control socket: its permissions already decide who may
-/// read the file.
+/// The PromQL API without the guard, for the control socket, whose permissions already decide who
+/// may read the file.
 #[derive(Clone)]
 pub struct Inside(Arc<api::Api>);
 

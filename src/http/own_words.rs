@@ -10,10 +10,10 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::guard::HEADERS;
 
-/// How such an answer goes on behind its first line.
+/// The rest of such an answer after its first line.
 const EMPTY: &[u8] = b"\r\nconnection: close\r\ncontent-length: 0\r\n";
 
-/// The first lines of such answers, and what is said instead.
+/// The first lines of such answers, and the replacement texts.
 const REFUSALS: [(&[u8], &str); 3] = [
     (
         b"HTTP/1.1 400 Bad Request",
@@ -29,7 +29,7 @@ const REFUSALS: [(&[u8], &str); 3] = [
 /// A connection whose empty refusals get words.
 pub(super) struct OwnWords<S> {
     stream: S,
-    /// What is sent instead, and how much of it has gone.
+    /// The replacement, and the part of it that has been sent.
     words: Vec<u8>,
     sent: usize,
 }
@@ -40,7 +40,7 @@ impl<S> OwnWords<S> {
     }
 }
 
-/// What to send instead of this; nothing: it is no refusal of the library's.
+/// The replacement for these bytes; `None` if they are not a refusal of the library.
 fn instead_of(bytes: &[u8]) -> Option<Vec<u8>> {
     if !bytes.starts_with(b"HTTP/1.1 4") {
         return None;

@@ -1,5 +1,6 @@
-//! http: how long a client keeps us waiting: for its next request, for the rest of a body, or until it
-//! takes its answer. While we work for it, it does not. And the longest that any body may take.
+//! http: the time that a client keeps plimsoll waiting: for its next request, for the rest of a
+//! body, or for reading its answer. Time in which plimsoll works does not count. And the longest
+//! time for any body.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -10,7 +11,8 @@ use std::time::{Duration, Instant};
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
 use tokio::time::Sleep;
 
-/// A body that comes at this pace, or faster, keeps nobody waiting; bytes in a millisecond.
+/// The pace of a steady body, in bytes a millisecond. A client at this pace or faster keeps nobody
+/// waiting.
 const STEADY: i64 = 16;
 /// For one body, from when it is first waited for to its last byte. Pushes have a bound of their own,
 /// which is a little shorter and answers in words.
@@ -24,12 +26,12 @@ pub(super) struct Pace {
     since: AtomicI64,
     /// Bytes of a body that came since then.
     came: AtomicI64,
-    /// It is not waited for.
+    /// Whether plimsoll is working, and does not wait for it.
     working: AtomicBool,
 }
 
 impl Pace {
-    /// Of one that comes at this moment.
+    /// The pace of a connection that begins now.
     pub(super) fn new(now: Instant) -> Self {
         Self {
             begun: now,
@@ -60,8 +62,8 @@ impl Pace {
         self.working.store(true, Relaxed);
     }
 
-    /// So many ms longer than a steady client would have taken; less than nothing: it is faster.
-    /// Nothing: it is not waited for.
+    /// The time in ms by which it is slower than a steady client; negative if it is faster. `None`
+    /// while plimsoll does not wait for it.
     pub(super) fn late(&self, now: Instant) -> Option<i64> {
         if self.working.load(Relaxed) {
             return None;
@@ -89,7 +91,7 @@ impl Paced {
 }
 
 impl Drop for Paced {
-    /// Nobody reads on: what is missing is not waited for.
+    /// Reading has stopped, so nothing waits for the rest.
     fn drop(&mut self) {
         self.pace.works();
     }

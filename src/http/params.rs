@@ -18,7 +18,7 @@ impl Params {
         Self(pairs.map(|(name, value)| (name.into_owned(), value.into_owned())).collect())
     }
 
-    /// The first of that name; empty where there is none.
+    /// The first value of that name; empty if there is none.
     pub(super) fn get(&self, name: &str) -> &str {
         self.0.iter().find(|(n, _)| n == name).map_or("", |(_, value)| value)
     }
@@ -49,7 +49,7 @@ impl Params {
         }
     }
 
-    /// How many things at most; 0 and nothing mean all.
+    /// The largest number of results; 0 and an empty value mean all.
     pub(super) fn limit(&self, name: &str) -> Result<usize, ApiError> {
         match self.get(name) {
             "" => Ok(usize::MAX),
@@ -65,7 +65,7 @@ impl Params {
         }
     }
 
-    /// How many things at most, where nothing and less than 0 mean all.
+    /// The largest number of results; an empty or negative value means all.
     pub(super) fn most(&self, name: &str) -> Result<usize, ApiError> {
         match self.get(name) {
             "" => Ok(usize::MAX),

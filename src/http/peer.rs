@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 
 use crate::query::turns::Client;
 
-/// Where a request comes from.
+/// The origin of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Peer {
     /// This machine: a loopback address, or the unix socket.
@@ -18,10 +18,10 @@ pub(super) enum Peer {
     Remote,
 }
 
-/// What is known of the connection that a request came on.
+/// The connection of a request.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Line {
-    /// From here or from elsewhere.
+    /// Whether it is local.
     pub(super) peer: Peer,
     /// The address of the other side; none on a unix socket.
     pub(super) from: Option<IpAddr>,
@@ -40,7 +40,7 @@ impl Cut {
         self.0.notify_one();
     }
 
-    /// Returns when somebody has ended it.
+    /// Returns when the connection is to be cut.
     pub(super) async fn asked(&self) {
         self.0.notified().await;
     }
@@ -50,7 +50,7 @@ impl Cut {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Unix;
 
-/// What came by no network has no address.
+/// A client without a network has no address.
 impl<S: Sync> FromRequestParts<S> for Client {
     type Rejection = std::convert::Infallible;
 

@@ -21,7 +21,7 @@ use crate::query::number::parse_duration;
 use crate::query::turns::Client;
 use crate::wire::time::parse_when;
 
-/// What can be asked for.
+/// The known parameters.
 const PARAMETERS: &str =
     "expr, range, from, to, width, height, theme, title, scale, stacked, threshold, tz";
 /// Pixels of a side.
@@ -55,7 +55,7 @@ pub(super) fn routes(api: Arc<Api>) -> Router {
         .with_state(api)
 }
 
-/// What a request asks for.
+/// A request for a picture.
 #[derive(Debug)]
 struct Wanted {
     expression: String,

@@ -1,5 +1,5 @@
 //! http: long answers, written piece by piece while they are sent. With tens of thousands of series
-//! a page in one piece takes tens of megabytes, and the allocator keeps what it was once given.
+//! a page in one piece takes tens of megabytes, and the allocator keeps memory that it once got.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -10,7 +10,7 @@ use hyper::body::{Bytes, Frame};
 
 /// A piece is sent when it has grown to this.
 const PIECE: usize = 32 << 10;
-/// What is no longer than this is sent at once, with its length: clients like to know it.
+/// Answers up to this length are sent at once, with their length, which clients like to know.
 const AT_ONCE: usize = 128 << 10;
 
 /// The body that `more` writes: each call appends a little and says whether there is more to come.
@@ -26,7 +26,7 @@ pub(super) fn body(mut more: impl FnMut(&mut Vec<u8>) -> bool + Send + Unpin + '
 
 struct Pieces<F> {
     begun: Vec<u8>,
-    /// Nothing: it is all said.
+    /// The writer of the next piece; `None` after the last one.
     more: Option<F>,
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::{Labels, parse_key, write_key};
 
-/// How a value is compared.
+/// An operator between a value and a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Op {
     /// `>`
@@ -100,8 +100,8 @@ impl Condition {
         self.op.holds(value, self.value)
     }
 
-    /// Reads `cpu > 8`, `disk_/ >= 95`, `name{label="value"} < 1`. An error is what is wrong and
-    /// what to write instead.
+    /// Reads `cpu > 8`, `disk_/ >= 95`, `name{label="value"} < 1`. An error is the fault and a
+    /// correction.
     pub fn parse(text: &str) -> Result<Self, (String, String)> {
         let example = || "write KEY OPERATOR NUMBER, for example `cpu > 8`".to_owned();
         let Some((at, length, op)) = find_op(text) else {

@@ -53,7 +53,7 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     bring(plan, "collectd", global)
 }
 
-/// What the place of a file says.
+/// The parts of a file's path.
 #[derive(Debug, PartialEq)]
 struct Name {
     host: String,

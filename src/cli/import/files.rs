@@ -39,7 +39,7 @@ const SNIFF: usize = 4096;
 
 /// The place where the rows go.
 pub(super) enum Target<'s> {
-    /// Nobody else collects into the file.
+    /// No daemon collects into the file.
     Store(Import<'s>),
     /// Its daemon takes them in.
     Daemon(Sender),
@@ -55,7 +55,7 @@ impl<'s> Target<'s> {
         }
     }
 
-    /// What the file says of a series that is new.
+    /// Stores the description of a new series.
     fn describe(&mut self, key: &str, about: &About<'_>) -> anyhow::Result<()> {
         let About { kind, unit, help } = *about;
         match self {
@@ -85,7 +85,7 @@ impl Failed {
         writeln!(crate::cli::stderr(), "{}: {why}", file.display())
     }
 
-    /// How it ends.
+    /// The result of the import.
     pub(super) fn end(&self) -> anyhow::Result<()> {
         let files = if self.0 == 1 { "file" } else { "files" };
         anyhow::ensure!(self.0 == 0, "{} {files} could not be imported", show::count(self.0));

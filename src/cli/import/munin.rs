@@ -151,7 +151,7 @@ fn claims(datafile: &Datafile, dir: &Path) -> BTreeMap<PathBuf, Claim> {
     claims
 }
 
-/// What the name of a file alone says.
+/// The field of a file, by its name alone.
 fn by_name(args: &Args, datafile: &Datafile, known: &Plugins, path: &Path) -> Option<Claim> {
     let name = FileName::read(path.file_name()?.to_str()?)?;
     let group = path.parent()?.strip_prefix(&args.dir).ok()?.to_str()?.replace('/', ";");

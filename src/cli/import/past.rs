@@ -1,5 +1,4 @@
-//! cli: RRD files into the database, whoever named them: read and made ready on all cores, written
-//! by one.
+//! cli: RRD files of any program into the database: read and prepared on all cores, written by one.
 
 use std::collections::{BTreeMap, HashSet};
 use std::io::{self, IsTerminal, Read, Write};
@@ -30,13 +29,13 @@ const WAITING: usize = 4;
 /// Which of two files of one series is taken: the smaller one in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Rank {
-    /// It is not the one of which the master speaks.
+    /// Whether the master's datafile names another file.
     unnamed: bool,
     /// Seconds since it was last written, as far as that tells two files apart.
     age: i64,
 }
 
-/// One source of one file, and the series that it is the past of.
+/// One source of one file, and its series.
 pub(super) struct Unit {
     pub(super) file: usize,
     pub(super) source: usize,
@@ -45,7 +44,7 @@ pub(super) struct Unit {
     pub(super) peaks: bool,
 }
 
-/// What is to be imported.
+/// The files to import.
 #[derive(Default)]
 pub(super) struct Plan {
     pub(super) files: Vec<PathBuf>,
@@ -133,8 +132,8 @@ pub(super) fn kind_of(ds: &DataSource) -> Kind {
     }
 }
 
-/// Reads an RRD file, or what `rrdtool dump` made of one, packed or not. What cannot be read here is
-/// given to `rrdtool dump`.
+/// Reads an RRD file, or the output of `rrdtool dump`, packed or not. Other files are given to
+/// `rrdtool dump`.
 pub(super) fn with_rrd<T>(path: &Path, work: impl FnOnce(&Rrd<'_>) -> T) -> anyhow::Result<T> {
     let mut bytes = regular::read(path, LARGEST)?;
     if is_gzip(&bytes) {
@@ -184,14 +183,14 @@ fn past(rrd: &Rrd<'_>, unit: &Unit, place: &Place) -> Past {
     }
 }
 
-/// What came of it.
+/// The counts of the result.
 #[derive(Default)]
 struct Counts {
     points: AtomicU64,
     files: AtomicUsize,
 }
 
-/// Imports what is planned into the database that the command line names, and says how it went.
+/// Imports the planned files into the database of the command line, and prints the result.
 pub(super) fn bring(mut plan: Plan, what: &str, global: &Global) -> anyhow::Result<()> {
     let config = crate::config::Config::find(global.config.as_deref()).ok();
     let path = match &global.db {

@@ -28,7 +28,7 @@ pub struct Args {
 
 /// Longest text of one moment: a thousand CPUs with all their interrupts have less.
 const LONGEST: usize = 32 << 20;
-/// How each element of `statistics` begins and ends, on a line of its own.
+/// The begin and end of each element of `statistics`, on a line of its own.
 const INDENT: &str = "\t\t\t\t";
 /// Rows handed over at once.
 const BATCH: usize = 20_000;
@@ -72,11 +72,11 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     failed.end()
 }
 
-/// What came of one file. What was read of it before it failed is taken.
+/// The result of one file. Samples read before a failure are kept.
 #[derive(Default)]
 struct Read {
     taken: u64,
-    /// What is to be told of it.
+    /// The messages about it.
     words: Vec<String>,
     failed: Option<String>,
 }

@@ -1,5 +1,5 @@
-//! cli: what `plimsoll watch` shows: read once, and then kept up with the rows that come. Nothing of
-//! a terminal in here.
+//! cli: the data of `plimsoll watch`: read once, and then updated with new rows. Nothing of a
+//! terminal in here.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -31,15 +31,15 @@ const MOST_ROWS: usize = 200_000;
 pub(super) struct Feed {
     path: PathBuf,
     reader: Reader,
-    /// Everything that is known of each series.
+    /// The state of all series.
     pub(super) status: Status,
     /// The system that is shown, by its place in `status`.
     pub(super) shown: usize,
     known: Vec<Known>,
-    /// How many series there were when `known` was read.
+    /// The number of series when `known` was read.
     newest_series: i64,
     charts: Vec<overview::Chart>,
-    /// Those and all others: what is judged.
+    /// The charts of the first view and all others, for the verdict.
     all: Vec<overview::Chart>,
     /// Whether the machine is well.
     pub(super) verdict: Option<Verdict>,
@@ -131,7 +131,7 @@ impl Feed {
         self.load(now)
     }
 
-    /// How long a time is shown, ms; of everything, what there is.
+    /// The length of the range, ms; for "all", that of the data.
     fn span(&self, now: i64) -> i64 {
         match RANGES[self.range].ms {
             0 => (now - self.oldest.unwrap_or(now)).max(RANGES[0].ms),
@@ -168,7 +168,7 @@ impl Feed {
         Ok(())
     }
 
-    /// How wide buckets are.
+    /// The width of buckets.
     fn width(&self, now: i64) -> anyhow::Result<i64> {
         let line = self.charts.first().and_then(|c| c.lines.first());
         Ok(overview::width(&self.reader, line, now - self.span(now), now, POINTS)?)
@@ -207,7 +207,7 @@ impl Feed {
         Ok(())
     }
 
-    /// Takes in what is new; whether there was anything. Fails where the file cannot be read.
+    /// Takes new rows in; returns whether there were any. Fails if the file cannot be read.
     pub(super) fn tick(&mut self, now: i64) -> anyhow::Result<bool> {
         self.now = now;
         if self.reader.newest_series()? != self.newest_series {
@@ -278,7 +278,7 @@ impl Feed {
         self.drawn.get(at).cloned()
     }
 
-    /// One series by its key, as a chart.
+    /// The chart of one series by its key.
     pub(super) fn one(&self, key: &str, now: i64) -> anyhow::Result<draw::Chart> {
         let reader = Reader::open(&self.path)?;
         let catalog = Catalog::default();

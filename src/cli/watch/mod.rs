@@ -1,5 +1,5 @@
 //! cli: `plimsoll watch`: the first view in the terminal, kept up to date. Here are the terminal,
-//! its keys and its end; what is shown is `feed`'s, how it looks is `view`'s.
+//! its keys and its end; `feed` has the data, `view` the appearance.
 
 mod feed;
 mod view;
@@ -33,27 +33,27 @@ pub struct Args {
     range: String,
 }
 
-/// How often it is looked whether there is anything new.
+/// The interval of looking for new rows.
 const TICK: Duration = Duration::from_secs(1);
-/// How long a signal may wait.
+/// The longest delay of a signal.
 const WINK: Duration = Duration::from_millis(250);
 
-/// What the person at the keyboard has chosen.
+/// The choices at the keyboard.
 #[derive(Debug, Default)]
 struct Choice {
     /// Rows of the first view that have been scrolled past.
     scroll: usize,
-    /// What is searched for, while it is.
+    /// The text of the current search.
     search: Option<String>,
     /// Which of the series found is chosen.
     found: usize,
     /// The series that fills the screen.
     open: Option<(String, Result<draw::Chart, String>)>,
-    /// What went wrong with the file.
+    /// The error of the file.
     trouble: Option<String>,
 }
 
-/// What a key asks for.
+/// The effect of a key.
 #[derive(Debug, PartialEq, Eq)]
 enum Does {
     Nothing,
@@ -251,7 +251,7 @@ fn press(key: KeyEvent, choice: &mut Choice, feed: &Feed) -> Does {
     }
 }
 
-/// The view knows how many rows there are and takes back what is too much.
+/// Scrolls; the view takes back what exceeds the number of rows.
 fn scroll(choice: &mut Choice, rows: isize) -> Does {
     choice.scroll = choice.scroll.saturating_add_signed(rows);
     Does::Redraw

@@ -1,4 +1,4 @@
-//! cli: how `plimsoll watch` looks: rows of letters out of what is known, and a window on them.
+//! cli: the appearance of `plimsoll watch`: rows of characters from the data, and a window on them.
 
 use jiff::tz::TimeZone;
 use ratatui::Frame;
@@ -24,7 +24,7 @@ const CHART: usize = 58;
 /// Rows of a chart's field.
 const FIELD: usize = 6;
 
-/// What the terminal can do.
+/// The abilities of the terminal.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Look {
     pub(super) unicode: bool,
@@ -105,7 +105,7 @@ fn cut(text: &str, most: usize) -> String {
     draw::cut(text, most)
 }
 
-/// The verdict, the range, and what is wrong.
+/// The verdict, the range, and the problems.
 fn head(feed: &Feed, width: usize, look: Look, zone: &TimeZone) -> Rows {
     let name = feed.system().map_or("no system yet", |(name, _)| name.as_str());
     let level = feed.verdict.as_ref().map_or(Level::Well, |v| v.level);
@@ -225,7 +225,7 @@ fn first_view(feed: &Feed, width: usize, look: Look, zone: &TimeZone) -> Rows {
     rows
 }
 
-/// A chart's title, and what its lines are at now, as far as there is room.
+/// A chart's title, and the current values of its lines, as far as there is room.
 fn title(chart: &Chart, width: usize, look: Look) -> Line<'static> {
     let mut spans = vec![paint(cut(&chart.title, width), 1, look)];
     let mut used = width_of(&spans);

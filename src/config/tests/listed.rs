@@ -1,4 +1,4 @@
-//! config: every option is listed with what it amounts to.
+//! config: every option is listed with its state.
 
 use crate::config::sections::sections;
 use crate::config::{Config, Listed};

@@ -1,4 +1,4 @@
-//! config: what an operator sees of a wrong file, whole messages.
+//! config: the messages for a wrong file, as a whole.
 
 use insta::assert_snapshot;
 

@@ -1,4 +1,4 @@
-//! config: `[munin_node]` and `[[munin.node]]`: what they mean, and what an operator sees of mistakes.
+//! config: `[munin_node]` and `[[munin.node]]`: their meaning, and the messages for mistakes.
 
 use crate::config::Config;
 use crate::config::resolve::resolve;

@@ -78,7 +78,7 @@ fn the_default_of_for_is_the_one_it_shows() {
     assert_ne!(text, uncommented());
 }
 
-/// What has to stand beside a key, so that its section is complete.
+/// The keys that a section needs beside this one to be complete.
 fn beside(row: &Row, key: &str) -> String {
     let needed: &[(&str, &str)] = match &*row.path {
         "munin.node" => &[("host", "\"x\""), ("tls_ca", "\"/x\"")],

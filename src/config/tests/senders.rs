@@ -1,5 +1,5 @@
-//! config: what an operator sees of wrong `[statsd]`, `[graphite]`, `[push]` and `[http]` sections:
-//! every key of theirs that can be wrong, whole messages.
+//! config: the messages for wrong `[statsd]`, `[graphite]`, `[push]` and `[http]` sections: every
+//! key that can be wrong.
 
 use insta::assert_snapshot;
 

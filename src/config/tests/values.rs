@@ -1,4 +1,4 @@
-//! config: what right files mean, and that no file whatever brings it down.
+//! config: the meaning of right files, and no crash for any file.
 
 use proptest::prelude::*;
 
@@ -150,7 +150,7 @@ fn where_it_listens() {
     }
 }
 
-/// What begins every colour.
+/// The begin of every colour.
 const ESCAPE: char = '\u{1b}';
 
 /// Pieces of right files in wrong order find more than letters do.

@@ -1,4 +1,4 @@
-//! daemon: what the thread of plugins can be told, and how.
+//! daemon: the handle of the plugins thread, and its commands.
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
@@ -24,7 +24,7 @@ pub(super) enum Command {
 
 /// The running thread, to be told things.
 pub struct Plugins {
-    /// How many there are.
+    /// The number of plugins.
     pub(super) found: Arc<AtomicUsize>,
     pub(super) mailbox: Arc<Mutex<Vec<Command>>>,
     pub(super) bell: Bell,
@@ -36,7 +36,7 @@ impl Plugins {
         self.bell.ring();
     }
 
-    /// How many plugins there are.
+    /// The number of plugins.
     pub fn found(&self) -> usize {
         self.found.load(Relaxed)
     }
@@ -53,8 +53,8 @@ impl Plugins {
         answer
     }
 
-    /// Runs one at another rate for so many ms (`None`: until the next reload), or again at its
-    /// own. Nothing happens if it is not there.
+    /// Runs a plugin at another rate for this many ms (`None`: until the next reload), or again at
+    /// its own. An unknown name does nothing.
     pub fn set_rate(
         &self,
         name: String,

@@ -1,5 +1,5 @@
-//! daemon: where plugins keep what they remember, and the way of their readings into the queue; for
-//! plugins of this machine and of other machines.
+//! daemon: the folder for the state of plugins, and the way of their readings into the queue; for
+//! plugins of this machine and of others.
 
 use std::path::{Path, PathBuf};
 
@@ -7,12 +7,12 @@ use crate::model::SeriesRef;
 use crate::pipeline::{Batch, Flow, Source};
 use crate::plugin::Samples;
 
-/// Where plugins keep what they remember: beside the database.
+/// The folder for the state of plugins, beside the database.
 pub fn state_folder(database: &Path) -> PathBuf {
     database.parent().unwrap_or(Path::new("")).join("plugin-state")
 }
 
-/// Queues what a plugin said, and `own`, what there is to say about it.
+/// Queues the samples of a plugin, and `own`, the metrics about its run.
 pub fn hand_over(flow: &Flow, samples: Samples, ts: i64, own: &[(SeriesRef, f64)]) {
     let Samples { mut values, mut times, .. } = samples.with_markers(ts);
     values.extend_from_slice(own);

@@ -10,28 +10,28 @@ use crate::collect::regular;
 /// More was not written by us.
 const MOST: u64 = 4 << 20;
 
-/// Where those files are.
+/// The folder of these files.
 #[derive(Debug, Clone)]
 pub struct Stand {
     folder: PathBuf,
-    /// What is counted ends with this.
+    /// The boot id with which the counters end.
     boot: String,
 }
 
 impl Stand {
-    /// For counters of this machine: what they stood at before it was started is of no use. `proc` is
+    /// For counters of this machine: their values from before its start are useless. `proc` is
     /// `/proc`.
     pub fn here(database: &Path, proc: &Path) -> Self {
         let boot = regular::read_text(&proc.join("sys/kernel/random/boot_id"), 4_096);
         Self { boot: boot.unwrap_or_default().trim().to_owned(), ..Self::elsewhere(database) }
     }
 
-    /// For those of others, of which nobody here knows when they were started.
+    /// For counters of other machines, whose starts are unknown here.
     pub fn elsewhere(database: &Path) -> Self {
         Self { folder: state_folder(database).join(".counters"), boot: "-".into() }
     }
 
-    /// What was written of one; nothing: there is nothing to go on with.
+    /// The saved state of a plugin; `None` if there is none to continue from.
     pub fn read(&self, name: &str) -> Option<String> {
         let text = regular::read_text(&self.folder.join(name), MOST).ok()?;
         let (boot, rest) = text.split_once('\n')?;

@@ -15,10 +15,10 @@ use crate::pipeline::{Counters, Intake, Origin, Reason, Source};
 use crate::receive::{Carrier, Lost, Reader, Sink, Turn};
 use crate::wire::{Record, graphite};
 
-/// What waits while the queue is full; nobody can be asked to come again, so what does not fit is
-/// lost, and counted.
+/// The longest text that waits while the queue is full. Graphite has no answers, so anything beyond
+/// is lost and counted.
 const MAX_WAITING: usize = 1 << 20;
-/// So much is made samples of in one turn.
+/// The longest text that is turned into samples in one turn.
 const TURN: usize = 64 << 10;
 /// When to try again while the queue is full.
 const PAUSE: Duration = Duration::from_millis(250);

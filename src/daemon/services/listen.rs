@@ -1,5 +1,5 @@
-//! daemon: how services get the addresses where they listen: at once, or as soon as they can be had.
-//! The board tells until then, and everything else goes on.
+//! daemon: opens the listening sockets of services, at once or as soon as possible. The board
+//! reports missing ones until then, and everything else continues.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -8,11 +8,11 @@ use crate::daemon::shared::Shared;
 use crate::pipeline::Board;
 use crate::receive::{self, Sockets};
 
-/// Tokio's own is 128; in a storm of connections the kernel drops what does not fit, and whoever is
-/// dropped waits for a second before the next attempt.
+/// The backlog of a socket. Tokio's own is 128; in a storm of connections the kernel drops the
+/// rest, and a dropped client waits for a second before its next attempt.
 const BACKLOG: u32 = 1024;
 
-/// How often it is tried to get what could not be had at the start.
+/// The interval of attempts to open missing sockets.
 pub const AGAIN: Duration = Duration::from_secs(2);
 
 /// Listens there.
@@ -24,8 +24,9 @@ pub fn bind(address: std::net::SocketAddr) -> std::io::Result<tokio::net::TcpLis
     socket.listen(BACKLOG)
 }
 
-/// What could be had at the first attempt, or at a later one: a port may be another program's for a
-/// moment, an address or a certificate may come after plimsoll. The board tells until then.
+/// The result of the first attempt, or of a later one: another program may hold a port for a
+/// moment, and an address or a certificate may come after plimsoll. The board reports it until
+/// then.
 pub async fn persist<T>(
     board: &Board,
     subject: &str,
@@ -47,7 +48,7 @@ pub async fn persist<T>(
     }
 }
 
-/// The outcome of the first attempt; why there is none is on the board.
+/// The result of the first attempt; the reason of a failure is on the board.
 pub fn told<T>(board: &Board, subject: &str, first: Result<T, String>) -> Option<T> {
     first.inspect_err(|why| board.fail(subject, why.clone())).ok()
 }
@@ -55,7 +56,7 @@ pub fn told<T>(board: &Board, subject: &str, first: Result<T, String>) -> Option
 /// Behind the place of a socket that could not be opened yet.
 const NOT_YET: &str = " (not yet)";
 
-/// Where a receiver listens, or will; clones are the same one.
+/// The addresses of a receiver, open or not; clones are the same one.
 #[derive(Debug, Clone, Default)]
 pub struct Places(Arc<Mutex<Vec<String>>>);
 
@@ -65,13 +66,13 @@ impl Places {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Somebody is to listen there, and does not yet.
+    /// Adds an address that is not open yet.
     pub fn wait_for(&self, place: &str) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.push(format!("{place}{NOT_YET}"));
     }
 
-    /// What was waited for is open now, as `found`: the port may be one that the kernel chose.
+    /// Records that an address is open now, as `found`: the kernel may have chosen the port.
     pub fn opened(&self, place: &str, found: &str) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let late = |p: &&mut String| p.strip_suffix(NOT_YET) == Some(place);
@@ -81,8 +82,7 @@ impl Places {
     }
 }
 
-/// The sockets of a receiver, and where it listens or will. What cannot be had is on the board until it
-/// can.
+/// The sockets of a receiver, and its addresses. Missing ones are on the board until they are open.
 pub fn open_sockets(
     receiver: &'static str,
     settings: &receive::Settings,

@@ -1,5 +1,5 @@
-//! daemon: the service that answers masters of Munin: its sockets, its certificate, and what it
-//! answers from.
+//! daemon: the service that answers Munin masters: its sockets, its certificate, and the sources of
+//! its answers.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -72,7 +72,7 @@ impl Running for Masters {
         self.places.all()
     }
 
-    /// Nothing before anybody has come.
+    /// Reports nothing before the first master has come.
     fn report(&self, out: &mut Recorder) {
         let node = &self.shared.counters.munin_node;
         let connections = node.connections.load(Relaxed);
@@ -95,7 +95,7 @@ impl Running for Masters {
     }
 }
 
-/// Listens where it is told to; without it the main job still goes on, and the board says so.
+/// Starts listening. If that fails, everything else continues, and the board reports it.
 fn start(shared: &Shared) -> Option<Masters> {
     let config = shared.config();
     let wanted = &config.munin_node;
@@ -141,7 +141,7 @@ fn start(shared: &Shared) -> Option<Masters> {
 const SUBJECT: &str = "munin_node";
 /// A collector that missed two beats is behind; one that missed three has stopped.
 const BEATS: i64 = 3;
-/// Intervals can be changed while it runs; this is what they may become without a word here.
+/// The least age limit, because intervals can change at runtime without notice here.
 const LEAST_MS: i64 = 900_000;
 
 fn load(tls: Option<&TlsSettings>, board: &Arc<Board>) -> Result<Option<Acceptor>, String> {
@@ -182,7 +182,7 @@ fn serve(address: SocketAddr, node: &Arc<Node>, board: &Arc<Board>, places: &Pla
     });
 }
 
-/// How old a value may be and still be the present one.
+/// The largest age of a value that counts as current.
 fn fresh_ms(config: &Config) -> i64 {
     let slowest = config.collectors.iter().map(|c| c.interval.as_ms()).max().unwrap_or(0);
     (slowest * BEATS).max(LEAST_MS)

@@ -1,5 +1,5 @@
-//! daemon: asks Munin's nodes, each at its own beat, as Munin's master does. What they tell goes the
-//! way of local plugins: the same series, of another instance.
+//! daemon: polls munin-nodes, each at its own interval, as a Munin master does. Their values take
+//! the way of local plugins: the same series, of another instance.
 //!
 //! Bound: eight nodes at once, each once, with a deadline for every answer and one for all. Policy: a
 //! node that is not done when its time comes again misses it (`plimsoll_ticks_skipped_total`). A plugin
@@ -28,9 +28,9 @@ use crate::wire::munin::JOB;
 
 /// Nodes that are asked at once.
 const PLACES: usize = 8;
-/// A plugin is asked anew what its fields mean.
+/// The interval at which plugins are asked for their descriptions again.
 const CONFIG_EVERY_MS: i64 = 300_000;
-/// Its charts are told anew.
+/// The interval at which the descriptions of charts are stored again.
 const TELL_EVERY_MS: i64 = 3_600_000;
 /// All of a node's answers together have this long, or three of its intervals.
 const LEAST_PATIENCE_MS: i64 = 60_000;
@@ -122,7 +122,7 @@ impl Running for Peers {
 struct Member {
     keeper: Keeper,
     group: Group,
-    /// Boot time in ms at which it is asked what its fields mean.
+    /// Boot time in ms of the next question for its description.
     describe_at: i64,
     told: Vec<Graph>,
     tell_at: i64,
@@ -130,21 +130,21 @@ struct Member {
 
 /// A plugin that did not answer.
 struct Slow {
-    /// How often, one time after the other.
+    /// The number of failures in a row.
     times: u32,
     /// Boot time in ms at which it is asked again.
     again_at: i64,
     why: String,
 }
 
-/// A machine that the node tells of (nothing: itself), and a plugin.
+/// A machine behind the node (`None`: the node itself), and a plugin.
 type Key = (Option<String>, String);
 
 struct Peer {
     shared: Shared,
     settings: NodeSettings,
     filter: Arc<KeyFilter>,
-    /// As the board shows it.
+    /// Its subject on the board.
     subject: String,
     /// The instance, once it is known.
     name: Option<String>,
@@ -156,7 +156,7 @@ struct Peer {
     failing: BTreeSet<String>,
     stand: Stand,
     recorder: Recorder,
-    /// Of what is said about the node itself.
+    /// The group of the metrics about the node itself.
     group: Group,
 }
 
@@ -326,7 +326,8 @@ impl Peer {
         }
     }
 
-    /// Notes a plugin that did not answer: when it is asked again, and what is said of it until then.
+    /// Records a plugin that did not answer: the time of the next attempt, and the message until
+    /// then.
     fn put_off(&mut self, key: &Key, why: &str, now: i64) -> String {
         let every = self.settings.interval.as_ms();
         let times = self.slow.get(key).map_or(1, |slow| slow.times.saturating_add(1));
@@ -447,7 +448,7 @@ impl Peer {
         if faults.is_empty() { Ok(()) } else { Err(faults.to_string()) }
     }
 
-    /// How it went.
+    /// Reports the result of a poll.
     fn report(&mut self, ts: i64, up: bool, took_ms: i64) {
         let address = format!("{}:{}", self.settings.host, self.settings.port);
         let name = self.name.clone().unwrap_or_else(|| address.clone());
@@ -474,7 +475,7 @@ fn key(told: &Told) -> Key {
     (told.host.clone(), told.plugin.clone())
 }
 
-/// What a node says in place of a plugin's answer.
+/// The error of a node in place of a plugin's answer.
 fn refusal(text: &[u8]) -> Result<(), String> {
     let first = text.split(|b| *b == b'\n').next().unwrap_or_default();
     match first.trim_ascii() {

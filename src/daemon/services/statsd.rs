@@ -89,7 +89,7 @@ pub(super) const SERVICE: Service = Service {
 
 struct Statsd {
     tally: Arc<Tally>,
-    /// What the kernel drops.
+    /// The counter of datagrams that the kernel drops.
     drops: Drops,
     places: Places,
     reader: Reader,
@@ -129,8 +129,8 @@ impl Running for Statsd {
     }
 }
 
-/// Opens the sockets, and takes up the gauges where the process before this one left them. What
-/// cannot be had is on the board, and nothing else suffers. `None`: nobody is to listen.
+/// Opens the sockets, and restores the gauges of the process before. Missing sockets are on the
+/// board, and affect nothing else. `None` if statsd is not configured.
 fn start(shared: &Shared, store: &Store) -> anyhow::Result<Option<Started>> {
     let config = &shared.config().statsd;
     let (sockets, places) = open_sockets("statsd", &config.receive, shared);
@@ -157,7 +157,7 @@ fn restore(gather: &mut Gather, settings: &Settings, shared: &Shared, store: &St
     }
 }
 
-/// The kernel gives what it likes, and bursts are lost if that is little.
+/// Reports a small buffer: the kernel may grant less, and bursts are then lost.
 fn tell_buffer(wanted: u64, granted: Option<u64>) {
     let Some(granted) = granted.filter(|granted| *granted < wanted) else { return };
     tracing::info!(

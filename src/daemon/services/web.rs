@@ -1,4 +1,4 @@
-//! daemon: the HTTP server: its sockets, what it may be called, and whom it waits for.
+//! daemon: the HTTP server: its sockets, its host names, and its tokens.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -103,7 +103,7 @@ impl Running for Web {
         self.place.all().into_iter().chain(socket).collect()
     }
 
-    /// Where it listens stays as it is until the next start.
+    /// Applies a reload, except for the address, which stays until the next start.
     fn configure(&self, config: &Arc<Config>) -> Option<oneshot::Receiver<()>> {
         let listen = self.shared.door.listening.get().copied();
         self.hosts.set(names_of(&Http { listen, ..config.http.clone() }));
@@ -130,8 +130,8 @@ impl Running for Web {
     }
 }
 
-/// What requests may call this machine: what the configuration says, and the address it listens on:
-/// no name of a stranger's page leads to a page at a bare address.
+/// The host names of this machine in requests: those of the configuration, and the listening
+/// address, because no stranger's name leads to a bare address.
 fn names_of(http: &Http) -> Vec<String> {
     let mut names = http.hosts.clone();
     match http.listen.map(|address| address.ip()) {
@@ -143,7 +143,7 @@ fn names_of(http: &Http) -> Vec<String> {
     names
 }
 
-/// Without the page the main job still goes on; the board says so.
+/// Starts the server. If that fails, everything else continues, and the board reports it.
 fn start(shared: &Shared) -> Web {
     let config = shared.config().http.clone();
     let hosts = http::Hosts::new(names_of(&config));

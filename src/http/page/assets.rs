@@ -37,10 +37,10 @@ static ASSETS: [Asset; 3] = [
     asset!("icon.svg", "image/svg+xml"),
 ];
 
-/// Of all files together; part of their addresses.
+/// The version of all files together; part of their addresses.
 static VERSION: &str = include_str!("../../../dashboard/dist/version.txt");
 
-/// Without another in its address the page shows so much, ms.
+/// The default range of the page, ms.
 const USUAL_RANGE_MS: i64 = 3_600_000;
 /// And nothing shorter.
 const SHORTEST_MS: i64 = 10_000;
@@ -127,7 +127,7 @@ pub(super) async fn asset(
     response
 }
 
-/// A file of the page as text, for one who wants it without a daemon; nothing by another name.
+/// A file of the page as text, for use without a daemon; `None` for an unknown name.
 pub fn unpacked(name: &str) -> Option<String> {
     let asset = ASSETS.iter().find(|a| a.name == name)?;
     let mut text = String::new();
@@ -166,7 +166,7 @@ impl Asset {
     }
 }
 
-/// What somebody sees in a browser who may not look: which token is wanted, and how to get one.
+/// The page for a browser without permission: the needed token, and how to get one.
 pub(in crate::http) fn no_permission(what: &str) -> String {
     let mut text = String::new();
     for c in what.chars() {

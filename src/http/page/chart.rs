@@ -21,8 +21,8 @@ const USUAL_RANGE_MS: i64 = 3_600_000;
 /// Times beyond this are in no calendar; they are taken as this.
 const FAR_MS: i64 = 253_402_300_799_999;
 
-/// From when to when, ms: `from` and `to`, or the newest `range`. `range=all` begins with the first
-/// sample of what is asked for, as far as the first chart tells.
+/// Begin and end of the range, ms: `from` and `to`, or the newest `range`. `range=all` begins with
+/// the first sample of the first chart.
 fn stretch(page: &Page, params: &Params) -> Result<(i64, i64), ApiError> {
     let number = |name: &str| match params.get(name) {
         "" => Ok(None),

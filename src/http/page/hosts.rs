@@ -17,15 +17,15 @@ const MOST: usize = 200;
 /// The numbers are means of the newest of these, ms.
 const WIDTH_MS: i64 = 300_000;
 
-/// An answer serves everybody who asks within this time, ms.
+/// An answer serves all requests within this time, ms.
 const FRESH_MS: i64 = 2_000;
 
 /// The newest answer, and when it was ready.
 #[derive(Default)]
 pub(super) struct Newest(Mutex<Option<(i64, String)>>);
 
-/// `GET /api/hosts`: name, verdict, load, memory in use and the fullest disk, both in percent. What is
-/// known of the file is read once for all hosts.
+/// `GET /api/hosts`: name, verdict, load, used memory and the fullest disk, both in percent. The
+/// catalog of the file is read once for all hosts.
 pub(super) fn hosts(page: &Page, _: &Params, sheet: &Sheet<'_>) -> Result<String, ApiError> {
     let newest = || page.hosts.0.lock().unwrap_or_else(|e| e.into_inner());
     let now = || page.api.state().clock.wall_ms();

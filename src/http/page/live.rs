@@ -29,18 +29,18 @@ use crate::query::turns::Client;
 
 /// Pages that are kept up to date at a time.
 const MOST_VIEWERS: usize = 32;
-/// And so many of them with one client: others always find a place.
+/// The number of viewers of one client, so that others always find a place.
 const MOST_OF_ONE: usize = 24;
 /// Charts of a page.
 const MOST_CHARTS: usize = 200;
 /// Frames that wait for a page.
 const WAITING: usize = 8;
-/// How often there may be something new.
+/// The interval of new values.
 const EVERY: Duration = Duration::from_secs(1);
-/// Something is sent this often, so that both ends notice when the other has gone.
+/// The interval of messages without values, by which both ends notice a lost connection.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
-/// Who looks.
+/// The number of viewers by client.
 #[derive(Default)]
 pub(super) struct Viewers(Arc<Mutex<HashMap<Client, usize>>>);
 
@@ -76,7 +76,7 @@ impl Drop for Place {
     }
 }
 
-/// What a page has not taken yet.
+/// The frames that a page has not taken yet.
 struct Frames(mpsc::Receiver<Bytes>);
 
 impl hyper::body::Body for Frames {
@@ -95,7 +95,7 @@ impl hyper::body::Body for Frames {
 struct Part {
     series: SeriesRef,
     factor: f64,
-    /// Of a counter: what came before.
+    /// The state of a counter's rate.
     running: Running,
 }
 
@@ -103,7 +103,7 @@ struct Live {
     charts: Vec<Watched>,
 }
 
-/// A chart that somebody looks at.
+/// A chart with a viewer.
 struct Watched {
     /// Its place among those that were asked for.
     place: usize,
@@ -237,7 +237,7 @@ impl Live {
         })
     }
 
-    /// What is new since the last time; nothing: nothing is.
+    /// The new values since the last call; `None` if there are none.
     fn frame(&mut self, latest: impl Fn(SeriesRef) -> Option<(i64, f64)>) -> Option<String> {
         let mut out = String::from("data: {\"c\":[");
         let empty = out.len();

@@ -1,6 +1,5 @@
-//! http: the page at `/` and what it asks: which charts there are, their numbers, whether all is
-//! well, what happened, and the newest values as they come. What they are is decided in the room
-//! `overview`, which also writes them as JSON.
+//! http: the page at `/` and its requests: charts, numbers, verdict, events, and live values. The
+//! room `overview` decides about them, and writes them as JSON.
 
 mod alerts;
 pub mod assets;
@@ -30,10 +29,10 @@ use crate::query::files::Inode;
 use crate::query::turns::Client;
 use crate::store::{Reader, SqlError};
 
-/// Of so many systems the charts are remembered.
+/// The number of systems whose charts are cached.
 const MOST_SYSTEMS: usize = 64;
 
-/// What all pages share.
+/// The parts that all pages share.
 struct Page {
     api: Arc<Api>,
     charts: Mutex<Remembered>,
@@ -77,7 +76,7 @@ pub(super) fn routes(api: Arc<Api>) -> Router {
 }
 
 type Endpoint = fn(&Page, &Params, &Sheet<'_>) -> Result<String, ApiError>;
-/// Who asks, and on which connection.
+/// The client, and its connection.
 type Asker = (Client, Option<Extension<Cut>>);
 type Answer = std::pin::Pin<Box<dyn Future<Output = Response> + Send>>;
 
@@ -175,14 +174,14 @@ impl Page {
         all
     }
 
-    /// How samples of another machine arrive.
+    /// The arrivals of another machine's samples.
     fn ear(&self, system: &str) -> Option<Ear> {
         let state = self.api.state();
         let arrival = || state.intake.arrival(system);
         (system != state.system).then(|| Ear { started: state.started, arrival: arrival() })
     }
 
-    /// What the daemon complains of, for the charts of this machine.
+    /// The daemon's problems, for the charts of this machine.
     fn troubles(&self, system: &str) -> Vec<Trouble> {
         let state = self.api.state();
         if system != state.system {

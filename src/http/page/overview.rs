@@ -1,4 +1,4 @@
-//! http: what stands on the page: the charts of a system, and whether it is well.
+//! http: the contents of the page: the charts of a system, and its verdict.
 
 use std::sync::{Arc, Mutex};
 
@@ -12,12 +12,12 @@ use crate::overview::{
 };
 use crate::store::Reader;
 
-/// A verdict serves everybody who asks within this time, ms.
+/// A verdict serves all requests within this time, ms.
 const FRESH_MS: i64 = 5_000;
-/// Of so many systems they are kept.
+/// The number of systems whose verdicts are cached.
 const MOST: usize = 64;
 
-/// What was found, and which chart fills when.
+/// The findings, and the forecasts of charts.
 type Found = Arc<(Verdict, Vec<(String, Forecast)>)>;
 
 /// The newest verdicts: system, when.
@@ -40,7 +40,7 @@ impl Page {
         known.iter().find(|(of, _, _)| of == system).map(|(_, _, found)| Arc::clone(found))
     }
 
-    /// The same from charts that are at hand.
+    /// Judges a system by these charts.
     pub(super) fn judge(
         &self,
         system: &str,

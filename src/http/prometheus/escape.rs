@@ -1,7 +1,7 @@
 //! http: names in paths. A path takes no `/` and no dot segments, so Prometheus 3 writes every label
 //! name that is not a plain one with its other characters as code points: `U__disk_2e_used`. Pure.
 
-/// The name that was meant; what is not such a writing is taken as it is.
+/// The name that was meant; other names are returned unchanged.
 pub(super) fn unescaped(name: &str) -> String {
     name.strip_prefix("U__").and_then(decoded).unwrap_or_else(|| name.to_owned())
 }

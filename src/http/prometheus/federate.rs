@@ -24,10 +24,10 @@ use crate::query::source::{Columns, Hints, Selection, Source, SourceError};
 use crate::query::turns::Client;
 use crate::wire::exposition::federated::{Names, write};
 
-/// What is older is not current any more, ms.
+/// The age past which a value is not current any more, ms.
 const LOOKBACK_MS: i64 = 300_000;
 
-/// What is found: by name as it is written and labels, time and value.
+/// Time and value of each series, by its written name and labels.
 type Newest = BTreeMap<(String, Arc<Labels>), (i64, f64)>;
 
 /// `GET /federate?match[]=…`

@@ -44,8 +44,8 @@ pub(super) fn write_point(out: &mut String, ms: i64, value: f64) {
     out.push_str("\"]");
 }
 
-/// Values at times, `[1435781451.781,"1.5"],[…]`: written some at a time, for most of what a point
-/// costs is looking whether there is room for each part of it.
+/// Values at times, `[1435781451.781,"1.5"],[…]`, written several at a time, because most of the
+/// cost of a point is checking for room.
 pub(super) struct Points<'o> {
     out: &'o mut String,
     text: [u8; 2048],
@@ -67,8 +67,8 @@ impl<'o> Points<'o> {
         Self { out, text: [0; 2048], used: 0, second: 0, digits: [b'0'; DIGITS], length: 1 }
     }
 
-    /// Writes a list of them. `room` is asked for room before some of them are appended; where there
-    /// is none, the list ends.
+    /// Writes a list of them. `room` is called before some of them are appended; if it refuses, the
+    /// list ends.
     pub(super) fn list<E>(
         mut self,
         points: impl Iterator<Item = (i64, f64)>,
@@ -190,7 +190,7 @@ const PAIRS: [[u8; 2]; 100] = {
     pairs
 };
 
-/// Whole numbers below this, most of what there is, cost a tenth of the general way.
+/// Whole numbers below this, most of all values, cost a tenth of the general way.
 const WHOLE: f64 = 9_007_199_254_740_992.0;
 /// Here the formatter writes as Go does, and takes a third of what that of the standard library does.
 const PLAIN: std::ops::Range<f64> = 1e-4..1e15;

@@ -1,6 +1,6 @@
-//! http: the HTTP API of Prometheus over the file: what Grafana, promtool and every client library
-//! ask. Here are the routes and the envelope of each answer; what is asked of the file stands in the
-//! files beside.
+//! http: the HTTP API of Prometheus over the file, as used by Grafana, promtool and client
+//! libraries. Here are the routes and the envelope of each answer; the answers are in the files
+//! beside.
 
 mod alerts;
 mod escape;
@@ -42,18 +42,19 @@ struct Ask<'a> {
     name: &'a str,
     task: &'a Task,
     started: Instant,
-    /// How long it waited for its turn.
+    /// The time that it waited for its turn.
     queued: Duration,
     sheet: Sheet<'a>,
 }
 
 impl Ask<'_> {
-    /// Room in the answer for so many bytes more, if there is memory for it and somebody waits.
+    /// Makes room in the answer for this many more bytes, if there is memory for it and the client
+    /// waits.
     fn room(&self, out: &mut String, more: usize) -> Result<(), ApiError> {
         self.sheet.room(out, more)
     }
 
-    /// Appends `[a,b,c]`, as long as there is room and somebody waits.
+    /// Appends `[a,b,c]`, as long as there is room and the client waits.
     fn write_list<T>(
         &self,
         out: &mut String,
@@ -73,12 +74,12 @@ impl Ask<'_> {
     }
 }
 
-/// What is said beside the answer.
+/// Remarks beside the answer.
 #[derive(Debug, Default)]
 struct Notes {
     warnings: Vec<String>,
     infos: Vec<String>,
-    /// What served the answer, where that can differ: `raw`, `5m`, `1h`, or several of them.
+    /// The resolution of the answer, if it can differ: `raw`, `5m`, `1h`, or several of them.
     resolution: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! http: which series there are, their labels, and what is known of their names.
+//! http: series, their labels, and the metadata of their names.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! http: what clients ask about the server itself before they trust it. What plimsoll has nothing
-//! of is empty.
+//! http: questions of clients about the server itself. Answers about parts that plimsoll does not
+//! have are empty.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering::Relaxed;
@@ -78,8 +78,8 @@ pub(super) fn config(ask: &Ask<'_>, out: &mut String) -> Result<Notes, ApiError>
     say(out, &json!({ "yaml": text }))
 }
 
-/// The text without the command lines of plugins, which may hold passwords: who may look at values may
-/// not look at those. Rather a line too much is left out.
+/// The configuration without the command lines of plugins, which may hold passwords that readers of
+/// values must not see. In doubt a line is left out.
 fn without_commands(text: &str) -> String {
     let (mut out, mut inside) = (String::with_capacity(text.len()), false);
     for line in text.lines() {
@@ -95,7 +95,7 @@ fn without_commands(text: &str) -> String {
     out
 }
 
-/// `status/flags`: what is set, by the names of Prometheus' own flags where they mean the same.
+/// `status/flags`: the settings, by the names of Prometheus' flags of the same meaning.
 pub(super) fn flags(ask: &Ask<'_>, out: &mut String) -> Result<Notes, ApiError> {
     let state = ask.api.state();
     let config = state.config.now();

@@ -1,5 +1,5 @@
-//! http: what a Prometheus scrapes and where its alerts go, told of plimsoll: its collectors stand in
-//! for targets; what there is nothing of is empty.
+//! http: targets, rules and alerts in Prometheus' API: plimsoll's collectors appear as targets; the
+//! other lists are empty.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,10 +13,10 @@ use crate::http::time::rfc3339;
 use crate::model::{Labels, format_duration};
 use crate::query::parse_selector;
 
-/// What Prometheus says of a target that was never reached.
+/// Prometheus' time for a target that was never reached.
 const NEVER: &str = "0001-01-01T00:00:00Z";
 
-/// A collector, by what it says of itself in its own series.
+/// A collector, by its own series.
 #[derive(Debug, Default)]
 struct Collector {
     success: Option<(i64, f64)>,
@@ -81,7 +81,7 @@ pub(super) fn targets(ask: &Ask<'_>, out: &mut String) -> Result<Notes, ApiError
     say(out, &json!({ "activeTargets": active, "droppedTargets": [], "droppedTargetCounts": {} }))
 }
 
-/// `targets/metadata`: what is known of the names that the collectors bring.
+/// `targets/metadata`: kind, help and unit of the collectors' names.
 pub(super) fn metadata(ask: &Ask<'_>, out: &mut String) -> Result<Notes, ApiError> {
     let (limit, wanted) = (ask.params.most("limit")?, ask.params.get("metric"));
     let target = Labels::new([("instance", &*ask.api.state().system), ("job", JOB)]);
@@ -118,7 +118,7 @@ pub(super) fn alertmanagers(_: &Ask<'_>, out: &mut String) -> Result<Notes, ApiE
     say(out, &json!({ "activeAlertmanagers": [], "droppedAlertmanagers": [] }))
 }
 
-/// `notifications`: what is wrong right now, as `/health` shows it.
+/// `notifications`: the current problems, as in `/health`.
 pub(super) fn notifications(ask: &Ask<'_>, out: &mut String) -> Result<Notes, ApiError> {
     let problems = ask.api.state().board.problems().into_iter();
     let list = problems.map(|(subject, p)| {

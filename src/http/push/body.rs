@@ -25,7 +25,7 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 /// smallest has 20 bytes.
 const MAX_PARTS: usize = 64;
 
-/// A body in memory; what it takes of the common bound is given back when it goes.
+/// A body in memory; when it is dropped, its share of the common bound is free again.
 pub(super) struct Received {
     pub(super) bytes: Vec<u8>,
     held: Arc<AtomicUsize>,
@@ -75,7 +75,7 @@ pub(super) async fn receive(
     }
 }
 
-/// Why reading a body was given up, for who reads it to its end first.
+/// The reason why reading a body was given up, for code that reads it to its end first.
 #[derive(Debug)]
 pub(super) struct Watch {
     until: Instant,
