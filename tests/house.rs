@@ -9,14 +9,19 @@ use std::path::Path;
 
 #[path = "house/circles.rs"]
 mod circles;
+#[path = "house/documents.rs"]
+mod documents;
 #[path = "house/state.rs"]
 mod state;
 #[path = "house/wings.rs"]
 mod wings;
+#[path = "house/words.rs"]
+mod words;
 
 use circles::{LEFT, check_circles};
 use state::check_state;
 use wings::{WINGED, check_wings};
+use words::check_words;
 
 /// The rooms in the order in which data flows; one may use those before it.
 const ROOMS: &[&str] = &[
@@ -387,6 +392,7 @@ fn the_source_keeps_the_rules() {
     complaints.extend(each(&source, |path, _| check_name(path)));
     complaints.extend(each(&source, check_length));
     complaints.extend(each(&source, check_state));
+    complaints.extend(each(&source, check_words));
     assert_quiet(complaints);
 }
 

@@ -188,7 +188,7 @@ pub fn main() -> ExitCode {
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        // Whoever read our output has enough: `plimsoll export | head`.
+        // The reader of the output has enough: `plimsoll export | head`.
         Err(e) if is_broken_pipe(&e) => ExitCode::SUCCESS,
         Err(e) => {
             let _unused = writeln!(std::io::stderr(), "error: {}", explain(&e));

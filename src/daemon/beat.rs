@@ -552,7 +552,7 @@ impl Beater {
     /// Executes commands. True if the thread shall end.
     fn obey(&mut self, commands: Vec<Command>) -> bool {
         for command in commands {
-            // Whoever asked may have gone: then nobody needs the answer.
+            // The caller may be gone, and then the answer is not needed.
             match command {
                 Command::Stop => return true,
                 Command::Report(reply) => drop(reply.send(self.rates())),

@@ -245,7 +245,7 @@ where
     let mut text = serde_json::to_string(&response)?;
     text.push('\n');
     tokio::time::timeout(PATIENCE, write.write_all(text.as_bytes())).await??;
-    // Whoever reads slowly is not cut off as long as something goes.
+    // A slow reader is not cut off as long as it reads something.
     for piece in response.body.chunks(PIECE) {
         tokio::time::timeout(PATIENCE, write.write_all(piece)).await??;
     }

@@ -239,7 +239,7 @@ impl Crew {
                     tell(&self.shared, &found);
                     self.take_in(found, false);
                 }
-                // Whoever asked may have gone: then nobody needs the answer.
+                // The caller may be gone, and then the answer is not needed.
                 Command::Report(reply) => drop(reply.send(self.rates())),
                 Command::Rate(name, interval, for_ms, reply) => {
                     let now = self.now();

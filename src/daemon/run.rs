@@ -169,7 +169,7 @@ async fn serve(daemon: Daemon) -> anyhow::Result<()> {
     loop {
         tokio::select! {
             // Only a panic gets here: what is not collected or not stored any more is not to look
-            // alive, and whoever supervises us starts us again.
+            // alive, and the supervisor starts plimsoll again.
             () = daemon.shared.ended.notified() => break,
             _ = interrupt.recv() => break,
             _ = terminate.recv() => break,

@@ -1,8 +1,8 @@
-//! http: who may ask: requests that name a host this daemon goes by. A page elsewhere whose name is
-//! made to point at 127.0.0.1 (DNS rebinding) names another. And nothing may come from a page that is
-//! not ours, neither what changes something nor what only looks: a page that can load a picture of
-//! an expression learns from its size what is measured here. Browsers say whose page it is in `Origin`
-//! and `Sec-Fetch-Site`; a link to the page may be followed from anywhere. Programs send neither.
+//! http: the guard: requests must name a host of this daemon. A page elsewhere whose name is made
+//! to point at 127.0.0.1 (DNS rebinding) names another. And nothing may come from a foreign page,
+//! neither changes nor reads: a page that can load a picture of an expression learns from its size
+//! about the values. Browsers name their page in `Origin` and `Sec-Fetch-Site`; a link to the page
+//! works from anywhere. Programs send neither.
 
 use std::sync::{Arc, RwLock};
 

@@ -1,6 +1,6 @@
-//! http: what the HTTP library refuses by itself (headers that are too long, a line that is no request)
-//! it answers with an empty body and without the headers that every answer here has. Such an answer is
-//! exchanged for one that says what is wrong, as Prometheus' API would.
+//! http: the HTTP library answers some refusals by itself (headers that are too long, a line that
+//! is not a request), with an empty body and without the usual headers. Such an answer is replaced
+//! by one with a sentence, as in Prometheus' API.
 
 use std::io::{IoSlice, Result};
 use std::pin::Pin;

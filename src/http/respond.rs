@@ -36,8 +36,8 @@ impl<'t> Sheet<'t> {
         self.held.into_inner()
     }
 
-    /// Makes room in the text for `more` bytes. Fails where there is no memory for them, or nobody
-    /// waits any more. Memory that was taken without asking is counted, too.
+    /// Makes room in the text for `more` bytes. Fails if there is no memory for them, or the client
+    /// is gone. Memory that was taken without asking is counted, too.
     pub(super) fn room(&self, out: &mut String, more: usize) -> Result<(), ApiError> {
         self.task.check()?;
         let mut held = self.held.borrow_mut();

@@ -1,5 +1,6 @@
-//! http: the body of an answer that was made as a whole: its memory counts until it is sent. Who takes
-//! less of it than [`LEAST`] is cut off, for what he does not read would be held for ever.
+//! http: the body of an answer that was made as a whole: its memory counts until it is sent. A
+//! client that takes less of it than [`LEAST`] is cut off, because its answer would be held for
+//! ever.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -13,15 +14,15 @@ use hyper::body::{Frame, SizeHint};
 use super::peer::Cut;
 use crate::query::budget::Held;
 
-/// What is no longer than this, in bytes, is not worth the watch: many of these fit.
+/// Answers up to this length, in bytes, are not watched: many of them fit.
 const LITTLE: usize = 256 << 10;
 
-/// So much is handed out at a time, in bytes.
+/// The size of a piece, in bytes.
 const PIECE: usize = 64 << 10;
 
-/// A client has this long for nothing,
+/// The time in which a client need not take anything.
 const FIRST: Duration = Duration::from_secs(20);
-/// and takes so many bytes a second from then on.
+/// The least bytes a second that a client must take after that.
 const LEAST: u64 = 32 << 10;
 
 /// A text and its memory.
@@ -59,14 +60,14 @@ async fn watch(taken: std::sync::Weak<AtomicU64>, cut: Cut) {
     }
 }
 
-/// Whether so many bytes are too few after this time.
+/// Whether this many bytes are too few after this time.
 fn is_slow(elapsed: Duration, taken: u64) -> bool {
     elapsed.saturating_sub(FIRST).as_secs() * LEAST > taken && elapsed > FIRST
 }
 
 struct Whole {
     bytes: Bytes,
-    /// How many bytes the connection has asked for.
+    /// The number of bytes that the connection has asked for.
     taken: Arc<AtomicU64>,
 }
 

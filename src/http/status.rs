@@ -1,4 +1,4 @@
-//! http: everything current in one JSON document.
+//! http: all current data in one JSON document.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -46,7 +46,7 @@ pub(super) async fn status(Get(state): Get<Arc<State>>) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "application/json")], body)
 }
 
-/// Writes what was said, and behind it `values`: a few at each call. True: there are more.
+/// Writes `about`, and then the values, a few at each call. True if there are more.
 fn document(about: &Value, state: Arc<State>) -> impl FnMut(&mut Vec<u8>) -> bool + Send + use<> {
     let mut head = about.to_string();
     // The object goes on.
@@ -90,7 +90,7 @@ const SOME: usize = 64;
 
 #[derive(serde::Serialize)]
 struct Row<'a> {
-    /// Of another machine than this one.
+    /// The name of another machine.
     #[serde(skip_serializing_if = "Option::is_none")]
     system: Option<&'a str>,
     key: String,

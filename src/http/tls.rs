@@ -14,17 +14,17 @@ use crate::collect::regular;
 use crate::config::TlsSettings;
 use crate::pipeline::Board;
 
-/// Of a certificate with its chain, and of a key. A chain is some kilobytes long.
+/// The largest file of a certificate with its chain, or of a key. A chain is some kilobytes long.
 const MAX_BYTES: u64 = 1 << 20;
 
-/// How often the files are looked at, at most, when somebody connects.
+/// The least interval of checking the files, when a client connects.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// A certificate in use, loaded anew when its files change. While they do not fit, the one before
+/// A certificate in use, loaded again when its files change. While they do not fit, the old one
 /// stays in use.
 pub struct Tls {
     settings: TlsSettings,
-    /// What it is called where problems are shown.
+    /// Its name in messages.
     subject: &'static str,
     board: Arc<Board>,
     kept: Mutex<Kept>,
@@ -39,7 +39,7 @@ struct Kept {
 type Stamp = (i64, i64, u64, u64);
 
 impl Tls {
-    /// Loads it; what is wrong says which file it is. `subject` names it where problems are shown.
+    /// Loads the files; an error names the faulty one. `subject` is the name in messages.
     pub fn load(
         settings: &TlsSettings,
         subject: &'static str,

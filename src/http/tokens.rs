@@ -1,9 +1,9 @@
 //! http: tokens, and the file that keeps them: `metrics.sqlite.tokens`, beside the database.
 //!
-//! Not a table in it: whoever is handed a backup of the database gets no credentials with it, a
-//! damaged or full database locks no sender out, and a look at one file's times tells the daemon
-//! whether anything has changed. Only hashes are kept. A token is 256 random bits, so one round of
-//! SHA-256 is as good as many: there is nothing to guess.
+//! The tokens are not a table of the database: a backup of it carries no credentials, a damaged or
+//! full database locks no sender out, and the times of one file tell the daemon about changes. Only
+//! hashes are kept. A token is 256 random bits, so one round of SHA-256 is as good as many: it
+//! cannot be guessed.
 
 use std::fmt;
 use std::io::Write;
@@ -16,10 +16,10 @@ use subtle::ConstantTimeEq;
 
 use crate::collect::regular;
 
-/// Of the file: some ten thousand tokens.
+/// The largest file: some ten thousand tokens.
 const MAX_BYTES: u64 = 1 << 20;
 
-/// What a token opens.
+/// The scope of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
     /// Looking.
@@ -31,10 +31,10 @@ pub enum Scope {
 }
 
 impl Scope {
-    /// All of them, for help texts.
+    /// All scopes, for help texts.
     pub const ALL: [Scope; 3] = [Scope::Read, Scope::Push, Scope::Admin];
 
-    /// As on the command line and in the file.
+    /// The name on the command line and in the file.
     pub fn name(self) -> &'static str {
         match self {
             Scope::Read => "read",
@@ -54,16 +54,16 @@ impl Scope {
     }
 }
 
-/// What is known of a token; not the token itself.
+/// The record of a token, without its secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Token {
-    /// Chosen by whoever made it.
+    /// The name that the operator chose.
     pub name: String,
-    /// What it opens.
+    /// The scope.
     pub scope: Scope,
     /// When it was made, ms since 1970 UTC.
     pub created: i64,
-    /// The only instance whose values it may send; nothing: any but this machine.
+    /// The only instance whose values it may send; `None`: all except this machine.
     pub instance: Option<String>,
     hash: [u8; 32],
 }
@@ -80,7 +80,7 @@ pub enum TokenError {
     /// There is one of that name.
     #[error("there is a token `{0}` already; revoke it first, or choose another name")]
     Taken(String),
-    /// There is none of that name.
+    /// There is no token of that name.
     #[error("there is no token `{0}`; `plimsoll token list` shows those that there are")]
     Unknown(String),
     /// Not a name.
@@ -191,7 +191,7 @@ pub fn add(
     Ok(secret)
 }
 
-/// From now on the token opens nothing.
+/// Revokes the token from now on.
 pub fn revoke(database: &Path, name: &str) -> Result<(), TokenError> {
     change(database, |tokens| {
         let before = tokens.len();
@@ -259,7 +259,7 @@ struct Kept {
 }
 
 impl Tokens {
-    /// Of this database.
+    /// The tokens of this database.
     pub fn new(database: &Path) -> Self {
         Self { database: database.to_owned(), kept: Mutex::default() }
     }
@@ -277,8 +277,8 @@ impl Tokens {
         Ok(look(&kept.tokens))
     }
 
-    /// The token of a secret; nothing: it is none of ours. All hashes are compared, in full, so that
-    /// the time it takes tells nothing.
+    /// The token of a secret; `None` for an unknown one. All hashes are compared, in full, so that
+    /// the time reveals nothing.
     pub fn find(&self, secret: &str) -> Result<Option<Token>, TokenError> {
         let hash = hash(secret);
         self.with(|tokens| {

@@ -10,7 +10,7 @@
 //!   faults     what was wrong with an answer
 //!   memory     where counters stood before a restart
 //!   rate       one field's readings -> what is stored of them
-//!   shelf      what each said last, for whoever passes it on
+//!   shelf      the last output of each, for masters of Munin
 //!   links      enable, disable, suggest
 //!   lint       what is wrong with a plugin, in words
 //! ```

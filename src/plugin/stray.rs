@@ -1,9 +1,9 @@
-//! plugin: what a plugin leaves behind: a child in a session of its own, a daemon it forked. Its
-//! orphans become plimsoll's own children (plimsoll is their "subreaper"). Which run a process descends
-//! from is known by a mark, a limit on POSIX message queues (getrlimit(2)) that is the run's own, or by
-//! its session, which each run begins. An environment can be emptied and a session left, and the limit
-//! can be lowered: what then belongs to no run that is known is killed as well. Children of plimsoll
-//! that are no plugins are in its own session, which no plugin can enter.
+//! plugin: processes that a plugin leaves behind: a child in a session of its own, a daemon that it
+//! forked. Such orphans become plimsoll's own children (plimsoll is their "subreaper"). The run of
+//! a process is known by a mark, a limit on POSIX message queues (getrlimit(2)) of the run's own,
+//! or by its session, which each run begins. A plugin could empty an environment, leave a session,
+//! and lower the limit: a process that then belongs to no known run is killed as well. Other
+//! children of plimsoll are in its own session, which no plugin can enter.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard};

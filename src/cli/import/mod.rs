@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   files      CSV, JSON, OpenMetrics          -> samples
-//!   past       RRD files, whoever named them   -> samples, five-minute buckets, hours
+//!   past       RRD files of any program        -> samples, five-minute buckets, hours
 //!   munin      the folder of a Munin master    -> past, by the names of its plugins
 //!   rrd        any RRD file                    -> past
 //!   collectd   the folder of collectd's rrdtool plugin -> past

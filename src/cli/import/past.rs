@@ -244,7 +244,7 @@ pub(super) fn bring(mut plan: Plan, what: &str, global: &Global) -> anyhow::Resu
             let (counts, failed) = (&counts, &failed);
             scope.spawn(move || {
                 while let Some(group) = groups.get(next.fetch_add(1, Relaxed)) {
-                    // Whoever writes has given up.
+                    // The writer has given up.
                     if make_ready(group, plan, counts, failed)
                         .is_some_and(|p| send.send(p).is_err())
                     {
@@ -375,7 +375,7 @@ impl<'a> Progress<'a> {
         }
         let tenth = files * 10 / self.all.max(1);
         if tenth > self.told.swap(tenth, Relaxed) && self.all >= 100 {
-            // Whoever closed standard error does not want to know.
+            // Standard error may be closed, which is fine.
             let _unused = writeln!(io::stderr(), "{}: {files} of {} files", self.what, self.all);
         }
     }

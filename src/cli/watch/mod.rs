@@ -117,7 +117,7 @@ fn give_back() {
     if !OURS.swap(false, Ordering::Relaxed) {
         return;
     }
-    // Whoever took the terminal away has done it already.
+    // The terminal may be gone already.
     let _gone = disable_raw_mode();
     let _gone = execute!(std::io::stdout(), LeaveAlternateScreen, cursor::Show);
     let _gone = std::io::stdout().flush();

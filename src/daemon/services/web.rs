@@ -275,7 +275,7 @@ async fn wait_for_token(tokens: &http::tokens::Tokens, board: &Board, address: S
 fn bind_unix(path: &Path) -> std::io::Result<tokio::net::UnixListener> {
     use std::os::unix::fs::{FileTypeExt, PermissionsExt};
     match std::fs::symlink_metadata(path) {
-        // A leftover: whoever still listens there would hold the database's lock, too.
+        // A leftover: a daemon that still listened there would hold the database's lock, too.
         Ok(m) if m.file_type().is_socket() => std::fs::remove_file(path)?,
         Ok(_) => return Err(std::io::Error::other("this is something else than a socket")),
         Err(_) => {}

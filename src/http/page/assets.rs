@@ -1,6 +1,6 @@
-//! http: the page's own files, as `dashboard/` built them: packed, and under a name that changes
-//! with them, so that browsers keep them for good. The page itself names what it will ask first, which a
-//! browser then asks while it still fetches the script.
+//! http: the page's own files, as built by `dashboard/`: packed, and under a name that changes with
+//! them, so that browsers keep them for good. The page names its first requests, so a browser sends
+//! them while it still fetches the script.
 
 use std::io::Read;
 

@@ -1,6 +1,7 @@
 //! http: the newest values, sent as they come (server-sent events). Bound: [`MOST_VIEWERS`] pages,
-//! of them [`MOST_OF_ONE`] with one client, and [`WAITING`] frames that one of them has not taken yet. Policy: one page too many is refused,
-//! one that is too slow is let go, and comes again. Counters: `plimsoll_viewers_dropped_total`.
+//! of them [`MOST_OF_ONE`] of one client, and [`WAITING`] frames for each. Policy: one page too
+//! many is refused, a slow one is disconnected, and comes again. Counter:
+//! `plimsoll_viewers_dropped_total`.
 
 use std::collections::HashMap;
 use std::pin::Pin;

@@ -1,9 +1,9 @@
-//! http: where bodies are worked on: beside the thread that answers, so many at once. Then their
-//! senders wait until what they brought is in the file, and only then hear that it was taken.
+//! http: the desk on which bodies are read, beside the thread that answers, a few at once. Senders
+//! then wait until their values are in the file, and only then get 2xx.
 //!
-//! Bounds: [`PLACES`] bodies at once, each for [`WORK`]; what waits is held in memory within the bound
-//! on all bodies, and for [`TURN`]; connections (256 a listener) bound how many wait for the commit.
-//! Policy: who waits for too long is told to send it again (503). Counter:
+//! Bounds: [`PLACES`] bodies at once, each for [`WORK`]; waiting bodies are held in memory within
+//! the bound on all bodies, and for [`TURN`]; connections (256 a listener) bound how many wait for
+//! the commit. Policy: a sender that has waited for too long is told to send again (503). Counter:
 //! `plimsoll_pushes_put_off_total`.
 
 use std::convert::Infallible;
@@ -30,10 +30,10 @@ const PLACES: usize = 2;
 const TURN: Duration = Duration::from_secs(10);
 /// For how long one may be worked on. The largest take a quarter of a second.
 const WORK: Duration = Duration::from_secs(5);
-/// For how long a sender waits until what it brought is in the file. Some give up after five seconds.
+/// How long a sender waits until its values are in the file. Some give up after five seconds.
 const COMMIT: Duration = Duration::from_secs(4);
 
-/// What all pushes share.
+/// The parts that all pushes share.
 #[derive(Debug)]
 pub struct Desk {
     held: Arc<AtomicUsize>,
@@ -61,7 +61,7 @@ pub(super) struct Job<'a> {
 }
 
 impl<'a> Job<'a> {
-    /// The same origin, of this sender.
+    /// This origin, with this sender.
     pub(super) fn sent<'o>(&self, origin: Origin<'o>) -> Origin<'o>
     where
         'a: 'o,
@@ -78,7 +78,7 @@ impl<'a> Job<'a> {
     }
 }
 
-/// Who sends, as the guard has found out.
+/// The sender, as found by the guard.
 pub(super) struct Who(From);
 
 impl<S: Sync> FromRequestParts<S> for Who {
@@ -99,7 +99,7 @@ impl Who {
     }
 }
 
-/// Receives a body, works on it when its turn comes, and waits until what it brought is in the file.
+/// Receives a body, reads it when its turn comes, and waits until its values are in the file.
 pub(super) async fn take_in<T: Send + 'static>(
     state: Arc<State>,
     who: Who,

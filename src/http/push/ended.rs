@@ -14,8 +14,8 @@ const MAX_BYTES: usize = 8 << 20;
 /// The series of each group, by its labels and by the machine that its sender is bound to: the same path
 /// from two of them means two groups.
 ///
-/// Bound: [`MAX_GROUPS`] and [`MAX_BYTES`]. Policy: the group that was pushed longest ago is forgotten;
-/// its samples stay, but what it no longer has gets no stale marker. Counter:
+/// Bound: [`MAX_GROUPS`] and [`MAX_BYTES`]. Policy: the group with the oldest push is forgotten;
+/// its samples stay, but its missing series get no stale marker. Counter:
 /// `plimsoll_push_groups_forgotten_total`.
 #[derive(Debug, Default)]
 pub(super) struct Groups(pub(super) Mutex<Kept>);
@@ -65,7 +65,7 @@ impl Kept {
         }
     }
 
-    /// How many others were forgotten for it.
+    /// Stores a group; returns the number of others that were forgotten for it.
     pub(super) fn insert(&mut self, whose: Whose, series: BTreeMap<SeriesRef, Pinned>) -> u64 {
         self.remove(&whose);
         self.pushes += 1;

@@ -1,7 +1,7 @@
-//! http: the Prometheus text format, pushed to a group, as jobs do that a scraper would never catch:
-//! `/metrics/job/NAME[/LABEL/VALUE…]`. PUT replaces the group, POST what has the same names, DELETE
-//! ends it. History is never touched: what is replaced or ended gets a stale marker, so that it does
-//! not go on for those who look.
+//! http: the Prometheus text format, pushed to a group, for jobs that a scraper would never catch:
+//! `/metrics/job/NAME[/LABEL/VALUE…]`. PUT replaces the group, POST the series with the same names,
+//! DELETE ends it. History is never touched: a replaced or ended series gets a stale marker, so
+//! that it does not seem to continue.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

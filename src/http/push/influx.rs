@@ -22,7 +22,7 @@ pub(super) struct Parameters {
     precision: String,
 }
 
-/// 204, or 400 with what was wrong; what was right is kept then, too.
+/// 204, or 400 with the faults; good values are kept in both cases.
 pub(super) async fn write(
     Get(state): Get<Arc<State>>,
     who: Who,
@@ -61,7 +61,7 @@ fn points(job: &Job<'_>, parameters: &Parameters) -> Result<((usize, Tally), Rec
     Ok(((taken, tally), receipt))
 }
 
-/// What clients of version 1 ask before they write.
+/// The first request of clients of version 1.
 pub(super) async fn ping() -> impl IntoResponse {
     let version = concat!("plimsoll-", env!("CARGO_PKG_VERSION"));
     (StatusCode::NO_CONTENT, [("X-Influxdb-Version", version)])

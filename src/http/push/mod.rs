@@ -1,5 +1,4 @@
-//! http: what senders bring over HTTP. One file a protocol beside this one; the formats themselves are
-//! read in `wire`.
+//! http: pushes over HTTP. One file a protocol beside this one; `wire` reads the formats.
 //!
 //! ```text
 //!   body      a body, within its bounds, and unpacked while it is read
@@ -50,7 +49,7 @@ pub(super) fn routes() -> Router<Arc<State>> {
         .layer(DefaultBodyLimit::disable())
 }
 
-/// Somebody looked where values are sent to.
+/// The answer to a GET on a path for pushes.
 async fn wrong_method() -> Failure {
     let message =
         "this is for sending: POST to it (a group of Prometheus text: PUT or DELETE, too)";

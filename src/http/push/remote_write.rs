@@ -1,7 +1,8 @@
 //! http: Prometheus remote write, 1.0 and 2.0.
 //!
-//! A sender comes again after 5xx and never after other 4xx: so 503 only while the queue is full, and
-//! 400 for what would be just as wrong the next time. What was right is kept then.
+//! A sender repeats a message after 5xx and never after other 4xx. So the answer is 503 only while
+//! the queue is full, and 400 if the message would be just as wrong the next time; its good parts
+//! are then kept.
 
 use std::sync::Arc;
 
@@ -20,8 +21,9 @@ use crate::pipeline::{Origin, Push, Reason, Receipt, Refused, Source};
 use crate::wire::About;
 use crate::wire::remote_write::{Request, TimeSeries, Version, kind_word};
 
-/// So many series are read before the time is looked at. What is bad does not end the body, as it does
-/// in the text formats: a sender never sends it again, and a bad series costs no more than a good one.
+/// The number of series that are read between two looks at the clock. A bad series does not end the
+/// body, unlike in the text formats: the sender never repeats it, and a bad series costs no more
+/// than a good one.
 const LOOK: u64 = 1_024;
 
 const V2_MESSAGE: &str = "io.prometheus.write.v2.Request";

@@ -1,4 +1,4 @@
-//! http: what became of the records of one body, and how that is told.
+//! http: the results of a body's records, and the answer about them.
 
 use serde_json::{Value, json};
 
@@ -10,9 +10,8 @@ use crate::wire::{Record, Records};
 
 /// Bad records that are told one by one; the others are only counted.
 const TOLD: usize = 100;
-/// After so many records that cannot be read, or kept, the rest of the body is not looked at: it is
-/// something else than was meant. Names beyond the cap do not count here: what stands behind them
-/// may be known.
+/// After this many bad records, the rest of a body is not read: its format must be another one.
+/// Names beyond the bound do not count, because known names may follow.
 const MOST_BAD: u64 = 1_000;
 
 /// See the module's text.
@@ -31,7 +30,7 @@ pub(super) struct Tally {
 struct Complaint {
     /// Which record, counted from 0.
     index: u64,
-    /// Where it stands, counted from 1, if it could not be read.
+    /// The line, from 1, if the record could not be read.
     line: Option<u64>,
     reason: String,
 }
@@ -49,7 +48,7 @@ impl Tally {
         }
     }
 
-    /// A record that could be read, and was not taken. `key`: what it was called.
+    /// A record that was read and refused. `key`: the name of its series.
     pub(super) fn refuse_for(&mut self, index: u64, why: &Refused, key: &str) {
         match why {
             Refused::TooMany(_) => {}
@@ -62,13 +61,13 @@ impl Tally {
         });
     }
 
-    /// What an answer to a body with bad records has: 403 if one of them was of a machine that the
-    /// sender may not speak for, else 400.
+    /// The status of the answer to a body with bad records: 403 if one of them was of a machine for
+    /// which the sender may not send, else 400.
     pub(super) fn status(&self) -> StatusCode {
         if self.forbidden { StatusCode::FORBIDDEN } else { StatusCode::BAD_REQUEST }
     }
 
-    /// Where reading stopped because too much was bad; nothing: it went on to the end.
+    /// The place where reading stopped after too many faults; `None` if it went on to the end.
     pub(super) fn stopped(&self) -> Option<String> {
         let (index, line) = self.stopped?;
         let at =

@@ -26,15 +26,15 @@ use crate::store::guest::{self, Bounds, GuestError};
 use stream::{Pipe, Stream};
 use write::{Format, Writer};
 
-/// How many statements are answered at a time, and how many of them for one client.
+/// The number of statements at a time, and of them for one client.
 const AT_ONCE: usize = 3;
 const OF_ONE: usize = 2;
-/// How long a statement waits for its turn.
+/// The longest wait for a turn.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long it may take, the way to the client included, and how long if it asks for more.
+/// The default time limit, including the way to the client, and the largest one.
 const USUAL_TIME: Duration = Duration::from_secs(10);
 const LONGEST_TIME: Duration = Duration::from_secs(60);
-/// How many rows, and how many if it asks for more.
+/// The default number of rows, and the largest one.
 const USUAL_ROWS: u64 = 10_000;
 const MOST_ROWS: u64 = 1_000_000;
 /// The largest body, in bytes.
@@ -55,7 +55,7 @@ pub(super) fn routes(state: Arc<State>, pool: Arc<Pool>) -> Router {
         .with_state(Arc::new(Desk { state, turns, pool }))
 }
 
-/// What is asked: in the address, or in a JSON body.
+/// The parameters, from the address or from a JSON body.
 #[derive(Debug, Default, serde::Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Asked {
@@ -70,7 +70,7 @@ struct Asked {
 struct Failure {
     status: StatusCode,
     message: String,
-    /// Where in the statement: bytes from its start, line and column from 1.
+    /// The place in the statement: bytes from its start, line and column from 1.
     place: Option<(usize, usize, usize)>,
 }
 
@@ -138,7 +138,7 @@ async fn wrong_method() -> Failure {
     Failure::new(StatusCode::METHOD_NOT_ALLOWED, why)
 }
 
-/// What of it counts: a body in JSON says all, any other is the statement itself.
+/// The request: a JSON body overrides the address, any other body is the statement itself.
 fn asked(address: Asked, headers: &HeaderMap, body: &[u8]) -> Result<Asked, Failure> {
     let kind = headers.get(header::CONTENT_TYPE).and_then(|t| t.to_str().ok()).unwrap_or_default();
     let mut asked = if kind.starts_with("application/json") {

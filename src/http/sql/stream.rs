@@ -1,5 +1,5 @@
-//! http: from the thread that reads rows to the client: a few pieces that wait at the most, so that
-//! memory does not grow with the answer. A client that is too slow is left behind at the deadline.
+//! http: from the thread that reads rows to the client, through a few waiting pieces, so that
+//! memory does not grow with the answer. A client that is too slow is dropped at the deadline.
 
 use std::ops::ControlFlow;
 use std::pin::Pin;
@@ -13,14 +13,14 @@ use tokio::sync::{mpsc, oneshot};
 use super::Failure;
 use crate::query::turns::Leaving;
 
-/// How much is sent at a time, in bytes.
+/// The size of a piece, in bytes.
 pub(super) const PIECE: usize = 64 << 10;
-/// What there is to say in the end may be said after the deadline, within this time.
+/// The end of an answer may come this long after the deadline.
 const GRACE: Duration = Duration::from_secs(1);
 /// Pieces that wait for the client at the most.
 const WAITING: usize = 4;
 
-/// What goes through; nothing of it is the whole before the end has come.
+/// A piece of the answer; it is complete only after the end.
 #[derive(Debug)]
 enum Piece {
     Rows(Bytes),

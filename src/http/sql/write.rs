@@ -5,7 +5,7 @@ use std::fmt::Write;
 use crate::store::guest::Seen;
 use crate::wire::json::write_string;
 
-/// How rows are written.
+/// The format of the rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Format {
     /// `{"columns":[…],"rows":[[…]],"truncated":false}`
@@ -39,7 +39,7 @@ impl Format {
         }
     }
 
-    /// What an `Accept` header asks for by name.
+    /// The format that an `Accept` header names.
     pub(super) fn for_accept(accept: &str) -> Option<Self> {
         let mut kinds = accept.split(',').map(|k| k.split(';').next().unwrap_or_default().trim());
         kinds.find_map(|kind| match kind {
@@ -51,7 +51,7 @@ impl Format {
     }
 }
 
-/// Writes one answer; whoever holds it takes `out` away from time to time.
+/// Writes one answer; its holder takes `out` away from time to time.
 #[derive(Debug)]
 pub(super) struct Writer {
     pub(super) out: String,

@@ -43,7 +43,7 @@ pub fn extended(
 
 /// A selector with `smoothed` edges: the value at each moment on the line between the sample before
 /// it and the one after; the one before where none follows within `after` ms; nothing where none
-/// precedes within the range. A counter that began anew is not told from a gauge.
+/// precedes within the range. A counter that began again is treated like a gauge.
 pub fn between(samples: Samples<'_>, ends: Ends, after: i64, out: &mut [f64]) {
     let wide = Ends {
         first: ends.first.saturating_add(after),

@@ -15,7 +15,7 @@ pub enum Slope {
 
 /// `rate`, `increase` and `delta`: from the first to the last sample, stretched to the edges of the
 /// window where the samples come close enough to them. Each sample is looked at once: what the
-/// windows share are the places where the counter began anew, and how far they are stretched.
+/// windows share are the places where the counter began again, and the extrapolation.
 pub fn extrapolated(slope: Slope, samples: Samples<'_>, ends: Ends, out: &mut [f64]) {
     let Samples { times, values } = samples;
     let counter = slope != Slope::Delta;
