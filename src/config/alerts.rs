@@ -21,9 +21,9 @@ options! {
         quiet: Option<String> = None, like r#""22:00-07:00 Europe/Berlin""#;
         /// The address of the page, for links in messages. Default: no link.
         page: Option<String> = None, in PageAddress, like r#""https://web1.example.org:1876""#;
-        /// An address that is asked every minute as long as the rules are judged, and with /fail
-        /// behind it while plimsoll itself is in trouble. Whoever runs it tells you when this stops:
-        /// healthchecks.io and others do.
+        /// An address that is called every minute while the rules are judged, with /fail behind it
+        /// while plimsoll itself is in trouble. A service such as healthchecks.io tells you when the
+        /// calls stop.
         heartbeat: Option<String> = None, in PageAddress, like r#""https://hc-ping.com/UUID""#;
     }
 }
