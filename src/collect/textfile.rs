@@ -159,7 +159,7 @@ impl TextFiles {
             let double = samples.iter().find(|(series, _)| known.contains(&series.number()));
             if let Some((series, _)) = double {
                 let name = parse_key(&series.series().identity.key()).0;
-                file.double = Some(format!("a series of `{name}` stands in another file, too"));
+                file.double = Some(format!("a series of `{name}` is in another file, too"));
             } else if known.len() + samples.len() > MAX_SERIES {
                 file.double = Some(format!("more than {MAX_SERIES} series in all files"));
             } else {
@@ -356,7 +356,7 @@ mod tests {
             ("good 1\nbad{ 2\n", "line 2: `…` where a label was expected"),
             ("a 1 1700000000\n", "`a` has a time; values are of now here"),
             ("a 1\na 1\n", "a series of `a` twice"),
-            ("fine 9\n", "a series of `fine` stands in another file, too"),
+            ("fine 9\n", "a series of `fine` is in another file, too"),
             ("node_load1 9\n", "`node_load1` is measured by plimsoll itself"),
         ] {
             let mut rig = Rig::new();

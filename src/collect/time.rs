@@ -9,7 +9,7 @@ use crate::model::{Metric, Recorder};
 pub static METRICS: [Metric; 1] = [Metric::gauge(
     "node_time_seconds",
     "seconds",
-    "What this machine's wall clock shows, Unix time.",
+    "Wall clock of this machine, Unix time.",
 )];
 
 struct Time;

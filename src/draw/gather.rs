@@ -290,7 +290,7 @@ pub fn fill(
     known: &[Known],
 ) -> Result<(), GatherError> {
     let Value::Matrix(matrix) = answer else {
-        let text = "this is no number at many moments, and nothing else can be drawn";
+        let text = "the expression gives no series of numbers, so it cannot be drawn";
         return Err(GatherError::Wrong(text.to_owned()));
     };
     if matrix.len() > MOST_SERIES {

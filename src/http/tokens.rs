@@ -75,13 +75,13 @@ pub enum TokenError {
     #[error("{0}: {1}")]
     File(PathBuf, std::io::Error),
     /// The file holds something else.
-    #[error("{0}, line {1}: this is no token; remove the line, and make the token anew")]
+    #[error("{0}, line {1}: not a token; remove the line, and add the token again")]
     Line(PathBuf, usize),
     /// There is one of that name.
     #[error("there is a token `{0}` already; revoke it first, or choose another name")]
     Taken(String),
     /// There is no token of that name.
-    #[error("there is no token `{0}`; `plimsoll token list` shows those that there are")]
+    #[error("there is no token `{0}`; `plimsoll token list` shows all")]
     Unknown(String),
     /// Not a name.
     #[error("`{0}` cannot be a token's name: 1 to 64 letters, digits, `.`, `_` or `-`")]

@@ -285,7 +285,7 @@ impl Keeper {
                 strange += 1;
                 if strange > MAX_SERIES {
                     let what =
-                        "fields, or of such as it has not described; the others are left out";
+                        "fields, or fields that it has not described; the others are left out";
                     return out.wrong(|| format!("it has more than {MAX_SERIES} {what}"));
                 }
                 continue;

@@ -63,7 +63,7 @@ pub fn enable(settings: &Settings, name: &str, as_: Option<&str>) -> Result<Path
     };
     if file.to_string_lossy().ends_with('_') && link.ends_with('_') {
         return Err(format!(
-            "`{link}` is a wildcard plugin: what it is to measure stands behind its name, for example {link}eth0\n  'plimsoll plugin suggest' shows what there is"
+            "`{link}` is a wildcard plugin: its name must end with its subject, for example {link}eth0\n  'plimsoll plugin suggest' lists them"
         ));
     }
     if !is_plugin_name(&link) {

@@ -158,14 +158,14 @@ fn munin(
     }
     for (number, line) in lines(&config.stdout) {
         let (known, name, what): (&[&str], _, _) = match line {
-            Ok(Line::Attribute { name, .. }) => (ATTRIBUTES, name, "of a field"),
-            Ok(Line::Global { name, .. }) => (GLOBALS, name, "of a graph"),
+            Ok(Line::Attribute { name, .. }) => (ATTRIBUTES, name, "attribute of a field"),
+            Ok(Line::Global { name, .. }) => (GLOBALS, name, "attribute of a graph"),
             _ => continue,
         };
         if !known.contains(&name) {
             let text = match near(name, known) {
-                Some(better) => format!("nobody knows `{name}` {what}; did you mean `{better}`?"),
-                None => format!("nobody knows `{name}` {what}; it is left out"),
+                Some(better) => format!("unknown {what}: `{name}`; did you mean `{better}`?"),
+                None => format!("unknown {what}: `{name}`; it is left out"),
             };
             out.push(remark(false, &place("config", config, number), text));
         }

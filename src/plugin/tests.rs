@@ -485,7 +485,7 @@ fn what_is_wrong_is_told_with_its_line() {
     assert_eq!(kind, Kind::Munin);
     let all: Vec<String> = remarks.iter().map(|r| format!("{}: {}", r.place, r.text)).collect();
     for part in [
-        "config, line 1: graph_titel Load: nobody knows `graph_titel` of a graph; did you mean `graph_title`?",
+        "config, line 1: graph_titel Load: unknown attribute of a graph: `graph_titel`; did you mean `graph_title`?",
         "config, line 5: a.type SPEED: `SPEED` is not a type; there are GAUGE, COUNTER, DERIVE and ABSOLUTE",
         "config, graph_vlabel: the axis has no unit",
         "fetch, line 2: c.value 2: `config` does not say what `c` is: print `c.label …` there",

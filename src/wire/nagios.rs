@@ -175,7 +175,7 @@ fn datum(label: String, text: &str, faults: &mut Vec<String>) -> Result<Datum, S
     let max = bound("maximum", parts.next(), most).max;
     if let Some(rest) = parts.find(|part| !part.trim().is_empty()) {
         faults.push(format!(
-            "`{}` stands behind the maximum of `{}`; a blank separates two values",
+            "`{}` follows the maximum of `{}`; a blank separates two values",
             shown(rest),
             shown(&label)
         ));
@@ -359,7 +359,7 @@ mod tests {
             "the critical threshold `10:x` of `a`",
             "the minimum `x` of `a`",
             "the critical threshold `3%` of `b`",
-            "`d=4` stands behind",
+            "`d=4` follows",
         ]) {
             assert!(fault.contains(what), "{fault} {what}");
         }

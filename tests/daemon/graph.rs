@@ -166,7 +166,7 @@ fn pictures_over_http() {
     let answer = daemon.http("GET", "/graph.png?expr=sum(rate(visits_total%5B5m%5D))&_=123");
     assert_eq!((answer.status, answer.header("content-type")), (200, Some("image/png")));
     for (path, status, told) in [
-        ("/graph.svg", 400, "what is to be drawn?"),
+        ("/graph.svg", 400, "`expr` is missing"),
         ("/graph.svg?expr=nothing_at_all", 404, "there is no series"),
         ("/graph.svg?expr=rate(", 400, "parse error"),
         ("/graph.svg?expr=cpu&width=100000", 400, "from 80 to 3000 pixels"),

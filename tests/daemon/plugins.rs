@@ -399,7 +399,7 @@ fn a_plugin_by_hand() {
     let said = folder.ask(&["plugin", "test", "wrong"]);
     assert!(
         said.out.contains(
-            "config, line 2: a.labl A\n    nobody knows `labl` of a field; did you mean `label`?"
+            "config, line 2: a.labl A\n    unknown attribute of a field: `labl`; did you mean `label`?"
         ),
         "{}",
         said.out

@@ -28,7 +28,7 @@ pub static METRICS: [Metric; 8] = [
     Metric::gauge(
         "node_filesystem_free_bytes",
         "bytes",
-        "What is not used, the part reserved for root included.",
+        "Unused bytes, including those reserved for root.",
     )
     .by(LABELS),
     Metric::gauge("node_filesystem_avail_bytes", "bytes", "What users can still fill.").by(LABELS),

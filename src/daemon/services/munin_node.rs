@@ -147,7 +147,7 @@ const LEAST_MS: i64 = 900_000;
 fn load(tls: Option<&TlsSettings>, board: &Arc<Board>) -> Result<Option<Acceptor>, String> {
     let load = |t| http::Tls::load(t, "munin_node tls", Arc::clone(board));
     let tls = tls.map(load).transpose();
-    let tls = tls.map_err(|e| format!("cannot speak TLS: {e}; nobody is answered"))?;
+    let tls = tls.map_err(|e| format!("cannot use TLS: {e}; no master is answered"))?;
     Ok(tls.map(|tls| Arc::new(move || tls.acceptor()) as Acceptor))
 }
 

@@ -32,13 +32,13 @@ static STATSD_VALUES: Metric = Metric::counter(
 static STATSD_BAD: Metric = Metric::counter(
     "plimsoll_statsd_bad_lines_total",
     "",
-    "What the statsd receiver got and did not understand, and why.",
+    "Lines that the statsd receiver did not understand, by reason.",
 )
 .by(&["reason"]);
 static STATSD_REFUSED: Metric = Metric::counter(
     "plimsoll_statsd_refused_total",
     "",
-    "Values that the statsd receiver understood and did not take, and why.",
+    "Values that the statsd receiver understood and refused, by reason.",
 )
 .by(&["reason"]);
 static STATSD_NAMES: Metric =
@@ -57,7 +57,7 @@ static UDP_DROPS: Metric = Metric::counter(
 static UDP_BUFFER: Metric = Metric::gauge(
     "plimsoll_udp_buffer_bytes",
     "bytes",
-    "What the kernel keeps for the receiver while it is busy.",
+    "Size of the kernel's buffer for the receiver.",
 )
 .by(&["receiver"]);
 

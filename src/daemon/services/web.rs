@@ -21,12 +21,12 @@ use crate::pipeline::Board;
 static PUT_OFF: Metric = Metric::counter(
     "plimsoll_pushes_put_off_total",
     "",
-    "Pushes that were told to come again later, because too much waited to be written.",
+    "Pushes answered with 503, because too much waited to be written.",
 );
 static PUSHES_REFUSED: Metric = Metric::counter(
     "plimsoll_pushes_refused_total",
     "",
-    "Pushes by HTTP of which nothing was taken, as their senders were told.",
+    "Pushes by HTTP without any accepted value, as their senders were told.",
 );
 static TOKENS_REFUSED: Metric = Metric::counter(
     "plimsoll_tokens_refused_total",
@@ -43,7 +43,7 @@ static VIEWERS: Metric =
 static VIEWERS_LOST: Metric = Metric::counter(
     "plimsoll_viewers_dropped_total",
     "",
-    "Pages that are no longer kept up to date, or were not from the first: too slow, too many.",
+    "Viewers of live values that were disconnected or refused, because they were too slow or too many.",
 )
 .by(&["reason"]);
 pub(super) const SERVICE: Service = Service {

@@ -99,7 +99,7 @@ fn parse(line: &[u8]) -> Result<Line<'_>, String> {
         return Ok(Line::Value { field, reading: reading(value)? });
     }
     match value {
-        "" => Err(format!("nothing stands behind `{}`", shown(head))),
+        "" => Err(format!("`{}` has no value", shown(head))),
         value => Ok(Line::Attribute { field, name, value }),
     }
 }

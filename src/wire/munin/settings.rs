@@ -80,7 +80,7 @@ impl SettingsFile {
                 continue;
             }
             let Some(name) = &section else {
-                fault("this stands before the first [plugin]".to_owned());
+                fault("the line is before the first [plugin]".to_owned());
                 continue;
             };
             let settings = self.sections.entry(name.clone()).or_default();
@@ -152,7 +152,7 @@ fn setting(settings: &mut PluginSettings, line: &str) -> Result<(), String> {
         // If a line was broken in two, this may be half a password.
         let known = KNOWN.contains(&name);
         let name = if known { shown(name) } else { "…".to_owned() };
-        return Err(format!("nothing stands behind `{name}`"));
+        return Err(format!("`{name}` has no value"));
     }
     match name {
         "user" => settings.user = Some(value.to_owned()),
@@ -170,7 +170,7 @@ fn setting(settings: &mut PluginSettings, line: &str) -> Result<(), String> {
             let say = || format!("`{}` is not a rate; say for example 60 or 1m", shown(value));
             settings.update_rate = Some(super::update_rate(value).ok_or_else(say)?);
         }
-        name => return Err(format!("nobody knows what `{}` is", shown(name))),
+        name => return Err(format!("unknown setting `{}`", shown(name))),
     }
     Ok(())
 }
