@@ -23,7 +23,7 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
         "{} exists and was not changed\n  give another name",
         args.file.display()
     );
-    // Where the daemon's write-ahead log or socket is not there at present, too.
+    // Also while the daemon's write-ahead log or socket does not exist.
     super::output::check(&args.file, reader.path())?;
     // Under another name first: a copy that was cut off is never taken for a backup.
     let mut partial = args.file.clone().into_os_string();

@@ -22,12 +22,12 @@ pub struct Args {
 pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     let path = global.database()?;
     let config = Config::find(global.config.as_deref())?;
-    // Nothing is begun where nothing is.
+    // A missing database is not created.
     drop(Reader::open(&path)?);
     let before;
     match Store::open(&path, &crate::config::host_name(), Arc::default()) {
         Ok(mut store) => {
-            // What an older plimsoll wrote has its tables only now.
+            // A file of an older plimsoll gets its new tables only now.
             before = Reader::open(&path)?.parts()?;
             store.set_limits(config.limits);
             let clock = SystemClock;

@@ -75,7 +75,7 @@ fn print(out: &mut impl Write, findings: &[Finding]) -> std::io::Result<()> {
 
 /// The rows that were moved into a new file, if that was necessary.
 fn repair(path: &Path, limits: Limits) -> anyhow::Result<Option<String>> {
-    // Nothing is begun where nothing is.
+    // A missing database is not created.
     anyhow::ensure!(path.exists(), OpenError::Missing { path: path.to_owned() });
     let mut store = match Store::open(path, &crate::config::host_name(), Arc::default()) {
         Err(e @ (OpenError::InUse { .. } | OpenError::Locked { .. })) => {

@@ -181,7 +181,7 @@ fn of_this_machine(config: &Config, interval: Option<Interval>) -> (u64, f64) {
         let Some(entry) = COLLECTORS.iter().find(|e| e.name == wanted.name) else { continue };
         let mut recorder = Recorder::new(Arc::clone(&registry), "node", Arc::clone(&filter));
         recorder.begin();
-        // A collector that fails here fails there too: what it reported counts.
+        // A collector that fails here fails there, too; the values that it reported count.
         let _unused = (entry.make)(&config.collect).collect(&mut recorder);
         let n = recorder.samples().len() as u64;
         all.0 += n;

@@ -104,7 +104,7 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     };
     let path = global.database()?;
     let reader = Reader::open(&path)?;
-    // What is not sealed yet is worth reading at once for many series, not for one.
+    // Unsealed samples are worth reading at once for many series, but not for one.
     let one = reader.series()?.iter().any(|k| k.key == args.expression.trim());
     let reader = if one { reader } else { reader.load_head()? };
     let catalog = Catalog::read(&reader)?;

@@ -150,7 +150,7 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let global = &cli.global;
     if !matches!(cli.verb, None | Some(Verb::Run)) {
-        // What a reader finds damaged is told, too.
+        // Damage that a reader finds is reported, too.
         daemon::log::start(tracing::Level::WARN);
     }
     let result = match &cli.verb {

@@ -30,7 +30,7 @@ pub(super) fn check(path: &Path, database: &Path) -> anyhow::Result<()> {
     let refused = |what: &str| {
         anyhow::anyhow!("{}: {what}, and was not changed\n  give another name", path.display())
     };
-    // A link is judged by what it points to, also where nothing is there yet.
+    // A link is judged by its target, even if that does not exist yet.
     let target = follow(path);
     anyhow::ensure!(!is_beside(&target, database), refused("it belongs to the database"));
     let Ok(meta) = std::fs::metadata(path) else { return Ok(()) };

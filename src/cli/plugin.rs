@@ -215,7 +215,7 @@ fn list(here: &Here, as_json: bool, out: &mut impl Write) -> anyhow::Result<()> 
         Some(rate) => format_duration(rate.interval_ms),
         None => usual(p),
     };
-    // What was changed by hand, and for how long.
+    // Rates that were set by hand, with their duration.
     let shown = |p: &Plugin| match rate(p).map(interval::until).filter(|u| !u.is_empty()) {
         Some(until) => format!("{} {until}", every(p)),
         None => every(p),

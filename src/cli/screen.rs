@@ -84,7 +84,7 @@ mod tests {
     #[test]
     fn a_terminal_is_not_steered_and_a_file_gets_every_byte() {
         let text = "a\x1b]0;t\x07\tb\u{9b}1m é\u{202e}\n";
-        // In pieces that cut letters.
+        // In pieces that split characters.
         let through = |cleans| {
             let mut plain = Plain::new(Vec::new(), cleans);
             for piece in text.as_bytes().chunks(1) {

@@ -62,7 +62,7 @@ impl Machine {
                 commands: true,
                 exe,
                 is_root: rustix::process::geteuid().is_root(),
-                // What sd_booted(3) looks at.
+                // The path that sd_booted(3) checks.
                 systemd: Path::new("/run/systemd/system").is_dir(),
                 user: id.is_ok_and(|out| out.status.success()),
             });

@@ -84,8 +84,8 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
         coarsest = *next;
         shown = draw(&charts, coarsest)?;
     }
-    // What senders brought stands behind what this machine measures: the last charts go first. Who
-    // chose charts chooses again.
+    // Charts of pushed values come after this machine's own, so the last ones are left out first.
+    // If the user chose the charts, an error asks to choose again.
     while let (Page::TooLarge(fit), true) = (&shown, chosen.is_empty() && charts.len() > 1) {
         let left = if *fit > 1 { fit * 9 / 10 } else { charts.len() / 2 };
         charts.truncate(left.min(charts.len() - 1).max(1));
@@ -176,7 +176,7 @@ fn of_the_file(script: &str) -> String {
         .replace("location.pathname", "snapshot.pathname")
         .replace("history.pushState", "snapshot.push")
         .replace("history.replaceState", "snapshot.replace")
-        // In a string of a script this is the same, and ends no script.
+        // In a string of a script this has the same meaning, and ends no script.
         .replace("</script", "<\\/script")
         .replace("<!--", "<\\!--")
 }

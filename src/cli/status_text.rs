@@ -208,7 +208,7 @@ impl<W: Write> Page<'_, W> {
         match self.width {
             ..NARROW => String::new(),
             NARROW..90 => {
-                // The larger of two: what is short should still be seen.
+                // The larger of the two, so that short bars stay visible.
                 let pairs = hour.chunks(2).map(|p| p.iter().copied().fold(f64::NAN, f64::max));
                 spark(&pairs.collect::<Vec<f64>>())
             }

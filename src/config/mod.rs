@@ -210,7 +210,7 @@ impl Config {
     fn find_from(explicit: Option<&Path>, default: &Path) -> Result<Self, ConfigError> {
         match explicit {
             Some(path) => Self::load(path),
-            // A link that leads nowhere counts as a file: somebody meant something by it.
+            // A dangling link counts as a file, because it was made on purpose.
             None if default.symlink_metadata().is_err_and(|e| absent(&e)) => Ok(Self::default()),
             None => Self::load(default),
         }

@@ -197,7 +197,7 @@ impl Resolver<'_> {
 
     fn peer_tls(&mut self, s: &Section<'_>, options: &PeerOptions) -> Option<NodeTls> {
         let own = self.tls(s, &options.tls_cert, &options.tls_key).map(|t| (t.cert, t.key));
-        // Those who name certificates do not want to speak in the clear.
+        // An operator who names certificates does not want plain text.
         let named = ["tls_ca", "tls_name", "tls_cert"].iter().any(|key| s.has(key));
         let usual = if named { Mode::Enabled } else { Mode::Disabled };
         let (required, checked) = match options.tls.unwrap_or(usual) {

@@ -264,7 +264,7 @@ impl Stage {
         let mut beater = match self.beater.try_lock() {
             Ok(beater) => beater,
             Err(TryLockError::Poisoned(e)) => e.into_inner(),
-            // It does something, so it does not hang; who calls this must not wait.
+            // The thread works, so it does not hang, and the caller must not wait.
             Err(TryLockError::WouldBlock) => return self.patience.start(PATIENCE / 8),
         };
         let Some((slot, since)) = beater.reading else { return };
@@ -314,8 +314,8 @@ impl Beater {
         let now = self.now();
         let first = (0..self.slots.len())
             .map(|entry| Due { entry, ts: self.schedule.first(entry, now) })
-            // What the database holds is not read again: it would get another value. An hourly
-            // series has no value for this moment, unless it is a full hour.
+            // Values that the database has already are not read again, because they would differ.
+            // An hourly series has no value for this moment, unless it is a full hour.
             .filter(|d| {
                 let on_grid = d.ts % self.schedule.interval(d.entry).as_ms() == 0;
                 !on_grid || newest_ts.is_none_or(|newest| newest < d.ts || newest > now.wall)
@@ -346,7 +346,7 @@ impl Beater {
 
     /// Makes the collectors that the configuration asks for.
     fn set_up(&mut self) {
-        // A collector that goes on keeps its values until its next beat, which may be a day away.
+        // A collector that stays keeps its values until its next beat, which may be a day away.
         let mut before: Vec<(&str, Group, Option<Recorder>)> = Vec::new();
         for old in self.slots.drain(..) {
             before.push((old.name, old.group, old.reader.map(|reader| reader.recorder)));
@@ -449,7 +449,7 @@ impl Beater {
             // A reload has made another one.
             return;
         }
-        // What is late is worth as much as what is not, until its next moment has passed.
+        // A late reading is as good as others until its next moment has passed.
         if !missed || reading.result.is_none() {
             self.judge(&mut reading);
         }
@@ -531,7 +531,7 @@ impl Beater {
             };
             outcome::report(recorder, name, success, *took, *interval);
         } else {
-            // Nothing of it can fail, but it can have hung.
+            // Stopping cannot fail, but a collector may hang.
             self.shared.board.ok_with(|| subject(name));
         }
         self.shared.latest.update(group, *ts, recorder.samples());

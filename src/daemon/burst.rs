@@ -25,7 +25,7 @@ impl Bursts {
                 *series = registry.find(&Identity::local(crate::collect::JOB, &name, labels));
             }
             let Some((_, value)) = series.and_then(|s| latest.get(s)) else {
-                // It may come back by another number.
+                // The series may come back with another number.
                 *series = None;
                 continue;
             };

@@ -63,7 +63,7 @@ impl Request {
             Self::Compact => Duration::from_secs(3600),
             // A test waits for every receiver.
             Self::Alert { .. } => Duration::from_secs(90),
-            // To wait for its turn, and to be answered.
+            // The time to wait for its turn, and for its answer.
             Self::Query { .. } => Duration::from_secs(25),
             _ => PATIENCE + Duration::from_secs(1),
         }
@@ -236,7 +236,7 @@ where
     let response = match serde_json::from_str(&line) {
         Ok(request @ Request::Query { .. }) => tokio::select! {
             response = answer(request) => response,
-            // Nobody waits for it any more: what is dropped here stops the work, too.
+            // The client is gone: dropping this stops the work, too.
             _ = read.read_u8() => return Ok(()),
         },
         Ok(request) => answer(request).await,

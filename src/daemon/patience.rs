@@ -29,7 +29,7 @@ impl Patience {
     pub fn start(&self, after: Duration) {
         let after = Timespec { tv_sec: after.as_secs() as _, tv_nsec: after.subsec_nanos().into() };
         let once = Itimerspec { it_interval: Timespec { tv_sec: 0, tv_nsec: 0 }, it_value: after };
-        // It fails for times that are none, and for descriptors that are none.
+        // It fails only for invalid times and descriptors.
         let _unused = timerfd_settime(&self.0, TimerfdTimerFlags::empty(), &once);
     }
 

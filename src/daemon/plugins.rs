@@ -275,7 +275,7 @@ impl Crew {
             let member = match known.map(|(_, member)| member) {
                 Some(same) if same.plugin == plugin => same,
                 changed => {
-                    // What still runs of it keeps its number, and so the new one waits for that.
+                    // The old member still runs and keeps its number; the new one waits for that.
                     let tag = changed.as_ref().map_or(self.tags, |m| m.tag);
                     self.tags += usize::from(changed.is_none());
                     if let Some(old) = changed {
@@ -417,7 +417,7 @@ impl Crew {
 
     fn ended(&mut self, tag: usize, output: &Output) {
         let now = self.now();
-        // One that was taken out while it ran has nobody to tell.
+        // A plugin that was removed while it ran is not reported.
         let Some(at) = self.members.iter().position(|m| m.tag == tag) else { return };
         let Some(member) = self.members.get_mut(at) else { return };
         let State::Running(ts, action) = member.state else { return };
@@ -494,7 +494,7 @@ impl Crew {
             g.system = member.plugin.host.as_deref().map(Into::into);
             self.shared.queue.push_graph(g)
         });
-        // What found no room is told again the next time.
+        // Descriptions that found no room are stored again the next time.
         if all.fold(true, |all, one| all & one) {
             member.told = member.keeper.graphs().to_vec();
             member.tell_at = now + TELL_EVERY_MS;
@@ -526,7 +526,7 @@ impl Crew {
             own.put_with(&CUT, &[name], member.cut as f64);
         }
         let mut own = own.samples().to_vec();
-        // What prints as an exporter does is a target like one.
+        // A program that prints exporter's text is a target like an exporter.
         let (registry, host) = (&self.shared.registry, member.plugin.host.as_deref());
         let series = match member.keeper.job() {
             Some(job) => outcome::up(registry, &self.config.filter, host, job, Labels::default()),

@@ -95,7 +95,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     shared.services.stop(deadline - FAREWELL / 2);
     shared.queue.close();
     wait_until(deadline, || writer.is_finished());
-    // Where the folder was replaced, the next one may have its socket there already.
+    // If the folder was replaced, the next daemon may have its socket there already.
     let mine = |pid: String| pid == std::process::id().to_string();
     if Lock::owner(&database).is_none_or(mine) {
         let _unused = std::fs::remove_file(control::socket_path(&database));
@@ -168,8 +168,8 @@ async fn serve(daemon: Daemon) -> anyhow::Result<()> {
     });
     loop {
         tokio::select! {
-            // Only a panic gets here: what is not collected or not stored any more is not to look
-            // alive, and the supervisor starts plimsoll again.
+            // Only a panic gets here. A daemon that does not collect or store any more must not
+            // look alive; the supervisor starts plimsoll again.
             () = daemon.shared.ended.notified() => break,
             _ = interrupt.recv() => break,
             _ = terminate.recv() => break,
@@ -308,7 +308,7 @@ impl Daemon {
             Ok(said) if said.is_empty() => tracing::info!("reloaded   nothing is different"),
             Ok(said) => tracing::info!("reloaded   {}", said.join("; ")),
             Err(said) => {
-                // The first mistake and where it is; who asked for it gets all of them.
+                // The log gets the first mistake with its place; the caller gets all of them.
                 let brief: Vec<&str> = said.lines().take(2).map(str::trim).collect();
                 tracing::error!("not reloaded, all stays as it was: {}", brief.join(" "));
             }

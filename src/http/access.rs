@@ -264,7 +264,7 @@ mod tests {
         let local = Some(Peer::Local);
         assert_eq!(asked(false, local, "/api/push", None), 200);
         assert_eq!(asked(false, local, "/metrics", None), 200);
-        // What a proxy on this machine hands on is not from this machine.
+        // A request from a proxy on this machine is not local.
         for name in FORWARDED {
             assert_eq!(asked(false, local, "/api/push", Some((name, "203.0.113.5"))), 401);
             assert_eq!(asked(false, local, "/metrics", Some((name, "203.0.113.5"))), 401);

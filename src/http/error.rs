@@ -40,7 +40,7 @@ impl Kind {
         match self {
             Kind::BadData => StatusCode::BAD_REQUEST,
             Kind::Execution => StatusCode::UNPROCESSABLE_ENTITY,
-            // Nobody is there to read it.
+            // The client is gone.
             Kind::Canceled => StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST),
             Kind::Timeout | Kind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             Kind::Internal => StatusCode::INTERNAL_SERVER_ERROR,

@@ -91,7 +91,7 @@ fn write_all(
             let about = &first.series;
             writer.family(&mut text, first.name(), about.kind, &about.unit, &about.help);
             for Current { series, value, .. } in family {
-                // What is told of other machines (Munin's nodes) is not to be taken for this one's.
+                // Values of other machines (munin-nodes) must not be taken for this one's.
                 let other = series.identity.system.as_deref().map(|system| ("instance", system));
                 let labels = || series.identity.labels.iter().chain(other);
                 writer.series(labels());

@@ -84,7 +84,7 @@ fn moment(text: &str) -> Option<i64> {
         let ms = (seconds * 1000.0).round();
         return (seconds.is_finite() && ms.abs() < i64::MAX as f64).then_some(ms as i64);
     }
-    // What a client sends that knows no bounds.
+    // Sent by clients for an unlimited number.
     match text {
         "-292273086-05-16T16:47:06Z" => return Some(ALWAYS.0),
         "292277025-08-18T07:12:54.999999999Z" => return Some(ALWAYS.1),

@@ -86,7 +86,7 @@ async fn answer(
     });
     match drawn.await {
         Ok((Ok((bytes, span)), held)) => {
-            // As long as the newest pixel stands for.
+            // The length of the newest pixel.
             let seconds = (span / 1_000_000).clamp(5, 300);
             let kind = match kind {
                 Kind::Svg => "image/svg+xml; charset=utf-8",
@@ -152,7 +152,7 @@ fn wanted(pairs: &[(String, String)], kind: Kind, now: i64) -> Result<Wanted, Re
                 let why = || bad("tz: a time zone such as UTC or Europe/Berlin");
                 frame.zone = TimeZone::get(text).map_err(|_| why())?;
             }
-            // What is put there to get past caches.
+            // Parameters that only defeat caches.
             name if name.starts_with('_') => {}
             name => {
                 let name = draw::clean(name);
@@ -229,7 +229,7 @@ fn draw(
         Kind::Svg => draw::svg(&picture).into_bytes(),
         Kind::Png => {
             let side = |side: u32| (side as f32 * wanted.scale) as usize;
-            // Four bytes a pixel, and what they are packed into.
+            // Four bytes a pixel, and the packed picture.
             room.take(side(picture.width) * side(picture.height) * 6).map_err(too_much)?;
             let drawn = draw::png_while(&picture, wanted.scale, || task.check().is_ok());
             still(task)?;

@@ -49,7 +49,7 @@ pub(super) async fn status(Get(state): Get<Arc<State>>) -> impl IntoResponse {
 /// Writes `about`, and then the values, a few at each call. True if there are more.
 fn document(about: &Value, state: Arc<State>) -> impl FnMut(&mut Vec<u8>) -> bool + Send + use<> {
     let mut head = about.to_string();
-    // The object goes on.
+    // The object is not closed yet.
     head.truncate(head.len() - 1);
     head.push_str(",\"values\":[");
     let mut values = state.latest.all().into_iter();

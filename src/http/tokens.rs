@@ -177,7 +177,7 @@ pub fn add(
     }
     let mut bits = [0; 32];
     getrandom::getrandom(&mut bits).map_err(TokenError::Random)?;
-    // What leaks into a log or a repository is found by its first letters.
+    // A token that leaks into a log or a repository is recognised by its first letters.
     let secret = format!("plimsoll_{}", hex(&bits));
     change(database, |tokens| {
         if tokens.iter().any(|t| t.name == name) {
@@ -231,7 +231,7 @@ fn change(
     fresh.push(".new");
     let fresh = PathBuf::from(fresh);
     let write = || -> std::io::Result<()> {
-        // A leftover of somebody who was killed goes; the lock says that nobody is at it.
+        // A leftover of a killed process is removed; the lock ensures that no process uses it.
         let mut file = regular::create(&fresh, 0o600)?;
         file.write_all(text.as_bytes())?;
         // root makes tokens for a daemon that is not root.

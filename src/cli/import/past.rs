@@ -210,7 +210,7 @@ pub(super) fn bring(mut plan: Plan, what: &str, global: &Global) -> anyhow::Resu
     let series: Vec<Series> = plan.units.iter().map(|u| u.series.clone()).collect();
     let places = history.places(&series)?;
     let mut work: Vec<(Place, Unit)> = places.into_iter().zip(plan.units.drain(..)).collect();
-    // Of two files of one series (its type was changed) the one that is still written is taken.
+    // Of two files of one series (its type was changed), the newer one is imported.
     work.sort_by_key(|(place, unit)| (place.id, plan.ranks[unit.file], unit.file));
     let mut twice = BTreeMap::new();
     work.dedup_by(|later, kept| {
@@ -280,7 +280,7 @@ fn make_ready(
     for of_file in group.chunk_by(|a, b| a.1.file == b.1.file) {
         let path = &plan.files[of_file[0].1.file];
         let read = with_rrd(path, |rrd| {
-            // It may have changed since it was looked at.
+            // It may have changed since it was checked.
             let there = |unit: &Unit| unit.source < rrd.sources.len();
             for (place, unit) in of_file.iter().filter(|(_, unit)| there(unit)) {
                 pasts.push((*place, past(rrd, unit, place)));

@@ -106,7 +106,7 @@ fn one(file: &Path, target: &mut Target<'_>) -> anyhow::Result<Read> {
         std::thread::spawn(move || {
             let mut text = Vec::new();
             let _unused = err.by_ref().take(MOST_WORDS).read_to_end(&mut text);
-            // A pipe that nobody empties, or closes, would be its end.
+            // A pipe that is neither read nor closed would block it.
             let _unused = std::io::copy(&mut err, &mut std::io::sink());
             String::from_utf8_lossy(&text).into_owned()
         })
@@ -116,7 +116,7 @@ fn one(file: &Path, target: &mut Target<'_>) -> anyhow::Result<Read> {
         None => Ok(()),
     };
     if read.is_err() || out.failed.is_some() {
-        // It would wait for somebody to read the rest.
+        // Otherwise it would wait for a reader of the rest.
         let _unused = child.kill();
     }
     let status = child.wait()?;

@@ -155,7 +155,7 @@ impl Feed {
             ids.dedup();
             let mut columns: Vec<Column> =
                 ids.iter().map(|id| Column { series: *id, ..Column::default() }).collect();
-            // To what is in the file now, and not further: the rest comes row by row.
+            // Up to the newest row in the file now; later rows are read one by one.
             let from = from - overview::BEFORE_MS;
             self.reader.columns(from, self.newest.max(from), &mut columns)?;
             self.samples = columns.into_iter().map(|c| (c.series, c)).collect();
@@ -256,7 +256,7 @@ impl Feed {
             let width = self.width(now)?;
             self.lines = lines(&self.samples, &self.charts, now - span, now, width)?;
             self.build(now);
-            // What lines are now is as new as they are; their hours may be a minute old.
+            // Current values are up to date; the last hours may be a minute old.
             for (glance, lines) in self.glances.iter_mut().zip(&self.lines) {
                 let newest = lines.iter().map(|line| line.last);
                 glance.now.iter_mut().zip(newest).for_each(|(now, last)| *now = last);

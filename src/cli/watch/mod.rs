@@ -73,7 +73,7 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
         anyhow::bail!("watch needs a terminal; use 'plimsoll status' to print the state once");
     }
     let path = global.database()?;
-    // What goes wrong before the first picture is told on the usual screen.
+    // Errors before the first picture are printed on the usual screen.
     let feed = Feed::open(&path, range, SystemClock.wall_ms())?;
     let over = Arc::new(AtomicBool::new(false));
     for signal in [SIGTERM, SIGINT, SIGHUP] {

@@ -230,7 +230,7 @@ fn title(chart: &Chart, width: usize, look: Look) -> Line<'static> {
     let mut spans = vec![paint(cut(&chart.title, width), 1, look)];
     let mut used = width_of(&spans);
     for (number, line) in chart.lines.iter().enumerate() {
-        // What is drawn below zero goes the other way; it is not negative.
+        // A line below zero shows the other direction; its value is not negative.
         let down = line.most <= 0.0 && line.least < 0.0 && chart.unit != Unit::Celsius;
         let mut value = chart.unit.format(if down { -line.last } else { line.last });
         if !look.unicode {

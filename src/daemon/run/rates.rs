@@ -50,7 +50,7 @@ fn unknown(name: &str, known: &[Rate]) -> String {
     let names = known.iter().map(|r| r.collector.as_str());
     let (plugins, collectors): (Vec<&str>, Vec<&str>) =
         names.partition(|name| name.starts_with(RATE_PREFIX));
-    // As they are asked for: a collector goes before a plugin of its name.
+    // Names in requests: a collector goes before a plugin of its name.
     let shown = |name| {
         let bare = str::strip_prefix(name, RATE_PREFIX).unwrap_or(name);
         if collectors.contains(&bare) { name } else { bare }

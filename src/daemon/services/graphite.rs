@@ -126,7 +126,7 @@ impl Lines {
             }
         }
         if let Some(reason) = shown {
-            // One of many, and only for who asked for details.
+            // One of many lines, and only in the detailed log.
             tracing::debug!("graphite: a line was not taken: {reason}");
         }
         if push.finish().is_err() {

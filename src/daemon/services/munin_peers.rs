@@ -263,7 +263,7 @@ impl Peer {
             let wrong = match &one.failed {
                 Some(why) => {
                     let wait = self.put_off(&of, why, begun);
-                    // It goes on where it stood when it answers again.
+                    // It continues where it stopped when it answers again.
                     self.end(&of, ts, false);
                     Some(wait)
                 }
@@ -273,7 +273,7 @@ impl Peer {
                 }
             };
             if let Some(why) = wrong {
-                // What it told before is not the present any more.
+                // Its old values are not current any more.
                 if let Some(member) = self.members.get(&of) {
                     self.shared.latest.update(member.group, ts, &[]);
                 }
@@ -289,7 +289,7 @@ impl Peer {
             && (told.iter().any(|one| one.failed.is_none())
                 || told.is_empty() && skipped.is_empty());
         let listed: HashSet<Key> = told.iter().map(key).chain(skipped).collect();
-        // What broke off says nothing of the plugins behind.
+        // A broken connection says nothing about the remaining plugins.
         let gone = self.members.keys().filter(|key| !listed.contains(*key));
         for gone in gone.cloned().collect::<Vec<_>>() {
             self.end(&gone, ts, asked.is_ok());
@@ -309,7 +309,7 @@ impl Peer {
             faults.pop_last();
         }
         for subject in self.failing.iter().filter(|s| !faults.contains_key(*s)) {
-            // Of a node that could not be asked nobody knows whether its plugins work.
+            // The plugins of a node that could not be polled are unknown.
             match asked.is_ok() {
                 true => board.ok(subject),
                 false => board.forget(subject),
@@ -425,7 +425,7 @@ impl Peer {
                     graph.system = Some(name.as_str().into());
                     self.shared.queue.push_graph(graph)
                 });
-                // What found no room is told again the next time.
+                // Descriptions that found no room are stored again the next time.
                 if all.fold(true, |all, one| all & one) {
                     member.told = member.keeper.graphs().to_vec();
                     member.tell_at = now + TELL_EVERY_MS;

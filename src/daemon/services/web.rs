@@ -185,7 +185,7 @@ fn start(shared: &Shared) -> Web {
         if !at_once {
             tracing::info!("listening  {}", note(&listener));
         }
-        // The place is taken, but nobody is let in whom no token could tell apart.
+        // The address is taken, but without tokens nobody from outside is accepted.
         if !address.ip().to_canonical().is_loopback() {
             wait_for_token(&tokens, &board, address).await;
         }

@@ -191,7 +191,7 @@ async fn keep_up(
             _ = tick.tick() => {}
             () = frames.closed() => return,
         }
-        // Who comes again is told why.
+        // A client that comes again gets the reason.
         if pass.as_ref().is_some_and(|pass| !pass.holds()) {
             return;
         }

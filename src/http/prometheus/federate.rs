@@ -42,8 +42,8 @@ pub(super) async fn federate(
     let accept = headers.get(header::ACCEPT).and_then(|a| a.to_str().ok()).unwrap_or_default();
     let (names, packed) = (Names::for_accept(accept), takes_gzip(&headers));
     let answer = api.turn(Purpose::Any, client, move |api, task| {
-        // A wrong one is told before anything is read. They are read again one at a time, for
-        // patterns take memory.
+        // A wrong one is reported before anything is read. They are parsed again one at a time,
+        // because patterns take memory.
         let read =
             |text| parse_selector(text).map_err(|e| ApiError::expression("match[]", &e, text));
         for text in params.all("match[]") {

@@ -116,7 +116,7 @@ impl<'o> Points<'o> {
             self.length = whole(second, &mut self.digits);
         }
         self.second = second;
-        // All of them, for a copy of a length known beforehand is one move.
+        // All of them, because a copy of known length is one move.
         self.text[self.used..self.used + DIGITS].copy_from_slice(&self.digits);
         self.used += self.length;
         if fraction > 0 {
@@ -303,7 +303,7 @@ mod tests {
                 // Below that Go writes an exponent.
                 if v == 0.0 || v.abs() >= 1e-6 {
                     let text = value(v);
-                    // Of two that are as near, either is right.
+                    // Of two equally near ones, either is right.
                     prop_assert_eq!(text.len(), format!("{v}").len());
                     prop_assert_eq!(text.parse::<f64>().unwrap(), v);
                 }

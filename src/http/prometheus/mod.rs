@@ -196,7 +196,7 @@ async fn serve(
         Ok(body) => body,
         Err(e) => return not_read(&e),
     };
-    // What is no UTF-8 in a path is no name.
+    // A name that is not UTF-8 does not exist.
     let path = path.ok();
     let form = headers
         .get(header::CONTENT_TYPE)

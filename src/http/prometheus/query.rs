@@ -69,7 +69,7 @@ fn run(ask: &Ask<'_>, when: When, limit: usize, out: &mut String) -> Result<Note
     };
     let mut options = Options::default();
     if let Some(ms) = ask.params.duration("lookback_delta")? {
-        // Nothing and less than nothing mean the usual, as in Prometheus.
+        // Empty, zero and negative values mean the default, as in Prometheus.
         if ms > 0 {
             options.lookback = ms;
         }

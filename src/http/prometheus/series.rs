@@ -18,8 +18,8 @@ use crate::store::Reader;
 /// The series of all `match[]` together, of all there are where none is given, that have a sample
 /// between `start` and `end`; and their memory.
 fn matching(ask: &Ask<'_>) -> Result<(Vec<Arc<Labels>>, Held), ApiError> {
-    // A wrong one is told before anything is read. They are read again one at a time, for patterns
-    // take memory.
+    // A wrong one is reported before anything is read. They are parsed again one at a time, because
+    // patterns take memory.
     let (start, end) = (ask.params.time("start")?, ask.params.time("end")?);
     let read = |text| parse_selector(text).map_err(|e| ApiError::expression("match[]", &e, text));
     for text in ask.params.all("match[]") {

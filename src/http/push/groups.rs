@@ -115,7 +115,7 @@ fn end(job: &Job<'_>, labels: &Labels) -> Result<(StatusCode, Receipt), Failure>
     let mut kept = state.desk.groups.0.lock().unwrap_or_else(|e| e.into_inner());
     let now = state.clock.wall_ms();
     let mut push = state.intake.begin(job.sent(origin(labels)), now);
-    // Before anything is looked up: who may not push a group may not end it either.
+    // Before any look-up: a sender that may not push a group may not end it either.
     if let Err(why) = push.may_send(PUSHED) {
         let mut tally = Tally::default();
         tally.refuse_for(0, &why, PUSHED);
