@@ -6,11 +6,8 @@ use super::{CollectError, Collector, Entry, Settings};
 use crate::model::{Metric, Recorder};
 
 /// Its metrics.
-pub static METRICS: [Metric; 1] = [Metric::gauge(
-    "node_time_seconds",
-    "seconds",
-    "Wall clock of this machine, Unix time.",
-)];
+pub static METRICS: [Metric; 1] =
+    [Metric::gauge("node_time_seconds", "seconds", "Wall clock of this machine, Unix time.")];
 
 struct Time;
 

@@ -78,9 +78,8 @@ impl Resolver<'_> {
             // A mistake in these keys is told once, not here again.
             let safe = options.behind_proxy || s.has("tls_cert") || s.has("tls_key");
             if let Some(address) = options.listen.open().filter(|_| !safe) {
-                let message = format!(
-                    "other machines can reach `{address}`, and nothing protects it"
-                );
+                let message =
+                    format!("other machines can reach `{address}`, and nothing protects it");
                 let hint = format!(
                     "set `tls_cert` and `tls_key`, or `behind_proxy = true` if a proxy does TLS; \
                      or listen on `127.0.0.1:{}`",

@@ -137,8 +137,7 @@ impl Resolver<'_> {
         what: &str,
     ) {
         let Some(address) = open else { return };
-        let message =
-            format!("other machines can reach `{address}`, and {what} has no passwords");
+        let message = format!("other machines can reach `{address}`, and {what} has no passwords");
         let hint = "let only your senders through a firewall, and add `remote = true`";
         self.tell(s, key, s.place(key, None), &message, hint);
     }

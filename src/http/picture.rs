@@ -161,7 +161,9 @@ fn wanted(pairs: &[(String, String)], kind: Kind, now: i64) -> Result<Wanted, Re
         }
     }
     if expression.trim().is_empty() {
-        return Err(bad("`expr` is missing; for example ?expr=cpu&range=7d, or PromQL as in /api/v1/query"));
+        return Err(bad(
+            "`expr` is missing; for example ?expr=cpu&range=7d, or PromQL as in /api/v1/query",
+        ));
     }
     let from = match (from, range) {
         (Some(_), Some(_)) => return Err(bad("either range or from, not both")),

@@ -12,10 +12,8 @@ const OPENINGS: &[(&str, &str)] = &[
 ];
 
 /// Words that are out of use wherever they stand in a comment.
-const WORDS: &[(&str, &str)] = &[
-    ("whoever", "name the caller, the reader or the sender"),
-    ("anew", "`again` says it"),
-];
+const WORDS: &[(&str, &str)] =
+    &[("whoever", "name the caller, the reader or the sender"), ("anew", "`again` says it")];
 
 /// The text of a line's comment, and whether it is a doc comment.
 fn comment(line: &str) -> Option<(&str, bool)> {
