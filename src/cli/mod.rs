@@ -98,11 +98,11 @@ enum Verb {
     Send(send::Args),
     /// Show or change how often the running plimsoll reads
     Interval(interval::Args),
-    /// Show what is wrong and who is told; set receivers, test them, try rules
+    /// Show alerts, receivers and rules; add and test receivers
     Alert(alert::Args),
-    /// Tell nobody of something for a while
+    /// Silence alerts for a while
     Silence(silence::Args),
-    /// Acknowledge an alert: no more reminders
+    /// Acknowledge an alert, which ends its reminders
     Ack(silence::AckArgs),
     /// Make the running plimsoll read its configuration again
     Reload(reload::Args),

@@ -1,4 +1,4 @@
-//! daemon: what people tell the alerts: silences, acknowledgements, tests.
+//! daemon: commands of people to the alerts: silences, acknowledgements, tests.
 
 use super::Alerting;
 use crate::alert::Command;

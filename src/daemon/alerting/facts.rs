@@ -1,5 +1,5 @@
-//! daemon: what is added to an alert when it begins to fire: the processes that take most, the chart, the
-//! link to the page.
+//! daemon: facts that are added to an alert when it begins to fire: the processes that take most,
+//! the chart, the link to the page.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! daemon: what the rules are told that is not in the file: which machines are silent, how old the last
-//! commit is, how long messages wait, and values outside the limits that plugins bring.
+//! daemon: facts for the rules that are not in the file: silent machines, the age of the last
+//! commit, the age of waiting messages, and values outside the limits of plugins.
 
 use std::collections::HashMap;
 use std::sync::atomic::Ordering::Relaxed;

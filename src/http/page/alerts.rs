@@ -1,4 +1,4 @@
-//! http: what the page shows of alerts, and what a person tells the daemon to do about them.
+//! http: the page's alerts, and the commands about them that a person gives there.
 
 use std::collections::HashMap;
 use std::sync::Arc;

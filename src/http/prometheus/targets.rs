@@ -1,5 +1,5 @@
-//! http: targets, rules and alerts in Prometheus' API: plimsoll's collectors appear as targets; the
-//! other lists are empty.
+//! http: targets in Prometheus' API: plimsoll's collectors appear as targets; lists of parts that it
+//! does not have are empty.
 
 use std::collections::{BTreeMap, BTreeSet};
 
