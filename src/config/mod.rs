@@ -7,6 +7,7 @@
 //!   resolve    the top of the file, and what all sections share
 //!   collect, http, store, statsd, push, plugins, munin, burst, alerts
 //!              the options of each section, and the settings that are made of them
+//!   places     no two options may name one place to listen at
 //!   condition  the `when` of a burst
 //!   edit       changes one option of a file and nothing else
 //!   values     types of options
@@ -27,6 +28,7 @@ mod error;
 mod host;
 mod http;
 mod munin;
+mod places;
 mod plugins;
 mod push;
 mod raw;

@@ -10,6 +10,7 @@ use toml::de::DeTable;
 
 use super::Config;
 use super::error::{ConfigError, Mistake};
+use super::places::Claim;
 use super::raw::Section;
 use super::sections::{self, Listed, Row};
 use crate::model::Interval;
@@ -150,7 +151,7 @@ fn settings(
     mistakes: &mut Vec<Mistake>,
 ) -> (Config, Vec<Listed>) {
     let top = Section::top(rows, table, mistakes);
-    let mut r = Resolver { mistakes, listed: Vec::new() };
+    let mut r = Resolver { mistakes, listed: Vec::new(), claims: Vec::new() };
     let options: TopOptions = r.fill(Some(&top));
     r.list("", &options);
     let interval = options.interval;
@@ -177,6 +178,7 @@ fn settings(
         queue_ms,
         limits,
     };
+    r.clashes();
     (config, r.listed)
 }
 
@@ -184,6 +186,8 @@ pub(super) struct Resolver<'a> {
     pub(super) mistakes: &'a mut Vec<Mistake>,
     /// Every option so far, with what it amounts to.
     pub(super) listed: Vec<Listed>,
+    /// Where what has been read so far is to listen.
+    pub(super) claims: Vec<Claim>,
 }
 
 impl Resolver<'_> {
