@@ -205,7 +205,8 @@ impl Writer<'_> {
         let told = on_host(&note.text, &note.host);
         let subject = subject_on_host(&note.text, &note.host);
         let lasted = duration(item.until() - item.from);
-        let peak = if note.peak.is_empty() { String::new() } else { format!(", peak {}", note.peak) };
+        let peak =
+            if note.peak.is_empty() { String::new() } else { format!(", peak {}", note.peak) };
         let title = match item.what {
             What::Fires => format!("{}: {told}", note.severity.word()),
             What::Reminder => {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::described::described;
+use super::described::{described, unit_of_field};
 use super::mounts::Mount;
 use super::rules::{Measure, RULES};
 use super::table::{LEFT_OUT, Mark, Pick, ROWS, Row, Scale};
@@ -80,6 +80,9 @@ impl Line {
 
 /// The word for what a series is shown in: its own unit, of a counter that a second.
 pub fn unit_of(known: &Known) -> String {
+    if known.job == "munin" {
+        return unit_of_field(&known.unit, known.kind == Kind::Counter).to_owned();
+    }
     let own = unit::word(&known.unit, &known.name);
     if known.kind == Kind::Counter { unit::word_a_second(own) } else { own.to_owned() }
 }
@@ -205,10 +208,24 @@ fn mounts(by_name: &ByName<'_>) -> Vec<Mount> {
 /// Series that never say anything but 1, that repeat others, or that are moments, are no chart.
 fn tells(seen: &Seen<'_>) -> bool {
     let name = &*seen.known.name;
-    let moment = ["_timestamp_seconds", "_boot_time_seconds", "_start_time_seconds"];
-    !name.ends_with("_info")
-        && !moment.iter().any(|end| name.ends_with(end))
-        && !matches!(name, "cpu" | "memory" | "node_time_seconds")
+    !name.ends_with("_info") && !is_moment(name) && !matches!(name, "cpu" | "memory")
+}
+
+/// What a key is, where its name could as well be something else: `memory` is what is free, though a
+/// chart of that name shows what is used.
+pub fn gloss(key: &str) -> Option<&'static str> {
+    match key {
+        "cpu" => Some("load average over 5 minutes"),
+        "memory" => Some("share that is free"),
+        key if key.starts_with("disk_/") => Some("share that is used"),
+        _ => None,
+    }
+}
+
+/// Whether a metric's values are moments, in seconds since 1970: not how long something takes.
+pub fn is_moment(name: &str) -> bool {
+    let ends = ["_timestamp_seconds", "_boot_time_seconds", "_start_time_seconds"];
+    name == "node_time_seconds" || ends.iter().any(|end| name.ends_with(end))
 }
 
 /// Which metrics of this machine stand together, by the word after `node_`.

@@ -201,6 +201,7 @@ fn key(selector: &VectorSelector) -> String {
 fn unit(axis: &str, rate: bool) -> &'static str {
     let axis = axis.trim().to_ascii_lowercase();
     let whole = axis.split_whitespace().next().unwrap_or_default();
+    let last = axis.split_whitespace().last().unwrap_or_default();
     let each = rate || axis.contains("per second") || axis.contains("/s");
     match (whole.trim_end_matches("/second").trim_end_matches("/s"), each) {
         ("%" | "percent", _) => "percent",
@@ -210,7 +211,19 @@ fn unit(axis: &str, rate: bool) -> &'static str {
         ("seconds" | "second" | "sec" | "s", false) => "seconds",
         ("c" | "celsius" | "°c", _) => "celsius",
         _ if axis == "degrees celsius" => "celsius",
+        _ if !each && last == "(seconds)" => "seconds",
+        _ if last == "days" => "days",
         _ => "",
+    }
+}
+
+/// The word for what the series of a field is shown in, by its chart's axis; `rate`: it is a counter.
+/// What is told in bits is mostly counted in bytes, so of such a series nobody knows.
+pub(super) fn unit_of_field(axis: &str, rate: bool) -> &'static str {
+    match unit(axis, rate) {
+        "bits/s" | "" if rate => "/s",
+        "bits/s" => "",
+        word => word,
     }
 }
 

@@ -31,7 +31,7 @@ mod spacing;
 mod table;
 mod verdict;
 
-pub use charts::{Bounds, Chart, Line, MOST_LINES, Term, charts, unit_of};
+pub use charts::{Bounds, Chart, Line, MOST_LINES, Term, charts, gloss, is_moment, unit_of};
 pub use columns::{BEFORE_MS, Columns, FRESH_MS, Source, newest, nice_width, read, width};
 pub use forecast::{Forecast, forecast};
 pub use json::{
@@ -40,9 +40,9 @@ pub use json::{
 };
 pub use mounts::Mount;
 pub use ranges::{RANGES, Stretch};
-pub use silence::Ear;
+pub use silence::{Ear, FORGET, Whose};
 pub use spacing::{Running, gap, grown};
-pub use verdict::{Finding, Level, Trouble, Verdict, disk_forecasts, verdict};
+pub use verdict::{Finding, Level, SILENT, Trouble, Verdict, disk_forecasts, verdict};
 
 #[cfg(test)]
 pub(crate) mod same;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::orders::WriterSettings;
 use super::spill::{self, Mark, Next, NotKept, Spill, spill_path};
-use super::{OpenError, SqlError, Store, Written, repair, state};
+use super::{Lock, OpenError, SqlError, Store, Written, repair, state};
 use crate::collect::locks::holders_of_bytes;
 use crate::model::{Clock, SystemClock, unit};
 use crate::pipeline::{Batch, Source};
@@ -136,11 +136,14 @@ impl Hold {
     }
 }
 
-/// Who reads the database, as far as it can be seen from here; this process is not among them.
+/// Who reads the database, as far as it can be seen from here; neither this process nor the plimsoll
+/// that collects into it is among them.
 fn readers(database: &Path) -> Option<String> {
-    let found = std::fs::metadata(repair::with(database, "-shm"))
+    let plimsoll = Lock::owner(database);
+    let mut found = std::fs::metadata(repair::with(database, "-shm"))
         .map(|meta| holders_of_bytes(&meta, READERS))
         .unwrap_or_default();
+    found.retain(|holder| plimsoll.as_deref() != Some(&*holder.pid.to_string()));
     let mut names: Vec<String> =
         found.iter().take(NAMED).map(|h| format!("{} {}", h.pid, h.name)).collect();
     if found.len() > NAMED {
@@ -306,7 +309,7 @@ impl super::Reader {
         Some(match spill::look(database, mark)? {
             Ok(samples) => {
                 let who = readers(database).map_or_else(
-                    || "no program that can be seen".to_owned(),
+                    || "no other program that can be seen".to_owned(),
                     |who| format!("process {who}"),
                 );
                 format!(

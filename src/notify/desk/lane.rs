@@ -163,9 +163,8 @@ impl Lane {
         }
         self.told.retain(|_, (_, at)| now.boot - *at < HOUR_MS);
         let held = self.held_after;
-        let may = |e: &&Entry| {
-            e.note.not_before <= now.wall && held.is_none_or(|last| e.id <= last)
-        };
+        let may =
+            |e: &&Entry| e.note.not_before <= now.wall && held.is_none_or(|last| e.id <= last);
         let all = || self.waiting.iter().filter(may);
         let mut hosts: Vec<&str> = all().map(|e| e.note.host.as_str()).collect();
         hosts.sort_unstable();
@@ -221,13 +220,7 @@ impl Lane {
     }
 
     /// True: it is not tried again.
-    pub(super) fn refused(
-        &mut self,
-        busy: &Busy,
-        said: &str,
-        now: Times,
-        step: &mut Step,
-    ) -> bool {
+    pub(super) fn refused(&mut self, busy: &Busy, said: &str, now: Times, step: &mut Step) -> bool {
         self.refusals += 1;
         // It may have been mended since the last message; then this one was taken.
         match pace::refused_pause(self.refusals).filter(|_| self.parked.is_none()) {

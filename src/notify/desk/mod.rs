@@ -146,7 +146,8 @@ impl Desk {
         match other {
             Some(at) => {
                 note.to.push(self.lanes[at].name.id.clone());
-                note.remark = joined(&note.remark, &format!("{} is not configured any more.", row.shown));
+                note.remark =
+                    joined(&note.remark, &format!("{} is not configured any more.", row.shown));
                 self.put(at, row.id, note, now, step);
             }
             None => step.ops.push(lane::orphan(row, now)),
