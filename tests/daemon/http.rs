@@ -323,7 +323,11 @@ fn a_port_that_is_taken_does_not_keep_it_from_collecting() {
     assert!(said.contains("cannot listen on"), "the status tells it: {said}");
     // It is had as soon as it is free.
     drop(taken);
-    daemon.says(&format!("listening  http://{address}\n"));
+    let had = format!("listening  http://{address}");
+    eventually("the address", PATIENCE, || {
+        let log = daemon.log();
+        if log.lines().any(|line| line.ends_with(&had)) { Ok(()) } else { Err(log) }
+    });
     daemon.healthy();
     let said = folder.ask(&["status"]).well();
     assert!(said.contains(&format!("http://{address}")), "{said}");
