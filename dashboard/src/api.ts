@@ -51,6 +51,8 @@ export interface Host {
   name: string;
   level: "well" | "warning" | "bad";
   newest: number | null;
+  /** It is silent for so long, or was forgotten, that nobody is alarmed. */
+  gone?: 1;
   text: string;
   load: number | null;
   memory: number | null;

@@ -30,7 +30,7 @@ export function Hosts() {
   }, []);
   if (!hosts.value) return <State title="Loading hosts"><p class="dim">This takes up to two seconds.</p></State>;
   const { hosts: all, left_out: left } = hosts.value;
-  const sorted = [...all].sort((a, b) => ORDER[a.level] - ORDER[b.level] || a.name.localeCompare(b.name));
+  const sorted = [...all].sort((a, b) => (a.gone ?? 0) - (b.gone ?? 0) || ORDER[a.level] - ORDER[b.level] || a.name.localeCompare(b.name));
   const bad = all.filter((h) => h.level !== "well").length;
   return (
     <section class="hosts">

@@ -5,7 +5,7 @@
 export const BINARY: string[] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
 /** Prefixes of counts, each a thousand times the one before. */
 export const LARGE: string[] = ["", "k", "M", "G", "T", "P", "E"];
-/** Prefixes below one, each a thousandth of the one before. */
+/** Prefixes of seconds below one, each a thousandth of the one before. */
 export const SMALL: string[] = ["", "m", "µ", "n", "p"];
 /** Times above a minute, in seconds. */
 export const TIMES: [string, number][] = [["y", 31557600], ["d", 86400], ["h", 3600], ["min", 60]];

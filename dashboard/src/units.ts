@@ -18,12 +18,15 @@ function binary(value: number, behind: string): Size {
   return [divisor, BINARY[at] + behind];
 }
 
-function decimal(value: number, behind: string, least = 1e-3): Size {
+/** Of a value below one. */
+function fraction(value: number, behind: string): Size {
   let divisor = 1, at = 0;
-  if (value > 0 && value < least) {
-    for (; value < divisor && at + 1 < SMALL.length; at++) divisor /= 1e3;
-    return [divisor, SMALL[at] + behind];
-  }
+  for (; value < divisor && at + 1 < SMALL.length; at++) divisor /= 1e3;
+  return [divisor, SMALL[at] + behind];
+}
+
+function decimal(value: number, behind: string): Size {
+  let divisor = 1, at = 0;
   for (; value >= divisor * 1e3 && at + 1 < LARGE.length; at++) divisor *= 1e3;
   return [divisor, LARGE[at] + behind];
 }
@@ -42,7 +45,7 @@ function size(value: number, unit: string): Size {
     case "bytes/s":
       return binary(value, "/s");
     case "seconds": {
-      if (value < 120) return value >= 1 || value === 0 ? [1, "s"] : decimal(value, "s", 1);
+      if (value < 120) return value >= 1 || value === 0 ? [1, "s"] : fraction(value, "s");
       // Up to three years, days read better than 1.04 years.
       const [word, length] = TIMES.find(([word, length]) => value >= length * (word === "y" ? 3 : 1)) ?? TIMES[3];
       return [length, word];

@@ -3,13 +3,17 @@
 
 use std::fmt::Write as _;
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
+use super::estimate::{Held, of_this_machine};
+use super::{Global, current};
 use crate::config::{Config, ConfigError, Listed, PushOptions, SAMPLE};
 use crate::daemon::SERVICES;
-use crate::model::{format_duration, format_size};
+use crate::model::{Unit, format_duration, format_size};
+use crate::store;
 
 /// Check a configuration file and show what it amounts to
 #[derive(Debug, clap::Args)]
@@ -27,22 +31,130 @@ pub struct Args {
     pub sample: bool,
 }
 
-/// `config` is what `--config` says; the file named here goes before it.
-pub fn run(args: &Args, config: Option<&Path>) -> anyhow::Result<()> {
+/// The file that is named here goes before `--config`.
+pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     if args.sample {
         out.write_all(SAMPLE.as_bytes())?;
         return Ok(());
     }
-    let checked = Config::find(args.file.as_deref().or(config));
+    let checked = Config::find(args.file.as_deref().or(global.config()));
     let text = match &checked {
         _ if args.json => format!("{:#}\n", as_json(&checked)),
-        Ok(config) => plan(config) + &options(config, args.all),
+        Ok(config) => {
+            plan(config) + &options(config, args.all) + &size(config) + &taken(config, global)
+        }
         Err(_) => String::new(),
     };
     out.write_all(text.as_bytes())?;
     out.flush()?;
     checked.map(drop).map_err(Into::into)
+}
+
+/// What the database comes to, and what of the configuration contradicts itself in size, for people.
+fn size(config: &Config) -> String {
+    let (series, samples) = of_this_machine(config, None);
+    let held = Held::usual(&config.limits, series, samples);
+    let mut out = format!(
+        "\nsize        {series} series of this machine, {} samples a second: {} after a year, as far as \
+         max_size ({}) allows\n",
+        Unit::Plain.format(samples / YEAR_S),
+        Unit::Bytes.format(held.after(1.0)),
+        format_size(config.limits.max_size)
+    );
+    for warning in warnings(config, &held) {
+        let _ = writeln!(out, "warning: {warning}");
+    }
+    out
+}
+
+/// Places of which another program has taken one, for people: the plimsoll that runs is none.
+fn taken(config: &Config, global: &Global) -> String {
+    let database = store::to_read(global.db.as_deref().or(config.db.as_deref()));
+    let ours = match current::daemon(&database) {
+        current::Daemon::Running(answer) => {
+            answer.get("services").map_or_else(String::new, ToString::to_string)
+        }
+        current::Daemon::Stopped => String::new(),
+        // It may be the one that listens.
+        current::Daemon::Unknown(_) => return String::new(),
+    };
+    let (statsd, graphite) = (&config.statsd.receive, &config.graphite);
+    let tcp = [
+        ("http.listen", config.http.listen),
+        ("statsd.tcp", statsd.tcp),
+        ("graphite.listen", graphite.tcp),
+    ];
+    let munin = config.munin_node.node.listen.iter().map(|at| ("munin_node.listen", Some(*at)));
+    let udp = [("statsd.listen", statsd.udp), ("graphite.listen", graphite.udp)];
+    let by = |word: &'static str| move |(option, at): (&'static str, _)| (option, word, at);
+    let mut out = String::new();
+    for (option, how, at) in
+        tcp.into_iter().chain(munin).map(by("tcp")).chain(udp.into_iter().map(by("udp")))
+    {
+        let Some(at) = at.filter(|at: &SocketAddr| at.port() != 0) else { continue };
+        // It is open for a moment only.
+        let tried = match how {
+            "tcp" => TcpListener::bind(at).map(drop),
+            _ => UdpSocket::bind(at).map(drop),
+        };
+        let told = ours.contains(&format!("{at}\""));
+        if tried.is_err_and(|e| e.kind() == std::io::ErrorKind::AddrInUse) && !told {
+            let _ = writeln!(
+                out,
+                "warning: `{option}`: another program listens on {how} {at}; plimsoll goes on without \
+                 it and tries again"
+            );
+        }
+    }
+    out
+}
+
+const YEAR_S: f64 = 365.0 * 86_400.0;
+
+/// What is allowed and hardly meant.
+fn warnings(config: &Config, held: &Held<'_>) -> Vec<String> {
+    let limits = &config.limits;
+    let (mut out, most) = (Vec::new(), limits.max_size as f64);
+    let (days, raw) = (held.days_of_samples(), limits.raw_ms as f64 / 86_400_000.0);
+    let at_last = Unit::Bytes.format(held.at_last());
+    let remedy = "allow more by `max_size`, look less often by `interval`, or keep less: \
+                  `plimsoll estimate` shows what each takes";
+    if days < 1.0 {
+        out.push(format!(
+            "`max_size` ({}) does not hold the samples of a single day: {} of them ({remedy})",
+            format_size(limits.max_size),
+            Unit::Bytes.format(most / days)
+        ));
+    } else if held.at_last() > most && days < raw {
+        out.push(format!(
+            "the ages in [store] come to {at_last}, and `max_size` is {}: samples will be kept for \
+             about {} d, not {} ({remedy})",
+            format_size(limits.max_size),
+            Unit::Plain.format(days.round()),
+            format_duration(limits.raw_ms)
+        ));
+    }
+    if limits.plain_rows > limits.max_size / 2 {
+        out.push(format!(
+            "`plain_rows` ({}) is more than half of `max_size` ({}): hardly anything is left for \
+             years; a plain row takes thirty times the room of a sealed sample",
+            format_size(limits.plain_rows),
+            format_size(limits.max_size)
+        ));
+    }
+    for burst in &config.bursts {
+        let named = |name: &&str| burst.collectors.is_empty() || burst.collectors.contains(name);
+        let mut all = config.collectors.iter().filter(|c| named(&c.name));
+        if all.all(|collector| collector.interval <= burst.interval) {
+            out.push(format!(
+                "the [[burst]] `{}` looks every {}, and nothing is looked at more rarely: it changes \
+                 nothing",
+                burst.text, burst.interval
+            ));
+        }
+    }
+    out
 }
 
 /// The verdict and what would run, for people.
@@ -181,11 +293,16 @@ pub fn as_json(checked: &Result<Config, ConfigError>) -> Value {
     for service in SERVICES {
         out[service.name] = (service.json)(config);
     }
+    let (series, samples) = of_this_machine(config, None);
+    let held = Held::usual(&config.limits, series, samples);
+    out["warnings"] = warnings(config, &held).into();
     out
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
     use crate::config::{Burst, CollectorConfig};
     use crate::model::Condition;
@@ -293,10 +410,47 @@ mod tests {
     }
 
     #[test]
+    fn sizes_that_contradict_each_other_are_told() {
+        let told = |text: &str| {
+            let config = Config::parse(text, "p.toml").unwrap();
+            // A machine of 200 series, whatever this one has.
+            let samples = 200.0 * YEAR_S * 1_000.0 / config.interval.as_ms() as f64;
+            warnings(&config, &Held::usual(&config.limits, 200, samples))
+        };
+        assert_eq!(told(""), Vec::<String>::new());
+        for (text, wanted) in [
+            (
+                "interval = \"100ms\"\n[store]\nraw = \"10y\"",
+                &[
+                    "come to 295 GiB, and `max_size` is 1GiB: samples will be kept for about 3 d, not 10y",
+                ][..],
+            ),
+            (
+                "interval = \"100ms\"\n[store]\nmax_size = \"4MiB\"",
+                &[
+                    "`max_size` (4MiB) does not hold the samples of a single day",
+                    "`plain_rows` (64MB) is more than half of `max_size` (4MiB)",
+                ],
+            ),
+            (
+                "[[burst]]\nwhen = \"cpu > 8\"\ninterval = \"1m\"",
+                &["the [[burst]] `cpu > 8` looks every 1m, and nothing is looked at more rarely"],
+            ),
+        ] {
+            let said = told(text);
+            assert_eq!(said.len(), wanted.len(), "{text}: {said:?}");
+            for (said, wanted) in said.iter().zip(wanted) {
+                assert!(said.contains(wanted), "{wanted}: {said}");
+            }
+        }
+    }
+
+    #[test]
     fn a_wrong_file_is_an_error() {
         let args =
             |file: &str| Args { file: Some(file.into()), json: false, all: false, sample: false };
-        let said = run(&args("/nowhere/p.toml"), None).unwrap_err().to_string();
+        let global = Global { config: None, db: None, verbose: false };
+        let said = run(&args("/nowhere/p.toml"), &global).unwrap_err().to_string();
         assert!(said.starts_with("there is no configuration file /nowhere/p.toml"), "{said}");
     }
 }

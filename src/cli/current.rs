@@ -5,12 +5,14 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use hashbrown::HashMap;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use serde_json::Value;
 
 use crate::daemon::control::{AskError, Request, ask};
 use crate::model::{Clock, Graph, Kind, SystemClock, Unit};
 use crate::overview::glance::{Hour, LOOK_MS, LOOKS};
-use crate::overview::{FRESH_MS, Running, Trouble, gap, grown, unit_of};
+use crate::overview::{FRESH_MS, Running, Trouble, gap, grown, is_moment, unit_of};
 use crate::store::{Known, Reader, Row};
 
 /// Rows read back at the most: a series that has been gone for days is not worth reading on for.
@@ -63,12 +65,22 @@ impl Current {
 
     /// The shown value in words.
     pub(super) fn in_words(&self) -> String {
+        if let Some(at) = self.moment() {
+            return at;
+        }
         let unit = Unit::of_word(&unit_of(&self.series));
         match (self.shown(), self.value()) {
             (Some(value), _) => unit.format(value),
             (None, Some(_)) => "–".to_owned(),
             (None, None) => "no sample".to_owned(),
         }
+    }
+
+    /// The moment that its value says, if that is what it says: `2026-11-30 21:49`.
+    fn moment(&self) -> Option<String> {
+        let seconds = self.value().filter(|_| is_moment(&self.series.name))?;
+        let at = Timestamp::from_second(seconds as i64).ok().filter(|_| seconds > 0.0)?;
+        Some(at.to_zoned(TimeZone::system()).strftime("%F %H:%M").to_string())
     }
 
     /// The last hour in [`LOOKS`] numbers, the newest last: values, of a counter rates; NaN where
@@ -109,6 +121,11 @@ impl Current {
 pub(super) fn last_reading(list: &[Current], now: i64) -> Option<i64> {
     let collected = |c: &&Current| c.series.system_id != 1 || c.series.job == "node";
     list.iter().filter(collected).filter_map(|c| c.newest_until(now)).max()
+}
+
+/// Whether these series are of the machine that plimsoll runs on.
+pub(super) fn is_own(list: &[Current]) -> bool {
+    list.first().is_some_and(|c| c.series.system_id == 1)
 }
 
 /// The state of the daemon.

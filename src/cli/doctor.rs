@@ -10,7 +10,6 @@ use anyhow::Context;
 use serde_json::json;
 
 use super::Global;
-use crate::config::Config;
 use crate::daemon::control::socket_path;
 use crate::model::{Clock, SystemClock, Unit};
 use crate::store::{Finding, Limits, Lock, OpenError, Reader, Store, Times, is_repairable, sizes};
@@ -31,7 +30,7 @@ pub struct Args {
 
 pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     let path = global.database()?;
-    let limits = Config::find(global.config.as_deref())?.limits;
+    let limits = global.config_in_force(&path)?.limits;
     let moved = if args.repair { repair(&path, limits)? } else { None };
     let findings = examine(&path, limits)?;
     let wrong = findings.iter().filter(|f| !f.wrong.is_empty()).count();

@@ -8,6 +8,8 @@ use serde_json::json;
 use super::{Global, show};
 use crate::collect::COLLECTORS;
 use crate::config::Config;
+use crate::daemon::Rate;
+use crate::daemon::control::{Request, ask};
 use crate::model::{Interval, Recorder, Registry, Unit};
 use crate::store::{FIVE_MINUTES, HOURLY, Limits, OpenError, PLAIN, Part, Reader, SEALED};
 
@@ -61,7 +63,7 @@ impl Each {
 }
 
 /// The contents of a file.
-struct Held<'a> {
+pub(super) struct Held<'a> {
     limits: &'a Limits,
     series: f64,
     /// A year.
@@ -70,9 +72,32 @@ struct Held<'a> {
     bytes: [f64; 4],
 }
 
-impl Held<'_> {
+impl<'a> Held<'a> {
+    /// What this configuration comes to, by what is usual: so many series, and samples a year.
+    pub(super) fn usual(limits: &'a Limits, series: u64, samples: f64) -> Self {
+        let bytes = [USUAL_SEALED, USUAL_PLAIN, USUAL_BUCKET, USUAL_HOUR];
+        Self { limits, series: series as f64, samples, bytes }
+    }
+
+    /// What it comes to when everything is as old as it may become, if `max_size` does not hold it.
+    pub(super) fn at_last(&self) -> f64 {
+        let Limits { hours_ms, five_minutes_ms, raw_ms, .. } = self.limits;
+        self.after(*(hours_ms.max(five_minutes_ms).max(raw_ms)) as f64 / YEAR_MS)
+    }
+
+    /// For how many days `max_size` holds samples, beside the summaries of all their time.
+    pub(super) fn days_of_samples(&self) -> f64 {
+        let limits = Limits { raw_ms: 0, ..*self.limits };
+        let others = Held { limits: &limits, ..*self }.at_last();
+        let room = self.limits.max_size as f64 - others;
+        // The summaries become fewer, too, where they leave no room.
+        let least = self.limits.max_size as f64 / 4.0;
+        let day = self.samples / 365.0 * self.bytes[0];
+        room.max(least) / day.max(1.0)
+    }
+
     /// The size of the file after this many years, without `max_size`.
-    fn after(&self, years: f64) -> f64 {
+    pub(super) fn after(&self, years: f64) -> f64 {
         let kept = |ms: i64| years.min(ms as f64 / YEAR_MS);
         // A bucket begins with a sample.
         let buckets = |width_ms: f64| (self.series * YEAR_MS / width_ms).min(self.samples);
@@ -85,14 +110,28 @@ impl Held<'_> {
 }
 
 pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
-    let config = Config::find(global.config.as_deref())?;
+    let path = global.database()?;
+    let mut config = global.config_in_force(&path)?;
+    let read_now = rates(&path);
+    for collector in &mut config.collectors {
+        let rate = read_now.iter().find(|rate| rate.collector == collector.name);
+        // One that returns to its own by itself does not last.
+        let lasting = rate.filter(|rate| rate.ends_in_ms.is_none());
+        let interval = lasting.and_then(|rate| format!("{}ms", rate.interval_ms).parse().ok());
+        collector.interval = interval.unwrap_or(collector.interval);
+    }
     let (series, samples) = match args.series {
         Some(n) => {
             (n, n as f64 * YEAR_MS / args.interval.unwrap_or(config.interval).as_ms() as f64)
         }
         None => of_this_machine(&config, args.interval),
     };
-    let parts = match Reader::open(&global.database()?) {
+    let about = match (args.series, read_now.is_empty()) {
+        (Some(_), _) => "",
+        (None, true) => "what this machine measures itself, by the configuration",
+        (None, false) => "what this machine measures itself, at the rates of the running plimsoll",
+    };
+    let parts = match Reader::open(&path) {
         Ok(reader) => reader.parts()?,
         Err(OpenError::Missing { .. }) => Vec::new(),
         Err(e) => return Err(e.into()),
@@ -110,9 +149,7 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
             Each::of(&parts, HOURLY, USUAL_HOUR).bytes,
         ],
     };
-    let longest =
-        config.limits.hours_ms.max(config.limits.five_minutes_ms).max(config.limits.raw_ms);
-    let (one_year, at_last) = (held.after(1.0), held.after(longest as f64 / YEAR_MS));
+    let (one_year, at_last) = (held.after(1.0), held.at_last());
     let most = config.limits.max_size as f64;
     let file: u64 = parts.iter().map(|p| p.bytes).sum();
     let mut out = super::stdout();
@@ -141,8 +178,9 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
         let mut line = |name: &str, value: String, text: &str| {
             writeln!(out, "{}", format!("{name:<18}{value:>16}   {text}").trim_end())
         };
-        line("series", show::count(series), "")?;
-        line("samples a year", show::count(samples.round() as u64), "")?;
+        line("series", show::count(series), about)?;
+        let each_second = format!("{} a second", Unit::Plain.format(samples * 1_000.0 / YEAR_MS));
+        line("samples a year", show::count(samples.round() as u64), &each_second)?;
         line("a sample, sealed", Unit::Bytes.format(sealed.bytes), &sealed.source())?;
         line("a sample, plain", Unit::Bytes.format(plain.bytes), &plain.source())?;
         line("a year, sealed", Unit::Bytes.format(samples * sealed.bytes), "")?;
@@ -172,8 +210,14 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Takes one reading to count the series.
-fn of_this_machine(config: &Config, interval: Option<Interval>) -> (u64, f64) {
+/// How often the running plimsoll reads what; nothing if none runs.
+fn rates(path: &std::path::Path) -> Vec<Rate> {
+    let answer = ask(path, &Request::Rates).ok().filter(|answer| answer.ok);
+    answer.and_then(|answer| serde_json::from_value(answer.data).ok()).unwrap_or_default()
+}
+
+/// The series of this machine, and their samples a year: takes one reading to count them.
+pub(super) fn of_this_machine(config: &Config, interval: Option<Interval>) -> (u64, f64) {
     let registry = Arc::new(Registry::default());
     let filter = Arc::new(config.filter.clone());
     let mut all = (0, 0.0);

@@ -10,6 +10,7 @@ mod current;
 mod doctor;
 mod estimate;
 mod export;
+mod forget;
 mod graph;
 mod import;
 pub mod install;
@@ -29,6 +30,7 @@ mod silence;
 mod snapshot;
 mod sql;
 mod status;
+mod status_rest;
 mod status_text;
 mod table;
 mod token;
@@ -106,6 +108,8 @@ enum Verb {
     Ack(silence::AckArgs),
     /// Make the running plimsoll read its configuration again
     Reload(reload::Args),
+    /// Say that a machine is gone, so that its silence alarms nobody
+    Forget(forget::Args),
     /// List, test, run, enable and disable plugins
     Plugin(plugin::Args),
     /// Add, list and revoke tokens for programs on other machines
@@ -138,6 +142,21 @@ impl Global {
         }
         let config = config::Config::find(self.config.as_deref())?;
         Ok(store::to_read(config.db.as_deref()))
+    }
+
+    /// The configuration by which the plimsoll of this database runs, if one does and the command line
+    /// names none; else the one that `run` would find.
+    fn config_in_force(&self, database: &Path) -> anyhow::Result<config::Config> {
+        if let (None, current::Daemon::Running(answer)) = (&self.config, current::daemon(database))
+        {
+            match answer.get("config").map(|path| path.as_str()) {
+                Some(Some(path)) => return Ok(config::Config::load(Path::new(path))?),
+                Some(None) => return Ok(config::Config::default()),
+                // An older one does not say.
+                None => {}
+            }
+        }
+        Ok(config::Config::find(self.config.as_deref())?)
     }
 
     fn config(&self) -> Option<&Path> {
@@ -174,9 +193,10 @@ pub fn main() -> ExitCode {
         Some(Verb::Silence(args)) => silence::run(args, global),
         Some(Verb::Ack(args)) => silence::ack(args, global),
         Some(Verb::Reload(args)) => reload::run(args, global),
+        Some(Verb::Forget(args)) => forget::run(args, global),
         Some(Verb::Plugin(args)) => plugin::run(args, global),
         Some(Verb::Token(args)) => token::run(args, global),
-        Some(Verb::CheckConfig(args)) => check_config::run(args, global.config()),
+        Some(Verb::CheckConfig(args)) => check_config::run(args, global),
         Some(Verb::Estimate(args)) => estimate::run(args, global),
         Some(Verb::Compact(args)) => compact::run(args, global),
         Some(Verb::Doctor(args)) => doctor::run(args, global),
@@ -206,9 +226,13 @@ fn explain(e: &anyhow::Error) -> String {
 }
 
 fn is_broken_pipe(e: &anyhow::Error) -> bool {
-    e.chain()
-        .filter_map(|c| c.downcast_ref::<std::io::Error>())
-        .any(|io| io.kind() == std::io::ErrorKind::BrokenPipe)
+    use std::io::ErrorKind::BrokenPipe;
+    e.chain().any(|cause| {
+        let io = cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+        // It keeps the error of its writer to itself.
+        let json = cause.downcast_ref::<serde_json::Error>().and_then(|e| e.io_error_kind());
+        io.or(json) == Some(BrokenPipe)
+    })
 }
 
 /// Standard output, buffered; flush it and hand the error on. On a terminal nothing that is printed

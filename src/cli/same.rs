@@ -1,15 +1,22 @@
-//! cli: the same samples before every view: the page, pictures, `watch`, `status`. They must show
-//! the same points, the same holes and the same words.
+//! cli: the same samples before every view: what the page is told by HTTP and in a snapshot, pictures,
+//! `watch`, `status`. They show the same points, the same holes and the same words.
+
+use std::io::{Read, Write};
+use std::path::Path;
+use std::sync::Arc;
 
 use super::current::gather;
-use super::{status, status_text, watch};
+use super::{snapshot, status, status_text, watch};
+use crate::config;
 use crate::draw::{self, Ask};
-use crate::model::Unit;
-use crate::overview::same::{BEAT, COUNT, GAUGES, RATE, counter, file};
+use crate::http;
+use crate::model::{Clock, SystemClock, Unit};
+use crate::overview::same::{BEAT, COUNT, GAUGES, LOAD, RATE, counter, file};
 use crate::overview::{self, Span};
+use crate::pipeline::{Flow, Names};
 use crate::query::Catalog;
 use crate::query::eval::Limits;
-use crate::store::Reader;
+use crate::store::{Reader, Store};
 
 const KEY: &str = "node_disk_written_bytes_total{device=\"vda\"}";
 
@@ -35,8 +42,7 @@ fn drawn(line: &draw::Line, start: i64) -> Pieces {
 }
 
 /// The line as the page draws it, see `joined` in `data.ts`.
-fn told(json: &str, span: &Span) -> Pieces {
-    let line: serde_json::Value = serde_json::from_str(json).expect("JSON");
+fn told(line: &serde_json::Value, span: &Span) -> Pieces {
     let gap = line["gap"].as_i64().expect("a number");
     let mut pieces: Pieces = Vec::new();
     let mut last = i64::MIN;
@@ -62,6 +68,59 @@ fn same(view: &str, found: &Pieces) {
     }
 }
 
+/// What the daemon answers by HTTP to who asks for this path.
+fn asked(path: &Path, asks: &[String]) -> Vec<serde_json::Value> {
+    let clock = Arc::new(SystemClock);
+    let now = clock.wall_ms();
+    let flow = Flow::new(clock, "here", 60_000, 1_000, Names::default());
+    let registry = Arc::clone(&flow.registry);
+    let store = Store::open(path, "here", registry).expect("opens");
+    let access = http::Access::new(
+        Arc::new(http::tokens::Tokens::new(path)),
+        false,
+        Arc::clone(&flow.board),
+        Arc::clone(&flow.counters),
+    );
+    let state = http::State {
+        alerts: Arc::default(),
+        flow,
+        desk: Arc::default(),
+        database: path.to_owned(),
+        head: store.head(),
+        config: config::Running::new(Arc::new(config::Config::default()), now),
+        system: "here".into(),
+        started: now,
+        hosts: http::Hosts::new(Vec::new()),
+        access,
+        rested: || {},
+        services: Arc::new(Vec::new),
+    };
+    let (tell, address) = std::sync::mpsc::channel();
+    // It serves until the test is over.
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.expect("a runtime").block_on(async move {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+            tell.send(listener.local_addr().expect("bound")).expect("heard");
+            let (router, _) = http::router(state);
+            http::serve(http::Listener::Tcp(listener, None), router).await;
+        });
+    });
+    let address = address.recv().expect("it listens");
+    let one = |path: &String| {
+        let mut stream = std::net::TcpStream::connect(address).expect("it listens");
+        let ask = format!("GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n");
+        stream.write_all(ask.as_bytes()).expect("taken");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
+        serde_json::from_str(body).unwrap_or_else(|e| panic!("{path}: {e}: {head} {body}"))
+    };
+    let all = asks.iter().map(one).collect();
+    drop(store);
+    all
+}
+
 #[test]
 fn every_view_shows_the_same_points_and_the_same_holes() {
     let (_dir, path, next) = file();
@@ -75,7 +134,26 @@ fn every_view_shows_the_same_points_and_the_same_holes() {
     let mut json = String::new();
     let read = overview::read(&reader, &chart.lines[0], span.from, span.to, span.width);
     overview::write_line(&mut json, &read.expect("reads"), &span);
-    same("the page", &told(&json, &span));
+    same("the page", &told(&serde_json::from_str(&json).expect("JSON"), &span));
+
+    let (from, to) = (span.from, span.to);
+    let answers = asked(
+        &path,
+        &[format!("/api/chart?id=io&from={from}&to={to}&points={COUNT}"), "/api/hosts".to_owned()],
+    );
+    assert_eq!(answers[0]["width"], BEAT);
+    same("the HTTP API", &told(&answers[0]["charts"][0]["lines"][0], &span));
+    let host = &answers[1]["hosts"][0];
+    assert_eq!((&host["name"], host["load"].as_f64()), (&"here".into(), Some(LOAD.1)));
+
+    let verdict = overview::verdict(&reader, &charts, next, &[], overview::Whose::Ours);
+    let verdict = verdict.expect("reads");
+    let data = snapshot::data(&reader, "here", &charts, &verdict, span).expect("reads");
+    let snapshot::Page::Whole(data) = data else { panic!("it is small") };
+    let data: serde_json::Value = serde_json::from_str(&data).expect("JSON");
+    same("a snapshot", &told(&data["lines"]["io"][0], &span));
+    let words = data["overview"]["verdict"]["words"].as_str();
+    assert_eq!(words, Some(&*verdict.words()), "a snapshot");
 
     let ask = Ask {
         expression: KEY,
@@ -102,12 +180,14 @@ fn every_view_writes_the_same_words() {
     let reader = Reader::open(&path).expect("opens");
     let status = gather(&path, &reader).expect("reads");
     let views = status::views(&reader, &status, false).expect("reads");
-    let look = status_text::Look { width: 100, colour: false, unicode: true };
+    let look = status_text::Look { width: 100, colour: false, unicode: true, wraps: true };
     let mut text = Vec::new();
-    status_text::print(&mut text, &status, &views, &path, false, look).expect("prints");
+    status_text::print(&mut text, &status, &views, &path, status_text::Much::Screen, look)
+        .expect("prints");
     let text = String::from_utf8(text).expect("a text");
     let line = |end: &str| text.lines().find(|l| l.ends_with(end)).unwrap_or_default();
     assert!(line("  vda").contains(" 1.64 MiB/s written"), "{text}");
+    assert!(text.contains("  1 min 3\n"), "the newest value, as the list of hosts has it: {text}");
     for (key, _, value, words) in GAUGES {
         assert!(line(key).contains(&format!(" {words}  ")), "{key}: {text}");
         let ask = Ask {
@@ -127,6 +207,7 @@ fn every_view_writes_the_same_words() {
     }
     // The verdict is that of the page, word for word.
     let charts = overview::charts(&reader.series().expect("reads"), &[], "here");
-    let verdict = overview::verdict(&reader, &charts, status.now, &[], None).expect("reads");
+    let verdict =
+        overview::verdict(&reader, &charts, status.now, &[], overview::Whose::Ours).expect("reads");
     assert!(text.contains(&format!("● {}\n", verdict.words())), "{text}");
 }

@@ -26,6 +26,35 @@ pub(super) fn is_unicode() -> bool {
     spark::is_unicode(words.each_ref().map(Option::as_deref))
 }
 
+/// The text in lines of so many letters at the most, parted between words; a word that is longer than a
+/// line is parted where the line ends.
+pub(super) fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let width = width.max(1);
+    let mut lines: Vec<String> = Vec::new();
+    let (mut line, mut used) = (String::new(), 0);
+    for word in text.split(' ') {
+        let long = word.chars().count();
+        if used > 0 && used + 1 + long > width {
+            lines.push(std::mem::take(&mut line));
+            used = 0;
+        }
+        if used > 0 {
+            line.push(' ');
+            used += 1;
+        }
+        for letter in word.chars() {
+            if used == width {
+                lines.push(std::mem::take(&mut line));
+                used = 0;
+            }
+            line.push(letter);
+            used += 1;
+        }
+    }
+    lines.push(line);
+    lines
+}
+
 /// The output of a verb. Text from people and programs must not control the terminal, so such
 /// characters are replaced there. Pipes and files get every byte unchanged.
 pub(super) struct Plain<W: Write> {

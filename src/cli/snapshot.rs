@@ -70,7 +70,11 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     }
     let current = || current::troubles(&current::daemon(&path), now);
     let troubles = if to == now { current() } else { Vec::new() };
-    let verdict = overview::verdict(&reader, &charts, to, &troubles, None)?;
+    let whose = match own {
+        Some(known) if known.system_id != 1 => overview::Whose::Other(&system, None),
+        _ => overview::Whose::Ours,
+    };
+    let verdict = overview::verdict(&reader, &charts, to, &troubles, whose)?;
     let line = charts.first().and_then(|c| c.lines.first()).cloned();
     let draw = |charts: &[Chart], points| -> anyhow::Result<Page> {
         let width = overview::width(&reader, line.as_ref(), to - range, to, points)?;
@@ -108,15 +112,15 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A file, or the reason why there is none.
-enum Page {
+/// A file or its data, or why there is none.
+pub(super) enum Page {
     Whole(String),
     /// Larger than [`LARGEST`]; about this many of its charts would fit.
     TooLarge(usize),
 }
 
-/// The whole file.
-fn page(
+/// What the page would ask for, as JSON.
+pub(super) fn data(
     reader: &Reader,
     system: &str,
     charts: &[Chart],
@@ -146,6 +150,21 @@ fn page(
     let events = reader.events(system, span.from, span.to, MOST_EVENTS)?;
     overview::write_events(&mut data, &events);
     data.push('}');
+    Ok(Page::Whole(data))
+}
+
+/// The whole file.
+fn page(
+    reader: &Reader,
+    system: &str,
+    charts: &[Chart],
+    verdict: &Verdict,
+    span: Span,
+) -> anyhow::Result<Page> {
+    let data = match data(reader, system, charts, verdict, span)? {
+        Page::Whole(data) => data,
+        large => return Ok(large),
+    };
     let file = |name| page_files::unpacked(name).context("a file of the page cannot be unpacked");
     let (script, style) = (file("page.js")?, file("page.css")?);
     let mut title = String::new();

@@ -5,35 +5,38 @@ use std::io::{IsTerminal, Write};
 
 use serde_json::{Value, json};
 
-use super::current::{Current, Daemon, Status, gather, troubles};
-use super::status_text::View;
+use super::current::{Current, Daemon, Status, gather, is_own, troubles};
+use super::status_text::{Much, View};
 use super::{Global, screen, status_text};
 use crate::model::Kind;
-use crate::overview;
 use crate::overview::glance::glance;
+use crate::overview::{self, Whose};
 use crate::store::Reader;
 
 /// `plimsoll status`
 #[derive(Debug, clap::Args)]
 pub struct Args {
+    /// Only this machine, which sends to here [default: this machine, and a line for each other]
+    host: Option<String>,
     /// Show all series, not only the first view
     #[arg(short, long)]
     all: bool,
+    /// One line a machine
+    #[arg(short, long, conflicts_with = "all")]
+    short: bool,
     /// Print JSON
-    #[arg(long)]
+    #[arg(long, conflicts_with = "short")]
     json: bool,
 }
 
-/// The number of shown lines of a plugin's chart.
-const LINES: usize = 8;
-
-/// The first view of each system of the status, in their order; `all`: every line of every chart.
+/// The first view of each system of the status, in their order; `all`: every part of every chart.
 pub(super) fn views(reader: &Reader, status: &Status, all: bool) -> anyhow::Result<Vec<View>> {
     let known = reader.series()?;
     let one = |name: &str, own: bool| {
         let charts = overview::charts(&known, &status.graphs, name);
         let troubles = if own { troubles(&status.daemon, status.now) } else { Vec::new() };
-        let verdict = overview::verdict(reader, &charts, status.now, &troubles, None)?;
+        let whose = if own { Whose::Ours } else { Whose::Other(name, None) };
+        let verdict = overview::verdict(reader, &charts, status.now, &troubles, whose)?;
         // By that machine's clock.
         let now = status.now + verdict.ahead;
         let glances = glance(reader, &charts, now)?;
@@ -42,22 +45,38 @@ pub(super) fn views(reader: &Reader, status: &Status, all: bool) -> anyhow::Resu
         let charted = terms.map(|t| t.series).collect();
         let mut plugins = Vec::new();
         for chart in described().filter(|c| all || !c.is_part()) {
-            let lines = chart.lines.iter().take(if all { usize::MAX } else { LINES });
             let value = |l| Ok(overview::newest(reader, l, now)?.unwrap_or(f64::NAN));
-            plugins.push((chart.clone(), lines.map(value).collect::<anyhow::Result<_>>()?));
+            plugins.push((
+                chart.clone(),
+                chart.lines.iter().map(value).collect::<anyhow::Result<_>>()?,
+            ));
         }
         Ok(View { verdict, glances, plugins, charted })
     };
-    let own = |list: &[Current]| list.iter().any(|c| c.series.system_id == 1);
-    status.systems.iter().map(|(name, list)| one(name, own(list))).collect()
+    status.systems.iter().map(|(name, list)| one(name, is_own(list))).collect()
 }
 
 pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     let path = global.database()?;
     let reader = Reader::open(&path)?.load_head()?;
-    let status = gather(&path, &reader)?;
+    let mut status = gather(&path, &reader)?;
+    if let Some(host) = &args.host {
+        let all: Vec<String> = status.systems.iter().map(|(name, _)| name.clone()).collect();
+        status.systems.retain(|(name, _)| name == host);
+        anyhow::ensure!(
+            !status.systems.is_empty(),
+            "no machine in this file is called {host}; there are: {}",
+            all.join(", ")
+        );
+    }
     let views = views(&reader, &status, args.all)?;
-    if args.json {
+    if args.short {
+        let mut out = super::stdout();
+        for ((name, _), view) in status.systems.iter().zip(&views) {
+            writeln!(out, "{}", status_text::short(name, view))?;
+        }
+        out.flush()?;
+    } else if args.json {
         let mut out = super::stdout();
         serde_json::to_writer_pretty(&mut out, &as_json(&status, &views))?;
         writeln!(out)?;
@@ -69,8 +88,11 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
             width: if terminal { screen::width() } else { 80 },
             colour: terminal && screen::has_colours(),
             unicode: screen::is_unicode(),
+            // A line in a pipe is a sentence.
+            wraps: terminal,
         };
-        status_text::print(&mut out, &status, &views, &path, args.all, look)?;
+        let much = if args.all { Much::All } else { Much::Screen };
+        status_text::print(&mut out, &status, &views, &path, much, look)?;
         out.flush()?;
     }
     Ok(())

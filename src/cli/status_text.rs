@@ -7,7 +7,7 @@ use hashbrown::HashSet;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::current::{Current, Daemon, Status, last_reading};
+use super::current::{Current, Daemon, Status, is_own, last_reading};
 use super::{screen, show};
 use crate::draw::{self, spark};
 use crate::model::{Clock, SystemClock, Unit, unit, uptime_ms};
@@ -39,13 +39,25 @@ pub(super) struct Look {
     pub(super) colour: bool,
     /// Whether letters may be more than ASCII.
     pub(super) unicode: bool,
+    /// Whether a sentence that is longer than a line goes on in the next one.
+    pub(super) wraps: bool,
 }
 
-struct Page<'a, W> {
-    out: &'a mut W,
-    width: usize,
+pub(super) struct Page<'a, W> {
+    pub(super) out: &'a mut W,
+    pub(super) width: usize,
     colour: bool,
-    unicode: bool,
+    pub(super) unicode: bool,
+    wraps: bool,
+}
+
+/// How much is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Much {
+    /// This machine on one screen, and a line for each other one.
+    Screen,
+    /// Every series of every machine.
+    All,
 }
 
 /// The whole page.
@@ -54,33 +66,71 @@ pub(super) fn print(
     status: &Status,
     views: &[View],
     path: &Path,
-    all: bool,
+    much: Much,
     look: Look,
 ) -> io::Result<()> {
-    let Look { width, colour, unicode } = look;
-    let mut page = Page { out, width: width.min(100), colour, unicode };
+    let mut page = Page::new(out, look, look.width.min(100));
     if status.systems.is_empty() {
         let path = draw::clean(&path.to_string_lossy());
         writeln!(page.out, "nothing collected yet in {path}")?;
     }
-    for (i, ((name, list), view)) in status.systems.iter().zip(views).enumerate() {
+    let whole = |list: &[Current]| much == Much::All || status.systems.len() == 1 || is_own(list);
+    let (full, brief): (Vec<_>, Vec<_>) =
+        status.systems.iter().zip(views).partition(|((_, list), _)| whole(list));
+    for (i, ((name, list), view)) in full.into_iter().enumerate() {
         if i > 0 {
             writeln!(page.out)?;
         }
         page.head(name, list, status)?;
         page.verdict(&view.verdict)?;
         page.measures(&view.glances)?;
-        page.plugins(&view.plugins)?;
-        page.others(list, &view.charted, status.now, all)?;
-        page.stale(list, status.now)?;
+        page.rest(list, view, status.now, much)?;
     }
+    page.others(&brief, status.now)?;
     page.daemon(&status.daemon, path)
+}
+
+/// One line for a machine.
+pub(super) fn short(name: &str, view: &View) -> String {
+    let mut line = format!("{} {}", draw::clean(name), view.verdict.words());
+    match &*view.verdict.findings {
+        [] => {}
+        [first, rest @ ..] => {
+            line.push_str(&format!(": {}", said(first, &TimeZone::system())));
+            if !rest.is_empty() {
+                line.push_str(&format!("; and {} more", rest.len()));
+            }
+        }
+    }
+    let numbers = numbers(&view.glances);
+    if !numbers.is_empty() && !view.verdict.gone {
+        line.push_str(&format!(" ({})", numbers.join(", ")));
+    }
+    line
+}
+
+/// The load, the memory in use and the fullest disk, in words.
+pub(super) fn numbers(glances: &[Glance]) -> Vec<String> {
+    let of = |id: &str| glances.iter().find(|g| g.chart.id == id);
+    let percent = |value: f64| Unit::Percent.format(value);
+    let load = of("load").map(|g| g.now[0]).filter(|v| !v.is_nan());
+    let memory = of("memory").and_then(|g| Some(100.0 * g.now[0] / g.whole?));
+    let disks = glances.iter().filter(|g| g.chart.id.starts_with("disk:") && !g.now[0].is_nan());
+    let fullest = disks.max_by(|a, b| a.now[0].total_cmp(&b.now[0]));
+    let mount = |g: &Glance| draw::clean(g.chart.id.split_once(':').map_or("", |(_, m)| m));
+    [
+        load.map(|v| format!("load {}", Unit::Plain.format(v))),
+        memory.filter(|v| !v.is_nan()).map(|v| format!("memory {} used", percent(v))),
+        fullest.map(|g| format!("disk {} used on {}", percent(g.now[0]), mount(g))),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// The first view of one system, a chart or a part of it in each line.
 pub(super) fn measures(out: &mut impl Write, glances: &[Glance], look: Look) -> io::Result<()> {
-    let Look { width, colour, unicode } = look;
-    Page { out, width, colour, unicode }.measures(glances)
+    Page::new(out, look, look.width).measures(glances)
 }
 
 /// The colour of a verdict or of a value, as a terminal's code; healthy ones are green.
@@ -114,6 +164,30 @@ pub(super) fn clock(ms: i64, zone: &TimeZone) -> String {
 fn format(ms: i64, zone: &TimeZone, how: &str) -> String {
     let at = Timestamp::from_millisecond(ms).unwrap_or_default();
     at.to_zoned(zone.clone()).strftime(how).to_string()
+}
+
+/// Disks that have a line of their own; the fullest.
+const MOST_DISKS: usize = 5;
+
+/// How full a disk is, in percent, that is shown with a line of its own; those that somebody should look at
+/// always are.
+fn fullest(glances: &[Glance]) -> f64 {
+    let disks = glances.iter().filter(|g| g.chart.id.starts_with("disk:"));
+    let mut used: Vec<f64> = disks.map(|g| g.now[0]).filter(|v| !v.is_nan()).collect();
+    used.sort_by(|a, b| b.total_cmp(a));
+    let least = used.get(MOST_DISKS - 1).copied().unwrap_or(f64::NEG_INFINITY);
+    let wrong = glances.iter().filter(|g| {
+        g.chart.id.starts_with("disk:") && rules::level_of_share(&g.chart, g.now[0]) > Level::Well
+    });
+    wrong.map(|g| g.now[0]).fold(least, f64::min)
+}
+
+/// Where the page is, by what the daemon says of its services.
+fn page_of(answer: &serde_json::Value) -> Option<String> {
+    let services = answer.get("services")?.as_array()?;
+    let http = services.iter().find(|service| service["name"] == "http")?;
+    let place = http["listening"].as_array()?.iter().find_map(|place| place.as_str())?;
+    place.starts_with("http").then(|| draw::clean(place))
 }
 
 /// The parts of a line's name: `eth0 in` is `in` of `eth0`.
@@ -157,17 +231,22 @@ fn visible(line: &str) -> usize {
     })
 }
 
-impl<W: Write> Page<'_, W> {
+impl<'a, W: Write> Page<'a, W> {
+    fn new(out: &'a mut W, look: Look, width: usize) -> Self {
+        let Look { colour, unicode, wraps, .. } = look;
+        Page { out, width, colour, unicode, wraps }
+    }
+
     /// The mark for a missing part.
     fn dots(&self) -> char {
         if self.unicode { '…' } else { '~' }
     }
 
-    fn cut(&self, line: &str) -> String {
+    pub(super) fn cut(&self, line: &str) -> String {
         cut(line, self.width, self.dots())
     }
 
-    fn paint(&self, text: &str, code: &str) -> String {
+    pub(super) fn paint(&self, text: &str, code: &str) -> String {
         if self.colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
     }
 
@@ -199,7 +278,7 @@ impl<W: Write> Page<'_, W> {
     }
 
     /// The last hour and the room behind it; nothing on a terminal without room for it.
-    fn spark(&self, hour: Hour) -> String {
+    pub(super) fn spark(&self, hour: Hour) -> String {
         let spark = |values: &[f64]| {
             let (low, high) = spark::bounds(values);
             let text = spark::spark(values, low, high, self.unicode);
@@ -224,7 +303,7 @@ impl<W: Write> Page<'_, W> {
     }
 
     /// A value with its unit; a line below zero goes the other way and is not negative.
-    fn value(&self, unit: &Unit, value: f64) -> String {
+    pub(super) fn value(&self, unit: &Unit, value: f64) -> String {
         let size = if *unit == Unit::Celsius { value } else { value.abs() };
         let text = unit.format(size);
         if self.unicode { text } else { text.replace('°', "").replace(['–', '−'], "-") }
@@ -232,7 +311,11 @@ impl<W: Write> Page<'_, W> {
 
     fn measures(&mut self, glances: &[Glance]) -> io::Result<()> {
         let mut before = "";
+        let few = fullest(glances);
         for glance in glances.iter().filter(|g| g.now.iter().any(|v| !v.is_nan())) {
+            if glance.chart.id.starts_with("disk:") && glance.now[0] < few {
+                continue;
+            }
             let id = glance.chart.id.split(':').next().unwrap_or_default();
             // The name stands once before all of one kind.
             let name = if id == before { "" } else { id };
@@ -251,7 +334,7 @@ impl<W: Write> Page<'_, W> {
         Ok(())
     }
 
-    fn in_words(&self, current: &Current) -> String {
+    pub(super) fn in_words(&self, current: &Current) -> String {
         let text = current.in_words();
         if self.unicode {
             text
@@ -268,9 +351,19 @@ impl<W: Write> Page<'_, W> {
         writeln!(self.out, "{line}")?;
         let zone = TimeZone::system();
         for finding in &verdict.findings {
-            let line = format!("  {}", self.paint(&said(finding, &zone), &code(finding.level)));
-            let line = self.cut(&line);
-            writeln!(self.out, "{line}")?;
+            self.finding(finding, &zone)?;
+        }
+        Ok(())
+    }
+
+    /// A sentence to its end, each of its lines in its colour.
+    pub(super) fn finding(&mut self, finding: &Finding, zone: &TimeZone) -> io::Result<()> {
+        let text = said(finding, zone);
+        let width = if self.wraps { self.width.saturating_sub(4) } else { usize::MAX };
+        for (at, line) in screen::wrapped(&text, width).iter().enumerate() {
+            let indent = if at == 0 { "  " } else { "    " };
+            let line = self.paint(line, &code(finding.level).to_string());
+            writeln!(self.out, "{indent}{line}")?;
         }
         Ok(())
     }
@@ -300,7 +393,9 @@ impl<W: Write> Page<'_, W> {
         let percent = 100.0 * used / whole;
         let text = self.bar(percent, rules::level_of_share(&glance.chart, percent));
         let unit = Unit::of_word(&glance.chart.unit);
-        let of = format!("  {} of {} used", self.value(&unit, used), self.value(&unit, whole));
+        // A share alone could as well be what is free.
+        let text = format!("{text} used");
+        let of = format!("  {} of {}", self.value(&unit, used), self.value(&unit, whole));
         self.named(name, hour, &text, &of, "")
     }
 
@@ -321,10 +416,19 @@ impl<W: Write> Page<'_, W> {
         let one = |(v, mode): &(f64, &str)| {
             format!("{} {}", draw::clean(mode), self.value(&Unit::Percent, *v))
         };
-        let parts: Vec<String> = modes.iter().take(4).map(one).collect();
-        let busy = glance.sum();
-        let text = format!("{}  {}", self.bar(busy, Level::Well), parts.join(", "));
-        self.line(name, added(&glance.hours), &text)
+        // Counters are read one after the other, so all modes together may come to a little more.
+        let busy = glance.sum().min(100.0);
+        let (mut text, hour) = (self.bar(busy, Level::Well), added(&glance.hours));
+        let taken = 2 + NAME_WIDTH + 1 + visible(&self.spark(hour));
+        for (at, part) in modes.iter().take(4).map(one).enumerate() {
+            let between = if at == 0 { "  " } else { ", " };
+            if taken + visible(&text) + between.len() + visible(&part) > self.width {
+                break;
+            }
+            text.push_str(between);
+            text.push_str(&part);
+        }
+        self.line(name, hour, &text)
     }
 
     /// Each device with both of its directions.
@@ -403,84 +507,12 @@ impl<W: Write> Page<'_, W> {
     }
 
     /// Text in the colour of a value's level.
-    fn coloured(&self, text: &str, level: Level) -> String {
+    pub(super) fn coloured(&self, text: &str, level: Level) -> String {
         if level == Level::Well {
             text.to_owned()
         } else {
             self.paint(text, &code(level).to_string())
         }
-    }
-
-    /// Prints the values of plugins, under their titles.
-    fn plugins(&mut self, plugins: &[(Chart, Vec<f64>)]) -> io::Result<()> {
-        let mut began = false;
-        for (chart, now) in plugins.iter().filter(|(_, now)| now.iter().any(|v| !v.is_nan())) {
-            if !began {
-                writeln!(self.out)?;
-                began = true;
-            }
-            let head = self.paint(&draw::clean(&chart.title), "1");
-            let head = self.cut(&format!("  {head}"));
-            writeln!(self.out, "{head}")?;
-            let unit = Unit::of_word(&chart.unit);
-            for (line, value) in chart.lines.iter().zip(now) {
-                let text = format!("{:>14}", self.value(&unit, *value));
-                let text = self.coloured(&text, line.bounds.level(*value));
-                let line = self.cut(&format!("  {text}  {}", draw::clean(&line.name)));
-                writeln!(self.out, "{line}")?;
-            }
-            let more = chart.lines.len() - now.len();
-            if more > 0 {
-                writeln!(self.out, "  {:>14}  {more} more (plimsoll status --all)", "")?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Prints pushed values, and with --all everything.
-    fn others(
-        &mut self,
-        list: &[Current],
-        charted: &HashSet<i64>,
-        now: i64,
-        all: bool,
-    ) -> io::Result<()> {
-        let own = |c: &Current| c.series.job == "node" || charted.contains(&c.series.id);
-        let shown = |c: &&Current| all || !own(c) && !c.stale;
-        let mut rows = list.iter().filter(shown).peekable();
-        if rows.peek().is_none() {
-            return Ok(());
-        }
-        writeln!(self.out)?;
-        for c in rows {
-            let text = self.in_words(c);
-            let age = match c.newest() {
-                Some(newest) if c.stale => format!("  {} ago", unit::duration(now - newest.ts)),
-                _ => String::new(),
-            };
-            let spark = self.spark(c.hour());
-            writeln!(self.out, "  {text:>14}  {spark}{}{age}", draw::clean(&c.series.key))?;
-        }
-        Ok(())
-    }
-
-    fn stale(&mut self, list: &[Current], now: i64) -> io::Result<()> {
-        let stale: Vec<&Current> = list.iter().filter(|c| c.stale).collect();
-        if stale.is_empty() || stale.len() == list.len() {
-            return Ok(());
-        }
-        writeln!(self.out)?;
-        let head = self.paint("stale", "33");
-        writeln!(self.out, "  {head}")?;
-        for c in stale.iter().take(8) {
-            let age =
-                c.newest().map_or("never".to_owned(), |n| unit::duration(now - n.ts) + " ago");
-            writeln!(self.out, "  {age:>14}  {}", draw::clean(&c.series.key))?;
-        }
-        if stale.len() > 8 {
-            writeln!(self.out, "  {:>14}  {} more (plimsoll status --all)", "", stale.len() - 8)?;
-        }
-        Ok(())
     }
 
     fn daemon(&mut self, daemon: &Daemon, path: &Path) -> io::Result<()> {
@@ -500,17 +532,17 @@ impl<W: Write> Page<'_, W> {
                     })
                 };
                 let pid = word("pid");
-                let listening = answer.get("listening").is_some_and(|l| l.is_string());
-                let page = listening.then(|| format!("http://{}", word("listening")));
-                if self.width < NARROW {
+                let page = page_of(answer);
+                let behind = page.as_ref().map_or(String::new(), |page| format!(", {page}"));
+                let line = format!("collecting into {path} (pid {pid}){behind}");
+                if self.wraps && visible(&line) > self.width {
                     writeln!(self.out, "collecting (pid {pid}) into")?;
                     let path = draw::cut(&path, self.width - 2);
                     let path = if self.unicode { path } else { path.replace('…', "~") };
                     writeln!(self.out, "  {path}")?;
                     page.iter().try_for_each(|page| writeln!(self.out, "  {page}"))?;
                 } else {
-                    let page = page.map_or(String::new(), |page| format!(", {page}"));
-                    writeln!(self.out, "collecting into {path} (pid {pid}){page}")?;
+                    writeln!(self.out, "{line}")?;
                 }
                 Ok(())
             }

@@ -89,6 +89,8 @@ impl Resolver<'_> {
             }
         }
         self.list("http", &options);
+        self.claim_tcp(section.as_ref(), "http", "listen", options.listen.0);
+        self.claim_path(section.as_ref(), "http", "socket", options.socket.as_deref());
         Http {
             listen: options.listen.0,
             socket: options.socket,

@@ -10,6 +10,8 @@
 //!   top        the options at the top of the file
 //!   collect, http, store, statsd, push, plugins, munin, burst, alerts
 //!              the options of each section, and the settings that are made of them
+//!   claim      the addresses and sockets that options name
+//!   places     no two options may name one place to listen at
 //!   edit       changes one option of a file and nothing else
 //!   values     types of options
 //!   error      what is said of mistakes
@@ -22,12 +24,14 @@
 
 mod alerts;
 mod burst;
+mod claim;
 mod collect;
 pub mod edit;
 mod error;
 mod host;
 mod http;
 mod munin;
+mod places;
 mod plugins;
 mod push;
 mod raw;

@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use super::MuninNode;
+use super::claim::Place;
 use super::raw::Section;
 use super::resolver::Resolver;
 use super::values::{MachineName, Places};
@@ -149,6 +150,10 @@ impl Resolver<'_> {
         let section = top.section("munin_node", self.mistakes);
         let options: NodeOptions = self.fill(section.as_ref());
         self.list("munin_node", &options);
+        for (at, address) in options.listen.0.iter().enumerate() {
+            let item = ("listen", Some(at));
+            self.claim(section.as_ref(), "munin_node", item, Place::Tcp(*address));
+        }
         let (cert, key) = (&options.tls_cert, &options.tls_key);
         let tls = section.as_ref().and_then(|s| self.tls(s, cert, key));
         let node = MuninNodeSettings {

@@ -38,6 +38,8 @@ impl Resolver<'_> {
         }
         self.list("graphite", &options);
         let listen = options.listen.0;
+        self.claim_tcp(section.as_ref(), "graphite", "listen", listen);
+        self.claim_udp(section.as_ref(), "graphite", "listen", listen);
         Receive { udp: listen, tcp: listen, buffer: BUFFER, ..Receive::default() }
     }
 }

@@ -82,7 +82,7 @@ fn settings(
     mistakes: &mut Vec<Mistake>,
 ) -> (Config, Vec<Listed>) {
     let top = Section::top(rows, table, mistakes);
-    let mut r = Resolver { mistakes, listed: Vec::new() };
+    let mut r = Resolver { mistakes, listed: Vec::new(), claims: Vec::new() };
     let options: TopOptions = r.fill(Some(&top));
     r.list("", &options);
     let interval = options.interval;
@@ -109,6 +109,7 @@ fn settings(
         queue_ms,
         limits,
     };
+    r.clashes();
     (config, r.listed)
 }
 

@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 
+use super::claim::Claim;
 use super::error::Mistake;
 use super::raw::Section;
 use super::row::{Listed, listed};
@@ -17,6 +18,8 @@ pub(super) struct Resolver<'a> {
     pub(super) mistakes: &'a mut Vec<Mistake>,
     /// Every option so far, with its state.
     pub(super) listed: Vec<Listed>,
+    /// The addresses on which the options so far listen.
+    pub(super) claims: Vec<Claim>,
 }
 
 impl Resolver<'_> {

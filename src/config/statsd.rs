@@ -83,18 +83,16 @@ impl Resolver<'_> {
             for (key, listen) in open.into_iter().filter(|_| !options.remote) {
                 self.no_passwords(s, key, listen.open(), "statsd");
             }
-            if let (Some(path), true) =
-                (&options.unix_stream.0, options.unix_stream == options.unix)
-            {
-                let message = format!("`unix` has the path `{}` already", path.display());
-                let span = s.place("unix_stream", None);
-                self.tell(s, "unix_stream", span, &message, "give each a path of its own");
-            }
             self.percentiles(s, &options);
             self.at_least(s, "gauge_ttl", least);
         }
         options.gauge_ttl.0 = options.gauge_ttl.0.max(least);
         self.list("statsd", &options);
+        let s = section.as_ref();
+        self.claim_udp(s, "statsd", "listen", options.listen.0);
+        self.claim_tcp(s, "statsd", "tcp", options.tcp.0);
+        self.claim_path(s, "statsd", "unix", options.unix.0.as_deref());
+        self.claim_path(s, "statsd", "unix_stream", options.unix_stream.0.as_deref());
         let receive = Receive {
             udp: options.listen.0,
             tcp: options.tcp.0,

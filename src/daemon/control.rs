@@ -36,6 +36,11 @@ pub enum Request {
     },
     /// The rates in force.
     Rates,
+    /// Says that another machine is gone.
+    Forget {
+        /// Its name.
+        host: String,
+    },
     /// Reads the configuration again.
     Reload,
     /// Seals, merges and prunes everything at once.

@@ -17,6 +17,7 @@ use super::shared::Shared;
 use super::{log, memory};
 use crate::config::{Config, PushOptions, Running, host_name};
 use crate::model::{Event, Interval, Labels, SystemClock};
+use crate::overview::FORGET;
 use crate::pipeline::{Flow, MAX_SAMPLES, Names};
 use crate::store::{Lock, Orders, Store, Writer, WriterSettings};
 
@@ -199,10 +200,11 @@ async fn tick(watchdog: &mut Option<tokio::time::Interval>) {
 }
 
 /// Records an event of plimsoll's own, for later readers of charts.
-fn tell(flow: &Flow, kind: &'static str, ts: i64, title: &str, text: &str) {
+/// `host`: of another machine.
+fn tell(flow: &Flow, host: Option<&str>, kind: &'static str, ts: i64, title: &str, text: &str) {
     let event = Event {
         ts,
-        system: None,
+        system: host.map(Into::into),
         kind,
         level: "info",
         title: title.into(),
@@ -221,10 +223,10 @@ fn tell_start(flow: &Flow, newest: Option<i64>) {
     let now = flow.clock.wall_ms();
     let booted = now - flow.clock.boot_ms();
     if newest.is_some_and(|newest| newest < booted) {
-        tell(flow, "boot", booted, "machine started", "");
+        tell(flow, None, "boot", booted, "machine started", "");
     }
     let title = concat!("plimsoll ", env!("CARGO_PKG_VERSION"), " started");
-    tell(flow, "start", now, title, "");
+    tell(flow, None, "start", now, title, "");
 }
 
 impl Daemon {
@@ -257,6 +259,12 @@ impl Daemon {
                     Ok(Err(said)) => Response::failed(said),
                     Err(e) => Response::failed(format!("it failed: {e}")),
                 }
+            }
+            Request::Forget { host } => {
+                let now = self.shared.clock.wall_ms();
+                let title = format!("{host} is gone");
+                tell(&self.shared, Some(&host), FORGET, now, &title, "said by plimsoll forget");
+                Response::done(title, serde_json::Value::Null)
             }
             Request::Compact => match self.compact().await {
                 Ok(()) => Response::done("", serde_json::Value::Null),
@@ -337,7 +345,8 @@ impl Daemon {
             [] => "nothing is different".to_owned(),
             said => said.join("\n"),
         };
-        tell(shared, "reload", shared.clock.wall_ms(), "configuration read again", &text);
+        let now = shared.clock.wall_ms();
+        tell(shared, None, "reload", now, "configuration read again", &text);
         Ok(said)
     }
 }

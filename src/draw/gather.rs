@@ -88,6 +88,9 @@ pub fn gather(reader: &Reader, catalog: &Catalog, ask: &Ask<'_>) -> Result<Chart
     let text = ask.expression.trim();
     let by_key: Vec<&Known> = known.iter().filter(|k| k.key == text).collect();
     if !by_key.is_empty() {
+        if let Some(gloss) = overview::gloss(text) {
+            chart.title = format!("{}: {gloss}", chart.title);
+        }
         let names = names_of_keys(&by_key);
         draw_series(reader, ask, &by_key, names, &mut chart)?;
     } else {

@@ -34,7 +34,7 @@ fn the_page_has_the_tables_that_are_here() {
         let doc = match name {
             "BINARY" => "Sizes in bytes, each 1024 times the one before.",
             "LARGE" => "Prefixes of counts, each a thousand times the one before.",
-            _ => "Prefixes below one, each a thousandth of the one before.",
+            _ => "Prefixes of seconds below one, each a thousandth of the one before.",
         };
         list(doc, name, "string[]", &all.iter().map(text).collect::<Vec<_>>());
     }

@@ -113,6 +113,14 @@ impl Condition {
         };
         let (key, sign, number) =
             (text[..at].trim(), &text[at..at + length], text[at + length..].trim());
+        let bare = key.trim_end_matches(|c: char| "<>=! ".contains(c));
+        if bare.len() < key.len() && !bare.is_empty() {
+            let signs = text[..at + length].trim_start()[bare.len()..].trim();
+            return Err((
+                format!("`{signs}` is not a comparison"),
+                format!("one of > >= < <= == != is, for example `{bare} > {number}`"),
+            ));
+        }
         let Some(op) = op else {
             let better = match sign {
                 "=>" => ">=",
@@ -125,7 +133,16 @@ impl Condition {
                 format!("did you mean `{key} {better} {number}`?"),
             ));
         };
-        if key.is_empty() {
+        // A mount point may be called so.
+        if let (Some((at, ..)), false) = (find_op(key), key.starts_with("disk_/"))
+            && key[..at].ends_with(' ')
+        {
+            return Err((
+                format!("`{text}` has two comparisons"),
+                "a rule has one; write a [[burst]] for each".into(),
+            ));
+        }
+        if bare.is_empty() {
             return Err((format!("there is no key before `{sign}`"), example()));
         }
         if number.is_empty() {
@@ -241,6 +258,15 @@ mod tests {
             ("cpu = 8", "`=` is not a comparison; did you mean `cpu == 8`?"),
             ("cpu => 8", "`=>` is not a comparison; did you mean `cpu >= 8`?"),
             ("cpu <> 8", "`<>` is not a comparison; did you mean `cpu != 8`?"),
+            (
+                "cpu >> 8",
+                "`>>` is not a comparison; one of > >= < <= == != is, for example `cpu > 8`",
+            ),
+            ("cpu > > 8", "`> >` is not a comparison"),
+            ("cpu >= = 8", "`>= =` is not a comparison"),
+            ("cpu <<= 8", "`<<=` is not a comparison"),
+            ("cpu > 8 > 9", "`cpu > 8 > 9` has two comparisons; a rule has one"),
+            ("cpu > 1 and memory < 0.5", "has two comparisons"),
             ("> 8", "there is no key before `>`"),
             ("cpu >", "there is no number after `>`; write KEY OPERATOR NUMBER"),
             ("cpu > 80%", "`80%` is not a number"),

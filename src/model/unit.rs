@@ -30,7 +30,8 @@ pub enum Unit {
 
 /// Prefixes of counts, each a thousand times the one before.
 pub const LARGE: [&str; 7] = ["", "k", "M", "G", "T", "P", "E"];
-/// Prefixes below one, each a thousandth of the one before.
+/// Prefixes of seconds below one, each a thousandth of the one before. Nothing else has them: a count
+/// of 412 µ is no number that people read.
 pub const SMALL: [&str; 5] = ["", "m", "µ", "n", "p"];
 /// Sizes in bytes, each 1024 times the one before.
 pub const BINARY: [&str; 7] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
@@ -124,11 +125,11 @@ impl Unit {
                 one(*length, word)
             }
             Self::Seconds if value >= 1.0 || value == 0.0 => one(1.0, "s"),
-            Self::Seconds => decimal(value, "s", true),
-            Self::Plain => decimal(value, "", false),
-            Self::PerSecond => decimal(value, "/s", false),
+            Self::Seconds => fraction(value, "s"),
+            Self::Plain => decimal(value, ""),
+            Self::PerSecond => decimal(value, "/s"),
             Self::Named(word) => {
-                let size = decimal(value, "", false);
+                let size = decimal(value, "");
                 let gap = if size.word.is_empty() { "" } else { " " };
                 Size { word: format!("{}{gap}{word}", size.word), ..size }
             }
@@ -177,16 +178,18 @@ fn binary(value: f64, behind: &str) -> Size {
     Size { divisor, word: format!("{}{behind}", BINARY[at]) }
 }
 
-fn decimal(value: f64, behind: &str, small: bool) -> Size {
+/// Of a value below one.
+fn fraction(value: f64, behind: &str) -> Size {
     let (mut divisor, mut at) = (1.0, 0);
-    let least = if small { 1.0 } else { 1e-3 };
-    if value > 0.0 && value < least {
-        while value < divisor && at + 1 < SMALL.len() {
-            divisor /= 1e3;
-            at += 1;
-        }
-        return Size { divisor, word: format!("{}{behind}", SMALL[at]) };
+    while value < divisor && at + 1 < SMALL.len() {
+        divisor /= 1e3;
+        at += 1;
     }
+    Size { divisor, word: format!("{}{behind}", SMALL[at]) }
+}
+
+fn decimal(value: f64, behind: &str) -> Size {
+    let (mut divisor, mut at) = (1.0, 0);
     while value >= divisor * 1e3 && at + 1 < LARGE.len() {
         divisor *= 1e3;
         at += 1;
@@ -234,7 +237,8 @@ mod tests {
             (Unit::Plain, 999.96, "1.00 k"),
             (Unit::Plain, -12.0, "−12"),
             (Unit::Plain, 1e300, "1.00e300"),
-            (Unit::Plain, 2.5e-5, "25.0 µ"),
+            (Unit::Plain, 0.000_412, "0.000412"),
+            (Unit::Plain, 2.5e-5, "2.50e−5"),
             (Unit::Plain, 1e-300, "1.00e−300"),
             (Unit::PerSecond, 3.0, "3/s"),
             (Unit::PerSecond, 4_200.0, "4.20 k/s"),

@@ -1,5 +1,6 @@
 //! overview: what a chart is: its lines, what they are made of, and how bad a value of them is.
 
+use super::axis::unit_of_field;
 use crate::model::{Kind, Range, unit};
 use crate::store::Known;
 
@@ -102,6 +103,9 @@ pub struct Term {
 
 /// The unit in which a series is shown: its own, or for a counter that of its rate.
 pub fn unit_of(known: &Known) -> String {
+    if known.job == "munin" {
+        return unit_of_field(&known.unit, known.kind == Kind::Counter).to_owned();
+    }
     let own = unit::word(&known.unit, &known.name);
     if known.kind == Kind::Counter { unit::word_a_second(own) } else { own.to_owned() }
 }

@@ -102,10 +102,24 @@ fn mounts(by_name: &ByName<'_>) -> Vec<Mount> {
 /// Whether a series deserves a chart: not if it is always 1, repeats another, or is a time.
 fn tells(seen: &Seen<'_>) -> bool {
     let name = &*seen.known.name;
-    let moment = ["_timestamp_seconds", "_boot_time_seconds", "_start_time_seconds"];
-    !name.ends_with("_info")
-        && !moment.iter().any(|end| name.ends_with(end))
-        && !matches!(name, "cpu" | "memory" | "node_time_seconds")
+    !name.ends_with("_info") && !is_moment(name) && !matches!(name, "cpu" | "memory")
+}
+
+/// What a key is, where its name could as well be something else: `memory` is what is free, though a
+/// chart of that name shows what is used.
+pub fn gloss(key: &str) -> Option<&'static str> {
+    match key {
+        "cpu" => Some("load average over 5 minutes"),
+        "memory" => Some("share that is free"),
+        key if key.starts_with("disk_/") => Some("share that is used"),
+        _ => None,
+    }
+}
+
+/// Whether a metric's values are moments, in seconds since 1970: not how long something takes.
+pub fn is_moment(name: &str) -> bool {
+    let ends = ["_timestamp_seconds", "_boot_time_seconds", "_start_time_seconds"];
+    name == "node_time_seconds" || ends.iter().any(|end| name.ends_with(end))
 }
 
 /// Metrics of this machine that are grouped together, by the word after `node_`.

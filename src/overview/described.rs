@@ -1,6 +1,7 @@
 //! overview: from the descriptions of sources (mostly Munin plugins) and the existing series to
 //! charts: titles, names of lines, stacking, lines below zero, and ranges of good values.
 
+use super::axis::axis_unit;
 use std::collections::{HashMap, HashSet};
 
 use super::chart::{Bounds, Chart, Line, MOST_LINES, Term};
@@ -77,7 +78,7 @@ fn chart(graph: &Graph, by_key: &HashMap<&str, &Known>) -> Chart {
         && over().enumerate().all(|(at, f)| piled(f) || (at == 0 && f.draw.starts_with("AREA")));
     let more = lines.len().saturating_sub(MOST_LINES);
     lines.truncate(MOST_LINES);
-    let unit = match unit(&graph.unit, lines.iter().any(|l| l.rate)) {
+    let unit = match axis_unit(&graph.unit, lines.iter().any(|l| l.rate)) {
         "" if lines.iter().all(|l| l.rate) => "/s",
         unit => unit,
     };
@@ -195,23 +196,6 @@ fn key(selector: &VectorSelector) -> String {
     let mut key = String::new();
     write_key(&mut key, names.first().map_or("", |(_, name)| name), labels.into_iter());
     key
-}
-
-/// The unit for the words of a plugin's axis; other words have none.
-fn unit(axis: &str, rate: bool) -> &'static str {
-    let axis = axis.trim().to_ascii_lowercase();
-    let whole = axis.split_whitespace().next().unwrap_or_default();
-    let each = rate || axis.contains("per second") || axis.contains("/s");
-    match (whole.trim_end_matches("/second").trim_end_matches("/s"), each) {
-        ("%" | "percent", _) => "percent",
-        ("bytes" | "byte" | "b", false) => "bytes",
-        ("bytes" | "byte" | "b", true) => "bytes/s",
-        ("bits" | "bit", true) => "bits/s",
-        ("seconds" | "second" | "sec" | "s", false) => "seconds",
-        ("c" | "celsius" | "°c", _) => "celsius",
-        _ if axis == "degrees celsius" => "celsius",
-        _ => "",
-    }
 }
 
 /// The limit of `--upper-limit 100` together with `--rigid`; without the latter it is only a wish.

@@ -45,6 +45,28 @@ pub fn glance(reader: &Reader, charts: &[Chart], now: i64) -> Result<Vec<Glance>
     charts.iter().filter(|c| c.group.is_empty()).map(one).collect()
 }
 
+/// The load of a machine, its memory in use and its fullest disk, both in percent, as they are at this
+/// moment (ms since 1970 UTC); NaN where that is not known. Fails where the file cannot be read.
+pub fn brief(reader: &Reader, charts: &[Chart], now: i64) -> Result<[f64; 3], SqlError> {
+    let value = |line: Option<Line>| -> Result<f64, SqlError> {
+        let found = line.map_or(Ok(None), |line| newest(reader, &line, now))?;
+        Ok(found.unwrap_or(f64::NAN))
+    };
+    let [mut load, mut memory, mut disk] = [f64::NAN; 3];
+    for chart in charts.iter().take_while(|c| c.group.is_empty()) {
+        let first = || value(chart.lines.first().cloned());
+        match chart.id.split(':').next() {
+            Some("load") => load = first()?,
+            Some("memory") => {
+                memory = 100.0 * first()? / value(chart.lines.first().and_then(Line::whole))?;
+            }
+            Some("disk") => disk = disk.max(first()?),
+            _ => {}
+        }
+    }
+    Ok([load, memory, disk])
+}
+
 fn hour(reader: &Reader, line: &Line, now: i64) -> Result<Hour, SqlError> {
     let first = now - now.rem_euclid(LOOK_MS) - (LOOKS as i64 - 1) * LOOK_MS;
     let found = read(reader, line, first, now, LOOK_MS)?;

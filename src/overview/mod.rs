@@ -18,6 +18,7 @@
 //!   json      charts, their numbers and verdicts as the page reads them
 //! ```
 
+mod axis;
 mod chart;
 mod charts;
 mod columns;
@@ -34,7 +35,7 @@ mod table;
 mod verdict;
 
 pub use chart::{Bounds, Chart, Level, Line, MOST_LINES, Mount, Term, unit_of};
-pub use charts::charts;
+pub use charts::{charts, gloss, is_moment};
 pub use columns::{BEFORE_MS, Columns, FRESH_MS, Source, newest, nice_width, read, width};
 pub use holding::Finding;
 pub use json::{
@@ -42,9 +43,9 @@ pub use json::{
     write_verdict,
 };
 pub use ranges::{RANGES, Stretch};
-pub use silence::Ear;
+pub use silence::{Ear, FORGET, Whose};
 pub use spacing::{Running, gap, grown};
-pub use verdict::{Trouble, Verdict, disk_forecasts, verdict};
+pub use verdict::{SILENT, Trouble, Verdict, disk_forecasts, verdict};
 
 #[cfg(test)]
 pub(crate) mod same;

@@ -34,6 +34,9 @@ pub(crate) fn counter() -> Vec<(i64, f64, Option<f64>)> {
     there.map(|i| (i, value(i), rate(i))).collect()
 }
 
+/// What the load is before the newest beat, and then: no mean of some minutes is that.
+pub(crate) const LOAD: (f64, f64) = (1.0, 3.0);
+
 /// Gauges that never change: key, unit, value, and the text that every view writes for it.
 pub(crate) const GAUGES: [(&str, &str, f64, &str); 5] = [
     ("small_seconds", "", 0.000_412, "412 µs"),
@@ -43,8 +46,8 @@ pub(crate) const GAUGES: [(&str, &str, f64, &str); 5] = [
     ("tension", "volts", 3.3, "3.30 volts"),
 ];
 
-/// A file with the counter, as the bytes written to a disk, and the gauges; and the time (ms since
-/// 1970 UTC) of the next beat.
+/// The counter in a file of its own, as what a disk has written, with the load and the gauges; and the time (ms since
+/// 1970 UTC) of the beat that comes next.
 pub(crate) fn file() -> (tempfile::TempDir, PathBuf, i64) {
     let dir = tempfile::tempdir().expect("a folder");
     let path = dir.path().join("m.sqlite");
@@ -61,8 +64,10 @@ pub(crate) fn file() -> (tempfile::TempDir, PathBuf, i64) {
     let written = series("node", "node_disk_written_bytes_total", &disk, Kind::Counter, "bytes");
     let gauges =
         GAUGES.map(|(name, unit, value, _)| (series("push", name, &[], Kind::Gauge, unit), value));
+    let load = series("node", "node_load1", &[], Kind::Gauge, "");
     let batch = |(beat, value, _): (i64, f64, Option<f64>)| {
         let mut samples = gauges.to_vec();
+        samples.push((load, if beat == COUNT - 1 { LOAD.1 } else { LOAD.0 }));
         samples.push((written, value));
         Batch::of(Source::Collect, at(beat), samples)
     };

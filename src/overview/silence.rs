@@ -13,6 +13,10 @@ const SILENT_BEATS: i64 = 4;
 const SILENT_MS: i64 = 45_000;
 /// Samples cannot come from the future: beyond this, a clock is ahead.
 const AHEAD_MS: i64 = 5_000;
+/// After so long without a sign a machine is gone, and nobody is alarmed any more.
+const GONE_MS: i64 = 14 * DAY_MS;
+/// The kind of the event that says that a machine is gone; a sample that comes later says it is back.
+pub const FORGET: &str = "forget";
 /// Samples may have waited: only beyond this they are reported.
 const BEHIND_MS: i64 = 60_000;
 
@@ -25,6 +29,15 @@ pub struct Ear {
     pub arrival: Option<Arrival>,
 }
 
+/// Whose machine it is that is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whose<'a> {
+    /// The one that plimsoll runs on.
+    Ours,
+    /// Another one, by its name; with how samples of it arrive, if a daemon listens.
+    Other(&'a str, Option<Ear>),
+}
+
 /// A machine's last sign of life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Sign {
@@ -32,13 +45,38 @@ pub(super) struct Sign {
     pub(super) at: i64,
     /// Whether that is too long ago.
     pub(super) silent: bool,
+    /// Whether it is another machine that is gone for good: silent for long, or forgotten since.
+    pub(super) gone: bool,
     /// How much the machine's clock is ahead of this one's, ms; 0 as long as it does not matter.
     pub(super) ahead: i64,
 }
 
-/// The last sign of life; `None` if there was none in the last month. `ear`: for another machine,
-/// if a daemon is running.
+/// The last sign of life; nothing at all in the last month: none.
 pub(super) fn sign(
+    reader: &Reader,
+    charts: &[Chart],
+    now: i64,
+    whose: Whose<'_>,
+) -> Result<Option<Sign>, SqlError> {
+    let (name, ear) = match whose {
+        Whose::Ours => return heard(reader, charts, now, None),
+        Whose::Other(name, ear) => (name, ear),
+    };
+    let Some(mut sign) = heard(reader, charts, now, ear)? else { return Ok(None) };
+    if sign.silent {
+        let forgotten = || -> Result<bool, SqlError> {
+            let events = reader.events(name, sign.at, i64::MAX, MOST_EVENTS)?;
+            Ok(events.iter().any(|event| event.kind == FORGET))
+        };
+        sign.gone = now - sign.at > GONE_MS || forgotten()?;
+    }
+    Ok(Some(sign))
+}
+
+/// Events of a silent machine that are looked through.
+const MOST_EVENTS: u32 = 1_000;
+
+fn heard(
     reader: &Reader,
     charts: &[Chart],
     now: i64,
@@ -46,7 +84,7 @@ pub(super) fn sign(
 ) -> Result<Option<Sign>, SqlError> {
     let Some(Ear { started, arrival }) = ear else {
         let (newest, longest) = newest(reader, charts, now)?;
-        return Ok(newest.map(|at| Sign { at, silent: now - at > longest, ahead: 0 }));
+        return Ok(newest.map(|at| Sign { at, silent: now - at > longest, gone: false, ahead: 0 }));
     };
     if let Some(Arrival { at, every, ahead }) = arrival {
         let ahead = if (-BEHIND_MS..=AHEAD_MS).contains(&ahead) { 0 } else { ahead };
@@ -54,7 +92,7 @@ pub(super) fn sign(
         let longest = longest.min(2 * HOUR_MS).max(SILENT_BEATS * every);
         // The clock may have been set back meanwhile.
         let at = at.min(now);
-        return Ok(Some(Sign { at, silent: now - at > longest, ahead }));
+        return Ok(Some(Sign { at, silent: now - at > longest, gone: false, ahead }));
     }
     // It has not sent since the start. Its samples from before may have any time.
     let (found, longest) = newest(reader, charts, now)?;
@@ -65,7 +103,7 @@ pub(super) fn sign(
     Ok(newest.map(|newest| {
         let recent = newest > now || (started - HOUR_MS..started).contains(&newest);
         let at = if recent { started.min(now) } else { newest };
-        Sign { at, silent: now - at > longest, ahead: 0 }
+        Sign { at, silent: now - at > longest, gone: false, ahead: 0 }
     }))
 }
 

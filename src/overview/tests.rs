@@ -141,7 +141,7 @@ fn charts_in_the_words_of_plugins() {
     assert!(drawn.mean.iter().all(|v| (*v - 4_000.0).abs() < 1e-6), "bits: {:?}", drawn.mean);
     assert!(!all.iter().any(|c| c.id == "munin:munin_df"), "each series once");
 
-    let verdict = verdict(&machine.reader(), &all, NOW, &[], None).expect("reads");
+    let verdict = verdict(&machine.reader(), &all, NOW, &[], Whose::Ours).expect("reads");
     assert_eq!(said(&verdict), ["warning: Disk usage in percent / is 93.5 %, above 92 %"]);
     assert_eq!(verdict.findings[0].chart.as_deref(), Some("munin/df"));
 }
@@ -209,7 +209,7 @@ impl Machine {
 
     fn verdict(&self) -> Verdict {
         let reader = self.reader();
-        verdict(&reader, &self.charts(), NOW, &[], None).expect("reads")
+        verdict(&reader, &self.charts(), NOW, &[], Whose::Ours).expect("reads")
     }
 
     fn charts(&self) -> Vec<Chart> {
@@ -418,7 +418,7 @@ fn what_the_daemon_complains_of_comes_first_if_it_is_the_file() {
     };
     let troubles = [trouble("collector hwmon"), trouble("database")];
     let verdict =
-        verdict(&machine.reader(), &machine.charts(), NOW, &troubles, None).expect("reads");
+        verdict(&machine.reader(), &machine.charts(), NOW, &troubles, Whose::Ours).expect("reads");
     assert_eq!(
         said(&verdict),
         [

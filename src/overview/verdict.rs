@@ -6,7 +6,7 @@ use super::columns::read;
 use super::holding::{DAY_MS, Finding, HOUR_MS, WIDTH_MS, holds};
 use super::mounts::mounts;
 use super::rules::{Measure, RULES, SPACE_USED};
-use super::silence::{Ear, clock, sign};
+use super::silence::{Whose, clock, sign};
 use crate::alert::forecast::{Forecast, forecast};
 use crate::model::{Range, Unit};
 use crate::pipeline::BEAT;
@@ -35,6 +35,9 @@ pub struct Verdict {
     pub newest: Option<i64>,
     /// How much that machine's clock is ahead of this one's, ms; 0 as long as it does not matter.
     pub ahead: i64,
+    /// Whether it is another machine that has been silent for so long, or was forgotten, that nobody
+    /// is alarmed any more.
+    pub gone: bool,
 }
 
 impl Verdict {
@@ -42,6 +45,7 @@ impl Verdict {
     pub fn words(&self) -> String {
         let many = self.findings.len();
         match (self.level, many) {
+            _ if self.gone => "is gone".to_owned(),
             _ if self.newest.is_none() && many == 0 => "has no samples yet".to_owned(),
             (Level::Well, _) => "is well".to_owned(),
             (Level::Warning, 1) => "has a warning".to_owned(),
@@ -52,17 +56,21 @@ impl Verdict {
     }
 }
 
+/// The subject of the finding that another machine is silent.
+pub const SILENT: &str = "No sample";
+
 /// The length of the past by which a disk's future is judged.
 const TREND_MS: i64 = 7 * DAY_MS;
-/// Whether the machine with these charts is well at this moment (ms since 1970 UTC). `ear`: how samples
-/// of it arrive, if it is another machine and a daemon listens; without that, their own times have to
-/// tell whether it is silent. Fails where the file cannot be read.
+
+/// Whether the machine with these charts is well at this moment (ms since 1970 UTC). Where no daemon
+/// listens, the samples' own times have to tell whether another machine is silent. Fails where the file
+/// cannot be read.
 pub fn verdict(
     reader: &Reader,
     charts: &[Chart],
     now: i64,
     troubles: &[Trouble],
-    ear: Option<Ear>,
+    whose: Whose<'_>,
 ) -> Result<Verdict, SqlError> {
     let mut findings: Vec<Finding> = troubles
         .iter()
@@ -79,11 +87,14 @@ pub fn verdict(
             chart: None,
         })
         .collect();
-    let sign = sign(reader, charts, now, ear)?;
-    if let Some(sign) = sign.filter(|sign| sign.silent) {
+    let sign = sign(reader, charts, now, whose)?;
+    // Nothing in the last month, but something before.
+    let long_ago = sign.is_none() && !charts.is_empty() && whose != Whose::Ours;
+    let gone = long_ago || sign.is_some_and(|sign| sign.gone);
+    if let Some(sign) = sign.filter(|sign| sign.silent && !sign.gone) {
         findings.push(Finding {
             level: Level::Bad,
-            subject: "No sample".to_owned(),
+            subject: SILENT.to_owned(),
             text: "received".to_owned(),
             since: Some(sign.at),
             until: None,
@@ -103,7 +114,7 @@ pub fn verdict(
     findings.sort_by_key(|f| std::cmp::Reverse(f.level));
     let level = findings.first().map_or(Level::Well, |f| f.level);
     let (newest, ahead) = (sign.map(|sign| sign.at), sign.map_or(0, |sign| sign.ahead));
-    Ok(Verdict { level, findings, newest, ahead })
+    Ok(Verdict { level, findings, newest, ahead, gone })
 }
 
 /// The problems in the newest samples; `now` is the time by the machine's own clock.

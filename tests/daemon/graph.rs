@@ -317,6 +317,17 @@ fn a_snapshot_is_one_file_that_opens_offline() {
     }
     assert!(!seen.contains("does not answer"), "{seen}");
     assert!(seen.contains("Nothing in it moves"), "it says what it is: {seen}");
+    // Every chart of the first view says what is now, as the page does.
+    let now = |id: &str| {
+        let from = seen.find(&format!("data-id=\"{id}\"")).expect("the chart");
+        let chart = &seen[from..];
+        let value = chart.split("class=\"now\">").nth(1).and_then(|rest| rest.split('<').next());
+        value.expect("its value").to_owned()
+    };
+    for id in ["load", "memory"] {
+        let value = now(id);
+        assert!(value.contains(|c: char| c.is_ascii_digit()), "{id} is at {value:?}");
+    }
     // One chart alone.
     folder.ask(&["snapshot", "--only", "load", "--range", "1h", "-o", path]).well();
     let text = std::fs::read_to_string(&file).expect("written");

@@ -317,13 +317,17 @@ fn a_port_that_is_taken_does_not_keep_it_from_collecting() {
     let address = taken.local_addr().expect("an address");
     let daemon = folder.start(&format!("interval = \"100ms\"\n[http]\nlisten = \"{address}\"\n"));
     assert_eq!(daemon.logged(&format!("warn http: cannot listen on {address}")), 1);
-    assert_eq!(daemon.logged("listening  nowhere"), 1);
+    assert_eq!(daemon.logged(&format!("listening  http://{address} (not yet)")), 1);
     daemon.rows_after(now_ms());
     let said = folder.ask(&["status"]).well();
     assert!(said.contains("cannot listen on"), "the status tells it: {said}");
     // It is had as soon as it is free.
     drop(taken);
-    daemon.says(&format!("listening  http://{address}"));
+    let had = format!("listening  http://{address}");
+    eventually("the address", PATIENCE, || {
+        let log = daemon.log();
+        if log.lines().any(|line| line.ends_with(&had)) { Ok(()) } else { Err(log) }
+    });
     daemon.healthy();
     let said = folder.ask(&["status"]).well();
     assert!(said.contains(&format!("http://{address}")), "{said}");

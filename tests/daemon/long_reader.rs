@@ -134,6 +134,7 @@ fn a_program_may_hold_its_picture_and_no_sample_is_lost() {
     let doctor = held.folder.ask(&["doctor"]);
     assert!(doctor.out.contains("samples wait in "), "{doctor:?}");
     assert!(doctor.out.contains(&own), "{doctor:?}");
+    assert!(!doctor.out.contains(&format!("{} ", daemon.pid())), "not plimsoll itself: {doctor:?}");
     let log = held.folder.join("metrics.sqlite-wal");
     let size = || std::fs::metadata(&log).map_or(0, |m| m.len());
     let before = size();

@@ -36,6 +36,7 @@ mod support;
 mod systemd;
 mod terminal;
 mod timers;
+mod told;
 mod verbs;
 mod viewers;
 mod watch;

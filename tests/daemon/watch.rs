@@ -130,8 +130,20 @@ fn keys_choose_what_is_shown() {
     terminal.key("Escape");
     // Two that arrive together are one key to a terminal.
     terminal.shows("no search any more", |s| !s.contains("no series has this"));
+    // From the first view there is nowhere to go back to, and it does not quit.
+    terminal.key("End");
+    terminal.shows("the end of the charts", |s| !s.contains("Load  1 min") && s.contains("quit"));
     terminal.key("Escape");
-    terminal.is_as_before("after Escape");
+    terminal.shows("the beginning", |s| s.contains("Load  1 min"));
+    terminal.key("?");
+    let keys = terminal.shows("the keys", |s| s.contains("search among all series"));
+    for key in ["Esc", "PgUp", "1 to 8", "q "] {
+        assert!(keys.contains(key), "{key}: {keys}");
+    }
+    terminal.key("Escape");
+    terminal.shows("the first view again", |s| s.contains("Load  1 min"));
+    terminal.key("q");
+    terminal.is_as_before("after q");
     daemon.stop();
 }
 

@@ -92,8 +92,8 @@ impl Feed {
             glanced: Instant::now(),
             cost: Duration::ZERO,
         };
-        let own = |list: &[Current]| list.first().is_some_and(|c| c.series.system_id == 1);
-        feed.shown = feed.status.systems.iter().position(|(_, l)| own(l)).unwrap_or(0);
+        let own = feed.status.systems.iter().position(|(_, list)| current::is_own(list));
+        feed.shown = own.unwrap_or(0);
         feed.index();
         feed.load(now)?;
         feed.judge(now)?;
@@ -199,7 +199,11 @@ impl Feed {
         let began = Instant::now();
         let reader = Reader::open(&self.path)?.load_head()?;
         let troubles = troubles(&self.status.daemon, now);
-        let verdict = overview::verdict(&reader, &self.all, now, &troubles, None)?;
+        let whose = match self.system() {
+            Some((name, list)) if !current::is_own(list) => overview::Whose::Other(name, None),
+            _ => overview::Whose::Ours,
+        };
+        let verdict = overview::verdict(&reader, &self.all, now, &troubles, whose)?;
         self.glances = glance(&reader, &self.charts, now + verdict.ahead)?;
         self.verdict = Some(verdict);
         self.glanced = Instant::now();

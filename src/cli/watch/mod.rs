@@ -49,6 +49,8 @@ struct Choice {
     found: usize,
     /// The series that fills the screen.
     open: Option<(String, Result<draw::Chart, String>)>,
+    /// Whether the keys are shown.
+    help: bool,
     /// The error of the file.
     trouble: Option<String>,
 }
@@ -226,12 +228,22 @@ fn press(key: KeyEvent, choice: &mut Choice, feed: &Feed) -> Does {
     }
     match key.code {
         KeyCode::Char('q') => Does::Quit,
+        KeyCode::Char('?') => {
+            choice.help = !choice.help;
+            Does::Redraw
+        }
+        // Back by one step; it never quits.
+        KeyCode::Esc if choice.help => {
+            choice.help = false;
+            Does::Redraw
+        }
         KeyCode::Esc if choice.open.is_some() => {
             choice.open = None;
             Does::Redraw
         }
-        KeyCode::Esc => Does::Quit,
+        KeyCode::Esc => scroll(choice, isize::MIN),
         KeyCode::Char('/') => {
+            choice.help = false;
             choice.search = Some(String::new());
             choice.found = 0;
             Does::Redraw

@@ -9,7 +9,7 @@ use ratatui::widgets::Paragraph;
 use unicode_width::UnicodeWidthStr;
 
 use super::super::current::{Current, Daemon};
-use super::super::{show, status_text};
+use super::super::{screen, show, status_text};
 use super::Choice;
 use super::feed::Feed;
 use crate::draw::terminal::{self, Cells, INKS, Ink, Page};
@@ -21,6 +21,8 @@ use crate::overview::{Level, RANGES};
 const LEAST: (u16, u16) = (60, 12);
 /// Letters across of a chart at least.
 const CHART: usize = 58;
+/// Rows that one finding may take of the head.
+const MOST_LINES: usize = 3;
 /// Rows of a chart's field.
 const FIELD: usize = 6;
 
@@ -54,7 +56,9 @@ pub(super) fn draw(
     let width = usize::from(area.width);
     let head = head(feed, width, look, zone);
     let body = usize::from(area.height).saturating_sub(head.len() + 2);
-    let rows = if choice.search.is_some() {
+    let rows = if choice.help {
+        keys(look)
+    } else if choice.search.is_some() {
         search(feed, choice, body, width, look)
     } else if let Some((key, chart)) = &choice.open {
         opened(key, chart, width, body, look, zone)
@@ -143,9 +147,12 @@ fn head(feed: &Feed, width: usize, look: Look, zone: &TimeZone) -> Rows {
     }
     rows.push(Line::from(second));
     for finding in findings.iter().take(3) {
-        let text = cut(&status_text::said(finding, zone), width - 2);
         let code = status_text::code(finding.level);
-        rows.push(Line::from(vec![Span::raw("  "), paint(text, code, look)]));
+        let lines = screen::wrapped(&status_text::said(finding, zone), width - 4);
+        for (at, text) in lines.into_iter().take(MOST_LINES).enumerate() {
+            let indent = if at == 0 { "  " } else { "    " };
+            rows.push(Line::from(vec![Span::raw(indent), paint(text, code, look)]));
+        }
     }
     if findings.len() > 3 {
         let text = format!("  and {} more", findings.len() - 3);
@@ -159,12 +166,20 @@ fn foot(choice: &Choice, look: Look) -> Line<'static> {
         return Line::from(paint(draw::clean(trouble), 31, look));
     }
     let arrows = if look.unicode { ("←→", "↑↓") } else { ("left/right", "up/down") };
-    let keys: Vec<(&str, &str)> = if choice.search.is_some() {
+    let keys: Vec<(&str, &str)> = if choice.help {
+        vec![("Esc", "back"), ("q", "quit")]
+    } else if choice.search.is_some() {
         vec![(arrows.1, "choose"), ("Enter", "open"), ("Esc", "back")]
     } else if choice.open.is_some() {
-        vec![(arrows.0, "range"), ("/", "search"), ("Esc", "back"), ("q", "quit")]
+        vec![(arrows.0, "range"), ("/", "search"), ("Esc", "back"), ("?", "keys"), ("q", "quit")]
     } else {
-        vec![(arrows.0, "range"), (arrows.1, "scroll"), ("/", "search"), ("q", "quit")]
+        vec![
+            (arrows.0, "range"),
+            (arrows.1, "scroll"),
+            ("/", "search"),
+            ("?", "keys"),
+            ("q", "quit"),
+        ]
     };
     let mut spans = Vec::new();
     for (key, what) in keys {
@@ -174,11 +189,32 @@ fn foot(choice: &Choice, look: Look) -> Line<'static> {
     Line::from(spans)
 }
 
+/// Every key and what it does.
+fn keys(look: Look) -> Rows {
+    let arrows = if look.unicode { ["← →", "↑ ↓"] } else { ["left, right", "up, down"] };
+    let all = [
+        (arrows[0], "a shorter or a longer range; also h and l, - and +"),
+        ("1 to 8", "this range: 5m, 1h, 6h, 24h, 7d, 30d, 1y, all"),
+        (arrows[1], "scroll; also k and j"),
+        ("PgUp PgDn", "scroll by ten rows; also the space bar"),
+        ("Home End", "to the first row, to the last; also g and G"),
+        ("/", "search among all series; Enter opens one"),
+        ("Esc", "back to where you were"),
+        ("?", "these keys"),
+        ("q", "quit; also Ctrl-C"),
+    ];
+    let row = |(key, what): (&str, &str)| {
+        Line::from(vec![paint(format!("  {key:<12}"), 1, look), Span::raw(what.to_owned())])
+    };
+    all.into_iter().map(row).collect()
+}
+
 /// Bars and sparklines, and the charts below.
 fn first_view(feed: &Feed, width: usize, look: Look, zone: &TimeZone) -> Rows {
     let mut rows = Rows::new();
     if feed.system().is_some() {
-        let how = status_text::Look { width, colour: look.colours, unicode: look.unicode };
+        let how =
+            status_text::Look { width, colour: look.colours, unicode: look.unicode, wraps: true };
         let mut text = Vec::new();
         // Into memory: there is nothing that could fail.
         let _infallible = status_text::measures(&mut text, &feed.glances, how);

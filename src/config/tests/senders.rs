@@ -144,11 +144,11 @@ remote = 1"#;
     3 | tcp = "192.0.2.7:8125"
       |       ^^^^^^^^^^^^^^^^ let only your senders through a firewall, and add `remote = true`
 
-    error: `statsd.unix_stream`: `unix` has the path `/run/s.sock` already
+    error: `statsd.unix_stream`: /run/s.sock is where `statsd.unix` listens
      --> plimsoll.toml:5:15
       |
     5 | unix_stream = "/run/s.sock"
-      |               ^^^^^^^^^^^^^ give each a path of its own
+      |               ^^^^^^^^^^^^^ give each of the two a place of its own
 
     error: `statsd.percentiles` must be a list of numbers, this is text
      --> plimsoll.toml:6:15
@@ -276,4 +276,55 @@ listen = "0.0.0.0:1876""#;
     2 | listen = "0.0.0.0:1876"
       |          ^^^^^^^^^^^^^^ set `tls_cert` and `tls_key`, or `behind_proxy = true` if a proxy does TLS; or listen on `127.0.0.1:1876`
     "###);
+}
+
+/// A port or a socket that two options name: whoever came first would have it, and the other would not.
+#[test]
+fn two_that_would_listen_at_one_place() {
+    let told = |text: &str| match resolve(text, "plimsoll.toml") {
+        Ok(_) => String::new(),
+        Err(e) => e.to_string(),
+    };
+    for (text, said) in [
+        (
+            "[http]\nlisten = \"127.0.0.1:99\"\n[graphite]\nlisten = \"127.0.0.1:99\"",
+            "`graphite.listen`: tcp 127.0.0.1:99 is where `http.listen` listens\n --> plimsoll.toml:4:10",
+        ),
+        (
+            "[graphite]\nlisten = \"127.0.0.1:1876\"",
+            "`graphite.listen`: tcp 127.0.0.1:1876 is where `http.listen` listens by default",
+        ),
+        (
+            "[http]\nlisten = \"127.0.0.1:8125\"\n[statsd]\ntcp = \"127.0.0.1:8125\"",
+            "`statsd.tcp`: tcp 127.0.0.1:8125 is where `http.listen` listens\n",
+        ),
+        (
+            "[graphite]\nlisten = \"127.0.0.1:8125\"",
+            "`graphite.listen`: udp 127.0.0.1:8125 is where `statsd.listen` listens by default",
+        ),
+        (
+            "[munin_node]\nlisten = [\"127.0.0.1:4949\", \"0.0.0.0:4949\"]",
+            "`munin_node.listen`: tcp 0.0.0.0:4949 is where `munin_node.listen` listens\n --> plimsoll.toml:2:29",
+        ),
+        (
+            "[munin_node]\nlisten = \"[::]:1876\"",
+            "`munin_node.listen`: tcp [::]:1876 is where `http.listen` listens by default",
+        ),
+        (
+            "[http]\nsocket = \"/run/a.sock\"\n[statsd]\nunix = \"/run/a.sock\"",
+            "`statsd.unix`: /run/a.sock is where `http.socket` listens\n",
+        ),
+    ] {
+        assert!(told(text).contains(said), "{text}: {said}: {}", told(text));
+    }
+    for fine in [
+        // By TCP and by UDP, at other addresses, or at a port that the kernel chooses.
+        "[http]\nlisten = \"127.0.0.1:8125\"",
+        "[http]\nlisten = \"127.0.0.1:99\"\n[graphite]\nlisten = \"127.0.0.2:99\"",
+        "[http]\nlisten = \"127.0.0.1:0\"\n[graphite]\nlisten = \"127.0.0.1:0\"",
+        "[munin_node]\nlisten = [\"0.0.0.0:99\", \"[::1]:99\"]",
+        "[http]\nlisten = \"off\"\n[graphite]\nlisten = \"127.0.0.1:1876\"",
+    ] {
+        assert_eq!(told(fine), "", "{fine}");
+    }
 }

@@ -8,15 +8,13 @@ use super::{Page, failed};
 use crate::http::error::ApiError;
 use crate::http::params::Params;
 use crate::http::respond::{SOME, Sheet};
-use crate::overview::{Chart, Line, charts, read, write_short};
+use crate::overview::glance::brief;
+use crate::overview::{Chart, charts, write_short};
 use crate::store::{Known, Reader};
 use crate::wire::json::write_string;
 
 /// More systems than this are not looked at in one answer, which says how many are left out.
 const MOST: usize = 200;
-/// The numbers are means of the newest of these, ms.
-const WIDTH_MS: i64 = 300_000;
-
 /// An answer serves all requests within this time, ms.
 const FRESH_MS: i64 = 2_000;
 
@@ -24,8 +22,8 @@ const FRESH_MS: i64 = 2_000;
 #[derive(Default)]
 pub(super) struct Newest(Mutex<Option<(i64, String)>>);
 
-/// `GET /api/hosts`: name, verdict, load, used memory and the fullest disk, both in percent. The
-/// catalog of the file is read once for all hosts.
+/// `GET /api/hosts`: name, verdict, load, memory in use and the fullest disk, both in percent, all as of now. What is
+/// known of the file is read once for all hosts. A machine that is gone has no numbers.
 pub(super) fn hosts(page: &Page, _: &Params, sheet: &Sheet<'_>) -> Result<String, ApiError> {
     let newest = || page.hosts.0.lock().unwrap_or_else(|e| e.into_inner());
     let now = || page.api.state().clock.wall_ms();
@@ -74,36 +72,22 @@ fn write_host(
         verdict.level.name(),
         number(verdict.newest)
     ));
-    let said = verdict.findings.first().map(|f| format!("{} {}", f.subject, f.text));
-    write_string(out, said.as_deref().unwrap_or_default());
+    let said = match verdict.findings.first() {
+        Some(finding) => format!("{} {}", finding.subject, finding.text),
+        None if verdict.gone => verdict.words(),
+        None => String::new(),
+    };
+    write_string(out, &said);
+    if verdict.gone {
+        out.push_str(r#","gone":1"#);
+    }
     // By that machine's clock.
     let now = page.api.state().clock.wall_ms() + verdict.ahead;
-    for (name, value) in ["load", "memory", "disk"].into_iter().zip(numbers(reader, charts, now)?) {
+    let values = brief(reader, charts, now).map_err(failed)?;
+    for (name, value) in ["load", "memory", "disk"].into_iter().zip(values) {
         out.push_str(&format!(r#","{name}":"#));
         write_short(out, value);
     }
     out.push('}');
     Ok(())
-}
-
-fn numbers(reader: &Reader, charts: &[Chart], now: i64) -> Result<[f64; 3], ApiError> {
-    let newest = |line: &Line| {
-        let columns = read(reader, line, now - 2 * WIDTH_MS, now, WIDTH_MS).map_err(failed)?;
-        Ok(columns.mean.last().copied().unwrap_or(f64::NAN))
-    };
-    let [mut load, mut memory, mut disk] = [f64::NAN; 3];
-    for chart in charts.iter().take_while(|c| c.group.is_empty()) {
-        let values = || chart.lines.iter().map(newest).collect::<Result<Vec<f64>, ApiError>>();
-        match chart.id.split(':').next() {
-            Some("load") => load = values()?.first().copied().unwrap_or(f64::NAN),
-            Some("memory") => {
-                let values = values()?;
-                memory = 100.0 * values.first().copied().unwrap_or(f64::NAN)
-                    / values.iter().sum::<f64>();
-            }
-            Some("disk") => disk = disk.max(values()?.first().copied().unwrap_or(f64::NAN)),
-            _ => {}
-        }
-    }
-    Ok([load, memory, disk])
 }

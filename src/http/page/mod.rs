@@ -23,7 +23,7 @@ use super::error::{ApiError, Kind};
 use super::params::Params;
 use super::peer::Cut;
 use super::respond::Sheet;
-use crate::overview::{Chart, Ear, Trouble, charts};
+use crate::overview::{Chart, Ear, Trouble, Whose, charts};
 use crate::query::desk::Purpose;
 use crate::query::files::Inode;
 use crate::query::turns::Client;
@@ -174,11 +174,14 @@ impl Page {
         all
     }
 
-    /// The arrivals of another machine's samples.
-    fn ear(&self, system: &str) -> Option<Ear> {
+    /// Whether it is this machine, and how samples of another one arrive.
+    fn whose<'a>(&self, system: &'a str) -> Whose<'a> {
         let state = self.api.state();
-        let arrival = || state.intake.arrival(system);
-        (system != state.system).then(|| Ear { started: state.started, arrival: arrival() })
+        if system == state.system {
+            return Whose::Ours;
+        }
+        let arrival = state.intake.arrival(system);
+        Whose::Other(system, Some(Ear { started: state.started, arrival }))
     }
 
     /// The daemon's problems, for the charts of this machine.

@@ -52,7 +52,7 @@ impl Page {
         }
         let now = self.api.state().clock.wall_ms();
         let troubles = self.troubles(system);
-        let verdict = judge(reader, charts, now, &troubles, self.ear(system)).map_err(failed)?;
+        let verdict = judge(reader, charts, now, &troubles, self.whose(system)).map_err(failed)?;
         let forecasts = disk_forecasts(reader, charts, now + verdict.ahead).map_err(failed)?;
         let forecasts = forecasts.into_iter().map(|(c, f)| (c.id.clone(), f)).collect();
         let found: Found = Arc::new((verdict, forecasts));

@@ -17,7 +17,8 @@ fn a_clock_that_is_wrong_is_no_silence_and_hides_none() {
         let now = NOW - ahead;
         let arrival = Some(Arrival { at: now - ago, every: 60_000, ahead: ahead - 60_000 });
         let ear = Some(Ear { started, arrival });
-        verdict(&machine.reader(), &machine.charts(), now, &[], ear).expect("reads")
+        verdict(&machine.reader(), &machine.charts(), now, &[], Whose::Other("web1", ear))
+            .expect("reads")
     };
     let load = "warning: Load is 6 on 2 CPUs";
     assert_eq!(said(&judged(0, 50_000)), [load]);
@@ -46,7 +47,9 @@ fn after_a_start_a_machine_is_given_time_to_be_heard_of() {
     let machine = Machine::new(DAY, at_rest);
     let judged = |now: i64, started: i64| {
         let ear = Some(Ear { started, arrival: None });
-        let found = verdict(&machine.reader(), &machine.charts(), now, &[], ear).expect("reads");
+        let found =
+            verdict(&machine.reader(), &machine.charts(), now, &[], Whose::Other("web1", ear))
+                .expect("reads");
         (said(&found), found.newest)
     };
     let silent = vec!["bad: No sample received".to_owned()];
@@ -67,7 +70,8 @@ fn a_machine_that_fell_silent_stays_silent() {
     let machine = Machine::new(DAY, at_rest);
     for ago in [5 * 60_000, HOUR + 60_000, 90 * 60_000, 5 * HOUR] {
         let now = NOW + ago;
-        let found = verdict(&machine.reader(), &machine.charts(), now, &[], None).expect("reads");
+        let found =
+            verdict(&machine.reader(), &machine.charts(), now, &[], Whose::Ours).expect("reads");
         assert_eq!(said(&found), ["bad: No sample received"], "{ago}");
     }
 }
@@ -122,7 +126,7 @@ fn a_process_that_was_killed_long_ago_is_over() {
         let mut charts = machine.charts();
         let lines = charts.iter_mut().filter(|c| c.title == "node_vmstat_oom_kill");
         lines.flat_map(|c| &mut c.lines).for_each(|l| l.rate = false);
-        let old = verdict(&machine.reader(), &charts, NOW, &[], None).expect("reads");
+        let old = verdict(&machine.reader(), &charts, NOW, &[], Whose::Ours).expect("reads");
         assert_eq!(said(&old), expected);
     }
 }
@@ -136,7 +140,7 @@ fn a_sensor_that_shows_nonsense_is_no_alarm() {
         let mut charts = machine.charts();
         charts[0].id = "temperature".to_owned();
         charts[0].unit = "celsius".to_owned();
-        said(&verdict(&machine.reader(), &charts, NOW, &[], None).expect("reads"))
+        said(&verdict(&machine.reader(), &charts, NOW, &[], Whose::Ours).expect("reads"))
     };
     assert_eq!(of(95.0), ["warning: Load 1 min is at 95 °C"]);
     assert_eq!(of(3_892_313.9), Vec::<String>::new());

@@ -15,7 +15,7 @@ use crate::model::{Clock, SystemClock, unit};
 use crate::pipeline::{Batch, Source};
 use crate::store::damage::repair;
 use crate::store::file::state;
-use crate::store::{OpenError, SqlError, Written};
+use crate::store::{Lock, OpenError, SqlError, Written};
 use crate::wire::time::format_timestamp;
 
 const SUBJECT: &str = "reader of the database";
@@ -144,11 +144,14 @@ impl Hold {
     }
 }
 
-/// Who reads the database, as far as it can be seen from here; this process is not among them.
+/// Who reads the database, as far as it can be seen from here; neither this process nor the plimsoll
+/// that collects into it is among them.
 fn readers(database: &Path) -> Option<String> {
-    let found = std::fs::metadata(repair::with(database, "-shm"))
+    let plimsoll = Lock::owner(database);
+    let mut found = std::fs::metadata(repair::with(database, "-shm"))
         .map(|meta| holders_of_bytes(&meta, READERS))
         .unwrap_or_default();
+    found.retain(|holder| plimsoll.as_deref() != Some(&*holder.pid.to_string()));
     let mut names: Vec<String> =
         found.iter().take(NAMED).map(|h| format!("{} {}", h.pid, h.name)).collect();
     if found.len() > NAMED {
@@ -314,7 +317,7 @@ impl crate::store::Reader {
         Some(match spill::look(database, mark)? {
             Ok(samples) => {
                 let who = readers(database).map_or_else(
-                    || "no program that can be seen".to_owned(),
+                    || "no other program that can be seen".to_owned(),
                     |who| format!("process {who}"),
                 );
                 format!(

@@ -98,7 +98,7 @@ fn a_certificate_that_cannot_be_read_is_told_and_nothing_listens() {
     let tls = "tls_cert = \"/nonexistent/cert.pem\"\ntls_key = \"/nonexistent/key.pem\"\n";
     let daemon = folder.start(&format!("{QUIET}{tls}"));
     daemon.says("cannot speak TLS: /nonexistent/cert.pem");
-    daemon.says("listening  nowhere");
+    daemon.says("(not yet)");
     daemon.stop();
 }
 
