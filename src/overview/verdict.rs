@@ -8,7 +8,7 @@ use super::mounts::mounts;
 use super::rules::{Measure, RULES, SPACE_USED};
 use super::silence::{Ear, clock, sign};
 use crate::model::{Range, Unit};
-use crate::pipeline::BEAT;
+use crate::pipeline::{BEAT, WRITER};
 use crate::store::{Reader, SqlError, Want};
 
 /// How bad it is.
@@ -110,7 +110,7 @@ pub fn verdict(
     let mut findings: Vec<Finding> = troubles
         .iter()
         .map(|t| Finding {
-            level: if ["database", BEAT].contains(&&*t.subject) {
+            level: if ["database", BEAT, WRITER].contains(&&*t.subject) {
                 Level::Bad
             } else {
                 Level::Warning

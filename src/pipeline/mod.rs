@@ -15,7 +15,7 @@ mod queue;
 pub mod statsd;
 
 pub use arrivals::Arrival;
-pub use board::{BEAT, Board, Problem};
+pub use board::{BEAT, Board, Problem, WRITER};
 pub use counters::{Counters, Reason, Source};
 pub use flow::Flow;
 pub use intake::{Busy, Intake, OLDEST_MS, Origin, Push, Refused, Sender, check_name};

@@ -32,7 +32,7 @@ pub use network::Network;
 pub use node::{NodeError, NodeSettings, Told, Wish, ask_node};
 pub use reader::Reader;
 pub use secure::NodeTls;
-pub use socket::{Sockets, Trouble};
+pub use socket::{Sockets, Trouble, clear_stream};
 
 /// Where to listen; nothing: not there.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -1,9 +1,10 @@
 //! store: what the writer is started with, and what it can be told while it runs.
 
 use std::ops::Deref;
-use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+
+use tokio::sync::oneshot;
 
 use super::Limits;
 use crate::pipeline::Flow;
@@ -33,7 +34,7 @@ impl Deref for WriterSettings {
 #[derive(Debug, Default)]
 pub struct Orders {
     pub(super) limits: Mutex<Option<Limits>>,
-    pub(super) compact: Mutex<Vec<SyncSender<Result<(), String>>>>,
+    pub(super) compact: Mutex<Vec<oneshot::Sender<Result<(), String>>>>,
 }
 
 impl Orders {
@@ -43,7 +44,7 @@ impl Orders {
     }
 
     /// Does all upkeep at once, and says so when it is done.
-    pub fn compact(&self, done: SyncSender<Result<(), String>>) {
+    pub fn compact(&self, done: oneshot::Sender<Result<(), String>>) {
         self.compact.lock().unwrap_or_else(|e| e.into_inner()).push(done);
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::listen::open_sockets;
+use super::listen::{Places, open_sockets};
 use crate::config::Config;
 use crate::daemon::service::{Running, Service, Setting, Start, Started};
 use crate::daemon::shared::Shared;
@@ -42,17 +42,17 @@ pub(super) const SERVICE: Service = Service {
 
 struct Graphite {
     counters: Arc<Counters>,
-    places: Vec<String>,
+    places: Places,
     reader: Reader,
 }
 
 impl Running for Graphite {
     fn greeting(&self, _: &Config) -> String {
-        self.places.join(", ")
+        self.places.all().join(", ")
     }
 
     fn listening(&self) -> Vec<String> {
-        self.places.clone()
+        self.places.all()
     }
 
     fn report(&self, out: &mut Recorder) {

@@ -1,7 +1,7 @@
 //! daemon: how services get the addresses where they listen: at once, or as soon as they can be had.
 //! The board tells until then, and everything else goes on.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::daemon::shared::Shared;
@@ -52,15 +52,46 @@ pub fn told<T>(board: &Board, subject: &str, first: Result<T, String>) -> Option
     first.inspect_err(|why| board.fail(subject, why.clone())).ok()
 }
 
+/// Where a receiver listens, each with its kind. A place that cannot be had yet says so.
+#[derive(Debug, Clone, Default)]
+pub struct Places(Arc<Mutex<Vec<String>>>);
+
+impl Places {
+    /// All of them.
+    pub fn all(&self) -> Vec<String> {
+        self.lock().clone()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.lock().is_empty()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// It can be had now.
+    fn had(&self, place: &str) {
+        let not_yet = not_yet(place);
+        self.lock().iter_mut().filter(|known| **known == not_yet).for_each(|p| *p = place.into());
+    }
+}
+
+fn not_yet(place: &str) -> String {
+    format!("{place} (not yet)")
+}
+
 /// The sockets of a receiver, and where it listens or will. What cannot be had is on the board until it
 /// can.
 pub fn open_sockets(
     receiver: &'static str,
     settings: &receive::Settings,
     shared: &Shared,
-) -> (Sockets, Vec<String>) {
+) -> (Sockets, Places) {
     let (mut sockets, troubles) = Sockets::open(settings);
-    let mut places = sockets.places().to_vec();
+    let places = Places::default();
+    places.lock().extend_from_slice(sockets.places());
     let board = Arc::clone(&shared.board);
     let fail = move |place: &str, what: &str| {
         board.fail(
@@ -70,11 +101,14 @@ pub fn open_sockets(
     };
     for trouble in troubles {
         fail(&trouble.place, &trouble.message);
-        places.push(format!("{} (not yet)", trouble.place));
+        places.lock().push(not_yet(&trouble.place));
     }
-    let board = Arc::clone(&shared.board);
+    let (board, known) = (Arc::clone(&shared.board), places.clone());
     sockets.tell_later(move |place, result| match result {
-        Ok(()) => board.ok(&format!("{receiver} {place}")),
+        Ok(()) => {
+            known.had(place);
+            board.ok(&format!("{receiver} {place}"));
+        }
         Err(what) => fail(place, what),
     });
     (sockets, places)

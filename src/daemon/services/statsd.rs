@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::listen::open_sockets;
+use super::listen::{Places, open_sockets};
 use crate::config::Config;
 use crate::daemon::memory;
 use crate::daemon::service::{Running, Service, Setting, Start, Started};
@@ -91,18 +91,18 @@ struct Statsd {
     tally: Arc<Tally>,
     /// What the kernel drops.
     drops: Drops,
-    places: Vec<String>,
+    places: Places,
     reader: Reader,
 }
 
 impl Running for Statsd {
     fn greeting(&self, config: &Config) -> String {
         let every = format_duration(config.statsd.gather.flush_ms);
-        format!("{}, written every {every}", self.places.join(", "))
+        format!("{}, written every {every}", self.places.all().join(", "))
     }
 
     fn listening(&self) -> Vec<String> {
-        self.places.clone()
+        self.places.all()
     }
 
     fn report(&self, out: &mut Recorder) {

@@ -1,7 +1,7 @@
 //! daemon: the HTTP server: its sockets, what it may be called, and whom it waits for.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
@@ -16,6 +16,7 @@ use crate::daemon::shared::Shared;
 use crate::http;
 use crate::model::{Metric, Recorder};
 use crate::pipeline::Board;
+use crate::receive::clear_stream;
 
 static PUT_OFF: Metric = Metric::counter(
     "plimsoll_pushes_put_off_total",
@@ -84,7 +85,8 @@ fn plan(config: &Config) -> Vec<String> {
 struct Web {
     shared: Shared,
     hosts: http::Hosts,
-    socket: Option<PathBuf>,
+    /// The socket in the file system, once it is there.
+    socket: Arc<OnceLock<PathBuf>>,
     secure: bool,
 }
 
@@ -101,7 +103,7 @@ impl Running for Web {
     fn listening(&self) -> Vec<String> {
         let page = self.shared.door.listening.get();
         let page = page.map(|address| format!("{}://{address}", self.scheme()));
-        let socket = self.socket.as_ref().map(|path| format!("unix {}", path.display()));
+        let socket = self.socket.get().map(|path| format!("unix {}", path.display()));
         page.into_iter().chain(socket).collect()
     }
 
@@ -158,9 +160,9 @@ fn start(shared: &Shared) -> Web {
     let tokens = Arc::new(http::tokens::Tokens::new(&shared.database));
     let router = router(shared, &hosts, &tokens, config.behind_proxy);
     let secure = config.tls.is_some();
-    let web = Web { shared: shared.clone(), hosts, socket: config.socket.clone(), secure };
+    let web = Web { shared: shared.clone(), hosts, socket: Arc::default(), secure };
     if let Some(path) = config.socket {
-        listen_unix(Arc::clone(&shared.board), path, router.clone());
+        listen_unix(Arc::clone(&shared.board), path, router.clone(), Arc::clone(&web.socket));
     }
     let Some(address) = config.listen else { return web };
     let open = {
@@ -219,9 +221,19 @@ fn router(
     router
 }
 
-fn listen_unix(board: Arc<Board>, path: PathBuf, router: axum::Router) {
-    let open =
-        move || bind_unix(&path).map_err(|e| format!("cannot listen on {}: {e}", path.display()));
+fn listen_unix(
+    board: Arc<Board>,
+    path: PathBuf,
+    router: axum::Router,
+    had: Arc<OnceLock<PathBuf>>,
+) {
+    let open = move || match bind_unix(&path) {
+        Ok(listener) => {
+            let _first = had.set(path.clone());
+            Ok(listener)
+        }
+        Err(e) => Err(format!("cannot listen on {}: {e}", path.display())),
+    };
     let first = told(&board, SOCKET, open());
     tokio::spawn(async move {
         let listener = persist(&board, SOCKET, first, open).await;
@@ -270,13 +282,8 @@ async fn wait_for_token(
 }
 
 fn bind_unix(path: &Path) -> std::io::Result<tokio::net::UnixListener> {
-    use std::os::unix::fs::{FileTypeExt, PermissionsExt};
-    match std::fs::symlink_metadata(path) {
-        // A leftover: whoever still listens there would hold the database's lock, too.
-        Ok(m) if m.file_type().is_socket() => std::fs::remove_file(path)?,
-        Ok(_) => return Err(std::io::Error::other("this is something else than a socket")),
-        Err(_) => {}
-    }
+    use std::os::unix::fs::PermissionsExt;
+    clear_stream(path)?;
     let listener = tokio::net::UnixListener::bind(path)?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))?;
     Ok(listener)
