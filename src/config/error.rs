@@ -1,6 +1,7 @@
 //! config: errors of a configuration: file, line, column and key, the line itself with a mark, and
 //! a correction.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 
@@ -46,6 +47,11 @@ pub struct Content {
     pub mistakes: Vec<Mistake>,
 }
 
+/// So many mistakes are shown; a file with more of them is hardly a configuration file.
+const SHOWN: usize = 20;
+/// What is wrong and what would be right are cut after so many characters: a key may be as long as a file.
+const LONGEST: usize = 400;
+
 impl ConfigError {
     pub(super) fn content(origin: &str, text: &str, mut mistakes: Vec<Mistake>) -> Self {
         mistakes.sort_by_key(|m| m.span.start);
@@ -81,18 +87,22 @@ impl Content {
     fn render(&self, colour: bool) -> String {
         let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
         let mut out = String::new();
-        for (i, mistake) in self.mistakes.iter().enumerate() {
+        for (i, mistake) in self.mistakes.iter().take(SHOWN).enumerate() {
             // The caller writes the first `error: `.
             let level = if i == 0 { Level::ERROR.no_name() } else { Level::ERROR };
             let mark = AnnotationKind::Primary
                 .span(self.mark(&mistake.span))
-                .label(normalize_untrusted_str(&mistake.hint));
+                .label(normalize_untrusted_str(&short(&mistake.hint)));
             let snippet = Snippet::source(&*self.text).path(&*self.origin).annotation(mark);
-            let title = level.primary_title(normalize_untrusted_str(&mistake.message));
+            let title = level.primary_title(normalize_untrusted_str(&short(&mistake.message)));
             if i > 0 {
                 out.push_str("\n\n");
             }
             out.push_str(&renderer.render(&[title.element(snippet)]));
+        }
+        match self.mistakes.len().saturating_sub(SHOWN) {
+            0 => {}
+            more => out.push_str(&format!("\n\nand {more} more like these")),
         }
         out
     }
@@ -110,6 +120,13 @@ impl Content {
             at -= 1;
         }
         at
+    }
+}
+
+fn short(text: &str) -> Cow<'_, str> {
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => Cow::Owned(format!("{}…", &text[..end])),
+        None => Cow::Borrowed(text),
     }
 }
 

@@ -248,7 +248,8 @@ impl Stage {
                 return;
             }
             let until = beater.schedule.wake();
-            beater.shared.board.pulse().sleeps(until);
+            beater.shared.board.beat().sleeps(until);
+            beater.shared.board.look_at_writer();
             drop(beater);
             let slept = self.alarm.sleep(until);
             if slept.is_err() {
@@ -400,7 +401,7 @@ impl Beater {
             if self.hung.iter().any(|hung| hung.name == name) {
                 self.pass_over(slot, ts);
             } else if let Some(reader) = self.slots[slot].reader.take() {
-                self.shared.board.pulse().reads(name, self.shared.clock.boot_ms());
+                self.shared.board.beat().works(name, self.shared.clock.boot_ms());
                 self.reading = Some((slot, Instant::now()));
                 let (epoch, result) = (self.epoch, Some(Ok(())));
                 return Some(Reading {

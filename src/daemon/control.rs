@@ -3,22 +3,33 @@
 //! Who may connect is decided by
 //! the file's mode: only its owner and root.
 
+use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::os::fd::AsRawFd;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use tokio::net::UnixStream;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 
-/// Longest line either side accepts.
+use crate::store::with_short_path;
+
+pub use crate::store::socket_path;
+
+/// Longest line that the daemon accepts.
 const MAX_LINE: u64 = 64 << 10;
+/// Longest line that comes back: a thousand plugins with their rates or their problems.
+const MAX_ANSWER: u64 = 16 << 20;
 /// A daemon that does not answer by then is in trouble.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// So many questions that take long are worked on at once.
+const LONG: usize = 16;
+/// So many clients may have said nothing yet.
+const SILENT: usize = 64;
 /// The size of a piece of a long answer.
 const PIECE: usize = 64 << 10;
-/// `sun_path` of unix(7), with its closing zero.
-const MAX_PATH: usize = 107;
 
 /// A request to the daemon.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -72,6 +83,11 @@ impl Request {
             Self::Query { .. } => Duration::from_secs(25),
             _ => PATIENCE + Duration::from_secs(1),
         }
+    }
+
+    /// Whether the answer may take longer than a moment.
+    fn is_long(&self) -> bool {
+        matches!(self, Self::Compact | Self::Query { .. })
     }
 }
 
@@ -132,26 +148,6 @@ pub enum AskError {
     Broken(PathBuf, std::io::Error),
 }
 
-/// `metrics.sqlite.sock` for `metrics.sqlite`.
-pub fn socket_path(database: &Path) -> PathBuf {
-    let mut name = database.as_os_str().to_owned();
-    name.push(".sock");
-    name.into()
-}
-
-/// A path that fits into a socket address, by way of a descriptor of its folder if it is long.
-fn with_short_path<T>(
-    path: &Path,
-    go: impl FnOnce(&Path) -> std::io::Result<T>,
-) -> std::io::Result<T> {
-    if path.as_os_str().as_bytes().len() <= MAX_PATH {
-        return go(path);
-    }
-    let folder = std::fs::File::open(path.parent().unwrap_or(Path::new(".")))?;
-    let name = path.file_name().unwrap_or_default();
-    go(&PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd())).join(name))
-}
-
 /// Takes the socket's place; only for the holder of the database's lock, so what lies there is a
 /// leftover.
 pub fn bind(database: &Path) -> std::io::Result<std::os::unix::net::UnixListener> {
@@ -192,7 +188,10 @@ pub fn ask(database: &Path, request: &Request) -> Result<Response, AskError> {
         stream.write_all(line.as_bytes())?;
         line.clear();
         let mut reader = BufReader::new(stream);
-        reader.by_ref().take(MAX_LINE).read_line(&mut line)?;
+        reader.by_ref().take(MAX_ANSWER).read_line(&mut line)?;
+        if line.is_empty() {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
         let mut response: Response = serde_json::from_str(&line)?;
         reader.take(response.bytes as u64).read_to_end(&mut response.body)?;
         if response.body.len() != response.bytes {
@@ -203,56 +202,89 @@ pub fn ask(database: &Path, request: &Request) -> Result<Response, AskError> {
     talk(&mut stream).map_err(broken)
 }
 
-/// Answers until the runtime ends; at most 16 at once. Who dawdles with the question is cut off.
+/// Answers until the runtime ends. Bounds: [`LONG`] questions that take long are worked on at once, one
+/// more is refused in words; [`SILENT`] clients have not asked yet, and where one more comes, the one
+/// that came first is cut off. So nobody who says nothing keeps `reload` from getting through.
 pub async fn serve<F, A>(listener: tokio::net::UnixListener, answer: F)
 where
     F: Fn(Request) -> A + Clone + Send + 'static,
     A: Future<Output = Response> + Send + 'static,
 {
-    let places = std::sync::Arc::new(tokio::sync::Semaphore::new(16));
+    let places = Arc::new(Semaphore::new(LONG));
+    let mut silent: JoinSet<std::io::Result<(UnixStream, String)>> = JoinSet::new();
+    let mut order = VecDeque::new();
     loop {
-        let Ok(place) = std::sync::Arc::clone(&places).acquire_owned().await else { return };
-        let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
+        let accepted = tokio::select! {
+            asked = silent.join_next(), if !silent.is_empty() => {
+                if let Some(Ok(Ok((stream, line)))) = asked {
+                    let (places, answer) = (Arc::clone(&places), answer.clone());
+                    tokio::spawn(async move {
+                        // A client that has gone hears nothing, and nobody else does.
+                        let _unused = reply(stream, &line, &places, answer).await;
+                    });
+                }
+                continue;
+            }
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                order.push_back(silent.spawn(question(stream)));
+                order.retain(|task| !task.is_finished());
+                if order.len() > SILENT
+                    && let Some(first) = order.pop_front()
+                {
+                    first.abort();
+                }
+            }
             Err(e) => {
                 tracing::debug!("control socket: {e}");
                 tokio::time::sleep(Duration::from_millis(100)).await;
-                continue;
             }
-        };
-        let answer = answer.clone();
-        tokio::spawn(async move {
-            let _unused = one(stream, answer).await;
-            drop(place);
-        });
+        }
     }
 }
 
-async fn one<F, A>(mut stream: tokio::net::UnixStream, answer: F) -> std::io::Result<()>
+/// The line that a client sends. A client that dawdles with it is cut off.
+async fn question(stream: UnixStream) -> std::io::Result<(UnixStream, String)> {
+    use tokio::io::{AsyncBufReadExt, AsyncReadExt};
+    let mut line = String::new();
+    let mut read = tokio::io::BufReader::new(stream.take(MAX_LINE));
+    tokio::time::timeout(PATIENCE, read.read_line(&mut line)).await??;
+    Ok((read.into_inner().into_inner(), line))
+}
+
+async fn reply<F, A>(
+    mut stream: UnixStream,
+    line: &str,
+    places: &Semaphore,
+    answer: F,
+) -> std::io::Result<()>
 where
     F: Fn(Request) -> A,
     A: Future<Output = Response>,
 {
-    use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
-    let (read, mut write) = stream.split();
-    let mut line = String::new();
-    let mut read = tokio::io::BufReader::new(read.take(MAX_LINE));
-    tokio::time::timeout(PATIENCE, read.read_line(&mut line)).await??;
-    let response = match serde_json::from_str(&line) {
-        Ok(request @ Request::Query { .. }) => tokio::select! {
-            response = answer(request) => response,
-            // The client is gone: dropping this stops the work, too.
-            _ = read.read_u8() => return Ok(()),
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let response = match serde_json::from_str::<Request>(line) {
+        Ok(request) if !request.is_long() => answer(request).await,
+        Ok(request) => match places.try_acquire() {
+            Ok(_place) => tokio::select! {
+                response = answer(request) => response,
+                // The client is gone: dropping this stops the work, too.
+                _ = stream.read_u8() => return Ok(()),
+            },
+            Err(_) => Response::failed(format!(
+                "{LONG} questions that take long are being answered; ask again later"
+            )),
         },
-        Ok(request) => answer(request).await,
         Err(e) => Response::failed(format!("this plimsoll does not know the request: {e}")),
     };
     let mut text = serde_json::to_string(&response)?;
     text.push('\n');
-    tokio::time::timeout(PATIENCE, write.write_all(text.as_bytes())).await??;
-    // A slow reader is not cut off as long as it reads something.
+    tokio::time::timeout(PATIENCE, stream.write_all(text.as_bytes())).await??;
+    // A client that reads slowly is not cut off as long as something goes.
     for piece in response.body.chunks(PIECE) {
-        tokio::time::timeout(PATIENCE, write.write_all(piece)).await??;
+        tokio::time::timeout(PATIENCE, stream.write_all(piece)).await??;
     }
     Ok(())
 }

@@ -297,14 +297,10 @@ impl Daemon {
     }
 
     async fn compact(&self) -> Result<(), String> {
-        let (reply, answer) = std::sync::mpsc::sync_channel(1);
+        let (reply, answer) = tokio::sync::oneshot::channel();
         self.shared.orders.compact(reply);
         self.shared.queue.nudge();
-        let done = tokio::task::spawn_blocking(move || answer.recv()).await;
-        match done {
-            Ok(Ok(done)) => done,
-            _ => Err("plimsoll is stopping".into()),
-        }
+        answer.await.unwrap_or_else(|_| Err("plimsoll is stopping".into()))
     }
 
     /// Reads the configuration again; whatever is wrong with it leaves the running one in force. The log
@@ -331,7 +327,12 @@ impl Daemon {
 
     /// Reloads the configuration; returns the changes, a line each.
     async fn try_reload(&self) -> Result<Vec<String>, String> {
-        let new = Config::find(self.options.config.as_deref()).map_err(|e| {
+        // The disk may hang, and this thread may not.
+        let path = self.options.config.clone();
+        let read = tokio::task::spawn_blocking(move || {
+            Config::find(path.as_deref()).map_err(|e| e.to_string())
+        });
+        let new = read.await.unwrap_or_else(|e| Err(e.to_string())).map_err(|e| {
             format!("{e}\nnothing was changed; the configuration before stays in force")
         })?;
         let (old, new, shared) = (self.shared.config(), Arc::new(new), &self.shared);

@@ -3,23 +3,35 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::extract::State as Get;
 use axum::http::{HeaderMap, header};
-use axum::response::IntoResponse;
+use axum::response::Response;
 
 use super::State;
+use super::peer::Cut;
+use super::pieces::Pages;
 use crate::model::Series;
+use crate::query::turns::Client;
 use crate::wire::exposition::{Dialect, KEY, Writer, is_label_name, is_metric_name, legal_name};
 
 /// `GET /metrics`: Prometheus text, or OpenMetrics for who accepts it. A scraper puts its own
 /// `instance` and `job` on what it reads, so they are not written; nor is this machine's `up`, which
 /// it makes itself. What senders push by HTTP, Graphite or SQL is not here: it has a time, an instance
 /// and a job of its own, and `/federate` gives it with all three.
-pub(super) async fn metrics(Get(state): Get<Arc<State>>, headers: HeaderMap) -> impl IntoResponse {
+pub(super) async fn metrics(
+    Get(state): Get<Arc<State>>,
+    Extension(pages): Extension<Pages>,
+    client: Client,
+    cut: Option<Extension<Cut>>,
+    headers: HeaderMap,
+) -> Response {
     let accept = headers.get(header::ACCEPT).and_then(|a| a.to_str().ok()).unwrap_or_default();
     let dialect = Dialect::for_accept(accept);
-    let body = super::pieces::body(page(dialect, state));
-    ([(header::CONTENT_TYPE, dialect.content_type())], body)
+    let counters = Arc::clone(&state.counters);
+    let cut = cut.map(|Extension(cut)| cut);
+    let body = pages.body(client, cut, move || page(dialect, &state)).await;
+    super::pieces::respond(dialect.content_type(), body, &counters)
 }
 
 /// This machine's own `up`.
@@ -36,7 +48,7 @@ fn is_legal(series: &Series) -> bool {
 }
 
 /// Writes the families, one at each call. True: there are more.
-fn page(dialect: Dialect, state: Arc<State>) -> impl FnMut(&mut Vec<u8>) -> bool + Send {
+fn page(dialect: Dialect, state: &State) -> impl FnMut(&mut Vec<u8>) -> bool + Send + use<> {
     let values = state
         .latest
         .all()
@@ -68,13 +80,11 @@ fn write_all(
 ) -> impl FnMut(&mut Vec<u8>) -> bool + Send {
     // A family's samples stand together; the sort is stable, so they keep their order. Those that
     // are written as they are come first.
-    values.sort_by(|a, b| match a.altered || b.altered {
-        false => a.name().cmp(b.name()),
-        true => {
-            let names = (legal_name(a.name()), legal_name(b.name()));
-            names.0.cmp(&names.1).then(a.altered.cmp(&b.altered))
-        }
-    });
+    if values.iter().any(|one| one.altered) {
+        values.sort_by_cached_key(|one| (legal_name(one.name()).into_owned(), one.altered));
+    } else {
+        values.sort_by(|a, b| a.name().cmp(b.name()));
+    }
     let mut writer = Writer::new(dialect);
     let mut text = String::new();
     let mut at = 0;

@@ -29,10 +29,10 @@ use std::ops::Deref;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use axum::Router;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use axum::routing::get;
+use axum::{Extension, Router};
 
 use crate::alert::Standing;
 use crate::config::Running;
@@ -132,10 +132,11 @@ pub fn router(state: State) -> (Router, Inside) {
     tokio::spawn(Arc::clone(&api).rest_between());
     let sql = sql::routes(Arc::clone(&state), pool);
     let inside = Inside(Arc::clone(&api));
+    let pages = pieces::Pages::default();
     let router = Router::new()
-        .route("/metrics", get(metrics::metrics))
+        .route("/metrics", get(metrics::metrics).layer(Extension(pages.clone())))
         .route("/health", get(health::health))
-        .route("/api/status", get(status::status))
+        .route("/api/status", get(status::status).layer(Extension(pages)))
         .merge(push::routes())
         .fallback(not_found)
         .with_state(state)

@@ -49,7 +49,7 @@ pub(super) fn body(bytes: Vec<u8>, held: Held, cut: Option<Cut>) -> Body {
 }
 
 /// Cuts the connection off where too little is taken; ends when the body does.
-async fn watch(taken: std::sync::Weak<AtomicU64>, cut: Cut) {
+pub(super) async fn watch(taken: std::sync::Weak<AtomicU64>, cut: Cut) {
     let begun = Instant::now();
     loop {
         tokio::time::sleep(Duration::from_secs(5)).await;

@@ -3,16 +3,24 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
+use axum::Extension;
 use axum::extract::State as Get;
-use axum::http::header;
-use axum::response::IntoResponse;
+use axum::response::Response;
 use serde_json::{Value, json};
 
 use super::State;
+use super::peer::Cut;
+use super::pieces::Pages;
 use super::time::rfc3339;
+use crate::query::turns::Client;
 
 /// `GET /api/status`.
-pub(super) async fn status(Get(state): Get<Arc<State>>) -> impl IntoResponse {
+pub(super) async fn status(
+    Get(state): Get<Arc<State>>,
+    Extension(pages): Extension<Pages>,
+    client: Client,
+    cut: Option<Extension<Cut>>,
+) -> Response {
     // The disk may hang, and this thread may not.
     let database = state.database.clone();
     let sizes = tokio::task::spawn_blocking(move || crate::store::sizes(&database)).await;
@@ -42,8 +50,10 @@ pub(super) async fn status(Get(state): Get<Arc<State>>) -> impl IntoResponse {
         },
         "problems": super::health::problems(&state),
     });
-    let body = super::pieces::body(document(&about, state));
-    ([(header::CONTENT_TYPE, "application/json")], body)
+    let counters = Arc::clone(&state.counters);
+    let cut = cut.map(|Extension(cut)| cut);
+    let body = pages.body(client, cut, move || document(&about, state)).await;
+    super::pieces::respond("application/json", body, &counters)
 }
 
 /// Writes `about`, and then the values, a few at each call. True if there are more.

@@ -9,7 +9,7 @@ use super::rules::{Measure, RULES, SPACE_USED};
 use super::silence::{Whose, clock, sign};
 use crate::alert::forecast::{Forecast, forecast};
 use crate::model::{Range, Unit};
-use crate::pipeline::BEAT;
+use crate::pipeline::{BEAT, WRITER};
 use crate::store::{Reader, SqlError, Want};
 
 /// A problem of the daemon.
@@ -75,7 +75,7 @@ pub fn verdict(
     let mut findings: Vec<Finding> = troubles
         .iter()
         .map(|t| Finding {
-            level: if ["database", BEAT].contains(&&*t.subject) {
+            level: if ["database", BEAT, WRITER].contains(&&*t.subject) {
                 Level::Bad
             } else {
                 Level::Warning

@@ -1,6 +1,6 @@
-//! pipeline: the board of current problems. `/health` shows it, and it keeps the log short: a
-//! repeated failure is logged once, then as a count at growing intervals. A beat that has stopped
-//! cannot report itself, so the board checks it whenever it is read.
+//! pipeline: the board of what is wrong right now. It is what `/health` shows, and what keeps the
+//! log short: a failure that repeats is logged once, then as a count at growing distances. A beat or a
+//! writer that has stopped can tell nobody; the board finds that out by itself whenever it is looked at.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -10,6 +10,8 @@ use crate::model::Clock;
 
 /// The subject of a beat that has stopped.
 pub const BEAT: &str = "beat";
+/// The subject of a writer that has stopped.
+pub const WRITER: &str = "writer of the database";
 
 /// A current problem.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,7 +35,8 @@ struct Entry {
 pub struct Board {
     clock: Arc<dyn Clock>,
     entries: Mutex<BTreeMap<String, Entry>>,
-    pulse: Pulse,
+    beat: Pulse,
+    writer: Pulse,
 }
 
 const FIRST_PAUSE_MS: i64 = 60_000;
@@ -42,7 +45,8 @@ const LONGEST_PAUSE_MS: i64 = 3_600_000;
 impl Board {
     /// An empty board.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, entries: Mutex::default(), pulse: Pulse::default() }
+        let (beat, writer) = (Pulse::of_the_beat(), Pulse::of_the_writer());
+        Self { clock, entries: Mutex::default(), beat, writer }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Entry>> {
@@ -101,34 +105,55 @@ impl Board {
     }
 
     /// The pulse, by which the beat thread reports its activity.
-    pub fn pulse(&self) -> &Pulse {
-        &self.pulse
+    pub fn beat(&self) -> &Pulse {
+        &self.beat
     }
 
-    /// Logs that the beat has stopped, and that it continues, each once. Called by threads that
-    /// wake up anyway.
+    /// Where the thread that writes says what it does.
+    pub fn writer(&self) -> &Pulse {
+        &self.writer
+    }
+
+    /// Logs that the beat has stopped, and that it goes on, each once. For somebody who wakes up anyway.
     pub fn look_at_beat(&self) {
-        match self.pulse.news(self.clock.boot_ms()) {
-            Some(Ok(stopped)) => tracing::error!("{BEAT}: {}", stopped.message),
-            Some(Err(())) => tracing::info!("{BEAT}: it goes on"),
+        self.look_at(BEAT, &self.beat);
+    }
+
+    /// The same for the writer.
+    pub fn look_at_writer(&self) {
+        self.look_at(WRITER, &self.writer);
+    }
+
+    fn look_at(&self, subject: &str, pulse: &Pulse) {
+        match pulse.news(self.clock.boot_ms()) {
+            Some(Ok(stopped)) => tracing::error!("{subject}: {}", stopped.message),
+            Some(Err(())) => tracing::info!("{subject}: it goes on"),
             None => {}
         }
+    }
+
+    fn pulses(&self) -> [(&'static str, &Pulse); 2] {
+        [(BEAT, &self.beat), (WRITER, &self.writer)]
     }
 
     /// Whether anything is wrong now whose subject begins with one of these.
     pub fn has(&self, subjects: &[&str]) -> bool {
         let ours = |subject: &str| subjects.iter().any(|ours| subject.starts_with(ours));
         self.lock().keys().any(|subject| ours(subject))
-            || ours(BEAT) && self.pulse.stopped(self.clock.boot_ms()).is_some()
+            || self
+                .pulses()
+                .iter()
+                .any(|(of, pulse)| ours(of) && pulse.stopped(self.clock.boot_ms()).is_some())
     }
 
     /// The current problems, by subject.
     pub fn problems(&self) -> Vec<(String, Problem)> {
         let mut all: Vec<_> =
             self.lock().iter().map(|(s, e)| (s.clone(), e.problem.clone())).collect();
-        if let Some(stopped) = self.pulse.stopped(self.clock.boot_ms()) {
+        for (subject, pulse) in self.pulses() {
+            let Some(stopped) = pulse.stopped(self.clock.boot_ms()) else { continue };
             let since = self.clock.wall_ms() - stopped.for_ms;
-            all.push((BEAT.to_owned(), Problem { since, count: 1, message: stopped.message }));
+            all.push((subject.to_owned(), Problem { since, count: 1, message: stopped.message }));
         }
         all
     }
@@ -153,14 +178,22 @@ mod tests {
     fn a_beat_that_stopped_is_found_by_whoever_looks() {
         let clock = Arc::new(ManualClock::at(5_000));
         let board = Board::new(clock.clone());
-        board.pulse().reads("textfile", clock.boot_ms());
+        board.beat().works("textfile", clock.boot_ms());
         clock.advance(10_000);
         assert_eq!(board.problems(), []);
         clock.advance(22_000);
         let [(subject, problem)] = &*board.problems() else { panic!("nothing is told") };
         assert_eq!((&**subject, problem.since), (BEAT, 5_000));
         assert!(problem.message.contains("32 s; the collector textfile"), "{problem:?}");
-        board.pulse().sleeps(None);
+        board.beat().sleeps(None);
+        assert_eq!(board.problems(), []);
+        board.writer().works("a commit", clock.boot_ms());
+        clock.advance(11_000);
+        let [(subject, problem)] = &*board.problems() else { panic!("nothing is told") };
+        assert_eq!(&**subject, WRITER);
+        assert!(problem.message.contains("for 11 s (at work on: a commit)"), "{problem:?}");
+        assert!(board.has(&[WRITER]) && !board.has(&[BEAT]));
+        board.writer().sleeps(None);
         assert_eq!(board.problems(), []);
     }
 

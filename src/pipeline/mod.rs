@@ -16,7 +16,7 @@ mod queue;
 pub mod statsd;
 
 pub use arrivals::Arrival;
-pub use board::{BEAT, Board, Problem};
+pub use board::{BEAT, Board, Problem, WRITER};
 pub use committed::Committed;
 pub use counters::{Counters, Reason, Source};
 pub use flow::Flow;

@@ -43,9 +43,10 @@ pub struct Batch {
     pub source: Source,
     /// Milliseconds since 1970 UTC.
     pub ts: i64,
-    /// When it came, by plimsoll's own clock, in the same unit: by that it ages. A sender may name
-    /// any moment.
+    /// When it came, by this machine's wall clock, in the same unit. A sender may name any moment.
     pub arrived: i64,
+    /// When it was made. By that it ages: somebody may set the wall clock an hour or a year ahead.
+    pub(super) made: Instant,
     /// Series and value.
     pub samples: Vec<(SeriesRef, f64)>,
     /// The time of each sample, in the same order; empty: all are of `ts`.
@@ -57,7 +58,8 @@ pub struct Batch {
 impl Batch {
     /// Samples that are all of one moment.
     pub fn of(source: Source, ts: i64, samples: Vec<(SeriesRef, f64)>) -> Self {
-        Self { source, ts, arrived: ts, samples, times: Vec::new(), told: None }
+        let made = Instant::now();
+        Self { source, ts, arrived: ts, made, samples, times: Vec::new(), told: None }
     }
 
     /// Whether its sender waits until it is in the file.
@@ -97,7 +99,7 @@ const SPARE_SAMPLES: usize = 16_384;
 /// See the module's text.
 #[derive(Debug)]
 pub struct Queue {
-    max_age_ms: i64,
+    max_age: Duration,
     max_samples: usize,
     counters: Arc<Counters>,
     state: Mutex<State>,
@@ -117,7 +119,7 @@ struct State {
     /// Taken, and neither written nor given back yet.
     held: usize,
     /// When the oldest batch of those came.
-    oldest_held: Option<i64>,
+    oldest_held: Option<Instant>,
     closed: bool,
     nudged: bool,
     /// Emptied buffers on their way back to the senders.
@@ -126,7 +128,7 @@ struct State {
 
 impl State {
     fn drain(&mut self, into: &mut Vec<Batch>) {
-        self.oldest_held = self.oldest_held.or(self.batches.front().map(|b| b.arrived));
+        self.oldest_held = self.oldest_held.or(self.batches.front().map(|b| b.made));
         self.held += std::mem::take(&mut self.samples);
         self.awaited = false;
         into.extend(self.batches.drain(..));
@@ -136,7 +138,8 @@ impl State {
 impl Queue {
     /// An empty queue that keeps batches younger than `max_age_ms`, counted from its newest batch.
     pub fn new(max_age_ms: i64, max_samples: usize, counters: Arc<Counters>) -> Self {
-        Self { max_age_ms, max_samples, counters, state: Mutex::default(), wake: Condvar::new() }
+        let max_age = Duration::from_millis(u64::try_from(max_age_ms).unwrap_or(0));
+        Self { max_age, max_samples, counters, state: Mutex::default(), wake: Condvar::new() }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -146,7 +149,7 @@ impl Queue {
     /// Queues a batch; never waits. The buffer to fill for the next one comes back.
     pub fn push(&self, batch: Batch) -> Vec<(SeriesRef, f64)> {
         let mut state = self.lock();
-        let newest = batch.arrived;
+        let newest = batch.made;
         state.samples += batch.samples.len();
         state.batches.push_back(batch);
         self.trim(&mut state, newest);
@@ -161,8 +164,9 @@ impl Queue {
     pub fn offer(&self, batch: Batch) -> Result<(), Batch> {
         let mut state = self.lock();
         // Batches that the writer has taken and not written yet count as waiting.
-        let oldest = state.batches.front().map(|b| b.arrived).into_iter().chain(state.oldest_held);
-        let behind = oldest.min().is_some_and(|at| batch.arrived - at > self.max_age_ms / 2);
+        let oldest = state.batches.front().map(|b| b.made).into_iter().chain(state.oldest_held);
+        let waits = |since| batch.made.saturating_duration_since(since);
+        let behind = oldest.min().is_some_and(|oldest| waits(oldest) > self.max_age / 2);
         let full = state.samples + batch.samples.len() > self.max_samples.min(MAX_PUSHED);
         if state.closed || behind || !state.batches.is_empty() && full {
             return Err(batch);
@@ -273,10 +277,13 @@ impl Queue {
         state.event_bytes = bytes;
     }
 
-    fn trim(&self, state: &mut State, newest: i64) {
+    fn trim(&self, state: &mut State, newest: Instant) {
         while state.batches.len() > 1
             && (state.samples > self.max_samples
-                || state.batches.front().is_some_and(|b| newest - b.arrived > self.max_age_ms))
+                || state
+                    .batches
+                    .front()
+                    .is_some_and(|b| newest.saturating_duration_since(b.made) > self.max_age))
         {
             if let Some(old) = state.batches.pop_front() {
                 state.samples -= old.samples.len();
@@ -348,7 +355,7 @@ impl Queue {
             state.samples += batch.samples.len();
             state.batches.push_front(batch);
         }
-        let newest = state.batches.back().map_or(0, |b| b.arrived);
+        let newest = state.batches.back().map_or_else(Instant::now, |b| b.made);
         self.trim(&mut state, newest);
     }
 

@@ -67,7 +67,12 @@ impl Pretty {
                 close(out, level);
             }
             Expr::Binary(binary) => {
-                self.write(out, &binary.lhs, level + 1);
+                if is_infinite_base(binary) {
+                    indent(out, level + 1);
+                    out.push_str("Inf");
+                } else {
+                    self.write(out, &binary.lhs, level + 1);
+                }
                 out.push('\n');
                 indent(out, level);
                 write_operator(out, binary);
@@ -106,6 +111,12 @@ impl Pretty {
             Expr::Number(_) | Expr::String(_) | Expr::Vector(_) | Expr::Matrix(_) => {}
         }
     }
+}
+
+/// Whether it is a power of infinity. With the usual sign it would read as `+(Inf ^ …)`.
+fn is_infinite_base(binary: &Binary) -> bool {
+    let infinite = |n: &Number| n.value == f64::INFINITY;
+    binary.op == BinaryOp::Pow && matches!(&binary.lhs, Expr::Number(n) if infinite(n))
 }
 
 fn indent(out: &mut String, level: usize) {
@@ -147,12 +158,9 @@ pub fn write_expr(out: &mut String, expr: &Expr) {
             write_expr(out, &unary.expr);
         }
         Expr::Binary(binary) => {
-            match &binary.lhs {
-                // With its usual sign it would read as `+(Inf ^ …)`.
-                Expr::Number(n) if binary.op == BinaryOp::Pow && n.value == f64::INFINITY => {
-                    out.push_str("Inf");
-                }
-                lhs => write_expr(out, lhs),
+            match is_infinite_base(binary) {
+                true => out.push_str("Inf"),
+                false => write_expr(out, &binary.lhs),
             }
             out.push(' ');
             write_operator(out, binary);
@@ -431,6 +439,7 @@ mod tests {
             ("aaaaaaa + on(x) bbbbbbbbb", "  aaaaaaa\n+ on (x)\n  bbbbbbbbb"),
             ("sum by (le) (rate(abcdefg[1m]))", "sum by (le) (\n  rate(\n    abcdefg[1m]\n  )\n)"),
             ("quantile(0.9, -abs(abcdefgh))", "quantile(\n  0.9,\n  -abs(\n    abcdefgh\n  )\n)"),
+            ("inf ^ abcdefghij", "  Inf\n^\n  abcdefghij"),
             ("clamp(abcdefgh, 1, 2)", "clamp(\n  abcdefgh,\n  1,\n  2\n)"),
             ("max_over_time(abcdefgh[5m:1m])", "max_over_time(\n  abcdefgh[5m:1m]\n)"),
         ] {

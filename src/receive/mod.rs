@@ -26,7 +26,7 @@ use std::time::Duration;
 pub use datagrams::Drops;
 pub use network::Network;
 pub use reader::Reader;
-pub use socket::{Sockets, Trouble};
+pub use socket::{Sockets, Trouble, clear_stream};
 
 /// The addresses to listen on; `None` for none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
-use std::os::unix::net::{UnixDatagram, UnixListener};
+use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -165,7 +165,7 @@ impl Sockets {
     }
 
     fn unix_stream(&mut self, path: &Path) -> io::Result<()> {
-        clear(path, |path| std::os::unix::net::UnixStream::connect(path).map(drop))?;
+        clear_stream(path)?;
         let listener = UnixListener::bind(path)?;
         self.name(path)?;
         listener.set_nonblocking(true)?;
@@ -209,6 +209,12 @@ fn widen(socket: &OwnedFd, bytes: u64) -> io::Result<u64> {
         sockopt::set_socket_recv_buffer_size(socket, bytes)?;
     }
     Ok(sockopt::socket_recv_buffer_size(socket)? as u64 / 2)
+}
+
+/// Removes a socket of streams that a process left behind when it was killed; fails where a program
+/// listens on it, or where it is no socket.
+pub fn clear_stream(path: &Path) -> io::Result<()> {
+    clear(path, |path| UnixStream::connect(path).map(drop))
 }
 
 /// Removes a socket that a process left behind when it was killed; one that is listened on, and

@@ -38,7 +38,7 @@ pub use damage::salvage::Salvaged;
 pub use file::error::OpenError;
 pub use file::limits::Limits;
 pub use file::locate::{to_read, to_write};
-pub use file::lock::{Lock, lock_path};
+pub use file::lock::{Lock, lock_path, socket_path, with_short_path};
 pub use file::ours::sizes;
 pub use file::schema::{APPLICATION_ID, SCHEMA_VERSION};
 pub use file::value::{from_column, to_sql};

@@ -121,3 +121,35 @@ fn it_ends_in_time_beside_one_that_hangs() {
         daemon.wait();
     });
 }
+
+/// A disk that hangs under the thread that writes: the calls wait, as strace makes them.
+#[test]
+fn a_writer_that_hangs_is_told() {
+    let folder = Folder::new();
+    let daemon = folder.start(FAST);
+    daemon.rows_after(now_ms());
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", daemon.pid())).expect("it runs");
+    let writer = tasks
+        .flatten()
+        .find(|task| {
+            std::fs::read_to_string(task.path().join("comm")).is_ok_and(|c| c == "store\n")
+        })
+        .expect("a thread that writes");
+    let mut tracer = tool("strace", "strace")
+        .args(["-qqq", "-o", "/dev/null", "-e", "trace=fdatasync"])
+        .args(["-e", "inject=fdatasync:delay_enter=600s", "-p"])
+        .arg(writer.file_name())
+        .spawn()
+        .expect("strace starts");
+    let found = eventually("the board tells", PATIENCE, || match daemon.problems() {
+        none if none.is_empty() => Err(daemon.log()),
+        some => Ok(some),
+    });
+    let [problem] = &*found else { panic!("{found:?}") };
+    assert!(problem.contains("writer of the database") && problem.contains("hangs"), "{problem}");
+    daemon.says("nothing has been written for");
+    tracer.kill().and_then(|()| tracer.wait()).expect("it is ours");
+    daemon.healthy();
+    daemon.says("it goes on");
+    daemon.stop();
+}

@@ -16,6 +16,7 @@ mod kill;
 mod kill_migration;
 mod kill_upkeep;
 mod long_reader;
+mod meddling;
 mod munin_node;
 mod odd_files;
 mod oracle;

@@ -443,3 +443,14 @@ interval = "2s""#;
       | ^^^^^^^^ it was already set above; remove one of the two
     "###);
 }
+
+#[test]
+fn of_many_mistakes_the_first_are_shown_and_none_is_endless() {
+    let long = "k".repeat(50_000);
+    let text: String = (0..300).map(|n| format!("{long}{n} = 1\n")).collect();
+    let told = error(&text);
+    assert!(told.ends_with("and 280 more like these"), "{}", &told[told.len() - 200..]);
+    assert!(told.len() < 50_000, "{} bytes", told.len());
+    let few: String = (0..20).map(|n| format!("x{n} = 1\n")).collect();
+    assert!(!error(&few).contains("more like these"));
+}

@@ -18,6 +18,7 @@ use crate::daemon::shared::Shared;
 use crate::http;
 use crate::model::{Metric, Recorder};
 use crate::pipeline::Board;
+use crate::receive::clear_stream;
 
 static PUT_OFF: Metric = Metric::counter(
     "plimsoll_pushes_put_off_total",
@@ -274,13 +275,8 @@ async fn wait_for_token(tokens: &http::tokens::Tokens, board: &Board, address: S
 }
 
 fn bind_unix(path: &Path) -> std::io::Result<tokio::net::UnixListener> {
-    use std::os::unix::fs::{FileTypeExt, PermissionsExt};
-    match std::fs::symlink_metadata(path) {
-        // A leftover: a daemon that still listened there would hold the database's lock, too.
-        Ok(m) if m.file_type().is_socket() => std::fs::remove_file(path)?,
-        Ok(_) => return Err(std::io::Error::other("this is something else than a socket")),
-        Err(_) => {}
-    }
+    use std::os::unix::fs::PermissionsExt;
+    clear_stream(path)?;
     let listener = tokio::net::UnixListener::bind(path)?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))?;
     Ok(listener)

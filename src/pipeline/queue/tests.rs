@@ -16,8 +16,26 @@ fn what_the_writer_holds_is_not_written_yet() {
     assert_eq!((queue.len(), queue.unwritten()), (0, 0));
 }
 
+/// A batch that was made so many ms after the others' zero.
 fn batch(ts: i64, samples: usize) -> Batch {
-    Batch::of(Source::Collect, ts, vec![(SeriesRef::new(0, 0), 1.0); samples])
+    static ZERO: std::sync::LazyLock<Instant> = std::sync::LazyLock::new(Instant::now);
+    let made = *ZERO + Duration::from_millis(ts as u64);
+    let samples = vec![(SeriesRef::new(0, 0), 1.0); samples];
+    Batch { made, ..Batch::of(Source::Collect, ts, samples) }
+}
+
+#[test]
+fn a_clock_that_is_set_a_year_ahead_costs_nothing_that_waits() {
+    let counters = Arc::new(Counters::default());
+    let queue = Queue::new(900_000, 100, Arc::clone(&counters));
+    let year = 31_536_000_000;
+    let later = |ts, at| Batch { ts, arrived: ts, ..batch(at, 1) };
+    queue.push(later(1_000, 1));
+    queue.push(later(year, 2));
+    assert!(queue.offer(later(year, 3)).is_ok(), "nothing waits for long");
+    queue.push(later(0, 4));
+    assert_eq!(drain(&queue), [1_000, year, year, 0]);
+    assert_eq!(counters.lost_by(Source::Collect, Reason::QueueFull), 0);
 }
 
 fn drain(queue: &Queue) -> Vec<i64> {

@@ -304,16 +304,20 @@ pub(in crate::store) fn wrong_rollups(
                 .query_row(params![start, group], |r| r.get(0))?;
             let Some(next) = next.filter(|n| *n < rolled) else { break };
             start = next - next.rem_euclid(STRETCH_MS);
+            // In one picture of the file: a daemon may seal, merge and roll up meanwhile.
+            let picture = conn.unchecked_transaction()?;
             let listed: bool = conn
                 .prepare_cached(
                     "SELECT EXISTS (SELECT 1 FROM dirty WHERE start = ?1 AND grp = ?2)",
                 )?
                 .query_row([start, group], |r| r.get(0))?;
-            if !listed {
-                let compared = rollup::compare(conn, start, group, scratch)?;
-                if compared.lacking + compared.wrong > 0 {
-                    each(start, group, compared.lacking + compared.wrong)?;
-                }
+            let compared = match listed {
+                true => None,
+                false => Some(rollup::compare(conn, start, group, scratch)?),
+            };
+            drop(picture);
+            if let Some(compared) = compared.filter(|c| c.lacking + c.wrong > 0) {
+                each(start, group, compared.lacking + compared.wrong)?;
             }
             start += STRETCH_MS;
         }

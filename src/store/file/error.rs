@@ -123,6 +123,15 @@ impl OpenError {
         Self::InUse { path: database.to_owned(), by, hint }
     }
 
+    /// Nobody holds the lock of this database, but somebody answers for it.
+    pub(super) fn answered(database: &Path) -> Self {
+        Self::InUse {
+            path: database.to_owned(),
+            by: "a plimsoll whose lock was deleted".to_owned(),
+            hint: "stop that first ('plimsoll status' says which process it is)".to_owned(),
+        }
+    }
+
     /// Why a file is set aside, in one line, without what to do about it: that is being done.
     pub(in crate::store) fn why_aside(&self) -> String {
         match self {

@@ -3,7 +3,10 @@
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{Error, ErrorKind, Read, Seek, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, Mode, OFlags, fchmod, flock};
@@ -16,10 +19,13 @@ use crate::collect::regular;
 /// For its owner alone: whoever may open the file may hold the lock, and keep the daemon from starting.
 const MODE: u32 = 0o600;
 
+/// `sun_path` of unix(7), with its closing zero.
+const MAX_PATH: usize = 107;
+
 /// Held while this process owns the database; the kernel releases it however the process ends.
 #[derive(Debug)]
 pub struct Lock {
-    _file: File,
+    file: File,
 }
 
 /// `metrics.sqlite.lock` for `metrics.sqlite`.
@@ -29,9 +35,54 @@ pub fn lock_path(database: &Path) -> PathBuf {
     name.into()
 }
 
+/// `metrics.sqlite.sock` for `metrics.sqlite`: where the process that owns the database can be asked.
+pub fn socket_path(database: &Path) -> PathBuf {
+    let mut name = database.as_os_str().to_owned();
+    name.push(".sock");
+    name.into()
+}
+
+/// A path that fits into a socket address, by way of a descriptor of its folder if it is long.
+pub fn with_short_path<T>(
+    path: &Path,
+    go: impl FnOnce(&Path) -> std::io::Result<T>,
+) -> std::io::Result<T> {
+    if path.as_os_str().as_bytes().len() <= MAX_PATH {
+        return go(path);
+    }
+    let folder = File::open(path.parent().unwrap_or(Path::new(".")))?;
+    let name = path.file_name().unwrap_or_default();
+    go(&PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd())).join(name))
+}
+
 impl Lock {
-    /// Takes the lock, or says who has it.
+    /// Takes the lock, or says who has it. A lock whose file was deleted can be taken twice: where
+    /// somebody still answers for the database, it is in use as well.
     pub fn take(database: &Path) -> Result<Self, OpenError> {
+        let lock = Self::take_file(database)?;
+        if with_short_path(&socket_path(database), |path| UnixStream::connect(path)).is_ok() {
+            return Err(OpenError::answered(database));
+        }
+        Ok(lock)
+    }
+
+    /// Takes it again where somebody has deleted its file, or put another one in its place.
+    pub(in crate::store) fn keep(&mut self, database: &Path) -> Result<(), OpenError> {
+        let path = lock_path(database);
+        let same = |there: &Metadata, held: &Metadata| {
+            (there.dev(), there.ino()) == (held.dev(), held.ino())
+        };
+        if let (Ok(there), Ok(held)) = (path.symlink_metadata(), self.file.metadata())
+            && same(&there, &held)
+        {
+            return Ok(());
+        }
+        *self = Self::take_file(database)?;
+        tracing::warn!("{} was deleted or replaced; it was taken again", path.display());
+        Ok(())
+    }
+
+    fn take_file(database: &Path) -> Result<Self, OpenError> {
         let path = lock_path(database);
         let unwritable = |e: Error| OpenError::Unwritable {
             path: path.clone(),
@@ -68,7 +119,7 @@ impl Lock {
         match write(&mut file) {
             // A full disk must not keep the monitor from starting.
             Err(e) if e.kind() != ErrorKind::StorageFull => Err(unwritable(e)),
-            _ => Ok(Self { _file: file }),
+            _ => Ok(Self { file }),
         }
     }
 

@@ -11,6 +11,7 @@ mod mend;
 mod model;
 mod names;
 mod orders;
+mod place;
 mod promise;
 mod schema;
 mod spill;

@@ -9,6 +9,8 @@
 //!   spill      the file beside the database that holds samples while a reader keeps the log
 //!   spilling   when samples go there, and back
 //!   writer     the one thread that writes
+//!   place      the files of the open database: which they are, and how long
+//!   look       whether they are still where others look for them
 //!   told       says on the board when a bound holds
 //!   remembered what a series stood at when the process before this one ended
 //!   import     takes in samples of a file
@@ -21,9 +23,11 @@ pub(super) mod commit;
 pub(super) mod history;
 pub(super) mod import;
 pub(super) mod keeping;
+pub(super) mod look;
 mod mend;
 pub(super) mod open;
 pub(super) mod orders;
+mod place;
 pub(super) mod remembered;
 pub(super) mod sender;
 pub(super) mod spill;
@@ -37,6 +41,10 @@ pub(super) mod writer;
 impl open::Store {
     pub(super) fn conn(&self) -> &rusqlite::Connection {
         &self.conn
+    }
+
+    pub(super) fn files(&mut self) -> &mut place::Files {
+        &mut self.files
     }
 
     pub(super) fn spill(&self) -> Option<&spill::Spill> {

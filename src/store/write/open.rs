@@ -11,6 +11,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
 use super::keeping::Upkeep;
+use super::place::Files;
 use super::spill::Spill;
 use crate::collect::regular;
 use crate::model::{Clock, Registry, SystemClock};
@@ -59,10 +60,8 @@ pub struct Store {
     /// Of the present transaction, for the head.
     pub(super) fresh: Vec<Sample>,
     system: String,
-    /// Device and inode, once it is open.
-    file: Option<(u64, u64)>,
-    /// The write-ahead log beside it.
-    log: Option<(u64, u64)>,
+    /// What is known of its files.
+    pub(super) files: Files,
     /// A damaged database that was set aside, and whose names are not in the new one yet.
     aside: Option<i64>,
     /// When that was last done.
@@ -75,7 +74,7 @@ pub struct Store {
     pub(super) moved: Option<String>,
     /// What SQLite said of the open file: [`Store::reopen`] begins a new one.
     damaged: Option<String>,
-    _lock: Lock,
+    lock: Lock,
 }
 
 impl Store {
@@ -114,8 +113,7 @@ impl Store {
         allowance::install();
         let nowhere = Connection::open_in_memory().map_err(|e| OpenError::from_sqlite(path, e))?;
         let mut store = Self {
-            file: None,
-            log: None,
+            files: Files::default(),
             dictionary: Dictionary::new(registry),
             path: path.to_owned(),
             system: system.to_owned(),
@@ -132,7 +130,7 @@ impl Store {
             moved: None,
             // What was suspect may just have gone out of the way.
             damaged: suspect.filter(|_| aside.is_none()).map(|e| e.why_aside()),
-            _lock: lock,
+            lock,
         };
         match store.reopen() {
             Ok(()) => Ok((store, None)),
@@ -166,16 +164,16 @@ impl Store {
     /// Whether the file that is written to is the one that others find under its name: after `rm` or
     /// `mv` writing goes on without an error, into nowhere.
     pub fn is_in_place(&self) -> bool {
-        self.file.is_none() || self.file == identity(&self.path)
+        self.files.main.is_none() || self.files.main == identity(&self.path)
     }
 
     /// Ends writing. Where another file has been put in the place of the database, its log is put
     /// aside as `…-wal.lost`: SQLite would take it for that file's own, and write old pages over it.
     pub fn leave(self) -> std::io::Result<()> {
-        let Self { path, conn, file, log, .. } = self;
+        let Self { path, conn, files: Files { main, log, .. }, .. } = self;
         let (now, beside) = (identity(&path), repair::with(&path, "-wal"));
         drop(conn);
-        if file.is_none() || now.is_none() || file == now || log != identity(&beside) {
+        if main.is_none() || now.is_none() || main == now || log != identity(&beside) {
             return Ok(());
         }
         std::fs::rename(&beside, repair::with(&beside, ".lost"))
@@ -202,8 +200,7 @@ impl Store {
             self.set_aside(&why)?;
             self.attempt()?;
         }
-        self.file = identity(&self.path);
-        self.log = identity(&repair::with(&self.path, "-wal"));
+        self.files = Files::of(&self.path);
         self.dictionary.forget();
         self.upkeep.forget();
         Ok(())
@@ -237,7 +234,7 @@ impl Store {
     /// The next [`Store::reopen`] sets the file aside and begins a new one. Not if another file has
     /// taken its place: that one did nothing wrong.
     pub fn damaged(&mut self, why: String) {
-        if self.file.is_some() && self.is_in_place() {
+        if self.files.main.is_some() && self.is_in_place() {
             self.damaged = Some(why);
         }
     }
@@ -258,8 +255,7 @@ impl Store {
         let _unused = old.set_db_config(NO_CHECKPOINT_ON_CLOSE, true);
         self.dictionary.forget();
         drop(old);
-        self.file = None;
-        self.log = None;
+        self.files = Files::default();
         let stamp = repair::set_aside(&self.path, SystemClock.wall_ms()).inspect_err(|_| {
             self.damaged = Some(why.to_owned());
         })?;
@@ -293,7 +289,9 @@ impl Store {
     /// Moves the write-ahead log into the database file, without waiting for readers, if enough
     /// has come together. While a reader is in the way that is tried at every call.
     pub fn checkpoint(&self) -> Result<(), SqlError> {
-        if self.log_pages.load(Relaxed) < CHECKPOINT_PAGES {
+        // A file that somebody has cut is looked at first: a checkpoint may make it longer again.
+        let enough = self.files.astray || self.log_pages.load(Relaxed) >= CHECKPOINT_PAGES;
+        if !enough || self.files.is_shorter(&self.path) {
             return Ok(());
         }
         let (in_log, moved): (i64, i64) =
@@ -302,7 +300,13 @@ impl Store {
         if moved == in_log {
             self.log_pages.store(0, Relaxed);
         }
+        self.files.set_length(&self.path);
         Ok(())
+    }
+
+    /// Takes the lock again where somebody has deleted its file.
+    pub(super) fn keep_lock(&mut self) -> Result<(), OpenError> {
+        self.lock.keep(&self.path)
     }
 }
 

@@ -5,6 +5,8 @@ use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use tokio::sync::oneshot;
+
 use crate::pipeline::Flow;
 use crate::store::texts::alerts::Waiting;
 use crate::store::{AlertOp, Limits};
@@ -34,7 +36,7 @@ impl Deref for WriterSettings {
 #[derive(Debug, Default)]
 pub struct Orders {
     pub(super) limits: Mutex<Option<Limits>>,
-    pub(super) compact: Mutex<Vec<SyncSender<Result<(), String>>>>,
+    pub(super) compact: Mutex<Vec<oneshot::Sender<Result<(), String>>>>,
     alerts: Mutex<Waiting>,
 }
 
@@ -45,7 +47,7 @@ impl Orders {
     }
 
     /// Does all upkeep at once, and says so when it is done.
-    pub fn compact(&self, done: SyncSender<Result<(), String>>) {
+    pub fn compact(&self, done: oneshot::Sender<Result<(), String>>) {
         self.compact.lock().unwrap_or_else(|e| e.into_inner()).push(done);
     }
 

@@ -103,6 +103,7 @@ impl Store {
                 }
             } else if !self.step(now, true)? && !prune::give_back_pages(&self.conn)? {
                 self.conn.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")?;
+                self.files.set_length(self.path());
                 return Ok(false);
             }
         }
@@ -256,6 +257,7 @@ impl Store {
         }
         // Waits for readers a little, then says that they are there, which the size says too.
         self.conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+        self.files.set_length(self.path());
         Ok(full(self))
     }
 }

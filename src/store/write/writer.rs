@@ -2,11 +2,13 @@
 //! counters and the board how it went, and checkpoints.
 
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::mpsc::SyncSender;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::open::Store;
+use tokio::sync::oneshot;
+
+use super::look::Look;
 use super::orders::WriterSettings;
 use super::spilling::{self, Hold, Turn};
 use super::told::{SIZE, Told};
@@ -26,8 +28,10 @@ const ROWS_FULL: &str = "too many samples wait to be sealed, and more of them wo
      senders are told to send again later";
 const UNWRITABLE: &str = "the database cannot be written at present\n  \
      plimsoll's log and /health say why; try again when it can";
-/// What the board says of when the file was deleted or replaced under the writer.
+/// The subject of a database that was deleted or replaced under the writer.
 pub const FILE: &str = "database file";
+/// The subject of its log, the log's index and the lock.
+const BESIDE: &str = "files beside the database";
 /// What upkeep may take after a commit, so that the next one is on time.
 const UPKEEP: Duration = Duration::from_millis(25);
 /// To look whether any is due costs as much as a commit: not after each, but after so long, or so
@@ -99,11 +103,14 @@ fn run(mut store: Store, full: Option<OpenError>, s: &WriterSettings) -> usize {
         let again = s.orders.is_urgent() && !hold.is_there_still();
         let wait =
             if compaction.is_some() || behind || again { Duration::ZERO } else { hold.wait(s) };
+        s.board.writer().sleeps(None);
         let open = s.queue.take(&mut batches, Instant::now() + wait);
         if !open && !s.orders.has_alerts() {
             break;
         }
+        works(s, "a commit");
         s.board.look_at_beat();
+        broken |= look_at_files(&mut store, s, !broken);
         if let Some(last) = last
             && last.elapsed() < SPACING
             && !behind
@@ -221,7 +228,6 @@ fn run(mut store: Store, full: Option<OpenError>, s: &WriterSettings) -> usize {
             obey(&mut store, s, &mut compaction);
         }
         show_salvage(&store, s);
-        look_at_file(&store, s);
     }
     if let Err(e) = store.leave() {
         tracing::warn!(
@@ -308,6 +314,7 @@ fn count(s: &WriterSettings, written: &crate::store::Written, start: Instant) {
 /// Whether the connection is not to be used any more.
 fn while_more(store: &mut Store, s: &WriterSettings, mut more: bool) -> bool {
     while more && s.queue.is_empty() && !s.queue.is_closed() {
+        works(s, "the inbox of SQL");
         let start = Instant::now();
         match store.commit(&[]) {
             Ok(written) => {
@@ -324,7 +331,7 @@ fn while_more(store: &mut Store, s: &WriterSettings, mut more: bool) -> bool {
 /// Who asked for a compaction, and when: what came since then is not part of it.
 struct Compaction {
     now: Times,
-    asked: Vec<SyncSender<Result<(), String>>>,
+    asked: Vec<oneshot::Sender<Result<(), String>>>,
 }
 
 fn heed_limits(store: &mut Store, s: &WriterSettings) {
@@ -344,6 +351,7 @@ fn obey(store: &mut Store, s: &WriterSettings, compaction: &mut Option<Compactio
     }
     let Some(Compaction { now, asked }) = compaction else { return };
     let done = loop {
+        works(s, "a compaction");
         match store.compact_some(*now, UPKEEP) {
             Ok(true) if s.queue.is_empty() && !s.queue.is_closed() => {}
             // Samples wait: it goes on after them.
@@ -353,9 +361,9 @@ fn obey(store: &mut Store, s: &WriterSettings, compaction: &mut Option<Compactio
             Err(e) => break Err(explain(&e, store.path())),
         }
     };
-    for reply in asked {
-        // Whoever asked may have gone.
-        let _unused = reply.try_send(done.clone());
+    for reply in std::mem::take(asked) {
+        // The one who asked may have gone.
+        let _unused = reply.send(done.clone());
     }
     *compaction = None;
     if store.rest() {
@@ -369,9 +377,14 @@ fn refuse(s: &WriterSettings, compaction: &mut Option<Compaction>, why: &str) {
     let asked = std::mem::take(&mut *s.orders.compact.lock().unwrap_or_else(|e| e.into_inner()));
     let begun = compaction.take().map_or_else(Vec::new, |c| c.asked);
     for reply in asked.into_iter().chain(begun) {
-        // Whoever asked may have gone.
-        let _unused = reply.try_send(Err(why.to_owned()));
+        // The one who asked may have gone.
+        let _unused = reply.send(Err(why.to_owned()));
     }
+}
+
+/// Tells the board, which finds out when this never ends.
+fn works(s: &WriterSettings, on: &'static str) {
+    s.board.writer().works(on, s.clock.boot_ms());
 }
 
 fn times(s: &WriterSettings) -> Times {
@@ -385,6 +398,7 @@ struct Unusable;
 fn upkeep(store: &mut Store, s: &WriterSettings) -> Result<bool, Unusable> {
     let now = times(s);
     loop {
+        works(s, "upkeep");
         match store.upkeep(now, UPKEEP) {
             Ok(true) if s.queue.is_empty() && !s.queue.is_closed() => checkpoint(store, s),
             Ok(more) => {
@@ -416,6 +430,7 @@ fn upkeep(store: &mut Store, s: &WriterSettings) -> Result<bool, Unusable> {
 }
 
 fn reopen(store: &mut Store, s: &WriterSettings) -> bool {
+    works(s, "opening the database again");
     match store.reopen() {
         Ok(()) => true,
         Err(e) => {
@@ -432,16 +447,18 @@ fn checkpoint(store: &Store, s: &WriterSettings) {
     }
 }
 
-/// A new file is not begun without being asked: a second daemon may have taken the place, and its
-/// lock, in the meantime.
-fn look_at_file(store: &Store, s: &WriterSettings) {
-    if store.is_in_place() {
-        s.board.ok(FILE);
-    } else {
-        let path = store.path().display();
-        let what = "was deleted or replaced: what is measured is lost until plimsoll is restarted";
-        s.board.fail(FILE, format!("{path} {what}"));
+/// Whether the files are still there and whole. True: the connection is not to be used any more.
+fn look_at_files(store: &mut Store, s: &WriterSettings, usable: bool) -> bool {
+    match store.look_at_files(usable) {
+        Look::Well => {
+            s.board.ok(FILE);
+            s.board.ok(BESIDE);
+        }
+        Look::Gone(what) => s.board.fail(FILE, what),
+        Look::Trouble(what) => s.board.fail(BESIDE, what),
+        Look::Damaged => return true,
     }
+    false
 }
 
 fn is_busy(e: &rusqlite::Error) -> bool {

@@ -34,9 +34,16 @@ const GUESSES: usize = 6;
 /// MemAvailable and its share of MemTotal), and may be stored once.
 pub fn encode_values(values: &[f64], scratch: &mut Scratch, out: &mut Vec<u8>) -> usize {
     debug_assert!((1..=MAX_COUNT).contains(&values.len()));
-    let form = guess(values, scratch);
+    let mut form = guess(values, scratch);
     let start = out.len();
     let mut head = write_integers(form, values, scratch, out);
+    // NaNs of many kinds, each listed by itself, cost more than the bits of all values.
+    if !scratch.others.is_empty() && out.len() - start > 9 * values.len() {
+        out.truncate(start);
+        form = Form::Bits;
+        form.fit(values, 0, &mut scratch.numbers, &mut scratch.others);
+        head = write_integers(form, values, scratch, out);
+    }
     // Floats know nothing of runs, so where most values repeat the one before they only take time.
     let repeats = values.windows(2).filter(|p| p[0].to_bits() == p[1].to_bits()).count();
     if !scratch.means && form == Form::Bits && out.len() - start > 9 && repeats * 2 < values.len() {

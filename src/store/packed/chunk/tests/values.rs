@@ -191,6 +191,18 @@ fn column() -> impl Strategy<Value = Vec<f64>> {
     prop_oneof![integers, large, decimals, scaled, walk, runs, floats, anything]
 }
 
+#[test]
+fn nans_of_many_kinds_cost_no_more_than_their_bits() {
+    let nan =
+        |n: u64| f64::from_bits(0x7ff8_0000_0000_0000 | n.wrapping_mul(0x9e37_79b9_7f4a) >> 4);
+    for ordinary in [0, 1, 3] {
+        let mut values: Vec<f64> = (0..60).map(nan).collect();
+        values[20..20 + ordinary].fill(7.0);
+        let bytes = round_trip(&values);
+        assert!(bytes.len() <= 32 + 9 * values.len(), "{ordinary}: {} bytes", bytes.len());
+    }
+}
+
 proptest! {
     #[test]
     fn any_column_comes_back(values in column()) {
