@@ -46,7 +46,7 @@ pub struct Batch {
     /// When it came, by this machine's wall clock, in the same unit. A sender may name any moment.
     pub arrived: i64,
     /// When it was made. By that it ages: somebody may set the wall clock an hour or a year ahead.
-    pub(super) made: Instant,
+    pub made: Instant,
     /// Series and value.
     pub samples: Vec<(SeriesRef, f64)>,
     /// The time of each sample, in the same order; empty: all are of `ts`.
