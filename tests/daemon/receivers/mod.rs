@@ -12,6 +12,7 @@ use plimsoll::notify::{
 };
 
 mod mail;
+mod matrix;
 mod web;
 
 fn soon() -> Instant {
