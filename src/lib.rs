@@ -8,7 +8,7 @@
 //!   collect    /proc, /sys, statvfs -> readings            (one file a collector)
 //!   plugin     child processes: Munin's plugins, simple ones, Nagios checks -> readings
 //!   receive    sockets of senders -> lines; framing only
-//!   reach      connections to others: nodes of Munin, TLS
+//!   reach      connections to others: nodes of Munin, HTTP, mail, TLS
 //!   pipeline   the bounded queue between sources and store, the latest value of each series,
 //!              and the way in for what is pushed
 //!   store      the one SQLite file: schema, writer, readers

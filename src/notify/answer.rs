@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::channel::Outcome;
+use crate::model::{Clock, SystemClock};
 use crate::reach::HttpAnswer;
 
 /// What is shown of a receiver's words.
@@ -83,13 +84,17 @@ pub fn wait(answer: &HttpAnswer) -> Option<Duration> {
     .max()
 }
 
+fn now() -> Timestamp {
+    Timestamp::from_millisecond(SystemClock.wall_ms()).unwrap_or_default()
+}
+
 /// `120`, `1.5` or `Wed, 21 Oct 2026 07:28:00 GMT`, in seconds from now. The server's own clock counts
 /// where it says what time it is.
 fn until(answer: &HttpAnswer, text: &str) -> Option<f64> {
     let text = text.trim();
     let date = |text: &str| jiff::fmt::rfc2822::parse(text).ok().map(|zoned| zoned.timestamp());
     text.parse().ok().or_else(|| {
-        let now = answer.header("date").and_then(date).unwrap_or_else(Timestamp::now);
+        let now = answer.header("date").and_then(date).unwrap_or_else(now);
         Some(date(text)?.duration_since(now).as_secs_f64())
     })
 }

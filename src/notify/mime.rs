@@ -175,7 +175,9 @@ fn page(message: &Message, picture: Option<&Picture>) -> String {
     );
     for line in &message.lines {
         let line = if line.is_empty() { "&nbsp;".to_owned() } else { html(line) };
-        out.push_str(&format!("<p style=\"margin:0 0 4px;overflow-wrap:anywhere\">{line}</p>\n"));
+        out.push_str(&format!(
+            "<p style=\"margin:0 0 4px;white-space:pre-wrap;overflow-wrap:anywhere\">{line}</p>\n"
+        ));
     }
     if let Some(picture) = picture {
         out.push_str(&format!(
@@ -188,7 +190,16 @@ fn page(message: &Message, picture: Option<&Picture>) -> String {
         let link = html(link);
         out.push_str(&format!("<p style=\"margin:12px 0 0\"><a href=\"{link}\">{link}</a></p>\n"));
     }
-    out + "</div>\n</body></html>"
+    out.push_str("</div>\n</body></html>");
+    // Some programs show a page without looking at its encoding.
+    let mut ascii = String::with_capacity(out.len());
+    for c in out.chars() {
+        match c {
+            c if c.is_ascii() => ascii.push(c),
+            c => ascii.push_str(&format!("&#{};", u32::from(c))),
+        }
+    }
+    ascii
 }
 
 #[cfg(test)]

@@ -138,10 +138,16 @@ fn told(e: &std::io::Error, host: &str) -> ReachError {
     use rustls::Error::InvalidCertificate;
     let inner = e.get_ref().and_then(|e| e.downcast_ref::<rustls::Error>());
     ReachError::Passing(match inner {
-        Some(InvalidCertificate(CertificateError::UnknownIssuer)) => format!(
-            "no authority that is trusted here signed the certificate of {host}: where that is \
+        // The second is how a certificate of somebody's own making is often made.
+        Some(InvalidCertificate(why))
+            if *why == CertificateError::UnknownIssuer
+                || e.to_string().contains("CaUsedAsEndEntity") =>
+        {
+            format!(
+                "no authority that is trusted here signed the certificate of {host}: where that is \
              right, `ca` names a file with its certificate"
-        ),
+            )
+        }
         Some(InvalidCertificate(
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
         )) => format!("the certificate of {host} is for another name"),

@@ -51,8 +51,8 @@ const KNOWN: &[(&str, &str, u16)] = &[
 ];
 
 /// Statuses of sysexits.h that may be better the next time: host unknown, service unavailable,
-/// internal and system errors, input/output, try again.
-const AGAIN: [i32; 6] = [68, 69, 70, 71, 74, super::exec::AGAIN];
+/// internal and system errors, input/output, try again, a talk that ended early.
+const AGAIN: [i32; 7] = [68, 69, 70, 71, 74, super::exec::AGAIN, 76];
 
 enum Out {
     Smtp(SmtpServer),

@@ -13,8 +13,8 @@ use crate::notify::text::{Mood, Room, mood, titled};
 use crate::reach::HttpRequest;
 
 const FORM: &str = "opsgenie://API-KEY";
-const TITLE: Room = Room::chars(130);
-const TEXT: Room = Room::chars(15_000);
+const TITLE: Room = Room::utf16(130);
+const TEXT: Room = Room::utf16(15_000);
 const ALIAS: Room = Room::chars(512);
 
 /// The row of the table.

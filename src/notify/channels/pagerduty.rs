@@ -80,12 +80,15 @@ impl PagerDuty {
                 "source": self.source.as_deref().unwrap_or(&message.host),
                 "severity": severity,
                 "timestamp": v4::time(message.at),
-                "component": self.component,
-                "class": name,
                 "group": message.host,
                 "custom_details": {"text": DETAILS.lines(below(message))},
             },
         });
+        for (field, value) in [("component", &self.component), ("class", &name.cloned())] {
+            if let Some(value) = value {
+                body["payload"][field] = Value::from(value.as_str());
+            }
+        }
         if let Some(alert) = alert {
             body["payload"]["custom_details"]["labels"] = json!(alert.labels);
         }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::model::{Clock, SystemClock};
 use crate::notify::answer::{by_status, said, wait};
 use crate::notify::channel::Outcome;
 use crate::notify::form::Form;
@@ -125,7 +126,7 @@ fn judge(answer: &HttpAnswer) -> Outcome {
     let json: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
     // The messages of the month are used up until then.
     let reset = answer.header("x-limit-app-reset").and_then(|text| text.parse::<i64>().ok());
-    let now = jiff::Timestamp::now().as_second();
+    let now = SystemClock.wall_ms() / 1_000;
     match by_status(answer) {
         Outcome::Sent { .. } if json["status"] != 1 && json["status"].is_number() => {
             Outcome::Refused { said: said(answer) }

@@ -10,7 +10,7 @@ use crate::notify::kind::{ChannelSettings, Line, Made, Row, Wire, no_more, post_
 use crate::notify::message::{Message, Picture};
 use crate::notify::secret::Secrets;
 use crate::notify::target::{Target, TargetError};
-use crate::notify::text::{Room, markdown};
+use crate::notify::text::Room;
 use crate::reach::HttpRequest;
 
 const FORM: &str = "rockets://ID/TOKEN@host or rockets://USER-ID:TOKEN@host/#channel";
@@ -72,9 +72,21 @@ fn make(target: &Target, secrets: &mut Secrets, _: &ChannelSettings) -> Result<M
     Ok(Made::new(Rocket { url, login: Some((user, token)), channel: Some(channel) }, shown))
 }
 
+/// The marks that a backslash takes back there; before others it would be shown.
+fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if "*_~`#".contains(c) {
+            out.push('\\');
+        }
+        out.push(c);
+    }
+    out
+}
+
 impl Rocket {
     fn request(&self, message: &Message) -> HttpRequest {
-        let mut body = body(message, TITLE, TEXT, markdown);
+        let mut body = body(message, TITLE, TEXT, escaped);
         if let Some(channel) = &self.channel {
             body["channel"] = Value::from(channel.as_str());
         }

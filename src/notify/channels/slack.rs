@@ -88,6 +88,11 @@ fn escaped(text: &str) -> String {
 impl Slack {
     fn request(&self, message: &Message) -> HttpRequest {
         let mut body = body(message, TITLE, TEXT, escaped);
+        // Stars and underscores are stars and underscores.
+        body["mrkdwn"] = Value::from(false);
+        if body["attachments"].is_array() {
+            body["attachments"][0]["mrkdwn_in"] = json!([]);
+        }
         match self {
             Self::Hook { url } => post_json(url, &body),
             Self::Bot { url, token, channel } => {

@@ -10,12 +10,12 @@ use crate::notify::kind::{ChannelSettings, Line, Made, Row, Wire, no_more, post_
 use crate::notify::message::{Message, Picture};
 use crate::notify::secret::Secrets;
 use crate::notify::target::{Target, TargetError};
-use crate::notify::text::{Mood, Room, mood};
+use crate::notify::text::{Mood, Room, markdown, mood};
 
 const FORM: &str = "msteams:https://… with the whole URL of the workflow";
 /// A card may take 28 kB in all.
 const TITLE: Room = Room::bytes(2_000);
-const TEXT: Room = Room::bytes(16_000);
+const TEXT: Room = Room::bytes(9_000);
 
 /// The row of the table.
 pub static ROW: Row = Row {
@@ -90,17 +90,17 @@ fn card(message: &Message) -> Value {
         Mood::Info => "Accent",
         Mood::Over => "Good",
     };
-    // A text block reads marks of Markdown; a line break is two of them there.
-    let block = |text: &str| {
-        let text = crate::notify::text::markdown(text);
-        json!({"type": "TextBlock", "text": text, "wrap": true, "spacing": "Small"})
-    };
-    let mut body = vec![block(&TITLE.cut(&message.title))];
+    // A text block reads marks of Markdown, and a line ends there with an empty one behind it.
+    let block = |text: &str| json!({"type": "TextBlock", "text": text, "wrap": true});
+    let mut body = vec![block(&TITLE.cut(&markdown(&message.title)))];
     body[0]["weight"] = "Bolder".into();
     body[0]["size"] = "Medium".into();
     body[0]["color"] = colour.into();
-    let text = TEXT.lines(message.lines.iter().map(String::as_str));
-    body.extend(text.lines().filter(|line| !line.is_empty()).take(40).map(block));
+    let lines: Vec<String> = message.lines.iter().map(|line| markdown(line)).collect();
+    let text = TEXT.lines(lines.iter().map(String::as_str));
+    if !text.is_empty() {
+        body.push(block(&text.replace('\n', "\n\n")));
+    }
     let mut card = json!({
         "type": "AdaptiveCard", "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
         "version": "1.2", "msteams": {"width": "Full"}, "body": body,

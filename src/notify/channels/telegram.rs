@@ -86,8 +86,9 @@ fn marked(text: &str) -> String {
 
 impl Telegram {
     fn text(&self, chat: &str, message: &Message) -> HttpRequest {
+        let number = chat.parse::<i64>().ok();
         let mut body = json!({
-            "chat_id": chat, "text": marked(&plain(message, TEXT)), "parse_mode": "HTML",
+            "chat_id": number.map_or_else(|| Value::from(chat), Value::from), "text": marked(&plain(message, TEXT)), "parse_mode": "HTML",
             "disable_notification": quiet(message), "link_preview_options": {"is_disabled": true},
         });
         if let Some(topic) = self.topic {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::stub::send;
+use crate::model::{Clock, SystemClock};
 use crate::notify::message::example;
 use crate::notify::{Message, Occasion, Outcome, Picture};
 
@@ -353,7 +354,7 @@ fn every_answer_means_something() {
 
 #[test]
 fn a_quota_of_the_month_is_waited_for() {
-    let reset = jiff::Timestamp::now().as_second() + 5_000;
+    let reset = SystemClock.wall_ms() / 1_000 + 5_000;
     let header = format!("X-Limit-App-Reset: {reset}");
     let (outcome, ..) = send(PUSHOVER, &example(), None, &[(429, &header, "")]);
     let Outcome::Retry { after: Some(after), .. } = outcome else { panic!("{outcome:?}") };
@@ -408,7 +409,7 @@ fn a_group_that_moved_is_followed() {
     let (came, said) = told(outcome);
     assert_eq!(came, "sent");
     assert_eq!(said, "200 message 3; the group is now tgram://TOKEN/-1009876: write that");
-    assert_eq!(heard[1].json()["chat_id"], "-1009876");
+    assert_eq!(heard[1].json()["chat_id"], -1_009_876);
 }
 
 #[test]

@@ -11,11 +11,12 @@ use crate::notify::kind::ChannelSettings;
 use crate::notify::message::example;
 use crate::notify::{Outcome, Picture, channel_of};
 
+/// How commands begin, and what is answered to them.
+type Answers = &'static [(&'static str, &'static str)];
+
 /// A server without TLS: it answers each command by the first of these that the command begins with,
 /// and `250 ok` otherwise. An empty answer hangs up. All that it was told is returned.
-fn serve(
-    answers: &'static [(&'static str, &'static str)],
-) -> (u16, std::thread::JoinHandle<String>) {
+fn serve(answers: Answers) -> (u16, std::thread::JoinHandle<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = listener.local_addr().expect("has one").port();
     let answer = move |command: &str| {
@@ -76,7 +77,7 @@ fn send(target: &str, settings: ChannelSettings) -> Outcome {
 #[test]
 fn every_code_means_something() {
     let mut wrong = Vec::new();
-    let rows: [(&'static [(&str, &str)], &str, &str); 15] = [
+    let rows: [(Answers, &str, &str); 15] = [
         (&[("END", "250 2.0.0 Ok: queued as 1A2B")], "sent", "250 2.0.0 Ok: queued as 1A2B"),
         (&[("CONNECT", "421 4.3.2 try later")], "retry", "421 4.3.2 try later (to connect)"),
         (&[("CONNECT", "554 5.7.1 no")], "refused", "554 5.7.1 no (to connect)"),

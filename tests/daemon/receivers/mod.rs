@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
 
 use plimsoll::model::Severity;
@@ -12,6 +12,7 @@ use plimsoll::notify::{
 };
 
 mod mail;
+mod matrix;
 mod web;
 
 fn soon() -> Instant {
@@ -78,7 +79,7 @@ fn send(
 fn recorder() -> (u16, Receiver<(String, String, String)>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = listener.local_addr().expect("bound").port();
-    let (tell, heard) = channel();
+    let (tell, heard) = sync_channel(100);
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             let Ok(mut stream) = stream else { return };

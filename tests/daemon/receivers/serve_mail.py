@@ -1,7 +1,6 @@
 """A mail server: MODE (plain, starttls, tls), certificate, key, folder. It prints its port, and writes
 each mail that it takes to the folder as JSON. It takes the password of the user "me"."""
-import email, email.policy, json, os, ssl, sys
-from aiosmtpd.controller import Controller
+import asyncio, email, email.policy, json, os, ssl, sys
 from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword
 
 mode, certificate, key, folder = sys.argv[1:]
@@ -40,18 +39,18 @@ class Box:
         return "250 2.0.0 Ok: queued as 1A2B"
 
 
-class Server(Controller):
-    def factory(self):
-        wanted = dict(authenticator=let_in, auth_required=mode != "plain")
-        if mode == "starttls":
-            return SMTP(self.handler, tls_context=context, require_starttls=True, **wanted)
-        return SMTP(self.handler, auth_require_tls=False, **wanted)
+def session():
+    wanted = dict(authenticator=let_in, auth_required=mode != "plain")
+    if mode == "starttls":
+        return SMTP(Box(), tls_context=context, require_starttls=True, **wanted)
+    return SMTP(Box(), auth_require_tls=False, **wanted)
 
 
-server = Server(Box(), hostname="127.0.0.1", port=0, ssl_context=context if mode == "tls" else None)
-# The controller asks itself whether it is there, at a port that it does not know.
-server._trigger_server = lambda: None
-server.start()
-print(server.server.sockets[0].getsockname()[1], flush=True)
-sys.stdin.read()
-server.stop()
+async def serve():
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(session, "127.0.0.1", 0, ssl=context if mode == "tls" else None)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await server.serve_forever()
+
+
+asyncio.run(serve())
