@@ -3,6 +3,7 @@
 //! ```text
 //!   orders     what the writer is started with, and what it can be told
 //!   open       the checks before the first byte is touched; `Store`
+//!   room       what the files may still grow by, asked for before every write
 //!   commit     one transaction a beat
 //!   keeping    what upkeep remembers between its steps
 //!   upkeep     the work behind the samples
@@ -25,6 +26,7 @@ mod mend;
 pub(super) mod open;
 pub(super) mod orders;
 pub(super) mod remembered;
+mod room;
 pub(super) mod sender;
 pub(super) mod spill;
 mod spilling;
@@ -37,6 +39,10 @@ pub(super) mod writer;
 impl open::Store {
     pub(super) fn conn(&self) -> &rusqlite::Connection {
         &self.conn
+    }
+
+    pub(super) fn peak(&self) -> &std::cell::Cell<u64> {
+        &self.peak
     }
 
     pub(super) fn spill(&self) -> Option<&spill::Spill> {
