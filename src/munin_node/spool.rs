@@ -3,8 +3,8 @@
 //! Munin's format of a spool: `multigraph NAME`, the answer to `config`, `field.value EPOCH:VALUE`.
 //!
 //! Of a DERIVE that may fall, the rate is stored, from which the value cannot be restored: these
-//! fields are left out. An hour is read at a time, up to a day of hours with values; the master
-//! comes again for more.
+//! fields are left out. An hour is read at a time, less where there are many series, up to a day with
+//! values; the master comes again for more.
 
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -20,12 +20,13 @@ use crate::wire::munin::{Described, Part, Type, identity, relay};
 
 /// Munin's own beat.
 const STEP_MS: i64 = 300_000;
-/// Read at once.
+/// Read at once, of so many series: of more of them a shorter time, so that memory has a bound.
 const PIECE_MS: i64 = 3_600_000;
+const PIECE_SERIES: i64 = 2_000;
 /// The age of the oldest value, as in munin-asyncd.
 const OLDEST_MS: i64 = 7 * 86_400_000;
-/// Pieces that hold anything, in one answer.
-const MOST_PIECES: usize = 24;
+/// Time of pieces that hold anything, in one answer.
+const MOST_MS: i64 = 24 * PIECE_MS;
 
 /// The reason why there is no spool.
 type Failure = Box<dyn std::error::Error>;
@@ -53,8 +54,9 @@ impl Node {
         let files = Files::new(self.from.database.clone(), self.from.head.clone(), 0);
         let series = files.with_reader(|reader, _| Ok::<_, Failure>(reader.series()?))?;
         let places: HashMap<Place, i64> = series.into_iter().map(place).collect();
-        while from < now && told < MOST_PIECES {
-            let to = now.min(from - from.rem_euclid(PIECE_MS) + PIECE_MS);
+        let piece = piece_ms(catalog.all().count());
+        while from < now && told < MOST_MS {
+            let to = now.min(from - from.rem_euclid(piece) + piece);
             // A reader for each piece: it would keep the log from being emptied while the master
             // takes its time.
             let text = files.with_reader(|reader, _| {
@@ -64,7 +66,7 @@ impl Node {
                 Ok::<_, Failure>(text)
             })?;
             if !text.is_empty() {
-                told += 1;
+                told += piece;
                 if !each(text.into_bytes()) {
                     break;
                 }
@@ -182,6 +184,13 @@ impl Node {
     }
 }
 
+/// How long a time of so many series is read at once.
+fn piece_ms(series: usize) -> i64 {
+    let series = i64::try_from(series).unwrap_or(i64::MAX).max(PIECE_SERIES);
+    let fits = (PIECE_MS / STEP_MS).saturating_mul(PIECE_SERIES) / series;
+    fits.max(1) * STEP_MS
+}
+
 fn place(known: Known) -> (Place, i64) {
     let system = (known.system_id != 1).then(|| known.system.to_ascii_lowercase());
     ((system, known.job, known.key), known.id)
@@ -270,6 +279,13 @@ mod tests {
         assert_eq!(told(Type::Derive, 300, &samples), "a.value 620:9\n");
         assert_eq!(told(Type::Absolute, 0, &samples), "a.value 300:1\na.value 620:5.5\n");
         assert_eq!(told(Type::Absolute, 0, &[(1, 5.0), (301, 2.0)]), "a.value 301:2\n");
+    }
+
+    #[test]
+    fn of_many_series_a_shorter_time_is_read_at_once() {
+        assert_eq!([0, 224, 2_000].map(piece_ms), [PIECE_MS; 3]);
+        assert_eq!([4_000, 10_000].map(piece_ms), [PIECE_MS / 2, 2 * STEP_MS]);
+        assert_eq!([34_000, usize::MAX].map(piece_ms), [STEP_MS; 2]);
     }
 
     #[test]

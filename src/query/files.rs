@@ -84,10 +84,20 @@ impl Files {
         answer
     }
 
-    /// Drops all but one reader, without its memory, when there are no questions.
+    /// Drops all but one reader, without its memory, when there are no questions. Drops the names if
+    /// the file has new ones: the next question has to read them again anyway. Where names come and go,
+    /// the file has many times the names that are in use.
     pub fn rest(&self) {
         let mut idle = locked(&self.idle);
         idle.truncate(1);
+        let current = {
+            let (of, catalog) = locked(&self.catalog).clone();
+            let known = idle.first().filter(|(inode, _)| *inode == of);
+            known.is_some_and(|(_, reader)| catalog.is_current(reader).unwrap_or(false))
+        };
+        if !current {
+            *locked(&self.catalog) = Default::default();
+        }
         idle.iter().for_each(|(_, reader)| reader.rest());
         self.kept.clear();
     }
@@ -121,5 +131,40 @@ impl Files {
         ask: impl FnOnce(&StoreSource<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
         self.with_catalog(|reader, catalog| ask(&StoreSource::new(reader, catalog).within(limits)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Identity, Labels, Registry, Series};
+    use crate::pipeline::{Batch, Source};
+    use crate::store::Store;
+
+    #[test]
+    fn names_stay_between_questions_only_while_there_are_no_new_ones() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let (path, registry) = (dir.path().join("m.sqlite"), Arc::new(Registry::default()));
+        let mut store = Store::open(&path, "here", Arc::clone(&registry)).expect("opens");
+        let mut write = |name: &str| {
+            let series = Identity::local("x", name, Labels::default());
+            let series = registry.intern(Series::undescribed(series));
+            let batch = Batch::of(Source::Json, 1_700_000_000_000, vec![(series, 1.0)]);
+            store.commit(&[batch]).expect("written");
+            store.head()
+        };
+        let files = Files::new(path, write("one"), 1);
+        let known = || {
+            let count = |_: &Reader, catalog: &Catalog| Ok(catalog.matching(&[]).len());
+            files.with_catalog::<_, Unreadable>(count).expect("answers")
+        };
+        let kept = || locked(&files.catalog).1.matching(&[]).len();
+        assert_eq!((known(), kept()), (1, 1));
+        files.rest();
+        assert_eq!(kept(), 1, "they are those of the file");
+        write("two");
+        files.rest();
+        assert_eq!(kept(), 0, "they have to be read again");
+        assert_eq!((known(), kept()), (2, 2));
     }
 }

@@ -35,10 +35,11 @@ impl Limits {
         self.plain_rows.min(self.max_size / 4)
     }
 
-    /// What plain rows may take before senders are turned away: several times their budget, so that
-    /// there is time to seal them, and always room for history.
-    pub(in crate::store) fn rows_limit(&self) -> u64 {
-        self.plain_budget().saturating_mul(4).min(self.max_size / 8 * 5)
+    /// Plain rows before senders are turned away: several times their budget, so that there is time to
+    /// seal them, and always room for history.
+    pub(in crate::store) fn most_rows(&self) -> u64 {
+        let bytes = self.plain_budget().saturating_mul(4).min(self.max_size / 8 * 5);
+        bytes / ROW_BYTES_MOST
     }
 
     /// Upkeep waits while a reader keeps the write-ahead log from being emptied and it is this long.
@@ -92,11 +93,34 @@ impl Limits {
         (self.max_size / 32).max(256 << 10)
     }
 
-    /// Samples that one transaction takes, so that the log stays within its share.
+    /// What all files may take together, if `fixed` of it cannot be pruned.
+    pub(in crate::store) fn most(&self, fixed: u64) -> u64 {
+        self.max_size.max(self.prune_limit(fixed).saturating_add(self.log_limit()))
+    }
+
+    /// A transaction of samples begins only if so many bytes are left of that.
+    pub(in crate::store) fn commit_least(&self) -> u64 {
+        (self.max_size / 32).min(1 << 20)
+    }
+
+    /// What a step of upkeep adds to log and file at most, in about.
+    pub(in crate::store) fn step_most(&self) -> u64 {
+        (self.max_size / 16).min(4 << 20)
+    }
+
+    /// Pages that one step of upkeep gives back to the file system: each is moved to another place.
+    pub(in crate::store) fn step_pages(&self) -> u64 {
+        (self.step_most() / 2 / 4_096).clamp(16, 256)
+    }
+
+    /// Samples that are committed at a time, so that nobody waits for long. What is too much for one
+    /// transaction takes several.
     pub(in crate::store) fn commit_samples(&self) -> usize {
         usize::try_from(self.max_size / 64 / SAMPLE_BYTES).unwrap_or(usize::MAX).max(50_000)
     }
 }
 
+/// A plain row of a file with many series, its share of the page and of what the page lacks, measured.
+const ROW_BYTES_MOST: u64 = 32;
 /// A plain row with its share of half-empty pages.
 pub(in crate::store) const SAMPLE_BYTES: u64 = 40;

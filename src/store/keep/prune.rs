@@ -12,8 +12,6 @@ use crate::store::texts::{alerts, events};
 
 /// A plain row with its share of its page, measured.
 const ROW_BYTES: u64 = 16;
-/// A plain row of a file with many series, its share of the page and of what the page lacks, measured.
-const ROW_BYTES_MOST: u64 = 32;
 /// Rows or blocks deleted in one step.
 const STEP_ROWS: i64 = 4_096;
 const STEP_BLOCKS: i64 = 8;
@@ -21,8 +19,6 @@ const STEP_BLOCKS: i64 = 8;
 const STEP_ALERTS: i64 = 250;
 /// Rows counted in one step.
 const COUNT_STEP: i64 = 50_000;
-/// Pages given back to the file system in one step.
-const STEP_PAGES: i64 = 256;
 /// Series whose hours are looked at in one step.
 const STEP_SERIES: usize = 256;
 /// How much faster than time the clock of retention may run; see [`Pruner::clock`].
@@ -35,11 +31,15 @@ const ROLLED_UP: &str = "(
                     AND d.start > blocks.start - 21600000 AND d.start <= blocks.end))";
 
 /// Gives some free pages back to the file system. False: there are none.
-pub(in crate::store) fn give_back_pages(conn: &Connection) -> Result<bool, SqlError> {
+pub(in crate::store) fn give_back_pages(
+    conn: &Connection,
+    limits: &Limits,
+) -> Result<bool, SqlError> {
     if Pages::of(conn)?.free == 0 {
         return Ok(false);
     }
-    let mut vacuum = conn.prepare(&format!("PRAGMA incremental_vacuum({STEP_PAGES})"))?;
+    let mut vacuum =
+        conn.prepare(&format!("PRAGMA incremental_vacuum({})", limits.step_pages()))?;
     let mut rows = vacuum.query([])?;
     while rows.next()?.is_some() {}
     Ok(true)
@@ -191,7 +191,7 @@ impl Pruner {
         {
             return Ok(true);
         }
-        if self.rows_are_full(limits) && self.uncertain > self.rows.unwrap_or(0) / 8 {
+        if self.rows_are_full(conn, limits, 0)? && self.uncertain > self.rows.unwrap_or(0) / 8 {
             self.recount();
         }
         if !self.counted(conn)? {
@@ -210,7 +210,7 @@ impl Pruner {
         // Free pages are used again; they go back when they are many, or when the bound is near.
         let near = pages.all * pages.size > limits.file_limit();
         if pages.free > 0 && (near || pages.free > (pages.all / 4).max(1_024)) {
-            return give_back_pages(conn);
+            return give_back_pages(conn, limits);
         }
         Ok(false)
     }
@@ -276,10 +276,27 @@ impl Pruner {
         events::prune_to(conn, held, 0)
     }
 
-    /// Whether plain rows have reached their limit, so that senders have to wait until some are sealed.
-    /// Rows that are not sealed cannot be deleted; history would be deleted instead.
-    pub(in crate::store) fn rows_are_full(&self, limits: &Limits) -> bool {
-        self.rows.unwrap_or(0).saturating_mul(ROW_BYTES_MOST) > limits.rows_limit()
+    /// Whether plain rows with `coming` more go past their limit, so that senders have to wait until
+    /// some are sealed. Rows that are not sealed cannot be deleted; history would be deleted instead.
+    pub(in crate::store) fn rows_are_full(
+        &self,
+        conn: &Connection,
+        limits: &Limits,
+        coming: u64,
+    ) -> Result<bool, SqlError> {
+        let most = limits.most_rows();
+        // More than that at once finds room when there are few.
+        let rows = self.rows.unwrap_or(0) + coming.min(most / 2);
+        if rows <= most / 2 {
+            return Ok(false);
+        }
+        // A late one is listed, too. Numbers are given in order.
+        let late: i64 = conn
+            .prepare_cached(
+                "SELECT coalesce((SELECT max(id) FROM late) - (SELECT min(id) FROM late) + 1, 0)",
+            )?
+            .query_row([], |r| r.get(0))?;
+        Ok(rows.saturating_add(late.unsigned_abs()) > most)
     }
 
     /// Counts plain rows bit by bit after a start. True: done.
@@ -304,7 +321,7 @@ impl Pruner {
     }
 
     /// Deletes the oldest plain rows, if they are all sealed.
-    fn drop_rows(&mut self, conn: &Connection) -> Result<bool, SqlError> {
+    pub(in crate::store) fn drop_rows(&mut self, conn: &Connection) -> Result<bool, SqlError> {
         let sealed = state::get(conn, state::SEALED_UNTIL)?.unwrap_or(i64::MIN);
         let until: Option<i64> = conn
             .prepare_cached("SELECT ts FROM samples ORDER BY ts LIMIT 1 OFFSET ?1")?

@@ -12,9 +12,11 @@ use rusqlite::Connection;
 
 use super::pack::{LATE, LONGEST, Packed, cut, insert, pack};
 use super::stretch::STRETCH_MS;
+use crate::store::file::limits::Limits;
 use crate::store::file::state;
+use crate::store::packed::block::GROUP;
 use crate::store::packed::chunk::Scratch;
-use crate::store::samples::head::{Head, Sample};
+use crate::store::samples::head::{Head, Sample, Waiting};
 use crate::store::{SqlError, from_column};
 
 /// Plain rows that make a seal worth its while: about 200 samples of each series of one machine.
@@ -24,10 +26,16 @@ const ENOUGH_ROWS: usize = 32_768;
 const ENOUGH_EACH: usize = 64;
 /// What waits to be sealed is held in memory, about 3 bytes a row.
 const MOST_ROWS: usize = 6_400_000;
+/// Series that are not written any more wait for the next seal in memory, a few hundred bytes each,
+/// and do not count for what is enough. So many of them, and half as many as there are of the others,
+/// do not wait.
+const MANY_GONE: usize = 8_192;
 /// Older rows are sealed even if they are few.
 const OLDEST_MS: i64 = 2 * HOUR_MS;
 const HOUR_MS: i64 = 3_600_000;
 
+/// What a block takes beside its data: the numbers of its row and its entry in the index.
+const ROW: usize = 100;
 /// What one step may take, so that the next commit is on time.
 const STEP: Duration = Duration::from_millis(20);
 
@@ -46,11 +54,12 @@ pub(in crate::store) struct Sealing {
 pub(in crate::store) fn due(
     conn: &Connection,
     head: &Head,
+    limits: &Limits,
     sealed: i64,
     now: i64,
 ) -> Result<bool, SqlError> {
-    let waiting = head.waiting(now, LONGEST);
-    let few = waiting.is_none_or(|w| w.oldest >= now - OLDEST_MS && w.samples <= enough(head));
+    let waiting = head.waiting(now, longest(limits));
+    let few = waiting.is_none_or(|w| !w.is_worth_it(limits, now));
     // What an import brought does not wait until there is enough of what is measured here.
     Ok(!few
         || late_waits(conn, if waiting.is_none() { FEW_LATE } else { MANY_LATE })?
@@ -81,8 +90,29 @@ fn ahead(
     Ok((until > sealed).then_some(until))
 }
 
-fn enough(head: &Head) -> usize {
-    (head.series() * ENOUGH_EACH).clamp(ENOUGH_ROWS, MOST_ROWS)
+/// Samples of a series that are sealed at once: those of a group go into the file in one step.
+fn longest(limits: &Limits) -> usize {
+    // Sixteen series, nine bytes a sample that nobody could guess, in log and file.
+    let fits = limits.step_most() / 2 / (GROUP as u64 * 9);
+    usize::try_from(fits).unwrap_or(LONGEST).clamp(256, LONGEST)
+}
+
+/// Late rows that are sealed at once: each may be a block of its own.
+fn most_late(limits: &Limits) -> usize {
+    let fits = limits.max_size / 32 / (ROW as u64 + 28);
+    usize::try_from(fits).unwrap_or(usize::MAX).clamp(1_024, 2 * ENOUGH_ROWS)
+}
+
+impl Waiting {
+    /// Whether there is enough of it at `now` (ms since 1970 UTC), or it has waited for long enough.
+    fn is_worth_it(&self, limits: &Limits, now: i64) -> bool {
+        let enough = (self.live * ENOUGH_EACH).clamp(ENOUGH_ROWS, MOST_ROWS);
+        // Long before senders are turned away.
+        let enough = enough.min(usize::try_from(limits.most_rows() / 4).unwrap_or(enough));
+        self.oldest < now - OLDEST_MS
+            || self.samples > enough
+            || self.gone > MANY_GONE.max(self.live / 2)
+    }
 }
 
 /// Late rows that are sealed by themselves where nothing else waits.
@@ -106,13 +136,14 @@ impl Sealing {
     pub(in crate::store) fn begin(
         conn: &Connection,
         head: &Head,
+        limits: &Limits,
         sealed: i64,
         now: i64,
         all: bool,
     ) -> Result<Option<Self>, SqlError> {
         let mut sealing = Self { until: sealed, groups: Vec::new(), next: 0 };
-        match head.waiting(now, LONGEST) {
-            Some(w) if all || w.oldest < now - OLDEST_MS || w.samples > enough(head) => {
+        match head.waiting(now, longest(limits)) {
+            Some(w) if all || w.is_worth_it(limits, now) => {
                 sealing.groups = head.groups();
                 sealing.until = if w.all { w.until.max(now - HOUR_MS) } else { w.until };
             }
@@ -134,14 +165,20 @@ impl Sealing {
         &mut self,
         conn: &Connection,
         head: &Head,
+        limits: &Limits,
         scratch: &mut Scratch,
     ) -> Result<bool, SqlError> {
         let start = Instant::now();
-        let (mut blocks, mut next) = (Vec::new(), self.next);
+        let (mut blocks, mut next) = (Vec::<Packed>::new(), self.next);
+        // Each byte goes into the log and into the file.
+        let most = usize::try_from(limits.step_most() / 4).unwrap_or(usize::MAX);
+        let mut bytes = 0;
         while let Some(group) = self.groups.get(next)
-            && (next == self.next || start.elapsed() < STEP)
+            && (next == self.next || start.elapsed() < STEP && bytes < most)
         {
-            blocks.extend(cut(&head.group(*group, self.until), scratch));
+            let of_group = cut(&head.group(*group, self.until), scratch);
+            bytes += of_group.iter().map(|block| block.data.len() + ROW).sum::<usize>();
+            blocks.extend(of_group);
             next += 1;
         }
         if next < self.groups.len() {
@@ -158,7 +195,7 @@ impl Sealing {
             self.next = next;
             return Ok(false);
         }
-        let (mut late, last_late) = late(conn)?;
+        let (mut late, last_late) = late(conn, most_late(limits))?;
         let behind = pack(&mut late, scratch);
         let tx = conn.unchecked_transaction()?;
         insert_all(&tx, 0, &blocks)?;
@@ -198,14 +235,14 @@ fn insert_all(conn: &Connection, level: i64, blocks: &[Packed]) -> Result<(), Sq
     blocks.iter().try_for_each(|block| insert(conn, 0, level, block))
 }
 
-/// Rows that came late, and the number of the last one seen.
-fn late(conn: &Connection) -> Result<(Vec<Sample>, i64), SqlError> {
+/// Rows that came late, at most so many, and the number of the last one seen.
+fn late(conn: &Connection, most: usize) -> Result<(Vec<Sample>, i64), SqlError> {
     let mut statement = conn.prepare_cached(
         "SELECT l.series_id, l.ts, s.value, l.id
          FROM late l JOIN samples s ON s.ts = l.ts AND s.series_id = l.series_id
          ORDER BY l.id LIMIT ?1",
     )?;
-    let mut rows = statement.query([ENOUGH_ROWS as i64 * 2])?;
+    let mut rows = statement.query([most as i64])?;
     let (mut samples, mut last) = (Vec::new(), 0);
     while let Some(row) = rows.next()? {
         if let Some(value) = from_column(row.get_ref(2)?) {
@@ -220,8 +257,8 @@ fn late(conn: &Connection) -> Result<(Vec<Sample>, i64), SqlError> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::pack::{BYTES, LONG};
     use super::*;
+    use crate::store::keep::pack::{BYTES, LONG, LONGEST};
     use crate::store::packed::block::{Column, decode};
     use crate::store::packed::join::join_packed;
 
@@ -286,6 +323,52 @@ mod tests {
         );
         assert!(blocks[0].full && !blocks[1].full);
         assert!(cut(&[], &mut scratch).is_empty());
+    }
+
+    /// Names of which so many are written every ten seconds, and so many of them are replaced each
+    /// second by names that nobody knew, for so many seconds. What the head takes in bytes at most in
+    /// each ten minutes, and how often it was sealed.
+    fn churn(live: i64, replaced: i64, seconds: i64) -> (Vec<usize>, usize) {
+        let (head, limits) = (Head::default(), Limits::default());
+        let (mut first, mut seals) = (0, 0);
+        let mut most = Vec::new();
+        for second in 0..seconds {
+            let now = second * 1_000;
+            first += replaced;
+            let due = (first..first + live).filter(|id| (id + second) % 10 == 0);
+            head.append(&due.map(|id| (id, now, (id % 100) as f64)).collect::<Vec<_>>());
+            if second % 600 == 0 {
+                most.push(0);
+            }
+            let last = most.len() - 1;
+            most[last] = most[last].max(head.bytes());
+            // As often as the writer looks.
+            let waiting = head
+                .waiting(now, LONGEST)
+                .filter(|w| second % 30 == 0 && w.is_worth_it(&limits, now));
+            if let Some(w) = waiting {
+                head.forget(w.until);
+                seals += 1;
+            }
+        }
+        (most, seals)
+    }
+
+    #[test]
+    fn names_that_come_and_go_take_no_more_memory_with_time() {
+        let (most, seals) = churn(2_000, 100, 3_000);
+        assert!(most.iter().all(|bytes| *bytes < 6_000_000), "{most:?}");
+        let (first, last) = (most[1], most[most.len() - 1]);
+        assert!(last <= first + first / 10, "{most:?}");
+        assert!((10..60).contains(&seals), "{seals}");
+    }
+
+    #[test]
+    fn names_that_stay_are_sealed_when_there_is_enough_of_each() {
+        // 32,768 rows of these are there after eighteen minutes.
+        assert_eq!(churn(300, 0, 3_400).1, 3);
+        // A few that go make no difference.
+        assert_eq!(churn(3_000, 1, 1_500).1, 2);
     }
 
     proptest! {

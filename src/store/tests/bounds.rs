@@ -246,6 +246,153 @@ fn the_files_stay_within_their_bound_also_beside_a_reader() {
     assert!(matches!(newest[0][0], Cell::Integer(n) if n > 1000), "{newest:?}");
 }
 
+/// A store that is full of history, which nobody may push out.
+fn full_of_history(cap: u64, series: usize) -> Rig {
+    let limits = Limits { max_size: cap, raw_ms: i64::MAX / 4, ..Limits::default() };
+    let mut rig = rig(&names(series), limits);
+    let mut noise = 1u64;
+    let rows = (0..cap as i64 / 8).map(|i| {
+        noise = noise.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        ("old", START - 400 * DAY + i * 10_000, (noise >> 12) as f64)
+    });
+    let mut import = rig.store.begin_import();
+    import.many = 100_000;
+    rows.collect::<Vec<_>>().chunks(100_000).for_each(|rows| {
+        import.put(rows.iter().copied()).expect("taken");
+    });
+    import.finish().expect("imported");
+    let now = Times { wall: START, boot: 0 };
+    while rig.store.upkeep(now, Duration::ZERO).expect("upkeep") {}
+    rig.store.conn().query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).expect("emptied");
+    rig.store.peak().set(0);
+    assert!(rig.bytes() > cap * 3 / 4, "{} of {cap}", rig.bytes());
+    rig
+}
+
+impl Rig {
+    /// What a sender brings at once: of each series as many samples, at distances of `step` ms.
+    fn sent(&self, from: i64, count: usize, step: i64) -> Batch {
+        let all = self.series.len();
+        let samples = (0..count).map(|i| (self.series[i % all], (i % 7) as f64)).collect();
+        let mut batch = Batch::of(Source::Json, from, samples);
+        batch.times = (0..count as i64).map(|i| from + i / all as i64 * step).collect();
+        batch
+    }
+
+    /// As the writer does it: it commits, and where there is no room for more the rest waits beside the
+    /// database as long as a reader is in the way; else it is sent once more, after some upkeep.
+    fn take(&mut self, now: i64, batch: &Batch) -> bool {
+        let batches = std::slice::from_ref(batch);
+        if self.store.must_wait().expect("looks") || self.store.spill().is_some() {
+            self.store.keep(batches).expect("kept");
+            return true;
+        }
+        let full = self.store.rows_are_full(batch.samples.len()).expect("counts");
+        let done = !full && self.store.commit(batches).is_ok();
+        assert!(done || full || self.store.had_no_room());
+        self.some_upkeep(now);
+        done
+    }
+
+    fn some_upkeep(&mut self, now: i64) {
+        let times = Times { wall: now, boot: now - START };
+        self.store.upkeep(times, Duration::from_millis(5)).expect("upkeep");
+        self.store.checkpoint().expect("checkpoint");
+    }
+
+    fn within(&self, cap: u64) {
+        let peak = self.store.peak().get().max(self.store.taken().expect("looks"));
+        assert!(peak <= cap + cap / 10, "{peak} bytes of {cap}");
+    }
+}
+
+/// Each commit is larger than what is left under the bound, in the log and in the file.
+#[test]
+fn no_commit_goes_past_the_bound() {
+    for cap in [4 << 20, 8 << 20] {
+        let mut rig = full_of_history(cap, 500);
+        let (mut sent, mut put_off) = (0, 0);
+        for round in 0..5 {
+            // Of each other hour of the past, among the others; and of the hours to come.
+            for (from, step) in [
+                (START - 8_000 * HOUR + round * 500_000, 400_000),
+                (START + (1_000 + round * 600) * 1_000, 10_000),
+            ] {
+                let batch = rig.sent(from, 30_000, step);
+                let taken = (0..40).any(|_| rig.take(START + round * 1_000, &batch));
+                *if taken { &mut sent } else { &mut put_off } += 1;
+                rig.within(cap);
+            }
+        }
+        assert!(sent > 0 && put_off > 0, "{cap}: {sent} taken, {put_off} put off");
+        rig.upkeep(START + DAY);
+        rig.within(cap);
+    }
+}
+
+/// A reader holds an old picture, while more is sent than there is room for.
+#[test]
+fn neither_does_one_beside_a_reader_nor_what_waited_for_it() {
+    for cap in [4 << 20, 8 << 20] {
+        let mut rig = full_of_history(cap, 500);
+        let reader = Reader::open(&rig.path).expect("opens");
+        reader.hold().expect("a picture");
+        let mut sent = 0;
+        for second in 0.. {
+            if rig.store.spill().is_some_and(|spill| spill.samples() > 20_000) {
+                break;
+            }
+            let batch = rig.sent(START + second * 60_000, 10_000, 1_000);
+            let taken = (0..3).any(|_| rig.take(START + second * 60_000, &batch));
+            assert!(taken, "neither written nor kept");
+            sent += 10_000;
+            rig.within(cap);
+        }
+        drop(reader);
+        let now = START + DAY;
+        for _ in 0..10_000 {
+            if !rig.store.spill().is_some() {
+                break;
+            }
+            let taken = rig.store.take_in_some();
+            assert!(taken.is_ok() || rig.store.had_no_room());
+            rig.some_upkeep(now);
+            rig.within(cap);
+        }
+        assert!(!rig.store.spill().is_some(), "not all was taken in");
+        rig.store.compact(Times { wall: now, boot: DAY }).expect("compacts");
+        rig.within(cap);
+        let reader = Reader::open(&rig.path).expect("opens");
+        let known = reader.series().expect("reads");
+        let found = known.iter().map(|known| reader.samples(known.id, START, i64::MAX));
+        let found: usize = found.map(|samples| samples.expect("reads").0.len()).sum();
+        assert_eq!(found, sent, "samples of {cap}");
+    }
+}
+
+#[test]
+fn nobody_is_turned_away_for_rows_that_are_sealed_when_the_bound_is_lowered() {
+    let mut rig = rig(&names(500), Limits { max_size: 64 << 20, ..Limits::default() });
+    for minute in 0..300 {
+        rig.write(START + minute * 60_000, |i| i as f64);
+    }
+    let now = START + 300 * 60_000;
+    rig.store.compact(Times { wall: now, boot: 0 }).expect("compacts");
+    assert_eq!(rig.ask("SELECT count(*) FROM samples"), [[Cell::Integer(150_000)]]);
+    // Eighty thousand rows may be there at once.
+    rig.store.set_limits(Limits { max_size: 4 << 20, ..Limits::default() });
+    assert!(!rig.store.rows_are_full(500).expect("looks"));
+    rig.write(now, |i| i as f64);
+    assert!(!rig.store.rows_are_full(500).expect("looks"));
+    // What is not sealed stays, and is in the way.
+    for minute in 301..600 {
+        rig.write(START + minute * 60_000, |i| i as f64);
+    }
+    assert!(rig.store.rows_are_full(500).expect("looks"));
+    let newest = format!("SELECT count(*) FROM samples WHERE ts >= {now}");
+    assert_eq!(rig.ask(&newest), [[Cell::Integer(150_000)]]);
+}
+
 #[test]
 fn the_log_keeps_a_length_that_commits_no_longer_change() {
     let mut rig = rig(&names(100), Limits::default());

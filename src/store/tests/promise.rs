@@ -431,10 +431,13 @@ fn samples_that_are_sent_again_and_again_do_not_shut_senders_out() {
         let samples = (0..10_000).map(|i| (series[i % 5_000], i as f64)).collect();
         rig.store.commit(&[Batch::of(Source::Json, rig.now, samples)]).expect("commits");
     }
-    assert!(rig.store.rows_are_full(), "the count is too high: the test shows something");
+    assert!(
+        rig.store.rows_are_full(0).expect("reads"),
+        "the count is too high: the test shows something"
+    );
     let now = Times { wall: rig.now, boot: rig.now };
     for _ in 0..50 {
         rig.store.upkeep(now, Duration::from_millis(25)).expect("works");
     }
-    assert!(!rig.store.rows_are_full(), "there are five thousand rows");
+    assert!(!rig.store.rows_are_full(0).expect("reads"), "there are five thousand rows");
 }

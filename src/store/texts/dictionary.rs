@@ -24,6 +24,8 @@ pub(in crate::store) struct Dictionary {
     room: Option<Left>,
     /// Whether rows were made since they were counted.
     made: bool,
+    /// Bytes of the rows that were made since somebody asked.
+    new_bytes: u64,
     /// How many names senders may bring, all of them together.
     allowed: Arc<Names>,
     /// Places taken since the last commit.
@@ -49,6 +51,10 @@ const KEY_BYTES: usize = 8 << 20;
 /// A series that was not written during so many sweeps is forgotten. The writer makes one a minute. As
 /// long after the start, names of the file that were not sent since give their places back.
 const IDLE_SWEEPS: u32 = 5;
+
+/// The pages that the row of a name and its two entries in indexes change, each split into two: in the
+/// log and in the file.
+const NAME_PAGES: u64 = 40_000;
 
 /// What is left of the file for names.
 #[derive(Debug, Clone, Copy)]
@@ -78,6 +84,7 @@ impl Dictionary {
             key_bytes: 0,
             room: None,
             made: false,
+            new_bytes: 0,
             allowed: Arc::default(),
             taken: Vec::new(),
         }
@@ -118,6 +125,11 @@ impl Dictionary {
     pub(in crate::store) fn committed(&mut self) -> bool {
         self.taken.clear();
         std::mem::take(&mut self.made)
+    }
+
+    /// What the rows that were made since the last call have added to log and file at most.
+    pub(in crate::store) fn new_bytes(&mut self) -> u64 {
+        std::mem::take(&mut self.new_bytes)
     }
 
     /// Whether nobody has said what names take of the file.
@@ -227,6 +239,7 @@ impl Dictionary {
             room.bytes = room.bytes.saturating_sub(bytes);
         }
         self.made = true;
+        self.new_bytes += NAME_PAGES + 3 * bytes;
         make(conn, &mut self.systems, series, labels).map(Some)
     }
 

@@ -33,17 +33,19 @@ pub(in crate::store) fn waiting(conn: &Connection) -> Result<bool, SqlError> {
     conn.prepare_cached("SELECT EXISTS (SELECT 1 FROM inbox)")?.query_row([], |row| row.get(0))
 }
 
-/// Moves the oldest rows into `samples`, within the caller's transaction.
+/// Moves the oldest rows, at most so many, into `samples`, within the caller's transaction.
 pub(in crate::store) fn take(
     conn: &Connection,
     dictionary: &mut Dictionary,
     insert: &mut Inserter<'_>,
+    most: i64,
 ) -> Result<Taken, SqlError> {
+    let step = STEP.min(most);
     let mut taken = Taken::default();
     let mut last = None;
     {
         let mut select = conn.prepare_cached(&rows_after("LIMIT ?3"))?;
-        let mut rows = select.query([MAX_KEY as i64, i64::MIN, STEP])?;
+        let mut rows = select.query([MAX_KEY as i64, i64::MIN, step])?;
         while let Some(row) = rows.next()? {
             last = Some(row.get::<_, i64>(0)?);
             let Ok((key, value, ts)) = judge(row)? else {
@@ -62,7 +64,7 @@ pub(in crate::store) fn take(
     }
     if let Some(last) = last {
         conn.prepare_cached("DELETE FROM inbox WHERE id <= ?1")?.execute([last])?;
-        taken.more = taken.rows + taken.refused + taken.invalid == STEP as u64;
+        taken.more = taken.rows + taken.refused + taken.invalid == step as u64;
     }
     Ok(taken)
 }

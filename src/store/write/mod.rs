@@ -3,6 +3,7 @@
 //! ```text
 //!   orders     what the writer is started with, and what it can be told
 //!   open       the checks before the first byte is touched; `Store`
+//!   room       what the files may still grow by, asked for before every write
 //!   commit     one transaction a beat
 //!   keeping    what upkeep remembers between its steps
 //!   upkeep     the work behind the samples
@@ -29,6 +30,7 @@ pub(super) mod open;
 pub(super) mod orders;
 mod place;
 pub(super) mod remembered;
+mod room;
 pub(super) mod sender;
 pub(super) mod spill;
 mod spilling;
@@ -45,6 +47,10 @@ impl open::Store {
 
     pub(super) fn files(&mut self) -> &mut place::Files {
         &mut self.files
+    }
+
+    pub(super) fn peak(&self) -> &std::cell::Cell<u64> {
+        &self.peak
     }
 
     pub(super) fn spill(&self) -> Option<&spill::Spill> {

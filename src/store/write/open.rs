@@ -68,6 +68,13 @@ pub struct Store {
     aside_at: Option<Instant>,
     /// The damaged database whose rows are being moved into this one.
     pub(super) salvage: Option<Salvage>,
+    /// A commit found no room under the bound.
+    pub(super) no_room: bool,
+    /// The process ends, and what is not written now is lost.
+    pub(super) may_grow: bool,
+    /// The most that all files took.
+    #[cfg(test)]
+    pub(super) peak: std::cell::Cell<u64>,
     /// Where samples wait while a reader keeps the log from being emptied; `None`: none do.
     pub(super) spill: Option<Spill>,
     /// What the last salvage came to, in a sentence.
@@ -126,6 +133,10 @@ impl Store {
             aside,
             aside_at: None,
             salvage: None,
+            no_room: false,
+            may_grow: false,
+            #[cfg(test)]
+            peak: std::cell::Cell::default(),
             spill: None,
             moved: None,
             // What was suspect may just have gone out of the way.

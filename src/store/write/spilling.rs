@@ -71,7 +71,8 @@ impl Hold {
         show(store, s);
         s.board.fail(SUBJECT, self.tell(store, held, refused.as_ref()));
         if s.queue.is_closed() {
-            // What is not kept here is committed, though the log gets longer than its bound.
+            // What is not kept here is committed.
+            store.let_grow();
             return Turn::Commit;
         }
         if refused.is_some() {
@@ -99,7 +100,7 @@ impl Hold {
         if self.again.is_some() { LOOK_EVERY.min(s.inbox_every) } else { s.inbox_every }
     }
 
-    fn is_there(&mut self, store: &Store) -> bool {
+    fn is_there(&mut self, store: &mut Store) -> bool {
         if self.again.is_some_and(|again| Instant::now() < again) {
             return true;
         }

@@ -6,11 +6,9 @@ use std::time::{Duration, Instant};
 use super::keeping::{Times, Upkeep};
 use super::open::Store;
 use crate::model::{format_size, unit};
-use crate::pipeline::Batch;
 use crate::store::SqlError;
-use crate::store::file::limits::{Limits, SAMPLE_BYTES};
-use crate::store::file::ours::{sizes, wal_size};
-use crate::store::keep::pack::FINAL;
+use crate::store::file::limits::Limits;
+use crate::store::keep::pack::{FINAL, LATE};
 use crate::store::keep::prune;
 use crate::store::keep::seal::Sealing;
 use crate::store::keep::{merge, rollup, seal};
@@ -18,8 +16,8 @@ use crate::store::packed::chunk::Scratch;
 
 /// How often age is looked at.
 const PRUNE_EVERY_MS: i64 = 600_000;
-/// What deleting may take before a transaction with many samples.
-const ROOM_BUDGET: Duration = Duration::from_millis(250);
+/// Steps of pruning before anything else is done.
+const FIRST_STEPS: usize = 8;
 
 impl Store {
     /// Works for about this long. True: there is more to do.
@@ -30,11 +28,17 @@ impl Store {
         let start = Instant::now();
         // First of all, as all else makes the file larger before it makes it smaller: a process that
         // is stopped again and again must not grow it without end.
-        if !self.log_is_full()? {
-            // Other processes may have brought names: an import beside this one.
-            self.count_names()?;
+        // Other processes may have brought names: an import beside this one.
+        self.count_names()?;
+        for _ in 0..FIRST_STEPS {
+            if !self.may_step()? {
+                break;
+            }
             let Upkeep { pruner, limits, held, .. } = &mut self.upkeep;
-            self.upkeep.worked |= pruner.by_size(&self.conn, limits, held)?;
+            if !pruner.by_size(&self.conn, limits, held)? {
+                break;
+            }
+            self.upkeep.worked = true;
         }
         while self.step(now, false)? {
             self.upkeep.worked = true;
@@ -101,7 +105,9 @@ impl Store {
                     let why = "salvage waits for room on the disk";
                     return Err(SqlError::ModuleError(why.into()));
                 }
-            } else if !self.step(now, true)? && !prune::give_back_pages(&self.conn)? {
+            } else if !self.step(now, true)?
+                && !prune::give_back_pages(&self.conn, &self.upkeep.limits)?
+            {
                 self.conn.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")?;
                 self.files.set_length(self.path());
                 return Ok(false);
@@ -117,20 +123,19 @@ impl Store {
     }
 
     fn step(&mut self, now: Times, all: bool) -> Result<bool, SqlError> {
-        // What upkeep writes goes through the log too.
-        if self.log_is_full()? {
+        if !self.may_step()? {
             return Ok(false);
         }
         let Self { conn, upkeep, sealed_until, head, .. } = self;
         let Upkeep { scratch, pruner, limits, held, groups, pruned_at, sealing, worked, .. } =
             upkeep;
-        if sealing.is_none() && (all || seal::due(conn, head, *sealed_until, now.wall)?) {
-            *sealing = Sealing::begin(conn, head, *sealed_until, now.wall, all)?;
+        if sealing.is_none() && (all || seal::due(conn, head, limits, *sealed_until, now.wall)?) {
+            *sealing = Sealing::begin(conn, head, limits, *sealed_until, now.wall, all)?;
         }
         if let Some(job) = sealing {
             // What comes from now on for a time before that is late.
             *sealed_until = job.until;
-            if job.step(conn, head, scratch)? {
+            if job.step(conn, head, limits, scratch)? {
                 head.forget(job.until);
                 if head.is_partial() {
                     head.load(conn)?;
@@ -146,8 +151,11 @@ impl Store {
         }
         if groups.is_none() {
             let found = conn
-                .prepare_cached("SELECT DISTINCT resolution, grp FROM blocks WHERE level < ?1")?
-                .query_map([FINAL], |r| Ok((r.get(0)?, r.get(1)?)))?
+                .prepare_cached(
+                    "SELECT resolution, grp FROM blocks WHERE level < ?1 GROUP BY resolution, grp
+                     HAVING count(*) > 1 OR max(level) = ?2",
+                )?
+                .query_map([FINAL, LATE], |r| Ok((r.get(0)?, r.get(1)?)))?
                 .collect::<Result<Vec<_>, _>>()?;
             *groups = Some(found);
         }
@@ -169,38 +177,6 @@ impl Store {
             *worked = true;
         }
         pruner.by_size(conn, limits, held)
-    }
-
-    /// Before a transaction with many samples: deletes what it would push out anyway, so that its rows
-    /// find free pages and the file does not first grow past its bound.
-    pub(super) fn make_room_for(&mut self, batches: &[Batch]) -> Result<(), SqlError> {
-        let samples: usize = batches.iter().map(|b| b.samples.len()).sum();
-        let bytes = samples as u64 * SAMPLE_BYTES;
-        if bytes < self.upkeep.limits.max_size / 128 || self.salvage.is_some() {
-            return Ok(());
-        }
-        let start = Instant::now();
-        loop {
-            let Upkeep { pruner, limits, held, .. } = &mut self.upkeep;
-            if !pruner.make_room_for(&self.conn, limits, held, bytes)?
-                || start.elapsed() > ROOM_BUDGET
-            {
-                return Ok(());
-            }
-            self.checkpoint()?;
-        }
-    }
-
-    /// Where a transaction with these batches has to end, if they are too many for one.
-    pub(super) fn commit_end(&self, batches: &[Batch]) -> Option<usize> {
-        let most = self.upkeep.limits.commit_samples();
-        let mut samples = 0;
-        let at = batches.iter().position(|batch| {
-            samples += batch.samples.len();
-            samples > most
-        })?;
-        // One that is too large alone goes alone.
-        Some(at.max(1)).filter(|at| *at < batches.len())
     }
 
     /// That the file is over its bound for what no pruning can help, in a sentence with what to do.
@@ -225,39 +201,11 @@ impl Store {
         )))
     }
 
-    /// Whether senders have to wait until plain rows are sealed.
-    pub(in crate::store) fn rows_are_full(&self) -> bool {
-        self.upkeep.pruner.rows_are_full(&self.upkeep.limits)
-    }
-
     /// How much is kept from now on.
     pub fn set_limits(&mut self, limits: Limits) {
         self.upkeep.limits = limits;
         self.upkeep.pruned_at = None;
         // A failure of it is seen by the commit that follows.
         let _unused = self.count_names();
-    }
-
-    /// Whether a reader keeps the write-ahead log from being emptied, it is longer than its share, and
-    /// all files together have reached the bound, or as many rows wait to be sealed as may: then samples
-    /// go into a file beside the database. Until then the log may take what the database leaves.
-    pub(in crate::store) fn must_wait(&self) -> Result<bool, SqlError> {
-        let all = |store: &Self| sizes(store.path()).iter().map(|(_, bytes)| bytes).sum::<u64>();
-        let full =
-            |store: &Self| store.rows_are_full() || all(store) > store.upkeep.limits.max_size;
-        Ok(self.log_is_full()? && full(self))
-    }
-
-    /// Whether a reader keeps the write-ahead log from being emptied, and it has grown past its share:
-    /// then upkeep waits, for it goes through the log too.
-    pub(super) fn log_is_full(&self) -> Result<bool, SqlError> {
-        let full = |store: &Self| wal_size(store.path()) > store.upkeep.limits.log_limit();
-        if !full(self) {
-            return Ok(false);
-        }
-        // Waits for readers a little, then says that they are there, which the size says too.
-        self.conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
-        self.files.set_length(self.path());
-        Ok(full(self))
     }
 }

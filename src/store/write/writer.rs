@@ -93,6 +93,8 @@ fn run(mut store: Store, full: Option<OpenError>, s: &WriterSettings) -> usize {
     let mut compaction: Option<Compaction> = None;
     let (mut told, mut hold) = (Told::default(), Hold::default());
     let mut sweep = Instant::now() + SWEEP;
+    // The last commit found no room.
+    let mut crowded = false;
     if let Some(full) = full {
         s.board.fail(SUBJECT, full.to_string());
     }
@@ -119,7 +121,7 @@ fn run(mut store: Store, full: Option<OpenError>, s: &WriterSettings) -> usize {
         {
             s.queue.gather(&mut batches, last + SPACING, last + AWAITED);
         }
-        // The rest is for the next transaction: the log has a bound.
+        // The rest is for the next commit: nobody waits for long.
         if let Some(at) = store.commit_end(&batches) {
             s.queue.give_back(&mut batches.split_off(at), false);
         }
@@ -143,7 +145,9 @@ fn run(mut store: Store, full: Option<OpenError>, s: &WriterSettings) -> usize {
             continue;
         }
         let taking_in = matches!(turn, Turn::TakeIn);
-        if !taking_in && !s.queue.is_closed() && store.rows_are_full() {
+        let full =
+            std::mem::take(&mut crowded) || store.rows_are_full(sent(&batches)).unwrap_or(false);
+        if !taking_in && !s.queue.is_closed() && full {
             s.board.fail(ROWS, ROWS_FULL.to_owned());
             s.queue.turn_away(&mut batches);
             // Sealing them is what helps.
@@ -202,6 +206,14 @@ fn run(mut store: Store, full: Option<OpenError>, s: &WriterSettings) -> usize {
                     }
                 }
             }
+            Err(_) if store.had_no_room() => {
+                crowded = true;
+                s.queue.give_back(&mut batches, false);
+                s.queue.give_back_events(events);
+                s.queue.give_back_graphs(graphs);
+                s.orders.give_back_alerts(alerts);
+                broken = make_room(&mut store, s);
+            }
             Err(e) => {
                 broken = failed(&mut store, s, &e);
                 s.queue.give_back(&mut batches, !is_busy(&e));
@@ -252,9 +264,24 @@ fn put_off(
     }
 }
 
+/// Samples of senders among these.
+fn sent(batches: &[Batch]) -> usize {
+    batches.iter().filter(|b| b.source.is_pushed()).map(|b| b.samples.len()).sum()
+}
+
+/// A commit found no room: upkeep makes some, or a reader is waited for. Whether the connection is not
+/// to be used any more.
+fn make_room(store: &mut Store, s: &WriterSettings) -> bool {
+    let more = upkeep(store, s);
+    if let Ok(false) = more {
+        s.queue.rest(Duration::from_millis(250));
+    }
+    more.is_err()
+}
+
 /// Takes some of what waits beside the database in. How many rows that were.
 fn take_in(store: &mut Store, s: &WriterSettings) -> Result<u64, Unusable> {
-    if store.rows_are_full() {
+    if store.rows_are_full(0).unwrap_or(false) {
         // Sealing them comes first.
         return Ok(UPKEEP_ROWS);
     }
@@ -266,6 +293,8 @@ fn take_in(store: &mut Store, s: &WriterSettings) -> Result<u64, Unusable> {
             count(s, &written, start);
             Ok(written.samples.iter().sum())
         }
+        // A reader has come back, or sealing comes first.
+        Err(_) if store.had_no_room() => Ok(UPKEEP_ROWS),
         Err(e) => {
             let broken = failed(store, s, &e);
             s.queue.rest(if broken { RETRY } else { Duration::from_millis(250) });
@@ -322,6 +351,7 @@ fn while_more(store: &mut Store, s: &WriterSettings, mut more: bool) -> bool {
                 count(s, &written, start);
                 checkpoint(store, s);
             }
+            Err(_) if store.had_no_room() => return false,
             Err(e) => return failed(store, s, &e),
         }
     }

@@ -61,6 +61,10 @@ pub(in crate::store) struct Waiting {
     pub(in crate::store) until: i64,
     /// Whether that is everything there is.
     pub(in crate::store) all: bool,
+    /// Series that are still written.
+    pub(in crate::store) live: usize,
+    /// Series that are not written any more.
+    pub(in crate::store) gone: usize,
 }
 
 impl Head {
@@ -215,11 +219,13 @@ impl Head {
     /// `None`: nothing.
     pub(in crate::store) fn waiting(&self, now: i64, longest: usize) -> Option<Waiting> {
         let inner = self.inner();
-        let mut found = Waiting { samples: 0, oldest: i64::MAX, until: i64::MIN, all: true };
+        let (oldest, until) = (i64::MAX, i64::MIN);
+        let mut found = Waiting { samples: 0, oldest, until, all: true, live: 0, gone: 0 };
         let mut bound = inner.covers.min(now);
         let mut late_ones = Column::default();
         for tail in inner.tails().filter(|t| !t.is_empty() && t.min() <= now) {
             found.oldest = found.oldest.min(tail.min());
+            *if tail.is_gone(now) { &mut found.gone } else { &mut found.live } += 1;
             if tail.max() <= now && tail.len() <= longest {
                 found.samples += tail.len();
                 found.until = found.until.max(tail.max());
@@ -244,9 +250,11 @@ impl Head {
         self.inner().groups.keys().copied().collect()
     }
 
-    /// How many series there may be in them.
-    pub(in crate::store) fn series(&self) -> usize {
-        self.inner().groups.len() * GROUP as usize
+    /// About how many bytes of memory it takes.
+    #[cfg(test)]
+    pub(in crate::store) fn bytes(&self) -> usize {
+        let inner = self.inner();
+        inner.tails().map(Tail::bytes).sum()
     }
 
     /// The samples of one group up to `until`, ready to be sealed.

@@ -24,6 +24,12 @@ const KEEP_BYTES: usize = 512;
 /// Up to here every whole number is exact.
 const EXACT: f64 = 9_007_199_254_740_992.0;
 
+/// A series that missed so many turns, and was silent for so long at least, is not written any more.
+const TURNS: i64 = 4;
+const LEAST_MS: i64 = 60_000;
+/// One that is written more seldom than this is not told from one that has gone.
+const SELDOM_MS: i64 = 600_000;
+
 /// What the next sample is told against.
 #[derive(Debug, Clone, Copy, Default)]
 struct Last {
@@ -63,6 +69,21 @@ impl Tail {
     /// Latest time; meaningless when empty.
     pub(super) fn max(&self) -> i64 {
         self.max
+    }
+
+    /// Whether it missed several of its turns at `now`, by the distance of its last two samples.
+    pub(super) fn is_gone(&self, now: i64) -> bool {
+        let missed = match self.count {
+            1 => SELDOM_MS,
+            _ => self.last.step.saturating_abs().saturating_mul(TURNS).clamp(LEAST_MS, SELDOM_MS),
+        };
+        self.max < now.saturating_sub(missed)
+    }
+
+    /// Bytes of memory.
+    #[cfg(test)]
+    pub(super) fn bytes(&self) -> usize {
+        size_of::<Self>() + self.bytes.capacity()
     }
 
     pub(super) fn push(&mut self, ts: i64, value: f64) {

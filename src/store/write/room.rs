@@ -1,0 +1,223 @@
+//! store: room under the bound: what the files may still grow by. It is asked for before every write,
+//! and measured while a commit goes on, which ends its transaction before it goes past the bound.
+//!
+//! What a page adds: its frame in the log, and its place in the file if it is new. Both count until
+//! the log is cut off, so the sum is that of the moment before.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rusqlite::Connection;
+
+use super::keeping::Upkeep;
+use super::open::Store;
+use crate::pipeline::Batch;
+use crate::store::SqlError;
+use crate::store::file::limits::SAMPLE_BYTES;
+use crate::store::file::ours::{sizes, wal_size};
+use crate::store::keep::rollup;
+
+/// What deleting may take before a transaction with many samples.
+const ROOM_BUDGET: Duration = Duration::from_millis(250);
+/// What deleting sealed rows may take before a commit.
+const ROWS_BUDGET: Duration = Duration::from_millis(100);
+/// What a row adds at most: the page that it goes into, the page that this is split into, in the log
+/// and in the file, and its entry in `late`.
+pub(super) const ROW_MOST: u64 = 13_000;
+
+/// Bytes of database, log and shared memory once the log is moved into the file, and not cut off yet.
+fn taken(conn: &Connection, path: &Path) -> Result<u64, SqlError> {
+    let pragma = |sql: &str| conn.prepare_cached(sql)?.query_row([], |r| r.get::<_, i64>(0));
+    let pages = pragma("PRAGMA page_count")?.saturating_mul(pragma("PRAGMA page_size")?);
+    let [(_, file), (_, log), (_, shared)] = sizes(path);
+    Ok(file.max(pages.unsigned_abs()) + log + shared)
+}
+
+/// Measures what a transaction adds, now and then: after as many rows as may fill what is left.
+pub(super) struct Meter<'c> {
+    conn: &'c Connection,
+    path: PathBuf,
+    /// The files may be so large.
+    most: u64,
+    /// So much may be written before the next look.
+    left: u64,
+}
+
+impl<'c> Meter<'c> {
+    /// `room`: see [`Store::room`].
+    pub(super) fn new(conn: &'c Connection, path: PathBuf, room: u64) -> Result<Self, SqlError> {
+        let most = taken(conn, &path)?.saturating_add(room);
+        Ok(Self { conn, path, most, left: room })
+    }
+
+    /// So much was written at most. True: the transaction has to end.
+    pub(super) fn spend(&mut self, bytes: u64) -> Result<bool, SqlError> {
+        if self.left > bytes {
+            self.left -= bytes;
+            return Ok(false);
+        }
+        self.left = self.most.saturating_sub(taken(self.conn, &self.path)?);
+        Ok(self.left < 2 * bytes.max(ROW_MOST))
+    }
+
+    /// Rows that fit in any case, at least a few.
+    pub(super) fn rows(&self) -> i64 {
+        i64::try_from(self.left / (3 * ROW_MOST)).unwrap_or(i64::MAX).max(16)
+    }
+}
+
+/// What is left under the bound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Room {
+    /// So many bytes, at least as many as were asked for.
+    Left(u64),
+    /// Less than that, although the log is empty: the file alone has reached the bound.
+    Spent,
+    /// Less than that, and a reader keeps the log from being emptied.
+    Held,
+}
+
+impl Store {
+    /// Whether `need` bytes may be added to log and file together. Where they do not fit, the log is
+    /// emptied first.
+    pub(super) fn room(&mut self, need: u64) -> Result<Room, SqlError> {
+        let limits = self.upkeep.limits;
+        let before = self.taken()?;
+        let left = |most: u64, taken: u64| most.checked_sub(taken).filter(|left| *left >= need);
+        if let Some(left) = left(limits.max_size, before) {
+            return Ok(Room::Left(left));
+        }
+        let most = limits.most(self.upkeep.held.fixed(&self.conn, &limits)?);
+        if let Some(left) = left(most, before) {
+            return Ok(Room::Left(left));
+        }
+        self.empty_log()?;
+        let (after, log) = (self.taken()?, wal_size(self.path()));
+        // The bound was lowered: until the file is smaller, the log has its share all the same.
+        let lowered = after.saturating_sub(log) > most / 8 * 9 && log <= limits.log_limit();
+        Ok(match left(most, after) {
+            Some(left) => Room::Left(left),
+            None if log == 0 || lowered => Room::Spent,
+            None => Room::Held,
+        })
+    }
+
+    /// Bytes of all files; see [`taken`].
+    pub(in crate::store) fn taken(&self) -> Result<u64, SqlError> {
+        let taken = taken(&self.conn, self.path())?;
+        #[cfg(test)]
+        self.peak.set(self.peak.get().max(taken));
+        Ok(taken)
+    }
+
+    /// Moves the log into the file and cuts it off. Waits for readers a little; whether they are still
+    /// there is seen by its size.
+    fn empty_log(&self) -> Result<(), SqlError> {
+        self.conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+        self.files.set_length(self.path());
+        Ok(())
+    }
+
+    /// Room for the next transaction of a commit. An error: there is none, and [`Store::had_no_room`]
+    /// says so. The `first` one may begin wherever the log can be emptied: what this machine measures
+    /// is written in any case.
+    pub(super) fn room_to_commit(&mut self, first: bool) -> Result<u64, SqlError> {
+        let least = self.upkeep.limits.commit_least();
+        match self.room(least)? {
+            Room::Left(left) => return Ok(left),
+            Room::Spent if first => return Ok(least),
+            Room::Spent | Room::Held if self.may_grow => return Ok(least),
+            Room::Spent | Room::Held => {}
+        }
+        self.no_room = true;
+        let busy = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY);
+        Err(SqlError::SqliteFailure(busy, Some("the files have reached `max_size`".into())))
+    }
+
+    /// Whether the last commit ended early because the files have reached their bound. Some of it may
+    /// be in the file: to write all of it once more changes nothing.
+    pub(in crate::store) fn had_no_room(&mut self) -> bool {
+        std::mem::take(&mut self.no_room)
+    }
+
+    /// What is not written now is lost: the log may get longer than its bound.
+    pub(super) fn let_grow(&mut self) {
+        self.may_grow = true;
+    }
+
+    /// Whether a reader keeps the write-ahead log from being emptied, and there is no room for one more
+    /// commit, or as many rows wait to be sealed as may: then samples go into a file beside the
+    /// database. Until then the log may take what the database leaves.
+    pub(in crate::store) fn must_wait(&mut self) -> Result<bool, SqlError> {
+        let held = self.room(self.upkeep.limits.commit_least())? == Room::Held;
+        Ok(held || self.log_is_full()? && self.rows_are_full(0)?)
+    }
+
+    /// Whether upkeep may do one more step: not while a reader keeps the write-ahead log from being
+    /// emptied and it has grown past its share, for upkeep goes through the log too.
+    pub(super) fn may_step(&mut self) -> Result<bool, SqlError> {
+        Ok(!self.log_is_full()? && self.room(self.upkeep.limits.step_most())? != Room::Held)
+    }
+
+    fn log_is_full(&self) -> Result<bool, SqlError> {
+        let full = |store: &Self| wal_size(store.path()) > store.upkeep.limits.log_limit();
+        if full(self) {
+            self.taken()?;
+            self.empty_log()?;
+        }
+        Ok(full(self))
+    }
+
+    /// Whether senders have to wait until plain rows are sealed: with so many more there would be too
+    /// many. Those that are sealed go at once, if they are in the way.
+    pub(in crate::store) fn rows_are_full(&mut self, coming: usize) -> Result<bool, SqlError> {
+        let start = Instant::now();
+        loop {
+            let Upkeep { pruner, limits, .. } = &mut self.upkeep;
+            if !pruner.rows_are_full(&self.conn, limits, coming as u64)? {
+                return Ok(false);
+            }
+            if !self.may_step()? || !self.upkeep.pruner.drop_rows(&self.conn)? {
+                return Ok(true);
+            }
+            self.checkpoint()?;
+            if start.elapsed() > ROWS_BUDGET {
+                // The rest goes before the next commits.
+                return Ok(false);
+            }
+        }
+    }
+
+    /// Where a commit of these batches has to end, if they are too many for one.
+    pub(super) fn commit_end(&self, batches: &[Batch]) -> Option<usize> {
+        let most = self.upkeep.limits.commit_samples();
+        let mut samples = 0;
+        let at = batches.iter().position(|batch| {
+            samples += batch.samples.len();
+            samples > most
+        })?;
+        // One that is too large alone goes alone.
+        Some(at.max(1)).filter(|at| *at < batches.len())
+    }
+
+    /// Before a transaction with many samples: deletes what it would push out anyway, so that its rows
+    /// find free pages and the file does not first grow past its bound.
+    pub(super) fn make_room_for(&mut self, batches: &[Batch]) -> Result<(), SqlError> {
+        let samples: usize = batches.iter().map(|b| b.samples.len()).sum();
+        let bytes = samples as u64 * SAMPLE_BYTES;
+        if bytes < self.upkeep.limits.max_size / 128 || self.salvage.is_some() {
+            return Ok(());
+        }
+        let start = Instant::now();
+        while start.elapsed() < ROOM_BUDGET && self.may_step()? {
+            let Upkeep { pruner, limits, held, scratch, .. } = &mut self.upkeep;
+            if !pruner.make_room_for(&self.conn, limits, held, bytes)? {
+                break;
+            }
+            // Samples do not go before their rollups are made.
+            rollup::roll_some(&self.conn, scratch)?;
+            self.checkpoint()?;
+        }
+        Ok(())
+    }
+}
