@@ -344,6 +344,7 @@ mod tests {
         plugins     off
         munin_node  off
         munin_peers off
+        alerts      off
         drop        disk_/boot*
         push        up to 20000 names from senders
         system      web1
@@ -366,6 +367,7 @@ mod tests {
         plugins     off
         munin_node  off
         munin_peers off
+        alerts      off
         push        up to 20000 names from senders
         keep        samples 30d, 5 min 400d, hours 10y; 64MB as plain rows, 1GiB in all
         queue       15m in memory when the disk is full

@@ -136,7 +136,7 @@ fn what_cannot_be_drawn_is_a_sentence() {
         (&["graph", "nothing_at_all"], "there is no series nothing_at_all"),
         (&["graph", "rate(room_celsius"], "unclosed left parenthesis"),
         (&["graph", "room_celsius", "-o", "a.jpg"], "must end in .svg or .png"),
-        (&["graph", "room_celsius", "-o", "/nowhere/a.svg"], "cannot be written"),
+        (&["graph", "room_celsius", "-o", "/nowhere/a.svg"], "cannot write"),
         (&["graph", "room_celsius", "--range", "soon"], "is not a duration"),
         (
             &["graph", "room_celsius", "--from", "2026-07-02", "--to", "2026-07-01"],
@@ -335,7 +335,7 @@ fn a_snapshot_is_one_file_that_opens_offline() {
     for (words, told) in [
         (["snapshot", "--only", "nothing", "-o", path].as_slice(), "no chart matches nothing"),
         (&["snapshot", "--range", "soon", "-o", path], "is not a duration"),
-        (&["snapshot", "-o", "/nowhere/a.html"], "cannot be written"),
+        (&["snapshot", "-o", "/nowhere/a.html"], "cannot write"),
     ] {
         let said = folder.ask(words).refused();
         assert!(said.contains(told), "{words:?}: {said}");
