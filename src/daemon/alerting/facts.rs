@@ -15,7 +15,7 @@ use crate::model::Unit;
 use crate::notify::{Chart, Delivery, Draw, Picture};
 use crate::query::budget::Budget;
 use crate::query::eval::Limits;
-use crate::query::files::{Files, Unreadable};
+use crate::query::files::Unreadable;
 use crate::query::quote::quoted;
 
 /// For this long the CPU time of processes is measured.
@@ -131,7 +131,7 @@ fn only(expr: &str, alert: &Instance, added: &[(Box<str>, Box<str>)]) -> String 
 
 /// Draws the charts of messages.
 pub fn draw(shared: &Shared) -> Option<Draw> {
-    let files = Files::new(shared.database.to_path_buf(), Arc::clone(&shared.head), 1);
+    let desk = Arc::clone(&shared.desk);
     let clock = Arc::clone(&shared.clock);
     Some(Arc::new(move |chart: &Chart| {
         let budget = Budget::new(MEMORY);
@@ -144,10 +144,9 @@ pub fn draw(shared: &Shared) -> Option<Draw> {
         // The breach stays in the picture of a message that is late.
         let from = (now - SHOWN_MS).min(chart.breach - SHOWN_MS / 6);
         let ask = Ask { expression: &chart.expr, from, to: now, points: WIDTH, limits };
-        let drawn = files.with_catalog(|reader, catalog| {
+        let drawn = desk.files().with_catalog(|reader, catalog| {
             draw::gather(reader, catalog, &ask).map_err(|e| Unreadable(e.to_string()))
         });
-        files.rest();
         let mut drawn = drawn.ok()?;
         drawn.title.clone_from(&chart.title);
         drawn.thresholds.extend(chart.limit);

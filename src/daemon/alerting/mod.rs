@@ -30,7 +30,7 @@ use crate::model::Severity;
 use crate::notify::{Delivery, DeliverySettings};
 use crate::query::budget::Budget;
 use crate::query::eval::Limits;
-use crate::query::files::{Files, Unreadable};
+use crate::query::files::Unreadable;
 use crate::store::AlertStore;
 
 pub use rules::{channel_settings, compile, rules};
@@ -89,7 +89,6 @@ impl Post {
 pub struct Alerting {
     shared: Shared,
     config: Arc<Config>,
-    files: Files,
     judge: Judge,
     teller: Teller,
     post: Post,
@@ -104,7 +103,6 @@ impl Alerting {
         let config = shared.config();
         let zone = TimeZone::system();
         let (teller, open) = Teller::load(&shared.system, zone, stored);
-        let files = Files::new(shared.database.to_path_buf(), Arc::clone(&shared.head), 1);
         let delivery = delivery(shared, &config, stored);
         let post = Post {
             letters: Arc::default(),
@@ -118,7 +116,6 @@ impl Alerting {
         let mut this = Self {
             shared: shared.clone(),
             config,
-            files,
             judge,
             teller,
             post,
@@ -180,7 +177,7 @@ impl Alerting {
     /// Judges what was committed and not judged before the process before ended.
     fn catch_up(&mut self) {
         let Some(judged) = self.last else { return };
-        let newest = self.files.with_reader(|reader, _| {
+        let newest = self.shared.desk.files().with_reader(|reader, _| {
             let newest = reader.extent().map(|(_, newest)| newest);
             newest.map_err(|e| Unreadable(e.to_string()))
         });
@@ -203,9 +200,10 @@ impl Alerting {
             ..Limits::default()
         };
         let now = self.shared.clock.wall_ms();
-        let given = self.given.look(&self.shared, &self.files, &self.post.delivery(), now);
-        let (judge, files) = (&mut self.judge, &self.files);
-        let pass = files.with_catalog(|reader, catalog| {
+        let given =
+            self.given.look(&self.shared, self.shared.desk.files(), &self.post.delivery(), now);
+        let judge = &mut self.judge;
+        let pass = self.shared.desk.files().with_catalog(|reader, catalog| {
             judge.pass(at, reader, catalog, limits, &given).map_err(|e| Unreadable(e.to_string()))
         });
         let pass = match pass {
