@@ -206,7 +206,7 @@ impl<'l> Guards<'l> {
         let at = match self.known.iter().position(|(text, _)| *text == &*guard.text) {
             Some(at) => at,
             None => {
-                self.known.push((&guard.text, self.look.query(guard, Way::Plimsoll)?));
+                self.known.push((&guard.text, self.look.query(guard, Way::Prometheus)?));
                 self.known.len() - 1
             }
         };
