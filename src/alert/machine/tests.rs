@@ -40,6 +40,8 @@ fn rule() -> Rule {
         once: false,
         way: Way::Plimsoll,
         every_ms: 0,
+        offset_ms: 0,
+        most: 0,
     }
 }
 
