@@ -1,18 +1,20 @@
 //! benches: what a pass over all rules costs: a file with the usual 230 series of a machine and an hour
 //! of samples, the defaults and then fifty rules, with the newest samples in memory.
 //!
-//! `cargo bench --bench alert [-- PASSES]`: CPU of the judging thread, in ms a pass.
+//! `cargo bench --bench alert [-- PASSES [DAYS]]`: CPU of the judging thread, in ms a pass; then a replay
+//! of the defaults over so many days (2), which are written first.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use plimsoll::alert::replay::{Span, replay};
 use plimsoll::alert::{Judge, Rule, RuleText, defaults};
 use plimsoll::model::{Identity, Labels, Registry, Series, SeriesRef};
 use plimsoll::pipeline::{Batch, Source};
-use plimsoll::query::Catalog;
 use plimsoll::query::budget::Budget;
 use plimsoll::query::eval::Limits;
-use plimsoll::store::{Reader, Store};
+use plimsoll::query::{Catalog, StoreSource};
+use plimsoll::store::{Reader, Store, Times};
 
 const BEAT: i64 = 10_000;
 const START: i64 = 1_700_000_000_000;
@@ -110,7 +112,9 @@ fn fifty() -> Vec<Rule> {
 }
 
 fn main() {
-    let passes = std::env::args().find_map(|a| a.parse().ok()).unwrap_or(500);
+    let numbers: Vec<u32> = std::env::args().filter_map(|a| a.parse().ok()).collect();
+    let passes = numbers.first().copied().unwrap_or(500);
+    let days = i64::from(numbers.get(1).copied().unwrap_or(2));
     let dir = tempfile::tempdir_in(".").expect("a folder");
     let path = dir.path().join("metrics.sqlite");
     let registry = Arc::new(Registry::default());
@@ -172,4 +176,23 @@ fn main() {
             println!("    {:7.1} µs  {name}", took.as_secs_f64() * 1e6);
         }
     }
+    let mut to = START;
+    while to < START + days * 86_400_000 {
+        to = commit(&mut store);
+        if to % 3_600_000 == 0 {
+            let times = Times { wall: to, boot: to };
+            while store.upkeep(times, Duration::from_secs(1)).expect("upkeep") {}
+        }
+    }
+    let source = StoreSource::new(&reader, &catalog);
+    let span = Span { from: START, to, beat_ms: BEAT, samples_from: START };
+    let before = cpu();
+    let replayed = replay(&defaults().expect("right"), &source, span, limits).expect("readable");
+    let took = (cpu() - before).as_secs_f64();
+    println!(
+        "replay of {days} days: {took:.2} s, {:.2} s for 30 days; {} incidents; at most {:.1} MiB held",
+        took * 30.0 / days as f64,
+        replayed.incidents.len(),
+        budget.peak() as f64 / f64::from(1 << 20)
+    );
 }

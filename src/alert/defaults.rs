@@ -119,6 +119,8 @@ fn rule(row: Row) -> Result<Rule, String> {
         once: row.once,
         way: Way::Plimsoll,
         every_ms: 0,
+        offset_ms: 0,
+        most: 0,
     })
 }
 

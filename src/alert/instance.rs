@@ -72,6 +72,28 @@ pub struct Instance {
     pub annotations: BTreeMap<String, String>,
 }
 
+impl Instance {
+    /// Whether it fires, for those who know only that: recovering and flapping ones do, and those that
+    /// did before their data ended.
+    pub fn is_firing(&self) -> bool {
+        let state = if self.state == State::NoData { self.frozen } else { Some(self.state) };
+        matches!(state, Some(State::Firing | State::Recovering | State::Flapping))
+    }
+
+    /// Whether it is pending.
+    pub fn is_pending(&self) -> bool {
+        self.state == State::Pending
+    }
+
+    /// `pending` or `firing`, as Prometheus calls it; nothing for what is neither.
+    pub fn prometheus_state(&self) -> Option<&'static str> {
+        match self.is_pending() {
+            true => Some("pending"),
+            false => self.is_firing().then_some("firing"),
+        }
+    }
+}
+
 /// What happened to an alert, as far as somebody may want to be told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

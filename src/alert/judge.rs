@@ -1,5 +1,6 @@
 //! alert: all rules at one moment: what they measure, what becomes of their alerts, and the samples of
-//! `ALERTS` that say so. No clock in here: the time is that of the newest samples.
+//! `ALERTS` that say so. No clock in here: the time is that of the newest samples. Why a pass depends on
+//! stored samples and stored state alone says docs/adr/0007-alerts.md.
 //!
 //! ```text
 //!   let mut judge = Judge::new(rules, beat_ms);
@@ -10,9 +11,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::files::Recording;
 use super::instance::{Change, Instance, State, Turn};
 use super::look::{Given, Look, Measured};
-use super::machine::{Machine, Moment};
+use super::machine::{Element, Machine, Moment, Sight};
 use super::recent::Recent;
 use super::rule::{Measure, Rule, Way, fill};
 use super::template;
@@ -90,6 +92,15 @@ pub struct Judge {
     judged_until: Option<i64>,
     /// What `ALERTS` said last: by rule and fingerprint.
     told: BTreeMap<(usize, u64), Labels>,
+    records: Vec<Recorded>,
+}
+
+/// A recording rule, and what it said last.
+#[derive(Debug)]
+struct Recorded {
+    rule: Recording,
+    evaluated_at: Option<i64>,
+    said: BTreeSet<Labels>,
 }
 
 impl Judge {
@@ -118,8 +129,28 @@ impl Judge {
                 }
             })
             .collect();
-        let recent = Recent::new(rules.iter().map(|judged| &judged.rule));
+        let recent = Recent::with_queries(rules.iter().map(|judged| &judged.rule), []);
         Self { rules, beat_ms: beat_ms.max(1), recent, ..Self::default() }
+    }
+
+    /// Recording rules that are evaluated with each pass, too. Their samples are in [`Pass::samples`], so
+    /// that rules see them with the next beat.
+    #[must_use]
+    pub fn with_records(mut self, records: Vec<Recording>) -> Self {
+        self.set_records(records);
+        self
+    }
+
+    /// Other recording rules from now on.
+    pub fn set_records(&mut self, records: Vec<Recording>) {
+        let record = |rule| Recorded { rule, evaluated_at: None, said: BTreeSet::new() };
+        self.records = records.into_iter().map(record).collect();
+        self.recent = self.new_recent();
+    }
+
+    /// Nothing is held yet of what the rules look at.
+    fn new_recent(&self) -> Recent {
+        Recent::with_queries(self.rules(), self.records.iter().map(|r| &r.rule.query))
     }
 
     /// Goes on where a process before left off: its alerts, and the time of the last samples that were
@@ -136,7 +167,7 @@ impl Judge {
         left
     }
 
-    /// Other rules from now on; a rule of the same name goes on with its alerts, a new one begins with a
+    /// Other rules from now on, with the same recording rules; a rule of the same name goes on with its alerts, a new one begins with a
     /// time of grace. Returns alerts of rules that there are no longer.
     pub fn reload(&mut self, rules: Vec<Rule>, beat_ms: i64) -> Vec<Instance> {
         let known: BTreeSet<Box<str>> = self.rules.iter().map(|j| j.rule.name.clone()).collect();
@@ -149,7 +180,9 @@ impl Judge {
             }
             by_name
         };
-        *self = Self::new(rules, beat_ms);
+        let records = std::mem::take(&mut self.records);
+        *self = Self { records, ..Self::new(rules, beat_ms) };
+        self.recent = self.new_recent();
         let left = self.load(alerts, until);
         for (at, judged) in self.rules.iter_mut().enumerate() {
             if !known.contains(&judged.rule.name) {
@@ -204,7 +237,7 @@ impl Judge {
         let mut recent = std::mem::take(&mut self.recent);
         let refreshed = recent.refresh(reader, catalog, at);
         if let Err(e) = refreshed {
-            self.recent = Recent::new(self.rules());
+            self.recent = self.new_recent();
             return Err(e);
         }
         for (number, judged) in self.rules.iter_mut().enumerate() {
@@ -228,6 +261,9 @@ impl Judge {
         let mut pass = Pass { at, ..Pass::default() };
         for number in 0..self.rules.len() {
             self.judge(number, at, source, limits, given, &mut pass);
+        }
+        for recorded in &mut self.records {
+            record(recorded, at, source, limits, &mut pass);
         }
         self.tell(&mut pass);
         self.judged_until = Some(at);
@@ -259,7 +295,7 @@ impl Judge {
             Way::Prometheus => PROMETHEUS_LOOKBACK_MS,
             Way::Plimsoll => judged.lookback_ms.max(beat_ms * 5 / 2),
         };
-        let look = Look { source, at, lookback_ms, limits, given };
+        let look = Look { source, at: at - rule.offset_ms, lookback_ms, limits, given };
         let begin = std::time::Instant::now();
         let mut run = || -> Result<_, EvalError> {
             if due {
@@ -283,11 +319,18 @@ impl Judge {
                 return;
             }
         };
-        if elements.len() > MOST_ALERTS || has_twins(rule, &elements) {
-            let why = match elements.len() > MOST_ALERTS {
-                true => format!("the rule is true of more than {MOST_ALERTS} label sets"),
+        let most = if rule.most > 0 { rule.most } else { MOST_ALERTS };
+        let active = elements.iter().filter(|e| e.mild == Sight::Fires).count();
+        if active > most || has_twins(rule, &elements) {
+            let why = match active > most {
+                true => {
+                    format!("the rule is true of {active} label sets, and at most {most} may be")
+                }
                 false => "the expression returns two elements with the same labels".to_owned(),
             };
+            if active > most && rule.way == Way::Prometheus {
+                pass.gone.extend(machine.clear());
+            }
             pass.errors.push((rule.name.to_string(), why.clone()));
             judged.error = Some(why);
             return;
@@ -348,8 +391,42 @@ impl Judge {
     }
 }
 
+/// Evaluates a recording rule, and ends the series that it does not return any more.
+fn record(
+    recorded: &mut Recorded,
+    at: i64,
+    source: &dyn Source,
+    limits: Limits<'_>,
+    pass: &mut Pass,
+) {
+    let rule = &recorded.rule;
+    let of = |time: i64| time.div_euclid(rule.every_ms.max(1));
+    let waits = recorded.evaluated_at.is_some_and(|last| at >= last && of(at) == of(last));
+    if rule.every_ms > 0 && waits {
+        return;
+    }
+    recorded.evaluated_at = Some(at);
+    let lookback_ms = PROMETHEUS_LOOKBACK_MS;
+    let look = Look { source, at: at - rule.offset_ms, lookback_ms, limits, given: &[] };
+    let found = match look.query(&rule.query, Way::Prometheus) {
+        Ok(found) => found,
+        Err(e) => return pass.errors.push((rule.name.to_string(), e.to_string())),
+    };
+    let mut said = BTreeSet::new();
+    for (labels, value) in &found.values {
+        let labels = rule.labels_of(labels);
+        if !said.insert(labels.clone()) {
+            let why = "the expression returns two elements with the same labels";
+            return pass.errors.push((rule.name.to_string(), why.to_owned()));
+        }
+        pass.samples.push((labels, *value));
+    }
+    pass.samples.extend(recorded.said.difference(&said).map(|labels| (labels.clone(), ABSENT)));
+    recorded.said = said;
+}
+
 /// Two elements with the same labels would be one alert; Prometheus refuses them.
-fn has_twins(rule: &Rule, elements: &[super::machine::Element]) -> bool {
+fn has_twins(rule: &Rule, elements: &[Element]) -> bool {
     let mut seen = BTreeSet::new();
     rule.way == Way::Prometheus && !elements.iter().all(|e| seen.insert(&e.labels))
 }
@@ -393,7 +470,7 @@ fn say(rule: &Rule, alert: &mut Instance, look: &Look<'_>) {
         return;
     }
     if rule.way == Way::Prometheus {
-        return template::annotate(rule, alert, look);
+        return template::annotate(rule, alert, &|expr| look.ask(expr));
     }
     let number = |value: f64| rule.unit.format(value);
     alert.text = fill(&rule.text, |name| match name {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::forecast::forecast;
 use super::machine::{Element, Sight};
 use super::rule::{Limit, Measure, Query, Rule, Way};
+use super::template;
 use crate::model::Labels;
 use crate::query::annotation::Level;
 use crate::query::eval::{EvalError, Limits, Options, Value, VectorSample, When, evaluate};
@@ -142,7 +143,10 @@ impl Look<'_> {
             if is_active.is_none() && !rule.limits.iter().any(beyond) {
                 continue;
             }
-            let own = rule.labels_of(labels);
+            let own = match rule.way {
+                Way::Plimsoll => rule.labels_of(labels),
+                Way::Prometheus => template::labels(rule, labels, value, &|expr| self.ask(expr)),
+            };
             let active = is_active.is_some_and(|is_active| is_active(&own));
             let worse = match rule.limits.get(1) {
                 Some(limit) => guards.sight(limit, labels, value, active)?,
@@ -159,6 +163,12 @@ impl Look<'_> {
             }
         }
         Ok(out)
+    }
+
+    /// What a template asks by `query`.
+    pub fn ask(&self, expr: &str) -> template::Found {
+        let query = Query::parse(expr).map_err(|e| e.one_line(expr))?;
+        self.query(&query, Way::Prometheus).map(|found| found.values).map_err(|e| e.to_string())
     }
 
     /// A further value for the sentence of an alert: by the labels that the expression's result has.
@@ -206,7 +216,7 @@ impl<'l> Guards<'l> {
         let at = match self.known.iter().position(|(text, _)| *text == &*guard.text) {
             Some(at) => at,
             None => {
-                self.known.push((&guard.text, self.look.query(guard, Way::Plimsoll)?));
+                self.known.push((&guard.text, self.look.query(guard, Way::Prometheus)?));
                 self.known.len() - 1
             }
         };

@@ -21,7 +21,7 @@ use std::collections::BTreeMap;
 
 use super::instance::{Instance, State, Turn};
 use super::rule::{Limit, Rule, Way, fingerprint};
-use crate::model::{Labels, Severity};
+use crate::model::Labels;
 
 /// So many flaps within [`FLAPS_WITHIN_MS`] make an alert flapping.
 pub const FLAPS: usize = 5;
@@ -117,6 +117,11 @@ impl Machine {
     /// One of them.
     pub fn alert(&self, fingerprint: u64) -> Option<&Instance> {
         self.alerts.get(&fingerprint)
+    }
+
+    /// Forgets all alerts, and returns them.
+    pub fn clear(&mut self) -> impl Iterator<Item = Instance> + use<> {
+        std::mem::take(&mut self.alerts).into_values()
     }
 
     /// Whether there is none.
@@ -494,6 +499,9 @@ fn unseen(rule: &Rule, alert: &mut Instance, now: Moment, step: &mut Step) -> bo
     if now.at < alert.seen_at {
         // A clock that was set back.
         alert.seen_at = now.at;
+        for since in [&mut alert.clear_since, &mut alert.worse_clear_since].into_iter().flatten() {
+            *since = (*since).min(now.at);
+        }
     }
     let without = now.at - alert.seen_at;
     match alert.state {
@@ -571,33 +579,6 @@ fn as_prometheus(
         }
     }
     true
-}
-
-impl Instance {
-    /// Whether it fires, for those who know only that: recovering and flapping ones do, and those that
-    /// did before their data ended.
-    pub fn is_firing(&self) -> bool {
-        let state = if self.state == State::NoData { self.frozen } else { Some(self.state) };
-        matches!(state, Some(State::Firing | State::Recovering | State::Flapping))
-    }
-
-    /// Whether it is pending.
-    pub fn is_pending(&self) -> bool {
-        self.state == State::Pending
-    }
-
-    /// `pending` or `firing`, as Prometheus calls it; nothing for what is neither.
-    pub fn prometheus_state(&self) -> Option<&'static str> {
-        match self.is_pending() {
-            true => Some("pending"),
-            false => self.is_firing().then_some("firing"),
-        }
-    }
-}
-
-/// The worst severity of some alerts that fire.
-pub fn worst<'a>(alerts: impl IntoIterator<Item = &'a Instance>) -> Option<Severity> {
-    alerts.into_iter().filter(|a| a.is_firing()).map(|a| a.severity).max()
 }
 
 #[cfg(test)]

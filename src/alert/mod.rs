@@ -10,6 +10,8 @@
 //!   machine    states and times, pure: what was seen -> changes
 //!   look       a rule and a source of samples -> what is seen
 //!   template   the annotations of rules of Prometheus
+//!   files      rule files of Prometheus
+//!   unittest   promtool's tests of rule files
 //!   recent     the newest samples of the series that rules look at, in memory
 //!   judge      all rules at one moment
 //!   record     an alert with what was told of it, as it lies in the file
@@ -19,10 +21,13 @@
 //!   message    what happened to an alert -> the note that its message is made of
 //!   teller     what was judged -> what is written and what is told
 //!   standing   how things stand, for every view, and commands of people
+//!   replay     the same over what was stored
+//!   suggest    limits that would have been quiet
 //! ```
 
 pub mod check;
 pub mod defaults;
+pub mod files;
 pub mod forecast;
 pub mod instance;
 pub mod judge;
@@ -32,11 +37,14 @@ pub mod message;
 pub mod peace;
 pub mod recent;
 pub mod record;
+pub mod replay;
 pub mod rule;
 pub mod silence;
 pub mod standing;
+pub mod suggest;
 pub mod teller;
 pub mod template;
+pub mod unittest;
 pub mod weekly;
 pub mod when;
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use hashbrown::{HashMap, HashTable};
 
-use super::rule::{Measure, Rule};
+use super::rule::{Measure, Query, Rule};
 use crate::model::Labels;
 use crate::query::ast::{Duration, Expr};
 use crate::query::matcher::Matcher;
@@ -85,8 +85,11 @@ impl Slot {
 }
 
 impl Recent {
-    /// For these rules, in this order.
-    pub fn new<'r>(rules: impl IntoIterator<Item = &'r Rule>) -> Self {
+    /// For these rules, in this order, and for more expressions.
+    pub fn with_queries<'r>(
+        rules: impl IntoIterator<Item = &'r Rule>,
+        queries: impl IntoIterator<Item = &'r Query>,
+    ) -> Self {
         let mut recent = Self::default();
         for rule in rules {
             let mut own = Vec::new();
@@ -97,6 +100,9 @@ impl Recent {
                 recent.want(&query.expr, &mut Vec::new());
             }
             recent.of_rule.push(own);
+        }
+        for query in queries {
+            recent.want(&query.expr, &mut Vec::new());
         }
         recent
     }

@@ -37,6 +37,10 @@ pub struct Rule {
     pub way: Way,
     /// How far apart evaluations are, ms; 0: it is evaluated with every beat.
     pub every_ms: i64,
+    /// It looks at what was this long before, ms.
+    pub offset_ms: i64,
+    /// With more alerts than this it fails, and has none; 0: as many as any rule may have.
+    pub most: usize,
 }
 
 /// Whose rules of states and times hold.

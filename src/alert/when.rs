@@ -96,6 +96,8 @@ impl Rule {
             once: false,
             way: Way::Plimsoll,
             every_ms: 0,
+            offset_ms: 0,
+            most: 0,
         })
     }
 }

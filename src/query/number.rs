@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 /// A number: decimal, hexadecimal, octal with a leading 0 (`017`), with `_` between digits, `Inf`,
 /// `NaN`, in any case.
-pub(super) fn parse_number(text: &str) -> Result<f64, String> {
+pub fn parse_number(text: &str) -> Result<f64, String> {
     if let Some(whole) = parse_whole(text) {
         return Ok(whole as f64);
     }

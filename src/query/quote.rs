@@ -64,7 +64,7 @@ fn is_invisible(c: char) -> bool {
 
 /// The contents of a quoted token, which the lexer has checked. Bytes that are not UTF-8 (`\xff`)
 /// are replaced, because no label can hold them.
-pub(super) fn unquoted(token: &str) -> Box<str> {
+pub fn unquoted(token: &str) -> Box<str> {
     String::from_utf8_lossy(&unquoted_bytes(token)).into()
 }
 

@@ -43,6 +43,7 @@ pub mod statsd;
 pub mod time;
 pub mod value;
 mod window;
+pub mod yaml;
 
 use std::io::Read;
 

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::alert::rule::{Measure, Query, Test};
-use crate::model::{Op, Unit};
+use crate::model::{Op, Severity, Unit};
 
 const BEAT: i64 = 10_000;
 const MINUTE: i64 = 60_000;
@@ -40,6 +40,8 @@ fn rule() -> Rule {
         once: false,
         way: Way::Plimsoll,
         every_ms: 0,
+        offset_ms: 0,
+        most: 0,
     }
 }
 

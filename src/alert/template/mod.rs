@@ -1,0 +1,61 @@
+//! alert: templates of rules of Prometheus: Go's text/template with the functions that Prometheus adds.
+//!
+//! ```text
+//!   parse      text -> pieces
+//!   run        pieces and values -> text
+//!   functions  what can be called
+//!   go         numbers and `printf` as Go writes them
+//! ```
+
+mod functions;
+mod go;
+mod parse;
+mod run;
+
+use super::instance::Instance;
+use super::rule::Rule;
+use crate::model::Labels;
+
+pub use run::{Ask, Found, Scope, Value, expand};
+
+/// Whether a template can be read. Fails with a sentence.
+pub fn check(text: &str) -> Result<(), String> {
+    parse::parse(text).map(drop)
+}
+
+/// Writes the annotations of an alert, and its sentence: the first of summary, description and message.
+/// `ask` answers what a template asks by `query`.
+pub fn annotate(rule: &Rule, alert: &mut Instance, ask: Ask<'_>) {
+    let (labels, value) = (alert.labels.clone(), alert.value);
+    let each = rule.annotations.iter();
+    alert.annotations =
+        each.map(|(name, text)| (name.to_string(), filled(text, &labels, value, ask))).collect();
+    let text = ["summary", "description", "message"].iter().find_map(|n| alert.annotations.get(*n));
+    alert.text = text.cloned().unwrap_or_else(|| rule.alertname().to_owned());
+}
+
+/// A template with its places filled; what cannot be filled says why, as Prometheus does it.
+fn filled(text: &str, labels: &Labels, value: f64, query: Ask<'_>) -> String {
+    if !text.contains("{{") {
+        return text.to_owned();
+    }
+    let scope = Scope { labels, value, query };
+    expand(text, &scope).unwrap_or_else(|why| format!("<error expanding template: {why}>"))
+}
+
+/// The labels that a rule of Prometheus gives an alert, its templates filled: those of the result without
+/// the name, then its own.
+pub fn labels(rule: &Rule, result: &Labels, value: f64, ask: Ask<'_>) -> Labels {
+    if rule.labels.iter().all(|(_, text)| !text.contains("{{")) {
+        return rule.labels_of(result);
+    }
+    let named = |(name, _): &(&str, &str)| *name != crate::query::matcher::NAME;
+    let result_pairs = result.iter().filter(named);
+    let own =
+        rule.labels.iter().map(|(name, text)| (name.to_string(), filled(text, result, value, ask)));
+    let pairs = result_pairs.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    Labels::new(pairs.chain(own))
+}
+
+#[cfg(test)]
+mod tests;
