@@ -15,9 +15,10 @@ use hyper_util::service::TowerToHyperService;
 use plimsoll::config::Running;
 use plimsoll::daemon::control;
 use plimsoll::http::tokens::{Scope, Tokens, add};
-use plimsoll::http::{Access, Desk, Hosts, Inside, State, router};
+use plimsoll::http::{Access, Hosts, Inside, State, router};
 use plimsoll::model::{Identity, Labels, Registry, Series, SystemClock};
 use plimsoll::pipeline::{Batch, Flow, Names, Queue, Source};
+use plimsoll::query::desk::Desk;
 use plimsoll::store::Store;
 
 /// A server of this thread alone. Its database is in memory where there is such a place, and goes
@@ -76,9 +77,9 @@ impl Server {
         let tokens = Arc::new(Tokens::new(&database));
         let state = State {
             alerts: Default::default(),
-            desk: Arc::new(Desk::default()),
+            pushes: Arc::default(),
+            desk: Arc::new(Desk::new(database.clone(), head, Arc::clone(&flow.counters))),
             database,
-            head,
             config: Running::new(Arc::default(), now),
             system: "here".to_owned(),
             started: now,

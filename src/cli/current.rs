@@ -259,6 +259,7 @@ pub(super) fn troubles(daemon: &Daemon, now: i64) -> Vec<Trouble> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Labels;
 
     #[test]
     fn only_what_was_collected_and_is_not_of_the_future_counts_as_a_reading() {
@@ -270,7 +271,7 @@ mod tests {
                 system: "a".to_owned(),
                 key: "a".to_owned(),
                 name: "a".to_owned(),
-                labels: "{}".to_owned(),
+                labels: Labels::default(),
                 job: job.to_owned(),
                 kind: Kind::Gauge,
                 unit: String::new(),

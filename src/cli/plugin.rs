@@ -182,8 +182,7 @@ fn known(here: &Here) -> Option<Known> {
         if series.name != "plimsoll_collect_success" || series.system_id != 1 {
             continue;
         }
-        let labels: serde_json::Value = serde_json::from_str(&series.labels).ok()?;
-        let collector = labels.get("collector").and_then(|c| c.as_str()).unwrap_or_default();
+        let collector = series.labels.get("collector").unwrap_or_default();
         if let Some(name) = collector.strip_prefix("plugin/") {
             let (_, values) = reader.samples(series.id, now - 7 * 86_400_000, now).ok()?;
             known.success.extend(values.last().map(|v| (name.to_owned(), *v)));

@@ -15,6 +15,7 @@ use crate::overview::same::{BEAT, COUNT, GAUGES, LOAD, RATE, counter, file};
 use crate::overview::{self, Span};
 use crate::pipeline::{Flow, Names};
 use crate::query::Catalog;
+use crate::query::desk::Desk;
 use crate::query::eval::Limits;
 use crate::store::{Reader, Store};
 
@@ -81,12 +82,13 @@ fn asked(path: &Path, asks: &[String]) -> Vec<serde_json::Value> {
         Arc::clone(&flow.board),
         Arc::clone(&flow.counters),
     );
+    let desk = Desk::new(path.to_owned(), store.head(), Arc::clone(&flow.counters));
     let state = http::State {
         alerts: Arc::default(),
         flow,
-        desk: Arc::default(),
+        pushes: Arc::default(),
+        desk: Arc::new(desk),
         database: path.to_owned(),
-        head: store.head(),
         config: config::Running::new(Arc::new(config::Config::default()), now),
         system: "here".into(),
         started: now,

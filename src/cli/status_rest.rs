@@ -64,7 +64,7 @@ impl<W: Write> Page<'_, W> {
     /// How many plugins answer, and how many of their charts are as they should be.
     fn counted(&mut self, list: &[Current], plugins: &[(Chart, Vec<f64>)]) -> io::Result<()> {
         let asked: Vec<&Current> =
-            list.iter().filter(|c| is_up(c) && c.series.labels.contains("\"plugin\"")).collect();
+            list.iter().filter(|c| is_up(c) && c.series.labels.get("plugin").is_some()).collect();
         let silent: Vec<&str> = asked
             .iter()
             .filter(|c| c.stale || c.value() == Some(0.0))

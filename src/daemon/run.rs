@@ -19,6 +19,7 @@ use crate::config::{Config, PushOptions, Running, host_name};
 use crate::model::{Event, Interval, Labels, SystemClock};
 use crate::overview::FORGET;
 use crate::pipeline::{Flow, MAX_SAMPLES, Names};
+use crate::query::desk::Desk;
 use crate::store::{Lock, Orders, Store, Writer, WriterSettings};
 
 /// The longest time of the last commit after a signal to end.
@@ -59,13 +60,15 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     store.share_names(Arc::clone(&flow.names));
     tell_start(&flow, store.newest_ts());
     let (started, inbox_every) = (flow.clock.wall_ms(), inbox_every(config.interval));
+    let head = store.head();
     let shared = Shared {
         alerts: Arc::default(),
         orders: Arc::clone(&orders),
         shelf: Arc::default(),
         config: Running::new(config, started),
         database: database.as_path().into(),
-        head: store.head(),
+        head: Arc::clone(&head),
+        desk: Arc::new(Desk::new(database.clone(), head, Arc::clone(&flow.counters))),
         system: system.into(),
         started,
         services: Arc::default(),

@@ -13,6 +13,7 @@ use crate::config::{Config, Running};
 use crate::http;
 use crate::pipeline::Flow;
 use crate::plugin::Shelf;
+use crate::query::desk::Desk;
 use crate::store::{Head, Orders};
 
 /// See the module's text; clones share everything.
@@ -32,6 +33,8 @@ pub struct Shared {
     pub database: Arc<Path>,
     /// Its newest samples.
     pub head: Arc<Head>,
+    /// The desk at which all questions to it are asked.
+    pub desk: Arc<Desk>,
     /// This machine's name.
     pub system: Arc<str>,
     /// When the daemon was started, ms since 1970 UTC.

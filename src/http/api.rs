@@ -10,27 +10,23 @@ use super::State;
 use super::error::ApiError;
 use super::peer::Cut;
 use super::respond::{Sheet, pack_up, takes_gzip};
-use crate::query::budget::Pool;
-use crate::query::desk::{Desk, Purpose, Task};
+use crate::query::desk::{Purpose, Task};
 use crate::query::files::Files;
 use crate::query::turns::Client;
 
 /// The parts that all questions over HTTP share.
 pub(super) struct Api {
     state: Arc<State>,
-    desk: Arc<Desk>,
 }
 
 impl Api {
-    pub(super) fn new(state: Arc<State>, pool: Arc<Pool>) -> Arc<Self> {
-        let (path, head) = (state.database.clone(), Arc::clone(&state.head));
-        let desk = Desk::new(path, head, pool, Arc::clone(&state.counters));
-        Arc::new(Self { state, desk: Arc::new(desk) })
+    pub(super) fn new(state: Arc<State>) -> Arc<Self> {
+        Arc::new(Self { state })
     }
 
     /// Gives memory back between questions, as long as the runtime runs.
     pub(super) async fn rest_between(self: Arc<Self>) {
-        Arc::clone(&self.desk).rest_between(self.state.rested).await;
+        Arc::clone(&self.state.desk).rest_between(self.state.rested).await;
     }
 
     pub(super) fn state(&self) -> &Arc<State> {
@@ -38,7 +34,7 @@ impl Api {
     }
 
     pub(super) fn files(&self) -> &Files {
-        self.desk.files()
+        self.state.desk.files()
     }
 
     /// The time, ms since 1970 UTC.
@@ -54,7 +50,7 @@ impl Api {
         work: impl FnOnce(&Self, &Task) -> Result<T, ApiError> + Send + 'static,
     ) -> Result<T, ApiError> {
         let api = Arc::clone(self);
-        self.desk.turn(purpose, client, move |task| work(&api, task)).await
+        self.state.desk.turn(purpose, client, move |task| work(&api, task)).await
     }
 }
 

@@ -37,14 +37,13 @@ use axum::{Extension, Router};
 use crate::alert::Standing;
 use crate::config::Running;
 use crate::pipeline::Flow;
-use crate::query::budget::{self, Pool};
-use crate::store::Head;
+use crate::query::desk::Desk;
 
 pub use access::Access;
 pub use connections::Listener;
 pub use guard::Hosts;
 pub use page::assets as page_files;
-pub use push::Desk;
+pub use push::Pushes;
 pub use tls::Tls;
 
 /// The state that handlers read.
@@ -53,11 +52,11 @@ pub struct State {
     /// Series, their newest values, problems, counters, and where pushes go.
     pub flow: Flow,
     /// The parts that pushes share.
+    pub pushes: Arc<Pushes>,
+    /// The desk that answers questions to the file.
     pub desk: Arc<Desk>,
     /// The path of the database.
     pub database: PathBuf,
-    /// Its newest samples.
-    pub head: Arc<Head>,
     /// How things stand with alerts.
     pub alerts: Arc<Standing>,
     /// The configuration in force.
@@ -127,10 +126,9 @@ impl Inside {
 pub fn router(state: State) -> (Router, Inside) {
     let (hosts, access) = (state.hosts.clone(), state.access.clone());
     let state = Arc::new(state);
-    let pool = Pool::new(budget::ALL);
-    let api = api::Api::new(Arc::clone(&state), Arc::clone(&pool));
+    let api = api::Api::new(Arc::clone(&state));
     tokio::spawn(Arc::clone(&api).rest_between());
-    let sql = sql::routes(Arc::clone(&state), pool);
+    let sql = sql::routes(Arc::clone(&state));
     let inside = Inside(Arc::clone(&api));
     let pages = pieces::Pages::default();
     let router = Router::new()

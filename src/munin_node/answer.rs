@@ -164,6 +164,7 @@ mod tests {
     use crate::model::{Clock, Identity, Labels, ManualClock, Series};
     use crate::pipeline::{Flow, Names};
     use crate::plugin::Shelf;
+    use crate::query::desk::Desk;
 
     struct Bench {
         node: Node,
@@ -185,11 +186,11 @@ mod tests {
             let disk = registry.intern(Series::undescribed(disk));
             latest.update(latest.group(), 1_000_000, &[(load, 0.5), (disk, 7.0)]);
             let shelf = Arc::new(Shelf::default());
+            let counters = Arc::clone(&flow.counters);
             let from = Sources {
                 flow,
                 shelf: Arc::clone(&shelf),
-                database: "/nonexistent".into(),
-                head: Arc::default(),
+                desk: Arc::new(Desk::new("/nonexistent".into(), Arc::default(), counters)),
                 sys: "/nonexistent".into(),
                 fresh_ms: 60_000,
             };

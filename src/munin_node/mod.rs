@@ -27,7 +27,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::config::MuninNodeSettings as Settings;
 use crate::pipeline::Flow;
 use crate::plugin::Shelf;
-use crate::store::Head;
+use crate::query::desk::Desk;
 
 pub use listen::serve;
 
@@ -40,10 +40,8 @@ pub struct Sources {
     pub flow: Flow,
     /// The last output of plugins.
     pub shelf: Arc<Shelf>,
-    /// The path of the database.
-    pub database: PathBuf,
-    /// Its newest samples.
-    pub head: Arc<Head>,
+    /// The desk that lends the database.
+    pub desk: Arc<Desk>,
     /// `/sys`
     pub sys: PathBuf,
     /// A collector's value that is older than this, in ms, is not known any more.

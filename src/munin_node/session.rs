@@ -11,6 +11,9 @@ use tokio::time::timeout;
 
 use super::Node;
 use super::answer::{Answer, Caps};
+use super::spool::Failure;
+use crate::query::desk::Purpose;
+use crate::query::turns::Client;
 
 /// The time limits of a connection.
 #[derive(Debug, Clone, Copy)]
@@ -157,15 +160,28 @@ async fn spool<S>(
 where
     S: AsyncWrite + Unpin,
 {
-    let (pieces, mut coming) = tokio::sync::mpsc::channel::<Vec<u8>>(2);
-    let reading = Arc::clone(node);
-    let work = tokio::task::spawn_blocking(move || {
-        reading.spool(since, &mut |piece| pieces.blocking_send(piece).is_ok());
-    });
-    while let Some(piece) = coming.recv().await {
-        send(stream, &piece, plain, limits).await?;
+    let mut spool = node.spool(since);
+    loop {
+        // A turn for each piece: a master that reads slowly keeps no place.
+        let reading = Arc::clone(node);
+        let turn = node.from.desk.turn(Purpose::Any, Client::default(), move |_| {
+            let piece = reading.next_piece(&mut spool)?;
+            Ok::<_, Failure>((spool, piece))
+        });
+        match turn.await {
+            Ok((_, None)) => break,
+            Ok((rest, Some(piece))) => {
+                spool = rest;
+                if !piece.is_empty() {
+                    send(stream, &piece, plain, limits).await?;
+                }
+            }
+            Err(e) => {
+                tracing::warn!("munin_node: spoolfetch: {e}");
+                break;
+            }
+        }
     }
-    let _unused = work.await;
     send(stream, b".\n", plain, limits).await
 }
 

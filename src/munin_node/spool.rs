@@ -13,7 +13,6 @@ use super::Node;
 use super::own::{History, Own};
 use super::picture::{Catalog, Picture};
 use crate::model::{Kind, SeriesRef, write_key};
-use crate::query::files::Files;
 use crate::store::block::Column;
 use crate::store::{Known, Reader};
 use crate::wire::munin::{Described, Part, Type, identity, relay};
@@ -29,51 +28,59 @@ const OLDEST_MS: i64 = 7 * 86_400_000;
 const MOST_MS: i64 = 24 * PIECE_MS;
 
 /// The reason why there is no spool.
-type Failure = Box<dyn std::error::Error>;
+pub(super) type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// The identity of a series in the store: system (`None` is this one), job and key.
 type Place = (Option<String>, String, String);
 
-impl Node {
-    /// Hands over all values newer than `since` (seconds since 1970 UTC), piece by piece, until the
-    /// end or until the master is gone. Read errors go to the log.
-    pub(super) fn spool(&self, since: i64, each: &mut dyn FnMut(Vec<u8>) -> bool) {
-        if let Err(e) = self.read_spool(since, each) {
-            tracing::warn!("munin_node: spoolfetch: {e}");
-        }
-    }
+/// How far a spool is read.
+pub(super) struct Spool {
+    /// The next piece begins here, ms since 1970 UTC, and the last one ends there.
+    from: i64,
+    until: i64,
+    /// How long a piece is, and the time of those with values so far, ms.
+    piece: i64,
+    told: i64,
+    /// The names of all of it, because reading takes a while.
+    catalog: Catalog,
+    places: Option<HashMap<Place, i64>>,
+}
 
-    fn read_spool(&self, since: i64, each: &mut dyn FnMut(Vec<u8>) -> bool) -> Result<(), Failure> {
-        let now = self.from.clock.wall_ms();
-        let mut from = since.saturating_mul(1_000).max(now - OLDEST_MS);
-        let mut told = 0;
-        // One catalog of names for all of it, of its own, because reading takes a while.
+impl Node {
+    /// All values newer than `since`, in seconds since 1970 UTC.
+    pub(super) fn spool(&self, since: i64) -> Spool {
+        let until = self.from.clock.wall_ms();
+        let from = since.saturating_mul(1_000).max(until - OLDEST_MS);
         let mut catalog = Catalog::default();
         catalog.update(&self.from.registry);
-        // No reader stays open: a master comes once in five minutes.
-        let files = Files::new(self.from.database.clone(), self.from.head.clone(), 0);
-        let series = files.with_reader(|reader, _| Ok::<_, Failure>(reader.series()?))?;
-        let places: HashMap<Place, i64> = series.into_iter().map(place).collect();
         let piece = piece_ms(catalog.all().count());
-        while from < now && told < MOST_MS {
-            let to = now.min(from - from.rem_euclid(piece) + piece);
-            // A reader for each piece: it would keep the log from being emptied while the master
-            // takes its time.
-            let text = files.with_reader(|reader, _| {
-                let mut text = String::new();
-                self.own_spool(reader, &places, &catalog, (from, to), &mut text)?;
-                self.plugin_spool(reader, &places, (from, to), &mut text)?;
-                Ok::<_, Failure>(text)
-            })?;
-            if !text.is_empty() {
-                told += piece;
-                if !each(text.into_bytes()) {
-                    break;
-                }
-            }
-            from = to;
+        Spool { from, until, piece, told: 0, catalog, places: None }
+    }
+
+    /// Reads the next piece, which may be empty; `None` at the end. Each piece has a reader of its
+    /// own, which would otherwise keep the log from being emptied while the master takes its time.
+    pub(super) fn next_piece(&self, spool: &mut Spool) -> Result<Option<Vec<u8>>, Failure> {
+        if spool.from >= spool.until || spool.told >= MOST_MS {
+            return Ok(None);
         }
-        Ok(())
+        let (from, piece) = (spool.from, spool.piece);
+        let to = spool.until.min(from - from.rem_euclid(piece) + piece);
+        let catalog = &spool.catalog;
+        let known = &mut spool.places;
+        let text = self.from.desk.files().with_reader(|reader, _| {
+            if known.is_none() {
+                *known = Some(reader.series()?.into_iter().map(place).collect());
+            }
+            let mut text = String::new();
+            if let Some(places) = known {
+                self.own_spool(reader, places, catalog, (from, to), &mut text)?;
+                self.plugin_spool(reader, places, (from, to), &mut text)?;
+            }
+            Ok::<_, Failure>(text)
+        })?;
+        spool.told += if text.is_empty() { 0 } else { piece };
+        spool.from = to;
+        Ok(Some(text.into_bytes()))
     }
 
     /// The collectors as plugins.

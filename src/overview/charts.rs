@@ -10,15 +10,14 @@ use super::table::{LEFT_OUT, Mark, Pick, ROWS, Row, Scale};
 use crate::model::{Graph, Kind, Unit};
 use crate::store::Known;
 
-/// A series with its labels taken apart.
+/// A series of the system.
 struct Seen<'a> {
     known: &'a Known,
-    labels: BTreeMap<String, String>,
 }
 
 impl Seen<'_> {
     fn label(&self, name: &str) -> &str {
-        self.labels.get(name).map_or("", String::as_str)
+        self.known.labels.get(name).unwrap_or_default()
     }
 
     fn left_out(&self) -> bool {
@@ -33,14 +32,8 @@ impl Seen<'_> {
 /// ([`crate::store::Reader::graphs`]): those of the first view, those with descriptions, then the
 /// others by source and name.
 pub fn charts(known: &[Known], graphs: &[(String, Graph)], system: &str) -> Vec<Chart> {
-    let seen: Vec<Seen<'_>> = known
-        .iter()
-        .filter(|k| k.system == system)
-        .map(|known| Seen {
-            known,
-            labels: serde_json::from_str(&known.labels).unwrap_or_default(),
-        })
-        .collect();
+    let seen: Vec<Seen<'_>> =
+        known.iter().filter(|k| k.system == system).map(|known| Seen { known }).collect();
     let mut by_name: BTreeMap<&str, Vec<&Seen<'_>>> = BTreeMap::new();
     for one in &seen {
         by_name.entry(&one.known.name).or_default().push(one);
@@ -161,15 +154,13 @@ fn of_metric(group: String, name: &str, job: &str, all: &[&Seen<'_>]) -> Chart {
     let first = all[0].known;
     let rate = first.kind == Kind::Counter;
     // Parts that all names share are left out.
-    let shared: Vec<String> = all[0]
-        .labels
-        .iter()
-        .filter(|(label, value)| all.iter().all(|s| s.label(label) == value.as_str()))
-        .map(|(label, _)| label.clone())
+    let shared: Vec<&str> = (first.labels.iter())
+        .filter(|(label, value)| all.iter().all(|s| s.label(label) == *value))
+        .map(|(label, _)| label)
         .collect();
     let line = |seen: &&Seen<'_>| {
-        let telling = seen.labels.iter().filter(|(label, _)| !shared.contains(label));
-        let words: Vec<&str> = telling.map(|(_, value)| value.as_str()).collect();
+        let telling = seen.known.labels.iter().filter(|(label, _)| !shared.contains(label));
+        let words: Vec<&str> = telling.map(|(_, value)| value).collect();
         let name = if words.is_empty() { name.to_owned() } else { words.join(" ") };
         let terms = vec![Term { series: seen.known.id, factor: 1.0 }];
         Line { name, rate, down: false, terms, bounds: Bounds::default() }
@@ -283,7 +274,7 @@ fn lines_of(
                 continue;
             }
             let mut name = pick.name.to_owned();
-            for (label, value) in &seen.labels {
+            for (label, value) in seen.known.labels.iter() {
                 name = name.replace(&format!("{{{label}}}"), value);
             }
             let term = Term { series: seen.known.id, factor: factor * scale };

@@ -104,12 +104,17 @@ pub struct Desk {
 
 impl Desk {
     /// A desk for the file at `path`, whose newest samples are in `head`.
-    pub fn new(path: PathBuf, head: Arc<Head>, pool: Arc<Pool>, counters: Arc<Counters>) -> Self {
+    pub fn new(path: PathBuf, head: Arc<Head>, counters: Arc<Counters>) -> Self {
         let files = Files::new(path, head, AT_ONCE + PAGES);
         let turns = Turns::new(AT_ONCE, OF_ONE, counters);
         let pages = turns.beside(PAGES, PAGES_OF_ONE);
         let hosts = turns.beside(1, 1);
-        Self { files, turns, pages, hosts, pool }
+        Self { files, turns, pages, hosts, pool: Pool::new(budget::ALL) }
+    }
+
+    /// The memory of all questions, for those that have places elsewhere.
+    pub fn pool(&self) -> &Arc<Pool> {
+        &self.pool
     }
 
     /// The file. Only ask inside [`Desk::turn`], because it may block.

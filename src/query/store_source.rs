@@ -44,16 +44,10 @@ impl Catalog {
         let mut series: Vec<(Arc<Labels>, i64)> = known
             .into_iter()
             .map(|known| {
-                let own: serde_json::Map<String, serde_json::Value> =
-                    serde_json::from_str(&known.labels).unwrap_or_default();
-                let text = |value: serde_json::Value| match value {
-                    serde_json::Value::String(text) => text,
-                    other => other.to_string(),
-                };
-                let pairs = own.into_iter().map(|(name, value)| (name, text(value))).chain([
-                    (NAME.to_owned(), known.name),
-                    ("instance".to_owned(), known.system),
-                    ("job".to_owned(), known.job),
+                let pairs = known.labels.iter().chain([
+                    (NAME, known.name.as_str()),
+                    ("instance", known.system.as_str()),
+                    ("job", known.job.as_str()),
                 ]);
                 (Arc::new(Labels::new(pairs)), known.id)
             })

@@ -48,10 +48,10 @@ const STACK: usize = 64 * 1024;
 /// A parked thread that asks about one path on request. When it is dropped, the thread ends at
 /// once, or when the kernel releases it; nothing waits for that.
 #[derive(Debug)]
-pub struct Worker(Arc<Desk>);
+pub struct Worker(Arc<Slot>);
 
 #[derive(Debug, Default)]
-struct Desk {
+struct Slot {
     state: Mutex<State>,
     turned: Condvar,
 }
@@ -63,7 +63,7 @@ struct State {
     dismissed: bool,
 }
 
-impl Desk {
+impl Slot {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(|e| e.into_inner())
     }
@@ -91,14 +91,14 @@ impl Desk {
 impl Worker {
     /// Starts a thread for this path. It holds `alive` as long as it lives.
     pub fn start(path: CString, statvfs: Statvfs, alive: Arc<()>) -> io::Result<Self> {
-        let desk = Arc::<Desk>::default();
-        let its = Arc::clone(&desk);
+        let slot = Arc::<Slot>::default();
+        let its = Arc::clone(&slot);
         let thread = std::thread::Builder::new().name("statvfs".into()).stack_size(STACK);
         thread.spawn(move || {
             its.serve(&path, &statvfs);
             drop(alive);
         })?;
-        Ok(Self(desk))
+        Ok(Self(slot))
     }
 
     /// Takes the answer since the last call, and asks again; `Err` if the last question is still

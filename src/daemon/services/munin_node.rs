@@ -109,8 +109,7 @@ fn start(shared: &Shared) -> Option<Masters> {
     let from = Sources {
         flow: shared.flow.clone(),
         shelf: Arc::clone(&shared.shelf),
-        database: shared.database.to_path_buf(),
-        head: Arc::clone(&shared.head),
+        desk: Arc::clone(&shared.desk),
         sys: config.collect.sys.clone(),
         fresh_ms: fresh_ms(&config),
     };

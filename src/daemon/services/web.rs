@@ -212,9 +212,9 @@ fn router(
     let services = shared.clone();
     let (router, inside) = http::router(http::State {
         flow: shared.flow.clone(),
-        desk: Arc::default(),
+        pushes: Arc::default(),
+        desk: Arc::clone(&shared.desk),
         database: shared.database.to_path_buf(),
-        head: Arc::clone(&shared.head),
         alerts: Arc::clone(&shared.alerts),
         config: shared.config.clone(),
         system: shared.system.to_string(),

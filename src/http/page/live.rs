@@ -23,7 +23,7 @@ use crate::http::access::Pass;
 use crate::http::error::ApiError;
 use crate::http::params::Params;
 use crate::http::peer::Cut;
-use crate::model::{Identity, Labels, SeriesRef};
+use crate::model::{Identity, SeriesRef};
 use crate::overview::{Chart, Running, write_short};
 use crate::query::desk::Purpose;
 use crate::query::turns::Client;
@@ -219,12 +219,7 @@ impl Live {
             let known = reader.series().map_err(failed)?;
             let find = |id: i64| {
                 let known = &known[known.iter().position(|k| k.id == id)?];
-                let labels: serde_json::Map<String, serde_json::Value> =
-                    serde_json::from_str(&known.labels).ok()?;
-                let labels = labels
-                    .iter()
-                    .filter_map(|(name, value)| Some((name.as_str(), value.as_str()?)));
-                let mut identity = Identity::local(&known.job, &known.name, Labels::new(labels));
+                let mut identity = Identity::local(&known.job, &known.name, known.labels.clone());
                 if known.system != state.system {
                     identity.system = Some(known.system.as_str().into());
                 }

@@ -35,13 +35,13 @@ const COMMIT: Duration = Duration::from_secs(4);
 
 /// The parts that all pushes share.
 #[derive(Debug)]
-pub struct Desk {
+pub struct Pushes {
     held: Arc<AtomicUsize>,
     places: Arc<Semaphore>,
     pub(super) groups: Groups,
 }
 
-impl Default for Desk {
+impl Default for Pushes {
     fn default() -> Self {
         Self {
             held: Arc::default(),
@@ -107,8 +107,8 @@ pub(super) async fn take_in<T: Send + 'static>(
     body: Body,
     work: impl FnOnce(&Job<'_>) -> Result<(T, Receipt), Failure> + Send + 'static,
 ) -> Result<T, Failure> {
-    let body = receive(&state.desk.held, &headers, body).await?;
-    let places = Arc::clone(&state.desk.places).acquire_owned();
+    let body = receive(&state.pushes.held, &headers, body).await?;
+    let places = Arc::clone(&state.pushes.places).acquire_owned();
     let Ok(Ok(place)) = tokio::time::timeout(TURN, places).await else {
         return Err(Failure::busy("too many bodies wait to be read; send it again"));
     };

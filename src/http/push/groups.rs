@@ -70,7 +70,7 @@ fn push(job: &Job<'_>, method: &Method, labels: &Labels) -> Result<(StatusCode, 
     let state = job.state;
     let input = Unpacked::new(job.headers, job.bytes, job.watch)?;
     let now = state.clock.wall_ms();
-    let mut kept = state.desk.groups.0.lock().unwrap_or_else(|e| e.into_inner());
+    let mut kept = state.pushes.groups.0.lock().unwrap_or_else(|e| e.into_inner());
     let mut push = state.intake.begin(job.sent(origin(labels)), now);
     let tally = take(&mut push, &mut Reader::new(input, now), job.watch)?;
     // A group is replaced as a whole or not at all.
@@ -112,7 +112,7 @@ fn push(job: &Job<'_>, method: &Method, labels: &Labels) -> Result<(StatusCode, 
 
 fn end(job: &Job<'_>, labels: &Labels) -> Result<(StatusCode, Receipt), Failure> {
     let state = job.state;
-    let mut kept = state.desk.groups.0.lock().unwrap_or_else(|e| e.into_inner());
+    let mut kept = state.pushes.groups.0.lock().unwrap_or_else(|e| e.into_inner());
     let now = state.clock.wall_ms();
     let mut push = state.intake.begin(job.sent(origin(labels)), now);
     // Before any look-up: a sender that may not push a group may not end it either.

@@ -30,7 +30,7 @@ use serde_json::json;
 use super::State;
 use crate::pipeline::Busy;
 
-pub use desk::Desk;
+pub use desk::Pushes;
 
 /// When to come again after being put off.
 const RETRY_AFTER: &str = "2";

@@ -18,7 +18,7 @@ use axum::{Json, Router};
 use serde_json::json;
 
 use super::State;
-use crate::query::budget::{self, Budget, Pool, Spent};
+use crate::query::budget::{self, Budget, Spent};
 use crate::query::desk::FOR_THE_PAGE;
 use crate::query::number::parse_duration;
 use crate::query::turns::{Client, Leaving, Turns};
@@ -40,19 +40,19 @@ const MOST_ROWS: u64 = 1_000_000;
 /// The largest body, in bytes.
 const LARGEST: usize = 128 << 10;
 
-struct Desk {
+/// The parts that all statements share.
+struct Statements {
     state: Arc<State>,
     turns: Turns,
-    pool: Arc<Pool>,
 }
 
-pub(super) fn routes(state: Arc<State>, pool: Arc<Pool>) -> Router {
+pub(super) fn routes(state: Arc<State>) -> Router {
     let turns = Turns::new(AT_ONCE, OF_ONE, Arc::clone(&state.counters));
     Router::new()
         .route("/api/sql", post(sql))
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(LARGEST))
-        .with_state(Arc::new(Desk { state, turns, pool }))
+        .with_state(Arc::new(Statements { state, turns }))
 }
 
 /// The parameters, from the address or from a JSON body.
@@ -176,7 +176,7 @@ fn time(asked: &Asked) -> Result<Duration, Failure> {
 }
 
 async fn sql(
-    Get(desk): Get<Arc<Desk>>,
+    Get(statements): Get<Arc<Statements>>,
     client: Client,
     address: Result<Query<Asked>, axum::extract::rejection::QueryRejection>,
     headers: HeaderMap,
@@ -196,7 +196,7 @@ async fn sql(
     let time = time(&asked)?;
     let statement = asked.sql.ok_or_else(|| Failure::bad("there is no statement to answer"))?;
 
-    let Some(turn) = desk.turns.next(client, PATIENCE).await else {
+    let Some(turn) = statements.turns.next(client, PATIENCE).await else {
         let why = "too many statements are running; ask again later";
         return Err(Failure::new(StatusCode::SERVICE_UNAVAILABLE, why));
     };
@@ -205,8 +205,9 @@ async fn sql(
     let (pipe, stream) = stream::pipe(bounds.deadline, leaving);
     tokio::task::spawn_blocking(move || {
         let _turn = turn;
-        let budget = Budget::within(&desk.pool, budget::ONE, budget::ALL - FOR_THE_PAGE);
-        answer(&desk.state, &statement, &bounds, &budget, format, rows, pipe);
+        let budget =
+            Budget::within(statements.state.desk.pool(), budget::ONE, budget::ALL - FOR_THE_PAGE);
+        answer(&statements.state, &statement, &bounds, &budget, format, rows, pipe);
     });
     begin(stream, format).await
 }

@@ -6,13 +6,15 @@ use super::super::{Settings, Sources};
 use super::*;
 use crate::model::SystemClock;
 use crate::pipeline::{Flow, Names};
+use crate::query::desk::Desk;
 
 fn node() -> Arc<Node> {
+    let flow = Flow::new(Arc::new(SystemClock), "web1", 1_000, 1_000, Names::default());
+    let counters = Arc::clone(&flow.counters);
     let from = Sources {
-        flow: Flow::new(Arc::new(SystemClock), "web1", 1_000, 1_000, Names::default()),
+        flow,
         shelf: Arc::default(),
-        database: "/nonexistent".into(),
-        head: Arc::default(),
+        desk: Arc::new(Desk::new("/nonexistent".into(), Arc::default(), counters)),
         sys: "/nonexistent".into(),
         fresh_ms: 60_000,
     };

@@ -1,14 +1,12 @@
 //! store: the names of the series of a damaged database, put together from all that is left of
 //! them.
 
-use std::collections::BTreeMap;
-
 use hashbrown::HashMap;
 use rusqlite::types::Value;
 
 use super::carve::{Carver, Row, Table};
-use crate::model::{Identity, Kind, Labels, parse_key};
-use crate::store::texts::dictionary::labels_json;
+use crate::model::{Identity, Kind, parse_key};
+use crate::store::texts::dictionary::{labels_json, labels_of};
 
 /// A row of `series_dict`.
 #[derive(Debug)]
@@ -72,11 +70,8 @@ pub(super) fn names(carver: &Carver) -> Vec<Name> {
 impl Name {
     /// Whether name and labels make the key.
     fn fits(&self) -> bool {
-        let Ok(labels) = serde_json::from_str::<BTreeMap<String, String>>(&self.labels) else {
-            return false;
-        };
-        let labels = Labels::new(labels);
-        Identity::local(&self.job, &self.name, labels).key() == self.key
+        let labels = labels_of(&self.labels);
+        labels.is_some_and(|l| Identity::local(&self.job, &self.name, l).key() == self.key)
     }
 }
 

@@ -11,7 +11,7 @@ use rusqlite::limits::Limit;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags};
 
-use crate::model::{Glob, Kind};
+use crate::model::{Glob, Kind, Labels};
 use crate::store::file::allowance;
 use crate::store::file::ours::{check_ours, wal_size};
 use crate::store::file::ours::{copy_into, read_only_uri};
@@ -20,6 +20,7 @@ use crate::store::packed::block::{Column, GROUP};
 use crate::store::packed::chunk::Scratch;
 use crate::store::samples::series;
 use crate::store::samples::series::Fetched;
+use crate::store::texts::dictionary::labels_of;
 use crate::store::{Head, Kept, OpenError, SqlError, from_column};
 
 /// Pages of the file that a reader holds in memory, KiB.
@@ -48,8 +49,8 @@ pub struct Known {
     pub key: String,
     /// Its name.
     pub name: String,
-    /// Its labels as a JSON object.
-    pub labels: String,
+    /// Its labels.
+    pub labels: Labels,
     /// Where it came from.
     pub job: String,
     /// How it behaves.
@@ -224,7 +225,7 @@ impl Reader {
                     system: r.get(2)?,
                     key: r.get(3)?,
                     name: r.get(4)?,
-                    labels: r.get(5)?,
+                    labels: labels_of(r.get_ref(5)?.as_str()?).unwrap_or_default(),
                     job: r.get(6)?,
                     kind: Kind::from_word(r.get_ref(7)?.as_str()?),
                     unit: r.get(8)?,

@@ -463,3 +463,13 @@ pub(in crate::store) fn labels_json(labels: &Labels) -> String {
         labels.iter().map(|(n, v)| (n.to_owned(), v.into())).collect();
     serde_json::Value::Object(map).to_string()
 }
+
+/// The labels of such a text; `None`: it is none. Strangers can write anything into the table: a
+/// value that is no text counts as it is written.
+pub(in crate::store) fn labels_of(text: &str) -> Option<Labels> {
+    let map: serde_json::Map<String, serde_json::Value> = serde_json::from_str(text).ok()?;
+    Some(Labels::new(map.into_iter().map(|(name, value)| match value {
+        serde_json::Value::String(value) => (name, value),
+        other => (name, other.to_string()),
+    })))
+}

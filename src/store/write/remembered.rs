@@ -6,6 +6,7 @@ use rusqlite::params;
 
 use super::open::Store;
 use crate::model::Labels;
+use crate::store::texts::dictionary::labels_of;
 use crate::store::{SqlError, from_column};
 
 /// The last values of some series.
@@ -52,11 +53,9 @@ impl Store {
         while let Some(row) = rows.next()? {
             let id: i64 = row.get(1)?;
             if let Some((name, labels)) = known.remove(&id) {
-                let labels: HashMap<String, String> =
-                    serde_json::from_str(&labels).unwrap_or_default();
                 out.ts = out.ts.max(row.get(0)?);
                 if let Some(value) = from_column(row.get_ref(2)?) {
-                    out.values.push((name, Labels::new(labels), value));
+                    out.values.push((name, labels_of(&labels).unwrap_or_default(), value));
                 }
             }
         }

@@ -7,6 +7,7 @@ use super::{AckRow, AlertRow, OutboxRow, SilenceRow, ToldRow};
 use crate::model::{Labels, Severity};
 use crate::store::SqlError;
 use crate::store::file::state;
+use crate::store::texts::dictionary::labels_of;
 
 /// Everything that a process has to know to go on with alerts where the one before it stopped.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -196,8 +197,5 @@ fn severity(row: &Row<'_>, at: usize) -> Result<Severity, SqlError> {
 }
 
 fn labels(row: &Row<'_>, at: usize) -> Result<Labels, SqlError> {
-    let text = row.get_ref(at)?.as_str()?;
-    let pairs: std::collections::BTreeMap<String, String> =
-        serde_json::from_str(text).map_err(|_| wrong(at, "no labels"))?;
-    Ok(Labels::new(pairs))
+    labels_of(row.get_ref(at)?.as_str()?).ok_or_else(|| wrong(at, "no labels"))
 }
