@@ -11,6 +11,10 @@ use std::io::Read as _;
 use std::time::Instant;
 
 use plimsoll::store::chunk::{Scratch, decode_values, encode_values};
+use random::Random;
+
+#[path = "../tests/random/mod.rs"]
+mod random;
 
 const SIZES: [usize; 5] = [360, 600, 1000, 3600, 8000];
 const NAMES: [&str; 7] =
@@ -38,15 +42,9 @@ fn recording(path: &str) -> Vec<Series> {
     series
 }
 
-/// xorshift64: the same data on every run.
-struct Random(u64);
-
 impl Random {
     fn unit(&mut self) -> f64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 11) as f64 / (1u64 << 53) as f64
+        (self.bits() >> 11) as f64 / (1u64 << 53) as f64
     }
 
     fn normal(&mut self) -> f64 {

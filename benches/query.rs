@@ -11,19 +11,17 @@ use plimsoll::model::Labels;
 use plimsoll::query::eval::{Limits, Options, When, evaluate};
 use plimsoll::query::parse;
 use plimsoll::query::source::MemorySource;
+use random::Random;
+
+#[path = "../tests/random/mod.rs"]
+mod random;
 
 const START: i64 = 1_700_000_000_000;
 const DAY: i64 = 86_400_000;
 
-/// xorshift64: the same data on every run.
-struct Random(u64);
-
 impl Random {
     fn below(&mut self, end: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 11) % end
+        (self.bits() >> 11) % end
     }
 }
 

@@ -11,19 +11,18 @@ use plimsoll::pipeline::statsd::{Gather, Outlet, Settings};
 use plimsoll::pipeline::{Flow, Names};
 use plimsoll::receive::{Carrier, Sink, Turn};
 use plimsoll::wire::statsd::Items;
+use random::Random;
+
+#[path = "../tests/random/mod.rs"]
+mod random;
 
 const NAMES: u64 = 10_000;
 const PACKETS: usize = 3_000;
 const METRICS: u64 = 20;
 
 fn packets() -> Vec<String> {
-    let mut state = 1u64;
-    let mut roll = |below: u64| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state >> 11) % below
-    };
+    let mut random = Random(1);
+    let mut roll = |below: u64| (random.bits() >> 11) % below;
     let types: Vec<u64> = (0..NAMES).map(|_| roll(100)).collect();
     (0..PACKETS)
         .map(|_| {

@@ -13,19 +13,21 @@ use std::time::Duration;
 use plimsoll::model::{Identity, Labels, Registry, Series};
 use plimsoll::pipeline::{Batch, Source};
 use plimsoll::store::{Store, Times, sizes};
+use random::Random;
+
+#[path = "../tests/random/mod.rs"]
+mod random;
 
 /// As the writer has it: upkeep is looked for so often.
 const UPKEEP_MS: i64 = 30_000;
 
 /// Half of a machine's series stand still, a quarter only grow, a quarter wander with two decimals.
-fn next(i: usize, value: f64, dice: &mut u64) -> f64 {
-    *dice ^= *dice << 13;
-    *dice ^= *dice >> 7;
-    *dice ^= *dice << 17;
+fn next(i: usize, value: f64, dice: &mut Random) -> f64 {
+    let dice = dice.bits();
     match i % 4 {
         0 | 1 => value,
-        2 => value + (*dice % 5_000) as f64,
-        _ => ((value + (*dice % 201) as f64 / 100.0 - 1.0) * 100.0).round() / 100.0,
+        2 => value + (dice % 5_000) as f64,
+        _ => ((value + (dice % 201) as f64 / 100.0 - 1.0) * 100.0).round() / 100.0,
     }
 }
 
@@ -45,7 +47,7 @@ fn main() {
         })
         .collect();
     let mut values = vec![100.0; series];
-    let mut dice = 0x9E37_79B9_7F4A_7C15;
+    let mut dice = Random(0x9E37_79B9_7F4A_7C15);
     let mut store = Store::open(&path, "bench", registry).unwrap();
     let checkpoint = |store: &Store| {
         store.checkpoint().unwrap();

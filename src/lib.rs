@@ -47,6 +47,9 @@ pub mod overview;
 pub mod pipeline;
 pub mod plugin;
 pub mod query;
+#[cfg(test)]
+#[path = "../tests/random/mod.rs"]
+mod random;
 pub mod reach;
 pub mod receive;
 pub mod store;

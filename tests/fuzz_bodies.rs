@@ -5,6 +5,8 @@
 
 use std::path::Path;
 
+use random::Random;
+
 #[path = "../fuzz/bodies/chunk_timestamps.rs"]
 mod chunk_timestamps;
 #[path = "../fuzz/bodies/chunk_values.rs"]
@@ -23,6 +25,8 @@ mod open;
 mod promql;
 #[path = "../fuzz/bodies/push.rs"]
 mod push;
+#[path = "random/mod.rs"]
+mod random;
 #[path = "../fuzz/bodies/rrd.rs"]
 mod rrd;
 #[path = "../fuzz/bodies/texts.rs"]
@@ -61,13 +65,9 @@ fn hold(target: &str, random: u64, longest: u64, body: impl Fn(&[u8])) {
 
 fn dice() -> impl FnMut() -> u64 {
     let seed = number("PLIMSOLL_FUZZ_SEED").unwrap_or(0);
-    let mut state = 0x9E37_79B9_7F4A_7C15u64 ^ seed.wrapping_mul(0xD6E8_FEB8_6659_FD93) >> 1;
-    move || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state >> 11
-    }
+    let state = 0x9E37_79B9_7F4A_7C15u64 ^ seed.wrapping_mul(0xD6E8_FEB8_6659_FD93) >> 1;
+    let mut random = Random(state);
+    move || random.bits() >> 11
 }
 
 /// The body on texts thrown together from words of its language: random bytes do not get past the

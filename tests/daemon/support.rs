@@ -10,6 +10,11 @@ use std::time::{Duration, Instant};
 use plimsoll::model::{Clock, SystemClock};
 use rustix::process::{Pid, Signal, kill_process};
 
+use random::Random;
+
+#[path = "../random/mod.rs"]
+mod random;
+
 pub const PLIMSOLL: &str = env!("CARGO_BIN_EXE_plimsoll");
 
 /// In the place of the Munin plugins of the machine that tests run on.
@@ -498,19 +503,16 @@ pub fn pip_installed(name: &str, packages: &[&str]) -> PathBuf {
 }
 
 /// Numbers that look random and come again.
-pub struct Dice(u64);
+pub struct Dice(Random);
 
 impl Dice {
     pub fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
+        Self(Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1))
     }
 
     /// From 0 to `below` − 1.
     pub fn roll(&mut self, below: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 11) % below
+        (self.0.bits() >> 11) % below
     }
 
     pub fn millis(&mut self, below: u64) -> Duration {

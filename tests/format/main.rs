@@ -4,10 +4,14 @@
 
 mod columns;
 mod database;
+#[path = "../random/mod.rs"]
+mod random;
 
 use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+
+use random::Random;
 
 /// Runs the reader; `input` is its standard input.
 fn reader(words: &[&str], input: &str) -> Output {
@@ -38,17 +42,7 @@ fn read(words: &[&str], input: &str) -> String {
     String::from_utf8(output.stdout).expect("text")
 }
 
-/// xorshift64.
-struct Random(u64);
-
 impl Random {
-    fn bits(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
     fn below(&mut self, bound: i64) -> i64 {
         (self.bits() % bound as u64) as i64
     }

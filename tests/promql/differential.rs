@@ -16,6 +16,7 @@ use plimsoll::query::parse;
 use plimsoll::query::source::MemorySource;
 
 use crate::prometheus::{Answer, Prometheus};
+use crate::random::Random;
 
 /// How many questions in the short form.
 const SHORT: usize = 1500;
@@ -29,15 +30,9 @@ const BEGIN: i64 = 1_699_999_200;
 /// Samples lie this far past a whole second.
 const ODD_MS: i64 = 337;
 
-/// xorshift64: the same questions on every run.
-struct Random(u64);
-
 impl Random {
     fn below(&mut self, end: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 11) % end
+        (self.bits() >> 11) % end
     }
 
     fn chance(&mut self, percent: u64) -> bool {

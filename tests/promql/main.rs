@@ -5,6 +5,8 @@ mod differential;
 mod limits;
 mod many;
 mod prometheus;
+#[path = "../random/mod.rs"]
+mod random;
 mod rollups;
 mod script;
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use hashbrown::HashMap;
 use proptest::prelude::*;
 
+use crate::random::Random;
 use crate::store::damage::repair;
 use crate::store::packed::block;
 use crate::store::{Limits, OpenError, Reader, Store, Times};
@@ -146,13 +147,8 @@ fn pages(bytes: &[u8], table: &str, kind: &str) -> Vec<usize> {
 
 /// The same numbers every time.
 fn dice(seed: u64) -> impl FnMut(usize) -> usize {
-    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
-    move |below| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state >> 11) as usize % below
-    }
+    let mut random = Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
+    move |below| (random.bits() >> 11) as usize % below
 }
 
 fn flip(bytes: &mut [u8], page: usize, flips: usize, dice: &mut impl FnMut(usize) -> usize) {

@@ -9,21 +9,12 @@ mod timestamps;
 mod values;
 
 use super::{Scratch, decode_values, encode_values};
+use crate::random::Random;
 
 /// What a monitor would store as `None`: Prometheus' mark of a series that ended.
 const STALE: f64 = f64::from_bits(0x7ff0_0000_0000_0002);
 
-/// xorshift64.
-struct Random(u64);
-
 impl Random {
-    fn bits(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
     fn below(&mut self, bound: i64) -> i64 {
         (self.bits() % bound as u64) as i64
     }
