@@ -1,6 +1,7 @@
 //! store: where a list of numbers changes, as bits through an adaptive binary range coder. Busy and
-//! idle times come in stretches, which the last few bits tell and the lengths of runs do not: 3 %
-//! of the whole recording at 1,000 samples a chunk.
+//! idle times come in stretches, which the last few bits tell and the lengths of runs do not. Of an
+//! hour of a machine's 142 series, a reading a second, that saves 1.8 % at 1,000 samples a column
+//! and 1.3 % at 3,600.
 
 use super::Corrupt;
 use super::bytes::Bytes;
