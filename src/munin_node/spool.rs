@@ -38,8 +38,9 @@ pub(super) struct Spool {
     /// The next piece begins here, ms since 1970 UTC, and the last one ends there.
     from: i64,
     until: i64,
-    /// Pieces with values so far.
-    told_ms: i64,
+    /// How long a piece is, and the time of those with values so far, ms.
+    piece: i64,
+    told: i64,
     /// The names of all of it, because reading takes a while.
     catalog: Catalog,
     places: Option<HashMap<Place, i64>>,
@@ -52,17 +53,17 @@ impl Node {
         let from = since.saturating_mul(1_000).max(until - OLDEST_MS);
         let mut catalog = Catalog::default();
         catalog.update(&self.from.registry);
-        Spool { from, until, told_ms: 0, catalog, places: None }
+        let piece = piece_ms(catalog.all().count());
+        Spool { from, until, piece, told: 0, catalog, places: None }
     }
 
     /// Reads the next piece, which may be empty; `None` at the end. Each piece has a reader of its
     /// own, which would otherwise keep the log from being emptied while the master takes its time.
     pub(super) fn next_piece(&self, spool: &mut Spool) -> Result<Option<Vec<u8>>, Failure> {
-        if spool.from >= spool.until || spool.told_ms >= MOST_MS {
+        if spool.from >= spool.until || spool.told >= MOST_MS {
             return Ok(None);
         }
-        let from = spool.from;
-        let piece = piece_ms(spool.catalog.all().count());
+        let (from, piece) = (spool.from, spool.piece);
         let to = spool.until.min(from - from.rem_euclid(piece) + piece);
         let catalog = &spool.catalog;
         let known = &mut spool.places;
@@ -77,7 +78,7 @@ impl Node {
             }
             Ok::<_, Failure>(text)
         })?;
-        spool.told_ms += if text.is_empty() { 0 } else { piece };
+        spool.told += if text.is_empty() { 0 } else { piece };
         spool.from = to;
         Ok(Some(text.into_bytes()))
     }
