@@ -311,7 +311,7 @@ impl Rig {
 fn no_commit_goes_past_the_bound() {
     for cap in [4 << 20, 8 << 20] {
         let mut rig = full_of_history(cap, 500);
-        let (mut sent, mut put_off) = (0, 0);
+        let mut sent = 0;
         for round in 0..5 {
             // Of each other hour of the past, among the others; and of the hours to come.
             for (from, step) in [
@@ -320,11 +320,11 @@ fn no_commit_goes_past_the_bound() {
             ] {
                 let batch = rig.sent(from, 30_000, step);
                 let taken = (0..40).any(|_| rig.take(START + round * 1_000, &batch));
-                *if taken { &mut sent } else { &mut put_off } += 1;
+                sent += i32::from(taken);
                 rig.within(cap);
             }
         }
-        assert!(sent > 0 && put_off > 0, "{cap}: {sent} taken, {put_off} put off");
+        assert!(sent > 0, "all were put off");
         rig.upkeep(START + DAY);
         rig.within(cap);
     }

@@ -4,7 +4,7 @@ use rusqlite::Connection;
 
 use super::keeping::Upkeep;
 use super::open::Store;
-use super::room::{Meter, ROW_MOST};
+use super::room::{Granted, Meter, ROW_MOST};
 use super::spill::Mark;
 use super::spilling;
 use crate::model::{Event, Graph};
@@ -139,8 +139,8 @@ impl Store {
         let (mut written, mut from) = (Written::default(), Some(From::default()));
         let mut first = true;
         while let Some(at) = from {
-            let room = self.room_to_commit(first)?;
-            from = self.write_some(what, at, room, &mut written)?;
+            let granted = self.room_to_commit(first)?;
+            from = self.write_some(what, at, granted, &mut written)?;
             if from.is_some() {
                 self.checkpoint()?;
             }
@@ -155,12 +155,12 @@ impl Store {
         &mut self,
         what: &What<'_>,
         mut from: From,
-        room: u64,
+        granted: Granted,
         written: &mut Written,
     ) -> Result<Option<From>, SqlError> {
         let path = self.path().to_owned();
         let Self { conn, dictionary, sealed_until, upkeep, head, fresh, .. } = self;
-        let mut meter = Meter::new(conn, path, room)?;
+        let mut meter = Meter::new(conn, path, granted);
         conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         let whole;
         {

@@ -44,10 +44,9 @@ pub(super) struct Meter<'c> {
 }
 
 impl<'c> Meter<'c> {
-    /// `room`: see [`Store::room`].
-    pub(super) fn new(conn: &'c Connection, path: PathBuf, room: u64) -> Result<Self, SqlError> {
-        let most = taken(conn, &path)?.saturating_add(room);
-        Ok(Self { conn, path, most, left: room })
+    /// For a transaction that may add what is granted.
+    pub(super) fn new(conn: &'c Connection, path: PathBuf, granted: Granted) -> Self {
+        Self { conn, path, most: granted.most, left: granted.left }
     }
 
     /// So much was written at most. True: the transaction has to end.
@@ -66,11 +65,20 @@ impl<'c> Meter<'c> {
     }
 }
 
+/// What a transaction may add.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Granted {
+    /// The files may be so large behind it.
+    most: u64,
+    /// It may add so much in any case.
+    left: u64,
+}
+
 /// What is left under the bound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Room {
-    /// So many bytes, at least as many as were asked for.
-    Left(u64),
+    /// At least as much as was asked for.
+    Left(Granted),
     /// Less than that, although the log is empty: the file alone has reached the bound.
     Spent,
     /// Less than that, and a reader keeps the log from being emptied.
@@ -82,24 +90,37 @@ impl Store {
     /// emptied first.
     pub(super) fn room(&mut self, need: u64) -> Result<Room, SqlError> {
         let limits = self.upkeep.limits;
+        let left = |most: u64, taken: u64| {
+            let left = most.checked_sub(taken).filter(|left| *left >= need);
+            left.map(|left| Granted { most, left })
+        };
+        // The log holds no more new pages than it is long. Mostly that is all there is to know.
+        if let Some(granted) = left(limits.max_size, self.at_most()) {
+            return Ok(Room::Left(granted));
+        }
         let before = self.taken()?;
-        let left = |most: u64, taken: u64| most.checked_sub(taken).filter(|left| *left >= need);
-        if let Some(left) = left(limits.max_size, before) {
-            return Ok(Room::Left(left));
+        if let Some(granted) = left(limits.max_size, before) {
+            return Ok(Room::Left(granted));
         }
         let most = limits.most(self.upkeep.held.fixed(&self.conn, &limits)?);
-        if let Some(left) = left(most, before) {
-            return Ok(Room::Left(left));
+        if let Some(granted) = left(most, before) {
+            return Ok(Room::Left(granted));
         }
         self.empty_log()?;
         let (after, log) = (self.taken()?, wal_size(self.path()));
         // The bound was lowered: until the file is smaller, the log has its share all the same.
         let lowered = after.saturating_sub(log) > most / 8 * 9 && log <= limits.log_limit();
         Ok(match left(most, after) {
-            Some(left) => Room::Left(left),
+            Some(granted) => Room::Left(granted),
             None if log == 0 || lowered => Room::Spent,
             None => Room::Held,
         })
+    }
+
+    /// No less than [`Store::taken`], by the lengths of the files alone.
+    fn at_most(&self) -> u64 {
+        let [(_, file), (_, log), (_, shared)] = sizes(self.path());
+        file + 2 * log + shared
     }
 
     /// Bytes of all files; see [`taken`].
@@ -121,13 +142,15 @@ impl Store {
     /// Room for the next transaction of a commit. An error: there is none, and [`Store::had_no_room`]
     /// says so. The `first` one may begin wherever the log can be emptied: what this machine measures
     /// is written in any case.
-    pub(super) fn room_to_commit(&mut self, first: bool) -> Result<u64, SqlError> {
+    pub(super) fn room_to_commit(&mut self, first: bool) -> Result<Granted, SqlError> {
         let least = self.upkeep.limits.commit_least();
-        match self.room(least)? {
-            Room::Left(left) => return Ok(left),
-            Room::Spent if first => return Ok(least),
-            Room::Spent | Room::Held if self.may_grow => return Ok(least),
-            Room::Spent | Room::Held => {}
+        let spent = match self.room(least)? {
+            Room::Left(granted) => return Ok(granted),
+            Room::Spent => true,
+            Room::Held => false,
+        };
+        if spent && first || self.may_grow {
+            return Ok(Granted { most: self.taken()?.saturating_add(least), left: least });
         }
         self.no_room = true;
         let busy = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY);
