@@ -120,8 +120,11 @@ fn group(value: &Yaml) -> Result<Group, YamlError> {
     Ok(Group { name, interval_ms: common.every_ms, rules })
 }
 
-fn pairs(value: &Yaml, what: &str) -> Result<Vec<(Box<str>, Box<str>)>, YamlError> {
-    let mut out: Vec<(Box<str>, Box<str>)> = Vec::new();
+/// Names and texts.
+type Pairs = Vec<(Box<str>, Box<str>)>;
+
+fn pairs(value: &Yaml, what: &str) -> Result<Pairs, YamlError> {
+    let mut out: Pairs = Vec::new();
     for (name, value) in value.map(what)? {
         let valid = !name.is_empty()
             && !name.starts_with(|c: char| c.is_ascii_digit())

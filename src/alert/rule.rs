@@ -161,7 +161,7 @@ fn longest(expr: &Expr) -> i64 {
 /// Whether no part of an expression leaves series out by their values.
 fn is_whole(expr: &Expr) -> bool {
     let own = match expr {
-        Expr::Binary(e) => !(e.op.is_comparison() && !e.return_bool) && !e.op.is_set(),
+        Expr::Binary(e) => (!e.op.is_comparison() || e.return_bool) && !e.op.is_set(),
         Expr::Aggregate(e) => !matches!(
             e.op,
             AggregateOp::Topk

@@ -167,9 +167,10 @@ mod tests {
         // A minute's peak is nothing to a limit that has to hold for a minute.
         assert!(all.contains(&(1, Op::Above, 6.0, 0)), "{all:?}");
         assert!(all.iter().any(|(minutes, _, limit, _)| *minutes == 15 && *limit < 4.0), "{all:?}");
-        assert!(
-            found("load < 1").iter().all(|(_, op, limit, _)| *op == Op::Below && *limit <= 3.0)
-        );
+        let below = found("load < 1");
+        assert_eq!(below[0], (0, Op::Below, 3.0, 0));
+        // The longer it has to hold, the nearer the limit may be to what is usual.
+        assert!(below.windows(2).all(|w| w[0].2 < w[1].2 && w[1].2 <= 3.6), "{below:?}");
         assert!(found("nothing").is_empty());
     }
 }

@@ -96,7 +96,7 @@ fn asked(path: &Path, asks: &[String]) -> Vec<serde_json::Value> {
         rested: || {},
         services: Arc::new(Vec::new),
     };
-    let (tell, address) = std::sync::mpsc::channel();
+    let (tell, address) = std::sync::mpsc::sync_channel(1);
     // It serves until the test is over.
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();

@@ -65,7 +65,7 @@ pub fn culprits(settings: &Settings, of: Resource, pause: Duration) -> Vec<Culpr
     };
     let begun = Instant::now();
     if of == Resource::Cpu {
-        std::thread::sleep(pause);
+        std::thread::park_timeout(pause);
     }
     let mut all: Vec<(u64, Process)> = processes(settings)
         .filter_map(|p| {

@@ -152,7 +152,7 @@ impl Services {
 
     /// Logs one line for each service.
     pub fn greet(&self, config: &Config) {
-        for active in self.all() {
+        for active in self.all().iter().filter(|active| active.running.is_on()) {
             tracing::info!("{:<10} {}", active.row.greeting, active.running.greeting(config));
         }
     }

@@ -20,7 +20,10 @@ const ROOT: Pairs = &[("mountpoint", "/"), ("device", "/dev/vda1"), ("fstype", "
 const SNAP: Pairs = &[("mountpoint", "/snap/x"), ("device", "/dev/loop0"), ("fstype", "squashfs")];
 
 /// A machine that is well: name, labels, value by time (ms since the beginning).
-fn well() -> Vec<(&'static str, Pairs, fn(i64) -> f64)> {
+/// A series: its name, its labels, and its value at each time.
+type Made = (&'static str, Pairs, fn(i64) -> f64);
+
+fn well() -> Vec<Made> {
     vec![
         ("node_filesystem_size_bytes", ROOT, |_| 100e9),
         ("node_filesystem_free_bytes", ROOT, |_| 60e9),

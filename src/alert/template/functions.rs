@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use super::go::{general, printf, shown};
-use super::run::Value;
+use super::value::Value;
 use crate::query::natural;
 
 /// Calls a function. Fails with a sentence.

@@ -1,6 +1,6 @@
 //! alert: numbers and `printf` as Go writes them.
 
-use super::run::Value;
+use super::value::Value;
 use crate::query::float::shortest;
 
 /// A float as `%.{digits}g` writes it.
@@ -92,16 +92,11 @@ pub(super) fn printf(format: &str, args: &[Value]) -> String {
             }
             chars.next();
         }
-        let mut number = || {
-            let mut found = None;
-            while let Some(digit) = chars.peek().and_then(|c| c.to_digit(10)) {
-                found = Some(found.unwrap_or(0_usize) * 10 + digit as usize);
-                found = found.map(|n| n.min(WIDEST));
-                chars.next();
-            }
-            found
-        };
-        flags.width = number();
+        while let Some(digit) = chars.peek().and_then(|c| c.to_digit(10)) {
+            let width = flags.width.unwrap_or(0) * 10 + digit as usize;
+            flags.width = Some(width.min(WIDEST));
+            chars.next();
+        }
         if chars.peek() == Some(&'.') {
             chars.next();
             let mut places = 0;

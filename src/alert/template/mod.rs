@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   parse      text -> pieces
+//!   value      the values
 //!   run        pieces and values -> text
 //!   functions  what can be called
 //!   go         numbers and `printf` as Go writes them
@@ -11,12 +12,14 @@ mod functions;
 mod go;
 mod parse;
 mod run;
+mod value;
 
 use super::instance::Instance;
 use super::rule::Rule;
 use crate::model::Labels;
 
-pub use run::{Ask, Found, Scope, Value, expand};
+pub use run::{Ask, Found, Scope, expand};
+pub use value::Value;
 
 /// Whether a template can be read. Fails with a sentence.
 pub fn check(text: &str) -> Result<(), String> {
@@ -26,7 +29,10 @@ pub fn check(text: &str) -> Result<(), String> {
 /// Writes the annotations of an alert, and its sentence: the first of summary, description and message.
 /// `ask` answers what a template asks by `query`.
 pub fn annotate(rule: &Rule, alert: &mut Instance, ask: Ask<'_>) {
-    let (labels, value) = (alert.labels.clone(), alert.value);
+    // As in Prometheus, `$labels` are those of the result, without those that the rule gives.
+    let own = |name: &str| rule.labels.iter().any(|(given, _)| **given == *name);
+    let labels = Labels::new(alert.labels.iter().filter(|(name, _)| !own(name)));
+    let value = alert.value;
     let each = rule.annotations.iter();
     alert.annotations =
         each.map(|(name, text)| (name.to_string(), filled(text, &labels, value, ask))).collect();

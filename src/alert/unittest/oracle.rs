@@ -64,7 +64,8 @@ fn case(random: &mut Random, n: usize) -> Case {
     let (held, keep) = (random.of(&durations), random.of(&["0s", "0s", "1m", "3m", "6m"]));
     let labels = random.of(&[
         "{severity: page}",
-        "{severity: '{{ $labels.i }}'}",
+        // Never empty: of an empty one Prometheus stores the template itself in `ALERTS`.
+        "{severity: 'i{{ $labels.i }}'}",
         "{}",
         "{level: '{{ if gt $value 6.0 }}high{{ else }}low{{ end }}'}",
     ]);
@@ -72,7 +73,7 @@ fn case(random: &mut Random, n: usize) -> Case {
         "{{ $labels.i }} is at {{ $value }}",
         "{{ $value | humanize }} {{ printf \"%.2f\" $value }}",
         "{{ $value | humanizePercentage }} {{ humanizeDuration $value }}",
-        "{{ $labels }}",
+        // Not `{{ $labels }}` whole: Prometheus then shows the metric's name too, where it was kept.
         "plain",
     ]);
     let rule = format!(

@@ -4,7 +4,7 @@
 //! Bound: one thread, and only where the configuration names an address.
 
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -23,7 +23,7 @@ const LATE_MS: i64 = 60_000;
 
 /// The thread that pings, if there is one. It ends when its half of the channel is dropped.
 #[derive(Default)]
-pub struct Heartbeat(Mutex<(Option<String>, Option<Sender<()>>)>);
+pub struct Heartbeat(Mutex<(Option<String>, Option<SyncSender<()>>)>);
 
 impl Heartbeat {
     /// Pings the address that the configuration names, and no other any more.
@@ -41,9 +41,9 @@ impl Heartbeat {
             Ok(heart) => heart,
             Err(e) => return shared.board.fail(SUBJECT, e.to_string()),
         };
-        let (stop, stopped) = channel();
+        let (stop, stopped) = sync_channel(1);
         let shared_too = shared.clone();
-        let thread = std::thread::Builder::new().name("heartbeat".into()).stack_size(256 << 10);
+        let thread = std::thread::Builder::new().name("heartbeat".into()).stack_size(512 << 10);
         let started = thread.spawn(move || {
             loop {
                 beat(&shared_too, &heart);

@@ -79,6 +79,11 @@ fn start(shared: &Shared, store: &Store) -> anyhow::Result<Option<Started>> {
 }
 
 impl Running for Alerts {
+    fn is_on(&self) -> bool {
+        let config = self.post.shared().config();
+        !config.alerts.receivers().is_empty() || config.alerts.options.heartbeat.is_some()
+    }
+
     fn greeting(&self, config: &Config) -> String {
         match &*shown(config) {
             [] => "nobody  (plimsoll alert to RECEIVER)".to_owned(),

@@ -351,7 +351,7 @@ fn neither_does_one_beside_a_reader_nor_what_waited_for_it() {
         drop(reader);
         let now = START + DAY;
         for _ in 0..10_000 {
-            if !rig.store.spill().is_some() {
+            if rig.store.spill().is_none() {
                 break;
             }
             let taken = rig.store.take_in_some();
@@ -359,7 +359,7 @@ fn neither_does_one_beside_a_reader_nor_what_waited_for_it() {
             rig.some_upkeep(now);
             rig.within(cap);
         }
-        assert!(!rig.store.spill().is_some(), "not all was taken in");
+        assert!(rig.store.spill().is_none(), "not all was taken in");
         rig.store.compact(Times { wall: now, boot: DAY }).expect("compacts");
         rig.within(cap);
         let reader = Reader::open(&rig.path).expect("opens");
