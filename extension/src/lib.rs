@@ -81,7 +81,7 @@ pub unsafe extern "C" fn sqlite3_extension_init(
 }
 
 fn start(conn: Connection) -> rusqlite::Result<bool> {
-    // A damaged block leaves a gap; whoever asked is told. A second loading finds it done.
+    // A damaged block leaves a gap, which standard error reports. A second loading finds it done.
     let _ = tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .with_target(false)

@@ -1,5 +1,5 @@
-//! cli: what stands below the first view of `plimsoll status`: what plugins measure, what was pushed, what
-//! is stale, and other machines. What is well is counted; `--all` shows each.
+//! cli: the part of `plimsoll status` below the first view: values of plugins, pushed values, stale series,
+//! and other machines. Parts without problems are counted; `--all` shows each.
 
 use std::io::{self, Write};
 

@@ -47,9 +47,9 @@ pub struct Content {
     pub mistakes: Vec<Mistake>,
 }
 
-/// So many mistakes are shown; a file with more of them is hardly a configuration file.
+/// The number of mistakes that are shown; a file with more of them is hardly a configuration file.
 const SHOWN: usize = 20;
-/// What is wrong and what would be right are cut after so many characters: a key may be as long as a file.
+/// The longest fault or correction, in characters, because a key may be as long as a file.
 const LONGEST: usize = 400;
 
 impl ConfigError {

@@ -1,5 +1,5 @@
-//! config: what all sections share while they become settings: mistakes are told, and every option
-//! is listed.
+//! config: the common part of all sections while they become settings: it reports mistakes, and lists
+//! every option.
 
 use std::ops::Range;
 

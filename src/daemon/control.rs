@@ -24,9 +24,9 @@ const MAX_LINE: u64 = 64 << 10;
 const MAX_ANSWER: u64 = 16 << 20;
 /// A daemon that does not answer by then is in trouble.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// So many questions that take long are worked on at once.
+/// The number of long questions at a time.
 const LONG: usize = 16;
-/// So many clients may have said nothing yet.
+/// The number of clients that have not sent a question yet.
 const SILENT: usize = 64;
 /// The size of a piece of a long answer.
 const PIECE: usize = 64 << 10;

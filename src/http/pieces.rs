@@ -24,9 +24,9 @@ use crate::query::turns::{Client, Turn, Turns};
 const PIECE: usize = 64 << 10;
 /// Answers up to this length are sent at once, with their length, which clients like to know.
 const AT_ONCE: usize = 128 << 10;
-/// So many answers are written at a time, each of which holds a list of all series,
+/// The number of answers that are written at a time; each holds a list of all series.
 const PLACES: usize = 8;
-/// and so many of them for one client.
+/// The number of them for one client.
 const OF_ONE: usize = 6;
 /// The others wait for so long, and are then told to ask again.
 const PATIENCE: Duration = Duration::from_secs(10);

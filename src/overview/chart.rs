@@ -1,4 +1,4 @@
-//! overview: what a chart is: its lines, what they are made of, and how bad a value of them is.
+//! overview: charts: their lines, the terms of these, and the level of a value.
 
 use super::axis::unit_of_field;
 use crate::model::{Kind, Range, unit};

@@ -119,7 +119,7 @@ impl Board {
         self.look_at(BEAT, &self.beat);
     }
 
-    /// The same for the writer.
+    /// Logs that the writer hangs, and that it continues, each once.
     pub fn look_at_writer(&self) {
         self.look_at(WRITER, &self.writer);
     }

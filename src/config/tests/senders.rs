@@ -278,7 +278,7 @@ listen = "0.0.0.0:1876""#;
     "###);
 }
 
-/// A port or a socket that two options name: whoever came first would have it, and the other would not.
+/// A port or a socket that two options name: only the first one could open it.
 #[test]
 fn two_that_would_listen_at_one_place() {
     let told = |text: &str| match resolve(text, "plimsoll.toml") {
