@@ -40,6 +40,11 @@ fn example(service: &str) -> [&'static str; 3] {
             "[[munin.node]]\nhost = \"127.0.0.1:2\"\n",
             "`munin.node` is in force",
         ],
+        "alerts" => [
+            "[alerts]\nto = \"exec:/bin/true\"\n",
+            "[alerts]\nto = \"exec:/bin/false\"\n",
+            "`alerts` is in force",
+        ],
         other => panic!("the service {other} needs an example here"),
     }
 }
