@@ -1,8 +1,11 @@
 //! config: the sections `[alerts]`, `[[alert]]` and `[smtp]`.
 
+use std::sync::Arc;
+
 use super::raw::Section;
 use super::resolver::Resolver;
 use crate::model::Severity;
+use crate::notify::{ChannelSettings, redacted};
 use crate::model::options::{Given, Limit, Ms, Shape, Value, Wrong, list, options, quote};
 
 options! {
@@ -57,9 +60,31 @@ options! {
         /// The name to log in with. Default: no login.
         user: Option<String> = None, like r#""monitor@example.org""#;
         /// Its password: better `${file:/etc/plimsoll/smtp-password}` than the password itself.
-        password: Option<String> = None, like r#""${file:/etc/plimsoll/smtp-password}""#;
+        password: Option<Secret> = None, like r#""${file:/etc/plimsoll/smtp-password}""#;
         /// The sender's address. Default: `user`, or plimsoll at this machine's name.
         from: Option<String> = None, like r#""monitor@example.org""#;
+    }
+}
+
+/// A text that is never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(pub String);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+impl Value for Secret {
+    const SHAPE: Shape = Shape::Text;
+
+    fn read(given: &Given<'_>) -> Result<Self, Vec<Wrong>> {
+        Ok(Self(given.text().to_owned()))
+    }
+
+    fn show(&self) -> Option<String> {
+        Some(quote("…"))
     }
 }
 
@@ -75,7 +100,10 @@ impl Value for Receivers {
     }
 
     fn show(&self) -> Option<String> {
-        (!self.0.is_empty()).then(|| list(self.0.iter().map(|text| quote(text))))
+        // Lists of options are shown to others: no secret stands in them.
+        let settings = Arc::new(ChannelSettings::default());
+        let shown = |target: &String| quote(&redacted(target, &settings));
+        (!self.0.is_empty()).then(|| list(self.0.iter().map(shown)))
     }
 }
 

@@ -129,7 +129,8 @@ fn the_api_answers_as_prometheus_does() {
     assert_eq!(data(&daemon, "format_query?query=sum(a)by(b)"), "sum by (b) (a)");
     assert_eq!(data(&daemon, "parse_query?query=1")["type"], "numberLiteral");
     assert_eq!(data(&daemon, "query_exemplars?query=up"), json!([]));
-    assert_eq!(data(&daemon, "rules"), json!({ "groups": [] }));
+    let rules = data(&daemon, "rules");
+    assert_eq!(rules["groups"][0]["name"], "plimsoll", "{rules}");
     assert_eq!(data(&daemon, "alerts"), json!({ "alerts": [] }));
     assert_eq!(data(&daemon, "targets")["droppedTargets"], json!([]));
     for status in ["buildinfo", "runtimeinfo", "config", "flags", "tsdb"] {

@@ -176,7 +176,7 @@ fn a_broken_configuration_leaves_everything_running() {
     }
     std::fs::remove_file(folder.join("plimsoll.toml")).expect("it was there");
     daemon.signal(Signal::HUP);
-    daemon.says("error there is no configuration file");
+    daemon.says("error not reloaded, all stays as it was: there is no configuration file");
     daemon.rows_after(now_ms());
     daemon.healthy();
     daemon.stop();

@@ -407,7 +407,7 @@ fn what_cannot_be_read_is_told_and_stops_nothing_else() {
     for told in [
         "it is cut off",
         "this is no RRD file",
-        "its name is not HOST-PLUGIN-FIELD",
+        "the name of the file is not HOST-PLUGIN-FIELD",
         "3 files could not",
     ] {
         assert!(said.err.contains(told), "{told}: {said:?}");

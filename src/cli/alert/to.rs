@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 
+use super::super::service::UNIT_PATH;
 use super::super::{Global, stdout};
 use crate::alert::Command;
 use crate::config::{Config, DEFAULT_PATH, edit, host_name};
@@ -87,7 +88,13 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
         writeln!(out, "{said}")?;
     }
     out.flush()?;
-    anyhow::ensure!(!failed, "a test was not sent; the receiver stays in {}", path.display());
+    let barred = if Path::new(UNIT_PATH).exists() {
+        "\n  the service may reach nothing but this machine unless its unit allows it: see docs/ALERTS.md, \
+         Under systemd"
+    } else {
+        ""
+    };
+    anyhow::ensure!(!failed, "a test was not sent; the receiver stays in {}{barred}", path.display());
     Ok(())
 }
 

@@ -37,7 +37,7 @@ pub use rules::{channel_settings, compile, rules};
 pub use show::when;
 
 /// What the board calls it.
-pub const SUBJECT: &str = "alerts";
+pub const SUBJECT: &str = "rules of alerts";
 /// A pass over all rules may take so long.
 const PASS: Duration = Duration::from_secs(5);
 /// And so much memory, in bytes.
@@ -47,6 +47,8 @@ const MEMORY: u64 = 32 << 20;
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Beats that were committed and not judged when the process before ended: so much of them is judged.
 const CATCH_UP_MS: i64 = 15 * 60_000;
+/// In this many passes at most.
+const CATCH_UP_PASSES: i64 = 90;
 
 /// What the thread is told.
 pub enum Letter {
@@ -182,11 +184,11 @@ impl Alerting {
             newest.map_err(|e| Unreadable(e.to_string()))
         });
         let Ok(newest) = newest else { return };
-        let beat = self.config.interval.as_ms();
-        let mut at = judged.max(newest - CATCH_UP_MS) + beat;
+        let step = self.config.interval.as_ms().max(CATCH_UP_MS / CATCH_UP_PASSES);
+        let mut at = judged.max(newest - CATCH_UP_MS) + step;
         while at <= newest {
             self.pass(at);
-            at += beat;
+            at += step;
         }
     }
 

@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use crate::alert::{Limits, Rule, RuleText, Wrong, defaults};
-use crate::config::{AlertOptions, Config};
+use crate::alert::{Rule, RuleText, Wrong, defaults};
+use crate::config::{AlertOptions, Config, Secret};
 use crate::model::format_duration;
 use crate::notify::{ChannelSettings, Way, channel_of, filled};
 use crate::pipeline::Board;
@@ -37,7 +37,6 @@ pub fn compile(config: &Config) -> (Vec<Rule>, Vec<String>) {
             Err(e) => wrong.push(format!("`{}` of [[alert]] {number}: {e}", e.field)),
         }
     }
-    let _limits = Limits::default();
     (rules, wrong)
 }
 
@@ -93,9 +92,9 @@ pub fn ways(config: &Config, system: &str, board: &Board) -> Vec<Way> {
 pub fn channel_settings(config: &Config, system: &str) -> ChannelSettings {
     let mut settings = ChannelSettings::of_environment(system);
     let smtp = &config.alerts.smtp;
-    let secret = |text: &String| {
+    let secret = |secret: &Secret| {
         let credentials = settings.credentials.as_deref();
-        filled(text, credentials).unwrap_or_else(|_| text.clone())
+        filled(&secret.0, credentials).unwrap_or_else(|_| secret.0.clone())
     };
     settings.smtp = smtp.server.as_deref().map(|server| {
         let (host, port) = match server.rsplit_once(':') {

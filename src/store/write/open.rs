@@ -183,6 +183,13 @@ impl Store {
     pub fn leave(self) -> std::io::Result<()> {
         let Self { path, conn, files: Files { main, log, .. }, .. } = self;
         let (now, beside) = (identity(&path), repair::with(&path, "-wal"));
+        if main.is_some() && main == now {
+            // SQLite does it by itself only for the last connection, and readers may rest beside it.
+            // Nobody is waited for: the next one to open the file does what is left.
+            let _readers = conn
+                .busy_timeout(Duration::ZERO)
+                .and_then(|()| conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())));
+        }
         drop(conn);
         if main.is_none() || now.is_none() || main == now || log != identity(&beside) {
             return Ok(());
