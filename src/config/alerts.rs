@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::raw::Section;
 use super::resolver::Resolver;
 use crate::model::Severity;
-use crate::notify::{ChannelSettings, redacted};
 use crate::model::options::{Given, Limit, Ms, Shape, Value, Wrong, list, options, quote};
+use crate::notify::{ChannelSettings, redacted};
 
 options! {
     /// Who is told when something is wrong. The rules of docs/ALERTS.md need no configuration: without

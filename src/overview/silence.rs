@@ -1,7 +1,7 @@
 //! overview: whether a machine is silent, and whether its clock is right. Samples carry the time of
 //! their sender's clock, so of another machine it is their arrival that counts.
 
-use super::chart::{Chart, Level};
+use super::chart::{Chart, Level, Term};
 use super::holding::Finding;
 use crate::pipeline::Arrival;
 use crate::store::{Reader, SqlError, Want};
@@ -137,13 +137,19 @@ fn rough(ms: i64) -> String {
     }
 }
 
+/// The series by which a machine is known to be alive: those of the first line of each chart. A line has
+/// several where two jobs bring the same name.
+fn signs(charts: &[Chart]) -> impl Iterator<Item = &Term> {
+    charts.iter().filter_map(|chart| chart.lines.first()).flat_map(|line| &line.terms)
+}
+
 /// When the newest sample was taken by its own time, and after how long without one a machine is
 /// silent.
 fn newest(reader: &Reader, charts: &[Chart], now: i64) -> Result<(Option<i64>, i64), SqlError> {
     // Clocks of senders may be ahead.
     let (mut newest, mut beat) = between(reader, charts, now - HOUR_MS, now + HOUR_MS)?;
     if newest.is_none() {
-        for term in charts.iter().take(8).filter_map(|c| c.lines.first()?.terms.first()) {
+        for term in signs(charts).take(8) {
             let from = now - 30 * DAY_MS;
             let found = reader.summary(term.series, from, now, 720, Want::Mean)?;
             newest = newest.max(found.last().map(|b| b.last_ts));
@@ -170,8 +176,7 @@ fn between(
     to: i64,
 ) -> Result<(Option<i64>, i64), SqlError> {
     let (mut newest, mut beat) = (None, 0);
-    let first = charts.iter().filter_map(|c| c.lines.first()).filter_map(|l| l.terms.first());
-    for term in first.take(4) {
+    for term in signs(charts).take(4) {
         let (ts, _) = reader.samples(term.series, from, to)?;
         let mut distances: Vec<i64> = ts.windows(2).map(|p| p[1] - p[0]).collect();
         if !distances.is_empty() {
@@ -186,7 +191,7 @@ fn between(
 /// The newest sample of a machine whose clock is far ahead.
 fn in_future(reader: &Reader, charts: &[Chart], now: i64) -> Result<Option<i64>, SqlError> {
     let mut newest = None;
-    for term in charts.iter().take(4).filter_map(|c| c.lines.first()?.terms.first()) {
+    for term in signs(charts).take(4) {
         let (ts, _) = reader.samples(term.series, now, i64::MAX)?;
         newest = newest.max(ts.last().copied());
     }

@@ -112,8 +112,8 @@ fn a_sadf_that_fails_says_why_and_costs_its_file_only() {
     let said = run(folder.plimsoll(&words).env("PATH", path));
     assert_eq!(said.status.code(), Some(1), "{said:?}");
     for told in [
-        "killed: sadf was ended by signal 11; what came before that was taken",
-        "silent: sadf failed and said nothing: exit status: 3",
+        "killed: signal 11 ended sadf; the samples before that were imported",
+        "silent: sadf failed without a message: exit status: 3",
         "odd: 1 moment was left out",
         "2 files could not be imported",
     ] {

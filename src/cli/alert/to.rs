@@ -94,7 +94,11 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     } else {
         ""
     };
-    anyhow::ensure!(!failed, "a test was not sent; the receiver stays in {}{barred}", path.display());
+    anyhow::ensure!(
+        !failed,
+        "a test was not sent; the receiver stays in {}{barred}",
+        path.display()
+    );
     Ok(())
 }
 
