@@ -16,7 +16,7 @@ pub mod heartbeat;
 mod rules;
 mod show;
 
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -45,6 +45,8 @@ const MEMORY: u64 = 32 << 20;
 /// Without a commit for so long, time is judged all the same: that nothing is written is what has to be
 /// told.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Between two passes, by the times of the readings: of faster beats every few are judged.
+const LEAST_MS: i64 = 5_000;
 /// Beats that were committed and not judged when the process before ended: so much of them is judged.
 const CATCH_UP_MS: i64 = 15 * 60_000;
 /// In this many passes at most.
@@ -147,13 +149,22 @@ impl Alerting {
             if !self.read_letters() {
                 break;
             }
-            match at.filter(|at| Some(*at) != self.last) {
+            match at.filter(|at| self.is_due(*at)) {
                 Some(at) => self.pass(at),
                 None if late => self.pass(self.shared.clock.wall_ms()),
-                None => {}
+                None => continue,
+            }
+            // Nobody looks at a page: what was read is not kept until the next pass.
+            if self.shared.counters.viewers.load(Relaxed) == 0 {
+                self.shared.desk.files().rest();
             }
         }
         self.post.delivery().stop(Instant::now() + Duration::from_millis(300));
+    }
+
+    /// Whether readings of this time are to be judged. A clock that was set back is no reason to wait.
+    fn is_due(&self, at: i64) -> bool {
+        self.last.is_none_or(|last| at < last || at - last >= LEAST_MS)
     }
 
     /// Whether to go on.
