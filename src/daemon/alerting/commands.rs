@@ -1,8 +1,15 @@
 //! daemon: commands of people to the alerts: silences, acknowledgements, tests.
 
+use std::sync::mpsc::sync_channel;
+use std::time::Duration;
+
 use super::Alerting;
 use crate::alert::Command;
 use crate::model::{format_duration, parse_duration};
+use crate::store::AlertOp;
+
+/// So long a person waits for the database.
+const COMMIT: Duration = Duration::from_secs(2);
 
 impl Alerting {
     /// Carries a command out. Tests do not come here: they wait for a receiver.
@@ -50,8 +57,7 @@ impl Alerting {
             }
             Command::Ack { what, who, why } => {
                 let (texts, ops) = self.teller.ack(&what, (&who, &why), now)?;
-                let _written = self.post.delivery().submit(ops, Vec::new());
-                self.shared.queue.nudge();
+                self.write_all(ops);
                 Ok(format!("no more reminders of: {}", texts.join("; ")))
             }
             Command::Test { .. } => Err("a test is not for this thread".into()),
@@ -72,8 +78,15 @@ impl Alerting {
         format!("{{{}}}", rule.chain(labels).collect::<Vec<_>>().join(", "))
     }
 
-    fn write(&self, op: crate::store::AlertOp) {
-        let _written = self.post.delivery().submit(vec![op], Vec::new());
+    fn write(&self, op: AlertOp) {
+        self.write_all(vec![op]);
+    }
+
+    /// Writes at once, and waits for it: the list that somebody asks for next is read out of the file.
+    fn write_all(&self, ops: Vec<AlertOp>) {
+        let (done, in_file) = sync_channel(1);
+        self.shared.orders.alerts_now(ops, Some(done));
         self.shared.queue.nudge();
+        let _late = in_file.recv_timeout(COMMIT);
     }
 }

@@ -22,6 +22,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::tz::TimeZone;
+use tokio::sync::oneshot;
 
 use super::shared::Shared;
 use crate::alert::{Command, Judge, Judged, Quiet, Teller, Weekly};
@@ -54,8 +55,8 @@ const CATCH_UP_PASSES: i64 = 90;
 
 /// What the thread is told.
 pub enum Letter {
-    /// Other rules and receivers.
-    Configure(Arc<Config>),
+    /// Other rules and receivers, and who waits until they are in force.
+    Configure(Arc<Config>, oneshot::Sender<()>),
     /// A person's command, and where the answer goes.
     Do(Command, SyncSender<Result<String, String>>),
     /// The end.
@@ -176,7 +177,10 @@ impl Alerting {
         for letter in letters {
             match letter {
                 Letter::Stop => return false,
-                Letter::Configure(config) => self.configure(config),
+                Letter::Configure(config, done) => {
+                    self.configure(config);
+                    let _gone = done.send(());
+                }
                 Letter::Do(command, reply) => {
                     let done = self.obey(command);
                     let _gone = reply.send(done);

@@ -92,9 +92,10 @@ impl Running for Alerts {
     }
 
     fn configure(&self, config: &Arc<Config>) -> Option<oneshot::Receiver<()>> {
-        self.post.send(Letter::Configure(Arc::clone(config)));
+        let (done, answer) = oneshot::channel();
+        self.post.send(Letter::Configure(Arc::clone(config), done));
         self.heartbeat.configure(self.post.shared(), config);
-        None
+        Some(answer)
     }
 
     fn report(&self, out: &mut Recorder) {
@@ -128,7 +129,9 @@ fn test(post: &Post, system: &str, what: &str) -> Result<String, String> {
     if channels.is_empty() {
         return Err(match what {
             "" => "nobody is told: plimsoll alert to RECEIVER names somebody".into(),
-            what => format!("there is no receiver `{what}`"),
+            what => format!(
+                "the configuration that the running plimsoll reads has no receiver `{what}`"
+            ),
         });
     }
     let message = notify::test_message(system, post.shared().clock.wall_ms());
