@@ -42,7 +42,7 @@ impl Api {
         self.state.clock.wall_ms()
     }
 
-    /// Does the work on a thread of its own when it is its turn; see [`Desk::turn`].
+    /// Does the work on a thread of its own when it is its turn; see `query::desk::Desk::turn`.
     pub(super) async fn turn<T: Send + 'static>(
         self: &Arc<Self>,
         purpose: Purpose,

@@ -13,9 +13,9 @@ use crate::store::{AlertRow, AlertStore, SqlError, ToldRow};
 pub struct Happened {
     /// Milliseconds since 1970 UTC.
     pub ts: i64,
-    /// See [`Event::kind`].
+    /// The kind of event, a word such as `event`, `check` or `boot`.
     pub kind: String,
-    /// See [`Event::level`].
+    /// How grave it is: `info`, `warning`, `error` or `success`.
     pub level: String,
     /// One line for people.
     pub title: String,
