@@ -138,7 +138,7 @@ fn shown(matchers: &[Matcher]) -> String {
 
 fn nearest(name: &str, catalog: &Catalog) -> Option<String> {
     let all = catalog.names();
-    let close = all.map(|known| (strsim::jaro_winkler(name, known), known));
+    let close = all.into_iter().map(|known| (strsim::jaro_winkler(name, known), known));
     let best = close.max_by(|a, b| a.0.total_cmp(&b.0))?;
     (best.0 > 0.85).then(|| best.1.to_owned())
 }

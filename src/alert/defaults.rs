@@ -95,10 +95,11 @@ fn rule(row: Row) -> Result<Rule, String> {
     };
     let rows =
         [(Severity::Info, row.info), (Severity::Warning, row.warning), (Severity::Bad, row.bad)];
-    let limits: Vec<Limit> = rows
+    let mut limits: Vec<Limit> = rows
         .into_iter()
         .filter_map(|(severity, row)| row.map(|row| limit(severity, row)))
         .collect::<Result<_, _>>()?;
+    limits.shrink_to_fit();
     if !(1..=2).contains(&limits.len()) {
         return Err("it needs one or two of info, warning and bad".to_owned());
     }

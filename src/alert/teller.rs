@@ -57,7 +57,7 @@ pub struct Pass {
 #[derive(Debug)]
 pub struct Teller {
     here: String,
-    zone: TimeZone,
+    zone: fn() -> TimeZone,
     /// Silences, quiet hours, farewells.
     pub peace: Peace,
     known: HashMap<u64, Record>,
@@ -74,15 +74,15 @@ struct Work<'w, 'j> {
 }
 
 impl Teller {
-    /// Goes on where the process before stopped. `here` is this machine's name, `zone` that of windows
-    /// which name none. The open alerts come back for the judge.
-    pub fn load(here: &str, zone: TimeZone, stored: &AlertStore) -> (Self, Vec<Instance>) {
+    /// Goes on where the process before stopped. `here` is this machine's name; `zone` gives the zone of
+    /// windows that name none, and is asked only for these, because the list of all zones is large. The open alerts come back for the judge.
+    pub fn load(here: &str, zone: fn() -> TimeZone, stored: &AlertStore) -> (Self, Vec<Instance>) {
         let known: HashMap<u64, Record> = (stored.open.iter())
             .filter_map(|row| Some((row.fingerprint, Record::of_row(row)?)))
             .collect();
         let open = known.values().map(|record| record.alert.clone()).collect();
         let silences = (stored.silences.iter())
-            .filter_map(|row| Silence::new(row.clone(), &zone).ok())
+            .filter_map(|row| Silence::new(row.clone(), &zone()).ok())
             .collect();
         let teller = Self {
             here: here.to_owned(),
@@ -316,7 +316,7 @@ impl Teller {
             who: who.to_owned(),
             why: why.to_owned(),
         };
-        let silence = Silence::new(row.clone(), &self.zone)?;
+        let silence = Silence::new(row.clone(), &(self.zone)())?;
         self.last_silence = row.id;
         self.peace.silences.push(silence);
         Ok((row.clone(), AlertOp::Silence(row)))

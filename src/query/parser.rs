@@ -280,6 +280,8 @@ impl<'a> Parser<'a> {
         if let Some(name) = name {
             matchers.push(Matcher::equal(NAME, name));
         }
+        // A rule is kept for as long as plimsoll runs.
+        matchers.shrink_to_fit();
         Ok(Node::leaf(Expr::Vector(VectorSelector {
             span: Span::new(start, self.end),
             name: name.map(Into::into),

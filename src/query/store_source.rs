@@ -29,9 +29,9 @@ impl From<SqlError> for SourceError {
 pub struct Catalog {
     /// The series in the order of their labels, which are unique.
     series: Vec<(Arc<Labels>, i64)>,
-    by_name: HashMap<Box<str>, Vec<usize>>,
-    /// By the hash of a label and its value; two of them may share one.
-    by_label: HashMap<u64, Vec<u32>>,
+    /// The hash of each label and its value beside the place of the series, in order. Two labels may
+    /// share a hash.
+    by_label: Vec<(u32, u32)>,
     hasher: foldhash::fast::RandomState,
     newest: i64,
 }
@@ -54,19 +54,16 @@ impl Catalog {
             .collect();
         series.sort();
         series.dedup_by(|later, first| later.0 == first.0);
-        let mut by_name: HashMap<Box<str>, Vec<usize>> = HashMap::new();
-        for (at, (labels, _)) in series.iter().enumerate() {
-            let name = labels.get(NAME).unwrap_or_default();
-            by_name.entry(name.into()).or_default().push(at);
-        }
+        // What was read took its place, and was far larger.
+        series.shrink_to_fit();
         let hasher = foldhash::fast::RandomState::default();
-        let mut by_label: HashMap<u64, Vec<u32>> = HashMap::new();
+        let labels: usize = series.iter().map(|(labels, _)| labels.len()).sum();
+        let mut by_label = Vec::with_capacity(labels);
         for (at, (labels, _)) in series.iter().enumerate() {
-            for pair in labels.iter().filter(|(name, _)| *name != NAME) {
-                by_label.entry(hasher.hash_one(pair)).or_default().push(at as u32);
-            }
+            by_label.extend(labels.iter().map(|pair| (hash(&hasher, pair), at as u32)));
         }
-        Ok(Self { series, by_name, by_label, hasher, newest })
+        by_label.sort_unstable();
+        Ok(Self { series, by_label, hasher, newest })
     }
 
     /// Whether the file has no series beside these.
@@ -101,16 +98,17 @@ impl Catalog {
         };
         match self.among(matchers) {
             Among::Labelled(places) => {
-                for at in places {
+                for (_, at) in places {
                     let series = &self.series[*at as usize];
                     look(series)?.then(|| found.push(series));
                 }
             }
             Among::Named(lists) => {
-                let mut places: Vec<usize> = lists.into_iter().flatten().copied().collect();
+                let mut places: Vec<u32> = lists.into_iter().flatten().map(|(_, at)| *at).collect();
                 places.sort_unstable();
+                places.dedup();
                 for at in places {
-                    let series = &self.series[at];
+                    let series = &self.series[at as usize];
                     look(series)?.then(|| found.push(series));
                 }
             }
@@ -125,21 +123,25 @@ impl Catalog {
 
     /// The series among which the matching ones are searched.
     fn among(&self, matchers: &[Matcher]) -> Among<'_> {
-        // The rarest label that is asked for by its value says more than the name.
-        let equal =
-            |m: &&Matcher| m.op() == MatchOp::Equal && m.name() != NAME && !m.value().is_empty();
-        let rarest = matchers
-            .iter()
-            .filter(equal)
-            .map(|m| self.by_label.get(&self.hasher.hash_one((m.name(), m.value()))))
-            .map(|places| places.map_or(&[][..], Vec::as_slice))
+        // The rarest label that is asked for by its value says most; the name is one of them.
+        let equal = |m: &&Matcher| m.op() == MatchOp::Equal && !m.value().is_empty();
+        let rarest = (matchers.iter().filter(equal))
+            .map(|m| self.labelled((m.name(), m.value())))
             .min_by_key(|places| places.len());
         if let Some(places) = rarest {
             return Among::Labelled(places);
         }
         let names = matchers.iter().filter(|m| m.name() == NAME).find_map(Matcher::listed);
         let Some(names) = names else { return Among::All };
-        Among::Named(names.into_iter().filter_map(|name| self.by_name.get(name)).collect())
+        Among::Named(names.into_iter().map(|name| self.labelled((NAME, name))).collect())
+    }
+
+    /// The places of the series with a label, and perhaps of some others.
+    fn labelled(&self, pair: (&str, &str)) -> &[(u32, u32)] {
+        let hash = hash(&self.hasher, pair);
+        let first = self.by_label.partition_point(|(of, _)| *of < hash);
+        let found = &self.by_label[first..];
+        &found[..found.partition_point(|(of, _)| *of == hash)]
     }
 
     /// The number of the newest series: as long as it stays the same, a selector means the same series.
@@ -148,8 +150,12 @@ impl Catalog {
     }
 
     /// The names of all series, each once.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.by_name.keys().map(|name| &**name)
+    pub fn names(&self) -> Vec<&str> {
+        let names = self.series.iter().filter_map(|(labels, _)| labels.get(NAME));
+        let mut names: Vec<&str> = names.collect();
+        names.sort_unstable();
+        names.dedup();
+        names
     }
 
     /// The number of series.
@@ -166,10 +172,15 @@ impl Catalog {
 /// The number of labels between two looks at the clock.
 const LOOKS: usize = 64;
 
+/// The hash of a label and its value.
+fn hash(hasher: &foldhash::fast::RandomState, pair: (&str, &str)) -> u32 {
+    hasher.hash_one(pair) as u32
+}
+
 /// Places in a catalog.
 enum Among<'c> {
-    Labelled(&'c [u32]),
-    Named(Vec<&'c Vec<usize>>),
+    Labelled(&'c [(u32, u32)]),
+    Named(Vec<&'c [(u32, u32)]>),
     All,
 }
 

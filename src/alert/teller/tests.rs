@@ -41,7 +41,7 @@ struct Rig {
 impl Rig {
     fn new() -> Self {
         let stored = AlertStore::default();
-        let (teller, _) = Teller::load("web1", TimeZone::UTC, &stored);
+        let (teller, _) = Teller::load("web1", || TimeZone::UTC, &stored);
         Self { teller, stored, facts: Plain { asked: 0, once: false } }
     }
 
@@ -97,7 +97,7 @@ impl Rig {
     /// The process ends, and another one begins.
     fn kill(&mut self) {
         let peace = std::mem::take(&mut self.teller.peace);
-        let (teller, _) = Teller::load("web1", TimeZone::UTC, &self.stored);
+        let (teller, _) = Teller::load("web1", || TimeZone::UTC, &self.stored);
         self.teller = teller;
         self.teller.peace.quiet = peace.quiet;
     }

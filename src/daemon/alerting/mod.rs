@@ -106,8 +106,7 @@ impl Alerting {
     /// Goes on where the process before stopped.
     pub fn new(shared: &Shared, stored: &AlertStore) -> Self {
         let config = shared.config();
-        let zone = TimeZone::system();
-        let (teller, open) = Teller::load(&shared.system, zone, stored);
+        let (teller, open) = Teller::load(&shared.system, TimeZone::system, stored);
         let delivery = delivery(shared, &config, stored);
         let post = Post {
             letters: Arc::default(),
@@ -297,10 +296,7 @@ impl Alerting {
 }
 
 fn delivery_settings(config: &Config) -> DeliverySettings {
-    DeliverySettings {
-        zone: TimeZone::system(),
-        group_wait_ms: config.interval.as_ms().min(10_000),
-    }
+    DeliverySettings { zone: TimeZone::system, group_wait_ms: config.interval.as_ms().min(10_000) }
 }
 
 /// The delivery to the receivers of a configuration.

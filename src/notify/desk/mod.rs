@@ -34,8 +34,9 @@ const MOST_HOSTS: usize = 3;
 /// What the desk is told when it is made.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// The zone of the times in messages.
-    pub zone: TimeZone,
+    /// Gives the zone of the times in messages. It is asked when there is a message, because the list of
+    /// all zones is large.
+    pub zone: fn() -> TimeZone,
     /// So long a change waits for others of its machine, ms: one beat, at most ten seconds. What became
     /// bad does not wait.
     pub group_wait_ms: i64,
@@ -231,7 +232,8 @@ impl Desk {
                 .filter(|e| ids.contains(&e.id))
                 .map(|e| (e.id, &e.note))
                 .collect();
-            let place = Place { zone: &self.settings.zone, now: now.wall, untold: lane.untold };
+            let zone = (self.settings.zone)();
+            let place = Place { zone: &zone, now: now.wall, untold: lane.untold };
             let Some(message) = compose(&notes, place) else { continue };
             let made_at = notes.iter().map(|(_, n)| n.at).min().unwrap_or(now.wall);
             let untold = lane.untold;

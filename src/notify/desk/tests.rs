@@ -46,7 +46,7 @@ fn names(count: usize) -> Vec<Name> {
 }
 
 fn settings() -> Settings {
-    Settings { zone: TimeZone::UTC, group_wait_ms: 10 * SECOND }
+    Settings { zone: || TimeZone::UTC, group_wait_ms: 10 * SECOND }
 }
 
 fn sent() -> Outcome {
