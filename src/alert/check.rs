@@ -105,8 +105,11 @@ pub struct Unknown {
     pub like: Option<String>,
 }
 
-/// The selectors of a rule for which there never was a series in the file.
-pub fn unknown(rule: &Rule, catalog: &Catalog) -> Vec<Unknown> {
+/// The selectors of expressions for which there never was a series in the file.
+pub fn unknown<'q>(
+    queries: impl IntoIterator<Item = &'q Query>,
+    catalog: &Catalog,
+) -> Vec<Unknown> {
     let mut out: Vec<Unknown> = Vec::new();
     let mut look = |selector: &VectorSelector| {
         if !catalog.matching(&selector.matchers).is_empty() {
@@ -125,7 +128,7 @@ pub fn unknown(rule: &Rule, catalog: &Catalog) -> Vec<Unknown> {
             out.push(unknown);
         }
     };
-    for query in rule.queries() {
+    for query in queries {
         query.expr.for_each_selector(&mut look);
     }
     out

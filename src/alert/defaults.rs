@@ -71,6 +71,20 @@ pub fn defaults() -> Result<Vec<Rule>, String> {
     read(TEXT)
 }
 
+/// The names of the rules of defaults.toml.
+pub fn default_names() -> Vec<String> {
+    #[derive(Deserialize)]
+    struct Named {
+        rule: Vec<Name>,
+    }
+    #[derive(Deserialize)]
+    struct Name {
+        name: String,
+    }
+    let named = toml::from_str::<Named>(TEXT);
+    named.map_or_else(|_| Vec::new(), |file| file.rule.into_iter().map(|row| row.name).collect())
+}
+
 fn read(text: &str) -> Result<Vec<Rule>, String> {
     let file: File = toml::from_str(text).map_err(|e| e.to_string())?;
     file.rule
@@ -117,6 +131,7 @@ fn rule(row: Row) -> Result<Rule, String> {
         labels: Vec::new(),
         annotations: Vec::new(),
         to: Vec::new(),
+        file: "".into(),
         once: row.once,
         way: Way::Plimsoll,
         every_ms: 0,

@@ -190,6 +190,7 @@ fn rule(value: &Yaml, common: &Common) -> Result<FileRule, YamlError> {
                 labels,
                 annotations: annotations.unwrap_or_default(),
                 to: Vec::new(),
+                file: "".into(),
                 once: false,
                 way: Way::Prometheus,
                 every_ms: common.every_ms,

@@ -9,7 +9,7 @@
 //!   files.with_catalog(|reader, catalog| judge.pass(at, reader, catalog, limits, given))
 //! ```
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::files::Recording;
 use super::instance::{Change, Instance, State, Turn};
@@ -39,6 +39,9 @@ const PROMETHEUS_LOOKBACK_MS: i64 = 300_000;
 
 /// More alerts of one rule than this are not kept: the rule is a mistake.
 pub const MOST_ALERTS: usize = 5_000;
+
+/// More series than this are not written by recording rules, all together.
+pub const MOST_RECORDED: usize = 10_000;
 
 /// A pass over all rules.
 #[derive(Debug, Default)]
@@ -93,6 +96,10 @@ pub struct Judge {
     /// What `ALERTS` said last: by rule and fingerprint.
     told: BTreeMap<(usize, u64), Labels>,
     records: Vec<Recorded>,
+    /// Series of recording rules that there are no longer, to be ended.
+    ended: BTreeSet<Labels>,
+    /// Hashes of the series that recording rules have written.
+    written: HashSet<u64>,
 }
 
 /// A recording rule, and what it said last.
@@ -141,10 +148,16 @@ impl Judge {
         self
     }
 
-    /// Other recording rules from now on.
+    /// Other recording rules from now on. The series of those that there are no longer end with the next
+    /// pass.
     pub fn set_records(&mut self, records: Vec<Recording>) {
-        let record = |rule| Recorded { rule, evaluated_at: None, said: BTreeSet::new() };
+        let mut before = std::mem::take(&mut self.records);
+        let record = |rule| match before.iter().position(|known| known.rule == rule) {
+            Some(at) => before.swap_remove(at),
+            None => Recorded { rule, evaluated_at: None, said: BTreeSet::new() },
+        };
         self.records = records.into_iter().map(record).collect();
+        self.ended.extend(before.into_iter().flat_map(|gone| gone.said));
         self.recent = self.new_recent();
     }
 
@@ -181,7 +194,8 @@ impl Judge {
             by_name
         };
         let records = std::mem::take(&mut self.records);
-        *self = Self { records, ..Self::new(rules, beat_ms) };
+        let (ended, written) = (std::mem::take(&mut self.ended), std::mem::take(&mut self.written));
+        *self = Self { records, ended, written, ..Self::new(rules, beat_ms) };
         self.recent = self.new_recent();
         let left = self.load(alerts, until);
         for (at, judged) in self.rules.iter_mut().enumerate() {
@@ -263,8 +277,11 @@ impl Judge {
             self.judge(number, at, source, limits, given, &mut pass);
         }
         for recorded in &mut self.records {
-            record(recorded, at, source, limits, &mut pass);
+            record(recorded, at, source, limits, &mut self.written, &mut pass);
         }
+        let ended = std::mem::take(&mut self.ended);
+        let still = |labels: &Labels| self.records.iter().any(|r| r.said.contains(labels));
+        pass.samples.extend(ended.into_iter().filter(|l| !still(l)).map(|l| (l, ABSENT)));
         self.tell(&mut pass);
         self.judged_until = Some(at);
         pass
@@ -397,6 +414,7 @@ fn record(
     at: i64,
     source: &dyn Source,
     limits: Limits<'_>,
+    written: &mut HashSet<u64>,
     pass: &mut Pass,
 ) {
     let rule = &recorded.rule;
@@ -413,8 +431,15 @@ fn record(
         Err(e) => return pass.errors.push((rule.name.to_string(), e.to_string())),
     };
     let mut said = BTreeSet::new();
+    let mut refused = 0;
     for (labels, value) in &found.values {
         let labels = rule.labels_of(labels);
+        let hash = super::rule::fingerprint("", &labels);
+        if written.len() >= MOST_RECORDED && !written.contains(&hash) {
+            refused += 1;
+            continue;
+        }
+        written.insert(hash);
         if !said.insert(labels.clone()) {
             let why = "the expression returns two elements with the same labels";
             return pass.errors.push((rule.name.to_string(), why.to_owned()));
@@ -423,6 +448,13 @@ fn record(
     }
     pass.samples.extend(recorded.said.difference(&said).map(|labels| (labels.clone(), ABSENT)));
     recorded.said = said;
+    if refused > 0 {
+        let why = format!(
+            "{refused} of its series are not written: recording rules have made {MOST_RECORDED} since the \
+             start, which is as many as they may; give it fewer labels, for example with `sum by (…)`"
+        );
+        pass.errors.push((rule.name.to_string(), why));
+    }
 }
 
 /// Two elements with the same labels would be one alert; Prometheus refuses them.

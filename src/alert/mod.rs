@@ -11,6 +11,7 @@
 //!   look       a rule and a source of samples -> what is seen
 //!   template   the annotations of rules of Prometheus
 //!   files      rule files of Prometheus
+//!   shelf      the rule files that a configuration names
 //!   unittest   promtool's tests of rule files
 //!   recent     the newest samples of the series that rules look at, in memory
 //!   judge      all rules at one moment
@@ -39,6 +40,7 @@ pub mod recent;
 pub mod record;
 pub mod replay;
 pub mod rule;
+pub mod shelf;
 pub mod silence;
 pub mod standing;
 pub mod suggest;
@@ -48,13 +50,14 @@ pub mod unittest;
 pub mod weekly;
 pub mod when;
 
-pub use defaults::{Limits, defaults};
+pub use defaults::{Limits, default_names, defaults};
 pub use instance::{Change, Instance, State, Turn};
 pub use judge::{Judge, Pass, Report};
 pub use peace::{Quiet, Withheld, host_of};
 pub use recent::Recent;
 pub use record::{Extra, Record, Told};
 pub use rule::{Limit, Measure, Rule, Test};
+pub use shelf::{Filed, Shelf};
 pub use silence::What;
 pub use standing::{Command, RuleShown, Shown, Stand, Standing};
 pub use teller::{Facts, Judged, Teller};

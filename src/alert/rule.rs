@@ -25,6 +25,8 @@ pub struct Rule {
     pub text: Box<str>,
     /// More values for the sentence.
     pub also: Vec<Also>,
+    /// The rule file that it comes from; empty: none.
+    pub file: Box<str>,
     /// Labels that alerts get; the values of rules of Prometheus may be templates.
     pub labels: Vec<(Box<str>, Box<str>)>,
     /// Annotations that alerts get; the values of rules of Prometheus may be templates.

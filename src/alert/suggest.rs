@@ -29,10 +29,11 @@ pub struct Suggestion {
 }
 
 /// What the past of an expression suggests, by how long a limit has to hold. `from` and `to` in ms since
-/// 1970 UTC; `beat_ms`: how far apart samples are. A limit at the end of the expression says only which
-/// side is worse. Empty where there are no data. Fails where the expression cannot be evaluated.
+/// 1970 UTC; `beat_ms`: how far apart samples are; `upward`: more is worse. A limit at the end of the
+/// expression says only which side is worse, and goes before `upward`. Empty where there are no data. Fails where the expression cannot be evaluated.
 pub fn suggest(
     expr: &Expr,
+    upward: bool,
     source: &dyn Source,
     (from, to): (i64, i64),
     beat_ms: i64,
@@ -40,7 +41,7 @@ pub fn suggest(
 ) -> Result<Vec<Suggestion>, EvalError> {
     let (expr, upward) = match split(expr) {
         Some((inner, test)) => (inner, test.op.is_upward()),
-        None => (expr, true),
+        None => (expr, upward),
     };
     let step = beat_ms.max((to - from) / MOST).max(1);
     let when = When::Range { start: from, end: to, step };
@@ -156,7 +157,8 @@ mod tests {
         let span = (START, START + 43_199 * 60_000);
         let found = |text: &str| {
             let expr = parse(text).expect("right");
-            let found = suggest(&expr, &source(), span, 60_000, Limits::default()).expect("right");
+            let found =
+                suggest(&expr, true, &source(), span, 60_000, Limits::default()).expect("right");
             found
                 .into_iter()
                 .map(|s| (s.for_ms / 60_000, s.op, s.limit, s.times))

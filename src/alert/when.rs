@@ -93,6 +93,7 @@ impl Rule {
             labels: Vec::new(),
             annotations: Vec::new(),
             to: text.to.iter().map(|to| to.as_str().into()).collect(),
+            file: "".into(),
             once: false,
             way: Way::Plimsoll,
             every_ms: 0,

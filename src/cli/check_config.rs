@@ -1,5 +1,5 @@
 //! cli: `plimsoll check-config`: whether a configuration is right, and what it amounts to. Starts
-//! nothing and opens no database.
+//! nothing; a database that is there says which series the rules can look at.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
+use super::check_rules::{self, Found};
 use super::estimate::{Held, of_this_machine};
 use super::{Global, current};
 use crate::config::{Config, ConfigError, Listed, PushOptions, SAMPLE};
@@ -39,16 +40,53 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
         return Ok(());
     }
     let checked = Config::find(args.file.as_deref().or(global.config()));
+    let found =
+        checked.as_ref().map_or_else(|_| Found::default(), |c| check_rules::look(c, global));
     let text = match &checked {
-        _ if args.json => format!("{:#}\n", as_json(&checked)),
+        _ if args.json => {
+            let mut told = as_json(&checked);
+            add_rules(&mut told, &found);
+            format!("{told:#}\n")
+        }
         Ok(config) => {
-            plan(config) + &options(config, args.all) + &size(config) + &taken(config, global)
+            plan(config)
+                + &rules(&found)
+                + &options(config, args.all)
+                + &size(config)
+                + &taken(config, global)
         }
         Err(_) => String::new(),
     };
     out.write_all(text.as_bytes())?;
     out.flush()?;
-    checked.map(drop).map_err(Into::into)
+    checked?;
+    anyhow::ensure!(
+        found.errors.is_empty(),
+        "{}\nplimsoll would run without these rules",
+        found.errors.join("\n")
+    );
+    Ok(())
+}
+
+/// The rules, and those that do nothing, for people.
+fn rules(found: &Found) -> String {
+    let mut out = format!("{:<12}{}\n", "rules", found.row());
+    for warning in &found.warnings {
+        let _ = writeln!(out, "warning: {warning}");
+    }
+    out
+}
+
+/// What was found in rules, for programs.
+fn add_rules(told: &mut Value, found: &Found) {
+    if let Some(warnings) = told["warnings"].as_array_mut() {
+        warnings.extend(found.warnings.iter().map(|warning| json!(warning)));
+    }
+    if !found.errors.is_empty() {
+        told["ok"] = json!(false);
+        let one = |why: &String| json!({ "message": why });
+        told["errors"] = found.errors.iter().map(one).collect::<Vec<_>>().into();
+    }
 }
 
 /// What the database comes to, and what of the configuration contradicts itself in size, for people.

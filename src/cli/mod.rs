@@ -4,6 +4,7 @@
 mod alert;
 mod backup;
 pub mod check_config;
+mod check_rules;
 mod collect;
 mod compact;
 mod current;

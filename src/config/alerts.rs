@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::raw::Section;
 use super::resolver::Resolver;
+use crate::alert::{Limits, default_names};
 use crate::model::Severity;
 use crate::model::options::{Given, Limit, Ms, Shape, Value, Wrong, list, options, quote};
 use crate::notify::{ChannelSettings, redacted};
@@ -18,7 +19,8 @@ options! {
         to: Receivers = Receivers(Vec::new()), like r#""ntfy:my-topic""#;
         /// Rules that are off. `plimsoll alert rules` lists the names.
         off: Vec<String> = Vec::new(), like r#"["steal"]"#;
-        /// Rule files of Prometheus. A name may hold * and ?.
+        /// Rule files of Prometheus, with alerting and recording rules. A name may hold * and ?; one
+        /// that does not begin with / is looked for beside this file.
         rules: Vec<String> = Vec::new(), like r#"["/etc/plimsoll/rules/*.yml"]"#;
         /// Hours in which only what is bad is told, with a time zone. The rest is told when they end.
         quiet: Option<String> = None, like r#""22:00-07:00 Europe/Berlin""#;
@@ -28,6 +30,17 @@ options! {
         /// while plimsoll itself is in trouble. A service such as healthchecks.io tells you when the
         /// calls stop.
         heartbeat: Option<String> = None, in PageAddress, like r#""https://hc-ping.com/UUID""#;
+    }
+}
+
+options! {
+    /// Other limits for a rule that comes with plimsoll, by its name; `plimsoll alert rules` lists the
+    /// names, and docs/ALERTS.md says what each measures. The value at which it is over moves with them.
+    pub struct LimitsOptions {
+        /// Where it begins to be a warning, in the unit of the rule: per cent of a disk here.
+        warning: Option<f64> = None, like "85";
+        /// Where it is bad.
+        bad: Option<f64> = None, like "95";
     }
 }
 
@@ -148,6 +161,8 @@ impl Limit<String> for PageAddress {
 pub struct Alerts {
     /// `[alerts]`
     pub options: AlertsOptions,
+    /// `[alerts.NAME]`: other limits for the rule of that name, each with one at least.
+    pub limits: Vec<(String, Limits)>,
     /// `[[alert]]`, each with a `when`.
     pub own: Vec<AlertOptions>,
     /// `[smtp]`
@@ -173,12 +188,28 @@ impl Resolver<'_> {
         let section = top.section("alerts", self.mistakes);
         let options: AlertsOptions = self.fill(section.as_ref());
         self.list("alerts", &options);
+        let limits = self.limits(section.as_ref());
         let section = top.section("smtp", self.mistakes);
         let smtp: SmtpOptions = self.fill(section.as_ref());
         self.list("smtp", &smtp);
         let sections = top.sections("alert", self.mistakes);
         let own = sections.iter().zip(1..).filter_map(|(s, number)| self.alert(s, number));
-        Alerts { options, own: own.collect(), smtp }
+        Alerts { options, limits, own: own.collect(), smtp }
+    }
+
+    /// The sections `[alerts.NAME]`. Whether a limit fits its rule is found where rules are put together.
+    fn limits(&mut self, alerts: Option<&Section<'_>>) -> Vec<(String, Limits)> {
+        let mut out = Vec::new();
+        for name in default_names() {
+            let section = alerts.and_then(|alerts| alerts.section(&name, self.mistakes));
+            let options: LimitsOptions = self.fill(section.as_ref());
+            self.list(&format!("alerts.{name}"), &options);
+            let limits = Limits { warning: options.warning, bad: options.bad };
+            if limits != Limits::default() {
+                out.push((name, limits));
+            }
+        }
+        out
     }
 
     fn alert(&mut self, s: &Section<'_>, number: usize) -> Option<AlertOptions> {

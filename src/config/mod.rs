@@ -51,7 +51,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub use alerts::{AlertOptions, Alerts, AlertsOptions, Secret, SmtpOptions};
+pub use alerts::{AlertOptions, Alerts, AlertsOptions, LimitsOptions, Secret, SmtpOptions};
 pub use error::{ConfigError, Content, Mistake, nearest};
 pub use host::host_name;
 pub use http::TlsSettings;

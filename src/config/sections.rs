@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use super::row::Row;
 use super::{alerts, burst, collect, http, munin, plugins, push, statsd, store, top};
+use crate::alert::default_names;
 use crate::collect::COLLECTORS;
 use crate::model::options::{Key, Options, Shown};
 
@@ -47,11 +48,20 @@ pub fn sections() -> Vec<Row> {
         Row::of::<munin::PeerOptions>("munin.node", true),
         Row::of::<burst::BurstOptions>("burst", true),
         Row::of::<alerts::AlertsOptions>("alerts", false),
+    ]);
+    let limits = default_names().into_iter();
+    rows.extend(
+        limits.map(|name| Row::of::<alerts::LimitsOptions>(&format!("alerts.{name}"), false)),
+    );
+    rows.extend([
         Row::of::<alerts::SmtpOptions>("smtp", false),
         Row::of::<alerts::AlertOptions>("alert", true),
     ]);
     rows
 }
+
+/// The rule whose limits the sample file shows.
+const LIMITED: &str = "alerts.disk_full";
 
 /// The longest line of prose in the sample file.
 const WIDTH: usize = 100;
@@ -75,6 +85,15 @@ pub fn sample() -> String {
                 value(&mut out, key, &shown);
             }
             row.options[1..].iter().for_each(|own| values(&mut out, "", &**own));
+            continue;
+        }
+        if row.path.starts_with("alerts.") {
+            // One of them stands for all.
+            if row.path == LIMITED {
+                prose(&mut out, "\n\n", row.options[0].about());
+                let _ = writeln!(out, "#{}", row.brackets());
+                values(&mut out, "", &*row.options[0]);
+            }
             continue;
         }
         for options in &row.options {

@@ -33,7 +33,7 @@ mod service;
 mod services;
 mod shared;
 
-pub use alerting::{channel_settings, compile, when as rule_in_words};
+pub use alerting::{Compiled, channel_settings, compile, when as rule_in_words};
 pub use rate::Rate;
 pub use run::{Options, run};
 pub use service::{Service, Setting, Start};

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use serde_json::json;
 
+use super::alerting;
 use super::control::{self, Request, Response};
 use super::running::wait_until;
 use super::service::Setting;
@@ -345,6 +346,10 @@ impl Daemon {
         self.shared.orders.keep(new.limits);
         shared.names.set_most(new.of::<PushOptions>().max_names);
         said.extend(services::configure(shared, &old, &new).await?);
+        // Rules and receivers that are left out: the rest is in force.
+        let left_out = shared.board.problems().into_iter();
+        let left_out = left_out.filter(|(subject, _)| subject == alerting::LEFT_OUT);
+        said.extend(left_out.map(|(_, problem)| format!("left out: {}", problem.message)));
         let text = match &*said {
             [] => "nothing is different".to_owned(),
             said => said.join("\n"),

@@ -497,6 +497,22 @@ impl Value for u64 {
     }
 }
 
+/// A number.
+impl Value for f64 {
+    const SHAPE: Shape = Shape::Number;
+
+    fn read(given: &Given<'_>) -> Result<Self, Vec<Wrong>> {
+        match given.number() {
+            n if n.is_finite() => Ok(n),
+            n => Err(vec![Wrong::new(format!("{n} is no number to compare with"), "")]),
+        }
+    }
+
+    fn show(&self) -> Option<String> {
+        Some(self.to_string())
+    }
+}
+
 impl Limit<u64> for RangeInclusive<u64> {
     fn check(&self, value: &u64, _: &Given<'_>) -> Vec<Wrong> {
         if self.contains(value) {

@@ -37,6 +37,7 @@ fn rule() -> Rule {
         labels: Vec::new(),
         annotations: Vec::new(),
         to: Vec::new(),
+        file: "".into(),
         once: false,
         way: Way::Plimsoll,
         every_ms: 0,

@@ -1,8 +1,10 @@
 //! cli: `plimsoll alert`: what is wrong, who is told, the rules; receivers, tests, and the rules judged over
 //! what is stored.
 
+mod history;
 mod now;
 mod to;
+mod unittest;
 
 use super::Global;
 use crate::alert::Command;
@@ -15,6 +17,8 @@ use crate::daemon::control::{Request, ask};
     plimsoll alert to ntfy:my-topic               tell this receiver, and send it a test\n  \
     plimsoll alert test                           send a test to every receiver\n  \
     plimsoll alert rules                          the rules and their limits\n  \
+    plimsoll alert test rules/*_test.yml          promtool's unit tests of rule files\n  \
+    plimsoll alert suggest node_load5             a limit that would have been quiet\n  \
     plimsoll alert replay --from -90d             what they would have sent\n  \
     plimsoll alert replay --rule 'disk_/ > 90' --for 10m\n\n\
     docs/ALERTS.md has a recipe for each kind of receiver.")]
@@ -31,13 +35,23 @@ enum What {
     Test(TestArgs),
     /// List the rules
     Rules(now::RulesArgs),
+    /// Judge the past: when rules would have fired, and what they would have sent
+    Replay(history::ReplayArgs),
+    /// Find a limit that would have sent at most one message a month
+    Suggest(history::SuggestArgs),
 }
 
 /// `plimsoll alert test`
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    plimsoll alert test                           a message to every receiver\n  \
+    plimsoll alert test ntfy:my-topic             a message to this one\n  \
+    plimsoll alert test rules_test.yml            unit tests as promtool knows them\n\n\
+    Names of rule files in a file of tests start at that file. The exit code is 0 where all went well,\n\
+    and 1 otherwise.")]
 struct TestArgs {
-    /// A receiver as `plimsoll alert` shows it, or a file of unit tests [default: all receivers]
-    what: Option<String>,
+    /// A receiver as `plimsoll alert` shows it, or files of unit tests [default: all receivers]
+    what: Vec<String>,
 }
 
 pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
@@ -46,12 +60,23 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
         Some(What::To(args)) => to::run(args, global),
         Some(What::Test(args)) => test(args, global),
         Some(What::Rules(args)) => now::rules(args, global),
+        Some(What::Replay(args)) => history::run_replay(args, global),
+        Some(What::Suggest(args)) => history::run_suggest(args, global),
     }
 }
 
 fn test(args: &TestArgs, global: &Global) -> anyhow::Result<()> {
-    let what = args.what.clone().unwrap_or_default();
-    tell(global, Command::Test { what })
+    let is_file = |what: &String| {
+        let ending = std::path::Path::new(what).extension();
+        ending.is_some_and(|ending| ending == "yml" || ending == "yaml")
+            || std::path::Path::new(what).is_file()
+    };
+    match &*args.what {
+        files @ [_, ..] if files.iter().all(is_file) => unittest::run(files),
+        [] => tell(global, Command::Test { what: String::new() }),
+        [what] => tell(global, Command::Test { what: what.clone() }),
+        _ => anyhow::bail!("name one receiver, or files of unit tests that end in .yml"),
+    }
 }
 
 /// Has the running daemon carry a command out, and prints its words.

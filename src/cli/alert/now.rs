@@ -4,9 +4,10 @@
 use std::io::Write;
 
 use super::super::{Global, stdout, table};
-use super::{moment, now_ms};
+use super::{history, moment, now_ms};
+use crate::alert::Shelf;
 use crate::config::Config;
-use crate::daemon::{channel_settings, compile, rule_in_words};
+use crate::daemon::{Compiled, channel_settings, compile, rule_in_words};
 use crate::model::format_duration;
 use crate::notify::redacted;
 use crate::store::{AlertRow, Reader};
@@ -51,6 +52,10 @@ pub(super) fn run(global: &Global) -> anyhow::Result<()> {
             writeln!(out, "told: {}", shown.join(", "))?;
         }
     }
+    let rules = compile(&config, &mut Shelf::default()).rules;
+    if let Some(said) = history::glance(&config, &rules, &global.database()?) {
+        writeln!(out, "{said}")?;
+    }
     if !stored.outbox.is_empty() {
         writeln!(out, "{} changes wait to be told", stored.outbox.len())?;
         for row in stored.outbox.iter().filter(|row| !row.said.is_empty()).take(3) {
@@ -92,7 +97,7 @@ fn list(out: &mut impl Write, rows: &[&AlertRow]) -> std::io::Result<()> {
 
 pub(super) fn rules(args: &RulesArgs, global: &Global) -> anyhow::Result<()> {
     let config = Config::find(global.config())?;
-    let (rules, wrong) = compile(&config);
+    let Compiled { rules, records, wrong } = compile(&config, &mut Shelf::default());
     let mut out = stdout();
     if args.json {
         let list: Vec<serde_json::Value> = rules
@@ -103,14 +108,20 @@ pub(super) fn rules(args: &RulesArgs, global: &Global) -> anyhow::Result<()> {
                     "when": rule_in_words(rule),
                     "expr": rule.promql(),
                     "severity": rule.severities().1.word(),
+                    "file": rule.file,
                 })
             })
             .collect();
         writeln!(out, "{}", serde_json::Value::from(list))?;
     } else {
-        let rows: Vec<Vec<String>> =
-            rules.iter().map(|rule| vec![rule.name.to_string(), rule_in_words(rule)]).collect();
-        table::print(&mut out, &["rule", "when"], &rows)?;
+        let alerts = rules
+            .iter()
+            .map(|rule| vec![rule.name.to_string(), rule_in_words(rule), rule.file.to_string()]);
+        let records = records.iter().map(|rule| {
+            vec![rule.name.to_string(), format!("writes {}", rule.query.text), String::new()]
+        });
+        let rows: Vec<Vec<String>> = alerts.chain(records).collect();
+        table::print(&mut out, &["rule", "when", "file"], &rows)?;
     }
     out.flush()?;
     anyhow::ensure!(wrong.is_empty(), "{}", wrong.join("\n"));

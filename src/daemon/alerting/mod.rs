@@ -25,7 +25,7 @@ use jiff::tz::TimeZone;
 use tokio::sync::oneshot;
 
 use super::shared::Shared;
-use crate::alert::{Command, Judge, Judged, Quiet, Teller, Weekly};
+use crate::alert::{Command, Judge, Judged, Quiet, Shelf, Teller, Weekly};
 use crate::config::Config;
 use crate::model::Severity;
 use crate::notify::{Delivery, DeliverySettings};
@@ -34,7 +34,7 @@ use crate::query::eval::Limits;
 use crate::query::files::Unreadable;
 use crate::store::AlertStore;
 
-pub use rules::{channel_settings, compile, rules};
+pub use rules::{Compiled, LEFT_OUT, channel_settings, compile, rules};
 pub use show::when;
 
 /// What the board calls it.
@@ -95,6 +95,8 @@ pub struct Alerting {
     shared: Shared,
     config: Arc<Config>,
     judge: Judge,
+    /// The rule files as they were read last.
+    shelf: Shelf,
     teller: Teller,
     post: Post,
     given: given::Given,
@@ -113,7 +115,10 @@ impl Alerting {
             shared: shared.clone(),
             delivery: Arc::new(Mutex::new(delivery)),
         };
-        let mut judge = Judge::new(rules(&config, &shared.board), config.interval.as_ms());
+        let mut shelf = Shelf::default();
+        let compiled = rules(&config, &shared.board, &mut shelf);
+        let mut judge =
+            Judge::new(compiled.rules, config.interval.as_ms()).with_records(compiled.records);
         let given = given::Given::new(&open);
         // The teller tells of those whose rule has gone.
         let _without_rule = judge.load(open, stored.judged_until);
@@ -121,6 +126,7 @@ impl Alerting {
             shared: shared.clone(),
             config,
             judge,
+            shelf,
             teller,
             post,
             given,
@@ -263,8 +269,10 @@ impl Alerting {
     fn configure(&mut self, config: Arc<Config>) {
         let others = config.alerts.receivers() != self.config.alerts.receivers();
         self.config = config;
-        let rules = rules(&self.config, &self.shared.board);
-        let _without_rule = self.judge.reload(rules, self.config.interval.as_ms());
+        let compiled = rules(&self.config, &self.shared.board, &mut self.shelf);
+        let interval_ms = self.config.interval.as_ms();
+        self.judge.set_records(compiled.records);
+        let _without_rule = self.judge.reload(compiled.rules, interval_ms);
         self.teller.peace.quiet = self.quiet();
         if others {
             self.post.delivery().stop(Instant::now() + Duration::from_secs(1));

@@ -1,10 +1,12 @@
 //! daemon: the rules and the receivers that a configuration names. One that is wrong is left out and told;
 //! `check-config` says the same.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::alert::{Rule, RuleText, Wrong, defaults};
-use crate::config::{AlertOptions, Config, Secret};
+use crate::alert::files::Recording;
+use crate::alert::{Rule, RuleText, Shelf, Wrong, defaults};
+use crate::config::{AlertOptions, Config, Secret, nearest};
 use crate::model::format_duration;
 use crate::notify::{ChannelSettings, Way, channel_of, filled};
 use crate::pipeline::Board;
@@ -14,11 +16,22 @@ use crate::reach::{SmtpServer, SmtpTls};
 const SUBMISSION: u16 = 587;
 const SMTPS: u16 = 465;
 
-/// What the board calls rules and receivers that are left out.
-const SUBJECT: &str = "alerts of the configuration";
+/// What the board calls rules that are left out.
+pub const LEFT_OUT: &str = "alerts of the configuration";
 
-/// Every rule of a configuration, and what is wrong with those that are left out.
-pub fn compile(config: &Config) -> (Vec<Rule>, Vec<String>) {
+/// The rules of a configuration.
+#[derive(Debug, Default)]
+pub struct Compiled {
+    /// Rules that fire: the defaults, then the configuration's own, then those of rule files.
+    pub rules: Vec<Rule>,
+    /// Rules that write series.
+    pub records: Vec<Recording>,
+    /// What is wrong with those that are left out, a sentence each.
+    pub wrong: Vec<String>,
+}
+
+/// Every rule of a configuration. `shelf`: the rule files as they were read before.
+pub fn compile(config: &Config, shelf: &mut Shelf) -> Compiled {
     let options = &config.alerts.options;
     let mut wrong = Vec::new();
     let mut rules = defaults().unwrap_or_else(|why| {
@@ -27,7 +40,20 @@ pub fn compile(config: &Config) -> (Vec<Rule>, Vec<String>) {
     });
     for name in &options.off {
         if !rules.iter().any(|rule| *rule.name == **name) {
-            wrong.push(format!("`alerts.off`: there is no rule `{name}`"));
+            let like = nearest(name, rules.iter().map(|rule| &*rule.name));
+            let hint = match like {
+                Some(like) => format!("did you mean `{like}`?"),
+                None => "`plimsoll alert rules` lists them".to_owned(),
+            };
+            wrong.push(format!("`alerts.off`: there is no rule `{name}`; {hint}"));
+        }
+    }
+    for rule in &mut rules {
+        let limits = config.alerts.limits.iter().find(|(name, _)| **name == *rule.name);
+        let Some((name, limits)) = limits else { continue };
+        match rule.clone().with_limits(*limits) {
+            Ok(limited) => *rule = limited,
+            Err(why) => wrong.push(format!("`alerts.{name}`: {why}")),
         }
     }
     rules.retain(|rule| !options.off.iter().any(|off| *off == *rule.name));
@@ -37,7 +63,16 @@ pub fn compile(config: &Config) -> (Vec<Rule>, Vec<String>) {
             Err(e) => wrong.push(format!("`{}` of [[alert]] {number}: {e}", e.field)),
         }
     }
-    (rules, wrong)
+    let filed = shelf.read(&options.rules, &folder(config));
+    wrong.extend(filed.wrong);
+    rules.extend(filed.alerts);
+    Compiled { rules, records: filed.records, wrong }
+}
+
+/// Where relative names in a configuration start: at its file.
+fn folder(config: &Config) -> PathBuf {
+    let file = config.source.as_deref().and_then(Path::parent);
+    file.map_or_else(PathBuf::new, Path::to_path_buf)
 }
 
 fn rule(own: &AlertOptions) -> Result<Rule, Wrong> {
@@ -53,13 +88,13 @@ fn rule(own: &AlertOptions) -> Result<Rule, Wrong> {
 }
 
 /// The rules of a configuration; the board tells of those that are left out.
-pub fn rules(config: &Config, board: &Board) -> Vec<Rule> {
-    let (rules, wrong) = compile(config);
-    match wrong.is_empty() {
-        true => board.forget(SUBJECT),
-        false => board.fail(SUBJECT, wrong.join("; ")),
+pub fn rules(config: &Config, board: &Board, shelf: &mut Shelf) -> Compiled {
+    let compiled = compile(config, shelf);
+    match compiled.wrong.is_empty() {
+        true => board.forget(LEFT_OUT),
+        false => board.fail(LEFT_OUT, compiled.wrong.join("; ")),
     }
-    rules
+    compiled
 }
 
 /// The name of a receiver in the file: a hash of its target, so that it holds no secret and stays the

@@ -56,7 +56,7 @@ impl Alerting {
         }
     }
 
-    /// Hands the samples of `ALERTS` to the writer.
+    /// Hands the samples of `ALERTS` and of recording rules to the writer.
     pub(super) fn keep_samples(&self, pass: &alert::Pass) {
         if pass.samples.is_empty() {
             return;
@@ -66,14 +66,19 @@ impl Alerting {
             .iter()
             .map(|(labels, value)| {
                 let name = labels.get(NAME).unwrap_or("ALERTS");
+                let alerts = name.starts_with("ALERTS");
+                let job = labels.get("job").filter(|_| !alerts).unwrap_or(JOB);
                 let others = labels.iter().filter(|(n, _)| ![NAME, "job"].contains(n));
                 let (host, others): (Vec<_>, Vec<_>) = others.partition(|(n, _)| *n == "instance");
                 let host = host.first().map(|(_, v)| *v).filter(|v| **v != *self.shared.system);
-                let mut identity = Identity::local(JOB, name, Labels::new(others));
+                let mut identity = Identity::local(job, name, Labels::new(others));
                 identity.system = host.map(Into::into);
                 let series = Series {
                     kind: Kind::Gauge,
-                    help: "1 while the alert is in this state.".into(),
+                    help: match alerts {
+                        true => "1 while the alert is in this state.".into(),
+                        false => "Written by a recording rule.".into(),
+                    },
                     ..Series::undescribed(identity)
                 };
                 (self.shared.registry.intern(series), *value)
@@ -113,7 +118,7 @@ fn rule_shown(report: &alert::Report<'_>, settings: &Arc<ChannelSettings>) -> Ru
         labels: pairs(&rule.labels),
         annotations: pairs(&rule.annotations),
         to: rule.to.iter().map(|to| crate::notify::redacted(to, settings)).collect(),
-        file: String::new(),
+        file: rule.file.to_string(),
         error: report.error.map(str::to_owned),
         evaluated_at: report.evaluated_at,
         took: report.took.as_secs_f64(),

@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use crate::alert::Command;
 use crate::config::Config;
 use crate::daemon::alerting::{
-    Alerting, Letter, Post, SUBJECT, channel_settings, heartbeat::Heartbeat,
+    Alerting, LEFT_OUT, Letter, Post, SUBJECT, channel_settings, heartbeat::Heartbeat,
 };
 use crate::daemon::running::{Running, Started};
 use crate::daemon::service::{Service, Setting, Start};
@@ -25,9 +25,10 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(super) const SERVICE: Service = Service {
     name: "alerts",
     greeting: "telling",
-    subjects: &[SUBJECT, "receiver ", "notifications by ", "heartbeat"],
+    subjects: &[SUBJECT, LEFT_OUT, "receiver ", "notifications by ", "heartbeat"],
     settings: &[
         Setting::at_once("alerts", |a, b| a.alerts.options == b.alerts.options),
+        Setting::at_once("alerts.NAME", |a, b| a.alerts.limits == b.alerts.limits),
         Setting::at_once("alert", |a, b| a.alerts.own == b.alerts.own),
         Setting::at_once("smtp", |a, b| a.alerts.smtp == b.alerts.smtp),
     ],
