@@ -1,8 +1,6 @@
 //! Rules as a person meets them: rule files of Prometheus, other limits for a default, what check-config
 //! finds in them, and the verbs that judge the past and run unit tests.
 
-use std::time::Duration;
-
 use crate::support::*;
 
 const RULES: &str = r#"
@@ -140,8 +138,7 @@ fn unit_tests_are_run_as_promtool_runs_them() {
 #[test]
 fn the_past_is_judged() {
     let folder = Folder::new();
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("time");
-    let start = now.saturating_sub(Duration::from_secs(10 * 86_400)).as_secs() / 60 * 60;
+    let start = now_ms() as u64 / 60_000 * 60 - 10 * 86_400;
     let mut text = String::from("key,timestamp,value\n");
     for minute in 0..10 * 1_440_u64 {
         let value = if (600..660).contains(&(minute % 1_440)) { 95.0 } else { 40.0 };
