@@ -16,6 +16,7 @@ pub mod heartbeat;
 mod rules;
 mod show;
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -100,6 +101,8 @@ pub struct Alerting {
     given: given::Given,
     /// The time that was judged last.
     last: Option<i64>,
+    /// When receivers that forget what fires were told it last, ms since boot.
+    said_again: HashMap<String, i64>,
 }
 
 impl Alerting {
@@ -113,7 +116,7 @@ impl Alerting {
             shared: shared.clone(),
             delivery: Arc::new(Mutex::new(delivery)),
         };
-        let mut judge = Judge::new(rules(&config, &shared.board), config.interval.as_ms());
+        let mut judge = Judge::new(rules(&config, &shared.board), between(&config));
         let given = given::Given::new(&open);
         // The teller tells of those whose rule has gone.
         let _without_rule = judge.load(open, stored.judged_until);
@@ -125,6 +128,7 @@ impl Alerting {
             post,
             given,
             last: stored.judged_until,
+            said_again: HashMap::new(),
         };
         this.teller.peace.quiet = this.quiet();
         this
@@ -255,6 +259,14 @@ impl Alerting {
             system: &self.shared.system,
         };
         let told = self.teller.pass(&judged, &mut facts);
+        for (id, every) in delivery.forgetful() {
+            let last = self.said_again.entry(id.to_owned()).or_insert(i64::MIN);
+            let boot = self.shared.clock.boot_ms();
+            if boot >= last.saturating_add(every.as_millis() as i64) {
+                *last = boot;
+                delivery.again(id, &self.teller.standing(id, &judged, &facts));
+            }
+        }
         let _written = delivery.submit(told.ops, told.notes);
         self.given.withheld = told.withheld;
         self.show();
@@ -264,7 +276,7 @@ impl Alerting {
         let others = config.alerts.receivers() != self.config.alerts.receivers();
         self.config = config;
         let rules = rules(&self.config, &self.shared.board);
-        let _without_rule = self.judge.reload(rules, self.config.interval.as_ms());
+        let _without_rule = self.judge.reload(rules, between(&self.config));
         self.teller.peace.quiet = self.quiet();
         if others {
             self.post.delivery().stop(Instant::now() + Duration::from_secs(1));
@@ -293,6 +305,12 @@ impl Alerting {
             self.shared.board.fail(SUBJECT, format!("no message can be sent: no thread: {e}"));
         }
     }
+}
+
+/// The time between two passes, ms. The judge counts at most two of these as seen from one pass to the
+/// next: with the interval of a faster beat, `for` would last several times as long as it says.
+fn between(config: &Config) -> i64 {
+    config.interval.as_ms().max(LEAST_MS)
 }
 
 fn delivery_settings(config: &Config) -> DeliverySettings {
