@@ -3,14 +3,15 @@
 
     ci/bench/alert.py target/release/plimsoll [--breaches 6] [--port 21230]
 
-The beat of plimsoll, the scrapes and the evaluations are 10 s apart; `for` is 0; the receiver is one
+A breach is so many more files held open on the machine, which plimsoll collects; Prometheus scrapes a
+series that is set at the same moment. The beat of plimsoll, the scrapes and the evaluations are 10 s apart; `for` is 0; the receiver is one
 webhook. Alertmanager has its defaults (group_wait 30s), each alert in a group of its own, so that none
 waits for group_interval. The time of the commit is seen by a reader of the database that looks each 5 ms.
 Then the cost of rules at rest: the CPU time of the thread `alerting` a pass, and PSS with 50 rules and
 two channels, with the rules that come with it, and of the peers. Packages: prometheus,
 prometheus-alertmanager. Loopback only; three minutes.
 """
-import argparse, http.server, json, os, signal, sqlite3, statistics, subprocess, sys, tempfile, threading, time, urllib.request
+import argparse, http.server, json, os, resource, signal, sqlite3, statistics, subprocess, sys, tempfile, threading, time, urllib.request
 
 parse = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parse.add_argument("plimsoll")
@@ -20,6 +21,9 @@ args = parse.parse_args()
 OURS, SCRAPED, PROMETHEUS, ALERTMANAGER, RULES, BARE = range(args.port, args.port + 6)
 HOOK = args.port + 6
 FOLDER = tempfile.mkdtemp(prefix="plimsoll-alert-")
+# Files of one breach: more than others open meanwhile.
+STEP = 2000
+resource.setrlimit(resource.RLIMIT_NOFILE, (STEP * (args.breaches + 1), STEP * (args.breaches + 1)))
 values = {f'breach{{n="{n}"}}': 0 for n in range(args.breaches)}
 got, children = {}, []
 
@@ -40,7 +44,8 @@ class Web(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         for alert in body["alerts"]:
-            got.setdefault((self.path, alert["labels"].get("n")), time.time())
+            n = alert["labels"].get("n", alert["labels"]["alertname"])
+            got.setdefault((self.path, n), time.time())
         self.answer(b"")
 
     def log_message(self, *_):
@@ -70,17 +75,6 @@ def end(child):
     children.remove(child)
 
 
-def push():
-    while True:
-        lines = "\n".join(json.dumps({"key": key, "value": value}) for key, value in list(values.items()))
-        try:
-            urllib.request.urlopen(
-                urllib.request.Request(f"http://127.0.0.1:{OURS}/api/push", lines.encode()), timeout=5).read()
-        except OSError:
-            pass
-        time.sleep(0.5)
-
-
 def pss(child):
     lines = open(f"/proc/{child.pid}/smaps_rollup").read().splitlines()
     return int(next(l for l in lines if l.startswith("Pss:")).split()[1]) / 1024
@@ -99,8 +93,11 @@ def main():
     for port in (SCRAPED, HOOK):
         server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Web)
         threading.Thread(target=server.serve_forever, daemon=True).start()
-    own = f"[[alert]]\nname = \"breach\"\nwhen = \"breach > 5\"\nfor = \"0s\"\nseverity = \"bad\"\n" \
-          f"to = \"http://127.0.0.1:{HOOK}/ours\"\n"
+    files = int(open("/proc/sys/fs/file-nr").read().split()[0])
+    limit = [files + STEP * n + STEP // 2 for n in range(args.breaches)]
+    own = "".join(
+        f"[[alert]]\nname = \"{n}\"\nwhen = \"node_filefd_allocated > {limit[n]}\"\nfor = \"0s\"\n"
+        f"severity = \"bad\"\nto = \"http://127.0.0.1:{HOOK}/ours\"\n" for n in range(args.breaches))
     channels = f'[alerts]\nto = ["http://127.0.0.1:{HOOK}/a", "http://127.0.0.1:{HOOK}/b"]\n'
     fifty = channels + "".join(
         f"[[alert]]\nname = \"rule{n}\"\nwhen = '{e}'\n" for n, e in enumerate(
@@ -130,23 +127,22 @@ def main():
         start("am", "prometheus-alertmanager", f"--config.file={path('am.yml')}", f"--storage.path={path('am')}",
               f"--web.listen-address=127.0.0.1:{ALERTMANAGER}", "--cluster.listen-address="),
     ]
-    threading.Thread(target=push, daemon=True).start()
     time.sleep(25)
     base = {child: judged(child) for child in (rules, bare)}
     begun = time.time()
     file = sqlite3.connect(f"file:{path('ours.sqlite')}?mode=ro", uri=True)
     breached, committed = {}, {}
-    seen = "SELECT 1 FROM samples JOIN series ON _id = series_id WHERE key = ? AND value > 5 LIMIT 1"
+    seen = "SELECT 1 FROM samples JOIN series ON _id = series_id WHERE key = 'node_filefd_allocated' AND value > ? LIMIT 1"
+    held = []
     for n in range(args.breaches):
-        key = f'breach{{n="{n}"}}'
         # At another moment of the beat each time.
         time.sleep(2.7)
         breached[n] = time.time()
-        values[key] = 10
-        while not file.execute(seen, [key]).fetchone() and time.time() < breached[n] + 30:
+        held.extend(os.open("/dev/null", os.O_RDONLY) for _ in range(STEP))
+        values[f'breach{{n="{n}"}}'] = 10
+        while not file.execute(seen, [limit[n]]).fetchone() and time.time() < breached[n] + 30:
             time.sleep(0.005)
         committed[n] = time.time()
-        values[key] = 10
     last = time.time()
     while len(got) < 2 * args.breaches and time.time() < last + 90:
         time.sleep(0.2)
