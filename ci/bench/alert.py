@@ -136,7 +136,7 @@ def main():
     held = []
     for n in range(args.breaches):
         # At another moment of the beat each time.
-        time.sleep(2.7)
+        time.sleep(0.5 + 9 * n / args.breaches)
         breached[n] = time.time()
         held.extend(os.open("/dev/null", os.O_RDONLY) for _ in range(STEP))
         values[f'breach{{n="{n}"}}'] = 10
