@@ -381,6 +381,21 @@ impl Teller {
         self.acks.get(&alert.fingerprint).filter(|ack| alert.fired_at == Some(ack.fired_at))
     }
 
+    /// All that this channel was told to fire, and that still does: for a receiver that forgets it.
+    pub fn standing(&self, to: &str, judged: &Judged<'_>, facts: &dyn Facts) -> Vec<Note> {
+        let firing: Vec<&Instance> = judged.open.iter().copied().filter(|a| fires(a)).collect();
+        let told = |record: &&Record| record.told.to.iter().any(|id| id == to);
+        let mut records: Vec<&Record> =
+            self.known.values().filter(|record| fires(&record.alert)).filter(told).collect();
+        records.sort_unstable_by_key(|record| record.alert.fingerprint);
+        let one = |record: &Record| {
+            let unit = facts.unit(&record.alert);
+            let beside = Beside { here: &self.here, unit: &unit, now: judged.now, firing: &firing };
+            note(Occasion::Reminder, record, beside, String::new(), vec![to.to_owned()])
+        };
+        records.into_iter().map(one).collect()
+    }
+
     /// The open alerts with what was told of them.
     pub fn records(&self) -> impl Iterator<Item = &Record> {
         self.known.values()

@@ -10,12 +10,21 @@ use serde_json::json;
 
 use super::State;
 
-/// 200 and `healthy`, or 503 and the problems with their begin; and the running services.
+/// How the subjects of problems begin that lie elsewhere: a receiver that is not reached or refuses. Who
+/// restarts what answers 503 would restart plimsoll for them, and that mends nothing.
+const ELSEWHERE: [&str; 2] = ["notifications by ", "heartbeat"];
+
+/// 200 and `healthy`; 200 and `degraded` where a receiver does not take messages; otherwise 503 and
+/// `unhealthy`. The problems with their begin, and the running services.
 pub(super) async fn health(Get(state): Get<Arc<State>>) -> impl IntoResponse {
+    let here = |subject: &str| !ELSEWHERE.iter().any(|elsewhere| subject.starts_with(elsewhere));
+    let subjects = state.board.problems();
+    let (code, status) = match subjects.iter().any(|(subject, _)| here(subject)) {
+        true => (StatusCode::SERVICE_UNAVAILABLE, "unhealthy"),
+        false if subjects.is_empty() => (StatusCode::OK, "healthy"),
+        false => (StatusCode::OK, "degraded"),
+    };
     let problems = problems(&state);
-    let healthy = problems.is_empty();
-    let code = if healthy { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let status = if healthy { "healthy" } else { "unhealthy" };
     (code, Json(json!({ "status": status, "problems": problems, "services": (state.services)() })))
 }
 

@@ -39,7 +39,7 @@ pub trait Channel: Send + Sync {
     fn takes_picture(&self) -> bool;
 
     /// A receiver that forgets what fires unless it is told again within this time. While an alert
-    /// fires, its last message is sent to it so often.
+    /// fires, it is told again so often, in a message that is listed nowhere.
     fn repeats(&self) -> Option<Duration> {
         None
     }

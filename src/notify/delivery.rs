@@ -157,6 +157,19 @@ impl Delivery {
         written
     }
 
+    /// The channels whose receivers forget what fires, and after how long.
+    pub fn forgetful(&self) -> impl Iterator<Item = (&str, Duration)> {
+        self.ways.iter().filter_map(|way| Some((way.id.as_str(), way.channel.repeats()?)))
+    }
+
+    /// Tells one of them again what fires: all that it was told before. It stands in no outbox and in no
+    /// list of messages.
+    pub fn again(&self, id: &str, notes: &[Note]) {
+        let Some(at) = self.ways.iter().position(|way| way.id == id) else { return };
+        self.lock().desk.again(at, notes, times(&self.flow));
+        self.wake.notify_all();
+    }
+
     /// Sends what is due until [`Delivery::stop`] is called; for a thread of its own, named `notifying`.
     /// Without channels it returns at once.
     pub fn run(self: &Arc<Self>) {
@@ -314,13 +327,6 @@ impl Delivery {
                 }
             })
             .collect()
-    }
-
-    /// What `/health` has to say: a channel refuses messages, or one has waited for more than ten
-    /// minutes. Empty: all is well. The board has the same sentences.
-    pub fn troubles(&self) -> Vec<String> {
-        let (state, now) = (self.lock(), times(&self.flow));
-        (0..self.ways.len()).filter_map(|at| state.desk.trouble(at, now)).collect()
     }
 
     /// The counters.

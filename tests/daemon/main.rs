@@ -2,7 +2,10 @@
 //! docs promise when things go wrong. Several need root, as ci/test has it: they mount a small disk
 //! or become another user, and say so when they cannot.
 
+mod alert_delivery;
+mod alert_kill;
 mod alert_rules;
+mod alert_stub;
 mod alerts;
 mod asking;
 mod damage;

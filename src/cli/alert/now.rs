@@ -68,7 +68,13 @@ pub(super) fn run(global: &Global) -> anyhow::Result<()> {
         let rows: Vec<Vec<String>> = told
             .iter()
             .map(|row| {
-                vec![moment(row.at), row.shown.clone(), row.result.clone(), row.title.clone()]
+                // Of a message that was not taken, the receiver's own words say why.
+                let said = match row.result == "sent" || row.said.is_empty() {
+                    true => String::new(),
+                    false => format!("  ({})", row.said),
+                };
+                let title = format!("{}{said}", row.title);
+                vec![moment(row.at), row.shown.clone(), row.result.clone(), title]
             })
             .collect();
         table::print(&mut out, &["when", "to", "", ""], &rows)?;

@@ -17,9 +17,8 @@ const SUBJECT: &str = "heartbeat";
 const EVERY: Duration = Duration::from_secs(60);
 /// One ping may take so long.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// Readings are late after so many beats, and after this at least.
-const BEATS: i64 = 3;
-const LATE_MS: i64 = 60_000;
+/// Readings are late when none came for so many beats, and from one ping to the next at least.
+const BEATS: u32 = 3;
 
 /// The thread that pings, if there is one. It ends when its half of the channel is dropped.
 #[derive(Default)]
@@ -45,8 +44,9 @@ impl Heartbeat {
         let shared_too = shared.clone();
         let thread = std::thread::Builder::new().name("heartbeat".into()).stack_size(512 << 10);
         let started = thread.spawn(move || {
+            let mut seen = Seen::default();
             loop {
-                beat(&shared_too, &heart);
+                beat(&shared_too, &heart, &mut seen);
                 match stopped.recv_timeout(EVERY) {
                     Err(RecvTimeoutError::Timeout) => {}
                     Ok(()) | Err(RecvTimeoutError::Disconnected) => return,
@@ -65,10 +65,22 @@ impl Heartbeat {
     }
 }
 
-fn beat(shared: &Shared, heart: &notify::Heartbeat) {
-    let wrong = wrong(shared);
-    let outcome = heart.beat(wrong.as_deref(), Instant::now() + PATIENCE);
-    match outcome {
+fn beat(shared: &Shared, heart: &notify::Heartbeat, seen: &mut Seen) {
+    let now = Instant::now();
+    let longest = EVERY.max(shared.config().interval.as_duration() * BEATS);
+    let written = shared.counters.durable_ts.load(Relaxed);
+    let judged = shared.alerts.now().judged_at.unwrap_or(0);
+    // Each is looked at, whatever the other one says.
+    let late = [
+        seen.written.still(written, now).map(|age| ("written", age)),
+        seen.judged.still(judged, now).map(|age| ("judged", age)),
+    ];
+    let wrong = late
+        .into_iter()
+        .flatten()
+        .find(|(_, age)| *age >= longest)
+        .map(|(what, age)| format!("no reading was {what} for {} s", age.as_secs()));
+    match heart.beat(wrong.as_deref(), now + PATIENCE) {
         Outcome::Sent { .. } => shared.board.ok(SUBJECT),
         Outcome::Retry { said, .. } | Outcome::Refused { said } => {
             shared.board.fail(SUBJECT, format!("{}: {said}", heart.shown()));
@@ -76,15 +88,46 @@ fn beat(shared: &Shared, heart: &notify::Heartbeat) {
     }
 }
 
-/// Why plimsoll itself is in trouble: readings are not written, or not judged.
-fn wrong(shared: &Shared) -> Option<String> {
-    let now = shared.clock.wall_ms();
-    let longest = (BEATS * shared.config().interval.as_ms()).max(LATE_MS);
-    let written = shared.counters.durable_ts.load(Relaxed).max(shared.started);
-    let judged = shared.alerts.now().judged_at.unwrap_or(0).max(shared.started);
-    let late = |what: &str, since: i64| {
-        let age = now - since;
-        (age > longest).then(|| format!("no reading was {what} for {} s", age / 1_000))
-    };
-    late("written", written).or_else(|| late("judged", judged))
+/// What was seen at the last beats.
+#[derive(Default)]
+struct Seen {
+    written: Look,
+    judged: Look,
+}
+
+/// A time of readings, and when it was seen first. The age is that of the clock that stands still while
+/// the machine sleeps: neither a suspend nor a clock that is set looks like a fault.
+#[derive(Default)]
+struct Look(Option<(i64, Instant)>);
+
+impl Look {
+    /// For how long it has been the same; nothing: it is another one.
+    fn still(&mut self, ts: i64, now: Instant) -> Option<Duration> {
+        match self.0 {
+            Some((before, since)) if before == ts => Some(now.duration_since(since)),
+            _ => {
+                self.0 = Some((ts, now));
+                None
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_is_set_is_no_fault_and_readings_that_stop_are_one() {
+        let begin = Instant::now();
+        let at = |minutes: u32| begin + EVERY * minutes;
+        let mut look = Look::default();
+        assert_eq!(look.still(1_000, at(0)), None);
+        // An hour ahead, an hour back.
+        assert_eq!(look.still(3_661_000, at(1)), None);
+        assert_eq!(look.still(121_000, at(2)), None);
+        assert_eq!(look.still(121_000, at(3)), Some(EVERY));
+        assert_eq!(look.still(121_000, at(4)), Some(2 * EVERY));
+        assert_eq!(look.still(131_000, at(5)), None);
+    }
 }

@@ -16,6 +16,7 @@ pub mod heartbeat;
 mod rules;
 mod show;
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -102,6 +103,8 @@ pub struct Alerting {
     given: given::Given,
     /// The time that was judged last.
     last: Option<i64>,
+    /// When receivers that forget what fires were told it last, ms since boot.
+    said_again: HashMap<String, i64>,
 }
 
 impl Alerting {
@@ -117,8 +120,7 @@ impl Alerting {
         };
         let mut shelf = Shelf::default();
         let compiled = rules(&config, &shared.board, &mut shelf);
-        let mut judge =
-            Judge::new(compiled.rules, config.interval.as_ms()).with_records(compiled.records);
+        let mut judge = Judge::new(compiled.rules, between(&config)).with_records(compiled.records);
         let given = given::Given::new(&open);
         // The teller tells of those whose rule has gone.
         let _without_rule = judge.load(open, stored.judged_until);
@@ -131,6 +133,7 @@ impl Alerting {
             post,
             given,
             last: stored.judged_until,
+            said_again: HashMap::new(),
         };
         this.teller.peace.quiet = this.quiet();
         this
@@ -261,6 +264,14 @@ impl Alerting {
             system: &self.shared.system,
         };
         let told = self.teller.pass(&judged, &mut facts);
+        for (id, every) in delivery.forgetful() {
+            let last = self.said_again.entry(id.to_owned()).or_insert(i64::MIN);
+            let boot = self.shared.clock.boot_ms();
+            if boot >= last.saturating_add(every.as_millis() as i64) {
+                *last = boot;
+                delivery.again(id, &self.teller.standing(id, &judged, &facts));
+            }
+        }
         let _written = delivery.submit(told.ops, told.notes);
         self.given.withheld = told.withheld;
         self.show();
@@ -270,9 +281,8 @@ impl Alerting {
         let others = config.alerts.receivers() != self.config.alerts.receivers();
         self.config = config;
         let compiled = rules(&self.config, &self.shared.board, &mut self.shelf);
-        let interval_ms = self.config.interval.as_ms();
         self.judge.set_records(compiled.records);
-        let _without_rule = self.judge.reload(compiled.rules, interval_ms);
+        let _without_rule = self.judge.reload(compiled.rules, between(&self.config));
         self.teller.peace.quiet = self.quiet();
         if others {
             self.post.delivery().stop(Instant::now() + Duration::from_secs(1));
@@ -301,6 +311,12 @@ impl Alerting {
             self.shared.board.fail(SUBJECT, format!("no message can be sent: no thread: {e}"));
         }
     }
+}
+
+/// The time between two passes, ms. The judge counts at most two of these as seen from one pass to the
+/// next: with the interval of a faster beat, `for` would last several times as long as it says.
+fn between(config: &Config) -> i64 {
+    config.interval.as_ms().max(LEAST_MS)
 }
 
 fn delivery_settings(config: &Config) -> DeliverySettings {

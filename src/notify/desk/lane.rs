@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::super::{Message, Note, Occasion};
+use super::super::{Message, Note, Occasion, Outcome};
 use super::pace::{self, HOUR_MS, MINUTE_MS};
 use super::{Fate, MOST_BYTES, MOST_HOSTS, MOST_WAITING, Name, Sent, Settings, Step};
 use crate::model::Severity;
@@ -31,6 +31,8 @@ pub(super) struct Busy {
     pub(super) message: Message,
     /// What it says of alerts that could not be told.
     pub(super) untold: Option<(u64, i64, i64)>,
+    /// It says what was said before: it stands in no outbox.
+    pub(super) again: bool,
 }
 
 /// What is due, and why.
@@ -46,6 +48,8 @@ pub(super) struct Due {
 pub(super) struct Lane {
     pub(super) name: Name,
     pub(super) waiting: Vec<Entry>,
+    /// What fires, for a receiver that forgets it: a message a machine. Only in memory.
+    pub(super) again: Vec<Message>,
     pub(super) busy: Option<Busy>,
     pub(super) held_after: Option<i64>,
     /// Alerts that began and ended and were not told: how many, from when, until when.
@@ -90,6 +94,7 @@ impl Lane {
         Self {
             refusals: if parked.is_some() { pace::REFUSALS } else { 0 },
             waiting: Vec::new(),
+            again: Vec::new(),
             busy: None,
             held_after: None,
             untold,
@@ -108,7 +113,7 @@ impl Lane {
 
     /// The same channel after the configuration was read again.
     pub(super) fn again(self, name: Name) -> Self {
-        Self { name, busy: None, held_after: None, ..self }
+        Self { name, busy: None, again: Vec::new(), held_after: None, ..self }
     }
 
     /// A change of the process before.
@@ -162,6 +167,39 @@ impl Lane {
                 Due { at: at.max(self.next), first: entry.id }
             })
             .min_by_key(|due| due.at)
+    }
+
+    /// What is to be said again now: nothing else is due, and the receiver did not ask to wait.
+    pub(super) fn say_again(&mut self, now: Times) -> Option<Message> {
+        if self.busy.is_some() || self.asked && self.next > now.boot {
+            return None;
+        }
+        let message = self.again.pop()?;
+        self.busy = Some(Busy {
+            ids: Vec::new(),
+            made_at: message.at,
+            since: now.boot,
+            message: message.clone(),
+            untold: None,
+            again: true,
+        });
+        Some(message)
+    }
+
+    /// What was said again was heard, or not: an attempt that nobody waits for.
+    pub(super) fn said_again(&mut self, busy: &Busy, outcome: Outcome, now: Times) {
+        match outcome {
+            Outcome::Sent { .. } => {
+                (self.failing, self.parked, self.last_words) = (None, None, None);
+                self.refusals = 0;
+                self.try_now(now);
+            }
+            Outcome::Retry { said, .. } | Outcome::Refused { said } => {
+                self.failing.get_or_insert(busy.since);
+                self.last_words = Some((now.boot, said));
+                self.again.clear();
+            }
+        }
     }
 
     /// What goes into the message: all of that machine, or of all machines when they are many or the

@@ -192,8 +192,29 @@ impl Desk {
         step
     }
 
+    /// What a channel was told before and what still fires, for a receiver that forgets it. It is sent
+    /// once, as soon as nothing else is due, and replaces what was not sent of the last such list.
+    pub fn again(&mut self, at: usize, notes: &[Note], now: Times) {
+        let Some(lane) = self.lanes.get_mut(at) else { return };
+        let mut hosts: Vec<&str> = notes.iter().map(|note| note.host.as_str()).collect();
+        hosts.sort_unstable();
+        hosts.dedup();
+        let zone = (self.settings.zone)();
+        let place = Place { zone: &zone, now: now.wall, untold: None };
+        let of_host = |host: &&str| {
+            let notes: Vec<(i64, &Note)> =
+                notes.iter().filter(|note| note.host == **host).map(|note| (0, note)).collect();
+            compose(&notes, place)
+        };
+        lane.again = hosts.iter().filter_map(of_host).collect();
+    }
+
     fn put(&mut self, at: usize, id: i64, note: Note, now: Times, step: &mut Step) {
         let lane = &mut self.lanes[at];
+        if note.occasion == Occasion::Over {
+            // What is said again must not come behind the end of it.
+            lane.again.clear();
+        }
         step.ops.push(AlertOp::Note(note.row(id, &lane.name.id, &lane.name.shown)));
         lane.waiting.push(Entry { id, note, added: now.boot });
         while lane.is_full() {
@@ -225,6 +246,7 @@ impl Desk {
             let lane = &mut self.lanes[at];
             lane.expire(now, now.wall - DAY_MS, at, &mut step);
             let Some(due) = lane.due(now, &self.settings).filter(|due| due.at <= now.boot) else {
+                jobs.extend(lane.say_again(now).map(|message| Job { lane: at, message }));
                 continue;
             };
             let ids = lane.batch(due, now);
@@ -238,7 +260,8 @@ impl Desk {
             let made_at = notes.iter().map(|(_, n)| n.at).min().unwrap_or(now.wall);
             let untold = lane.untold;
             let sent = message.clone();
-            lane.busy = Some(Busy { ids, made_at, since: now.boot, message: sent, untold });
+            lane.busy =
+                Some(Busy { ids, made_at, since: now.boot, message: sent, untold, again: false });
             jobs.push(Job { lane: at, message });
         }
         (jobs, step)
@@ -254,6 +277,10 @@ impl Desk {
         let mut step = Step::default();
         let Some(lane) = self.lanes.get_mut(at) else { return step };
         let Some(busy) = lane.busy.take() else { return step };
+        if busy.again {
+            lane.said_again(&busy, outcome, now);
+            return step;
+        }
         match outcome {
             Outcome::Sent { said } => {
                 let row = lane.told(&busy, Fate::Sent, said, now);
@@ -361,6 +388,7 @@ pub(super) fn test_row(name: &Name, message: &Message, outcome: &Outcome, now: T
         since: now.boot,
         message: Message { occasion: Occasion::Test, ..message.clone() },
         untold: None,
+        again: false,
     };
     lane::row(name, &busy, fate, said.clone(), 1, now)
 }

@@ -545,6 +545,37 @@ fn a_clock_that_is_set_changes_nothing_of_what_waits() {
 }
 
 #[test]
+fn who_forgets_is_told_again_and_never_behind_the_end() {
+    let mut rig = Rig::new(1, |_, _, now| if now < 8 * MINUTE { sent() } else { retry() });
+    let disk = fire("disk", Severity::Bad, &["a"]);
+    let elsewhere = Note { host: "web2".into(), ..fire("load", Severity::Bad, &["a"]) };
+    rig.add(&[disk.clone(), elsewhere.clone()]);
+    rig.until(MINUTE);
+    let told = rig.got.len();
+    let again = [disk.clone(), elsewhere];
+    rig.desk.again(0, &again, rig.times());
+    rig.until(2 * MINUTE);
+    assert_eq!(rig.got.len(), told + 2, "one message a machine");
+    let hosts: Vec<&str> = rig.got[told..].iter().map(|got| got.message.host.as_str()).collect();
+    assert_eq!(hosts, ["web2", "web1"]);
+    // It stands in no list, and what is new is not kept back by it.
+    assert_eq!(rig.store.alerts().expect("reads").told.len(), told);
+    // The end comes before it could be said again.
+    rig.desk.again(0, &again, rig.times());
+    rig.add(&[over(&disk, 2 * MINUTE)]);
+    rig.until(8 * MINUTE);
+    let last = &rig.got.last().expect("a message").message;
+    assert!(rig.got.len() == told + 3 && !last.alerts[0].firing, "{last:?}");
+    // One that is not reached is not asked again and again, and its words are known.
+    rig.until(9 * MINUTE);
+    let asked = rig.attempts.len();
+    rig.desk.again(0, &again, rig.times());
+    rig.until(25 * MINUTE);
+    assert_eq!(rig.attempts.len(), asked + 1);
+    assert!(rig.desk.trouble(0, rig.times()).is_some_and(|what| what.contains("ntfy:a")));
+}
+
+#[test]
 fn nothing_is_sent_before_it_is_on_its_way_into_the_file() {
     let mut rig = Rig::new(1, |_, _, _| sent());
     rig.desk.hold(Some(rig.desk.last_note()));
