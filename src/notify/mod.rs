@@ -55,4 +55,4 @@ pub use note::Note;
 pub use secret::filled;
 pub use table::{ROWS, channel_of, redacted};
 pub use tally::Tally;
-pub use target::TargetError;
+pub use target::{Host, TargetError, host_of_target};
