@@ -108,3 +108,6 @@ fn also(alert: &Instance, host: &str, beside: Beside<'_>) -> Vec<String> {
     }
     lines
 }
+
+#[cfg(test)]
+mod tests;

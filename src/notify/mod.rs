@@ -33,7 +33,7 @@ mod kind;
 pub mod message;
 mod mime;
 pub mod note;
-mod program;
+pub mod program;
 mod secret;
 mod table;
 pub mod tally;
