@@ -30,7 +30,9 @@ pub fn outward(config: &Config) -> Outward {
     for target in config.alerts.receivers() {
         found.push(match host_of_target(target) {
             Host::MailServer => match &config.alerts.smtp.server {
-                Some(server) => Host::of(server.rsplit_once(':').map_or(&**server, |(host, _)| host)),
+                Some(server) => {
+                    Host::of(server.rsplit_once(':').map_or(&**server, |(host, _)| host))
+                }
                 // sendmail: of another program nobody knows where it goes.
                 None => Host::Unknown,
             },
@@ -129,19 +131,37 @@ mod tests {
             ("[alerts]\nto = \"ntfy://10.0.0.7:80/a\"\n", some(&["10.0.0.7"])),
             ("[alerts]\nto = \"json://[fd00::7]/a\"\n", some(&["fd00::7"])),
             ("[alerts]\nto = \"alertmanager+http://10.0.0.7:9093\"\n", some(&["10.0.0.7"])),
-            ("[alerts]\nto = [\"http://10.0.0.7/a\", \"http://10.0.0.7/b\"]\n", some(&["10.0.0.7"])),
+            (
+                "[alerts]\nto = [\"http://10.0.0.7/a\", \"http://10.0.0.7/b\"]\n",
+                some(&["10.0.0.7"]),
+            ),
             ("[alerts]\nto = [\"http://10.0.0.7/a\", \"ntfy:a\"]\n", Outward::Any),
             ("[alerts]\nto = \"me@example.org\"\n", Outward::Any),
-            ("[alerts]\nto = \"me@example.org\"\n[smtp]\nserver = \"10.0.0.7:25\"\n", some(&["10.0.0.7"])),
-            ("[alerts]\nto = \"me@example.org\"\n[smtp]\nserver = \"localhost\"\n", Outward::Nothing),
-            ("[alerts]\nto = \"me@example.org\"\n[smtp]\nserver = \"mail.example.org:587\"\n", Outward::Any),
-            ("[alerts]\nto = \"mailto://u:p@10.0.0.7?smtp=mail.example.org&to=a@b.c\"\n", Outward::Any),
+            (
+                "[alerts]\nto = \"me@example.org\"\n[smtp]\nserver = \"10.0.0.7:25\"\n",
+                some(&["10.0.0.7"]),
+            ),
+            (
+                "[alerts]\nto = \"me@example.org\"\n[smtp]\nserver = \"localhost\"\n",
+                Outward::Nothing,
+            ),
+            (
+                "[alerts]\nto = \"me@example.org\"\n[smtp]\nserver = \"mail.example.org:587\"\n",
+                Outward::Any,
+            ),
+            (
+                "[alerts]\nto = \"mailto://u:p@10.0.0.7?smtp=mail.example.org&to=a@b.c\"\n",
+                Outward::Any,
+            ),
             ("[alerts]\nto = \"tgram://1:A/2?api=http://10.0.0.7\"\n", Outward::Any),
             ("[alerts]\nto = \"exec:/bin/true\"\n", Outward::Any),
             ("[alerts]\nto = \"${file:/etc/x}\"\n", Outward::Any),
             ("[alerts]\nheartbeat = \"https://hc-ping.com/0a\"\n", Outward::Any),
             ("[alerts]\nheartbeat = \"http://10.0.0.7/0a\"\n", some(&["10.0.0.7"])),
-            ("[[alert]]\nwhen = \"disk_/ > 95\"\nto = \"http://10.0.0.7/a\"\n", some(&["10.0.0.7"])),
+            (
+                "[[alert]]\nwhen = \"disk_/ > 95\"\nto = \"http://10.0.0.7/a\"\n",
+                some(&["10.0.0.7"]),
+            ),
         ] {
             assert_eq!(of(config), wanted, "{config}");
         }

@@ -47,7 +47,7 @@ fn sentence(rule: &Rule, value: f64) -> String {
         ("{load}", "41.6"),
         ("{sensor}", "temp1"),
         ("{chip}", "coretemp"),
-        ("{device}", "md0"),
+        ("{device}", if &*rule.name == "net_errors" { "eth0" } else { "md0" }),
         ("{disk}", ""),
         ("{zpool}", "tank"),
         ("{state}", "degraded"),
@@ -66,7 +66,10 @@ fn firing(rule: &Rule) -> Instance {
     let value = value(&rule.name);
     Instance {
         rule: rule.name.to_string(),
-        labels: Labels::default(),
+        labels: match rule.name.as_ref() {
+            "silent" => Labels::new([("instance", "web2")]),
+            _ => Labels::default(),
+        },
         fingerprint: 0x00c0_ffee_00c0_ffee,
         state: State::Firing,
         frozen: None,
@@ -94,7 +97,8 @@ fn told(rule: &Rule, occasion: Occasion, after: i64) -> Message {
         record.alert.resolved_at = Some(NIGHT + after);
     }
     let now = NIGHT + after;
-    let beside = Beside { here: "web1", unit: &rule.unit, now, firing: &[] };
+    let measured = rule.is_measured();
+    let beside = Beside { here: "web1", unit: &rule.unit, measured, now, firing: &[] };
     let note = note(occasion, &record, beside, String::new(), vec!["a".into()]);
     let zone = TimeZone::get("Europe/Berlin").expect("this machine knows it");
     compose(&[(1, &note)], Place { zone: &zone, now, untold: None }).expect("a message")
@@ -124,8 +128,11 @@ fn every_message_of_the_default_rules() {
     let mut all = String::new();
     for rule in defaults().expect("they can be read") {
         all.push_str(&format!("── {}\n", rule.name));
-        let mut occasions =
-            vec![(Occasion::Fire, 2_000), (Occasion::Reminder, 240 * MINUTE), (Occasion::Over, 42 * MINUTE)];
+        let mut occasions = vec![
+            (Occasion::Fire, 2_000),
+            (Occasion::Reminder, 240 * MINUTE),
+            (Occasion::Over, 42 * MINUTE),
+        ];
         if rule.once {
             occasions.truncate(1);
         }

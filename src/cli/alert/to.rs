@@ -97,11 +97,7 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
         writeln!(out, "{said}")?;
     }
     out.flush()?;
-    anyhow::ensure!(
-        !failed,
-        "a test was not sent; the receiver stays in {}",
-        path.display()
-    );
+    anyhow::ensure!(!failed, "a test was not sent; the receiver stays in {}", path.display());
     Ok(())
 }
 

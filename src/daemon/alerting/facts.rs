@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
-use crate::alert::{Extra, Facts, Instance, Judge, Measure};
+use crate::alert::{Extra, Facts, Instance, Judge, Measure, Rule};
 use crate::collect::Settings;
 use crate::collect::culprits::{Resource, culprits};
 use crate::config::Config;
@@ -47,6 +47,10 @@ pub struct Found<'f> {
 impl Facts for Found<'_> {
     fn unit(&self, alert: &Instance) -> Unit {
         self.judge.rule(&alert.rule).map_or(Unit::Plain, |rule| rule.unit.clone())
+    }
+
+    fn measured(&self, alert: &Instance) -> bool {
+        self.judge.rule(&alert.rule).is_none_or(Rule::is_measured)
     }
 
     fn to(&self, alert: &Instance) -> Vec<String> {

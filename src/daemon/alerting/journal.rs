@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 
 use crate::notify::program::{Ended, Program, found};
 
-/// So many lines.
+/// The number of lines.
 const LINES: usize = 5;
-/// Of so many bytes each.
+/// The bytes of each.
 const LONGEST: usize = 200;
-/// And no longer than this: other alerts wait.
+/// The longest time for reading them: other alerts wait.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The last lines of a unit, the oldest first. None where they cannot be read. `path`: where journalctl is
