@@ -19,6 +19,8 @@ pub struct Beside<'b> {
     pub here: &'b str,
     /// What its values are measured in.
     pub unit: &'b Unit,
+    /// Whether they are an amount, and not a yes or no.
+    pub measured: bool,
     /// The present, ms since 1970 UTC.
     pub now: i64,
     /// All alerts that fire.
@@ -39,8 +41,10 @@ pub fn note(
     let number = |value: f64| {
         if value.is_nan() { String::new() } else { beside.unit.format(value) }
     };
-    // Where there is no limit, the value is what was found, and says nothing by itself.
-    let limit = alert.limit.map_or_else(String::new, number);
+    // Where there is no limit, the value is what was found, and says nothing by itself. Nor does one that
+    // only says yes or no, or a limit of nothing at all.
+    let limit = alert.limit.filter(|limit| beside.measured && *limit != 0.0);
+    let limit = limit.map_or_else(String::new, number);
     let value = if limit.is_empty() { String::new() } else { number(alert.value) };
     let peak = if limit.is_empty() { String::new() } else { number(alert.peak) };
     Note {
@@ -108,3 +112,6 @@ fn also(alert: &Instance, host: &str, beside: Beside<'_>) -> Vec<String> {
     }
     lines
 }
+
+#[cfg(test)]
+mod tests;

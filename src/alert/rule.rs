@@ -261,6 +261,13 @@ impl Rule {
         }
     }
 
+    /// Whether its values are an amount that tells something. A plain number that is compared with 1 first
+    /// says yes or no.
+    pub fn is_measured(&self) -> bool {
+        let first = self.limits.first().and_then(|limit| limit.fires.as_ref());
+        !self.once && (self.unit != Unit::Plain || first.is_none_or(|test| test.value != 1.0))
+    }
+
     /// How bad it is where it begins to be wrong, and how bad it can get.
     pub fn severities(&self) -> (Severity, Severity) {
         let mild = self.limits.first().map_or(Severity::Warning, |l| l.severity);

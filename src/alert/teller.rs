@@ -21,6 +21,8 @@ use crate::store::{AckRow, AlertOp, AlertStore, SilenceRow};
 pub trait Facts {
     /// What the values of the alert are measured in.
     fn unit(&self, alert: &Instance) -> Unit;
+    /// Whether they are an amount: of a yes or no nobody wants to read the number.
+    fn measured(&self, alert: &Instance) -> bool;
     /// The names (in the file) of the channels that are told.
     fn to(&self, alert: &Instance) -> Vec<String>;
     /// Whether it just happens, so that no message says that it is over.
@@ -209,8 +211,8 @@ impl Teller {
         let to = if record.told.to.is_empty() { facts.to(&alert) } else { record.told.to.clone() };
         let remark = remark_of(record, flaps, now);
         let occasion = if reminded { Occasion::Reminder } else { Occasion::Fire };
-        let unit = facts.unit(&alert);
-        let beside = Beside { here: &self.here, unit: &unit, now, firing: &work.firing };
+        let (unit, measured) = (facts.unit(&alert), facts.measured(&alert));
+        let beside = Beside { here: &self.here, unit: &unit, measured, now, firing: &work.firing };
         let mut note = note(occasion, record, beside, remark, to.clone());
         note.not_before = not_before;
         if !to.is_empty() {
@@ -258,9 +260,10 @@ impl Teller {
         }
         self.acks.remove(&alert.fingerprint);
         if !record.told.to.is_empty() && !facts.once(alert) {
-            let unit = facts.unit(alert);
+            let (unit, measured) = (facts.unit(alert), facts.measured(alert));
             let now = work.judged.now;
-            let beside = Beside { here: &self.here, unit: &unit, now, firing: &work.firing };
+            let beside =
+                Beside { here: &self.here, unit: &unit, measured, now, firing: &work.firing };
             let to = record.told.to.clone();
             let mut note = note(Occasion::Over, &record, beside, remark.to_owned(), to);
             if let Some(quiet) = &self.peace.quiet {
@@ -389,8 +392,9 @@ impl Teller {
             self.known.values().filter(|record| fires(&record.alert)).filter(told).collect();
         records.sort_unstable_by_key(|record| record.alert.fingerprint);
         let one = |record: &Record| {
-            let unit = facts.unit(&record.alert);
-            let beside = Beside { here: &self.here, unit: &unit, now: judged.now, firing: &firing };
+            let (unit, measured) = (facts.unit(&record.alert), facts.measured(&record.alert));
+            let (here, now) = (&*self.here, judged.now);
+            let beside = Beside { here, unit: &unit, measured, now, firing: &firing };
             note(Occasion::Reminder, record, beside, String::new(), vec![to.to_owned()])
         };
         records.into_iter().map(one).collect()

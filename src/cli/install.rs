@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
 
+use super::outward;
 use super::service::{BINARY, CONFIG, Machine, SERVICE, STATE, Step, UNIT, UNIT_PATH, carry_out};
 use crate::config::{Config, SAMPLE};
 
@@ -74,11 +75,12 @@ fn plan(machine: &Machine) -> anyhow::Result<Vec<Step>> {
     let path = machine.at(CONFIG);
     steps.push(match config {
         Some(_) => Step::Say(format!("The configuration stays as it is: {}.", path.display())),
-        None => Step::Write { path, content: SAMPLE },
+        None => Step::Write { path, content: SAMPLE.into() },
     });
     let config = config.unwrap_or_default();
     if machine.systemd {
-        steps.push(Step::Write { path: machine.at(UNIT_PATH), content: UNIT });
+        steps.push(Step::Write { path: machine.at(UNIT_PATH), content: UNIT.into() });
+        steps.extend(outward::steps(machine, &config));
         if machine.commands {
             steps.extend(start());
             steps.push(Step::Say(farewell(&config)));

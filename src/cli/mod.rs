@@ -18,6 +18,7 @@ pub mod install;
 mod interval;
 mod manual;
 mod output;
+mod outward;
 mod plugin;
 mod query;
 mod reload;

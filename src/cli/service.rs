@@ -1,6 +1,7 @@
 //! cli: the common part of `install` and `uninstall`: paths, and steps that are first planned, then
 //! shown or done. Planning changes nothing, so `--dry-run` shows exactly the steps.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::fs;
 use std::io::Write;
@@ -81,6 +82,11 @@ impl Machine {
         self.at(path).symlink_metadata().is_ok()
     }
 
+    /// Whether the service's unit is there, from `install` or from a package.
+    pub fn has_unit(&self) -> bool {
+        PACKAGED.iter().chain([&UNIT_PATH]).any(|unit| self.has(unit))
+    }
+
     /// Refuses to work as another user than root, or on files of a package.
     pub fn check(&self, verb: &str, dry_run: bool) -> anyhow::Result<()> {
         if let Some(unit) = PACKAGED.iter().find(|unit| self.has(unit)) {
@@ -124,7 +130,7 @@ pub enum Step {
         /// Which.
         path: PathBuf,
         /// All of it.
-        content: &'static str,
+        content: Cow<'static, str>,
     },
     /// A copy of the binary.
     Copy {
@@ -150,7 +156,8 @@ impl fmt::Display for Step {
 }
 
 impl Step {
-    fn perform(&self) -> anyhow::Result<()> {
+    /// Does it.
+    pub(super) fn perform(&self) -> anyhow::Result<()> {
         match self {
             Self::Say(_) => Ok(()),
             Self::Run { argv, hint, .. } => {

@@ -80,6 +80,11 @@ static RESIDENT: Metric = Metric::gauge(
     "bytes",
     "Memory of plimsoll that is in RAM, shared pages included.",
 );
+static UNCLEAN: Metric = Metric::gauge(
+    "plimsoll_unclean_boot",
+    "",
+    "1 if the machine went down without a shutdown before it was started; else this is left out.",
+);
 static STARTED: Metric = Metric::gauge(
     "process_start_time_seconds",
     "seconds",
@@ -148,6 +153,9 @@ impl Own {
         out.put(&CPU, cpu.tv_sec as f64 + cpu.tv_nsec as f64 / 1e9);
         if let Some(resident) = self.resident() {
             out.put(&RESIDENT, resident);
+        }
+        if c.unclean_boot.load(Relaxed) {
+            out.put(&UNCLEAN, 1.0);
         }
         out.put(&STARTED, self.shared.started as f64 / 1e3);
         self.shared.services.report(&self.shared.board, out);

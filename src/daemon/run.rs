@@ -4,6 +4,7 @@ mod rates;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -16,12 +17,13 @@ use super::service::Setting;
 use super::services::{self, collecting};
 use super::shared::Shared;
 use super::{log, memory};
+use crate::collect::regular;
 use crate::config::{Config, PushOptions, Running, host_name};
 use crate::model::{Event, Interval, Labels, SystemClock};
 use crate::overview::FORGET;
 use crate::pipeline::{Flow, MAX_SAMPLES, Names};
 use crate::query::desk::Desk;
-use crate::store::{Lock, Orders, Store, Writer, WriterSettings};
+use crate::store::{Lock, Orders, START, STOP, Store, Writer, WriterSettings};
 
 /// The longest time of the last commit after a signal to end.
 const FAREWELL: Duration = Duration::from_millis(900);
@@ -59,7 +61,8 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     orders.keep(config.limits);
     let (mut store, full) = Store::open_or_wait(&database, &system, Arc::clone(&flow.registry))?;
     store.share_names(Arc::clone(&flow.names));
-    tell_start(&flow, store.newest_ts());
+    let boot = boot_id();
+    tell_start(&flow, &store, &boot);
     let (started, inbox_every) = (flow.clock.wall_ms(), inbox_every(config.interval));
     let head = store.head();
     let shared = Shared {
@@ -99,6 +102,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     let _unused = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     let deadline = Instant::now() + FAREWELL;
     shared.services.stop(deadline - FAREWELL / 2);
+    tell_end(&shared.flow, &boot);
     shared.queue.close();
     wait_until(deadline, || writer.is_finished());
     // If the folder was replaced, the next daemon may have its socket there already.
@@ -206,31 +210,67 @@ async fn tick(watchdog: &mut Option<tokio::time::Interval>) {
 /// Records an event of plimsoll's own, for later readers of charts.
 /// `host`: of another machine.
 fn tell(flow: &Flow, host: Option<&str>, kind: &'static str, ts: i64, title: &str, text: &str) {
-    let event = Event {
-        ts,
-        system: host.map(Into::into),
-        kind,
-        level: "info",
-        title: title.into(),
-        text: text.into(),
-        tags: Labels::default(),
-        priority: "normal",
-        source: "plimsoll".into(),
-    };
+    push(
+        flow,
+        Event {
+            ts,
+            system: host.map(Into::into),
+            kind,
+            level: "info",
+            title: title.into(),
+            text: text.into(),
+            tags: Labels::default(),
+            priority: "normal",
+            source: "plimsoll".into(),
+        },
+    );
+}
+
+fn push(flow: &Flow, event: Event) {
     if !flow.queue.push_event(event) {
-        flow.counters.events_dropped.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        flow.counters.events_dropped.fetch_add(1, Relaxed);
     }
 }
 
-/// That plimsoll was started, and that the machine was, if it was since the newest sample.
-fn tell_start(flow: &Flow, newest: Option<i64>) {
+/// The kernel's name for the time since the machine was started.
+fn boot_id() -> String {
+    let id = regular::read_text(Path::new("/proc/sys/kernel/random/boot_id"), 4_096);
+    id.unwrap_or_default().trim().to_owned()
+}
+
+/// That plimsoll was started, and that the machine was, if it was since the newest sample. Whether the
+/// machine went down without telling plimsoll is counted.
+fn tell_start(flow: &Flow, store: &Store, boot: &str) {
     let now = flow.clock.wall_ms();
     let booted = now - flow.clock.boot_ms();
-    if newest.is_some_and(|newest| newest < booted) {
+    if store.newest_ts().is_some_and(|newest| newest < booted) {
         tell(flow, None, "boot", booted, "machine started", "");
     }
-    let title = concat!("plimsoll ", env!("CARGO_PKG_VERSION"), " started");
-    tell(flow, None, "start", now, title, "");
+    let before = store.last_of_another_boot(boot);
+    flow.counters.unclean_boot.store(before.as_deref() == Some(START), Relaxed);
+    tell_life(flow, START, boot, "started");
+}
+
+/// That plimsoll was told to end. What ends without it was cut off.
+fn tell_end(flow: &Flow, boot: &str) {
+    tell_life(flow, STOP, boot, "stopped");
+}
+
+fn tell_life(flow: &Flow, kind: &'static str, boot: &str, what: &str) {
+    push(
+        flow,
+        Event {
+            ts: flow.clock.wall_ms(),
+            system: None,
+            kind,
+            level: "info",
+            title: format!("plimsoll {} {what}", env!("CARGO_PKG_VERSION")).into(),
+            text: "".into(),
+            tags: Labels::new([("boot", boot)]),
+            priority: "normal",
+            source: "plimsoll".into(),
+        },
+    );
 }
 
 impl Daemon {

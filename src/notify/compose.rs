@@ -197,6 +197,19 @@ impl Writer<'_> {
         }
     }
 
+    /// From one time to another; the day stands once where it is the same.
+    fn span(&self, from: i64, to: i64) -> String {
+        let zoned = |ms: i64| {
+            Timestamp::from_millisecond(ms).ok().map(|t| t.to_zoned(self.place.zone.clone()))
+        };
+        match (zoned(from), zoned(to)) {
+            (Some(a), Some(b)) if a.date() == b.date() && a.offset() == b.offset() => {
+                format!("{} to {}", a.strftime("%a %-d %b %H:%M"), b.strftime("%H:%M %:z"))
+            }
+            _ => format!("{} to {}", self.full(from), self.full(to)),
+        }
+    }
+
     /// A time with its day and the offset of the zone.
     fn full(&self, ms: i64) -> String {
         Timestamp::from_millisecond(ms).map_or_else(
@@ -211,8 +224,7 @@ impl Writer<'_> {
         let told = on_host(item.text, &note.host);
         let subject = subject_on_host(item.text, &note.host);
         let lasted = duration(item.until() - item.from);
-        let peak =
-            if note.peak.is_empty() { String::new() } else { format!(", peak {}", note.peak) };
+        let peak = peak(note);
         let title = match item.what {
             What::Fires => format!("{}: {told}", note.severity.word()),
             What::Reminder => {
@@ -238,7 +250,10 @@ impl Writer<'_> {
             let since = duration(self.place.now - item.from);
             lines.push(format!("since {}, for {since}", self.full(item.from)));
         } else {
-            lines.push(format!("from {} to {}", self.full(item.from), self.full(item.until())));
+            // Several rules are about one disk: which one is over.
+            let rule = note.alert.labels.get("alertname").map_or("", String::as_str);
+            let lead = if rule.is_empty() { String::new() } else { format!("{rule}, ") };
+            lines.push(format!("{lead}{}", self.span(item.from, item.until())));
         }
         lines.extend(values(note, item.fires()));
         if !note.remark.is_empty() {
@@ -384,6 +399,16 @@ fn values(note: &Note, fires: bool) -> Option<String> {
         ("", _) => None,
         (value, "") => Some(format!("{now} {value}")),
         (value, limit) => Some(format!("{now} {value}, limit {limit}")),
+    }
+}
+
+/// `, peak 98.2 %`, or `, lowest 3.1 %` where what is too small is wrong.
+fn peak(note: &Note) -> String {
+    let low = note.alert.limit.is_some_and(|limit| note.alert.peak < limit);
+    match note.peak.as_str() {
+        "" => String::new(),
+        peak if low => format!(", lowest {peak}"),
+        peak => format!(", peak {peak}"),
     }
 }
 

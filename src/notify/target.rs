@@ -2,6 +2,7 @@
 //! `ntfy:topic`, `mailto://user:password@host?to=me@example.org`, `https://host/hook`.
 
 use std::fmt;
+use std::net::{IpAddr, Ipv4Addr};
 
 use percent_encoding::percent_decode_str;
 
@@ -228,6 +229,42 @@ impl Target {
         if let Some(password) = &self.password {
             secrets.add(password);
         }
+    }
+}
+
+/// Where a target's messages go first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Host {
+    /// An address, or this machine itself.
+    Address(IpAddr),
+    /// The mail server of this machine's configuration.
+    MailServer,
+    /// A name, or wherever a program or a service goes.
+    Unknown,
+}
+
+impl Host {
+    /// Of a name or an address.
+    pub fn of(name: &str) -> Self {
+        if name == "localhost" {
+            return Self::Address(Ipv4Addr::LOCALHOST.into());
+        }
+        let bare = name.trim_start_matches('[').trim_end_matches(']');
+        bare.parse().map_or(Self::Unknown, Self::Address)
+    }
+}
+
+/// Where the messages of a target go first, without looking up or reading anything.
+pub fn host_of_target(target: &str) -> Host {
+    let Ok(target) = Target::parse(target) else { return Host::Unknown };
+    if target.scheme == "mailto" && !target.slashes {
+        return Host::MailServer;
+    }
+    // Settings that name another server than the one behind the slashes.
+    let elsewhere = ["smtp", "api"].iter().any(|name| target.setting(name).is_some());
+    match target.server() {
+        Ok((host, _)) if target.slashes && !elsewhere => Host::of(host),
+        _ => Host::Unknown,
     }
 }
 

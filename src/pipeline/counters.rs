@@ -1,6 +1,6 @@
 //! pipeline: plimsoll's counters about itself. Written with relaxed atomics, read once a beat.
 
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
 
 /// The source of a sample; the label `source` of `plimsoll_samples_total`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -123,6 +123,8 @@ pub struct MuninNode {
 pub struct Counters {
     stored: [AtomicU64; Source::ALL.len()],
     lost: [[AtomicU64; Reason::ALL.len()]; Source::ALL.len()],
+    /// The machine went down without telling plimsoll before it was started this time.
+    pub unclean_boot: AtomicBool,
     /// Pushes that were answered with "later", because too much waited to be written.
     pub pushes_put_off: AtomicU64,
     /// Pushes without any accepted value, as their senders were told: too large, not readable, a

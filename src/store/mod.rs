@@ -66,6 +66,11 @@ pub use write::sender::Sender;
 pub use write::told::{NAMES, SIZE};
 pub use write::writer::{FILE, Writer};
 
+/// The kind of the event that says that plimsoll was started. Its tag `boot` is the kernel's boot id.
+pub const START: &str = "start";
+/// The kind of the event that says that plimsoll was told to end, with the same tag.
+pub const STOP: &str = "stop";
+
 /// What SQLite says when a statement fails.
 pub type SqlError = rusqlite::Error;
 

@@ -143,7 +143,7 @@ fn little_memory_is_told_only_where_something_waits_for_it() {
         told.extend(scene.run(1, &[little[0], waits]));
     }
     assert_eq!(told.len(), 1, "{told:?}");
-    assert!(told[0].ends_with("Fires warning memory: 6.25 % of the memory is available, 477 MiB"));
+    assert!(told[0].ends_with("Fires warning memory: memory is short, 6.25 % left (477 MiB)"));
 }
 
 #[test]
@@ -157,7 +157,10 @@ fn what_happens_once_is_told_at_once() {
         told[0].contains("310 Fires bad disk_readonly: disk / has become read-only"),
         "{told:?}"
     );
-    assert!(told[1].contains("Fires warning oom: the kernel ended 1 process(es)"), "{told:?}");
+    assert!(
+        told[1].contains("Fires warning oom: memory has run out, processes ended by the kernel: 1"),
+        "{told:?}"
+    );
 }
 
 #[test]
@@ -171,6 +174,19 @@ fn a_reboot_is_told_once_and_a_first_start_is_not() {
     let told = scene.run(100, &again);
     assert_eq!(told.len(), 1, "{told:?}");
     assert!(told[0].contains("Fires info rebooted: was started"), "{told:?}");
+}
+
+#[test]
+fn a_power_cut_is_a_warning_and_no_reboot_besides() {
+    let mut scene = Scene::new();
+    let seconds = |at: i64| (at / 1000) as f64;
+    scene.run(30, &[("node_boot_time_seconds", &[][..], seconds(NOW))]);
+    scene.at += 2 * 60_000;
+    let boot = ("node_boot_time_seconds", &[][..], seconds(scene.at - 30_000));
+    let told = scene.run(100, &[boot, ("plimsoll_unclean_boot", &[][..], 1.0)]);
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].contains("Fires warning crashed: was started"), "{told:?}");
+    assert!(told[0].ends_with("after it went down without a shutdown"), "{told:?}");
 }
 
 #[test]

@@ -16,6 +16,9 @@ struct Plain {
 }
 
 impl Facts for Plain {
+    fn measured(&self, _: &Instance) -> bool {
+        true
+    }
     fn unit(&self, _: &Instance) -> Unit {
         Unit::Percent
     }

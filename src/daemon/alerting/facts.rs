@@ -4,10 +4,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::alert::{Extra, Facts, Instance, Judge, Measure};
+use jiff::tz::TimeZone;
+
+use crate::alert::{Extra, Facts, Instance, Judge, Measure, Rule};
 use crate::collect::Settings;
 use crate::collect::culprits::{Resource, culprits};
 use crate::config::Config;
+use crate::daemon::alerting::journal::last_lines;
 use crate::daemon::alerting::rules::id_of;
 use crate::daemon::shared::Shared;
 use crate::draw::{self, Ask, Frame, Mark, Theme};
@@ -44,6 +47,10 @@ pub struct Found<'f> {
 impl Facts for Found<'_> {
     fn unit(&self, alert: &Instance) -> Unit {
         self.judge.rule(&alert.rule).map_or(Unit::Plain, |rule| rule.unit.clone())
+    }
+
+    fn measured(&self, alert: &Instance) -> bool {
+        self.judge.rule(&alert.rule).is_none_or(Rule::is_measured)
     }
 
     fn to(&self, alert: &Instance) -> Vec<String> {
@@ -90,9 +97,13 @@ impl Facts for Found<'_> {
             }
             None => Vec::new(),
         };
+        let log = match alert.labels.get("name").filter(|_| here && of_unit(&alert.rule)) {
+            Some(unit) => last_lines(unit, &std::env::var_os("PATH").unwrap_or_default()),
+            None => Vec::new(),
+        };
         Extra {
             culprits,
-            log: Vec::new(),
+            log,
             link: page.map(|page| format!("{page}/alerts")),
             generator_url: page.map(|page| format!("{page}/alerts")).unwrap_or_default(),
             chart,
@@ -107,6 +118,11 @@ fn resource(rule: &str) -> Option<Resource> {
         "load" | "hot" | "steal" => Some(Resource::Cpu),
         _ => None,
     }
+}
+
+/// Whether a rule is about a unit of systemd, which its label `name` names.
+fn of_unit(rule: &str) -> bool {
+    matches!(rule, "unit_failed" | "unit_loops")
 }
 
 /// An expression with nothing in its answer but the label set of one alert.
@@ -147,13 +163,74 @@ pub fn draw(shared: &Shared) -> Option<Draw> {
         let drawn = desk.files().with_catalog(|reader, catalog| {
             draw::gather(reader, catalog, &ask).map_err(|e| Unreadable(e.to_string()))
         });
-        let mut drawn = drawn.ok()?;
-        drawn.title.clone_from(&chart.title);
-        drawn.thresholds.extend(chart.limit);
-        drawn.marks.push(Mark { ts: chart.breach, text: "from here".to_owned(), bad: true });
-        let frame =
-            Frame { width: WIDTH, height: Some(HEIGHT), theme: Theme::Light, ..Frame::default() };
-        let png = draw::png(&draw::picture(&drawn, &frame), 1.0)?;
+        let png = draw::png(&painted(drawn.ok()?, chart, TimeZone::system()), 1.0)?;
         Some(Picture { png, alt: chart.title.clone() })
     }))
+}
+
+/// The chart with its limit and the moment of the breach.
+fn marked(mut drawn: draw::Chart, chart: &Chart) -> draw::Chart {
+    drawn.title.clone_from(&chart.title);
+    drawn.thresholds.extend(chart.limit);
+    drawn.marks.push(Mark { ts: chart.breach, text: "from here".to_owned(), bad: true });
+    drawn
+}
+
+fn painted(drawn: draw::Chart, chart: &Chart, zone: TimeZone) -> draw::Picture {
+    let frame = Frame { width: WIDTH, height: Some(HEIGHT), theme: Theme::Light, zone };
+    draw::picture(&marked(drawn, chart), &frame)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::draw::Line;
+
+    /// Three hours of a disk that fills, over its limit for the last twenty minutes.
+    fn fills() -> (draw::Chart, Chart) {
+        let begin = 1_796_091_000_000;
+        let minutes = 180;
+        let at = |minute: i64| begin + minute * 60_000;
+        let mean: Vec<f64> =
+            (0..=minutes).map(|m| 80.0 + 18.0 * m as f64 / minutes as f64).collect();
+        let drawn = draw::Chart {
+            unit: Unit::Percent,
+            from: begin,
+            to: at(minutes),
+            lines: vec![Line {
+                name: "/".into(),
+                ts: (0..=minutes).map(at).collect(),
+                gap: 180_000,
+                last: 98.0,
+                least: 80.0,
+                average: 89.0,
+                most: 98.0,
+                mean,
+                ..Line::default()
+            }],
+            ..draw::Chart::default()
+        };
+        let chart = Chart {
+            expr: String::new(),
+            title: "disk / is 98 % full, 5.1 GB left".into(),
+            limit: Some(96.0),
+            breach: at(160),
+        };
+        (drawn, chart)
+    }
+
+    #[test]
+    fn the_picture_shows_the_limit_and_the_breach() {
+        let (drawn, chart) = fills();
+        let picture = painted(drawn, &chart, TimeZone::UTC);
+        insta::assert_snapshot!(draw::svg(&picture));
+        let png = draw::png(&picture, 1.0).expect("a picture");
+        assert!(png.starts_with(b"\x89PNG\r\n\x1a\n"));
+        // Width and height stand at a fixed place.
+        let number = |at: usize| u32::from_be_bytes(png[at..at + 4].try_into().expect("four"));
+        assert_eq!((number(16), number(20)), (WIDTH, HEIGHT));
+        if let Some(path) = std::env::var_os("PLIMSOLL_SHOW_PICTURE") {
+            std::fs::write(path, &png).expect("written");
+        }
+    }
 }

@@ -13,6 +13,7 @@ mod commands;
 mod facts;
 mod given;
 pub mod heartbeat;
+mod journal;
 mod rules;
 mod show;
 

@@ -142,3 +142,25 @@ fn a_damaged_file_gives_them_back() {
     assert!(after.len() >= 400 - 400 / leaves.len() * 2 && after.len() < 400, "{}", after.len());
     assert!(after.iter().all(|line| before.contains(line)), "as they were, or not at all");
 }
+
+#[test]
+fn the_last_word_before_another_boot_is_found() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let mut store = open(&dir.path().join("m.sqlite"));
+    let say = |store: &mut Store, kind: &'static str, boot: &str| {
+        let event = Event { kind, tags: Labels::new([("boot", boot)]), ..event(START, "x") };
+        let event = Event { source: "plimsoll".into(), system: None, ..event };
+        store.commit_all(&[], &[event], &[]).expect("commits");
+    };
+    let ask = |store: &Store, boot| store.last_of_another_boot(boot);
+    assert_eq!(ask(&store, "a"), None);
+    say(&mut store, crate::store::START, "a");
+    // A kill and a start within one boot say nothing of the machine.
+    assert_eq!(ask(&store, "a"), None);
+    assert_eq!(ask(&store, "b").as_deref(), Some("start"), "a power cut");
+    say(&mut store, crate::store::STOP, "a");
+    assert_eq!(ask(&store, "b").as_deref(), Some("stop"), "a reboot");
+    say(&mut store, crate::store::START, "b");
+    assert_eq!(ask(&store, "b").as_deref(), Some("stop"), "whoever starts plimsoll again");
+    assert_eq!(ask(&store, "c").as_deref(), Some("start"));
+}

@@ -14,7 +14,7 @@ use super::keeping::Upkeep;
 use super::place::Files;
 use super::spill::Spill;
 use crate::collect::regular;
-use crate::model::{Clock, Registry, SystemClock};
+use crate::model::{Clock, Labels, Registry, SystemClock};
 use crate::pipeline::Names;
 use crate::store::damage::repair;
 use crate::store::damage::salvage::{Salvage, Salvaged};
@@ -25,9 +25,9 @@ use crate::store::file::schema::{APPLICATION_ID, SCHEMA};
 use crate::store::file::{owner, persist, state};
 use crate::store::keep::seal;
 use crate::store::samples::head::{Head, Sample, identity};
-use crate::store::texts::dictionary::Dictionary;
+use crate::store::texts::dictionary::{Dictionary, labels_json};
 use crate::store::texts::sent;
-use crate::store::{AlertStore, Lock, OpenError, SqlError};
+use crate::store::{AlertStore, Lock, OpenError, START, STOP, SqlError};
 
 /// Older ones can corrupt a database when the write-ahead log is reset while it is read.
 const OLDEST_SQLITE: i32 = 3_051_003;
@@ -201,6 +201,17 @@ impl Store {
     pub fn newest_ts(&self) -> Option<i64> {
         let newest = "SELECT ts FROM samples ORDER BY ts DESC LIMIT 1";
         self.conn.query_row(newest, [], |r| r.get(0)).ok()
+    }
+
+    /// The last word of plimsoll on this machine before another boot than the present one: [`START`] or
+    /// [`STOP`]. Nothing: none is known.
+    pub fn last_of_another_boot(&self, boot: &str) -> Option<String> {
+        let last = r#"SELECT kind FROM events
+                      WHERE kind IN (?1, ?2) AND source = 'plimsoll' AND system_id = 1
+                        AND tags LIKE '{"boot":%' AND tags <> ?3
+                      ORDER BY id DESC LIMIT 1"#;
+        let this = labels_json(&Labels::new([("boot", boot)]));
+        self.conn.query_row(last, [START, STOP, &this], |r| r.get(0)).ok()
     }
 
     /// Takes a new connection. After a failed write nothing that SQLite has cached can be trusted:
