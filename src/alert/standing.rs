@@ -40,8 +40,6 @@ pub struct Shown {
     pub silenced: Option<String>,
     /// Who knows of it, and since when, in a sentence.
     pub acked: Option<String>,
-    /// Annotations of a rule of Prometheus.
-    pub annotations: Vec<(String, String)>,
     /// The chart that shows it: an expression of PromQL.
     pub expr: Option<String>,
 }

@@ -14,6 +14,8 @@ groups:
     labels: {severity: warning}
     annotations:
       summary: "{{ $labels.instance }}: {{ $value | humanize }}"
+  - alert: Plain
+    expr: load:five >= 100
 "#;
 
 fn wait(what: &str, is: impl Fn() -> bool) {
@@ -40,6 +42,17 @@ fn a_rule_file_is_judged_and_a_wrong_one_keeps_its_rules() {
     let list = folder.ask(&["alert", "rules"]).well();
     assert!(list.contains("LoadKnown") && list.contains("rules/a.yml"), "{list}");
     assert!(list.contains("writes node_load5 + 100"), "{list}");
+    // Tools that ask Prometheus for alerts get the annotations, and the labels that the file has.
+    wait("both alerts", || {
+        daemon.http("GET", "/api/v1/alerts").body.matches("alertname").count() > 1
+    });
+    let answer = daemon.json("/api/v1/alerts");
+    let alerts = answer["data"]["alerts"].as_array().expect("a list");
+    let alert = |name: &str| alerts.iter().find(|a| a["labels"]["alertname"] == name).expect("it");
+    let summary = alert("LoadKnown")["annotations"]["summary"].as_str().expect("one");
+    assert!(summary.contains(": 10"), "{summary}");
+    assert_eq!(alert("LoadKnown")["labels"]["severity"], "warning");
+    assert!(alert("Plain")["labels"]["severity"].is_null(), "{alerts:?}");
 
     // A second file comes, and the first one breaks: its rules stay.
     write(&folder, "rules/a.yml", "groups:\n- name: mine\n  rule: []\n");
@@ -102,7 +115,7 @@ fn check_config_finds_rules_that_do_nothing() {
     assert!(said.contains("can never fire: nothing is > 5 and < 3 at once"), "{said}");
     // What a recording rule makes is no mistake.
     assert!(!said.contains("load:five"), "{said}");
-    assert!(said.contains("3 of your own, 1 that record"), "{said}");
+    assert!(said.contains("4 of your own, 1 that record"), "{said}");
     let json = folder.ask(&["check-config", "--json", &path]).well();
     let told: serde_json::Value = serde_json::from_str(&json).expect("JSON");
     let warnings = told["warnings"].to_string();

@@ -29,8 +29,10 @@ const MEMORY: u64 = 64 << 20;
 const DAY_MS: i64 = 86_400_000;
 /// The line of `plimsoll alert` may keep a person waiting for so long.
 const GLANCE: Duration = Duration::from_millis(800);
-/// It speaks of so much of the past, ms, and of half of that at least.
+/// It speaks of so much of the past, ms.
 const GLANCE_MS: i64 = 30 * DAY_MS;
+/// Less than this of the past, ms, says nothing of a week or a month.
+const LEAST_MS: i64 = 3 * DAY_MS;
 /// A rule of `--rule` without `--for`.
 const USUAL_FOR: &str = "5m";
 
@@ -214,12 +216,15 @@ fn print(out: &mut impl Write, done: &Replay, span: Span, told: ToldBy<'_>) -> a
     let seen = format_duration(done.seen_ms / 60_000 * 60_000);
     writeln!(
         out,
-        "\n{} from {} to {} ({seen} with samples): {}, {:.1} a week",
+        "\n{} from {} to {} ({seen} with samples): {}{}",
         alerts(done.incidents.len()),
         moment(span.from),
         moment(span.to),
         messages(done.messages()),
-        done.messages_a_week()
+        match done.seen_ms >= LEAST_MS {
+            true => format!(", {:.1} a week", done.messages_a_week()),
+            false => String::new(),
+        }
     )?;
     if span.from < span.samples_from {
         writeln!(
@@ -330,6 +335,9 @@ pub(super) fn run_suggest(args: &SuggestArgs, global: &Global) -> anyhow::Result
     } else {
         let days = (span.to - span.from) as f64 / DAY_MS as f64;
         writeln!(out, "at most one message a month, by {days:.1} days of samples:\n")?;
+        if span.to - span.from < LEAST_MS {
+            writeln!(out, "(less than three days of samples say little: ask again later)\n")?;
+        }
         let rows: Vec<Vec<String>> = found
             .iter()
             .map(|s| {
@@ -368,7 +376,7 @@ pub(super) fn glance(config: &Config, rules: &[Rule], database: &Path) -> Option
     let limits = Limits { deadline: Some(deadline), budget: Some(&budget), ..Limits::default() };
     let source = StoreSource::new(&reader, &catalog).within(limits);
     let done = replay(rules, &source, span, limits).ok()?;
-    if done.seen_ms < GLANCE_MS / 10 {
+    if done.seen_ms < LEAST_MS {
         return None;
     }
     let days = (done.seen_ms + DAY_MS / 2) / DAY_MS;

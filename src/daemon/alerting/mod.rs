@@ -145,10 +145,10 @@ impl Alerting {
         self.post.clone()
     }
 
-    /// Judges until it is told to stop.
-    pub fn run(mut self) {
+    /// Judges until it is told to stop. `newest`: the time of the newest sample in the file, ms since 1970 UTC.
+    pub fn run(mut self, newest: Option<i64>) {
         self.start_sending();
-        self.catch_up();
+        self.catch_up(newest);
         self.show();
         let mut seen = 0;
         loop {
@@ -200,20 +200,13 @@ impl Alerting {
         true
     }
 
-    /// Judges what was committed and not judged before the process before ended.
-    fn catch_up(&mut self) {
-        let Some(judged) = self.last else { return };
-        let newest = self.shared.desk.files().with_reader(|reader, _| {
-            let newest = reader.extent().map(|(_, newest)| newest);
-            newest.map_err(|e| Unreadable(e.to_string()))
-        });
-        let Ok(newest) = newest else { return };
-        let step = self.config.interval.as_ms().max(CATCH_UP_MS / CATCH_UP_PASSES);
-        let mut at = judged.max(newest - CATCH_UP_MS) + step;
-        while at <= newest {
-            self.pass(at);
-            at += step;
-        }
+    /// Judges what was committed and not judged before the process before ended; `newest` is the time of
+    /// the newest sample then.
+    fn catch_up(&mut self, newest: Option<i64>) {
+        let (Some(judged), Some(newest)) = (self.last, newest) else { return };
+        // A sender's clock may be wrong.
+        let newest = newest.min(self.shared.clock.wall_ms());
+        missed(judged, newest, self.config.interval.as_ms()).for_each(|at| self.pass(at));
     }
 
     fn pass(&mut self, at: i64) {
@@ -330,4 +323,33 @@ fn delivery(shared: &Shared, config: &Config, stored: &AlertStore) -> Arc<Delive
     let ways = rules::ways(config, &shared.system, &shared.board);
     let draw = facts::draw(shared);
     Delivery::new(ways, stored, settings, shared.flow.clone(), Arc::clone(&shared.orders), draw)
+}
+
+/// The moments between the last pass and the newest sample at which the rules are judged again after a
+/// start: the newest sample's own is the last, and they reach back for a quarter of an hour at most.
+fn missed(judged: i64, newest: i64, interval_ms: i64) -> impl Iterator<Item = i64> {
+    let step = interval_ms.max(CATCH_UP_MS / CATCH_UP_PASSES);
+    let span = (newest - judged).clamp(0, CATCH_UP_MS);
+    let count = (span + step - 1) / step;
+    (0..count).rev().map(move |back| newest - back * step)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::missed;
+
+    #[test]
+    fn what_was_not_judged_before_the_end_is_judged_at_the_start() {
+        let all = |judged, newest, interval_ms| -> Vec<i64> {
+            missed(judged, newest, interval_ms).collect()
+        };
+        assert!(all(1_000, 1_000, 1_000).is_empty());
+        assert!(all(2_000, 1_000, 1_000).is_empty(), "the clock was set back");
+        assert_eq!(all(1_000, 1_500, 1_000), [1_500], "a breach since the last pass is seen");
+        assert_eq!(all(0, 25_000, 1_000), [5_000, 15_000, 25_000]);
+        assert_eq!(all(0, 25_000, 20_000), [5_000, 25_000]);
+        let days = all(0, 86_400_000, 10_000);
+        assert_eq!((days.len(), days[89]), (90, 86_400_000));
+        assert!(days[0] > 86_400_000 - 900_000);
+    }
 }

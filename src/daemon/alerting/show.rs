@@ -50,7 +50,6 @@ impl Alerting {
             limit: alert.limit.map(|limit| unit.format(limit)).unwrap_or_default(),
             silenced: withheld.map(|(_, why)| reason(why)),
             acked,
-            annotations: Vec::new(),
             expr: rule.and_then(Rule::chart_expr).map(str::to_owned),
             alert: alert.clone(),
         }

@@ -63,6 +63,7 @@ fn start(shared: &Shared, store: &Store) -> anyhow::Result<Option<Started>> {
     // A file that could not be opened yet has nothing to go on with.
     let stored = store.alerts().unwrap_or_default();
     let alerting = Alerting::new(shared, &stored);
+    let newest = store.newest_ts();
     let post = alerting.post();
     let hand = post.clone();
     let system = Arc::clone(&shared.system);
@@ -71,7 +72,7 @@ fn start(shared: &Shared, store: &Store) -> anyhow::Result<Option<Started>> {
     let thread = std::thread::Builder::new().name("alerting".into()).stack_size(512 << 10).spawn(
         move || {
             let _held = held;
-            alerting.run();
+            alerting.run(newest);
         },
     )?;
     let heartbeat = Heartbeat::default();

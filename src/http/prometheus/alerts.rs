@@ -140,10 +140,17 @@ fn alert(shown: &Shown, rule: Option<&RuleShown>) -> Option<Value> {
     let state = alert.prometheus_state()?;
     let mut labels: BTreeMap<&str, &str> = alert.labels.iter().collect();
     labels.insert("alertname", rule.map_or(&*alert.rule, |rule| &rule.alertname));
-    labels.entry("severity").or_insert(alert.severity.word());
+    // A rule of a file has the labels that are written there, and no others.
+    if rule.is_none_or(|rule| rule.file.is_empty()) {
+        labels.entry("severity").or_insert(alert.severity.word());
+    }
+    let mut annotations = alert.annotations.clone();
+    if annotations.is_empty() && !alert.text.is_empty() {
+        annotations.insert("summary".to_owned(), alert.text.clone());
+    }
     Some(json!({
         "labels": labels,
-        "annotations": object(&shown.annotations),
+        "annotations": annotations,
         "state": state,
         "activeAt": rfc3339(alert.active_at),
         "value": go_exponent(alert.value),
