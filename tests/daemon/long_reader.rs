@@ -198,20 +198,22 @@ fn killed_while_it_takes_them_in_it_goes_on_where_it_was() {
     held.let_go();
     let mut dice = Dice::new(knob("PLIMSOLL_SEED", 2017));
     let mut halfway = 0;
-    for _ in 0..60 {
+    let mut taken_in = 0;
+    while held.spilled() > 0 {
         let daemon = Daemon::spawn(held.folder.plimsoll(&["run"]), &held.folder.join("log"));
-        // Once it has begun, at any moment.
-        let at = || {
+        // A step further than before, and some time of the next.
+        eventually("a step is taken in", PATIENCE, || {
             let sql = "select coalesce((select value from state where name = 'spill_at'), 0)";
-            sqlite3(&held.folder.db(), sql).parse::<u64>().unwrap_or(0)
-        };
-        pause(dice.millis(400));
+            let at = sqlite3(&held.folder.db(), sql).parse::<u64>().unwrap_or(0);
+            if at != taken_in || held.spilled() == 0 {
+                Ok(taken_in = at)
+            } else {
+                Err(daemon.log())
+            }
+        });
+        pause(dice.millis(20));
         daemon.kill();
-        let (at, bytes) = (at(), held.spilled());
-        if bytes == 0 {
-            break;
-        }
-        halfway += usize::from(at > 0 && at < bytes);
+        halfway += usize::from(held.spilled() > 0);
     }
     assert!(halfway > 0, "no kill came between two steps: the test shows nothing");
     let daemon = held.folder.start(&config);

@@ -375,21 +375,23 @@ fn live_with(bytes: &[u8]) {
         }
     }
     let Ok(mut store) = open(&path) else { return };
-    for round in 0..3 {
+    let mut is_new = false;
+    for round in 0..4 {
         let rows = [("series_3_total", START + BEATS * STEP + round, 1.0)];
         let wrote = store.import(rows.into_iter()).map(drop);
         let kept = (0..200).try_for_each(|_| store.upkeep(NOW, Duration::from_millis(5)).map(drop));
         if let Err(e) = wrote.and(kept) {
+            // Damage may be found late, but a new file has none.
+            assert!(!is_new, "{e}");
             store.damaged(e.to_string());
             store.reopen().expect("begins anew");
+            is_new = true;
         }
     }
-    let rows = [("series_3_total", START + BEATS * STEP, 1.0)];
-    store.import(rows.into_iter()).expect("in the end it collects");
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
     #[test]
     fn flipped_bytes_never_bring_it_down(
         seed in any::<u64>(),
