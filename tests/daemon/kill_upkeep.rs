@@ -376,7 +376,7 @@ fn killed_in_the_middle_of_upkeep_it_keeps_every_sample_and_its_rollups() {
         eventually("all is taken in", PATIENCE * 3, || {
             match sqlite3(&folder.db(), "SELECT count(*) FROM inbox").as_str() {
                 "0" => Ok(()),
-                rows => Err(format!("{rows} rows wait")),
+                rows => Err(format!("{rows} rows wait; {:?}; {}", daemon.problems(), daemon.log())),
             }
         });
         daemon.stop();
