@@ -11,7 +11,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::cli::{Global, show};
 use crate::draw;
 use crate::model::{Clock, SystemClock};
-use crate::store::{Import, OpenError, Sender, Store};
+use crate::store::{Import, Limits, OpenError, Sender, Store};
 use crate::wire::{About, Format, Record, Records, is_gzip};
 
 /// `plimsoll import FILE`
@@ -47,9 +47,17 @@ pub(super) enum Target<'s> {
 
 impl<'s> Target<'s> {
     /// The file itself, which is kept in `store`, or the daemon that has it.
-    pub(super) fn open(path: &Path, store: &'s mut Option<Store>) -> anyhow::Result<Self> {
+    pub(super) fn open(
+        path: &Path,
+        limits: Limits,
+        store: &'s mut Option<Store>,
+    ) -> anyhow::Result<Self> {
         match Store::open(path, &crate::config::host_name(), Arc::default()) {
-            Ok(opened) => Ok(Self::Store(store.insert(opened).begin_import())),
+            Ok(opened) => {
+                let store = store.insert(opened);
+                store.set_limits(limits);
+                Ok(Self::Store(store.begin_import()))
+            }
             Err(OpenError::InUse { .. }) => Ok(Self::Daemon(Sender::open(path)?)),
             Err(e) => Err(e.into()),
         }
@@ -69,7 +77,10 @@ impl<'s> Target<'s> {
         let rows = rows.iter().map(|r| (r.key.as_str(), r.ts, r.value));
         match self {
             Self::Store(import) => import.put(rows)?,
-            Self::Daemon(sender) => sender.send(rows)?,
+            Self::Daemon(sender) => {
+                sender.wait()?;
+                sender.send(rows)?;
+            }
         }
         Ok(())
     }
@@ -105,7 +116,8 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
         None => global.database()?,
     };
     let mut store = None;
-    let mut target = Target::open(&path, &mut store)?;
+    let limits = super::limits(global);
+    let mut target = Target::open(&path, limits, &mut store)?;
     let mut all = Tally::default();
     let mut failed = Failed::default();
     for file in &args.file {
@@ -134,6 +146,7 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
         writeln!(out, "{bad} left out")?;
     }
     out.flush()?;
+    super::tell_of_room(store.is_some_and(|store| store.gave_way()), &limits)?;
     failed.end()?;
     anyhow::ensure!(all.taken > 0 || all.bad == 0, "no row could be read");
     Ok(())

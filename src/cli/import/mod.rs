@@ -16,9 +16,14 @@ mod past;
 mod rrd;
 mod sar;
 
+use std::io::Write;
+
 use clap::Subcommand;
 
 use super::Global;
+use crate::config::Config;
+use crate::model::format_size;
+use crate::store::Limits;
 
 /// `plimsoll import`
 #[derive(Debug, clap::Args)]
@@ -51,6 +56,24 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
         Some(From::Collectd(args)) => collectd::run(args, global),
         Some(From::Sar(args)) => sar::run(args, global),
     }
+}
+
+/// What the configuration allows the database.
+fn limits(global: &Global) -> Limits {
+    Config::find(global.config.as_deref()).map(|config| config.limits).unwrap_or_default()
+}
+
+/// Says that something older had to go, if it had to.
+fn tell_of_room(gave_way: bool, limits: &Limits) -> std::io::Result<()> {
+    if !gave_way {
+        return Ok(());
+    }
+    writeln!(
+        super::stderr(),
+        "the database has reached `max_size` ({}): the oldest of it was deleted, also of what was \
+         imported; set `max_size` under [store] to more to keep it",
+        format_size(limits.max_size)
+    )
 }
 
 /// Letters, digits, `_` and `:`; everything else becomes `_`.

@@ -192,19 +192,19 @@ struct Counts {
 
 /// Imports the planned files into the database of the command line, and prints the result.
 pub(super) fn bring(mut plan: Plan, what: &str, global: &Global) -> anyhow::Result<()> {
-    let config = crate::config::Config::find(global.config.as_deref()).ok();
     let path = match &global.db {
         Some(db) => db.clone(),
         None => global.database()?,
     };
-    let (now, kept) = (SystemClock.wall_ms(), config.map(|c| c.limits).unwrap_or_default().raw_ms);
+    let (now, limits) = (SystemClock.wall_ms(), super::limits(global));
     let mut store;
     let mut history = match Store::open(&path, &crate::config::host_name(), Arc::default()) {
         Ok(opened) => {
             store = opened;
-            store.begin_history(now, kept)?
+            store.set_limits(limits);
+            store.begin_history(now)?
         }
-        Err(OpenError::InUse { .. }) => History::beside(&path, now, kept)?,
+        Err(OpenError::InUse { .. }) => History::beside(&path, now, limits)?,
         Err(e) => return Err(e.into()),
     };
     let series: Vec<Series> = plan.units.iter().map(|u| u.series.clone()).collect();
@@ -266,7 +266,10 @@ pub(super) fn bring(mut plan: Plan, what: &str, global: &Global) -> anyhow::Resu
     history.describe(&plan.graphs)?;
     progress.done();
     let failed = failed.into_inner().unwrap_or_else(|e| e.into_inner());
-    report(&path, &plan, &counts, added, &failed)
+    let gave_way = history.gave_way();
+    let told = report(&path, &plan, &counts, added, &failed);
+    super::tell_of_room(gave_way, &limits)?;
+    told
 }
 
 /// Reads the files of a group. Each file's sources mostly lie in one group.

@@ -45,7 +45,8 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
         None => global.database()?,
     };
     let mut store = None;
-    let mut target = Target::open(&path, &mut store)?;
+    let limits = super::limits(global);
+    let mut target = Target::open(&path, limits, &mut store)?;
     let (mut taken, mut failed) = (0, Failed::default());
     for file in &args.file {
         let read = one(file, &mut target)?;
@@ -69,6 +70,7 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
         writeln!(out, "{} {goes} {}", show::counted(taken, "sample", "samples"), path.display())?;
     }
     out.flush()?;
+    super::tell_of_room(store.is_some_and(|store| store.gave_way()), &limits)?;
     failed.end()
 }
 

@@ -87,6 +87,18 @@ pub(super) struct Row {
     pub(super) values: Vec<Value>,
 }
 
+impl Row {
+    /// About so many bytes of a page.
+    pub(super) fn bytes(&self) -> u64 {
+        let bytes = |value: &Value| match value {
+            Value::Text(text) => text.len(),
+            Value::Blob(blob) => blob.len(),
+            _ => 8,
+        };
+        self.values.iter().map(|value| bytes(value) as u64).sum()
+    }
+}
+
 const INTERIOR_INDEX: u8 = 2;
 const INTERIOR_TABLE: u8 = 5;
 const LEAF_INDEX: u8 = 10;

@@ -25,6 +25,8 @@ use crate::store::{OpenError, SqlError};
 
 /// Less room than this on the disk, and moving rests: commits need it more.
 const RESERVE: u64 = 16 << 20;
+/// What the rows of a page add beside their bytes: pages of tables and indexes that are split.
+const PAGE_MOST: u64 = 64 << 10;
 
 /// How far it got.
 #[derive(Debug, Clone)]
@@ -64,6 +66,8 @@ pub(in crate::store) struct Salvage {
     stage: Stage,
     salvaged: Salvaged,
     rests: bool,
+    /// Bytes of log and file that the next page takes, if it found no room.
+    wants: u64,
 }
 
 impl Salvage {
@@ -121,6 +125,7 @@ impl Salvage {
             stage: Stage::Survey(1),
             salvaged: Salvaged::default(),
             rests: false,
+            wants: 0,
         };
         Ok((this, names))
     }
@@ -195,11 +200,13 @@ impl Salvage {
     }
 
     /// Works for about this long. False: everything is done.
+    /// `spend` is told what is written, in bytes of log and file together, and says when that was enough.
     pub(in crate::store) fn step(
         &mut self,
         conn: &Connection,
         budget: Duration,
         scratch: &mut Scratch,
+        spend: impl FnMut(u64) -> Result<bool, SqlError>,
     ) -> Result<bool, SqlError> {
         let end = Instant::now() + budget;
         match std::mem::replace(&mut self.stage, Stage::Rollups(Vec::new())) {
@@ -212,7 +219,7 @@ impl Salvage {
                 self.stage = Stage::Move(page);
                 self.rests = !has_room(&self.from);
                 if !self.rests {
-                    self.stage = self.move_pages(conn, page, end, scratch)?;
+                    self.stage = self.move_pages(conn, page, end, scratch, spend)?;
                 }
                 Ok(!self.rests)
             }
@@ -233,6 +240,11 @@ impl Salvage {
     /// Whether it waits for room on the disk.
     pub(in crate::store) fn rests(&self) -> bool {
         self.rests
+    }
+
+    /// What has to be left under the bound before it can go on, in bytes of log and file together.
+    pub(in crate::store) fn wants(&self) -> u64 {
+        self.wants
     }
 
     /// The damaged file.
@@ -295,13 +307,25 @@ impl Salvage {
         from: u32,
         end: Instant,
         scratch: &mut Scratch,
+        mut spend: impl FnMut(u64) -> Result<bool, SqlError>,
     ) -> Result<Stage, SqlError> {
         let sealed = state::get(conn, state::SEALED_UNTIL)?.unwrap_or(i64::MIN);
         let before = self.salvaged;
         let tx = conn.unchecked_transaction()?;
         let mut page = from;
         while page <= self.carver.count() {
-            if let Err(e) = self.move_page(&tx, page, sealed, scratch) {
+            let (table, rows, whole) = self.rows(page);
+            let bytes = PAGE_MOST + 3 * rows.iter().map(Row::bytes).sum::<u64>();
+            if !rows.is_empty() && spend(bytes)? {
+                if page == from {
+                    self.wants = 3 * bytes;
+                    return Ok(Stage::Move(page));
+                }
+                break;
+            }
+            self.salvaged.pages_hurt += u64::from(!whole);
+            if let Err(e) = table.map_or(Ok(()), |t| self.move_rows(&tx, t, rows, sealed, scratch))
+            {
                 self.salvaged = before;
                 return Err(e);
             }
@@ -310,6 +334,7 @@ impl Salvage {
                 break;
             }
         }
+        self.wants = 0;
         state::set(&tx, state::SALVAGE_AT, i64::from(page))?;
         if page <= self.carver.count() {
             tx.commit()?;
@@ -343,15 +368,11 @@ impl Salvage {
         out.into_iter().collect()
     }
 
-    fn move_page(
-        &mut self,
-        conn: &Connection,
-        page: u32,
-        sealed: i64,
-        scratch: &mut Scratch,
-    ) -> Result<(), SqlError> {
-        let Some(table) = self.carver.owner(page) else { return Ok(()) };
-        let mut rows = Vec::new();
+    /// What is to be moved of a page: the table it belongs to, its rows, and whether all of them could be
+    /// read.
+    fn rows(&self, page: u32) -> (Option<Table>, Vec<Row>, bool) {
+        let (owner, mut rows) = (self.carver.owner(page), Vec::new());
+        let Some(table) = owner else { return (None, rows, true) };
         let whole = match table {
             Table::Samples
             | Table::Blocks
@@ -360,9 +381,19 @@ impl Salvage {
             | Table::Late
             | Table::Events
             | Table::Dirty => self.carver.rows(page, &mut rows),
-            _ => return Ok(()),
+            _ => return (None, rows, true),
         };
-        self.salvaged.pages_hurt += u64::from(!whole);
+        (owner, rows, whole)
+    }
+
+    fn move_rows(
+        &mut self,
+        conn: &Connection,
+        table: Table,
+        rows: Vec<Row>,
+        sealed: i64,
+        scratch: &mut Scratch,
+    ) -> Result<(), SqlError> {
         match table {
             Table::Samples => self.move_samples(conn, &rows, sealed),
             Table::Hours => self.move_hours(conn, &rows),
@@ -509,7 +540,7 @@ impl Salvage {
 }
 
 /// There is nothing left to salvage.
-fn forget(conn: &Connection) -> Result<(), SqlError> {
+pub(in crate::store) fn forget(conn: &Connection) -> Result<(), SqlError> {
     conn.execute("DELETE FROM state WHERE name IN (?1, ?2)", [state::SALVAGE_OF, state::SALVAGE_AT])
         .map(drop)
 }

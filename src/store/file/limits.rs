@@ -108,6 +108,12 @@ impl Limits {
         (self.max_size / 16).min(4 << 20)
     }
 
+    /// What rollups of samples add to log and file before the oldest samples can go for it. It is left
+    /// by what comes by itself: an import, or what is salvaged.
+    pub(in crate::store) fn rollups_most(&self) -> u64 {
+        self.max_size / 8
+    }
+
     /// Pages that one step of upkeep gives back to the file system: each is moved to another place.
     pub(in crate::store) fn step_pages(&self) -> u64 {
         (self.step_most() / 2 / 4_096).clamp(16, 256)

@@ -45,6 +45,12 @@ pub(in crate::store) fn give_back_pages(
     Ok(true)
 }
 
+/// Pages of the database file that are in use, and all of them.
+pub(in crate::store) fn pages(conn: &Connection) -> Result<(u64, u64), SqlError> {
+    let pages = Pages::of(conn)?;
+    Ok((pages.all.saturating_sub(pages.free), pages.all))
+}
+
 /// What pruning remembers between steps.
 #[derive(Debug, Default)]
 pub(in crate::store) struct Pruner {

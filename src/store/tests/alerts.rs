@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
-use crate::model::{Event, Identity, Labels, Series, Severity, SystemClock};
+use crate::model::{Event, Identity, Labels, ManualClock, Series, Severity};
 use crate::pipeline::{Batch, Flow, Names, Source};
 use crate::store::{
     AckRow, AlertOp, AlertRow, AlertStore, Limits, MOST_KEPT, MOST_OPEN, Orders, OutboxRow, Reader,
@@ -306,7 +306,9 @@ struct Rig {
 
 impl Rig {
     fn new(path: &Path) -> Self {
-        let flow = Flow::new(Arc::new(SystemClock), "here", 900_000, 1_000_000, Names::default());
+        // Of the time of what is written here: else upkeep deletes it as too old.
+        let clock = Arc::new(ManualClock::at(START));
+        let flow = Flow::new(clock, "here", 900_000, 1_000_000, Names::default());
         let store = Store::open(path, "here", Arc::clone(&flow.registry)).expect("opens");
         let orders = Arc::new(Orders::default());
         let settings = WriterSettings {

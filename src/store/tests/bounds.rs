@@ -8,18 +8,18 @@ use crate::model::{Identity, Labels, Registry, Series, SeriesRef};
 use crate::pipeline::{Batch, Source};
 use crate::store::{Cell, Limits, Reader, Store, Times, sizes};
 
-const START: i64 = 1_700_006_400_000; // a midnight
+pub(super) const START: i64 = 1_700_006_400_000; // a midnight
 const HOUR: i64 = 3_600_000;
-const DAY: i64 = 24 * HOUR;
+pub(super) const DAY: i64 = 24 * HOUR;
 
-struct Rig {
+pub(super) struct Rig {
     _dir: tempfile::TempDir,
-    path: PathBuf,
-    store: Store,
+    pub(super) path: PathBuf,
+    pub(super) store: Store,
     series: Vec<SeriesRef>,
 }
 
-fn rig(names: &[String], limits: Limits) -> Rig {
+pub(super) fn rig(names: &[String], limits: Limits) -> Rig {
     let dir = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
     let dir = dir.expect("a folder");
     let path = dir.path().join("metrics.sqlite");
@@ -64,7 +64,7 @@ impl Rig {
     }
 }
 
-fn names(n: usize) -> Vec<String> {
+pub(super) fn names(n: usize) -> Vec<String> {
     (0..n).map(|i| format!("s{i}")).collect()
 }
 
@@ -246,21 +246,28 @@ fn the_files_stay_within_their_bound_also_beside_a_reader() {
     assert!(matches!(newest[0][0], Cell::Integer(n) if n > 1000), "{newest:?}");
 }
 
-/// A store that is full of history, which nobody may push out.
-fn full_of_history(cap: u64, series: usize) -> Rig {
-    let limits = Limits { max_size: cap, raw_ms: i64::MAX / 4, ..Limits::default() };
-    let mut rig = rig(&names(series), limits);
+/// Rows with values that cannot be packed well, one each ten seconds.
+pub(super) fn noise(from: i64, count: i64) -> Vec<(&'static str, i64, f64)> {
     let mut noise = 1u64;
-    let rows = (0..cap as i64 / 8).map(|i| {
+    let value = |i| {
         noise = noise.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-        ("old", START - 400 * DAY + i * 10_000, (noise >> 12) as f64)
-    });
+        ("old", from + i * 10_000, (noise >> 12) as f64)
+    };
+    (0..count).map(value).collect()
+}
+
+/// A store that is full of history, which nobody may push out.
+pub(super) fn full_of_history(cap: u64, series: usize) -> Rig {
+    let limits = Limits { raw_ms: i64::MAX / 4, ..Limits::default() };
+    let mut rig = rig(&names(series), limits);
+    let rows = noise(START - 400 * DAY, cap as i64 / 8);
     let mut import = rig.store.begin_import();
     import.many = 100_000;
-    rows.collect::<Vec<_>>().chunks(100_000).for_each(|rows| {
+    rows.chunks(100_000).for_each(|rows| {
         import.put(rows.iter().copied()).expect("taken");
     });
     import.finish().expect("imported");
+    rig.store.set_limits(Limits { max_size: cap, ..limits });
     let now = Times { wall: START, boot: 0 };
     while rig.store.upkeep(now, Duration::ZERO).expect("upkeep") {}
     rig.store.conn().query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).expect("emptied");
@@ -300,7 +307,7 @@ impl Rig {
         self.store.checkpoint().expect("checkpoint");
     }
 
-    fn within(&self, cap: u64) {
+    pub(super) fn within(&self, cap: u64) {
         let peak = self.store.peak().get().max(self.store.taken().expect("looks"));
         assert!(peak <= cap + cap / 10, "{peak} bytes of {cap}");
     }
@@ -439,13 +446,14 @@ fn plain_rows_that_outlive_their_blocks_are_reached() {
 fn hours_stay_within_the_bound_too_and_leave_room_for_samples() {
     const SERIES: i64 = 300;
     let cap = 4 << 20;
-    let mut rig = rig(&[], Limits { max_size: cap, ..Limits::default() });
+    let mut rig = rig(&[], Limits::default());
     let keys: Vec<String> = (0..SERIES).map(|i| format!("k{i}")).collect();
     // An hourly row each, 15 MB of them.
     let rows = (0..29 * 24).flat_map(|hour| {
         keys.iter().map(move |key| (key.as_str(), START + hour * HOUR, (hour % 7) as f64))
     });
     assert_eq!(rig.store.import(rows).expect("imports"), 0);
+    rig.store.set_limits(Limits { max_size: cap, ..Limits::default() });
     let now = Times { wall: START + 29 * DAY, boot: DAY };
     rig.store.compact(now).expect("compacts");
     assert!(rig.bytes() <= cap + cap / 10, "{}", rig.bytes());

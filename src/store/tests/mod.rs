@@ -6,6 +6,7 @@ mod coarse;
 mod damage;
 mod events;
 mod forgotten;
+mod imports;
 mod late;
 mod mend;
 mod model;

@@ -196,8 +196,8 @@ impl Life {
                 let past = Past { stretches, step: FIVE_MINUTES_MS, anchor: None };
                 let name = format!("past_{}", series % 20);
                 let named = Series::undescribed(Identity::local("rrd", &name, Labels::default()));
-                let (now, kept) = (self.now, self.limits.raw_ms);
-                let mut history = self.store().begin_history(now, kept).expect("begins");
+                let now = self.now;
+                let mut history = self.store().begin_history(now).expect("begins");
                 let places = history.places(&[named]).expect("placed");
                 if let Some(prepared) = history::prepare(vec![(places[0], past)]) {
                     history.put(&prepared).expect("written");

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::model::{Identity, Labels, Past, Registry, Series, Stretch};
 use crate::store::keep::stretch::FIVE_MINUTES_MS;
-use crate::store::{Reader, Store, Summary, Times, Want, prepare};
+use crate::store::{Limits, Reader, Store, Summary, Times, Want, prepare};
 
 pub(super) const START: i64 = 1_700_000_100_000;
 pub(super) const HOUR: i64 = 3_600_000;
@@ -184,7 +184,8 @@ fn imported_days_are_not_one_hour_each_where_hours_would_do() {
     let day = 24 * HOUR;
     let from = START - START.rem_euclid(day);
     let (days, now) = (30, from + 40 * day);
-    let mut history = store.begin_history(now, 5 * day).expect("begins");
+    store.set_limits(Limits { raw_ms: 5 * day, ..Limits::default() });
+    let mut history = store.begin_history(now).expect("begins");
     let series = Series::undescribed(Identity::local("import", "s", Labels::default()));
     let place = history.places(&[series]).expect("a place")[0];
     let mean: Vec<f64> = (0..days).map(|n| n as f64).collect();

@@ -261,6 +261,16 @@ impl Dictionary {
         Ok(find(conn, &mut self.systems, &identity, &labels)?.is_some())
     }
 
+    /// Makes the row of a series that nobody knows, if there is room for it in the file.
+    pub(in crate::store) fn describe(
+        &mut self,
+        conn: &Connection,
+        series: &Series,
+    ) -> Result<(), SqlError> {
+        let labels = labels_json(&series.identity.labels);
+        self.make(conn, series, &labels, false).map(drop)
+    }
+
     /// The row that a key means on this machine: a known series with that key (a built-in one
     /// first), otherwise a new one with this job. Or why there is none: there is no room for a new
     /// one, or a sender may not bring such a name.
@@ -399,6 +409,16 @@ fn make(
         series.unit,
         series.help
     ])
+}
+
+/// Whether a series has a row.
+pub(in crate::store) fn is_known(
+    conn: &Connection,
+    systems: &mut Systems,
+    series: &Series,
+) -> Result<bool, SqlError> {
+    let labels = labels_json(&series.identity.labels);
+    find(conn, systems, &series.identity, &labels).map(|row| row.is_some())
 }
 
 /// The row of a series; made if it is new.

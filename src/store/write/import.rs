@@ -1,17 +1,21 @@
 //! store: taking in history: few samples become plain rows like any others; many go straight into
 //! blocks, which is several times as fast and writes each of them once.
 
+use std::iter::Peekable;
+
 use rusqlite::Connection;
 
 use super::open::Store;
+use super::room::{Granted, Meter, ROW_MOST};
 use crate::model::{Kind, Series};
 use crate::store::SqlError;
 use crate::store::file::state;
 use crate::store::keep::pack::{FINAL, LATE, Packed, insert, pack};
 use crate::store::keep::stretch;
+use crate::store::keep::stretch::STRETCH_MS;
 use crate::store::samples::head::Sample;
 use crate::store::samples::insert::Inserter;
-use crate::store::texts::dictionary::{Room, find_or_make, named};
+use crate::store::texts::dictionary::{Room, named};
 
 /// Where series come from that an import brought and nobody knew before.
 const JOB: &str = "import";
@@ -21,6 +25,8 @@ const MAX_NAMES: usize = 1_000_000;
 const MANY: usize = 1_000_000;
 /// Plain rows a transaction.
 const ROWS: usize = 20_000;
+/// A stretch of time that is to be rolled up once more.
+const STRETCH_BYTES: u64 = 200;
 
 /// An import on its way: samples are held in memory, 24 bytes each, until there are many or
 /// [`Import::finish`] is called. What has not been written by then is lost with it; to import the
@@ -51,18 +57,65 @@ impl Store {
         import.finish()
     }
 
-    fn insert_rows(&mut self, rows: &[Sample]) -> Result<(), SqlError> {
+    /// Writes as many of these rows as there is room for, the first ones. How many that were.
+    fn insert_rows(&mut self, rows: &[Sample], granted: Granted) -> Result<usize, SqlError> {
+        let path = self.path().to_owned();
         let Self { conn, sealed_until, upkeep, head, fresh, .. } = self;
+        let mut meter = Meter::new(conn, path, granted);
         let tx = conn.unchecked_transaction()?;
         let mut insert = Inserter::new(&tx, *sealed_until, fresh)?;
+        let mut put = 0;
         for (id, ts, value) in rows {
             insert.put(*ts, *id, *value)?;
+            put += 1;
+            if meter.spend(ROW_MOST)? {
+                break;
+            }
         }
         upkeep.pruner.written(insert.finish()?);
         tx.commit()?;
         head.append(fresh);
-        Ok(())
+        Ok(put)
     }
+
+    /// Writes as many of these blocks as there is room for, the first ones. How many that were.
+    fn insert_blocks(&mut self, blocks: &[Packed], granted: Granted) -> Result<usize, SqlError> {
+        let path = self.path().to_owned();
+        let Self { conn, upkeep, sealed_until, .. } = self;
+        // New blocks of the lowest level would be taken for those of a seal that was cut off.
+        let busy = upkeep.sealing.is_some();
+        let mut meter = Meter::new(conn, path, granted);
+        let tx = conn.unchecked_transaction()?;
+        let mut put = 0;
+        for block in blocks {
+            // What shares time with what is there already is merged into it, be that from before the
+            // last seal or from an import that was cut off and is repeated.
+            let apart = block.start > *sealed_until && !busy && !shares_time(&tx, block)?;
+            let level = if !apart {
+                LATE
+            } else if block.full {
+                FINAL
+            } else {
+                0
+            };
+            insert(&tx, 0, level, block)?;
+            stretch::mark_block(&tx, block)?;
+            put += 1;
+            if meter.spend(block_bytes(block))? {
+                break;
+            }
+        }
+        state::set(&tx, state::IMPORTED, 1)?;
+        tx.commit()?;
+        upkeep.groups = None;
+        Ok(put)
+    }
+}
+
+/// What a block adds to log and file together at most.
+fn block_bytes(block: &Packed) -> u64 {
+    let stretches = block.end.saturating_sub(block.start) / STRETCH_MS + 2;
+    3 * block.data.len() as u64 + ROW_MOST + stretches.unsigned_abs() * STRETCH_BYTES
 }
 
 impl Import<'_> {
@@ -71,16 +124,35 @@ impl Import<'_> {
         &mut self,
         rows: impl Iterator<Item = (&'a str, i64, f64)>,
     ) -> Result<(), SqlError> {
-        if self.store.dictionary.is_uncounted() {
-            self.store.count_names()?;
+        let mut rows = rows.peekable();
+        while rows.peek().is_some() {
+            self.take(&mut rows)?;
         }
+        if self.waiting.len() >= self.many {
+            self.seal()?;
+        }
+        Ok(())
+    }
+
+    /// Takes as many as there is room for with their new names, the first ones.
+    fn take<'a>(
+        &mut self,
+        rows: &mut Peekable<impl Iterator<Item = (&'a str, i64, f64)>>,
+    ) -> Result<(), SqlError> {
+        let granted = self.room_for_names()?;
+        let path = self.store.path().to_owned();
         let Store { conn, dictionary, .. } = &mut *self.store;
+        let mut meter = Meter::new(conn, path, granted);
         let tx = conn.unchecked_transaction()?;
         let take = || {
             for (key, ts, value) in rows {
                 match dictionary.id_of_key(&tx, key, JOB, Room::Own(MAX_NAMES))? {
                     Ok(id) => self.waiting.push((id, ts, value)),
                     Err(_) => self.refused += 1,
+                }
+                let new = dictionary.new_bytes();
+                if new > 0 && meter.spend(new)? {
+                    break;
                 }
             }
             Ok(())
@@ -94,13 +166,11 @@ impl Import<'_> {
         if dictionary.committed() {
             self.store.count_names()?;
         }
-        if self.waiting.len() >= self.many {
-            self.seal()?;
-        }
         Ok(())
     }
 
-    /// Says what a series is that nobody knows yet; what is known stays as it is.
+    /// Says what a series is that nobody knows yet; what is known stays as it is. Where there is no room
+    /// for one more name, nothing is said, and its samples are refused.
     pub fn describe(
         &mut self,
         key: &str,
@@ -112,9 +182,18 @@ impl Import<'_> {
         if dictionary.knows(conn, key, JOB)? {
             return Ok(());
         }
+        self.room_for_names()?;
+        let Store { conn, dictionary, .. } = &mut *self.store;
         let identity = named(conn, key, JOB)?;
         let series = Series { identity, kind, unit: unit.into(), help: help.into() };
-        find_or_make(conn, dictionary.systems(), &series).map(drop)
+        dictionary.describe(conn, &series)
+    }
+
+    fn room_for_names(&mut self) -> Result<Granted, SqlError> {
+        if self.store.dictionary.is_uncounted() {
+            self.store.count_names()?;
+        }
+        self.store.room_to_import(0)
     }
 
     /// Writes what is left. How many samples were refused.
@@ -122,8 +201,11 @@ impl Import<'_> {
         if self.sealed {
             self.seal()?;
         } else {
-            for rows in self.waiting.chunks(ROWS) {
-                self.store.insert_rows(rows)?;
+            let mut left = self.waiting.as_slice();
+            while !left.is_empty() {
+                let granted = self.store.room_to_import(0)?;
+                let put = self.store.insert_rows(&left[..left.len().min(ROWS)], granted)?;
+                left = &left[put..];
                 self.store.checkpoint()?;
             }
         }
@@ -132,30 +214,16 @@ impl Import<'_> {
 
     fn seal(&mut self) -> Result<(), SqlError> {
         self.sealed = true;
-        let Store { conn, upkeep, sealed_until, .. } = &mut *self.store;
-        let blocks = pack(&mut self.waiting, &mut upkeep.scratch);
+        let blocks = pack(&mut self.waiting, &mut self.store.upkeep.scratch);
         self.waiting.clear();
-        // New blocks of the lowest level would be taken for those of a seal that was cut off.
-        let busy = upkeep.sealing.is_some();
-        let tx = conn.unchecked_transaction()?;
-        for block in &blocks {
-            // What shares time with what is there already is merged into it, be that from before the
-            // last seal or from an import that was cut off and is repeated.
-            let apart = block.start > *sealed_until && !busy && !shares_time(&tx, block)?;
-            let level = if !apart {
-                LATE
-            } else if block.full {
-                FINAL
-            } else {
-                0
-            };
-            insert(&tx, 0, level, block)?;
-            stretch::mark_block(&tx, block)?;
+        let mut left = blocks.as_slice();
+        while let Some(first) = left.first() {
+            let granted = self.store.room_to_import(block_bytes(first))?;
+            let put = self.store.insert_blocks(left, granted)?;
+            left = &left[put..];
+            self.store.checkpoint()?;
         }
-        state::set(&tx, state::IMPORTED, 1)?;
-        tx.commit()?;
-        upkeep.groups = None;
-        self.store.checkpoint()
+        Ok(())
     }
 }
 

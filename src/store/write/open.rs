@@ -72,6 +72,8 @@ pub struct Store {
     pub(super) no_room: bool,
     /// The process ends, and what is not written now is lost.
     pub(super) may_grow: bool,
+    /// Something had to go for an import.
+    pub(super) gave_way: bool,
     /// The most that all files took.
     #[cfg(test)]
     pub(super) peak: std::cell::Cell<u64>,
@@ -135,6 +137,7 @@ impl Store {
             salvage: None,
             no_room: false,
             may_grow: false,
+            gave_way: false,
             #[cfg(test)]
             peak: std::cell::Cell::default(),
             spill: None,

@@ -9,24 +9,29 @@ use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
-use super::keeping::Upkeep;
+use super::keeping::{Times, Upkeep};
 use super::open::Store;
+use crate::model::{Clock, SystemClock, unit};
 use crate::pipeline::Batch;
 use crate::store::SqlError;
 use crate::store::file::limits::SAMPLE_BYTES;
 use crate::store::file::ours::{sizes, wal_size};
-use crate::store::keep::rollup;
+use crate::store::keep::{prune, rollup};
 
 /// What deleting may take before a transaction with many samples.
 const ROOM_BUDGET: Duration = Duration::from_millis(250);
 /// What deleting sealed rows may take before a commit.
 const ROWS_BUDGET: Duration = Duration::from_millis(100);
+/// An import works so long on room before it looks whether there is enough.
+const IMPORT_BUDGET: Duration = Duration::from_millis(50);
+/// An import that has found no room for so long ends.
+const IMPORT_PATIENCE: Duration = Duration::from_secs(120);
 /// What a row adds at most: the page that it goes into, the page that this is split into, in the log
 /// and in the file, and its entry in `late`.
 pub(super) const ROW_MOST: u64 = 13_000;
 
 /// Bytes of database, log and shared memory once the log is moved into the file, and not cut off yet.
-fn taken(conn: &Connection, path: &Path) -> Result<u64, SqlError> {
+pub(super) fn taken(conn: &Connection, path: &Path) -> Result<u64, SqlError> {
     let pragma = |sql: &str| conn.prepare_cached(sql)?.query_row([], |r| r.get::<_, i64>(0));
     let pages = pragma("PRAGMA page_count")?.saturating_mul(pragma("PRAGMA page_size")?);
     let [(_, file), (_, log), (_, shared)] = sizes(path);
@@ -72,6 +77,14 @@ pub(super) struct Granted {
     most: u64,
     /// It may add so much in any case.
     left: u64,
+}
+
+impl Granted {
+    /// As much, but for these bytes, which are left to others.
+    fn without(self, bytes: u64) -> Self {
+        let less = |all: u64| all.saturating_sub(bytes);
+        Self { most: less(self.most), left: less(self.left) }
+    }
 }
 
 /// What is left under the bound.
@@ -176,10 +189,14 @@ impl Store {
         Ok(held || self.log_is_full()? && self.rows_are_full(0)?)
     }
 
-    /// Whether upkeep may do one more step: not while a reader keeps the write-ahead log from being
-    /// emptied and it has grown past its share, for upkeep goes through the log too.
-    pub(super) fn may_step(&mut self) -> Result<bool, SqlError> {
-        Ok(!self.log_is_full()? && self.room(self.upkeep.limits.step_most())? != Room::Held)
+    /// What is left for one more step of upkeep; `None`: it may do none, while a reader keeps the
+    /// write-ahead log from being emptied and it has grown past its share, for upkeep goes through the log
+    /// too.
+    pub(super) fn may_step(&mut self) -> Result<Option<Room>, SqlError> {
+        if self.log_is_full()? {
+            return Ok(None);
+        }
+        Ok(Some(self.room(self.upkeep.limits.step_most())?).filter(|room| *room != Room::Held))
     }
 
     fn log_is_full(&self) -> Result<bool, SqlError> {
@@ -200,7 +217,7 @@ impl Store {
             if !pruner.rows_are_full(&self.conn, limits, coming as u64)? {
                 return Ok(false);
             }
-            if !self.may_step()? || !self.upkeep.pruner.drop_rows(&self.conn)? {
+            if self.may_step()?.is_none() || !self.upkeep.pruner.drop_rows(&self.conn)? {
                 return Ok(true);
             }
             self.checkpoint()?;
@@ -232,7 +249,7 @@ impl Store {
             return Ok(());
         }
         let start = Instant::now();
-        while start.elapsed() < ROOM_BUDGET && self.may_step()? {
+        while start.elapsed() < ROOM_BUDGET && self.may_step()?.is_some() {
             let Upkeep { pruner, limits, held, scratch, .. } = &mut self.upkeep;
             if !pruner.make_room_for(&self.conn, limits, held, bytes)? {
                 break;
@@ -243,4 +260,75 @@ impl Store {
         }
         Ok(())
     }
+
+    /// Room for the next transaction of an import, which adds so many bytes to log and file together.
+    /// What would go behind it goes before it, so that the files never take more than they may. Waits
+    /// for a reader that keeps the log from being emptied. An error says that there is no room.
+    pub(super) fn room_to_import(&mut self, bytes: u64) -> Result<Granted, SqlError> {
+        let limits = self.upkeep.limits;
+        // What upkeep needs for its steps has to be left behind it.
+        let own = bytes.max(limits.commit_least());
+        let step = limits.step_most() + limits.rollups_most();
+        let (need, begun) = (own + step, Instant::now());
+        loop {
+            let held = match self.room(need)? {
+                Room::Left(granted) => return Ok(granted.without(step)),
+                Room::Held => true,
+                Room::Spent => false,
+            };
+            let tired = begun.elapsed() > IMPORT_PATIENCE;
+            if held && tired {
+                return Err(no_room(
+                    "a program that reads the database keeps its write-ahead log from being emptied, \
+                     and there is no room for more; end that program and import once more",
+                ));
+            }
+            if !held && (own > limits.max_size / 2 || tired || !self.make_way(need)?) {
+                let max = unit::bytes(limits.max_size);
+                return Err(no_room(&format!(
+                    "the database has reached `max_size` ({max}), and not enough of it can go; set \
+                     `max_size` under [store] to more, and import once more"
+                )));
+            }
+        }
+    }
+
+    /// Deletes what would be deleted after so many bytes more. False: there is no more to do.
+    fn make_way(&mut self, bytes: u64) -> Result<bool, SqlError> {
+        self.gave_way = true;
+        let now = Times { wall: SystemClock.wall_ms(), boot: SystemClock.boot_ms() };
+        // What is old goes when plimsoll runs.
+        self.upkeep.pruned_at = Some(now.boot);
+        let start = Instant::now();
+        if self.salvage.is_some() {
+            return self.upkeep(now, IMPORT_BUDGET);
+        }
+        let mut worked = false;
+        // What was imported has its time sealed first, and its rollups made, before it may go.
+        while start.elapsed() < IMPORT_BUDGET {
+            if self.step(now, false)? {
+                worked = true;
+                continue;
+            }
+            let Upkeep { pruner, limits, held, .. } = &mut self.upkeep;
+            let more = pruner.make_room_for(&self.conn, limits, held, bytes)?
+                || prune::give_back_pages(&self.conn, limits)?;
+            if !more {
+                break;
+            }
+            worked = true;
+            self.checkpoint()?;
+        }
+        Ok(worked)
+    }
+
+    /// Whether something older had to go for what was imported, as the files have reached their bound.
+    pub fn gave_way(&self) -> bool {
+        self.gave_way
+    }
+}
+
+/// Why an import ends.
+pub(super) fn no_room(why: &str) -> SqlError {
+    SqlError::ModuleError(why.to_owned())
 }

@@ -1,7 +1,7 @@
 //! store: handing samples to a running daemon by way of its inbox, as any SQL client can.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OpenFlags, params};
 
@@ -11,6 +11,12 @@ use crate::store::file::allowance;
 use crate::store::file::ours::check_ours;
 use crate::store::texts::dictionary::{Systems, find_or_make, named};
 use crate::store::{OpenError, SqlError};
+
+/// So many rows of an import may wait in the inbox.
+const WAITING: i64 = 40_000;
+/// The daemon takes thousands in a second.
+const PATIENCE: Duration = Duration::from_secs(120);
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// A connection that only fills the inbox.
 #[derive(Debug)]
@@ -65,6 +71,31 @@ impl Sender {
         let tx = self.conn.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
         find_or_make(&tx, &mut Systems::default(), &series)?;
         tx.commit()
+    }
+
+    /// Waits until only a few rows wait in the inbox, so that many do not make the file larger than it may
+    /// be. An error: nobody takes them in.
+    pub fn wait(&mut self) -> Result<(), SqlError> {
+        let begun = Instant::now();
+        let mut last = i64::MAX;
+        loop {
+            // Numbers are given in order.
+            let waiting: i64 = self
+                .conn
+                .prepare_cached("SELECT coalesce(max(id) - min(id) + 1, 0) FROM inbox")?
+                .query_row([], |r| r.get(0))?;
+            if waiting <= WAITING {
+                return Ok(());
+            }
+            if waiting == last && begun.elapsed() > PATIENCE {
+                return Err(SqlError::ModuleError(format!(
+                    "{waiting} rows wait in the inbox, and plimsoll does not take them in; look at what it \
+                     says: plimsoll status"
+                )));
+            }
+            last = waiting;
+            std::thread::park_timeout(LOOK_EVERY);
+        }
     }
 
     /// Puts samples into the inbox in one transaction; on disk when this returns.

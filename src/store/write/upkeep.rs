@@ -5,8 +5,10 @@ use std::time::{Duration, Instant};
 
 use super::keeping::{Times, Upkeep};
 use super::open::Store;
+use super::room::{Meter, Room};
 use crate::model::{format_size, unit};
 use crate::store::SqlError;
+use crate::store::damage::salvage::{self, Salvage};
 use crate::store::file::limits::Limits;
 use crate::store::keep::pack::{FINAL, LATE};
 use crate::store::keep::prune;
@@ -30,16 +32,7 @@ impl Store {
         // is stopped again and again must not grow it without end.
         // Other processes may have brought names: an import beside this one.
         self.count_names()?;
-        for _ in 0..FIRST_STEPS {
-            if !self.may_step()? {
-                break;
-            }
-            let Upkeep { pruner, limits, held, .. } = &mut self.upkeep;
-            if !pruner.by_size(&self.conn, limits, held)? {
-                break;
-            }
-            self.upkeep.worked = true;
-        }
+        self.prune_some()?;
         while self.step(now, false)? {
             self.upkeep.worked = true;
             if start.elapsed() >= budget {
@@ -60,17 +53,35 @@ impl Store {
     /// A little of what is to be salvaged. Nothing else is done meanwhile: what would be sealed or
     /// rolled up may not be there yet.
     fn move_on(&mut self, budget: Duration) -> Result<bool, SqlError> {
-        let Some(salvage) = &mut self.salvage else { return Ok(false) };
-        if salvage.step(&self.conn, budget, &mut self.upkeep.scratch)? {
-            return Ok(true);
+        let mut ends = "";
+        let wants = self.salvage.as_ref().map_or(0, Salvage::wants);
+        let need = self.upkeep.limits.step_most().max(wants);
+        match self.room(need + self.upkeep.limits.rollups_most())? {
+            Room::Left(granted) => {
+                let path = self.path().to_owned();
+                let Some(salvage) = &mut self.salvage else { return Ok(false) };
+                let mut meter = Meter::new(&self.conn, path, granted);
+                let spend = |bytes| meter.spend(bytes);
+                if salvage.step(&self.conn, budget, &mut self.upkeep.scratch, spend)? {
+                    return Ok(true);
+                }
+                if salvage.rests() {
+                    return Ok(false);
+                }
+            }
+            // A reader keeps the log from being emptied: it goes on when that is gone.
+            Room::Held => return Ok(false),
+            Room::Spent if self.give_way_to_salvage(need)? => return Ok(true),
+            Room::Spent => {
+                ends = "; it ended there, as the files have reached `max_size`";
+                salvage::forget(&self.conn)?;
+            }
         }
-        if salvage.rests() {
-            return Ok(false);
-        }
+        let Some(salvage) = &self.salvage else { return Ok(false) };
         let s = salvage.salvaged();
         let what = format!(
             "salvaged from {}: {} plain rows, {} sealed samples, {} hourly rows; \
-             {} pages and {} rows or columns could not be read; the file was kept",
+             {} pages and {} rows or columns could not be read{ends}; the file was kept",
             salvage.from().display(),
             s.rows,
             s.sealed,
@@ -85,6 +96,21 @@ impl Store {
         self.upkeep.forget();
         self.head.load(&self.conn)?;
         Ok(true)
+    }
+
+    /// Deletes a little of the oldest, so that there is room for so many bytes of what is salvaged. False:
+    /// nothing can go.
+    fn give_way_to_salvage(&mut self, bytes: u64) -> Result<bool, SqlError> {
+        let Upkeep { scratch, pruner, limits, held, .. } = &mut self.upkeep;
+        let bytes = bytes + 2 * limits.rollups_most();
+        let before = prune::pages(&self.conn)?;
+        let more = pruner.make_room_for(&self.conn, limits, held, bytes)?;
+        // Samples do not go before their rollups are made.
+        Ok(prune::pages(&self.conn)? < before
+            || rollup::roll_some(&self.conn, scratch)?
+            || rollup::advance(&self.conn)?
+            || prune::give_back_pages(&self.conn, limits)?
+            || more)
     }
 
     /// Does everything there is to do, also what is not worth it yet.
@@ -122,13 +148,28 @@ impl Store {
         self.step(now, true)
     }
 
-    fn step(&mut self, now: Times, all: bool) -> Result<bool, SqlError> {
-        if !self.may_step()? {
-            return Ok(false);
+    /// Deletes what is too much, in some steps. Whether less is left.
+    fn prune_some(&mut self) -> Result<bool, SqlError> {
+        let (used, all) = prune::pages(&self.conn)?;
+        for _ in 0..FIRST_STEPS {
+            if self.may_step()?.is_none() {
+                break;
+            }
+            let Upkeep { pruner, limits, held, .. } = &mut self.upkeep;
+            if !pruner.by_size(&self.conn, limits, held)? {
+                break;
+            }
+            self.upkeep.worked = true;
         }
+        let (used_now, all_now) = prune::pages(&self.conn)?;
+        Ok(used_now < used || all_now < all)
+    }
+
+    /// The next step of upkeep. False: there is no more to do, or a reader is in the way.
+    pub(super) fn step(&mut self, now: Times, all: bool) -> Result<bool, SqlError> {
+        let Some(room) = self.may_step()? else { return Ok(false) };
         let Self { conn, upkeep, sealed_until, head, .. } = self;
-        let Upkeep { scratch, pruner, limits, held, groups, pruned_at, sealing, worked, .. } =
-            upkeep;
+        let Upkeep { scratch, limits, groups, sealing, .. } = upkeep;
         if sealing.is_none() && (all || seal::due(conn, head, limits, *sealed_until, now.wall)?) {
             *sealing = Sealing::begin(conn, head, limits, *sealed_until, now.wall, all)?;
         }
@@ -145,6 +186,12 @@ impl Store {
             }
             return Ok(true);
         }
+        // Rollups make the file larger before anything can be deleted for them.
+        if room == Room::Spent && self.prune_some()? {
+            return Ok(true);
+        }
+        let Self { conn, upkeep, .. } = self;
+        let Upkeep { scratch, pruner, limits, held, groups, pruned_at, worked, .. } = upkeep;
         if rollup::roll_some(conn, scratch)? || rollup::advance(conn)? {
             *groups = None;
             return Ok(true);

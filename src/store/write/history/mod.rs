@@ -10,15 +10,17 @@ mod pack;
 #[cfg(test)]
 mod tests;
 
-use std::path::Path;
-use std::time::Duration;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use hashbrown::HashMap;
 use rusqlite::{Connection, OpenFlags, params};
 
 use self::pack::{Made, Wanted, make};
 use super::open::Store;
-use crate::model::{Graph, Kind, Past, Series};
+use super::room::{no_room, taken};
+use crate::model::{Graph, Kind, Past, Series, unit};
+use crate::pipeline::file_bytes_of;
 use crate::store::file::allowance;
 use crate::store::file::ours::check_ours;
 use crate::store::file::state;
@@ -29,7 +31,7 @@ use crate::store::keep::stretch::{FIVE_MINUTES_MS, STRETCH_MS};
 use crate::store::packed::block::{Column, GROUP};
 use crate::store::packed::chunk::Scratch;
 use crate::store::samples::series;
-use crate::store::texts::dictionary::{Systems, find_or_make};
+use crate::store::texts::dictionary::{Systems, find_or_make, is_known};
 use crate::store::texts::{budget, graphs};
 use crate::store::{Limits, OpenError, SqlError};
 
@@ -37,11 +39,20 @@ use crate::store::{Limits, OpenError, SqlError};
 const NAMES: usize = 1_000;
 /// A daemon's own commits wait for at most a quarter of a second.
 const BUSY: Duration = Duration::from_secs(30);
+/// An hour of a series, in log and file together.
+const HOUR_BYTES: u64 = 160;
+/// What is written with every group.
+const MARKS_BYTES: u64 = 128 << 10;
+/// A daemon prunes twice a minute; an import beside it waits for that, and so often looks.
+const PATIENCE: Duration = Duration::from_secs(120);
+const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// An import of history on its way.
 #[derive(Debug)]
 pub struct History<'s> {
     conn: Held<'s>,
+    path: PathBuf,
+    limits: Limits,
     samples_from: i64,
     /// Only what was imported lies before this time.
     rolled_until: i64,
@@ -91,6 +102,12 @@ impl Prepared {
     pub fn size(&self) -> u64 {
         self.size
     }
+
+    /// What it adds to log and file together at most.
+    fn bytes(&self) -> u64 {
+        let packed: usize = self.samples.iter().chain(&self.fine).map(|b| b.data.len()).sum();
+        3 * packed as u64 + HOUR_BYTES * self.hours.len() as u64 + MARKS_BYTES
+    }
 }
 
 /// Makes of the pasts of some series of one group, each once, what is to be written. Touches no
@@ -130,12 +147,13 @@ pub fn prepare(mut pasts: Vec<(Place, Past)>) -> Option<Prepared> {
 }
 
 impl Store {
-    /// Begins an import of history. `kept` ms of samples are kept; `now` is ms since 1970 UTC.
-    pub fn begin_history(&mut self, now: i64, kept: i64) -> Result<History<'_>, SqlError> {
+    /// Begins an import of history; `now` is ms since 1970 UTC.
+    pub fn begin_history(&mut self, now: i64) -> Result<History<'_>, SqlError> {
         if self.salvage.is_some() {
             return Err(salvage_first());
         }
-        History::new(Held::Of(self), now, kept)
+        let (path, limits) = (self.path().to_owned(), self.upkeep.limits);
+        History::new(Held::Of(self), path, now, limits)
     }
 }
 
@@ -145,8 +163,8 @@ fn salvage_first() -> SqlError {
 }
 
 impl History<'static> {
-    /// The same beside the daemon that runs on this database.
-    pub fn beside(path: &Path, now: i64, kept: i64) -> Result<Self, OpenError> {
+    /// Begins an import beside the daemon that runs on this database and keeps to these limits.
+    pub fn beside(path: &Path, now: i64, limits: Limits) -> Result<Self, OpenError> {
         let fail = |e| OpenError::from_sqlite(path, e);
         if !path.exists() {
             return Err(OpenError::Missing { path: path.to_owned() });
@@ -161,13 +179,14 @@ impl History<'static> {
         if state::get(&conn, state::SALVAGE_OF).map_err(fail)?.is_some() {
             return Err(fail(salvage_first()));
         }
-        Self::new(Held::Own(conn), now, kept).map_err(fail)
+        Self::new(Held::Own(conn), path.to_owned(), now, limits).map_err(fail)
     }
 }
 
 impl<'s> History<'s> {
-    fn new(conn: Held<'s>, now: i64, kept: i64) -> Result<Self, SqlError> {
-        let mut this = Self { conn, samples_from: i64::MAX, rolled_until: i64::MAX };
+    fn new(conn: Held<'s>, path: PathBuf, now: i64, limits: Limits) -> Result<Self, SqlError> {
+        let (samples_from, rolled_until) = (i64::MAX, i64::MAX);
+        let mut this = Self { conn, path, limits, samples_from, rolled_until };
         let oldest: Option<i64> = this.conn().query_row(
             "SELECT min(oldest) FROM (SELECT min(start) AS oldest FROM blocks
              WHERE resolution = 0 AND level >= 0 UNION ALL SELECT min(ts) FROM samples)",
@@ -184,7 +203,7 @@ impl<'s> History<'s> {
         };
         this.rolled_until = oldest;
         // Whoever asks for what lies before this is sent to the buckets, of all series.
-        this.samples_from = oldest.max(now.saturating_sub(kept));
+        this.samples_from = oldest.max(now.saturating_sub(limits.raw_ms));
         Ok(this)
     }
 
@@ -214,14 +233,64 @@ impl<'s> History<'s> {
         done
     }
 
+    /// Room for so many bytes in log and file together, or an error that says that there is none.
+    fn room(&mut self, bytes: u64) -> Result<(), SqlError> {
+        if let Held::Of(store) = &mut self.conn {
+            return store.room_to_import(bytes).map(drop);
+        }
+        let begun = Instant::now();
+        while taken(self.conn(), &self.path)?.saturating_add(bytes) > self.limits.max_size {
+            if begun.elapsed() > PATIENCE {
+                return Err(no_room(&format!(
+                    "the database has reached `max_size` ({}); stop plimsoll and import once more, or set \
+                     `max_size` under [store] to more",
+                    unit::bytes(self.limits.max_size)
+                )));
+            }
+            std::thread::park_timeout(LOOK_EVERY);
+        }
+        Ok(())
+    }
+
+    /// Whether something older had to go for what was imported, as the files have reached their bound.
+    pub fn gave_way(&self) -> bool {
+        match &self.conn {
+            Held::Own(_) => false,
+            Held::Of(store) => store.gave_way(),
+        }
+    }
+
+    /// Refuses series whose names would take more of the file than names may.
+    fn room_for_names(&mut self, wanted: &[Series]) -> Result<(), SqlError> {
+        let budget = self.limits.names_budget();
+        let (mut taken, _) = budget::Held::default().names(self.conn())?;
+        let mut systems = Systems::default();
+        for series in wanted {
+            if !is_known(self.conn(), &mut systems, series)? {
+                taken += file_bytes_of(&series.identity, series.help.len() + series.unit.len()).0;
+            }
+        }
+        if taken > budget {
+            return Err(no_room(&format!(
+                "names of series would take {}, and an eighth of `max_size` is {}; set `max_size` under \
+                 [store] to more, and import once more",
+                unit::bytes(taken),
+                unit::bytes(budget)
+            )));
+        }
+        Ok(())
+    }
+
     /// Finds or makes the series, and says where the past of each goes.
     pub fn places(&mut self, wanted: &[Series]) -> Result<Vec<Place>, SqlError> {
+        self.room_for_names(wanted)?;
         let newest: i64 =
             self.conn()
                 .query_row("SELECT coalesce(max(id), 0) FROM series_dict", [], |r| r.get(0))?;
         let mut places = Vec::with_capacity(wanted.len());
         let mut systems = Systems::default();
         for some in wanted.chunks(NAMES) {
+            self.room(0)?;
             self.write(|conn| {
                 for series in some {
                     let id = find_or_make(conn, &mut systems, series)?;
@@ -287,6 +356,7 @@ impl<'s> History<'s> {
         if newest == i64::MIN {
             return Ok(());
         }
+        self.room(prepared.bytes())?;
         self.write(|conn| {
             for (resolution, blocks) in [(0, samples), (FIVE_MINUTES_MS, fine)] {
                 for block in blocks {
@@ -352,7 +422,7 @@ impl<'s> History<'s> {
     /// Writes the charts that nobody described yet.
     pub fn describe(&mut self, described: &[Graph]) -> Result<(), SqlError> {
         self.write(|conn| {
-            let (mut count, limits) = (budget::Held::default(), Limits::default());
+            let (mut count, limits) = (budget::Held::default(), self.limits);
             let mut systems = Systems::default();
             for graph in described {
                 let known: bool = conn
