@@ -7,6 +7,10 @@ use std::path::Path;
 
 use random::Random;
 
+#[path = "../fuzz/bodies/alerts.rs"]
+mod alerts;
+#[path = "../fuzz/bodies/answers.rs"]
+mod answers;
 #[path = "../fuzz/bodies/chunk_timestamps.rs"]
 mod chunk_timestamps;
 #[path = "../fuzz/bodies/chunk_values.rs"]
@@ -219,6 +223,31 @@ fn any_bytes_as_what_people_write() {
                  now - + [http] listen = \"127.0.0.1:1876\" [[plugin]] name command [ ] interval > < >= \
                  a{b=\"c\"} disk_/ {} * ? ** é admin push 192.0.2.0 /24 ::1 /64 localhost :80";
     hold_words(words, 8_000, |text| texts::run(text.as_bytes()));
+}
+
+#[test]
+fn any_words_about_alerts() {
+    hold("alerts", 2_000, 300, alerts::run);
+    let words = "groups: \n \n- name: g rules: - alert: A record: r:x expr: for: 5m labels: {a: b} annotations: \
+                 summary: '{{ $labels.instance }}' {{ range query \"up\" }} {{ end }} {{ if }} | printf \"%5.1f\" \
+                 humanize . $value disk_/ cpu > < == 95 a{b=\"c\"} | warning bad Sun Mon-Fri 02:00-04:00 Europe/Berlin \
+                 daily & *a !x --- ? [ ] { } , ntfy: mailto: me@example.org https:// smtp+starttls://u:p@h:25/ \
+                 exec: apprise: telegram:1:2 tests: input_series: series: values: 1+2x3 _x5 interval: 1m eval_time:";
+    hold_words(words, 8_000, |text| alerts::run(text.as_bytes()));
+}
+
+#[test]
+fn any_bytes_as_what_a_receiver_answers() {
+    hold("answers", 300, 200, answers::run);
+    let words = "HTTP/1.1 200 429 500 OK \r\n\r\n Retry-After: 5 content-length: 3 transfer-encoding: chunked {\"ok\":false, \
+                 \"retry_after\": 3 } \"errcode\":\"M_LIMIT\" 220 250 250- 354 450 550 5.7.1 \r\n STARTTLS AUTH PLAIN SIZE 9";
+    hold_words(words, 400, |text| {
+        for kind in [0, 3, 200] {
+            let mut bytes = vec![kind];
+            bytes.extend_from_slice(text.as_bytes());
+            answers::run(&bytes);
+        }
+    });
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod plain;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::faults::Faults;
@@ -72,6 +73,8 @@ struct Slot {
     seen: bool,
     /// The value and time of the last answer; `None` before the first one, and for U.
     said: Option<(i64, f64)>,
+    /// What it said before that for other times.
+    earlier: BTreeMap<i64, f64>,
     /// Whether the stored series is alive.
     lives: bool,
 }
@@ -79,12 +82,19 @@ struct Slot {
 impl Slot {
     /// Whether one answer has two different values for one time. It is unknown which one is right.
     fn takes_twice(&mut self, ts: i64, value: f64) -> bool {
-        let before = self.said.replace((ts, value));
-        let twice = before.filter(|(then, said)| *then == ts && *said != value);
-        if twice.is_some() {
-            self.said = before;
+        let before = match self.said {
+            Some((then, said)) if then == ts => Some(said),
+            Some((then, said)) => {
+                self.earlier.insert(then, said);
+                self.earlier.get(&ts).copied()
+            }
+            None => None,
+        };
+        if before.is_some_and(|said| said != value) {
+            return true;
         }
-        twice.is_some()
+        self.said = Some((ts, value));
+        false
     }
 }
 
@@ -234,6 +244,7 @@ impl Keeper {
         for slot in &mut self.slots {
             slot.seen = false;
             slot.said = None;
+            slot.earlier.clear();
         }
         match self.kind {
             Some(Kind::Munin) => self.munin(&output.stdout, ts, &mut out),
@@ -370,6 +381,7 @@ impl Keeper {
             rate,
             seen: false,
             said: None,
+            earlier: BTreeMap::new(),
             lives: false,
         });
         self.cursor = self.slots.len();

@@ -1,7 +1,7 @@
 //! plugin: the answers of programs without descriptions: named values, records, Prometheus text,
 //! and Nagios checks.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use super::{Keeper, MAX_SERIES, Rate, Samples, Slot};
 use crate::model::{Field, Graph, Identity, Kind as SeriesKind, Labels, Range, parse_key};
@@ -168,6 +168,7 @@ impl Keeper {
                         rate: Rate::plain(kind),
                         seen: true,
                         said: None,
+                        earlier: BTreeMap::new(),
                         lives: false,
                     });
                     self.slots.len() - 1

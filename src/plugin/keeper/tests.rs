@@ -150,6 +150,11 @@ fn two_exporters_are_two_jobs() {
             (vec![(format!("{job}:a"), 1.0)], "`a` is there twice, with two values")
         );
     }
+    // Also when values of another time lie between them.
+    let mut rig = Rig::new("p", Kind::Simple);
+    let (values, _, wrong) = rig.run(3_000, "# TYPE a gauge\na 5\na 2 0\na 6\na 3 0\na 7 1\n");
+    assert_eq!(values.iter().map(|(_, value)| *value).collect::<Vec<_>>(), [5.0, 2.0, 7.0]);
+    assert!(wrong.contains("`a` is there twice"), "{wrong}");
     // Values without own names stay as they were.
     let mut rig = Rig::new("p", Kind::Simple);
     assert_eq!((rig.run(1_000, "x 1\n").0, rig.keeper.job()), (stored(&[("x", 1.0)]), None));
