@@ -383,9 +383,10 @@ impl Daemon {
         let first = shared.config.first();
         let changed = |setting: &Setting| setting.change(first, &old, &new);
         let mut said: Vec<String> = SETTINGS.iter().filter_map(changed).collect();
-        self.shared.orders.keep(new.limits);
-        shared.names.set_most(new.of::<PushOptions>().max_names);
         said.extend(services::configure(shared, &old, &new).await?);
+        // Behind all that may fail.
+        shared.orders.keep(new.limits);
+        shared.names.set_most(new.of::<PushOptions>().max_names);
         // Rules and receivers that are left out: the rest is in force.
         let left_out = shared.board.problems().into_iter();
         let left_out = left_out.filter(|(subject, _)| subject == alerting::LEFT_OUT);

@@ -146,6 +146,14 @@ impl Services {
         }
     }
 
+    /// Gives one of them another configuration, and waits for nothing.
+    pub fn tell(&self, at: usize, config: &Arc<Config>) {
+        if let Some(active) = self.all().into_iter().find(|active| active.at == at) {
+            // It works by it when it comes to it.
+            let _answer = active.running.configure(config);
+        }
+    }
+
     fn all(&self) -> Vec<Arc<Active>> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
     }

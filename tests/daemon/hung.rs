@@ -1,13 +1,15 @@
 //! A collector that hangs in the kernel: the others go on, the watchdog is fed, and it is found again.
 
 use std::os::unix::net::UnixDatagram;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Child;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
 
 use rustix::process::Signal;
 
 use crate::fuse::{Fuse, Mounted, Relents, mount};
+use crate::push;
 use crate::support::*;
 
 /// The number of open files is read here.
@@ -96,6 +98,59 @@ fn the_others_are_read_without_it() {
     });
 }
 
+/// Makes all calls of a thread wait, by strace, until the tracer is killed.
+fn hold(daemon: &Daemon, thread: &str, calls: &str) -> Child {
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", daemon.pid())).expect("it runs");
+    let is = |task: &PathBuf| {
+        std::fs::read_to_string(task.join("comm")).is_ok_and(|name| name.trim_end() == thread)
+    };
+    let task = tasks.flatten().map(|t| t.path()).find(is).expect("a thread of that name");
+    let tracer = tool("strace", "strace")
+        .args(["-qqq", "-o", "/dev/null"])
+        .args([format!("-etrace={calls}"), format!("-einject={calls}:delay_enter=600s")])
+        .arg("-p")
+        .arg(task.file_name().expect("a number"))
+        .spawn()
+        .expect("strace starts");
+    eventually("strace holds the thread", PATIENCE, || {
+        let status = std::fs::read_to_string(task.join("status")).expect("it runs");
+        let held = status.lines().any(|l| l.starts_with("TracerPid:") && !l.ends_with("\t0"));
+        if held { Ok(()) } else { Err(status) }
+    });
+    tracer
+}
+
+/// The thread that collects does not answer: a reload is refused whole.
+#[test]
+fn a_reload_that_cannot_be_done_changes_nothing() {
+    let folder = Folder::new();
+    let config = |rest: &str| {
+        format!(
+            "interval = \"30s\"\n[http]\nlisten = \"127.0.0.1:0\"\n\
+             [collect]\ncollectors = [\"loadavg\"{rest}\n"
+        )
+    };
+    let daemon = folder.start(&config(", \"uname\"]"));
+    daemon.rows_after(0);
+    let mut tracer = hold(&daemon, "beat", "all");
+    folder.configure(&config("]\n[store]\nmax_size = \"64MiB\"\n[push]\nmax_names = 1"));
+    let said = folder.ask(&["reload"]).refused();
+    assert!(said.contains("hangs"), "{said}");
+    // What was before is in force: for those who ask, for senders, and for the thread that hears of the
+    // reload late.
+    let flags = push::send(daemon.address(), "GET", "/api/v1/status/flags", &[], b"").body;
+    assert!(flags.contains("\"storage.tsdb.retention.size\":\"1GiB\""), "{flags}");
+    let two = "{\"key\":\"a\",\"value\":1}\n{\"key\":\"b\",\"value\":1}\n";
+    let answer = push::post(&daemon, "/api/push", two);
+    assert!(answer.status < 300, "{answer:?}");
+    tracer.kill().and_then(|()| tracer.wait()).expect("it is ours");
+    eventually("it collects as before", PATIENCE, || {
+        let said = folder.ask(&["interval"]);
+        if said.out.contains("uname") { Ok(()) } else { Err(format!("{said:?}")) }
+    });
+    daemon.stop();
+}
+
 #[test]
 fn it_ends_in_time_beside_one_that_hangs() {
     let fuse = Fuse::new();
@@ -128,19 +183,7 @@ fn a_writer_that_hangs_is_told() {
     let folder = Folder::new();
     let daemon = folder.start(FAST);
     daemon.rows_after(now_ms());
-    let tasks = std::fs::read_dir(format!("/proc/{}/task", daemon.pid())).expect("it runs");
-    let writer = tasks
-        .flatten()
-        .find(|task| {
-            std::fs::read_to_string(task.path().join("comm")).is_ok_and(|c| c == "store\n")
-        })
-        .expect("a thread that writes");
-    let mut tracer = tool("strace", "strace")
-        .args(["-qqq", "-o", "/dev/null", "-e", "trace=fdatasync"])
-        .args(["-e", "inject=fdatasync:delay_enter=600s", "-p"])
-        .arg(writer.file_name())
-        .spawn()
-        .expect("strace starts");
+    let mut tracer = hold(&daemon, "store", "fdatasync");
     let found = eventually("the board tells", PATIENCE, || match daemon.problems() {
         none if none.is_empty() => Err(daemon.log()),
         some => Ok(some),

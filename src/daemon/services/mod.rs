@@ -48,7 +48,8 @@ pub fn start(shared: &Shared, store: &Store) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Puts another configuration to use; an error is for people. Returns what has changed, in lines.
+/// Puts another configuration to use. Returns what has changed, in lines. After an error, which is for
+/// people, all services work by the configuration before, also one that answers only later.
 pub async fn configure(
     shared: &Shared,
     old: &Config,
@@ -59,7 +60,11 @@ pub async fn configure(
     for (at, service) in SERVICES.iter().enumerate() {
         let first = shared.config.first();
         said.extend(service.settings.iter().filter_map(|s| s.change(first, old, new)));
-        shared.services.configure(at, new).await?;
+        if let Err(e) = shared.services.configure(at, new).await {
+            let before = shared.config();
+            (0..=at).for_each(|told| shared.services.tell(told, &before));
+            return Err(e);
+        }
     }
     shared.config.set(Arc::clone(new), shared.clock.wall_ms());
     for (at, service) in SERVICES.iter().enumerate() {
