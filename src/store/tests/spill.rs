@@ -99,3 +99,91 @@ fn a_step_that_cannot_be_committed_is_taken_in_later() {
     assert_eq!((rows(&store).0, waiting(&store)), (STEP, None));
     assert!(!spill_path(&path).exists());
 }
+
+/// The file beside the database is deleted, replaced, cut off, or something else is put there, while samples
+/// are kept in it: nothing is lost but what was cut off, and nothing of others is touched.
+#[test]
+fn a_file_that_others_meddle_with() {
+    use std::os::unix::fs::symlink;
+    let rows_after = |name: &str, meddle: &dyn Fn(&Path, &Path)| {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("m.sqlite");
+        let beside = spill_path(&path);
+        let victim = dir.path().join("victim");
+        std::fs::write(&victim, "mine").expect("writable");
+        let (mut store, registry) = open(&path);
+        if name == "before" {
+            meddle(&beside, &victim);
+        }
+        for step in 0..3 {
+            store.keep(&[batch(&registry, step)]).expect("kept");
+            if step == 1 && name != "before" {
+                meddle(&beside, &victim);
+            }
+        }
+        // As a kill leaves it.
+        drop(store);
+        let (mut store, _) = open(&path);
+        store.take_in().expect("taken in");
+        assert!(!beside.exists(), "{name}");
+        assert_eq!(std::fs::read_to_string(&victim).expect("there"), "mine", "{name}");
+        rows(&store).0 / STEP
+    };
+    let cut = |to: fn(u64) -> u64| {
+        move |beside: &Path, _: &Path| {
+            let file = std::fs::File::options().write(true).open(beside).expect("there");
+            file.set_len(to(file.metadata().expect("there").len())).expect("cut");
+        }
+    };
+    let there = "before";
+    let remove = |beside: &Path| std::fs::remove_file(beside).expect("there");
+    for (name, meddle, steps) in [
+        ("deleted", &|b: &Path, _: &Path| remove(b) as _, 3),
+        (
+            "a link",
+            &|b: &Path, v: &Path| {
+                remove(b);
+                symlink(v, b).expect("made");
+            },
+            3,
+        ),
+        (
+            "a folder",
+            &|b: &Path, _: &Path| {
+                remove(b);
+                std::fs::create_dir(b).expect("made");
+            },
+            3,
+        ),
+        (
+            "another file",
+            &|b: &Path, v: &Path| {
+                remove(b);
+                std::fs::copy(v, b).expect("made");
+            },
+            3,
+        ),
+        (there, &|b: &Path, v: &Path| symlink(v, b).expect("made"), 3),
+        (there, &|b: &Path, v: &Path| drop(std::fs::hard_link(v, b)), 3),
+        (there, &|b: &Path, _: &Path| std::fs::create_dir(b).expect("made"), 3),
+        // The second record is damaged, the third one is written behind what is left of it.
+        ("cut off", &cut(|length| length - 1_000), 2),
+        ("emptied", &cut(|_| 0), 1),
+    ] as [(&str, &dyn Fn(&Path, &Path), usize); 9]
+    {
+        assert_eq!(rows_after(name, meddle), steps, "{name}");
+    }
+}
+
+#[test]
+fn another_file_in_its_place_is_not_removed() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("m.sqlite");
+    let (mut store, registry) = open(&path);
+    store.keep(&[batch(&registry, 0)]).expect("kept");
+    std::fs::remove_file(spill_path(&path)).expect("there");
+    std::fs::write(spill_path(&path), "mine").expect("writable");
+    store.take_in().expect("taken in");
+    assert_eq!((rows(&store).0, waiting(&store)), (STEP, None));
+    assert_eq!(std::fs::read_to_string(spill_path(&path)).expect("there"), "mine");
+}

@@ -13,17 +13,20 @@
 //! anybody hears that its samples are kept. How far the file was taken in stands in the table `state`,
 //! written in the transaction of the rows: each record is taken in once, whatever ends the process.
 
-use std::fs::{File, OpenOptions};
+mod fields;
+
+use std::fs::{File, Metadata, OpenOptions};
 use std::hash::{BuildHasher, Hasher};
 use std::io::{Error, ErrorKind, Result};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 
+use self::fields::{Cursor, put_series, put_text};
 use crate::collect::regular;
-use crate::model::{Identity, Kind, Labels, Pinned, Registry, Series, SeriesRef};
-use crate::pipeline::{Batch, Source};
+use crate::model::{Pinned, Registry, SeriesRef};
+use crate::pipeline::Batch;
 use crate::store::damage::repair;
 use crate::store::file::owner;
 
@@ -91,34 +94,60 @@ pub(in crate::store) struct Spill {
 impl Spill {
     /// Makes a new, empty one; on disk with its name when this returns.
     pub(super) fn begin(database: &Path) -> Result<Self> {
-        let path = spill_path(database);
-        let flags = OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create_new(true)
-            .mode(0o640)
-            .custom_flags(flags.bits() as i32)
-            .open(&path)?;
-        let _others = owner::of(database).and_then(|wanted| owner::give(&path, wanted));
         // A number that no other file has: seeded by the system at each start of the process.
         let id = std::hash::RandomState::new().build_hasher().finish() as i64;
-        let mut header = Vec::with_capacity(HEADER as usize);
-        header.extend(MAGIC);
-        header.extend(VERSION.to_le_bytes());
-        header.extend(id.to_le_bytes());
-        header.extend(crc32fast::hash(&header).to_le_bytes());
-        let folder = path.parent().filter(|p| !p.as_os_str().is_empty());
-        let on_disk = file
-            .write_all_at(&header, 0)
-            .and_then(|()| file.sync_all())
-            .and_then(|()| File::open(folder.unwrap_or(Path::new(".")))?.sync_all());
-        if let Err(e) = on_disk {
-            // Half a file would be refused by the next start.
-            let _unused = std::fs::remove_file(&path);
-            return Err(e);
-        }
+        let path = spill_path(database);
+        let file = make(database, &path, |file| file.write_all_at(&header(id), 0))?;
         Ok(Self::empty(file, path, id))
+    }
+
+    /// Writes all that it holds into a new file in its place: somebody has deleted or replaced it, and the
+    /// bytes are still there, as it is open.
+    pub(super) fn write_again(&mut self, database: &Path) -> Result<()> {
+        let (old, end) = (&self.file, self.end);
+        self.file = make(database, &self.path, |file| {
+            let mut bytes = vec![0; SEARCHED];
+            let mut at = 0;
+            while at < end {
+                let some = SEARCHED.min(usize::try_from(end - at).unwrap_or(SEARCHED));
+                old.read_exact_at(&mut bytes[..some], at)?;
+                file.write_all_at(&bytes[..some], at)?;
+                at += some as u64;
+            }
+            Ok(())
+        })?;
+        Ok(())
+    }
+
+    /// Whether it is the file that others find under its name.
+    pub(super) fn is_in_place(&self) -> bool {
+        let identity = |meta: Metadata| (meta.dev(), meta.ino());
+        let found = self.path.symlink_metadata().map(identity);
+        self.file.metadata().map(identity).is_ok_and(|own| found.is_ok_and(|found| found == own))
+    }
+
+    /// Looks whether somebody has cut it off: what was behind is lost, and what comes is written in its
+    /// place.
+    pub(super) fn mind_cut(&mut self) -> Result<()> {
+        let length = self.file.metadata()?.len();
+        if length >= self.end {
+            return Ok(());
+        }
+        if length < HEADER {
+            self.file.write_all_at(&header(self.id), 0)?;
+        }
+        self.end = length.max(HEADER);
+        self.at = self.at.min(self.end);
+        // Names may have been lost: they are written once more.
+        self.numbers.clear();
+        let before = self.samples;
+        self.count()?;
+        tracing::warn!(
+            "{}: somebody has cut it off; {} samples that were kept in it are lost",
+            self.path.display(),
+            before.saturating_sub(self.samples)
+        );
+        Ok(())
     }
 
     fn empty(file: File, path: PathBuf, id: i64) -> Self {
@@ -201,7 +230,12 @@ impl Spill {
             return Ok(());
         }
         self.at = place;
-        let (mut at, mut samples) = (place, 0);
+        self.count()
+    }
+
+    /// Counts the samples that are not taken in yet.
+    fn count(&mut self) -> Result<()> {
+        let (mut at, mut samples) = (self.at, 0);
         while let Some(record) = next_record(&self.file, at, self.end)? {
             at = record.end;
             samples += Cursor(&record.content).samples();
@@ -351,10 +385,43 @@ impl Spill {
         self.samples = self.samples.saturating_sub(next.samples);
     }
 
-    /// Removes the file. It may come back with a power cut: the database knows that it is done.
+    /// Removes the file, unless another one has taken its place. It may come back with a power cut: the
+    /// database knows that it is done.
     pub(super) fn end(self) -> Result<()> {
-        std::fs::remove_file(&self.path)
+        if self.is_in_place() { std::fs::remove_file(&self.path) } else { Ok(()) }
     }
+}
+
+fn header(id: i64) -> Vec<u8> {
+    let mut header = Vec::with_capacity(HEADER as usize);
+    header.extend(MAGIC);
+    header.extend(VERSION.to_le_bytes());
+    header.extend(id.to_le_bytes());
+    header.extend(crc32fast::hash(&header).to_le_bytes());
+    header
+}
+
+/// Makes a file that was not there; on disk with its name, and what `fill` writes, when this returns.
+fn make(database: &Path, path: &Path, fill: impl FnOnce(&File) -> Result<()>) -> Result<File> {
+    let flags = OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create_new(true)
+        .mode(0o640)
+        .custom_flags(flags.bits() as i32)
+        .open(path)?;
+    let _others = owner::of(database).and_then(|wanted| owner::give(path, wanted));
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty());
+    let on_disk = fill(&file)
+        .and_then(|()| file.sync_all())
+        .and_then(|()| File::open(folder.unwrap_or(Path::new(".")))?.sync_all());
+    if let Err(e) = on_disk {
+        // Half a file would be refused by the next start.
+        let _unused = std::fs::remove_file(path);
+        return Err(e);
+    }
+    Ok(file)
 }
 
 /// What lies beside a database, for somebody who only looks; `None`: nothing. How many samples
@@ -456,122 +523,6 @@ fn search(file: &File, mut at: u64, end: u64) -> Result<Option<u64>> {
         at += (here - RECORD.len() + 1) as u64;
     }
     Ok(None)
-}
-
-fn put_text(out: &mut Vec<u8>, text: &str) {
-    out.extend((text.len() as u32).to_le_bytes());
-    out.extend(text.as_bytes());
-}
-
-fn put_series(out: &mut Vec<u8>, series: &Series) {
-    let Identity { system, job, name, labels } = &series.identity;
-    // No machine has an empty name: it stands for this one.
-    put_text(out, system.as_deref().unwrap_or(""));
-    put_text(out, job);
-    put_text(out, name);
-    put_text(out, series.kind.as_str());
-    put_text(out, &series.unit);
-    put_text(out, &series.help);
-    out.extend((labels.len() as u32).to_le_bytes());
-    for (name, value) in labels.iter() {
-        put_text(out, name);
-        put_text(out, value);
-    }
-}
-
-/// Takes values off the front of bytes; `None`: there are not enough.
-struct Cursor<'b>(&'b [u8]);
-
-impl<'b> Cursor<'b> {
-    fn take(&mut self, length: usize) -> Option<&'b [u8]> {
-        let (taken, rest) = self.0.split_at_checked(length)?;
-        self.0 = rest;
-        Some(taken)
-    }
-
-    fn u8(&mut self) -> Option<u8> {
-        self.take(1)?.first().copied()
-    }
-
-    fn u32(&mut self) -> Option<u32> {
-        Some(u32::from_le_bytes(self.take(4)?.try_into().ok()?))
-    }
-
-    fn i64(&mut self) -> Option<i64> {
-        Some(i64::from_le_bytes(self.take(8)?.try_into().ok()?))
-    }
-
-    fn text(&mut self) -> Option<&'b str> {
-        let length = self.u32()?;
-        std::str::from_utf8(self.take(length as usize)?).ok()
-    }
-
-    /// The names of a record, and the number of the first.
-    fn names(&mut self) -> Option<(u32, Vec<Series>)> {
-        let (first, count) = (self.u32()?, self.u32()?);
-        let names = (0..count).map(|_| self.series()).collect::<Option<_>>()?;
-        Some((first, names))
-    }
-
-    fn series(&mut self) -> Option<Series> {
-        let (system, job, name) = (self.text()?, self.text()?, self.text()?);
-        let (kind, unit, help) = (self.text()?, self.text()?, self.text()?);
-        let count = self.u32()?;
-        let labels = (0..count)
-            .map(|_| Some((self.text()?, self.text()?)))
-            .collect::<Option<Vec<(&str, &str)>>>()?;
-        let system = Some(system).filter(|s| !s.is_empty()).map(Into::into);
-        let identity = Identity { system, ..Identity::local(job, name, Labels::new(labels)) };
-        let kind = Kind::from_word(kind);
-        Some(Series { identity, kind, unit: unit.into(), help: help.into() })
-    }
-
-    /// The next batch, and how many of its samples have no name.
-    fn batch(&mut self, names: &[Option<Pinned>]) -> Option<(Batch, u64)> {
-        if self.0.is_empty() {
-            return None;
-        }
-        let (source, ts, arrived, count, times) = self.batch_head()?;
-        let source = Source::ALL.into_iter().find(|s| s.name() == source)?;
-        let values = self.take(count.checked_mul(12)?)?;
-        let stamps = if times { self.take(count.checked_mul(8)?)? } else { &[] };
-        let mut stamps = Cursor(stamps);
-        let mut batch = Batch::of(source, ts, Vec::with_capacity(count));
-        batch.arrived = arrived;
-        let mut nameless = 0;
-        let mut values = Cursor(values);
-        while let (Some(number), Some(bits)) = (values.u32(), values.i64()) {
-            let stamp = stamps.i64();
-            let Some(series) = names.get(number as usize).and_then(Option::as_ref) else {
-                nameless += 1;
-                continue;
-            };
-            batch.samples.push((series.number(), f64::from_bits(bits as u64)));
-            batch.times.extend(stamp);
-        }
-        Some((batch, nameless))
-    }
-
-    fn batch_head(&mut self) -> Option<(&'b str, i64, i64, usize, bool)> {
-        Some((self.text()?, self.i64()?, self.i64()?, self.u32()? as usize, self.u8()? == 1))
-    }
-
-    /// How many samples are in a record.
-    fn samples(&mut self) -> u64 {
-        let mut samples = 0;
-        let mut count = || {
-            let _names = self.names()?;
-            let batches = self.u32()?;
-            for _ in 0..batches {
-                let (_, _, _, count, times) = self.batch_head()?;
-                samples += count as u64;
-                self.take(count.checked_mul(if times { 20 } else { 12 })?)?;
-            }
-            Some(())
-        };
-        let _unused = count();
-        samples
-    }
 }
 
 #[cfg(test)]

@@ -239,6 +239,7 @@ impl Store {
             }
             self.spill = Some(Spill::begin(self.path()).map_err(NotKept::Io)?);
         }
+        self.mind_spill().map_err(NotKept::Io)?;
         let most = self.upkeep.limits.spill_limit();
         match &mut self.spill {
             Some(spill) => spill.keep(self.dictionary.registry(), batches, most),
@@ -246,9 +247,30 @@ impl Store {
         }
     }
 
+    /// Looks whether the file beside the database is the one that is written to, and whole: what is kept
+    /// has to be found by the next process.
+    fn mind_spill(&mut self) -> std::io::Result<()> {
+        let Some(spill) = &mut self.spill else { return Ok(()) };
+        spill.mind_cut()?;
+        if spill.is_in_place() {
+            return Ok(());
+        }
+        let why = std::io::Error::other("it was put there while plimsoll runs");
+        if spill_path(self.path()).symlink_metadata().is_ok() {
+            self.refuse_spill(&why);
+        }
+        let path = self.path().to_owned();
+        let Some(spill) = &mut self.spill else { return Ok(()) };
+        spill.write_again(&path)?;
+        let path = spill_path(&path);
+        tracing::warn!("{}: somebody has deleted it; it was written once more", path.display());
+        Ok(())
+    }
+
     /// Takes the oldest of what waits into the database.
     pub(in crate::store) fn take_in_some(&mut self) -> Result<Written, SqlError> {
-        let next = match self.spill.as_ref().map(|spill| spill.next(ENOUGH)) {
+        let next = |spill: &mut Spill| spill.mind_cut().and_then(|()| spill.next(ENOUGH));
+        let next = match self.spill.as_mut().map(next) {
             None => return Ok(Written::default()),
             Some(Ok(next)) => next,
             Some(Err(e)) => {

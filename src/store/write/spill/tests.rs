@@ -1,6 +1,8 @@
 //! store: what is kept beside the database comes back as it was, also out of a damaged file.
 
 use super::*;
+use crate::model::{Identity, Kind, Labels, Series};
+use crate::pipeline::Source;
 
 fn registry(names: &[&str]) -> (Registry, Vec<SeriesRef>) {
     let registry = Registry::default();
