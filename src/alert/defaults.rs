@@ -30,6 +30,7 @@ struct Row {
     measure: Option<Box<str>>,
     forecast: Option<Box<str>>,
     given: Option<Box<str>>,
+    exists: Option<Box<str>>,
     #[serde(default)]
     unit: String,
     text: Box<str>,
@@ -65,10 +66,35 @@ struct LimitRow {
 /// What is believed to be over after this, at the earliest, ms.
 pub const LEAST_KEEP_MS: i64 = 300_000;
 
+/// So many readings at least lie in a window: a rate needs two, and one may be missing.
+const READINGS: i64 = 4;
+
 /// The rules of defaults.toml. Fails with a sentence that names the rule where the file is wrong, which
 /// a test rules out.
 pub fn defaults() -> Result<Vec<Rule>, String> {
     read(TEXT)
+}
+
+/// The same rules for a machine that is read every `beat_ms` ms: windows that are too short for that are
+/// made longer.
+pub fn defaults_at(beat_ms: i64) -> Result<Vec<Rule>, String> {
+    read(&widened(TEXT, beat_ms.saturating_mul(READINGS)))
+}
+
+/// Makes the windows in a text, such as `[5m]`, at least `least_ms` long.
+fn widened(text: &str, least_ms: i64) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, (window, behind))) =
+        rest.split_once('[').and_then(|(before, rest)| Some((before, rest.split_once(']')?)))
+    {
+        let is_short = parse_duration(window).is_ok_and(|ms| ms < least_ms);
+        let longer = format!("{}s", least_ms / 1_000);
+        out.extend([before, "[", if is_short { &longer } else { window }, "]"]);
+        rest = behind;
+    }
+    out.push_str(rest);
+    out
 }
 
 /// The names of the rules of defaults.toml.
@@ -125,6 +151,7 @@ fn rule(row: Row) -> Result<Rule, String> {
         name: row.name,
         measure,
         limits,
+        exists: row.exists.as_deref().map(query).transpose()?,
         unit: Unit::of_word(&row.unit),
         text: row.text,
         also: also.collect::<Result<_, String>>()?,
@@ -230,6 +257,15 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn windows_hold_four_readings() {
+        assert_eq!(widened("rate(x[2m]) # [a]\n[[rule]]", 0), "rate(x[2m]) # [a]\n[[rule]]");
+        assert_eq!(widened("rate(x[2m]) + x[1h] [", 1_200_000), "rate(x[1200s]) + x[1h] [");
+        let rules = defaults_at(300_000).expect("right");
+        let windows = rules.iter().flat_map(Rule::queries).map(|query| query.range_ms);
+        assert!(windows.filter(|ms| *ms > 0).all(|ms| ms >= 1_200_000));
     }
 
     #[test]

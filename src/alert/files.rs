@@ -186,6 +186,7 @@ fn rule(value: &Yaml, common: &Common) -> Result<FileRule, YamlError> {
                 limits: vec![limit],
                 unit: Unit::Plain,
                 text: "".into(),
+                exists: None,
                 also: Vec::new(),
                 labels,
                 annotations: annotations.unwrap_or_default(),

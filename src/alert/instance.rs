@@ -55,6 +55,8 @@ pub struct Instance {
     pub clear_since: Option<i64>,
     /// When it was over.
     pub resolved_at: Option<i64>,
+    /// When the episode before was over, while it is pending again.
+    pub ended_at: Option<i64>,
     /// When it was judged last.
     pub seen_at: i64,
     /// The newest value.
@@ -63,7 +65,7 @@ pub struct Instance {
     pub peak: f64,
     /// The limit that it passed.
     pub limit: Option<f64>,
-    /// When it began to hold again while it was recovering, in the last hour.
+    /// When it began to hold again while it was recovering or over, in the last day.
     pub flaps: Vec<i64>,
     /// The sentence, as it is told: `disk / is 98 % full, 5.1 GB left`.
     pub text: String,

@@ -228,7 +228,7 @@ impl Judge {
         })
     }
 
-    /// All alerts, those that are over since an hour or less among them, in the order of the rules.
+    /// All alerts, those that are over since a day or less among them, in the order of the rules.
     pub fn instances(&self) -> impl Iterator<Item = &Instance> {
         self.rules.iter().flat_map(|judged| judged.machine.alerts())
     }
@@ -305,7 +305,7 @@ impl Judge {
             return;
         }
         let due = is_due(rule, judged.measured_at, at, number as i64 * beat_ms);
-        if !due && rule.way == Way::Prometheus {
+        if !due && (rule.way == Way::Prometheus || machine.is_empty()) {
             return;
         }
         let lookback_ms = match rule.way {
@@ -325,7 +325,11 @@ impl Judge {
             };
             let is_active: Option<&dyn Fn(&Labels) -> bool> =
                 if machine.is_empty() { None } else { Some(&is_active) };
-            look.elements(rule, &judged.measured, is_active)
+            let mut elements = look.elements(rule, &judged.measured, is_active)?;
+            if rule.exists.is_some() {
+                elements.extend(gone(rule, machine, &look, &elements)?);
+            }
+            Ok(elements)
         };
         let elements = match run() {
             Ok(elements) => elements,
@@ -457,6 +461,24 @@ fn record(
     }
 }
 
+/// Alerts that are open and about things that are not there any more: nothing is wrong with those.
+fn gone(
+    rule: &Rule,
+    machine: &Machine,
+    look: &Look<'_>,
+    seen: &[Element],
+) -> Result<Vec<Element>, EvalError> {
+    let mut out = Vec::new();
+    for alert in machine.alerts().filter(|alert| alert.state != State::Resolved) {
+        let labels = &alert.labels;
+        if !seen.iter().any(|element| element.labels == *labels) && look.is_gone(rule, labels)? {
+            let (labels, value) = (labels.clone(), alert.value);
+            out.push(Element { labels, value, mild: Sight::Clear, worse: Sight::Clear });
+        }
+    }
+    Ok(out)
+}
+
 /// Two elements with the same labels would be one alert; Prometheus refuses them.
 fn has_twins(rule: &Rule, elements: &[Element]) -> bool {
     let mut seen = BTreeSet::new();
@@ -471,7 +493,7 @@ fn is_due(rule: &Rule, last: Option<i64>, at: i64, stagger: i64) -> bool {
         (_, Way::Prometheus) => rule.every_ms,
         _ if rule.every_ms > 0 => rule.every_ms,
         _ if rule.limits.iter().all(|l| l.for_ms >= PATIENT_MS) => SLOW_MS,
-        _ if rule.range_ms() > super::recent::LONGEST_MS => SLOW_MS,
+        _ if rule.queries().any(|q| q.range_ms > super::recent::LONGEST_MS) => SLOW_MS,
         _ => 0,
     };
     let Some(last) = last else { return true };

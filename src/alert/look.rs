@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::forecast::forecast;
+use super::forecast::{PAST_MS, TREND_MS, forecast};
 use super::machine::{Element, Sight};
 use super::rule::{Limit, Measure, Query, Rule, Way};
 use super::template;
@@ -25,8 +25,7 @@ use crate::query::source::{
 /// ```
 pub type Given<'a> = &'a [(&'a str, Vec<(Labels, f64)>)];
 
-/// Forecasts go by so much of the past, ms, in steps of so much.
-const TREND_MS: i64 = 7 * 86_400_000;
+/// Forecasts look at the past in steps of so much, ms.
 const TREND_STEP_MS: i64 = 3_600_000;
 
 /// What a rule measures, at one moment.
@@ -96,32 +95,52 @@ impl Look<'_> {
         Ok(Measured { values, had_data, samples, annotations })
     }
 
-    /// In how many seconds nothing is left, by hours of the last seven days.
+    /// In how many seconds nothing is left, by hours of the last seven days. Where that is soon, by the
+    /// weeks before, too: they tell whether it is emptied again and again.
     fn forecast(&self, query: &Query) -> Result<Measured, EvalError> {
         let now = self.query(query, Way::Plimsoll)?;
         if now.values.is_empty() {
             return Ok(now);
         }
-        let options = Options {
-            lookback: TREND_STEP_MS,
-            finest: Resolution::FiveMinutes,
-            ..Options::default()
+        let week = self.hours(query, self.at - TREND_MS, self.at, Resolution::FiveMinutes)?;
+        let soon = week.iter().any(|(_, left)| forecast(left).is_some());
+        let (from, to) = (self.at - PAST_MS, self.at - TREND_MS - TREND_STEP_MS);
+        let past = if soon { self.hours(query, from, to, Resolution::Hour)? } else { Vec::new() };
+        let of = |list: &[(Arc<Labels>, Vec<(i64, f64)>)], labels: &Labels| {
+            let found = list.iter().find(|(known, _)| **known == *labels);
+            found.map_or_else(Vec::new, |(_, left)| left.clone())
         };
-        let start = self.at - TREND_MS;
-        let when = When::Range { start, end: self.at, step: TREND_STEP_MS };
-        let answer = evaluate(self.source, &query.expr, when, &options, self.limits)?;
-        let Value::Matrix(matrix) = answer.value else { return Ok(Measured::default()) };
-        let mut ahead: Vec<(&Arc<Labels>, f64)> = Vec::with_capacity(matrix.len());
-        for (at, labels) in matrix.labels().enumerate() {
-            let left: Vec<(i64, f64)> = matrix.points(at).collect();
-            let seconds = forecast(&left).map(|f| (f.at - self.at).max(0) as f64 / 1000.0);
-            ahead.push((labels, seconds.unwrap_or(f64::INFINITY)));
-        }
         let values = now.values.iter().map(|(labels, _)| {
-            let found = ahead.iter().find(|(known, _)| *known == labels);
-            (Arc::clone(labels), found.map_or(f64::INFINITY, |(_, seconds)| *seconds))
+            let left = [of(&past, labels), of(&week, labels)].concat();
+            let seconds = forecast(&left).map(|f| (f.at - self.at).max(0) as f64 / 1000.0);
+            (Arc::clone(labels), seconds.unwrap_or(f64::INFINITY))
         });
         Ok(Measured { values: values.collect(), ..now })
+    }
+
+    /// The value of an expression at each hour of a stretch.
+    fn hours(
+        &self,
+        query: &Query,
+        start: i64,
+        end: i64,
+        finest: Resolution,
+    ) -> Result<Vec<(Arc<Labels>, Vec<(i64, f64)>)>, EvalError> {
+        let options = Options { lookback: TREND_STEP_MS, finest, ..Options::default() };
+        let when = When::Range { start, end, step: TREND_STEP_MS };
+        let answer = evaluate(self.source, &query.expr, when, &options, self.limits)?;
+        let Value::Matrix(matrix) = answer.value else { return Ok(Vec::new()) };
+        let one =
+            |(at, labels): (usize, &Arc<Labels>)| (Arc::clone(labels), matrix.points(at).collect());
+        Ok(matrix.labels().enumerate().map(one).collect())
+    }
+
+    /// Whether what an alert is about is not there any more, by what its rule says of that.
+    pub fn is_gone(&self, rule: &Rule, alert: &Labels) -> Result<bool, EvalError> {
+        let Some(exists) = &rule.exists else { return Ok(false) };
+        let found = self.query(exists, Way::Prometheus)?.values;
+        let same = |labels: &Labels| rule.labels_of(labels) == *alert;
+        Ok(!found.is_empty() && !found.iter().any(|(labels, _)| same(labels)))
     }
 
     /// What is seen of each label set. `is_active` says whether there is an alert of these labels: only

@@ -8,8 +8,8 @@
 //!   firing     -> recovering  the value is inside the limit that clears
 //!   recovering -> firing      the condition holds again: a flap
 //!   recovering -> resolved    it stayed clear for `keep`           (message)
-//!   firing     -> flapping    five flaps within an hour            (message)
-//!   flapping   -> resolved    clear for an hour                    (message)
+//!   firing     -> flapping    the fifth flap within a day          (message)
+//!   flapping   -> resolved    clear for long, an hour at least     (message)
 //!   any active -> no data     nothing was seen for a while; all times stand still
 //!   no data    -> before      data is back
 //!   no data    -> resolved    nothing for a day                    (message)
@@ -25,8 +25,10 @@ use crate::model::Labels;
 
 /// So many flaps within [`FLAPS_WITHIN_MS`] make an alert flapping.
 pub const FLAPS: usize = 5;
-/// Flaps older than this do not count, ms. As long as that, a flapping alert has to be quiet.
-pub const FLAPS_WITHIN_MS: i64 = 3_600_000;
+/// Flaps older than this do not count, ms.
+pub const FLAPS_WITHIN_MS: i64 = 86_400_000;
+/// So long a flapping alert has to be quiet at least, ms.
+const LEAST_QUIET_MS: i64 = 3_600_000;
 /// An alert whose series have been gone for this long is over, ms.
 pub const GONE_MS: i64 = 86_400_000;
 /// More flaps than this are not written down.
@@ -208,6 +210,7 @@ fn new(rule: &Rule, fingerprint: u64, element: &Element, now: Moment) -> Instanc
         fired_at: None,
         clear_since: None,
         resolved_at: None,
+        ended_at: None,
         seen_at: now.at,
         value: element.value,
         peak: element.value,
@@ -301,12 +304,13 @@ fn on(
     }
 }
 
-/// An alert was pending and is not any more: nobody knew of it. One that fired within the last hour is
-/// kept for its flaps.
+/// An alert was pending and is not any more: nobody knew of it. One that fired within a day is kept for
+/// its flaps.
 fn forget_pending(alert: &mut Instance, now: Moment) -> bool {
-    let known = alert.resolved_at.is_some_and(|at| (0..FLAPS_WITHIN_MS).contains(&(now.at - at)));
+    let ended_at = alert.ended_at.take();
+    let known = ended_at.is_some_and(|at| (0..FLAPS_WITHIN_MS).contains(&(now.at - at)));
     if known {
-        alert.state = State::Resolved;
+        (alert.state, alert.resolved_at) = (State::Resolved, ended_at);
         (alert.held_ms, alert.worse_ms) = (0, None);
     }
     known
@@ -315,10 +319,9 @@ fn forget_pending(alert: &mut Instance, now: Moment) -> bool {
 /// It was over, and the condition holds again.
 fn begin_again(rule: &Rule, alert: &mut Instance, now: Moment, element: &Element, step: &mut Step) {
     let before = std::mem::take(&mut alert.flaps);
-    let resolved_at = alert.resolved_at;
     *alert = Instance {
         flaps: before,
-        resolved_at,
+        ended_at: alert.resolved_at,
         text: std::mem::take(&mut alert.text),
         ..new(rule, alert.fingerprint, element, now)
     };
@@ -335,13 +338,8 @@ fn hold(
     step: &mut Step,
 ) {
     alert.held_ms += counted;
-    alert.worse_ms = match (element.worse, alert.worse_ms) {
-        (Sight::Fires, Some(held)) => Some(held + counted),
-        (Sight::Fires, None) => Some(0),
-        _ => None,
-    };
     let (mild, worse) = limits(rule);
-    let bad = worse.filter(|l| alert.worse_ms.is_some_and(|held| held >= l.for_ms));
+    let bad = worse.filter(|limit| is_worse(alert, limit, element, counted));
     // Prometheus counts from the first moment on.
     let held = match rule.way {
         Way::Plimsoll => alert.held_ms,
@@ -353,12 +351,30 @@ fn hold(
     alert.limit = limit.fires.map(|t| t.value);
     alert.fired_at = Some(now.at);
     alert.peak = alert.value;
-    let again = alert.resolved_at.take().is_some();
+    let again = alert.ended_at.take().is_some();
     if again && rule.way == Way::Plimsoll && flap(alert, now) {
         say(alert, Turn::Flaps, step);
     } else {
         say(alert, Turn::Fires, step);
     }
+}
+
+/// Counts for how long the worse limit has been seen to hold; true: for long enough.
+fn is_worse(alert: &mut Instance, worse: &Limit, element: &Element, counted: i64) -> bool {
+    alert.worse_ms = match (element.worse, alert.worse_ms) {
+        (Sight::Fires, Some(held)) => Some(held + counted),
+        (Sight::Fires, None) => Some(0),
+        _ => None,
+    };
+    alert.worse_ms.is_some_and(|held| held >= worse.for_ms)
+}
+
+/// For so long a flapping alert has to be quiet, ms: twice the longest time between its last flaps, so that
+/// what comes each half hour is one alert and not forty-eight.
+fn quiet_ms(alert: &Instance) -> i64 {
+    let last = &alert.flaps[alert.flaps.len().saturating_sub(FLAPS)..];
+    let longest = last.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or(0);
+    LEAST_QUIET_MS.max(2 * longest)
 }
 
 /// Writes down that it changed again; true: now it is flapping.
@@ -404,12 +420,7 @@ fn rise_or_fall(
 ) {
     let (Some(mild), Some(worse)) = limits(rule) else { return };
     if alert.severity < worse.severity {
-        alert.worse_ms = match (element.worse, alert.worse_ms) {
-            (Sight::Fires, Some(held)) => Some(held + counted),
-            (Sight::Fires, None) => Some(0),
-            _ => None,
-        };
-        if alert.worse_ms.is_some_and(|held| held >= worse.for_ms) {
+        if is_worse(alert, worse, element, counted) {
             set_severity(alert, worse);
             say(alert, Turn::Rises, step);
         }
@@ -469,7 +480,7 @@ fn flapping(
 ) {
     if element.mild == Sight::Clear {
         let since = *alert.clear_since.get_or_insert(now.at);
-        let keep = limits(rule).0.map_or(0, |l| l.keep_ms).max(FLAPS_WITHIN_MS);
+        let keep = limits(rule).0.map_or(0, |l| l.keep_ms).max(quiet_ms(alert));
         if now.at - since >= keep {
             resolve(rule, alert, now, step);
         }
@@ -479,7 +490,7 @@ fn flapping(
         flap(alert, now);
     }
     alert.peak = worse_of(rule, alert.peak, element.value);
-    if alert.flaps.is_empty() {
+    if alert.flaps.last().is_none_or(|last| now.at - last >= quiet_ms(alert)) {
         alert.state = State::Firing;
     }
     rise_or_fall(rule, alert, now, counted, element, step);

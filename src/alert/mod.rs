@@ -50,7 +50,7 @@ pub mod unittest;
 pub mod weekly;
 pub mod when;
 
-pub use defaults::{Limits, default_names, defaults};
+pub use defaults::{Limits, default_names, defaults, defaults_at};
 pub use instance::{Change, Instance, State, Turn};
 pub use judge::{Judge, Pass, Report};
 pub use peace::{Quiet, Withheld, host_of};

@@ -61,6 +61,8 @@ struct More {
     worse_ms: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     worse_clear_since: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ended_at: Option<i64>,
 }
 
 /// See the module.
@@ -88,6 +90,7 @@ impl Record {
             extra: self.extra.clone(),
             worse_ms: a.worse_ms,
             worse_clear_since: a.worse_clear_since,
+            ended_at: a.ended_at,
         };
         let word = |state: State| state_word(state).to_owned();
         AlertRow {
@@ -131,6 +134,7 @@ impl Record {
             fired_at: row.fired_at,
             clear_since: row.clear_since,
             resolved_at: row.resolved_at,
+            ended_at: more.ended_at,
             seen_at: row.seen_at,
             value: row.value,
             peak: row.peak,
@@ -173,6 +177,7 @@ mod tests {
         record.alert.flaps = vec![1, 2, 3];
         record.alert.frozen = Some(State::Recovering);
         record.alert.worse_ms = Some(7);
+        record.alert.ended_at = Some(6);
         record.told = Told {
             to: vec!["a".into()],
             at: Some(5),

@@ -18,6 +18,9 @@ pub struct Rule {
     pub measure: Measure,
     /// Where it begins to be wrong, the milder limit first: one or two.
     pub limits: Vec<Limit>,
+    /// Where this is there, and not with the labels of an alert, what the alert is about is gone: it is
+    /// over. Without it, a label set that is missing has no data.
+    pub exists: Option<Query>,
     /// What the values are measured in, for the sentence.
     pub unit: Unit,
     /// The sentence: `{value}`, `{limit}`, `{LABEL}` and the names of [`Rule::also`] are filled in.
@@ -241,7 +244,8 @@ impl Rule {
             Measure::Forecast(_) | Measure::Given(_) => None,
         };
         let limits = self.limits.iter().flat_map(|l| l.and.iter().chain(&l.clear_unless));
-        measure.into_iter().chain(limits).chain(self.also.iter().map(|also| &also.query))
+        let also = self.also.iter().map(|also| &also.query);
+        measure.into_iter().chain(limits).chain(&self.exists).chain(also)
     }
 
     /// The longest window of what it measures, ms.
@@ -257,7 +261,8 @@ impl Rule {
         match &self.measure {
             Measure::Query(query) => self.limits.iter().all(|l| l.fires.is_some()) && query.whole,
             Measure::Forecast(_) => true,
-            Measure::Given(_) => false,
+            // Limits that a plugin brings with it: it has not been asked yet.
+            Measure::Given(name) => &**name == "limits",
         }
     }
 

@@ -283,7 +283,7 @@ impl Teller {
                 let since = alert.fired_at.unwrap_or(alert.active_at);
                 ("success", format!("over after {}: {}", duration(change.at - since), alert.rule))
             }
-            Turn::Flaps => (level(alert.severity), format!("{} (changes too often)", alert.text)),
+            Turn::Flaps => (level(alert.severity), format!("{} (comes and goes)", alert.text)),
             Turn::Fires | Turn::Rises => (level(alert.severity), alert.text.clone()),
         };
         let tags = alert.labels.iter().chain([("alertname", alert.rule.as_str())]);
@@ -418,8 +418,7 @@ fn level(severity: Severity) -> &'static str {
 fn remark_of(record: &Record, flaps: bool, now: i64) -> String {
     let told = &record.told;
     if flaps {
-        return "It changes too often: no more is told before it has been quiet for an hour."
-            .to_owned();
+        return "It comes and goes: no more is told before it has been quiet for long.".to_owned();
     }
     match (told.severity, told.at) {
         (Some(before), Some(at)) if before < record.alert.severity => {

@@ -89,6 +89,7 @@ impl Rule {
             limits: vec![limit],
             unit: Unit::Plain,
             text: sentence.into(),
+            exists: None,
             also: Vec::new(),
             labels: Vec::new(),
             annotations: Vec::new(),

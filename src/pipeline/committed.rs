@@ -13,6 +13,7 @@ pub struct Committed {
 #[derive(Debug, Clone, Copy, Default)]
 struct Newest {
     commits: u64,
+    readings: u64,
     at: Option<i64>,
     ended: bool,
 }
@@ -22,8 +23,14 @@ impl Committed {
     pub fn note(&self, at: i64) {
         self.change(|newest| {
             newest.commits += 1;
+            newest.readings += 1;
             newest.at = Some(at);
         });
+    }
+
+    /// How many commits have brought readings of this machine.
+    pub fn readings(&self) -> u64 {
+        self.newest.lock().unwrap_or_else(PoisonError::into_inner).readings
     }
 
     /// No thread waits any more.

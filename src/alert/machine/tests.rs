@@ -33,6 +33,7 @@ fn rule() -> Rule {
         ],
         unit: Unit::Percent,
         text: "".into(),
+        exists: None,
         also: Vec::new(),
         labels: Vec::new(),
         annotations: Vec::new(),
@@ -130,8 +131,8 @@ fn it_fires_after_it_held_for_long_enough_and_is_over_after_it_was_clear_for_as_
     assert_eq!(scene.see(87.0), Some(State::Resolved));
     assert_eq!(scene.turns(), [Turn::Fires, Turn::Resolves]);
     assert_eq!(scene.alert().peak, 91.0);
-    // It is kept for its flaps, for an hour.
-    assert_eq!(scene.beats(359, 10.0), Some(State::Resolved));
+    // It is kept for its flaps, for a day.
+    assert_eq!(scene.beats(8_639, 10.0), Some(State::Resolved));
     assert_eq!(scene.beats(2, 10.0), None);
 }
 
@@ -214,7 +215,7 @@ fn what_is_gone_for_a_day_is_over() {
     assert_eq!(scene.state(), Some(State::NoData));
     assert_eq!(scene.silence(BEAT), Some(State::Resolved));
     assert_eq!(scene.turns(), [Turn::Fires, Turn::Gone]);
-    assert_eq!(scene.silence(2 * 3_600_000), None);
+    assert_eq!(scene.silence(25 * 3_600_000), None);
 }
 
 #[test]

@@ -81,6 +81,7 @@ fn firing(rule: &Rule) -> Instance {
         fired_at: Some(NIGHT),
         clear_since: None,
         resolved_at: None,
+        ended_at: None,
         seen_at: NIGHT,
         value,
         peak: value,

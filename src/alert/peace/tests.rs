@@ -28,6 +28,7 @@ pub(in super::super) fn instance(rule: &str, labels: &[(&str, &str)]) -> Instanc
         fired_at: Some(2_000),
         clear_since: None,
         resolved_at: None,
+        ended_at: None,
         seen_at: 3_000,
         value: 98.2,
         peak: 98.2,

@@ -273,7 +273,7 @@ fn flapping_is_told_once() {
     let flaps = Instance { state: State::Flapping, ..bad.clone() };
     assert_eq!(rig.pass(START, &[&bad], &[(Turn::Fires, &bad)]), ["fire bad load"]);
     let said = rig.pass(START + HOUR, &[&flaps], &[(Turn::Flaps, &flaps)]);
-    assert!(said[0].starts_with("fire bad load: It changes too often"), "{said:?}");
+    assert!(said[0].starts_with("fire bad load: It comes and goes"), "{said:?}");
     assert_eq!(rig.pass(START + 2 * HOUR, &[&flaps], &[(Turn::Flaps, &flaps)]), [""; 0]);
 }
 

@@ -1,9 +1,11 @@
 //! daemon: facts for the rules that are not in the file: silent machines, the age of the last
-//! commit, the age of waiting messages, and values outside the limits of plugins.
+//! commit, the age of waiting messages, and values outside the limits of plugins. Ages are counted while
+//! this machine is awake: what came while it slept was not heard.
 
 use std::collections::HashMap;
-use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
 
+use super::still::{Still, written};
 use crate::alert::{Instance, Withheld};
 use crate::daemon::shared::Shared;
 use crate::model::{Field, Graph, Kind, Labels, Range, SeriesRef};
@@ -16,6 +18,9 @@ const SILENT: &str = "silent";
 /// A machine is silent after so many of its own beats, and after this at least.
 const SILENT_BEATS: i64 = 4;
 const SILENT_MS: i64 = 120_000;
+/// Readings that are not written for so many intervals, and for this long at least, are late.
+const LATE_BEATS: u32 = 4;
+const LATE: Duration = Duration::from_secs(60);
 
 /// A field of a chart that has limits.
 struct Limited {
@@ -42,6 +47,10 @@ pub struct Given {
     limited: Vec<Limited>,
     /// Machines that were silent when the process before ended, and since when, ms since 1970 UTC.
     silent: HashMap<Box<str>, i64>,
+    /// The last arrival of each other machine.
+    heard: HashMap<Box<str>, Still>,
+    /// The last readings that were written.
+    written: Still,
     /// Of what nobody was told in the last pass, and why.
     pub withheld: Vec<(u64, Withheld)>,
 }
@@ -68,7 +77,7 @@ impl Given {
     ) -> Vec<(&'static str, Values)> {
         vec![
             ("silence", self.silence(shared, now)),
-            ("commit_age", commit_age(shared, now)),
+            ("commit_age", self.commit_age(shared)),
             ("waiting", waiting(delivery)),
             ("limits", self.limits(shared, files)),
         ]
@@ -78,17 +87,30 @@ impl Given {
     fn silence(&mut self, shared: &Shared, now: i64) -> Values {
         let arrivals = shared.intake.arrivals();
         self.silent.retain(|machine, _| !arrivals.iter().any(|(system, _)| system == machine));
-        let seconds = |age: i64| age as f64 / 1e3;
-        let heard = arrivals.iter().map(|(system, arrival)| {
+        self.heard.retain(|machine, _| arrivals.iter().any(|(system, _)| system == machine));
+        let awake = Instant::now();
+        let mut out: Values = Vec::with_capacity(arrivals.len() + self.silent.len());
+        for (system, arrival) in arrivals {
+            let still = self.heard.entry(system.clone()).or_default();
+            let age = still.age(arrival.at, awake).as_millis() as i64;
             let longest = (SILENT_BEATS * arrival.every).max(SILENT_MS);
-            let age = now - arrival.at;
-            let silent = if age > longest { seconds(age) } else { 0.0 };
-            (Labels::new([("instance", &**system)]), silent)
-        });
-        let before = self.silent.iter().map(|(machine, since)| {
-            (Labels::new([("instance", &**machine)]), seconds(now - since))
-        });
-        heard.chain(before).collect()
+            let silent = if age > longest { age as f64 / 1e3 } else { 0.0 };
+            out.push((Labels::new([("instance", &*system)]), silent));
+        }
+        for (machine, since) in &self.silent {
+            // The clock may have been set back since.
+            let age = (now - since).max(SILENT_MS) as f64 / 1e3;
+            out.push((Labels::new([("instance", &**machine)]), age));
+        }
+        out
+    }
+
+    /// For how many seconds nothing has been written, once that is too long.
+    fn commit_age(&mut self, shared: &Shared) -> Values {
+        let age = self.written.age(written(shared), Instant::now());
+        let longest = LATE.max(shared.config().interval.as_duration() * LATE_BEATS);
+        let late = if age > longest { age.as_secs_f64() } else { 0.0 };
+        vec![(Labels::new([("instance", &*shared.system)]), late)]
     }
 
     fn limits(&mut self, shared: &Shared, files: &Files) -> Values {
@@ -178,12 +200,6 @@ impl Limited {
             _ => 0.0,
         };
     }
-}
-
-fn commit_age(shared: &Shared, now: i64) -> Values {
-    let newest = shared.counters.durable_ts.load(Relaxed).max(shared.started);
-    let age = (now - newest).max(0) as f64 / 1e3;
-    vec![(Labels::new([("instance", &*shared.system)]), age)]
 }
 
 fn waiting(delivery: &Delivery) -> Values {

@@ -3,12 +3,12 @@
 //!
 //! Bound: one thread, and only where the configuration names an address.
 
-use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::rules::channel_settings;
+use super::still::Still;
 use crate::config::Config;
 use crate::daemon::shared::Shared;
 use crate::notify::{self, Outcome};
@@ -68,16 +68,14 @@ impl Heartbeat {
 fn beat(shared: &Shared, heart: &notify::Heartbeat, seen: &mut Seen) {
     let now = Instant::now();
     let longest = EVERY.max(shared.config().interval.as_duration() * BEATS);
-    let written = shared.counters.durable_ts.load(Relaxed);
     let judged = shared.alerts.now().judged_at.unwrap_or(0);
     // Each is looked at, whatever the other one says.
     let late = [
-        seen.written.still(written, now).map(|age| ("written", age)),
-        seen.judged.still(judged, now).map(|age| ("judged", age)),
+        ("written", seen.written.age(super::still::written(shared), now)),
+        ("judged", seen.judged.age(judged, now)),
     ];
     let wrong = late
         .into_iter()
-        .flatten()
         .find(|(_, age)| *age >= longest)
         .map(|(what, age)| format!("no reading was {what} for {} s", age.as_secs()));
     match heart.beat(wrong.as_deref(), now + PATIENCE) {
@@ -91,43 +89,6 @@ fn beat(shared: &Shared, heart: &notify::Heartbeat, seen: &mut Seen) {
 /// What was seen at the last beats.
 #[derive(Default)]
 struct Seen {
-    written: Look,
-    judged: Look,
-}
-
-/// A time of readings, and when it was seen first. The age is that of the clock that stands still while
-/// the machine sleeps: neither a suspend nor a clock that is set looks like a fault.
-#[derive(Default)]
-struct Look(Option<(i64, Instant)>);
-
-impl Look {
-    /// For how long it has been the same; nothing: it is another one.
-    fn still(&mut self, ts: i64, now: Instant) -> Option<Duration> {
-        match self.0 {
-            Some((before, since)) if before == ts => Some(now.duration_since(since)),
-            _ => {
-                self.0 = Some((ts, now));
-                None
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_clock_that_is_set_is_no_fault_and_readings_that_stop_are_one() {
-        let begin = Instant::now();
-        let at = |minutes: u32| begin + EVERY * minutes;
-        let mut look = Look::default();
-        assert_eq!(look.still(1_000, at(0)), None);
-        // An hour ahead, an hour back.
-        assert_eq!(look.still(3_661_000, at(1)), None);
-        assert_eq!(look.still(121_000, at(2)), None);
-        assert_eq!(look.still(121_000, at(3)), Some(EVERY));
-        assert_eq!(look.still(121_000, at(4)), Some(2 * EVERY));
-        assert_eq!(look.still(131_000, at(5)), None);
-    }
+    written: Still,
+    judged: Still,
 }

@@ -16,6 +16,7 @@ pub mod heartbeat;
 mod journal;
 mod rules;
 mod show;
+mod still;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -104,6 +105,8 @@ pub struct Alerting {
     given: given::Given,
     /// The time that was judged last.
     last: Option<i64>,
+    /// The time of the readings that were judged last.
+    read: Option<i64>,
     /// When receivers that forget what fires were told it last, ms since boot.
     said_again: HashMap<String, i64>,
 }
@@ -134,6 +137,7 @@ impl Alerting {
             post,
             given,
             last: stored.judged_until,
+            read: stored.judged_until,
             said_again: HashMap::new(),
         };
         this.teller.peace.quiet = this.quiet();
@@ -159,8 +163,11 @@ impl Alerting {
             if !self.read_letters() {
                 break;
             }
-            match at.filter(|at| self.is_due(*at)) {
-                Some(at) => self.pass(at),
+            match at.filter(|at| is_due(self.read, *at)) {
+                Some(at) => {
+                    self.read = Some(at);
+                    self.pass(onward(self.last, at));
+                }
                 None if late => self.pass(self.shared.clock.wall_ms()),
                 None => continue,
             }
@@ -170,11 +177,6 @@ impl Alerting {
             }
         }
         self.post.delivery().stop(Instant::now() + Duration::from_millis(300));
-    }
-
-    /// Whether readings of this time are to be judged. A clock that was set back is no reason to wait.
-    fn is_due(&self, at: i64) -> bool {
-        self.last.is_none_or(|last| at < last || at - last >= LEAST_MS)
     }
 
     /// Whether to go on.
@@ -325,6 +327,19 @@ fn delivery(shared: &Shared, config: &Config, stored: &AlertStore) -> Arc<Delive
     Delivery::new(ways, stored, settings, shared.flow.clone(), Arc::clone(&shared.orders), draw)
 }
 
+/// Whether readings of this time are to be judged, where those of `read` were last. A clock that was set
+/// back is no reason to wait.
+fn is_due(read: Option<i64>, at: i64) -> bool {
+    read.is_none_or(|read| at < read || at - read >= LEAST_MS)
+}
+
+/// The time at which readings are judged. Those that were late, so that time was judged without them, are
+/// no step back of the clock.
+fn onward(last: Option<i64>, at: i64) -> i64 {
+    let late = last.filter(|last| (0..=2 * PATIENCE.as_millis() as i64).contains(&(last - at)));
+    late.unwrap_or(at)
+}
+
 /// The moments between the last pass and the newest sample at which the rules are judged again after a
 /// start: the newest sample's own is the last, and they reach back for a quarter of an hour at most.
 fn missed(judged: i64, newest: i64, interval_ms: i64) -> impl Iterator<Item = i64> {
@@ -336,7 +351,19 @@ fn missed(judged: i64, newest: i64, interval_ms: i64) -> impl Iterator<Item = i6
 
 #[cfg(test)]
 mod tests {
-    use super::missed;
+    use super::{is_due, missed, onward};
+
+    /// Of an interval of five minutes, time is judged in between, and the readings are not judged again.
+    #[test]
+    fn readings_are_judged_once_and_time_goes_on() {
+        assert!(is_due(None, 7) && is_due(Some(0), 5_000) && !is_due(Some(0), 4_999));
+        assert!(!is_due(Some(300_000), 300_000), "nothing came since");
+        assert!(is_due(Some(300_000), 200_000), "the clock was set back");
+        assert_eq!(onward(None, 7), 7);
+        assert_eq!(onward(Some(300_000), 310_000), 310_000);
+        assert_eq!(onward(Some(330_000), 300_000), 330_000, "it was late");
+        assert_eq!(onward(Some(3_900_000), 300_000), 300_000, "the clock was set back");
+    }
 
     #[test]
     fn what_was_not_judged_before_the_end_is_judged_at_the_start() {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::alert::files::Recording;
-use crate::alert::{Rule, RuleText, Shelf, Wrong, defaults};
+use crate::alert::{Rule, RuleText, Shelf, Wrong, defaults_at};
 use crate::config::{AlertOptions, Config, Secret, nearest};
 use crate::model::format_duration;
 use crate::notify::{ChannelSettings, Way, channel_of, filled};
@@ -34,7 +34,7 @@ pub struct Compiled {
 pub fn compile(config: &Config, shelf: &mut Shelf) -> Compiled {
     let options = &config.alerts.options;
     let mut wrong = Vec::new();
-    let mut rules = defaults().unwrap_or_else(|why| {
+    let mut rules = defaults_at(config.interval.as_ms()).unwrap_or_else(|why| {
         wrong.push(why);
         Vec::new()
     });
