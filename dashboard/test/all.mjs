@@ -84,16 +84,21 @@ test("ranges, zoom and the back button", async () => {
   await page.goBack();
   await until("the range before", () => query(page).get("range") === "6h");
   assert.equal(await page.locator('.strip [aria-pressed="true"]').innerText(), "6h");
-  // Drag over a third of the chart: that third is shown.
+  // Drag over a third of the chart: that third is shown. On a busy machine the chart may show the range
+  // before for a moment: then once more.
   const over = page.locator('[data-id="load"] .u-over');
   const box = await over.boundingBox();
-  await page.mouse.move(box.x + box.width / 3, box.y + 30);
-  await page.mouse.down();
-  await page.mouse.move(box.x + (2 * box.width) / 3, box.y + 40, { steps: 6 });
-  await page.mouse.up();
-  const from = await until("a zoom", () => query(page).get("from"));
-  const hours = (Date.parse(query(page).get("to")) - Date.parse(from)) / 3.6e6;
-  assert(Math.abs(hours - 2) < 0.2, `${hours} hours`);
+  const from = await until("a third of six hours", async () => {
+    await page.mouse.move(box.x + box.width / 3, box.y + 30);
+    await page.mouse.down();
+    await page.mouse.move(box.x + (2 * box.width) / 3, box.y + 40, { steps: 6 });
+    await page.mouse.up();
+    const from = await until("a zoom", () => query(page).get("from"));
+    const hours = (Date.parse(query(page).get("to")) - Date.parse(from)) / 3.6e6;
+    if (Math.abs(hours - 2) < 0.2) return from;
+    await page.goBack();
+    await until("six hours again", () => query(page).get("range") === "6h");
+  });
   await page.keyboard.press("ArrowLeft");
   assert(Date.parse(query(page).get("from")) < Date.parse(from), "earlier");
   await page.keyboard.press("-");

@@ -2,6 +2,8 @@
 //! keep their numbers, so that collection goes on at once; the rest is moved page by page, a little
 //! after each commit, and goes on after a restart where it was. The old file is only read.
 
+mod rows;
+
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -9,6 +11,7 @@ use hashbrown::{HashMap, HashSet};
 use rusqlite::types::Value;
 use rusqlite::{Connection, params};
 
+use self::rows::{Block, is_value, late_row};
 use super::carve::{Carver, Row, Table, ascending};
 use super::names::{Name, names};
 use super::repair::aside_path;
@@ -562,51 +565,4 @@ fn united(mut list: Vec<(i64, i64)>) -> Vec<(i64, i64)> {
         }
     }
     out
-}
-
-fn is_value(value: &Value) -> bool {
-    match value {
-        Value::Integer(_) | Value::Real(_) => true,
-        Value::Blob(bytes) => bytes.len() == 8,
-        Value::Null | Value::Text(_) => false,
-    }
-}
-
-fn late_row(row: &Row) -> Option<(i64, i64)> {
-    match row.values.as_slice() {
-        [_, Value::Integer(ts), Value::Integer(series)] => Some((*ts, *series)),
-        _ => None,
-    }
-}
-
-/// A row of `blocks`.
-struct Block {
-    resolution: i64,
-    group: i64,
-    level: i64,
-    seq: i64,
-    start: i64,
-    end: i64,
-    data: Vec<u8>,
-}
-
-impl Block {
-    fn read(row: Row) -> Option<Self> {
-        let mut numbers = [0; 8];
-        let [_, head @ .., Value::Blob(_)] = row.values.as_slice() else { return None };
-        if head.len() != numbers.len() {
-            return None;
-        }
-        for (number, value) in numbers.iter_mut().zip(head) {
-            let Value::Integer(value) = value else { return None };
-            *number = *value;
-        }
-        let [resolution, group, level, seq, start, end, _, _] = numbers;
-        let Some(Value::Blob(data)) = row.values.into_iter().next_back() else { return None };
-        let sane = [0, stretch::FIVE_MINUTES_MS].contains(&resolution)
-            && (0..i64::MAX / GROUP).contains(&group)
-            && (0..=9).contains(&level)
-            && start <= end;
-        sane.then_some(Self { resolution, group, level, seq, start, end, data })
-    }
 }
