@@ -6,16 +6,19 @@
 //!   let mut judge = Judge::new(rules, beat_ms);
 //!   judge.load(stored_alerts, judged_until);
 //!   // after each commit:
-//!   files.with_catalog(|reader, catalog| judge.pass(at, reader, catalog, limits, given))
+//!   let catalog = watched.look(reader, inode)?;
+//!   judge.pass(at, reader, catalog, limits, given)
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::files::Recording;
 use super::instance::{Change, Instance, State, Turn};
-use super::look::{Given, Look, Measured};
+use super::look::{Given, Look, Measured, PROMETHEUS_LOOKBACK_MS};
 use super::machine::{Element, Machine, Moment, Sight};
+use super::names::Watched;
 use super::recent::Recent;
+use super::recording::{Recorded, record};
 use super::rule::{Measure, Rule, Way, fill};
 use super::template;
 use crate::model::Labels;
@@ -34,14 +37,8 @@ const SLOW_MS: i64 = 60_000;
 /// Forecasts change slowly, ms.
 const FORECAST_MS: i64 = 600_000;
 
-/// Prometheus takes the newest sample if it is not older, ms.
-const PROMETHEUS_LOOKBACK_MS: i64 = 300_000;
-
 /// More alerts of one rule than this are not kept: the rule is a mistake.
 pub const MOST_ALERTS: usize = 5_000;
-
-/// More series than this are not written by recording rules, all together.
-pub const MOST_RECORDED: usize = 10_000;
 
 /// A pass over all rules.
 #[derive(Debug, Default)]
@@ -102,14 +99,6 @@ pub struct Judge {
     written: HashSet<u64>,
 }
 
-/// A recording rule, and what it said last.
-#[derive(Debug)]
-struct Recorded {
-    rule: Recording,
-    evaluated_at: Option<i64>,
-    said: BTreeSet<Labels>,
-}
-
 impl Judge {
     /// A judge for these rules; `beat_ms`: how far apart samples usually are. Of two rules with the same
     /// name the second one becomes `name#2`.
@@ -159,6 +148,11 @@ impl Judge {
         self.records = records.into_iter().map(record).collect();
         self.ended.extend(before.into_iter().flat_map(|gone| gone.said));
         self.recent = self.new_recent();
+    }
+
+    /// The series of a file that the rules may look at.
+    pub fn watched(&self) -> Watched {
+        Watched::by(self.rules(), self.records.iter().map(|r| &r.rule))
     }
 
     /// Nothing is held yet of what the rules look at.
@@ -248,6 +242,30 @@ impl Judge {
         limits: Limits<'_>,
         given: Given<'_>,
     ) -> Result<Pass, SqlError> {
+        self.pass_of(Which::All, at, reader, catalog, limits, given)
+    }
+
+    /// Judges between two beats, like [`Judge::pass`]. Recording rules wait for the next beat.
+    pub fn pass_between(
+        &mut self,
+        at: i64,
+        reader: &Reader,
+        catalog: &Catalog,
+        limits: Limits<'_>,
+        given: Given<'_>,
+    ) -> Result<Pass, SqlError> {
+        self.pass_of(Which::Alerts, at, reader, catalog, limits, given)
+    }
+
+    fn pass_of(
+        &mut self,
+        which: Which,
+        at: i64,
+        reader: &Reader,
+        catalog: &Catalog,
+        limits: Limits<'_>,
+        given: Given<'_>,
+    ) -> Result<Pass, SqlError> {
         let mut recent = std::mem::take(&mut self.recent);
         let refreshed = recent.refresh(reader, catalog, at);
         if let Err(e) = refreshed {
@@ -258,7 +276,7 @@ impl Judge {
             judged.lookback_ms = recent.gap_ms(number) * 5 / 2;
         }
         let store = StoreSource::new(reader, catalog).within(limits);
-        let pass = self.pass_over(at, &recent.source(&store), limits, given);
+        let pass = self.pass_over_which(which, at, &recent.source(&store), limits, given);
         self.recent = recent;
         Ok(pass)
     }
@@ -272,16 +290,31 @@ impl Judge {
         limits: Limits<'_>,
         given: Given<'_>,
     ) -> Pass {
+        self.pass_over_which(Which::All, at, source, limits, given)
+    }
+
+    fn pass_over_which(
+        &mut self,
+        which: Which,
+        at: i64,
+        source: &dyn Source,
+        limits: Limits<'_>,
+        given: Given<'_>,
+    ) -> Pass {
         let mut pass = Pass { at, ..Pass::default() };
         for number in 0..self.rules.len() {
             self.judge(number, at, source, limits, given, &mut pass);
         }
-        for recorded in &mut self.records {
-            record(recorded, at, source, limits, &mut self.written, &mut pass);
+        if which == Which::All {
+            for recorded in &mut self.records {
+                let (samples, wrong) = record(recorded, at, source, limits, &mut self.written);
+                pass.samples.extend(samples);
+                pass.errors.extend(wrong.map(|why| (recorded.rule.name.to_string(), why)));
+            }
+            let ended = std::mem::take(&mut self.ended);
+            let still = |labels: &Labels| self.records.iter().any(|r| r.said.contains(labels));
+            pass.samples.extend(ended.into_iter().filter(|l| !still(l)).map(|l| (l, ABSENT)));
         }
-        let ended = std::mem::take(&mut self.ended);
-        let still = |labels: &Labels| self.records.iter().any(|r| r.said.contains(labels));
-        pass.samples.extend(ended.into_iter().filter(|l| !still(l)).map(|l| (l, ABSENT)));
         self.tell(&mut pass);
         self.judged_until = Some(at);
         pass
@@ -412,53 +445,12 @@ impl Judge {
     }
 }
 
-/// Evaluates a recording rule, and ends the series that it does not return any more.
-fn record(
-    recorded: &mut Recorded,
-    at: i64,
-    source: &dyn Source,
-    limits: Limits<'_>,
-    written: &mut HashSet<u64>,
-    pass: &mut Pass,
-) {
-    let rule = &recorded.rule;
-    let of = |time: i64| time.div_euclid(rule.every_ms.max(1));
-    let waits = recorded.evaluated_at.is_some_and(|last| at >= last && of(at) == of(last));
-    if rule.every_ms > 0 && waits {
-        return;
-    }
-    recorded.evaluated_at = Some(at);
-    let lookback_ms = PROMETHEUS_LOOKBACK_MS;
-    let look = Look { source, at: at - rule.offset_ms, lookback_ms, limits, given: &[] };
-    let found = match look.query(&rule.query, Way::Prometheus) {
-        Ok(found) => found,
-        Err(e) => return pass.errors.push((rule.name.to_string(), e.to_string())),
-    };
-    let mut said = BTreeSet::new();
-    let mut refused = 0;
-    for (labels, value) in &found.values {
-        let labels = rule.labels_of(labels);
-        let hash = super::rule::fingerprint("", &labels);
-        if written.len() >= MOST_RECORDED && !written.contains(&hash) {
-            refused += 1;
-            continue;
-        }
-        written.insert(hash);
-        if !said.insert(labels.clone()) {
-            let why = "the expression returns two elements with the same labels";
-            return pass.errors.push((rule.name.to_string(), why.to_owned()));
-        }
-        pass.samples.push((labels, *value));
-    }
-    pass.samples.extend(recorded.said.difference(&said).map(|labels| (labels.clone(), ABSENT)));
-    recorded.said = said;
-    if refused > 0 {
-        let why = format!(
-            "{refused} of its series are not written: recording rules have made {MOST_RECORDED} since the \
-             start, which is as many as they may; give it fewer labels, for example with `sum by (…)`"
-        );
-        pass.errors.push((rule.name.to_string(), why));
-    }
+/// Which rules a pass evaluates.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Which {
+    All,
+    /// Those that fire.
+    Alerts,
 }
 
 /// Alerts that are open and about things that are not there any more: nothing is wrong with those.

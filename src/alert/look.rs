@@ -25,6 +25,9 @@ use crate::query::source::{
 /// ```
 pub type Given<'a> = &'a [(&'a str, Vec<(Labels, f64)>)];
 
+/// Prometheus takes the newest sample if it is not older, ms.
+pub const PROMETHEUS_LOOKBACK_MS: i64 = 300_000;
+
 /// Forecasts look at the past in steps of so much, ms.
 const TREND_STEP_MS: i64 = 3_600_000;
 

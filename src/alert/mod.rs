@@ -14,6 +14,8 @@
 //!   shelf      the rule files that a configuration names
 //!   unittest   promtool's tests of rule files
 //!   recent     the newest samples of the series that rules look at, in memory
+//!   names      the names of the series that rules look at
+//!   recording  rules that write series
 //!   judge      all rules at one moment
 //!   record     an alert with what was told of it, as it lies in the file
 //!   weekly     times of the week in a zone
@@ -35,9 +37,11 @@ pub mod judge;
 pub mod look;
 pub mod machine;
 pub mod message;
+pub mod names;
 pub mod peace;
 pub mod recent;
 pub mod record;
+mod recording;
 pub mod replay;
 pub mod rule;
 pub mod shelf;
@@ -56,7 +60,7 @@ pub use judge::{Judge, Pass, Report};
 pub use peace::{Quiet, Withheld, host_of};
 pub use recent::Recent;
 pub use record::{Extra, Record, Told};
-pub use rule::{Limit, Measure, Rule, Test};
+pub use rule::{Limit, Measure, Rule, Test, Way};
 pub use shelf::{Filed, Shelf};
 pub use silence::What;
 pub use standing::{Command, RuleShown, Shown, Stand, Standing};

@@ -1,20 +1,32 @@
-//! pipeline: the time of the newest reading in the database, for threads that wait for the next one.
+//! pipeline: the time of the newest reading in the database, for the thread that waits for the next one.
 
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-/// The time of the newest reading in the database, and the number of changes of it.
+/// The time of the newest reading in the database, and how often something was committed.
 #[derive(Debug, Default)]
 pub struct Committed {
     newest: Mutex<Newest>,
     changed: Condvar,
 }
 
+/// What there is to look at.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct News {
+    /// Commits with readings of this machine, and calls of [`Committed::wake`].
+    pub commits: u64,
+    /// Commits with samples of senders and plugins.
+    pub pushes: u64,
+    /// The time of the newest reading of this machine, ms since 1970 UTC.
+    pub at: Option<i64>,
+}
+
 #[derive(Debug, Clone, Copy, Default)]
 struct Newest {
-    commits: u64,
+    news: News,
     readings: u64,
-    at: Option<i64>,
+    /// Whether the thread that waits wants to hear of pushes.
+    heeds: bool,
     ended: bool,
 }
 
@@ -22,10 +34,20 @@ impl Committed {
     /// A commit brought readings of this machine; the newest is of `at`, ms since 1970 UTC.
     pub fn note(&self, at: i64) {
         self.change(|newest| {
-            newest.commits += 1;
+            newest.news.commits += 1;
             newest.readings += 1;
-            newest.at = Some(at);
+            newest.news.at = Some(at);
         });
+    }
+
+    /// A commit brought samples of senders or plugins. Wakes nobody who does not want to hear of it.
+    pub fn note_pushes(&self) {
+        let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        newest.news.pushes += 1;
+        if newest.heeds {
+            drop(newest);
+            self.changed.notify_all();
+        }
     }
 
     /// How many commits have brought readings of this machine.
@@ -40,17 +62,21 @@ impl Committed {
 
     /// Wakes the threads that wait, without a new reading.
     pub fn wake(&self) {
-        self.change(|newest| newest.commits += 1);
+        self.change(|newest| newest.news.commits += 1);
     }
 
-    /// Waits at most `patience` for a commit after the first `seen` ones. Returns the number of
-    /// commits and the time of the newest reading; `None` when the daemon ends.
-    pub fn wait(&self, seen: u64, patience: Duration) -> Option<(u64, Option<i64>)> {
-        let newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
-        let still = |newest: &mut Newest| !newest.ended && newest.commits == seen;
+    /// Waits at most `patience` for something that is not in `seen`: readings, and pushes where `heeds`
+    /// says so. `None`: the daemon ends.
+    pub fn wait(&self, seen: News, patience: Duration, heeds: bool) -> Option<News> {
+        let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        newest.heeds = heeds;
+        let still = |newest: &mut Newest| {
+            let pushed = heeds && newest.news.pushes != seen.pushes;
+            !newest.ended && newest.news.commits == seen.commits && !pushed
+        };
         let waited = self.changed.wait_timeout_while(newest, patience, still);
         let (newest, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        (!newest.ended).then_some((newest.commits, newest.at))
+        (!newest.ended).then_some(newest.news)
     }
 
     fn change(&self, how: impl FnOnce(&mut Newest)) {

@@ -17,7 +17,7 @@ pub mod statsd;
 
 pub use arrivals::Arrival;
 pub use board::{BEAT, Board, Problem, WRITER};
-pub use committed::Committed;
+pub use committed::{Committed, News};
 pub use counters::{Counters, Reason, Source};
 pub use flow::Flow;
 pub use intake::{Busy, Intake, OLDEST_MS, Origin, Push, Refused, Sender, check_name};

@@ -15,7 +15,7 @@ use super::source::{
 };
 use crate::model::Labels;
 use crate::store::block::{Column, GROUP};
-use crate::store::{Fetched, Reader, Rolled, SqlError};
+use crate::store::{Fetched, Known, Reader, Rolled, SqlError};
 
 impl From<SqlError> for SourceError {
     fn from(e: SqlError) -> Self {
@@ -40,18 +40,10 @@ impl Catalog {
     /// Reads the names of all series.
     pub fn read(reader: &Reader) -> Result<Self, SqlError> {
         let newest = reader.newest_series()?;
-        let known = reader.series()?;
-        let mut series: Vec<(Arc<Labels>, i64)> = known
-            .into_iter()
-            .map(|known| {
-                let pairs = known.labels.iter().chain([
-                    (NAME, known.name.as_str()),
-                    ("instance", known.system.as_str()),
-                    ("job", known.job.as_str()),
-                ]);
-                (Arc::new(Labels::new(pairs)), known.id)
-            })
-            .collect();
+        Ok(Self::of(reader.series()?.into_iter().map(labelled).collect(), newest))
+    }
+
+    fn of(mut series: Vec<(Arc<Labels>, i64)>, newest: i64) -> Self {
         series.sort();
         series.dedup_by(|later, first| later.0 == first.0);
         // What was read took its place, and was far larger.
@@ -63,7 +55,23 @@ impl Catalog {
             by_label.extend(labels.iter().map(|pair| (hash(&hasher, pair), at as u32)));
         }
         by_label.sort_unstable();
-        Ok(Self { series, by_label, hasher, newest })
+        Self { series, by_label, hasher, newest }
+    }
+
+    /// Takes in the series that came since, as far as `wanted` lets their names pass: a catalog of a few
+    /// names in a file of many. Where it takes in none, it stays the same.
+    pub fn extend(
+        &mut self,
+        reader: &Reader,
+        seen: i64,
+        wanted: impl Fn(&str) -> bool,
+    ) -> Result<(), SqlError> {
+        let new: Vec<_> = reader.series_since(seen, wanted)?.into_iter().map(labelled).collect();
+        if let Some(newest) = new.iter().map(|(_, id)| *id).max() {
+            let series = std::mem::take(&mut self.series);
+            *self = Self::of(series.into_iter().chain(new).collect(), newest);
+        }
+        Ok(())
     }
 
     /// Whether the file has no series beside these.
@@ -171,6 +179,16 @@ impl Catalog {
 
 /// The number of labels between two looks at the clock.
 const LOOKS: usize = 64;
+
+/// A series by its labels, as questions name it.
+fn labelled(known: Known) -> (Arc<Labels>, i64) {
+    let pairs = known.labels.iter().chain([
+        (NAME, known.name.as_str()),
+        ("instance", known.system.as_str()),
+        ("job", known.job.as_str()),
+    ]);
+    (Arc::new(Labels::new(pairs)), known.id)
+}
 
 /// The hash of a label and its value.
 fn hash(hasher: &foldhash::fast::RandomState, pair: (&str, &str)) -> u32 {

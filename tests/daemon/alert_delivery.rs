@@ -126,3 +126,27 @@ fn for_lasts_as_long_as_it_says_at_a_fast_beat() {
     drop(wrong);
     daemon.stop();
 }
+
+/// The next beat is an hour away, and without one time is judged each half minute.
+#[test]
+fn what_is_pushed_is_judged_when_it_is_committed() {
+    let stub = Stub::new();
+    let to = [format!("http://127.0.0.1:{}/hook", stub.port)];
+    let config = "interval = \"1h\"\n[http]\nlisten = \"127.0.0.1:0\"\n";
+    let folder = Folder::new();
+    let rule = rule("hall", "0s", &to);
+    started(&folder, &format!("{FAST}{rule}")).stop();
+    let daemon = folder.start(&format!("{config}{rule}"));
+    let push = |value: u32| {
+        let line = format!("{{\"key\": \"hall\", \"value\": {value}}}\n");
+        let sent = crate::push::send(daemon.address(), "POST", "/api/push", &[], line.as_bytes());
+        assert_eq!(sent.status, 200, "{sent:?}");
+    };
+    // What comes within a second after a pass is judged by the next one.
+    for value in 1..5 {
+        push(value);
+    }
+    push(10);
+    stub.hears("it", |heard| heard.title().contains("hall"));
+    daemon.stop();
+}

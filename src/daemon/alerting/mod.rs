@@ -1,5 +1,5 @@
-//! daemon: the thread that judges. The writer wakes it after each commit of readings; it judges them by
-//! the rules, writes what became of them, and hands what is to be told to the delivery.
+//! daemon: the thread that judges. The writer wakes it after each commit of readings, and of pushed
+//! samples where people have rules of their own; it judges them by the rules, writes what became of them, and hands what is to be told to the delivery.
 //!
 //! ```text
 //!   writer -> Committed -> judge: rules -> changes -> teller: notes -> delivery -> receivers
@@ -28,10 +28,12 @@ use jiff::tz::TimeZone;
 use tokio::sync::oneshot;
 
 use super::shared::Shared;
-use crate::alert::{Command, Judge, Judged, Quiet, Shelf, Teller, Weekly};
+use crate::alert::names::Watched;
+use crate::alert::{Command, Judge, Judged, Quiet, Shelf, Teller, Way, Weekly};
 use crate::config::Config;
 use crate::model::Severity;
 use crate::notify::{Delivery, DeliverySettings};
+use crate::pipeline::News;
 use crate::query::budget::Budget;
 use crate::query::eval::Limits;
 use crate::query::files::Unreadable;
@@ -51,6 +53,8 @@ const MEMORY: u64 = 32 << 20;
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Between two passes, by the times of the readings: of faster beats every few are judged.
 const LEAST_MS: i64 = 5_000;
+/// After a pass for pushed samples the next one waits for so long: pushes may come a thousand a second.
+const PUSHES: Duration = Duration::from_secs(1);
 /// Beats that were committed and not judged when the process before ended: so much of them is judged.
 const CATCH_UP_MS: i64 = 15 * 60_000;
 /// In this many passes at most.
@@ -103,12 +107,27 @@ pub struct Alerting {
     teller: Teller,
     post: Post,
     given: given::Given,
+    /// The series in the file that rules may look at.
+    watched: Watched,
     /// The time that was judged last.
     last: Option<i64>,
     /// The time of the readings that were judged last.
     read: Option<i64>,
+    /// The time of the last samples of `ALERTS` that were written: their commit is none of readings.
+    wrote: Option<i64>,
+    /// Whether people have rules of their own: only those look at what is pushed.
+    heeds_pushes: bool,
     /// When receivers that forget what fires were told it last, ms since boot.
     said_again: HashMap<String, i64>,
+}
+
+/// What a pass is made for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Cause {
+    /// A beat was committed, or should have been.
+    Beat,
+    /// Samples of senders or plugins were committed.
+    Push,
 }
 
 impl Alerting {
@@ -125,6 +144,8 @@ impl Alerting {
         let mut shelf = Shelf::default();
         let compiled = rules(&config, &shared.board, &mut shelf);
         let mut judge = Judge::new(compiled.rules, between(&config)).with_records(compiled.records);
+        let heeds_pushes = heeds_pushes(&config, &judge);
+        let watched = judge.watched();
         let given = given::Given::new(&open);
         // The teller tells of those whose rule has gone.
         let _without_rule = judge.load(open, stored.judged_until);
@@ -136,8 +157,11 @@ impl Alerting {
             teller,
             post,
             given,
+            watched,
             last: stored.judged_until,
             read: stored.judged_until,
+            wrote: None,
+            heeds_pushes,
             said_again: HashMap::new(),
         };
         this.teller.peace.quiet = this.quiet();
@@ -154,23 +178,31 @@ impl Alerting {
         self.start_sending();
         self.catch_up(newest);
         self.show();
-        let mut seen = 0;
+        let mut seen = News::default();
+        let mut judged = Instant::now();
         loop {
-            let begun = Instant::now();
-            let Some((commits, at)) = self.shared.committed.wait(seen, PATIENCE) else { break };
-            let late = commits == seen && begun.elapsed() >= PATIENCE;
-            seen = commits;
+            let since = judged.elapsed();
+            let heeds = self.heeds_pushes && since >= PUSHES;
+            let next = if self.heeds_pushes && !heeds { PUSHES } else { PATIENCE };
+            let patience = next.saturating_sub(since);
+            let Some(news) = self.shared.committed.wait(seen, patience, heeds) else { break };
+            let pushed = heeds && news.pushes != seen.pushes;
+            let quiet = news.commits == seen.commits;
+            seen = if heeds { news } else { News { pushes: seen.pushes, ..news } };
             if !self.read_letters() {
                 break;
             }
-            match at.filter(|at| is_due(self.read, *at)) {
+            let beat = news.at.filter(|at| Some(*at) != self.wrote && is_due(self.read, *at));
+            match beat {
                 Some(at) => {
                     self.read = Some(at);
-                    self.pass(onward(self.last, at));
+                    self.pass(Cause::Beat, onward(self.last, at));
                 }
-                None if late => self.pass(self.shared.clock.wall_ms()),
+                None if pushed => self.pass(Cause::Push, self.now()),
+                None if quiet && judged.elapsed() >= PATIENCE => self.pass(Cause::Beat, self.now()),
                 None => continue,
             }
+            judged = Instant::now();
             // Nobody looks at a page: what was read is not kept until the next pass.
             if self.shared.counters.viewers.load(Relaxed) == 0 {
                 self.shared.desk.files().rest();
@@ -208,10 +240,16 @@ impl Alerting {
         let (Some(judged), Some(newest)) = (self.last, newest) else { return };
         // A sender's clock may be wrong.
         let newest = newest.min(self.shared.clock.wall_ms());
-        missed(judged, newest, self.config.interval.as_ms()).for_each(|at| self.pass(at));
+        let missed = missed(judged, newest, self.config.interval.as_ms());
+        missed.for_each(|at| self.pass(Cause::Beat, at));
     }
 
-    fn pass(&mut self, at: i64) {
+    /// Now, and no step back behind what was judged.
+    fn now(&self) -> i64 {
+        onward(self.last, self.shared.clock.wall_ms())
+    }
+
+    fn pass(&mut self, cause: Cause, at: i64) {
         let cancel = AtomicBool::new(false);
         let budget = Budget::new(MEMORY);
         let limits = Limits {
@@ -224,8 +262,14 @@ impl Alerting {
         let given =
             self.given.look(&self.shared, self.shared.desk.files(), &self.post.delivery(), now);
         let judge = &mut self.judge;
-        let pass = self.shared.desk.files().with_catalog(|reader, catalog| {
-            judge.pass(at, reader, catalog, limits, &given).map_err(|e| Unreadable(e.to_string()))
+        let watched = &mut self.watched;
+        let pass = self.shared.desk.files().with_reader(|reader, inode| {
+            let catalog = watched.look(reader, inode).map_err(|e| Unreadable(e.to_string()))?;
+            let pass = match cause {
+                Cause::Beat => judge.pass(at, reader, catalog, limits, &given),
+                Cause::Push => judge.pass_between(at, reader, catalog, limits, &given),
+            };
+            pass.map_err(|e| Unreadable(e.to_string()))
         });
         let pass = match pass {
             Ok(pass) => pass,
@@ -245,7 +289,10 @@ impl Alerting {
             }
         }
         self.last = Some(at);
-        self.keep_samples(&pass);
+        // `ALERTS` is written at each beat, and in between where it changes.
+        if cause == Cause::Beat || !pass.changed.is_empty() || !pass.gone.is_empty() {
+            self.keep_samples(&pass);
+        }
         let judged = Judged {
             at,
             now,
@@ -279,6 +326,8 @@ impl Alerting {
         let compiled = rules(&self.config, &self.shared.board, &mut self.shelf);
         self.judge.set_records(compiled.records);
         let _without_rule = self.judge.reload(compiled.rules, between(&self.config));
+        self.heeds_pushes = heeds_pushes(&self.config, &self.judge);
+        self.watched = self.judge.watched();
         self.teller.peace.quiet = self.quiet();
         if others {
             self.post.delivery().stop(Instant::now() + Duration::from_secs(1));
@@ -313,6 +362,11 @@ impl Alerting {
 /// next: with the interval of a faster beat, `for` would last several times as long as it says.
 fn between(config: &Config) -> i64 {
     config.interval.as_ms().max(LEAST_MS)
+}
+
+/// Whether there are rules beside the defaults.
+fn heeds_pushes(config: &Config, judge: &Judge) -> bool {
+    !config.alerts.own.is_empty() || judge.rules().any(|rule| rule.way == Way::Prometheus)
 }
 
 fn delivery_settings(config: &Config) -> DeliverySettings {

@@ -56,10 +56,11 @@ impl Alerting {
     }
 
     /// Hands the samples of `ALERTS` and of recording rules to the writer.
-    pub(super) fn keep_samples(&self, pass: &alert::Pass) {
+    pub(super) fn keep_samples(&mut self, pass: &alert::Pass) {
         if pass.samples.is_empty() {
             return;
         }
+        self.wrote = Some(pass.at);
         let samples: Vec<(SeriesRef, f64)> = pass
             .samples
             .iter()

@@ -114,6 +114,24 @@ impl Part {
     }
 }
 
+/// The columns of [`known`].
+const KNOWN: &str = "_id, system_id, system, key, name, labels, job, kind, unit, help";
+
+fn known(row: &rusqlite::Row<'_>) -> Result<Known, SqlError> {
+    Ok(Known {
+        id: row.get(0)?,
+        system_id: row.get(1)?,
+        system: row.get(2)?,
+        key: row.get(3)?,
+        name: row.get(4)?,
+        labels: labels_of(row.get_ref(5)?.as_str()?).unwrap_or_default(),
+        job: row.get(6)?,
+        kind: Kind::from_word(row.get_ref(7)?.as_str()?),
+        unit: row.get(8)?,
+        help: row.get(9)?,
+    })
+}
+
 impl Reader {
     /// Opens a database that exists; works beside a daemon, without one, and from read-only media.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
@@ -214,25 +232,27 @@ impl Reader {
     /// Every series, in the order of their keys.
     pub fn series(&self) -> Result<Vec<Known>, SqlError> {
         self.conn
-            .prepare(
-                "SELECT _id, system_id, system, key, name, labels, job, kind, unit, help
-                 FROM series ORDER BY system_id, key",
-            )?
-            .query_map([], |r| {
-                Ok(Known {
-                    id: r.get(0)?,
-                    system_id: r.get(1)?,
-                    system: r.get(2)?,
-                    key: r.get(3)?,
-                    name: r.get(4)?,
-                    labels: labels_of(r.get_ref(5)?.as_str()?).unwrap_or_default(),
-                    job: r.get(6)?,
-                    kind: Kind::from_word(r.get_ref(7)?.as_str()?),
-                    unit: r.get(8)?,
-                    help: r.get(9)?,
-                })
-            })?
+            .prepare(&format!("SELECT {KNOWN} FROM series ORDER BY system_id, key"))?
+            .query_map([], known)?
             .collect()
+    }
+
+    /// The series with higher numbers than `after`, as far as `wanted` lets their names pass.
+    pub fn series_since(
+        &self,
+        after: i64,
+        wanted: impl Fn(&str) -> bool,
+    ) -> Result<Vec<Known>, SqlError> {
+        let sql = format!("SELECT {KNOWN} FROM series WHERE _id > ?1");
+        let mut statement = self.conn.prepare_cached(&sql)?;
+        let mut rows = statement.query([after])?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next()? {
+            if wanted(row.get_ref(4)?.as_str()?) {
+                found.push(known(row)?);
+            }
+        }
+        Ok(found)
     }
 
     /// The number of the newest series: as long as it stays the same, so do all names and labels.

@@ -185,6 +185,9 @@ fn run(mut store: Store, full: Option<OpenError>, s: &WriterSettings) -> usize {
                 if !batches.is_empty() || (others && last.is_some()) {
                     last = Some(start);
                 }
+                if written.samples.iter().skip(Source::Collect as usize + 1).any(|n| *n > 0) {
+                    s.committed.note_pushes();
+                }
                 let own = batches.iter().filter(|b| b.source == Source::Collect);
                 if let Some(newest) = own.map(|b| b.ts).max() {
                     s.committed.note(newest);
