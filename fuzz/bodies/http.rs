@@ -15,7 +15,7 @@ use hyper_util::service::TowerToHyperService;
 use plimsoll::config::Running;
 use plimsoll::daemon::control;
 use plimsoll::http::tokens::{Scope, Tokens, add};
-use plimsoll::http::{Access, Hosts, Inside, State, router};
+use plimsoll::http::{Access, AppState, Hosts, Inside, router};
 use plimsoll::model::{Identity, Labels, Registry, Series, SystemClock};
 use plimsoll::pipeline::{Batch, Flow, Names, Queue, Source};
 use plimsoll::query::desk::Desk;
@@ -75,7 +75,7 @@ impl Server {
         let token = add(&database, "fuzz", Scope::Admin, None, now).expect("writable");
         let queue = Arc::clone(&flow.queue);
         let tokens = Arc::new(Tokens::new(&database));
-        let state = State {
+        let state = AppState {
             alerts: Default::default(),
             pushes: Arc::default(),
             desk: Arc::new(Desk::new(database.clone(), head, Arc::clone(&flow.counters))),

@@ -9,7 +9,7 @@ use super::{Global, show, table};
 use crate::config::Config;
 use crate::daemon::control::{Request, ask};
 use crate::model::{Clock, SystemClock, Unit};
-use crate::store::{OpenError, Part, Reader, Store, Times};
+use crate::store::{OpenError, Reader, Store, Times, Usage};
 
 /// `plimsoll compact`
 #[derive(Debug, clap::Args)]
@@ -47,7 +47,7 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     } else {
         let rows: Vec<Vec<String>> = after.iter().map(|a| row(&before, a)).collect();
         table::print(&mut out, &["", "before", "after", "samples", "bytes a sample"], &rows)?;
-        let sum = |parts: &[Part]| parts.iter().map(|p| p.bytes).sum::<u64>() as f64;
+        let sum = |parts: &[Usage]| parts.iter().map(|p| p.bytes).sum::<u64>() as f64;
         writeln!(
             out,
             "{} before, {} after",
@@ -59,7 +59,7 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn row(before: &[Part], after: &Part) -> Vec<String> {
+fn row(before: &[Usage], after: &Usage) -> Vec<String> {
     let was = before.iter().find(|p| p.name == after.name).map_or(0, |p| p.bytes);
     let each = after.bytes_a_sample().map_or(String::new(), |b| format!("{b:.3}"));
     let samples = if after.samples > 0 { show::count(after.samples) } else { String::new() };
@@ -72,8 +72,8 @@ fn row(before: &[Part], after: &Part) -> Vec<String> {
     ]
 }
 
-fn as_json(parts: &[Part]) -> serde_json::Value {
-    let one = |p: &Part| {
+fn as_json(parts: &[Usage]) -> serde_json::Value {
+    let one = |p: &Usage| {
         (
             p.name.to_owned(),
             json!({ "bytes": p.bytes, "samples": p.samples, "bytes_per_sample": p.bytes_a_sample() }),

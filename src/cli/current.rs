@@ -13,7 +13,7 @@ use crate::daemon::control::{AskError, Request, ask};
 use crate::model::{Clock, Graph, Kind, SystemClock, Unit};
 use crate::overview::glance::{Hour, LOOK_MS, LOOKS};
 use crate::overview::{FRESH_MS, Running, Trouble, gap, grown, is_moment, unit_of};
-use crate::store::{Known, Reader, Row};
+use crate::store::{Known, Reader, SampleRow};
 
 /// Rows read back at the most: a series that has been gone for days is not worth reading on for.
 const MOST_ROWS: usize = 200_000;
@@ -28,7 +28,7 @@ pub(super) struct Current {
     /// The series.
     pub(super) series: Known,
     /// Its newest samples, the newest first.
-    recent: [Option<Row>; RECENT],
+    recent: [Option<SampleRow>; RECENT],
     /// Whether it should have had a newer one.
     pub(super) stale: bool,
     /// Its last hour, oldest first: time and value of each look.
@@ -37,7 +37,7 @@ pub(super) struct Current {
 
 impl Current {
     /// Its newest sample.
-    pub(super) fn newest(&self) -> Option<Row> {
+    pub(super) fn newest(&self) -> Option<SampleRow> {
         self.recent[0]
     }
 
@@ -107,7 +107,7 @@ impl Current {
     }
 
     /// A newer sample has come.
-    pub(super) fn push(&mut self, row: Row) {
+    pub(super) fn push(&mut self, row: SampleRow) {
         if self.recent[0].is_none_or(|newest| newest.ts < row.ts) {
             self.recent.rotate_right(1);
         }
@@ -264,7 +264,8 @@ mod tests {
     #[test]
     fn only_what_was_collected_and_is_not_of_the_future_counts_as_a_reading() {
         let current = |system_id, job: &str, times: &[i64]| {
-            let row = |at: usize| times.get(at).map(|ts| Row { series_id: 1, ts: *ts, value: 1.0 });
+            let row =
+                |at: usize| times.get(at).map(|ts| SampleRow { series_id: 1, ts: *ts, value: 1.0 });
             let series = Known {
                 id: 1,
                 system_id,

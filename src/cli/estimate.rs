@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::daemon::Rate;
 use crate::daemon::control::{Request, ask};
 use crate::model::{Interval, Recorder, Registry, Unit};
-use crate::store::{FIVE_MINUTES, HOURLY, Limits, OpenError, PLAIN, Part, Reader, SEALED};
+use crate::store::{FIVE_MINUTES, HOURLY, Limits, OpenError, PLAIN, Reader, SEALED, Usage};
 
 /// `plimsoll estimate`
 #[derive(Debug, clap::Args)]
@@ -46,7 +46,7 @@ struct Each {
 }
 
 impl Each {
-    fn of(parts: &[Part], name: &str, usual: f64) -> Self {
+    fn of(parts: &[Usage], name: &str, usual: f64) -> Self {
         let part = parts.iter().find(|p| p.name == name && p.samples >= ENOUGH);
         match part.and_then(|p| Some((p.bytes_a_sample()?, p.samples))) {
             Some((bytes, samples)) => Self { bytes, measured_on: Some(samples) },

@@ -82,7 +82,7 @@ fn asked(path: &Path, asks: &[String]) -> Vec<serde_json::Value> {
         Arc::clone(&flow.board),
         Arc::clone(&flow.counters),
     );
-    let state = http::State {
+    let state = http::AppState {
         alerts: Arc::default(),
         pushes: Arc::default(),
         desk: Arc::new(Desk::new(path.to_owned(), store.head(), Arc::clone(&flow.counters))),

@@ -9,7 +9,7 @@ use super::{Global, show};
 use crate::model::{Clock, Kind, Labels, SystemClock, parse_key, write_key};
 use crate::pipeline::{OLDEST_MS, reserved};
 use crate::receive::lines::Lines;
-use crate::store::Sender;
+use crate::store::InboxSender;
 use crate::wire::mixed::{Look, Reader};
 use crate::wire::time::{format_timestamp, parse_when};
 use crate::wire::value::parse_value;
@@ -78,7 +78,7 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     let db = global.database()?;
     if args.key == "-" {
         anyhow::ensure!(args.value.is_none(), "`send -` takes its values from standard input only");
-        let mut sender = Sender::open(&db)?;
+        let mut sender = InboxSender::open(&db)?;
         return lines(args, at, &mut sender, io::stdin().lock());
     }
     let text = args.value.as_deref().context("no value: plimsoll send KEY VALUE")?;
@@ -86,7 +86,7 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     let mut record = Record { key: args.key.clone(), ts: at.unwrap_or(now), value };
     tag(&mut record, &args.tags);
     fits(&record).map_err(anyhow::Error::msg)?;
-    let mut sender = Sender::open(&db)?;
+    let mut sender = InboxSender::open(&db)?;
     if let Some(why) = measured(&sender, &record.key)? {
         anyhow::bail!(why);
     }
@@ -110,7 +110,7 @@ fn fits(record: &Record) -> Result<(), String> {
 }
 
 /// The reason why this key must not be sent: this machine measures it; `None` if it is allowed.
-fn measured(sender: &Sender, key: &str) -> anyhow::Result<Option<String>> {
+fn measured(sender: &InboxSender, key: &str) -> anyhow::Result<Option<String>> {
     let of = sender.identity(key)?;
     Ok(if of.system.is_none() { reserved(&of.job, &of.name, &of.labels) } else { None })
 }
@@ -141,7 +141,7 @@ struct Tally {
 fn lines(
     args: &Args,
     at: Option<i64>,
-    sender: &mut Sender,
+    sender: &mut InboxSender,
     mut input: impl Read,
 ) -> anyhow::Result<()> {
     let mut tally = Tally::default();
@@ -181,7 +181,7 @@ fn lines(
 fn send(
     args: &Args,
     at: Option<i64>,
-    sender: &mut Sender,
+    sender: &mut InboxSender,
     tally: &mut Tally,
     text: &[u8],
 ) -> anyhow::Result<()> {

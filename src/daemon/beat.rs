@@ -63,15 +63,15 @@ struct Stage {
 }
 
 /// A collector, or the daemon's own readings.
-enum What {
+enum Origin {
     Collector(&'static Entry, Box<dyn Collector>),
     Own(Own),
 }
 
 /// The collectors, and the way of their readings. The thread that reads has it, so a thread that
 /// hangs holds nothing else.
-struct Reader {
-    what: What,
+struct Instrument {
+    what: Origin,
     recorder: Recorder,
 }
 
@@ -79,7 +79,7 @@ struct Slot {
     name: &'static str,
     group: Group,
     /// `None` while it reads, which for one that hangs is long.
-    reader: Option<Box<Reader>>,
+    reader: Option<Box<Instrument>>,
     /// For the word that it hangs; made when that is first said.
     aside: Option<Recorder>,
 }
@@ -92,7 +92,7 @@ struct Reading {
     name: &'static str,
     ts: i64,
     interval: Interval,
-    reader: Box<Reader>,
+    reader: Box<Instrument>,
     took: f64,
     /// `None`: it panicked.
     result: Option<Result<(), CollectError>>,
@@ -290,11 +290,11 @@ impl Stage {
 impl Reading {
     /// Reads. This may take for ever.
     fn read(&mut self) {
-        let Reader { what, recorder } = &mut *self.reader;
+        let Instrument { what, recorder } = &mut *self.reader;
         recorder.begin();
         match what {
-            What::Own(own) => own.collect(recorder),
-            What::Collector(_, collector) => {
+            Origin::Own(own) => own.collect(recorder),
+            Origin::Collector(_, collector) => {
                 let start = Instant::now();
                 self.result =
                     std::panic::catch_unwind(AssertUnwindSafe(|| collector.collect(recorder))).ok();
@@ -371,18 +371,18 @@ impl Beater {
                 }
                 None => self.shared.latest.group(),
             };
-            let reader = Some(Box::new(Reader { what, recorder }));
+            let reader = Some(Box::new(Instrument { what, recorder }));
             self.slots.push(Slot { name, group, reader, aside: None });
         };
         for wanted in &self.config.collectors {
             let entry = crate::collect::COLLECTORS.iter().find(|e| e.name == wanted.name);
             if let Some(entry) = entry {
                 let collector = (entry.make)(&self.config.collect);
-                add(entry.name, wanted.interval, What::Collector(entry, collector));
+                add(entry.name, wanted.interval, Origin::Collector(entry, collector));
             }
         }
         let own = Own::new(self.shared.clone());
-        add(Own::NAME, self.config.interval, What::Own(own));
+        add(Own::NAME, self.config.interval, Origin::Own(own));
         for (_, gone, _) in before {
             self.shared.latest.retire(gone);
         }
@@ -499,8 +499,8 @@ impl Beater {
     fn judge(&mut self, reading: &mut Reading) {
         let Reading { slot, name, ts, interval, reader, took, result, .. } = reading;
         let group = self.slots[*slot].group;
-        let Reader { what, recorder } = &mut **reader;
-        if let What::Collector(entry, collector) = what {
+        let Instrument { what, recorder } = &mut **reader;
+        if let Origin::Collector(entry, collector) = what {
             let subject = || subject(name);
             let odd = recorder.take_odd();
             if odd > 0 {

@@ -112,7 +112,7 @@ impl Plugins {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
+enum Phase {
     Idle,
     /// Its time has come; it waits for a place.
     Waiting(i64),
@@ -127,7 +127,7 @@ struct Member {
     keeper: Keeper,
     recorder: Recorder,
     group: Group,
-    state: State,
+    state: Phase,
     /// Boot time in ms of the next question for its description.
     describe_at: i64,
     /// Its charts as the store has them.
@@ -172,7 +172,7 @@ impl Crew {
         self.take_in(found, false);
         let now = self.now();
         for (at, member) in self.members.iter_mut().enumerate() {
-            member.state = State::Waiting(self.schedule.first(at, now));
+            member.state = Phase::Waiting(self.schedule.first(at, now));
         }
         let (mut due, mut done) = (Vec::new(), Vec::new());
         while !self.obey() {
@@ -301,7 +301,7 @@ impl Crew {
                         keeper,
                         recorder: Recorder::new(Arc::clone(registry), JOB, Arc::clone(&filter)),
                         group: self.shared.latest.group(),
-                        state: State::Waiting(now.wall - now.wall.rem_euclid(1_000)),
+                        state: Phase::Waiting(now.wall - now.wall.rem_euclid(1_000)),
                         describe_at: i64::MIN,
                         told: Vec::new(),
                         tell_at: i64::MIN,
@@ -357,8 +357,8 @@ impl Crew {
         let mut skipped = self.schedule.take_skipped();
         for d in due {
             let Some(member) = self.members.get_mut(d.entry) else { continue };
-            if member.state == State::Idle {
-                member.state = State::Waiting(d.ts);
+            if member.state == Phase::Idle {
+                member.state = Phase::Waiting(d.ts);
             } else {
                 skipped += 1;
             }
@@ -371,7 +371,7 @@ impl Crew {
     /// Gives the free places away.
     fn start_some(&mut self) {
         let places = self.config.plugins.parallel.max(1);
-        let doubtful = |m: &&Member| !m.trusted && matches!(m.state, State::Running(..));
+        let doubtful = |m: &&Member| !m.trusted && matches!(m.state, Phase::Running(..));
         let mut bad = self.members.iter().filter(doubtful).count();
         for trusted in [true, false] {
             for at in 0..self.members.len() {
@@ -379,7 +379,7 @@ impl Crew {
                     return;
                 }
                 let Some(member) = self.members.get(at) else { break };
-                let State::Waiting(ts) = member.state else { continue };
+                let Phase::Waiting(ts) = member.state else { continue };
                 if member.trusted != trusted || self.runner.is_running(member.tag) {
                     continue;
                 }
@@ -405,10 +405,10 @@ impl Crew {
     fn ask(&mut self, at: usize, ts: i64, action: Action) {
         let now = self.now().boot;
         let Some(member) = self.members.get_mut(at) else { return };
-        if action == Action::Config || member.state == State::Waiting(ts) {
+        if action == Action::Config || member.state == Phase::Waiting(ts) {
             member.took_ms = 0;
         }
-        member.state = State::Running(ts, action);
+        member.state = Phase::Running(ts, action);
         if let Err(output) = self.runner.start(member.tag, &member.plugin, action, now) {
             let tag = member.tag;
             self.ended(tag, &output);
@@ -420,7 +420,7 @@ impl Crew {
         // A plugin that was removed while it ran is not reported.
         let Some(at) = self.members.iter().position(|m| m.tag == tag) else { return };
         let Some(member) = self.members.get_mut(at) else { return };
-        let State::Running(ts, action) = member.state else { return };
+        let Phase::Running(ts, action) = member.state else { return };
         member.took_ms += output.took_ms;
         member.timeouts += u64::from(output.end == End::TimedOut);
         member.cut += u64::from(output.end == End::Cut);
@@ -505,7 +505,7 @@ impl Crew {
     fn report(&mut self, at: usize, ts: i64, samples: Result<Samples, String>) {
         let interval = self.schedule.interval(at);
         let Some(member) = self.members.get_mut(at) else { return };
-        member.state = State::Idle;
+        member.state = Phase::Idle;
         member.trusted |= samples.is_ok();
         let board = &self.shared.board;
         let name = &member.plugin.name;

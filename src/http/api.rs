@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 
-use super::State;
+use super::AppState;
 use super::error::ApiError;
 use super::peer::Cut;
 use super::respond::{Sheet, pack_up, takes_gzip};
@@ -16,11 +16,11 @@ use crate::query::turns::Client;
 
 /// The parts that all questions over HTTP share.
 pub(super) struct Api {
-    state: Arc<State>,
+    state: Arc<AppState>,
 }
 
 impl Api {
-    pub(super) fn new(state: Arc<State>) -> Arc<Self> {
+    pub(super) fn new(state: Arc<AppState>) -> Arc<Self> {
         Arc::new(Self { state })
     }
 
@@ -29,7 +29,7 @@ impl Api {
         Arc::clone(&self.state.desk).rest_between(self.state.rested).await;
     }
 
-    pub(super) fn state(&self) -> &Arc<State> {
+    pub(super) fn state(&self) -> &Arc<AppState> {
         &self.state
     }
 

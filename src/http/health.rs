@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use serde_json::json;
 
-use super::State;
+use super::AppState;
 
 /// How the subjects of problems begin that lie elsewhere: a receiver that is not reached or refuses. Who
 /// restarts what answers 503 would restart plimsoll for them, and that mends nothing.
@@ -16,7 +16,7 @@ const ELSEWHERE: [&str; 2] = ["notifications by ", "heartbeat"];
 
 /// 200 and `healthy`; 200 and `degraded` where a receiver does not take messages; otherwise 503 and
 /// `unhealthy`. The problems with their begin, and the running services.
-pub(super) async fn health(Get(state): Get<Arc<State>>) -> impl IntoResponse {
+pub(super) async fn health(Get(state): Get<Arc<AppState>>) -> impl IntoResponse {
     let here = |subject: &str| !ELSEWHERE.iter().any(|elsewhere| subject.starts_with(elsewhere));
     let subjects = state.board.problems();
     let (code, status) = match subjects.iter().any(|(subject, _)| here(subject)) {
@@ -29,7 +29,7 @@ pub(super) async fn health(Get(state): Get<Arc<State>>) -> impl IntoResponse {
 }
 
 /// The board as JSON.
-pub(super) fn problems(state: &State) -> Vec<serde_json::Value> {
+pub(super) fn problems(state: &AppState) -> Vec<serde_json::Value> {
     let one = |(subject, p): (String, crate::pipeline::Problem)| {
         json!({
             "subject": subject,

@@ -8,7 +8,7 @@ use axum::extract::State as Get;
 use axum::http::{HeaderMap, header};
 use axum::response::Response;
 
-use super::State;
+use super::AppState;
 use super::peer::Cut;
 use super::pieces::Pages;
 use crate::model::Series;
@@ -20,7 +20,7 @@ use crate::wire::exposition::{Dialect, KEY, Writer, is_label_name, is_metric_nam
 /// it makes itself. What senders push by HTTP, Graphite or SQL is not here: it has a time, an instance
 /// and a job of its own, and `/federate` gives it with all three.
 pub(super) async fn metrics(
-    Get(state): Get<Arc<State>>,
+    Get(state): Get<Arc<AppState>>,
     Extension(pages): Extension<Pages>,
     client: Client,
     cut: Option<Extension<Cut>>,
@@ -48,7 +48,7 @@ fn is_legal(series: &Series) -> bool {
 }
 
 /// Writes the families, one at each call. True: there are more.
-fn page(dialect: Dialect, state: &State) -> impl FnMut(&mut Vec<u8>) -> bool + Send + use<> {
+fn page(dialect: Dialect, state: &AppState) -> impl FnMut(&mut Vec<u8>) -> bool + Send + use<> {
     let values = state
         .latest
         .all()

@@ -48,7 +48,7 @@ pub use tls::Tls;
 
 /// The state that handlers read.
 #[derive(Clone)]
-pub struct State {
+pub struct AppState {
     /// Series, their newest values, problems, counters, and where pushes go.
     pub flow: Flow,
     /// The parts that pushes share.
@@ -75,7 +75,7 @@ pub struct State {
     pub services: Arc<dyn Fn() -> Vec<Serving> + Send + Sync>,
 }
 
-impl Deref for State {
+impl Deref for AppState {
     type Target = Flow;
 
     fn deref(&self) -> &Flow {
@@ -123,7 +123,7 @@ impl Inside {
 
 /// Every route, behind the guard; and questions of the control socket, which need no guard. Has to be called
 /// inside a runtime, which also gives memory back between questions.
-pub fn router(state: State) -> (Router, Inside) {
+pub fn router(state: AppState) -> (Router, Inside) {
     let (hosts, access) = (state.hosts.clone(), state.access.clone());
     let state = Arc::new(state);
     let api = api::Api::new(Arc::clone(&state));

@@ -8,7 +8,7 @@ use axum::extract::State as Get;
 use axum::response::Response;
 use serde_json::{Value, json};
 
-use super::State;
+use super::AppState;
 use super::peer::Cut;
 use super::pieces::Pages;
 use super::time::rfc3339;
@@ -16,7 +16,7 @@ use crate::query::turns::Client;
 
 /// `GET /api/status`.
 pub(super) async fn status(
-    Get(state): Get<Arc<State>>,
+    Get(state): Get<Arc<AppState>>,
     Extension(pages): Extension<Pages>,
     client: Client,
     cut: Option<Extension<Cut>>,
@@ -57,7 +57,10 @@ pub(super) async fn status(
 }
 
 /// Writes `about`, and then the values, a few at each call. True if there are more.
-fn document(about: &Value, state: Arc<State>) -> impl FnMut(&mut Vec<u8>) -> bool + Send + use<> {
+fn document(
+    about: &Value,
+    state: Arc<AppState>,
+) -> impl FnMut(&mut Vec<u8>) -> bool + Send + use<> {
     let mut head = about.to_string();
     // The object is not closed yet.
     head.truncate(head.len() - 1);

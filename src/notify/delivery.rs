@@ -3,8 +3,8 @@
 //! most as many as there are channels, and a channel that hangs holds its own thread and nothing else.
 //!
 //! ```text
-//!   alerting: submit(rows of alerts, notes) -> one transaction -> lanes of the desk
-//!   notifying: run -> due? -> thread: Channel::send -> outcome -> desk -> a transaction
+//!   alerting: submit(rows of alerts, notes) -> one transaction -> lanes of the outbox
+//!   notifying: run -> due? -> thread: Channel::send -> outcome -> outbox -> a transaction
 //! ```
 //!
 //! At least once: a change is deleted from the file after the receiver's yes. Where the database cannot be
@@ -15,7 +15,7 @@ use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use super::desk::{Desk, Job, Name, Settings, Step, test_row};
+use super::outbox::{Job, Name, Outbox, Settings, Step, test_row};
 use super::tally::Tally;
 use super::{Channel, Chart, Message, Note, Outcome, Picture};
 use crate::model::Clock;
@@ -55,7 +55,7 @@ pub struct Delivery {
 }
 
 struct State {
-    desk: Desk,
+    outbox: Outbox,
     stopped: bool,
     /// Messages on their way.
     flying: usize,
@@ -92,8 +92,8 @@ impl Delivery {
         let names: Vec<Name> =
             ways.iter().map(|w| Name { id: w.id.clone(), shown: w.channel.shown() }).collect();
         let tally = Tally::new(names.iter());
-        let (desk, step) = Desk::new(names, stored, times(&flow), settings);
-        let state = Mutex::new(State { desk, stopped: false, flying: 0 });
+        let (outbox, step) = Outbox::new(names, stored, times(&flow), settings);
+        let state = Mutex::new(State { outbox, stopped: false, flying: 0 });
         let this = Arc::new(Self { ways, flow, orders, draw, tally, state, wake: Condvar::new() });
         this.write(step);
         this
@@ -105,17 +105,17 @@ impl Delivery {
         let names: Vec<Name> =
             ways.iter().map(|w| Name { id: w.id.clone(), shown: w.channel.shown() }).collect();
         let now = times(&self.flow);
-        let (nobody, _) = Desk::new(Vec::new(), &AlertStore::default(), now, settings.clone());
-        let mut desk = std::mem::replace(&mut self.lock().desk, nobody);
+        let (nobody, _) = Outbox::new(Vec::new(), &AlertStore::default(), now, settings.clone());
+        let mut outbox = std::mem::replace(&mut self.lock().outbox, nobody);
         let tally = Tally::after(names.iter(), &self.tally);
-        let step = desk.reconfigure(names, settings, now);
+        let step = outbox.reconfigure(names, settings, now);
         let this = Arc::new(Self {
             ways,
             flow: self.flow.clone(),
             orders: Arc::clone(&self.orders),
             draw: self.draw.clone(),
             tally,
-            state: Mutex::new(State { desk, stopped: false, flying: 0 }),
+            state: Mutex::new(State { outbox, stopped: false, flying: 0 }),
             wake: Condvar::new(),
         });
         this.write(step);
@@ -140,9 +140,9 @@ impl Delivery {
         }
         let step = {
             let mut state = self.lock();
-            let before = state.desk.last_note();
-            state.desk.hold(Some(before));
-            state.desk.add(notes, times(&self.flow))
+            let before = state.outbox.last_note();
+            state.outbox.hold(Some(before));
+            state.outbox.add(notes, times(&self.flow))
         };
         for (at, fate) in &step.fates {
             self.tally.count(*at, *fate);
@@ -152,7 +152,7 @@ impl Delivery {
         self.orders.alerts_now(ops, Some(done));
         self.flow.queue.nudge();
         let written = in_file.recv_timeout(COMMIT).is_ok();
-        self.lock().desk.hold(None);
+        self.lock().outbox.hold(None);
         self.wake.notify_all();
         written
     }
@@ -166,7 +166,7 @@ impl Delivery {
     /// list of messages.
     pub fn again(&self, id: &str, notes: &[Note]) {
         let Some(at) = self.ways.iter().position(|way| way.id == id) else { return };
-        self.lock().desk.again(at, notes, times(&self.flow));
+        self.lock().outbox.again(at, notes, times(&self.flow));
         self.wake.notify_all();
     }
 
@@ -179,9 +179,9 @@ impl Delivery {
         let mut state = self.lock();
         while !state.stopped {
             let now = times(&self.flow);
-            let (jobs, step) = state.desk.take_due(now);
+            let (jobs, step) = state.outbox.take_due(now);
             state.flying += jobs.len();
-            self.look(&state.desk, now);
+            self.look(&state.outbox, now);
             if !jobs.is_empty() || !step.ops.is_empty() {
                 drop(state);
                 self.write(step);
@@ -191,7 +191,7 @@ impl Delivery {
                 state = self.lock();
                 continue;
             }
-            let wait = match state.desk.next_due(now) {
+            let wait = match state.outbox.next_due(now) {
                 Some(due) => Duration::from_millis((due - now.boot).max(1) as u64).min(LOOK),
                 None => LOOK,
             };
@@ -260,8 +260,8 @@ impl Delivery {
         let step = {
             let mut state = self.lock();
             state.flying = state.flying.saturating_sub(1);
-            let step = state.desk.finish(lane, outcome, now);
-            self.look(&state.desk, now);
+            let step = state.outbox.finish(lane, outcome, now);
+            self.look(&state.outbox, now);
             // The order is given before anybody can see that the message is not on its way any more.
             self.write_as(step, sent)
         };
@@ -278,7 +278,7 @@ impl Delivery {
     }
 
     /// A message that was taken is not sent once more: that is written at once.
-    fn write_as(&self, step: Step, at_once: bool) -> Vec<(usize, super::desk::Fate)> {
+    fn write_as(&self, step: Step, at_once: bool) -> Vec<(usize, super::outbox::Fate)> {
         if at_once {
             self.orders.alerts_now(step.ops, None);
             self.flow.queue.nudge();
@@ -289,10 +289,10 @@ impl Delivery {
     }
 
     /// Counters and board.
-    fn look(&self, desk: &Desk, now: Times) {
-        for (at, name) in desk.names().enumerate() {
-            self.tally.wait(at, desk.waiting(at, now));
-            match desk.trouble(at, now) {
+    fn look(&self, outbox: &Outbox, now: Times) {
+        for (at, name) in outbox.names().enumerate() {
+            self.tally.wait(at, outbox.waiting(at, now));
+            match outbox.trouble(at, now) {
                 Some(what) => self.flow.board.fail(&subject(&name.shown), what),
                 None => self.flow.board.ok_with(|| subject(&name.shown)),
             }
@@ -314,16 +314,16 @@ impl Delivery {
     /// What is to be said of each channel.
     pub fn stand(&self) -> Vec<ChannelStand> {
         let (state, now) = (self.lock(), times(&self.flow));
-        (state.desk.names().enumerate())
+        (state.outbox.names().enumerate())
             .map(|(at, name)| {
-                let (waiting, oldest_ms) = state.desk.waiting(at, now);
+                let (waiting, oldest_ms) = state.outbox.waiting(at, now);
                 ChannelStand {
                     id: name.id.clone(),
                     shown: name.shown.clone(),
                     waiting,
                     oldest_ms,
-                    said: state.desk.last_words(at).map(|(_, said)| said.clone()),
-                    trouble: state.desk.trouble(at, now),
+                    said: state.outbox.last_words(at).map(|(_, said)| said.clone()),
+                    trouble: state.outbox.trouble(at, now),
                 }
             })
             .collect()

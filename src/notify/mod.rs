@@ -5,7 +5,7 @@
 //!   channel    a way to a receiver, and the outcome of sending by it
 //!   note       one change that is to be told, stored until it is
 //!   compose    all changes that wait for a channel -> one message
-//!   desk       what is told to whom and when: a queue a channel; no I/O
+//!   outbox       what is told to whom and when: a queue a channel; no I/O
 //!   delivery   the threads that send, and the way into the file and out of it
 //!   tally      what is counted of it
 //!
@@ -27,12 +27,12 @@ pub mod channel;
 mod channels;
 pub mod compose;
 pub mod delivery;
-pub mod desk;
 mod form;
 mod kind;
 pub mod message;
 mod mime;
 pub mod note;
+pub mod outbox;
 pub mod program;
 mod secret;
 mod table;
@@ -48,10 +48,10 @@ pub use channel::{Channel, Outcome};
 pub use channels::healthchecks::Heartbeat;
 pub use compose::{Place, compose};
 pub use delivery::{ChannelStand, Delivery, Draw, Way};
-pub use desk::Settings as DeliverySettings;
 pub use kind::{ChannelSettings, Row};
 pub use message::{Alert, Chart, Message, Occasion, Picture, test_message};
 pub use note::Note;
+pub use outbox::Settings as DeliverySettings;
 pub use secret::filled;
 pub use table::{ROWS, channel_of, redacted};
 pub use tally::Tally;

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 
-use super::desk::{Fate, Name};
+use super::outbox::{Fate, Name};
 use crate::model::{Metric, Recorder};
 
 static MESSAGES: Metric = Metric::counter(

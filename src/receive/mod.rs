@@ -25,7 +25,7 @@ use std::time::Duration;
 
 pub use datagrams::Drops;
 pub use network::Network;
-pub use reader::Reader;
+pub use reader::SocketReader;
 pub use socket::{Sockets, Trouble, clear_stream};
 
 /// The addresses to listen on; `None` for none.

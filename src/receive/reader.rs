@@ -43,12 +43,12 @@ const ERROR_PAUSE: Duration = Duration::from_millis(100);
 
 /// A running reader, to be stopped.
 #[derive(Debug)]
-pub struct Reader {
+pub struct SocketReader {
     stopping: Arc<AtomicBool>,
     bell: Arc<OwnedFd>,
 }
 
-impl Reader {
+impl SocketReader {
     /// Starts the thread. `held` is dropped when it ends, however it does.
     pub fn spawn(
         name: &str,

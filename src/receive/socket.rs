@@ -25,7 +25,7 @@ pub struct Trouble {
     pub message: String,
 }
 
-/// Open sockets, before a [`super::Reader`] takes them, and those that it still has to open.
+/// Open sockets, before a [`super::SocketReader`] takes them, and those that it still has to open.
 #[derive(Default)]
 pub struct Sockets {
     pub(super) datagrams: Vec<Arc<OwnedFd>>,

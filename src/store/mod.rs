@@ -45,7 +45,9 @@ pub use file::value::{from_column, to_sql};
 pub use packed::{block, chunk};
 pub use read::coarse::{Reach, Rolled, Weight};
 pub use read::guest;
-pub use read::reader::{Cell, FIVE_MINUTES, HOURLY, Known, PLAIN, Part, Reader, Row, SEALED};
+pub use read::reader::{
+    Cell, FIVE_MINUTES, HOURLY, Known, PLAIN, Reader, SEALED, SampleRow, Usage,
+};
 pub use read::summary::{Summary, Want, summary_of};
 pub use read::texts::Happened;
 pub use samples::head::Head;
@@ -62,7 +64,7 @@ pub use write::keeping::Times;
 pub use write::open::Store;
 pub use write::orders::{Orders, WriterSettings};
 pub use write::remembered::Remembered;
-pub use write::sender::Sender;
+pub use write::sender::InboxSender;
 pub use write::told::{NAMES, SIZE};
 pub use write::writer::{FILE, Writer};
 

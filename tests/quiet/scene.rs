@@ -1,5 +1,5 @@
 //! A generated machine and what the daemon has around it: a database in a file, the judge with every
-//! default rule, the teller, and a desk with one receiver that takes everything. Both clocks are moved by
+//! default rule, the teller, and a outbox with one receiver that takes everything. Both clocks are moved by
 //! hand.
 
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use plimsoll::alert::{
     Change, Extra, Facts, Instance, Judge, Judged, Rule, Teller, Turn, defaults_at,
 };
 use plimsoll::model::{Labels, Registry, Severity, Unit};
-use plimsoll::notify::desk::{Desk, Name, Settings, Step};
+use plimsoll::notify::outbox::{Name, Outbox, Settings, Step};
 use plimsoll::notify::{Message, Occasion, Outcome};
 use plimsoll::pipeline::{Batch, Source};
 use plimsoll::query::Catalog;
@@ -65,7 +65,7 @@ pub struct Scene {
     catalog: Catalog,
     judge: Judge,
     teller: Teller,
-    desk: Desk,
+    outbox: Outbox,
     /// The machine.
     pub world: World,
     /// What the daemon knows without the file.
@@ -146,7 +146,7 @@ impl Scene {
         let store = Store::open(&folder.path().join("m.sqlite"), HERE, Arc::clone(&registry));
         let store = store.expect("a store");
         let stored = store.alerts().expect("readable");
-        let (desk, _) = Desk::new(names(), &stored, now, settings(beat));
+        let (outbox, _) = Outbox::new(names(), &stored, now, settings(beat));
         let (teller, _) = Teller::load(HERE, || TimeZone::UTC, &stored);
         let reader = Reader::open(&folder.path().join("m.sqlite")).expect("a reader");
         let reader = reader.with_head(store.head());
@@ -160,7 +160,7 @@ impl Scene {
             catalog: Catalog::default(),
             judge,
             teller,
-            desk,
+            outbox,
             world,
             given: Given::default(),
             now,
@@ -237,10 +237,10 @@ impl Scene {
         let path = self.folder.path().join("m.sqlite");
         let store = Store::open(&path, HERE, Arc::clone(&self.registry)).expect("a store");
         let stored = store.alerts().expect("readable");
-        let (desk, step) = Desk::new(names(), &stored, self.now, settings(self.beat));
+        let (outbox, step) = Outbox::new(names(), &stored, self.now, settings(self.beat));
         let (teller, open) = Teller::load(HERE, || TimeZone::UTC, &stored);
         let quiet = self.teller.peace.quiet.take();
-        (self.desk, self.teller) = (desk, teller);
+        (self.outbox, self.teller) = (outbox, teller);
         self.teller.peace.quiet = quiet;
         let rules = rules_of(self.rules.as_deref(), self.beat);
         self.judge = Judge::new(rules, self.beat.max(5 * SECOND));
@@ -291,7 +291,7 @@ impl Scene {
         };
         let told = self.teller.pass(&judged, &mut OfRules(&self.judge));
         let mut ops = told.ops;
-        let step = self.desk.add(told.notes, self.now);
+        let step = self.outbox.add(told.notes, self.now);
         ops.extend(step.ops);
         self.changes.extend(pass.changes);
         self.write(ops);
@@ -303,10 +303,10 @@ impl Scene {
         let end = self.now.boot + self.beat;
         let mut at = self.now;
         loop {
-            let (jobs, step) = self.desk.take_due(at);
+            let (jobs, step) = self.outbox.take_due(at);
             self.write(step.ops);
             if jobs.is_empty() {
-                match self.desk.next_due(at) {
+                match self.outbox.next_due(at) {
                     Some(due) if due < end => {
                         let more = (due - at.boot).max(1);
                         at = Times { wall: at.wall + more, boot: at.boot + more };
@@ -321,7 +321,7 @@ impl Scene {
                     message: job.message,
                 });
                 let Step { ops, .. } =
-                    self.desk.finish(job.lane, Outcome::Sent { said: String::new() }, at);
+                    self.outbox.finish(job.lane, Outcome::Sent { said: String::new() }, at);
                 self.write(ops);
             }
         }

@@ -11,7 +11,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::cli::{Global, show};
 use crate::draw;
 use crate::model::{Clock, SystemClock};
-use crate::store::{Import, Limits, OpenError, Sender, Store};
+use crate::store::{Import, InboxSender, Limits, OpenError, Store};
 use crate::wire::{About, Format, Record, Records, is_gzip};
 
 /// `plimsoll import FILE`
@@ -42,7 +42,7 @@ pub(super) enum Target<'s> {
     /// No daemon collects into the file.
     Store(Import<'s>),
     /// Its daemon takes them in.
-    Daemon(Sender),
+    Daemon(InboxSender),
 }
 
 impl<'s> Target<'s> {
@@ -58,7 +58,7 @@ impl<'s> Target<'s> {
                 store.set_limits(limits);
                 Ok(Self::Store(store.begin_import()))
             }
-            Err(OpenError::InUse { .. }) => Ok(Self::Daemon(Sender::open(path)?)),
+            Err(OpenError::InUse { .. }) => Ok(Self::Daemon(InboxSender::open(path)?)),
             Err(e) => Err(e.into()),
         }
     }

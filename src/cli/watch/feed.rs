@@ -14,7 +14,7 @@ use crate::overview::{self, RANGES, Verdict};
 use crate::query::Catalog;
 use crate::query::eval::Limits;
 use crate::store::block::Column;
-use crate::store::{Known, Reader, Row};
+use crate::store::{Known, Reader, SampleRow};
 
 /// Times up to this long are drawn of samples that are kept, longer ones are read when it is time.
 const OF_SAMPLES_MS: i64 = 3_600_000;
@@ -218,7 +218,7 @@ impl Feed {
             *self = Self::open(&self.path, self.range, now)?;
             return Ok(true);
         }
-        let mut rows: Vec<Row> = Vec::new();
+        let mut rows: Vec<SampleRow> = Vec::new();
         self.reader.rows_from(self.newest.saturating_add(1), |row| {
             if row.ts > now {
                 return std::ops::ControlFlow::Break(());

@@ -13,7 +13,7 @@ use crate::daemon::service::{Service, Setting, Start};
 use crate::daemon::shared::Shared;
 use crate::model::{Clock, Metric, Recorder};
 use crate::pipeline::{Counters, Intake, Origin, Reason, Source};
-use crate::receive::{Carrier, Lost, Reader, Sink, Turn};
+use crate::receive::{Carrier, Lost, Sink, SocketReader, Turn};
 use crate::wire::{Record, graphite};
 
 /// The longest text that waits while the queue is full. Graphite has no answers, so anything beyond
@@ -44,7 +44,7 @@ pub(super) const SERVICE: Service = Service {
 struct Graphite {
     counters: Arc<Counters>,
     places: Places,
-    reader: Reader,
+    reader: SocketReader,
 }
 
 impl Running for Graphite {
@@ -83,7 +83,7 @@ fn start(shared: &Shared) -> anyhow::Result<Option<Started>> {
         record: Record::default(),
     };
     let counters = Arc::clone(&shared.counters);
-    let (reader, thread) = Reader::spawn("graphite", sockets, sink, shared.ending())?;
+    let (reader, thread) = SocketReader::spawn("graphite", sockets, sink, shared.ending())?;
     Ok(Some(Started::thread(Graphite { counters, places, reader }, thread)))
 }
 

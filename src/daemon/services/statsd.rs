@@ -12,7 +12,7 @@ use crate::daemon::service::{Service, Setting, Start};
 use crate::daemon::shared::Shared;
 use crate::model::{Metric, Recorder, format_duration, format_size};
 use crate::pipeline::statsd::{GAUGE_HELP, Gather, JOB, Outlet, Settings, Tally};
-use crate::receive::{Drops, Reader};
+use crate::receive::{Drops, SocketReader};
 use crate::store::Store;
 
 static STATSD_PACKETS: Metric = Metric::counter(
@@ -93,7 +93,7 @@ struct Statsd {
     /// The counter of datagrams that the kernel drops.
     drops: Drops,
     places: Places,
-    reader: Reader,
+    reader: SocketReader,
 }
 
 impl Running for Statsd {
@@ -144,7 +144,7 @@ fn start(shared: &Shared, store: &Store) -> anyhow::Result<Option<Started>> {
     let mut gather = Gather::new(config.gather.clone(), outlet);
     restore(&mut gather, &config.gather, shared, store);
     tell_buffer(config.receive.buffer, granted);
-    let (reader, thread) = Reader::spawn("statsd", sockets, gather, shared.ending())?;
+    let (reader, thread) = SocketReader::spawn("statsd", sockets, gather, shared.ending())?;
     Ok(Some(Started::thread(Statsd { tally, drops, places, reader }, thread)))
 }
 

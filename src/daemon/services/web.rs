@@ -210,7 +210,7 @@ fn router(
         Arc::clone(&shared.counters),
     );
     let services = shared.clone();
-    let (router, inside) = http::router(http::State {
+    let (router, inside) = http::router(http::AppState {
         flow: shared.flow.clone(),
         pushes: Arc::default(),
         desk: Arc::clone(&shared.desk),

@@ -93,7 +93,7 @@ impl hyper::body::Body for Frames {
 }
 
 /// A series on its way into a line.
-struct Part {
+struct LiveTerm {
     series: SeriesRef,
     factor: f64,
     /// The state of a counter's rate.
@@ -115,7 +115,7 @@ struct Watched {
 struct WatchedLine {
     rate: bool,
     down: bool,
-    parts: Vec<Part>,
+    parts: Vec<LiveTerm>,
 }
 
 /// `GET /api/live?id=…&id=…`: `data: {"c":[[place of the id, time in ms, [a value a line]], …]}`
@@ -275,9 +275,9 @@ fn watch(chart: &Chart, place: usize, find: &impl Fn(i64) -> Option<SeriesRef>) 
         .map(|line| {
             let parts = line.terms.iter().filter_map(|term| {
                 let series = find(term.series)?;
-                Some(Part { series, factor: term.factor, running: Running::default() })
+                Some(LiveTerm { series, factor: term.factor, running: Running::default() })
             });
-            let mut parts: Vec<Part> = parts.collect();
+            let mut parts: Vec<LiveTerm> = parts.collect();
             // A difference of which a part is missing would be a lie.
             if !line.rate && parts.len() < line.terms.len() {
                 parts.clear();

@@ -19,7 +19,7 @@ use tokio::sync::Semaphore;
 use super::Failure;
 use super::body::{Watch, receive};
 use super::ended::Groups;
-use crate::http::State;
+use crate::http::AppState;
 use crate::http::access::From;
 use crate::pipeline::{Origin, Receipt, Sender};
 
@@ -53,7 +53,7 @@ impl Default for Pushes {
 
 /// A body that it is time to work on.
 pub(super) struct Job<'a> {
-    pub(super) state: &'a State,
+    pub(super) state: &'a AppState,
     pub(super) headers: &'a HeaderMap,
     pub(super) bytes: &'a [u8],
     pub(super) watch: &'a Watch,
@@ -101,7 +101,7 @@ impl Who {
 
 /// Receives a body, reads it when its turn comes, and waits until its values are in the file.
 pub(super) async fn take_in<T: Send + 'static>(
-    state: Arc<State>,
+    state: Arc<AppState>,
     who: Who,
     headers: HeaderMap,
     body: Body,

@@ -18,7 +18,7 @@ use super::body::Unpacked;
 use super::desk::{Job, Who, take_in};
 use super::ended::{Labels, Whose};
 use super::tally::{Tally, take};
-use crate::http::State;
+use crate::http::AppState;
 use crate::model::{Kind, Pinned, SeriesRef};
 use crate::pipeline::{Origin, Receipt, Source};
 use crate::wire::exposition::{Reader, is_label_name};
@@ -27,12 +27,12 @@ use crate::wire::{About, base64};
 /// Prometheus' mark for a series that has ended.
 const STALE: f64 = f64::from_bits(0x7ff0_0000_0000_0002);
 
-pub(super) fn methods() -> MethodRouter<Arc<State>> {
+pub(super) fn methods() -> MethodRouter<Arc<AppState>> {
     axum::routing::post(answer).put(answer).delete(answer)
 }
 
 async fn answer(
-    Get(state): Get<Arc<State>>,
+    Get(state): Get<Arc<AppState>>,
     who: Who,
     method: Method,
     uri: Uri,

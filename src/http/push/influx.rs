@@ -12,7 +12,7 @@ use super::Failure;
 use super::body::Unpacked;
 use super::desk::{Job, Who, take_in};
 use super::tally::{Tally, take};
-use crate::http::State;
+use crate::http::AppState;
 use crate::pipeline::{Origin, Reason, Receipt, Source};
 use crate::wire::influx::{Precision, Reader};
 
@@ -24,7 +24,7 @@ pub(super) struct Parameters {
 
 /// 204, or 400 with the faults; good values are kept in both cases.
 pub(super) async fn write(
-    Get(state): Get<Arc<State>>,
+    Get(state): Get<Arc<AppState>>,
     who: Who,
     Query(parameters): Query<Parameters>,
     headers: HeaderMap,

@@ -14,14 +14,14 @@ use super::Failure;
 use super::body::Unpacked;
 use super::desk::{Job, Who, take_in};
 use super::tally::{Tally, take};
-use crate::http::State;
+use crate::http::AppState;
 use crate::pipeline::{Origin, Receipt, Source};
 use crate::wire::json::Reader;
 
 /// 200 and how many were taken, or 400 with each bad record's index, line and reason; the others are
 /// kept then, too.
 pub(super) async fn push(
-    Get(state): Get<Arc<State>>,
+    Get(state): Get<Arc<AppState>>,
     who: Who,
     headers: HeaderMap,
     body: Body,

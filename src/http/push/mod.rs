@@ -27,7 +27,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use serde_json::json;
 
-use super::State;
+use super::AppState;
 use crate::pipeline::Busy;
 
 pub use desk::Pushes;
@@ -36,7 +36,7 @@ pub use desk::Pushes;
 const RETRY_AFTER: &str = "2";
 
 /// The routes of all protocols.
-pub(super) fn routes() -> Router<Arc<State>> {
+pub(super) fn routes() -> Router<Arc<AppState>> {
     Router::new()
         .route("/write", post(influx::write))
         .route("/api/v2/write", post(influx::write))
@@ -78,7 +78,7 @@ impl Failure {
     }
 
     /// The answer, and a count of it: nothing of the push was taken.
-    fn answer(self, state: &State) -> Response {
+    fn answer(self, state: &AppState) -> Response {
         let counters = &state.counters;
         let count = match self.status {
             StatusCode::SERVICE_UNAVAILABLE => &counters.pushes_put_off,

@@ -15,7 +15,7 @@ use super::Failure;
 use super::body::{MAX_DECODED, encoding};
 use super::desk::{Job, Who, take_in};
 use super::tally::Tally;
-use crate::http::State;
+use crate::http::AppState;
 use crate::model::Kind;
 use crate::pipeline::{Origin, Push, Reason, Receipt, Refused, Source};
 use crate::wire::About;
@@ -30,7 +30,7 @@ const V2_MESSAGE: &str = "io.prometheus.write.v2.Request";
 
 /// 204, or why not.
 pub(super) async fn write(
-    Get(state): Get<Arc<State>>,
+    Get(state): Get<Arc<AppState>>,
     who: Who,
     headers: HeaderMap,
     body: Body,

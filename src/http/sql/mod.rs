@@ -17,7 +17,7 @@ use axum::routing::post;
 use axum::{Json, Router};
 use serde_json::json;
 
-use super::State;
+use super::AppState;
 use crate::query::budget::{self, Budget, Spent};
 use crate::query::desk::FOR_THE_PAGE;
 use crate::query::number::parse_duration;
@@ -42,11 +42,11 @@ const LARGEST: usize = 128 << 10;
 
 /// The parts that all statements share.
 struct Statements {
-    state: Arc<State>,
+    state: Arc<AppState>,
     turns: Turns,
 }
 
-pub(super) fn routes(state: Arc<State>) -> Router {
+pub(super) fn routes(state: Arc<AppState>) -> Router {
     let turns = Turns::new(AT_ONCE, OF_ONE, Arc::clone(&state.counters));
     Router::new()
         .route("/api/sql", post(sql))
@@ -222,7 +222,7 @@ async fn begin(stream: Stream, format: Format) -> Result<Response, Failure> {
 
 /// Runs the statement into the pipe; on a thread of its own.
 fn answer(
-    state: &State,
+    state: &AppState,
     statement: &str,
     bounds: &Bounds,
     budget: &Arc<Budget>,

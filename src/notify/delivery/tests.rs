@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Condvar, Mutex};
 
 use super::super::compose::tests::note;
-use super::super::desk::Fate;
+use super::super::outbox::Fate;
 use super::*;
 use crate::model::SystemClock;
 use crate::notify::Occasion;

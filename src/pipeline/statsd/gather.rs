@@ -480,7 +480,7 @@ impl Gather {
 
     /// Stores a gauge of 0 to 3, and an event if the state of the service has changed.
     #[cold]
-    fn check(&mut self, check: &wire::Check<'_>) {
+    fn check(&mut self, check: &wire::ServiceCheck<'_>) {
         let hash = self.index.hash(Type::Gauge, check.name, check.tags);
         let Some(place) = (self.index.find(hash, Type::Gauge, check.name, check.tags))
             .or_else(|| self.learn(Type::Gauge, check.name, check.tags))

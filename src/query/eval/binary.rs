@@ -5,29 +5,29 @@ use super::super::annotation::Annotation;
 use super::super::ast::{Binary, BinaryOp, Span};
 use super::super::float::{ABSENT, is_absent};
 use super::error::{EvalError, Outcome};
-use super::frame::{Frame, Part};
+use super::frame::{Frame, Operand};
 use super::grid::Grid;
 use super::walk::Evaluator;
 
 impl Evaluator<'_> {
-    pub(super) fn binary(&mut self, e: &Binary, frame: Frame) -> Outcome<Part> {
+    pub(super) fn binary(&mut self, e: &Binary, frame: Frame) -> Outcome<Operand> {
         let (lhs, rhs) = (self.eval(&e.lhs, frame)?, self.eval(&e.rhs, frame)?);
         let whole = e.lhs.span().to(e.rhs.span());
         let steps = frame.count;
         Ok(match (lhs, rhs) {
-            (Part::Scalar(a), Part::Scalar(b)) => {
+            (Operand::Scalar(a), Operand::Scalar(b)) => {
                 let f = scalar(e.op).ok_or_else(|| unfit(e))?;
-                Part::Scalar(a.zip(b, &self.guard, steps, f)?)
+                Operand::Scalar(a.zip(b, &self.guard, steps, f)?)
             }
-            (Part::Vector(grid), Part::Scalar(b)) => {
+            (Operand::Vector(grid), Operand::Scalar(b)) => {
                 let row = b.row(&self.guard, steps)?;
-                Part::Vector(self.with_scalar(e, whole, grid, &row, false)?)
+                Operand::Vector(self.with_scalar(e, whole, grid, &row, false)?)
             }
-            (Part::Scalar(a), Part::Vector(grid)) => {
+            (Operand::Scalar(a), Operand::Vector(grid)) => {
                 let row = a.row(&self.guard, steps)?;
-                Part::Vector(self.with_scalar(e, whole, grid, &row, true)?)
+                Operand::Vector(self.with_scalar(e, whole, grid, &row, true)?)
             }
-            (Part::Vector(a), Part::Vector(b)) => Part::Vector(match e.op {
+            (Operand::Vector(a), Operand::Vector(b)) => Operand::Vector(match e.op {
                 BinaryOp::And | BinaryOp::Or | BinaryOp::Unless => self.set(e, a, b)?,
                 _ => self.between(e, whole, a, b)?,
             }),

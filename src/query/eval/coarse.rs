@@ -10,7 +10,7 @@ use super::super::window::{
 };
 use super::error::Outcome;
 use super::ranges::Over;
-use super::select::Reader;
+use super::select::Context;
 use super::stretch::{Old, Stretch, part};
 
 impl Over<'_> {
@@ -18,7 +18,7 @@ impl Over<'_> {
     pub(super) fn with_buckets(
         &self,
         old: Old<'_>,
-        reader: &mut Reader<'_>,
+        reader: &mut Context<'_>,
         samples: Samples<'_>,
         row: &mut [f64],
     ) -> Outcome<()> {
@@ -54,7 +54,7 @@ impl Over<'_> {
         asked: i64,
         ends: Ends,
         from: usize,
-        reader: &mut Reader<'_>,
+        reader: &mut Context<'_>,
         out: &mut [f64],
     ) -> Outcome<()> {
         use FunctionId::*;

@@ -150,7 +150,7 @@ impl Scalars {
 
 /// The value of a part of an expression.
 #[derive(Debug)]
-pub(super) enum Part {
+pub(super) enum Operand {
     Scalar(Scalars),
     Vector(Grid),
     Text(Box<str>),

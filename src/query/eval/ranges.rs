@@ -10,7 +10,7 @@ use super::error::{EvalError, Outcome};
 use super::frame::{Frame, Row, Scalars, Sink};
 use super::grid::{BESIDE, Classes, Grid, Metric, ROW};
 use super::guard::Guard;
-use super::select::Reader;
+use super::select::Context;
 use super::stretch;
 use super::walk::{Evaluator, absence, mark, ranged};
 
@@ -167,7 +167,7 @@ impl Over<'_> {
     /// The function over these windows of samples, of which the first is that of step `at`.
     pub(super) fn run(
         &self,
-        reader: &mut Reader<'_>,
+        reader: &mut Context<'_>,
         at: usize,
         samples: Samples<'_>,
         ends: Ends,
@@ -244,7 +244,7 @@ impl Over<'_> {
     }
 
     /// Remarks on quantiles outside of 0 to 1, of the steps from `at` on.
-    pub(super) fn check_quantiles(&self, reader: &mut Reader<'_>, at: usize, row: &[f64]) {
+    pub(super) fn check_quantiles(&self, reader: &mut Context<'_>, at: usize, row: &[f64]) {
         let mut told = None;
         for (i, _) in row.iter().enumerate().filter(|(_, v)| !is_absent(**v)) {
             let q = self.args[0].at(at + i);
@@ -259,7 +259,7 @@ impl Over<'_> {
     /// at the clock between them. Its further argument is the first step of the block.
     fn blocks(
         &self,
-        reader: &Reader<'_>,
+        reader: &Context<'_>,
         at: usize,
         samples: Samples<'_>,
         ends: Ends,

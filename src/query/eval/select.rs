@@ -20,10 +20,10 @@ use crate::model::Labels;
 
 /// Sees a series with its samples (no staleness markers among them) and where its windows end.
 pub(super) type SeriesSink<'s> =
-    dyn FnMut(&mut Reader<'_>, &Metric, Samples<'_>) -> Outcome<()> + 's;
+    dyn FnMut(&mut Context<'_>, &Metric, Samples<'_>) -> Outcome<()> + 's;
 
 /// The parts of the evaluator that stay usable while its sample buffers are borrowed.
-pub(super) struct Reader<'r> {
+pub(super) struct Context<'r> {
     /// The ends of the windows.
     pub(super) ends: Ends,
     /// For remarks.
@@ -212,7 +212,7 @@ impl Evaluator<'_> {
                 let newest_only = hints.range == 0;
                 watch.series(frame, ends, newest_only, samples, &rollups, begin.elapsed());
             }
-            let mut reader = Reader { ends, notes: &mut self.notes, guard: &self.guard, old };
+            let mut reader = Context { ends, notes: &mut self.notes, guard: &self.guard, old };
             see(&mut reader, &Metric::new(labels), samples)?;
         }
         if let Some(watch) = &mut self.watch {
@@ -265,14 +265,14 @@ impl Evaluator<'_> {
         let Some(inner) = inner else { return Ok((None, ends, self.grid(1))) };
         self.guard.make(inner.count)?;
         let grid = match self.eval(&subquery.expr, inner)? {
-            super::frame::Part::Vector(grid) => grid,
-            super::frame::Part::Scalar(value) => {
+            super::frame::Operand::Vector(grid) => grid,
+            super::frame::Operand::Scalar(value) => {
                 let row = value.row(&self.guard, inner.count)?;
                 let mut grid = self.grid(inner.count);
                 grid.push(Metric::empty(), &row)?;
                 grid
             }
-            super::frame::Part::Text(_) => {
+            super::frame::Operand::Text(_) => {
                 return Err(EvalError::at(subquery.span, "a subquery needs an instant vector"));
             }
         };
@@ -292,7 +292,8 @@ impl Evaluator<'_> {
             self.guard.check()?;
             present(inner, row, &mut columns, &mut room)?;
             let samples = Samples { times: &columns.times, values: &columns.values };
-            let mut reader = Reader { ends, notes: &mut self.notes, guard: &self.guard, old: None };
+            let mut reader =
+                Context { ends, notes: &mut self.notes, guard: &self.guard, old: None };
             see(&mut reader, metric, samples)?;
         }
         Ok(())

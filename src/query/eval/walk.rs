@@ -12,7 +12,7 @@ use super::super::source::{Columns, Hints, Source};
 use super::super::types::ValueType;
 use super::answer::{Answer, Matrix, Stats, Value, VectorSample};
 use super::error::{EvalError, Outcome};
-use super::frame::{Frame, Options, Part, Row, Scalars, Sink, Wanted, When};
+use super::frame::{Frame, Operand, Options, Row, Scalars, Sink, Wanted, When};
 use super::grid::{Grid, Metric, ROW};
 use super::guard::{Guard, Limits};
 use super::watch::Watched;
@@ -92,9 +92,9 @@ impl<'a> Evaluator<'a> {
             return Ok(Value::Matrix(self.matrix(expr, frame)?));
         }
         Ok(match self.eval(expr, frame)? {
-            Part::Scalar(value) => Value::Scalar(at, value.at(0)),
-            Part::Text(text) => Value::String(at, text),
-            Part::Vector(grid) => {
+            Operand::Scalar(value) => Value::Scalar(at, value.at(0)),
+            Operand::Text(text) => Value::String(at, text),
+            Operand::Vector(grid) => {
                 let mut samples = Vec::new();
                 let mut room = grid.room.another();
                 let mut pace = self.guard.pace();
@@ -140,7 +140,7 @@ impl<'a> Evaluator<'a> {
     }
 
     /// A part of the query, at the moments of the frame.
-    pub(super) fn eval(&mut self, expr: &Expr, frame: Frame) -> Outcome<Part> {
+    pub(super) fn eval(&mut self, expr: &Expr, frame: Frame) -> Outcome<Operand> {
         self.guard.check()?;
         let expr = expr.unwrap_parens();
         if frame.count > 1 && is_invariant(expr) {
@@ -150,22 +150,24 @@ impl<'a> Evaluator<'a> {
         self.once(expr, frame)
     }
 
-    fn once(&mut self, expr: &Expr, frame: Frame) -> Outcome<Part> {
+    fn once(&mut self, expr: &Expr, frame: Frame) -> Outcome<Operand> {
         Ok(match expr {
-            Expr::Number(n) => Part::Scalar(Scalars::Same(n.value)),
-            Expr::String(s) => Part::Text(s.value.clone()),
-            Expr::Vector(selector) => Part::Vector(self.newest(selector, frame, Wanted::Value)?),
+            Expr::Number(n) => Operand::Scalar(Scalars::Same(n.value)),
+            Expr::String(s) => Operand::Text(s.value.clone()),
+            Expr::Vector(selector) => {
+                Operand::Vector(self.newest(selector, frame, Wanted::Value)?)
+            }
             Expr::Unary(e) => match self.eval(&e.expr, frame)? {
                 part if !e.negate => part,
-                Part::Scalar(value) => Part::Scalar(value.map(|v| -v)),
-                Part::Vector(mut grid) => {
+                Operand::Scalar(value) => Operand::Scalar(value.map(|v| -v)),
+                Operand::Vector(mut grid) => {
                     grid.map(&self.guard, |v| -v)?;
-                    Part::Vector(grid.drop_names(&self.guard)?)
+                    Operand::Vector(grid.drop_names(&self.guard)?)
                 }
                 part => part,
             },
             Expr::Binary(e) => self.binary(e, frame)?,
-            Expr::Aggregate(e) => Part::Vector(self.aggregate(e, frame)?),
+            Expr::Aggregate(e) => Operand::Vector(self.aggregate(e, frame)?),
             Expr::Call(e) => self.call(e, frame)?,
             Expr::Paren(e) => self.eval(&e.expr, frame)?,
             Expr::Matrix(_) | Expr::Subquery(_) => {
@@ -175,10 +177,10 @@ impl<'a> Evaluator<'a> {
     }
 
     /// Repeats the value of one step `count` times.
-    fn repeat(&mut self, part: Part, count: usize) -> Outcome<Part> {
+    fn repeat(&mut self, part: Operand, count: usize) -> Outcome<Operand> {
         Ok(match part {
-            Part::Scalar(value) => Part::Scalar(Scalars::Same(value.at(0))),
-            Part::Vector(once) => {
+            Operand::Scalar(value) => Operand::Scalar(Scalars::Same(value.at(0))),
+            Operand::Vector(once) => {
                 self.guard.make(once.len().saturating_mul(count))?;
                 let mut grid = self.grid(count);
                 let mut pace = self.guard.pace();
@@ -186,7 +188,7 @@ impl<'a> Evaluator<'a> {
                     pace.work(count)?;
                     grid.add(metric.clone())?.fill(row[0]);
                 }
-                Part::Vector(grid)
+                Operand::Vector(grid)
             }
             text => text,
         })
@@ -199,14 +201,14 @@ impl<'a> Evaluator<'a> {
 
     pub(super) fn vector(&mut self, expr: &Expr, frame: Frame) -> Outcome<Grid> {
         match self.eval(expr, frame)? {
-            Part::Vector(grid) => Ok(grid),
+            Operand::Vector(grid) => Ok(grid),
             _ => Err(EvalError::at(expr.span(), "an instant vector is needed here")),
         }
     }
 
     pub(super) fn scalar(&mut self, expr: &Expr, frame: Frame) -> Outcome<Scalars> {
         match self.eval(expr, frame)? {
-            Part::Scalar(value) => Ok(value),
+            Operand::Scalar(value) => Ok(value),
             _ => Err(EvalError::at(expr.span(), "a scalar is needed here")),
         }
     }
@@ -235,45 +237,45 @@ impl<'a> Evaluator<'a> {
         Ok(())
     }
 
-    fn call(&mut self, call: &Call, frame: Frame) -> Outcome<Part> {
+    fn call(&mut self, call: &Call, frame: Frame) -> Outcome<Operand> {
         use FunctionId::*;
         let args = &call.args;
         if ranged(call).is_some() {
             if call.function.id == AbsentOverTime {
-                return Ok(Part::Vector(self.absent_over_time(call, frame)?));
+                return Ok(Operand::Vector(self.absent_over_time(call, frame)?));
             }
             let mut grid = self.grid(frame.count);
             let left = self.guard.left();
             self.over_ranges(call, frame, &mut |metric, row| grid.push_within(left, metric, row))?;
             self.guard.make(grid.values.len())?;
-            return Ok(Part::Vector(grid));
+            return Ok(Operand::Vector(grid));
         }
         Ok(match call.function.id {
-            Time => Part::Scalar(Scalars::Steps(Row::of(&self.guard, frame.count, |i| {
+            Time => Operand::Scalar(Scalars::Steps(Row::of(&self.guard, frame.count, |i| {
                 frame.time(i) as f64 / 1000.0
             })?)),
-            Pi => Part::Scalar(Scalars::Same(std::f64::consts::PI)),
-            Start => Part::Scalar(Scalars::Same(self.start as f64 / 1000.0)),
-            End => Part::Scalar(Scalars::Same(self.end as f64 / 1000.0)),
+            Pi => Operand::Scalar(Scalars::Same(std::f64::consts::PI)),
+            Start => Operand::Scalar(Scalars::Same(self.start as f64 / 1000.0)),
+            End => Operand::Scalar(Scalars::Same(self.end as f64 / 1000.0)),
             Range => {
-                Part::Scalar(Scalars::Same(self.end.saturating_sub(self.start) as f64 / 1000.0))
+                Operand::Scalar(Scalars::Same(self.end.saturating_sub(self.start) as f64 / 1000.0))
             }
-            Step => Part::Scalar(Scalars::Same(self.step as f64 / 1000.0)),
+            Step => Operand::Scalar(Scalars::Same(self.step as f64 / 1000.0)),
             MaxOf | MinOf => {
                 let a = self.scalar(&args[0], frame)?;
                 let b = self.scalar(&args[1], frame)?;
                 let pick = if call.function.id == MaxOf { float::max } else { float::min };
-                Part::Scalar(a.zip(b, &self.guard, frame.count, pick)?)
+                Operand::Scalar(a.zip(b, &self.guard, frame.count, pick)?)
             }
             Scalar => {
                 let grid = self.vector(&args[0], frame)?;
-                Part::Scalar(Scalars::Steps(only_values(&grid, &self.guard)?))
+                Operand::Scalar(Scalars::Steps(only_values(&grid, &self.guard)?))
             }
             Vector => {
                 let row = self.scalar(&args[0], frame)?.row(&self.guard, frame.count)?;
                 let mut grid = self.grid(frame.count);
                 grid.push(Metric::empty(), &row)?;
-                Part::Vector(grid)
+                Operand::Vector(grid)
             }
             Absent => {
                 let grid = self.vector(&args[0], frame)?;
@@ -285,12 +287,12 @@ impl<'a> Evaluator<'a> {
                     pace.work(row.len())?;
                     mark(&mut seen, row);
                 }
-                Part::Vector(absence(&args[0], &seen, self.grid(frame.count))?)
+                Operand::Vector(absence(&args[0], &seen, self.grid(frame.count))?)
             }
             Timestamp => match args[0].unwrap_parens() {
                 Expr::Vector(selector) => {
                     let grid = self.newest(selector, frame, Wanted::Time)?;
-                    Part::Vector(grid.drop_names(&self.guard)?)
+                    Operand::Vector(grid.drop_names(&self.guard)?)
                 }
                 other => {
                     let mut grid = self.vector(other, frame)?;
@@ -301,18 +303,18 @@ impl<'a> Evaluator<'a> {
                             }
                         }
                     })?;
-                    Part::Vector(grid.drop_names(&self.guard)?)
+                    Operand::Vector(grid.drop_names(&self.guard)?)
                 }
             },
             Sort | SortDesc | SortByLabel | SortByLabelDesc => {
                 let grid = self.vector(&args[0], frame)?;
                 if frame.count > 1 {
                     self.notes.add(Annotation::sort_in_range(call.span));
-                    return Ok(Part::Vector(grid));
+                    return Ok(Operand::Vector(grid));
                 }
-                Part::Vector(super::sorting::sort(call, grid, &self.guard)?)
+                Operand::Vector(super::sorting::sort(call, grid, &self.guard)?)
             }
-            _ => Part::Vector(self.instants(call, frame)?),
+            _ => Operand::Vector(self.instants(call, frame)?),
         })
     }
 

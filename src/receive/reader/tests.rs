@@ -70,7 +70,7 @@ fn every_way_in_ends_in_the_sink() {
     assert_eq!(troubles, []);
     let (udp, tcp) = (place(&sockets, "udp"), place(&sockets, "tcp"));
     let (pipe, from) = Pipe::new();
-    let (reader, thread) = Reader::spawn("test", sockets, pipe, ()).expect("a thread");
+    let (reader, thread) = SocketReader::spawn("test", sockets, pipe, ()).expect("a thread");
 
     let sender = UdpSocket::bind("127.0.0.1:0").expect("a port");
     sender.send_to(b"one\ntwo", &udp).expect("sent");
@@ -147,7 +147,7 @@ fn what_the_kernel_dropped_is_what_its_table_says() {
     assert!(drops.total() > 900, "{}", drops.total());
     // None is lost but those.
     let (pipe, from) = Pipe::new();
-    let (reader, thread) = Reader::spawn("test", sockets, pipe, ()).expect("a thread");
+    let (reader, thread) = SocketReader::spawn("test", sockets, pipe, ()).expect("a thread");
     reader.stop();
     thread.join().expect("no panic");
     let received = from.iter().filter(|w| w.starts_with("Datagram")).count() as u64;
@@ -161,7 +161,7 @@ fn the_connection_that_was_silent_longest_goes_for_a_newcomer() {
     let settings = Settings { unix_stream: Some(path.clone()), ..Settings::default() };
     let (pipe, from) = Pipe::new();
     let (sockets, _) = Sockets::open(&settings);
-    let (reader, thread) = Reader::spawn("test", sockets, pipe, ()).expect("a thread");
+    let (reader, thread) = SocketReader::spawn("test", sockets, pipe, ()).expect("a thread");
     let connect = || UnixStream::connect(&path).expect("connects");
     let held: Vec<_> = (0..CONNECTIONS).map(|_| connect()).collect();
     (&held[0]).write_all(b"still there\n").expect("sent");

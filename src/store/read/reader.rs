@@ -63,7 +63,7 @@ pub struct Known {
 
 /// One plain row.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Row {
+pub struct SampleRow {
     /// Its series.
     pub series_id: i64,
     /// Milliseconds since 1970 UTC.
@@ -98,7 +98,7 @@ pub const HOURLY: &str = "hourly rows";
 
 /// What a kind of data takes in the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Part {
+pub struct Usage {
     /// Which kind.
     pub name: &'static str,
     /// Its pages, in bytes, with its indexes.
@@ -107,7 +107,7 @@ pub struct Part {
     pub samples: u64,
 }
 
-impl Part {
+impl Usage {
     /// How well it is packed.
     pub fn bytes_a_sample(&self) -> Option<f64> {
         (self.samples > 0).then(|| self.bytes as f64 / self.samples as f64)
@@ -266,7 +266,7 @@ impl Reader {
     pub fn rows_back(
         &self,
         from: i64,
-        each: impl FnMut(Row) -> std::ops::ControlFlow<()>,
+        each: impl FnMut(SampleRow) -> std::ops::ControlFlow<()>,
     ) -> Result<(), SqlError> {
         let mut statement = self.conn.prepare(
             "SELECT ts, series_id, value FROM samples WHERE ts >= ?1
@@ -279,7 +279,7 @@ impl Reader {
     pub fn rows_from(
         &self,
         from: i64,
-        each: impl FnMut(Row) -> std::ops::ControlFlow<()>,
+        each: impl FnMut(SampleRow) -> std::ops::ControlFlow<()>,
     ) -> Result<(), SqlError> {
         let mut statement = self.conn.prepare_cached(
             "SELECT ts, series_id, value FROM samples WHERE ts >= ?1 ORDER BY ts, series_id",
@@ -391,7 +391,7 @@ impl Reader {
     }
 
     /// The file by kinds of data. Reads every page's header, so it takes a moment.
-    pub fn parts(&self) -> Result<Vec<Part>, SqlError> {
+    pub fn parts(&self) -> Result<Vec<Usage>, SqlError> {
         let number = |sql: &str| {
             self.conn
                 .query_row(sql, [], |r| r.get::<_, Option<i64>>(0))
@@ -412,32 +412,32 @@ impl Reader {
         let named = ["samples", "blocks", "blocks_by_group", "rollup_1h"];
         let list = named.map(|n| format!("'{n}'")).join(", ");
         Ok(vec![
-            Part {
+            Usage {
                 name: PLAIN,
                 bytes: pages("name = 'samples'")?,
                 samples: number("SELECT count(*) FROM samples")?,
             },
-            Part {
+            Usage {
                 name: SEALED,
                 bytes: share(raw),
                 samples: number("SELECT sum(samples) FROM blocks WHERE resolution = 0")?,
             },
-            Part {
+            Usage {
                 name: FIVE_MINUTES,
                 bytes: share(rollups),
                 samples: number("SELECT sum(samples) / 7 FROM blocks WHERE resolution > 0")?,
             },
-            Part {
+            Usage {
                 name: HOURLY,
                 bytes: pages("name = 'rollup_1h'")?,
                 samples: number("SELECT count(*) FROM rollup_1h")?,
             },
-            Part {
+            Usage {
                 name: "names and the rest",
                 bytes: pages(&format!("name NOT IN ({list})"))?,
                 samples: 0,
             },
-            Part {
+            Usage {
                 name: "free",
                 bytes: number(
                     "SELECT freelist_count * page_size FROM pragma_freelist_count, pragma_page_size",
@@ -494,11 +494,11 @@ impl Reader {
 /// Until whoever takes them has enough.
 fn hand_out(
     mut rows: rusqlite::Rows<'_>,
-    mut each: impl FnMut(Row) -> std::ops::ControlFlow<()>,
+    mut each: impl FnMut(SampleRow) -> std::ops::ControlFlow<()>,
 ) -> Result<(), SqlError> {
     while let Some(row) = rows.next()? {
         let Some(value) = from_column(row.get_ref(2)?) else { continue };
-        let row = Row { ts: row.get(0)?, series_id: row.get(1)?, value };
+        let row = SampleRow { ts: row.get(0)?, series_id: row.get(1)?, value };
         if each(row).is_break() {
             break;
         }

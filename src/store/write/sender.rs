@@ -20,11 +20,11 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// A connection that only fills the inbox.
 #[derive(Debug)]
-pub struct Sender {
+pub struct InboxSender {
     conn: Connection,
 }
 
-impl Sender {
+impl InboxSender {
     /// Opens a database that exists.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
         let fail = |e| OpenError::from_sqlite(path, e);

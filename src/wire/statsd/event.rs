@@ -11,7 +11,7 @@ pub enum Priority {
 
 /// The level of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Alert {
+pub enum AlertType {
     /// The default.
     Info,
     /// A failure.
@@ -22,14 +22,14 @@ pub enum Alert {
     Success,
 }
 
-impl Alert {
+impl AlertType {
     /// The word in the protocol and in the database.
     pub fn word(self) -> &'static str {
         match self {
-            Alert::Info => "info",
-            Alert::Error => "error",
-            Alert::Warning => "warning",
-            Alert::Success => "success",
+            AlertType::Info => "info",
+            AlertType::Error => "error",
+            AlertType::Warning => "warning",
+            AlertType::Success => "success",
         }
     }
 }
@@ -60,7 +60,7 @@ pub struct Event<'a> {
     /// How much it matters.
     pub priority: Priority,
     /// The level.
-    pub alert: Alert,
+    pub alert: AlertType,
     /// The sender, or empty.
     pub source: &'a [u8],
     /// The tags after `#`.
@@ -69,7 +69,7 @@ pub struct Event<'a> {
 
 /// How a service is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Check<'a> {
+pub struct ServiceCheck<'a> {
     /// Which service.
     pub name: &'a [u8],
     /// 0 well, 1 warning, 2 critical, 3 unknown.
@@ -112,7 +112,7 @@ pub(super) fn event(line: &[u8]) -> Option<Event<'_>> {
         host: b"",
         key: b"",
         priority: Priority::Normal,
-        alert: Alert::Info,
+        alert: AlertType::Info,
         source: b"",
         tags: b"",
     };
@@ -128,9 +128,9 @@ pub(super) fn event(line: &[u8]) -> Option<Event<'_>> {
             [b'k', b':', key @ ..] => event.key = key,
             b"p:low" => event.priority = Priority::Low,
             [b's', b':', source @ ..] => event.source = source,
-            b"t:error" => event.alert = Alert::Error,
-            b"t:warning" => event.alert = Alert::Warning,
-            b"t:success" => event.alert = Alert::Success,
+            b"t:error" => event.alert = AlertType::Error,
+            b"t:warning" => event.alert = AlertType::Warning,
+            b"t:success" => event.alert = AlertType::Success,
             [b'#', tags @ ..] => event.tags = tags,
             _ => {}
         }
@@ -139,15 +139,21 @@ pub(super) fn event(line: &[u8]) -> Option<Event<'_>> {
 }
 
 /// `name|0|d:…|h:…|#…|m:…`, without the `_sc|` in front. The message comes last and takes the rest.
-pub(super) fn check(line: &[u8]) -> Option<Check<'_>> {
+pub(super) fn check(line: &[u8]) -> Option<ServiceCheck<'_>> {
     let bar = memchr::memchr(b'|', line)?;
     let (name, line) = (&line[..bar], &line[bar + 1..]);
     let [status @ b'0'..=b'3', rest @ ..] = line else { return None };
     if name.is_empty() {
         return None;
     }
-    let mut check =
-        Check { name, status: status - b'0', time: None, host: b"", tags: b"", message: b"" };
+    let mut check = ServiceCheck {
+        name,
+        status: status - b'0',
+        time: None,
+        host: b"",
+        tags: b"",
+        message: b"",
+    };
     let mut rest = rest;
     while !rest.is_empty() {
         let fields = rest.strip_prefix(b"|")?;

@@ -14,7 +14,7 @@ mod event;
 mod name;
 mod number;
 
-pub use event::{Alert, Check, Event, Priority, unescape};
+pub use event::{AlertType, Event, Priority, ServiceCheck, unescape};
 pub use name::{MAX_LABELS, MAX_NAME, clean_name, labels};
 pub use number::decimal;
 
@@ -67,7 +67,7 @@ pub enum Item<'a> {
     /// An event.
     Event(Event<'a>),
     /// How a service is.
-    Check(Check<'a>),
+    Check(ServiceCheck<'a>),
 }
 
 /// Why a line, or one of its values, was not understood.

@@ -1,5 +1,5 @@
 //! notify: nothing is lost and nobody is flooded, whatever fails and whenever the process is killed. The
-//! desk works with a clock set by hand, over a database in a file.
+//! outbox works with a clock set by hand, over a database in a file.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -26,7 +26,7 @@ type Receiver<'r> = Box<dyn FnMut(usize, &Message, i64) -> Outcome + 'r>;
 struct Rig<'r> {
     _folder: tempfile::TempDir,
     store: Store,
-    desk: Desk,
+    outbox: Outbox,
     names: Vec<Name>,
     receiver: Receiver<'r>,
     now: i64,
@@ -68,11 +68,11 @@ impl<'r> Rig<'r> {
         let store = Store::open(&path, "web1", Arc::default()).expect("opens");
         let names = names(channels);
         let now = Times { wall: NIGHT, boot: 0 };
-        let (desk, _) = Desk::new(names.clone(), &AlertStore::default(), now, settings());
+        let (outbox, _) = Outbox::new(names.clone(), &AlertStore::default(), now, settings());
         Self {
             _folder: folder,
             store,
-            desk,
+            outbox,
             names,
             receiver: Box::new(receiver),
             now: 0,
@@ -100,8 +100,8 @@ impl<'r> Rig<'r> {
 
     fn reload(&mut self) {
         let stored = self.store.alerts().expect("reads");
-        let (desk, step) = Desk::new(self.names.clone(), &stored, self.times(), settings());
-        self.desk = desk;
+        let (outbox, step) = Outbox::new(self.names.clone(), &stored, self.times(), settings());
+        self.outbox = outbox;
         self.keep(step);
     }
 
@@ -116,7 +116,7 @@ impl<'r> Rig<'r> {
         loop {
             let at = NIGHT + self.now;
             let notes = notes.iter().map(|n| Note { at, ..n.clone() }).collect();
-            let step = self.desk.add(notes, self.times());
+            let step = self.outbox.add(notes, self.times());
             // Before the commit: what was judged is judged again.
             if self.killed() {
                 continue;
@@ -133,10 +133,10 @@ impl<'r> Rig<'r> {
         loop {
             rounds += 1;
             assert!(rounds < 100_000, "it comes to an end");
-            let (jobs, step) = self.desk.take_due(self.times());
+            let (jobs, step) = self.outbox.take_due(self.times());
             self.keep(step);
             if jobs.is_empty() {
-                match self.desk.next_due(self.times()) {
+                match self.outbox.next_due(self.times()) {
                     Some(due) if due < end => self.now = due.max(self.now + 1),
                     _ => break,
                 }
@@ -155,7 +155,7 @@ impl<'r> Rig<'r> {
                 if self.killed() {
                     break;
                 }
-                let step = self.desk.finish(job.lane, outcome, self.times());
+                let step = self.outbox.finish(job.lane, outcome, self.times());
                 // It is known, and not in the file.
                 if self.killed() {
                     break;
@@ -311,11 +311,11 @@ fn who_refuses_is_tried_three_times_and_then_the_next_one_tells_it() {
     assert_eq!(rig.read(1), ["bad: disk on web1 is wrong"]);
     let lines = &rig.got[0].message.lines;
     assert!(lines.contains(&"ntfy:a refused this: 535 wrong password".to_owned()), "{lines:?}");
-    let trouble = rig.desk.trouble(0, rig.times()).expect("it is told");
+    let trouble = rig.outbox.trouble(0, rig.times()).expect("it is told");
     assert!(trouble.starts_with("ntfy:a refused: 535 wrong password"), "{trouble}");
     // It is still known after a restart: the next message loses no half an hour.
     rig.reload();
-    assert!(rig.desk.trouble(0, rig.times()).is_some());
+    assert!(rig.outbox.trouble(0, rig.times()).is_some());
     rig.add(&[fire("load", Severity::Bad, &["a"])]);
     rig.until(HOUR + MINUTE);
     assert_eq!(rig.read(1).len(), 2);
@@ -330,7 +330,7 @@ fn who_refuses_is_tried_three_times_and_then_the_next_one_tells_it() {
     rig.add(&[fire("ping", Severity::Bad, &["a"])]);
     rig.until(11 * HOUR);
     assert_eq!(rig.read(0), ["bad: ping on web1 is wrong"]);
-    assert_eq!(rig.desk.trouble(0, rig.times()), None);
+    assert_eq!(rig.outbox.trouble(0, rig.times()), None);
     assert_eq!(rig.store.alerts().expect("reads").outbox, []);
 }
 
@@ -350,7 +350,7 @@ fn that_a_channel_refuses_is_told_where_all_else_is_known() {
     let mut rig = Rig::new(1, |_, _, _| refused());
     rig.add(&[fire("disk", Severity::Bad, &["a"])]);
     rig.until(HOUR);
-    assert!(rig.desk.trouble(0, rig.times()).is_some());
+    assert!(rig.outbox.trouble(0, rig.times()).is_some());
     let stored = rig.store.alerts().expect("reads");
     assert_eq!((stored.outbox.len(), stored.told[0].result.as_str()), (0, "refused"));
 }
@@ -359,18 +359,18 @@ fn that_a_channel_refuses_is_told_where_all_else_is_known() {
 fn a_channel_that_hangs_delays_no_other() {
     let mut rig = Rig::new(2, |_, _, _| sent());
     rig.add(&[fire("disk", Severity::Bad, &["a", "b"])]);
-    let (jobs, _) = rig.desk.take_due(rig.times());
+    let (jobs, _) = rig.outbox.take_due(rig.times());
     assert_eq!(jobs.len(), 2);
-    let step = rig.desk.finish(1, sent(), rig.times());
+    let step = rig.outbox.finish(1, sent(), rig.times());
     rig.keep(step);
     rig.now = 11 * MINUTE;
     rig.add(&[fire("load", Severity::Bad, &["a", "b"])]);
     rig.until(12 * MINUTE);
     assert_eq!(rig.read(1), ["bad: load on web1 is wrong"]);
     assert_eq!(rig.read(0), [""; 0], "it has one message at a time");
-    let trouble = rig.desk.trouble(0, rig.times()).expect("it is told");
+    let trouble = rig.outbox.trouble(0, rig.times()).expect("it is told");
     assert_eq!(trouble, "a message to ntfy:a has waited for 12 min: it does not answer");
-    assert_eq!(rig.desk.trouble(1, rig.times()), None);
+    assert_eq!(rig.outbox.trouble(1, rig.times()), None);
 }
 
 #[test]
@@ -462,7 +462,7 @@ fn what_waits_is_bounded_and_what_goes_is_told() {
     let many: Vec<Note> =
         (0..700).map(|n| fire(&format!("disk{n}"), Severity::Warning, &["a"])).collect();
     rig.add(&many);
-    assert_eq!(rig.desk.waiting(0, rig.times()).0, MOST_WAITING);
+    assert_eq!(rig.outbox.waiting(0, rig.times()).0, MOST_WAITING);
     assert_eq!(rig.store.alerts().expect("reads").outbox.len(), MOST_WAITING);
     assert_eq!(rig.fates["dropped"], 201);
     rig.until(2 * HOUR);
@@ -513,13 +513,13 @@ fn changes_of_a_channel_that_is_gone_are_told_by_another() {
 fn other_channels_take_over_what_waits_in_memory() {
     let mut rig = Rig::new(2, |lane, _, _| if lane == 0 { retry() } else { sent() });
     let both = [fire("disk", Severity::Bad, &["a"]), fire("load", Severity::Bad, &["b"])];
-    let _not_written = rig.desk.add(both.to_vec(), rig.times());
-    let last = rig.desk.last_note();
+    let _not_written = rig.outbox.add(both.to_vec(), rig.times());
+    let last = rig.outbox.last_note();
     rig.until(SECOND);
     assert_eq!(rig.read(1), ["bad: load on web1 is wrong"]);
     let names = ["c", "b"].map(|id| Name { id: id.into(), shown: format!("ntfy:{id}") }).to_vec();
-    let step = rig.desk.reconfigure(names, settings(), rig.times());
-    assert_eq!((step.ops.len(), rig.desk.last_note()), (1, last));
+    let step = rig.outbox.reconfigure(names, settings(), rig.times());
+    assert_eq!((step.ops.len(), rig.outbox.last_note()), (1, last));
     rig.receiver = Box::new(|_, _, _| sent());
     rig.got.clear();
     rig.until(HOUR);
@@ -536,11 +536,11 @@ fn a_clock_that_is_set_changes_nothing_of_what_waits() {
         // Another process, by another clock.
         let stored = rig.store.alerts().expect("reads");
         let times = Times { wall: NIGHT + rig.now + step, boot: rig.now };
-        let (mut desk, _) = Desk::new(names(1), &stored, times, settings());
-        let due = desk.next_due(times).expect("it waits");
+        let (mut outbox, _) = Outbox::new(names(1), &stored, times, settings());
+        let due = outbox.next_due(times).expect("it waits");
         assert!(due - rig.now <= HOUR, "{due}");
         let later = Times { wall: times.wall + HOUR, boot: times.boot + HOUR };
-        assert_eq!(desk.take_due(later).0.len(), 1, "a step of {step} ms");
+        assert_eq!(outbox.take_due(later).0.len(), 1, "a step of {step} ms");
     }
 }
 
@@ -553,7 +553,7 @@ fn who_forgets_is_told_again_and_never_behind_the_end() {
     rig.until(MINUTE);
     let told = rig.got.len();
     let again = [disk.clone(), elsewhere];
-    rig.desk.again(0, &again, rig.times());
+    rig.outbox.again(0, &again, rig.times());
     rig.until(2 * MINUTE);
     assert_eq!(rig.got.len(), told + 2, "one message a machine");
     let hosts: Vec<&str> = rig.got[told..].iter().map(|got| got.message.host.as_str()).collect();
@@ -561,7 +561,7 @@ fn who_forgets_is_told_again_and_never_behind_the_end() {
     // It stands in no list, and what is new is not kept back by it.
     assert_eq!(rig.store.alerts().expect("reads").told.len(), told);
     // The end comes before it could be said again.
-    rig.desk.again(0, &again, rig.times());
+    rig.outbox.again(0, &again, rig.times());
     rig.add(&[over(&disk, 2 * MINUTE)]);
     rig.until(8 * MINUTE);
     let last = &rig.got.last().expect("a message").message;
@@ -569,20 +569,20 @@ fn who_forgets_is_told_again_and_never_behind_the_end() {
     // One that is not reached is not asked again and again, and its words are known.
     rig.until(9 * MINUTE);
     let asked = rig.attempts.len();
-    rig.desk.again(0, &again, rig.times());
+    rig.outbox.again(0, &again, rig.times());
     rig.until(25 * MINUTE);
     assert_eq!(rig.attempts.len(), asked + 1);
-    assert!(rig.desk.trouble(0, rig.times()).is_some_and(|what| what.contains("ntfy:a")));
+    assert!(rig.outbox.trouble(0, rig.times()).is_some_and(|what| what.contains("ntfy:a")));
 }
 
 #[test]
 fn nothing_is_sent_before_it_is_on_its_way_into_the_file() {
     let mut rig = Rig::new(1, |_, _, _| sent());
-    rig.desk.hold(Some(rig.desk.last_note()));
+    rig.outbox.hold(Some(rig.outbox.last_note()));
     rig.add(&[fire("disk", Severity::Bad, &["a"])]);
     rig.until(MINUTE);
     assert!(rig.got.is_empty());
-    rig.desk.hold(None);
+    rig.outbox.hold(None);
     rig.until(2 * MINUTE);
     assert_eq!(rig.got.len(), 1);
 }

@@ -31,7 +31,7 @@ pub const MOST_BYTES: usize = 1 << 20;
 /// More machines than these at a time are told of in one message.
 const MOST_HOSTS: usize = 3;
 
-/// What the desk is told when it is made.
+/// What the outbox is told when it is made.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// Gives the zone of the times in messages. It is asked when there is a message, because the list of
@@ -42,7 +42,7 @@ pub struct Settings {
     pub group_wait_ms: i64,
 }
 
-/// A channel as the desk knows it.
+/// A channel as the outbox knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Name {
     /// The same over restarts, and another one for each target.
@@ -103,13 +103,13 @@ pub struct Step {
 
 /// See the module.
 #[derive(Debug)]
-pub struct Desk {
+pub struct Outbox {
     settings: Settings,
     lanes: Vec<Lane>,
     last_note: i64,
 }
 
-impl Desk {
+impl Outbox {
     /// Goes on where the process before stopped. The first step holds what has to be written of changes
     /// whose channel is not configured any more.
     pub fn new(
@@ -119,20 +119,20 @@ impl Desk {
         settings: Settings,
     ) -> (Self, Step) {
         let lanes = names.into_iter().map(|name| Lane::new(name, &stored.told, now)).collect();
-        let mut desk = Self { settings, lanes, last_note: stored.last_note };
+        let mut outbox = Self { settings, lanes, last_note: stored.last_note };
         let mut step = Step::default();
         for row in &stored.outbox {
-            desk.last_note = desk.last_note.max(row.id);
+            outbox.last_note = outbox.last_note.max(row.id);
             let Some(note) = Note::of_row(row) else {
                 step.ops.push(lane::unreadable(row, now));
                 continue;
             };
-            match desk.lanes.iter().position(|lane| lane.name.id == row.channel) {
-                Some(at) => desk.lanes[at].load(row, note, now),
-                None => desk.rehouse(row, note, now, &mut step),
+            match outbox.lanes.iter().position(|lane| lane.name.id == row.channel) {
+                Some(at) => outbox.lanes[at].load(row, note, now),
+                None => outbox.rehouse(row, note, now, &mut step),
             }
         }
-        (desk, step)
+        (outbox, step)
     }
 
     /// Goes on with other channels: those that stay keep what waits for them, and their state. A message
@@ -177,7 +177,7 @@ impl Desk {
     }
 
     /// Takes changes in, each for all channels that it names. What has to be written with them comes
-    /// back; until that is in the file, [`Desk::hold`] keeps them from being sent.
+    /// back; until that is in the file, [`Outbox::hold`] keeps them from being sent.
     pub fn add(&mut self, notes: Vec<Note>, now: Times) -> Step {
         let mut step = Step::default();
         for note in notes {
@@ -238,7 +238,7 @@ impl Desk {
     }
 
     /// What is to be sent now: at most one message a channel. Each has to be followed by
-    /// [`Desk::finish`].
+    /// [`Outbox::finish`].
     pub fn take_due(&mut self, now: Times) -> (Vec<Job>, Step) {
         let mut step = Step::default();
         let mut jobs = Vec::new();
