@@ -73,7 +73,7 @@ pub fn template(data: &[u8]) {
 /// Single lines: a rule as a person writes it, a silence, times of the week, what the database keeps of
 /// an alert.
 pub fn words(data: &[u8]) {
-    for line in String::from_utf8_lossy(data).lines().take(8) {
+    for line in String::from_utf8_lossy(data).lines().take(3) {
         rule(line);
         if let Ok(what) = What::parse(line) {
             what.matches(&ALERT, "here");
@@ -94,7 +94,7 @@ pub fn words(data: &[u8]) {
 
 /// Where messages go.
 pub fn targets(data: &[u8]) {
-    String::from_utf8_lossy(data).lines().take(8).for_each(target);
+    String::from_utf8_lossy(data).lines().take(3).for_each(target);
 }
 
 /// An error names a line of the file.
