@@ -11,12 +11,16 @@ use random::Random;
 mod alerts;
 #[path = "../fuzz/bodies/answers.rs"]
 mod answers;
+#[path = "../fuzz/bodies/block.rs"]
+mod block;
 #[path = "../fuzz/bodies/chunk_timestamps.rs"]
 mod chunk_timestamps;
 #[path = "../fuzz/bodies/chunk_values.rs"]
 mod chunk_values;
 #[path = "../fuzz/bodies/collect.rs"]
 mod collect;
+#[path = "../fuzz/bodies/config.rs"]
+mod config;
 #[path = "../fuzz/bodies/http.rs"]
 mod http;
 #[path = "../fuzz/bodies/munin.rs"]
@@ -166,19 +170,30 @@ fn any_bytes_between_masters_and_nodes() {
 #[test]
 fn any_bytes_as_what_a_plugin_prints() {
     hold("munin", 2_000, 400, munin::run);
+    hold("plugin", 2_000, 400, munin::keeps);
     let words = "a.value b.value a-b.value a_b.value .label .negative a-b multigraph m graph_title T \
                  1 2 U nan N:3 1700000000:4 type COUNTER DERIVE OK | a=1kB, ;5:x; 'a b'= {\"a\":1} \
                  a{b=\"c\"} # TYPE gauge a: 4th 5th";
-    hold_words(words, 4_000, |text| munin::run(text.as_bytes()));
+    hold_words(words, 4_000, |text| {
+        munin::run(text.as_bytes());
+        for kind in 0..3 {
+            munin::keeps(&[&[kind][..], text.as_bytes()].concat());
+        }
+    });
 }
 
 #[test]
 fn any_bytes_as_what_the_kernel_tells() {
-    hold("collect", 300, 400, collect::run);
+    let files = collect::files() as u8;
+    hold("collect", 1_000, 400, collect::run);
     let words = "cpu cpu0 1 22 333 4444 -5 18446744073709551616 eth0: lo: sda sda1 259 MemTotal: kB Tcp: \
                  TcpExt: InSegs some full avg10=0.00 total=7 sockets: used / /proc ext4 rw - btime intr \
                  ctxt 0.10 1/2 pgpgin ID=debian \"x\" \\040";
-    hold_words(words, 1_000, |text| collect::run(text.as_bytes()));
+    hold_words(words, 200, |text| {
+        for file in 0..files {
+            collect::run(&[&[file][..], text.as_bytes()].concat());
+        }
+    });
 }
 
 #[test]
@@ -227,27 +242,65 @@ fn any_bytes_as_what_people_write() {
 
 #[test]
 fn any_words_about_alerts() {
-    hold("alerts", 2_000, 300, alerts::run);
-    let words = "groups: \n \n- name: g rules: - alert: A record: r:x expr: for: 5m labels: {a: b} annotations: \
-                 summary: '{{ $labels.instance }}' {{ range query \"up\" }} {{ end }} {{ if }} | printf \"%5.1f\" \
-                 humanize . $value disk_/ cpu > < == 95 a{b=\"c\"} | warning bad Sun Mon-Fri 02:00-04:00 Europe/Berlin \
-                 daily & *a !x --- ? [ ] { } , ntfy: mailto: me@example.org https:// smtp+starttls://u:p@h:25/ \
-                 exec: apprise: telegram:1:2 tests: input_series: series: values: 1+2x3 _x5 interval: 1m eval_time:";
-    hold_words(words, 8_000, |text| alerts::run(text.as_bytes()));
+    let yaml = "groups: \n \n- name: g rules: - alert: A record: r:x expr: for: 5m labels: {a: b} annotations: \
+                summary: '{{ $labels.instance }}' & *a !x --- ? [ ] { } , a > 5 tests: input_series: series: \
+                values: 1+2x3 _x5 interval: 1m eval_time: promql_expr_test: exp_samples: alertname:";
+    for (target, body) in
+        [("rule_files", alerts::files as fn(&[u8])), ("rule_tests", alerts::tests)]
+    {
+        hold(target, 1_000, 300, body);
+        hold_words(yaml, 4_000, |text| body(text.as_bytes()));
+    }
+    hold("template", 1_000, 300, alerts::template);
+    let words = "{{ }} {{- -}} $labels .instance range query \"up\" end if else with $x := = . $value | ( ) printf \
+                 \"%5.1f\" humanize len args index and or not eq gt reReplaceAll match first value 1 2.5 /* */";
+    hold_words(words, 8_000, |text| alerts::template(text.as_bytes()));
+    hold("alert_words", 1_000, 300, alerts::words);
+    let words = "disk_/ cpu > < == 95 a{b=\"c\"} | 5m warning bad Sun Mon-Fri 02:00-04:00 Europe/Berlin daily \n \
+                 {\"told\":{} \"reminders\":1 } [ 1 ] , * ? mountpoint=~\"/.*\" (";
+    hold_words(words, 6_000, |text| alerts::words(text.as_bytes()));
+    hold("receivers", 1_000, 300, alerts::targets);
+    let words = "ntfy: ntfys:// mailto: me@example.org https:// smtp+starttls://u:p@h:25/ exec: apprise: tgram://1:2 \
+                 discord.com/api/webhooks/1/a ? & = # / @ : [::1] %41 %ff to topic \n hc: slack matrix://t@h/ #a !b:c";
+    hold_words(words, 6_000, |text| alerts::targets(text.as_bytes()));
 }
 
 #[test]
 fn any_bytes_as_what_a_receiver_answers() {
-    hold("answers", 300, 200, answers::run);
+    hold("answers_http", 1_000, 200, answers::http);
+    hold("answers_mail", 1_000, 200, answers::mail);
+    hold("answers_node", 1_000, 200, answers::node);
     let words = "HTTP/1.1 200 429 500 OK \r\n\r\n Retry-After: 5 content-length: 3 transfer-encoding: chunked {\"ok\":false, \
-                 \"retry_after\": 3 } \"errcode\":\"M_LIMIT\" 220 250 250- 354 450 550 5.7.1 \r\n STARTTLS AUTH PLAIN SIZE 9";
-    hold_words(words, 400, |text| {
-        for kind in [0, 3, 200] {
-            let mut bytes = vec![kind];
-            bytes.extend_from_slice(text.as_bytes());
-            answers::run(&bytes);
+                 \"retry_after\": 3 } \"errcode\":\"M_LIMIT\" x-limit-app-reset: -9223372036854775808 \r\n";
+    hold_words(words, 1_000, |text| {
+        for kind in 0..13 {
+            answers::http(&[&[kind], &b"HTTP/1.1 "[..], text.as_bytes()].concat());
+        }
+        answers::http(&[&[255][..], text.as_bytes()].concat());
+    });
+    let words = "220 250 250- 354 450 550 5.7.1 \r\n \r\n235 334 STARTTLS AUTH PLAIN LOGIN SIZE 9 SMTPUTF8 ü";
+    hold_words(words, 2_000, |text| {
+        for kind in 0..9 {
+            answers::mail(&[&[kind], &b"220 h\r\n"[..], text.as_bytes()].concat());
         }
     });
+    let words = "cap multigraph dirtyconfig \n \n.\n load cpu web.example # a.value 1 graph_title x unknown";
+    hold_words(words, 2_000, |text| {
+        answers::node(&[&b"# munin node at h\n"[..], text.as_bytes()].concat());
+    });
+}
+
+#[test]
+fn any_bytes_as_a_block() {
+    hold("block", 4_000, 120, block::run);
+}
+
+#[test]
+fn any_text_as_a_configuration() {
+    hold("config", 500, 300, config::run);
+    let words = "[alerts] to off = \"ntfy:a\" [ ] { } , [http] listen \"127.0.0.1:1876\" [[plugin]] name command \n \n# . \
+                 interval \"10s\" alerts.to alerts.off [[alert]] when \"cpu > 5\" true 5 'x' \"\"\" [alerts.limits] [collect]";
+    hold_words(words, 6_000, |text| config::run(text.as_bytes()));
 }
 
 #[test]

@@ -1,5 +1,6 @@
-//! wire, alert, notify: any text as what people write about alerts: a rule file of Prometheus, a test of
-//! one, a rule of ours, a template, a silence, times of the week, the target of a receiver.
+//! wire, alert, notify, store: any text as what people write about alerts, one function each: a rule file
+//! of Prometheus, a test of one, a template; a rule of ours, a silence, times of the week; the target of
+//! a receiver.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
@@ -7,11 +8,12 @@ use std::sync::{Arc, LazyLock};
 use plimsoll::alert::template::{self, Scope, expand};
 use plimsoll::alert::weekly::Weekly;
 use plimsoll::alert::when::RuleText;
-use plimsoll::alert::{Rule, What, check, files, unittest};
-use plimsoll::model::Labels;
+use plimsoll::alert::{Instance, Record, Rule, State, What, check, files, unittest};
+use plimsoll::model::{Labels, Severity};
 use plimsoll::notify::{ChannelSettings, channel_of, host_of_target, redacted};
 use plimsoll::query::ast::Expr;
 use plimsoll::query::parse;
+use plimsoll::store::AlertRow;
 
 const KEPT_MS: i64 = 30 * 86_400_000;
 /// A test that takes more work than this is read, and not run.
@@ -23,20 +25,76 @@ static SETTINGS: LazyLock<Arc<ChannelSettings>> = LazyLock::new(|| {
     Arc::new(ChannelSettings { credentials: None, path: "/nowhere".into(), ..settings })
 });
 
-pub fn run(data: &[u8]) {
+static ALERT: LazyLock<Instance> = LazyLock::new(|| Instance {
+    rule: "disk_full".to_owned(),
+    labels: Labels::new([("instance", "web1"), ("mountpoint", "/home")]),
+    fingerprint: 7,
+    state: State::Firing,
+    frozen: None,
+    severity: Severity::Bad,
+    active_at: 1_000,
+    held_ms: 0,
+    worse_ms: None,
+    worse_clear_since: None,
+    fired_at: Some(2_000),
+    clear_since: None,
+    resolved_at: None,
+    ended_at: None,
+    seen_at: 3_000,
+    value: 98.2,
+    peak: 98.2,
+    limit: Some(97.0),
+    flaps: Vec::new(),
+    text: "disk /home is 98 % full".to_owned(),
+    annotations: BTreeMap::new(),
+});
+
+/// A rule file of Prometheus.
+pub fn files(data: &[u8]) {
+    rule_file(&String::from_utf8_lossy(data));
+}
+
+/// A test of a rule file, for promtool.
+pub fn tests(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
-    rule_file(&text);
-    tests(&text);
-    template(&text);
-    for line in text.lines().take(8) {
+    let Ok(tests) = unittest::read(&text) else { return };
+    if text.len() < SAMPLES {
+        for failure in unittest::run(&tests, &[]) {
+            assert!(!failure.message.is_empty());
+        }
+    }
+}
+
+/// The template of an annotation.
+pub fn template(data: &[u8]) {
+    fill(&String::from_utf8_lossy(data));
+}
+
+/// Single lines: a rule as a person writes it, a silence, times of the week, what the database keeps of
+/// an alert.
+pub fn words(data: &[u8]) {
+    for line in String::from_utf8_lossy(data).lines().take(3) {
         rule(line);
-        let _silence = What::parse(line);
+        if let Ok(what) = What::parse(line) {
+            what.matches(&ALERT, "here");
+        }
         if let Ok(times) = Weekly::parse(line, &jiff::tz::TimeZone::UTC) {
             let at = 1_700_000_000_000;
             assert!(times.holds(at).is_none_or(|until| until > at), "it ends");
         }
-        target(line);
+        for (more, flaps) in [(line, "[]"), ("{}", line)] {
+            let (more, flaps) = (more.to_owned(), flaps.to_owned());
+            let row = AlertRow { more, flaps, ..Record::new(ALERT.clone()).row() };
+            if let Some(record) = Record::of_row(&row) {
+                assert_eq!(Record::of_row(&record.row()).as_ref(), Some(&record));
+            }
+        }
     }
+}
+
+/// Where messages go.
+pub fn targets(data: &[u8]) {
+    String::from_utf8_lossy(data).lines().take(3).for_each(target);
 }
 
 /// An error names a line of the file.
@@ -54,13 +112,6 @@ fn rule_file(text: &str) {
             }
         }
         Err(e) => assert!(e.line <= lines + 1 && !e.message.is_empty(), "{e} of {lines}"),
-    }
-}
-
-fn tests(text: &str) {
-    let Ok(tests) = unittest::read(text) else { return };
-    if text.len() < SAMPLES {
-        let _failures = unittest::run(&tests, &[]);
     }
 }
 
@@ -94,7 +145,7 @@ fn rule(text: &str) {
 }
 
 /// A template that passes the check may fail when it is filled, and ends in any case.
-fn template(text: &str) {
+fn fill(text: &str) {
     let labels = Labels::new([("instance", "here:9100"), ("mountpoint", "/")]);
     let found = |expr: &str| {
         let expr: Expr = parse(expr).map_err(|e| e.to_string())?;

@@ -1,5 +1,5 @@
-//! wire, plugin: any bytes as the output of a plugin of each kind, as what is kept of its counters, as
-//! plugin-conf.d, as a cdef, as a check of Nagios, and as what a simple plugin prints.
+//! wire, plugin: any bytes as the output of a plugin of each kind, as plugin-conf.d, as a cdef, as a
+//! check of Nagios, and as what a simple plugin prints; and what is kept of a plugin from run to run.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -36,17 +36,16 @@ pub fn run(data: &[u8]) {
     assert!(check.data.len() + check.faults.len() <= data.len());
     simple::pairs(data, |key, _| assert!(!key.is_empty()), |_, _| ());
     let _unused = simple::object(data, |key, _| assert!(!key.is_empty()));
-    for kind in [Kind::Munin, Kind::Simple, Kind::Nagios] {
-        keeps(data, kind);
-    }
 }
 
 fn graph_field<'a>(config: &'a Described, graph: &str, written: &str) -> &'a str {
     config.find(graph, written).map_or("", |f| &f.name)
 }
 
-/// What the daemon makes of it, run after run.
-fn keeps(data: &[u8], kind: Kind) {
+/// What the daemon makes of it, run after run. The first byte chooses the kind of plugin.
+pub fn keeps(data: &[u8]) {
+    let Some((kind, data)) = data.split_first() else { return };
+    let kind = [Kind::Munin, Kind::Simple, Kind::Nagios][usize::from(*kind % 3)];
     let registry = Arc::new(Registry::default());
     let mut keeper = Keeper::new(registry, Arc::default(), "p", None, Some(kind));
     keeper.remember(&String::from_utf8_lossy(data));

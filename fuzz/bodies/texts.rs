@@ -1,10 +1,9 @@
-//! wire, model, config, receive, http: any bytes as a file of CSV, as a configuration, as the file of
-//! tokens, as the pieces of a stream, and as the single words that people write: times, sizes,
-//! intervals, numbers, keys, conditions, patterns, networks, names of hosts.
+//! wire, model, receive, http: any bytes as a file of CSV, as the file of tokens, as the pieces of a
+//! stream, and as the single words that people write: times, sizes, intervals, numbers, keys,
+//! conditions, patterns, networks, names of hosts.
 
 use std::path::Path;
 
-use plimsoll::config::Config;
 use plimsoll::http::{Hosts, tokens};
 use plimsoll::model::Condition;
 use plimsoll::model::{Glob, parse_duration, parse_key, parse_size, write_key};
@@ -27,15 +26,12 @@ pub fn run(data: &[u8]) {
     }
     let text = String::from_utf8_lossy(data);
     let _format = (Format::sniff(data), Format::from_path(&text));
-    if let Err(e) = Config::parse(&text, "fuzz.toml") {
-        assert!(!e.to_string().is_empty());
-    }
     match tokens::parse(Path::new("tokens"), &text) {
         Ok(tokens) => assert!(tokens.len() <= text.lines().count()),
         Err(e) => assert!(e.to_string().contains("line ")),
     }
     stream(data);
-    for line in text.lines().take(20) {
+    for line in text.lines().take(4) {
         word(line);
     }
 }

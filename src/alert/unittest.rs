@@ -69,7 +69,7 @@ pub struct Failure {
     pub message: String,
 }
 
-/// More samples than this no test has.
+/// A file has no more samples than this; a stretch without samples counts as well.
 const MOST_SAMPLES: usize = 1_000_000;
 /// Rules are evaluated so often at the most.
 const MOST_STEPS: i64 = 1_000_000;
@@ -96,9 +96,10 @@ pub fn read(text: &str) -> Result<Tests, YamlError> {
         }
     }
     let list = pairs.iter().filter(|(key, _)| key == "tests");
+    let mut room = MOST_SAMPLES;
     for (_, value) in list {
         for each in value.list("tests")? {
-            tests.tests.push(test(each, tests.interval_ms)?);
+            tests.tests.push(test(each, tests.interval_ms, &mut room)?);
         }
     }
     Ok(tests)
@@ -116,7 +117,8 @@ fn ms(value: &Yaml, what: &str) -> Result<i64, YamlError> {
     parse_duration(value.text(what)?).map_err(|e| value.wrong(&format!("{what}: {e}")))
 }
 
-fn test(value: &Yaml, every_ms: i64) -> Result<Test, YamlError> {
+/// `room`: so many samples more may come.
+fn test(value: &Yaml, every_ms: i64, room: &mut usize) -> Result<Test, YamlError> {
     let mut out = Test {
         line: value.line,
         name: String::new(),
@@ -137,7 +139,7 @@ fn test(value: &Yaml, every_ms: i64) -> Result<Test, YamlError> {
             }
             "input_series" => {
                 for each in value.list("input_series")? {
-                    out.series.push(series(each)?);
+                    out.series.push(series(each, room)?);
                 }
             }
             "alert_rule_test" => {
@@ -169,13 +171,15 @@ fn labels_of(value: &Yaml, text: &str) -> Result<Labels, YamlError> {
     Ok(Labels::new(matchers.iter().map(|m| (m.name(), m.value()))))
 }
 
-fn series(value: &Yaml) -> Result<(Labels, Vec<Option<f64>>), YamlError> {
+fn series(value: &Yaml, room: &mut usize) -> Result<(Labels, Vec<Option<f64>>), YamlError> {
     let (mut labels, mut samples) = (None, Vec::new());
     for (key, value) in value.map("a series")? {
         match key.as_str() {
             "series" => labels = Some(labels_of(value, value.text("series")?)?),
             "values" => {
-                samples = values(value.text("values")?).map_err(|why| value.wrong(&why))?;
+                let text = value.text("values")?;
+                samples = values(text, *room).map_err(|why| value.wrong(&why))?;
+                *room -= samples.len();
             }
             _ => return Err(unknown(value, key, "a series")),
         }
@@ -184,15 +188,22 @@ fn series(value: &Yaml) -> Result<(Labels, Vec<Option<f64>>), YamlError> {
     Ok((labels, samples))
 }
 
-/// Reads `1 2+3x4 _ _x5 stale`; what is missing is nothing, `stale` is the staleness marker.
-pub fn values(text: &str) -> Result<Vec<Option<f64>>, String> {
+/// Reads `1 2+3x4 _ _x5 stale`, at most so many values. A missing value is `None`, `stale` is the
+/// staleness marker. Fails with a sentence.
+pub fn values(text: &str, most: usize) -> Result<Vec<Option<f64>>, String> {
     let mut out = Vec::new();
+    let full = || format!("a file of tests has at most {MOST_SAMPLES} samples");
     for word in text.split_whitespace() {
         let wrong =
             || format!("`{word}` is no value; write `1`, `1+2x3`, `1x3`, `_`, `_x3`, `stale`");
+        if out.len() >= most {
+            return Err(full());
+        }
         let count = |text: &str| match text.parse::<usize>() {
-            Ok(count) if out.len().saturating_add(count) <= MOST_SAMPLES => Ok(count),
-            _ => Err(wrong()),
+            // A first value comes before those that repeat it.
+            Ok(count) if count < most - out.len() => Ok(count),
+            Ok(_) => Err(full()),
+            Err(_) => Err(wrong()),
         };
         let number = |text: &str| parse_number(text.trim_start_matches('+')).map_err(|_| wrong());
         if word == "_" {
@@ -310,7 +321,8 @@ pub fn run(tests: &Tests, groups: &[Group]) -> Vec<Failure> {
 
 /// Adds the samples whose time has come; how many of each series are there now.
 fn give(test: &Test, mut given: usize, after: i64, source: &mut MemorySource) -> usize {
-    while given as i64 * test.interval_ms <= after {
+    let most = test.series.iter().map(|(_, values)| values.len()).max().unwrap_or(0);
+    while given < most && given as i64 * test.interval_ms <= after {
         let time = test.start + given as i64 * test.interval_ms;
         for (labels, values) in &test.series {
             if let Some(Some(value)) = values.get(given) {

@@ -82,7 +82,7 @@ pub fn culprits(settings: &Settings, of: Resource, pause: Duration) -> Vec<Culpr
     let named = all.into_iter().map(|(much, p)| Culprit {
         unit: fs::read_to_string(settings.proc.join(format!("{}/cgroup", p.pid)))
             .ok()
-            .and_then(|text| unit_of(&text).map(str::to_owned)),
+            .and_then(|text| unit_of(&text).map(printable)),
         cpus: if of == Resource::Cpu { much as f64 / second } else { 0.0 },
         memory: p.pages * rustix::param::page_size() as u64,
         pid: p.pid,
@@ -123,8 +123,12 @@ fn parse(pid: u32, line: &str) -> Option<Process> {
     let ticks = next()?.saturating_add(next()?);
     // Of the fields from utime (14) to rss (24), counted from 1 in proc(5).
     let pages = rest.split_ascii_whitespace().nth(21)?.parse::<u64>().ok()?;
-    let printable = |c: char| if c.is_control() { '?' } else { c };
-    Some(Process { pid, name: name.chars().map(printable).collect(), ticks, pages })
+    Some(Process { pid, name: printable(name), ticks, pages })
+}
+
+/// A name as people may see it: others choose the names of processes, and those of units below their own.
+fn printable(name: &str) -> String {
+    name.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 
 /// The unit in a text of /proc/PID/cgroup: the last part of the path that names a service, or the
@@ -162,6 +166,8 @@ mod tests {
         );
         assert_eq!(unit("0::/\n"), None);
         assert_eq!(unit("0::/init\n"), None);
+        let own = unit("0::/user@7.service/\u{1b}[31m.service\n").map(printable);
+        assert_eq!(own.as_deref(), Some("?[31m.service"));
     }
 
     #[test]

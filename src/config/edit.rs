@@ -3,13 +3,14 @@
 
 use std::ops::Range;
 
+use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::ConfigError;
+use super::{ConfigError, Mistake};
 
 /// The text with `key = value` in the section `[section]`: in place of the value that stands there,
 /// else below the section's header, else with the section at the end. `value` is written as TOML has
-/// it. Fails if the text is no TOML.
+/// it. Fails if the configuration is wrong, or if the option finds no place in it.
 pub fn set(
     text: &str,
     origin: &str,
@@ -21,35 +22,63 @@ pub fn set(
     super::resolve::resolve(text, origin)?;
     let (table, _) = DeTable::parse_recoverable(text);
     let line = format!("{key} = {value}");
-    let found = table.get_ref().iter().find(|(name, _)| name.get_ref() == section);
-    let Some((name, inside)) = found else {
-        let mut out = text.to_owned();
-        if !out.is_empty() {
-            out.push_str(if out.ends_with('\n') { "\n" } else { "\n\n" });
+    let mut tries = Vec::new();
+    if let Some((name, inside)) = table.get_ref().iter().find(|(n, _)| n.get_ref() == section)
+        && let DeValue::Table(inside) = inside.get_ref()
+    {
+        if let Some((_, there)) = inside.iter().find(|(name, _)| name.get_ref() == key) {
+            tries.push(replaced(text, there.span(), value));
         }
-        return Ok(format!("{out}[{section}]\n{line}\n"));
-    };
-    let DeValue::Table(inside) = inside.get_ref() else { return Ok(text.to_owned()) };
-    if let Some((_, value_there)) = inside.iter().find(|(name, _)| name.get_ref() == key) {
-        return Ok(replaced(text, value_there.span(), value));
-    }
-    let (start, end) = (name.span().start, name.span().end);
-    let header = text[..start].trim_end_matches([' ', '\t', '"', '\'']).ends_with('[');
-    let next = |from: usize, sought: char| text[from..].find(sought).map(|at| from + at + 1);
-    Ok(match (header, next(end, '\n'), next(end, '{')) {
-        (true, Some(at), _) => replaced(text, at..at, &format!("{line}\n")),
-        (true, None, _) => format!("{text}\n{line}\n"),
+        let mut start = 0;
+        for written in text.split_inclusive('\n') {
+            let end = start + written.len();
+            // Such a line may stand within a text, too; then the try is not what was meant.
+            if written.trim_start().starts_with('[') && written.contains(section) {
+                let gap = if written.ends_with('\n') { "" } else { "\n" };
+                tries.push(replaced(text, end..end, &format!("{gap}{line}\n")));
+            }
+            start = end;
+        }
         // `alerts = { … }`
-        (false, _, Some(at)) if text[end..at].trim_matches(['"', '\'', ' ']).starts_with('=') => {
+        if let Some(brace) = text[name.span().end..].find('{') {
+            let at = name.span().end + brace + 1;
             let more = if inside.is_empty() { "" } else { "," };
-            replaced(text, at..at, &format!(" {line}{more}"))
+            tries.push(replaced(text, at..at, &format!(" {line}{more}")));
         }
-        // `alerts.off = …`
-        _ => {
-            let at = text[..start].rfind('\n').map_or(0, |at| at + 1);
-            replaced(text, at..at, &format!("{section}.{line}\n"))
-        }
+    }
+    let gap = match text {
+        "" => "",
+        text if text.ends_with('\n') => "\n",
+        _ => "\n\n",
+    };
+    tries.push(format!("{text}{gap}[{section}]\n{line}\n"));
+    // Beside others such as `alerts.off = …`; before the first section it always is at the top.
+    for at in [first_of(text, &table, section), 0] {
+        tries.push(replaced(text, at..at, &format!("{section}.{line}\n")));
+    }
+    tries.into_iter().find(|changed| holds(changed, section, key, value)).ok_or_else(|| {
+        let mistake = Mistake {
+            key: format!("{section}.{key}"),
+            message: format!("no place for `{key}` was found in `[{section}]`"),
+            hint: format!("write `{line}` there"),
+            span: 0..0,
+        };
+        ConfigError::content(origin, text, vec![mistake])
     })
+}
+
+/// Where the line begins in which the section is named first.
+fn first_of(text: &str, table: &Spanned<DeTable<'_>>, section: &str) -> usize {
+    let name = table.get_ref().iter().find(|(name, _)| name.get_ref() == section);
+    let start = name.map_or(0, |(name, _)| name.span().start);
+    text[..start].rfind('\n').map_or(0, |at| at + 1)
+}
+
+/// Whether the text is TOML in which the option has this value, as it is written.
+fn holds(text: &str, section: &str, key: &str, value: &str) -> bool {
+    let (table, errors) = DeTable::parse_recoverable(text);
+    let place = table.get_ref().get(section).and_then(|inside| inside.get_ref().get(key));
+    errors.is_empty() && place.is_some_and(|there| text.get(there.span()) == Some(value))
 }
 
 fn replaced(text: &str, place: Range<usize>, by: &str) -> String {
@@ -84,6 +113,13 @@ mod tests {
         assert_eq!(
             to("alerts.off = []\n[http]\n"),
             "alerts.to = \"ntfy:mine\"\nalerts.off = []\n[http]\n"
+        );
+        // Only a part of the section is there, or it comes first.
+        let limits = "[alerts.disk_full]\nwarning = 90\n";
+        assert_eq!(to(limits), format!("{limits}\n[alerts]\nto = \"ntfy:mine\"\n"));
+        assert_eq!(
+            to(&format!("{limits}[ 'alerts' ]# x\n[http]")),
+            format!("{limits}[ 'alerts' ]# x\nto = \"ntfy:mine\"\n[http]")
         );
         assert_eq!(to("alerts = {}\n"), "alerts = { to = \"ntfy:mine\"}\n");
         assert_eq!(to("alerts = { off = [] }\n"), "alerts = { to = \"ntfy:mine\", off = [] }\n");

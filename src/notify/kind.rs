@@ -102,12 +102,17 @@ pub trait Wire: Send + Sync {
     }
 }
 
+/// Answers a request in the place of the network.
+pub type Asks<'a> = &'a dyn Fn(&HttpRequest) -> Result<HttpAnswer, ReachError>;
+
 /// What a channel sends on.
 pub struct Line<'a> {
     /// Of this machine.
     pub settings: &'a ChannelSettings,
     /// When all of it has to be over.
     pub deadline: Instant,
+    /// What answers in the place of the network; `None`: the network.
+    pub stub: Option<Asks<'a>>,
 }
 
 impl Line<'_> {
@@ -116,7 +121,11 @@ impl Line<'_> {
     /// # Errors
     /// The outcome: nobody answered.
     pub fn ask(&self, request: &HttpRequest) -> Result<HttpAnswer, Outcome> {
-        ask_http(request, &self.settings.http, self.deadline).map_err(unreached)
+        let answer = match self.stub {
+            Some(asks) => asks(request),
+            None => ask_http(request, &self.settings.http, self.deadline),
+        };
+        answer.map_err(unreached)
     }
 }
 
@@ -151,8 +160,14 @@ impl Outcome {
 
 impl Ready {
     fn once(&self, message: &Message, picture: Option<&Picture>, deadline: Instant) -> Outcome {
-        let line = Line { settings: &self.settings, deadline };
+        let line = Line { settings: &self.settings, deadline, stub: None };
         self.made.wire.deliver(&line, message, picture)
+    }
+
+    /// The outcome of sending once where `asks` answers.
+    pub fn answered(&self, message: &Message, asks: Asks<'_>) -> Outcome {
+        let line = Line { settings: &self.settings, deadline: Instant::now(), stub: Some(asks) };
+        self.made.wire.deliver(&line, message, None).hidden(&self.secrets)
     }
 }
 

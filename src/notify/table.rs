@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use super::channel::Channel;
+use super::channel::{Channel, Outcome};
 use super::channels::{
     alertmanager, apprise, discord, exec, gotify, healthchecks, mail, matrix, mattermost, ntfy,
     opsgenie, pagerduty, pushover, rocketchat, slack, teams, telegram, webhook,
 };
-use super::kind::{ChannelSettings, Ready, Row};
+use super::kind::{Asks, ChannelSettings, Ready, Row};
+use super::message::Message;
 use super::secret::{Secrets, filled};
 use super::target::{Target, TargetError};
 
@@ -42,6 +43,24 @@ pub fn channel_of(
     target: &str,
     settings: &Arc<ChannelSettings>,
 ) -> Result<Box<dyn Channel>, TargetError> {
+    Ok(Box::new(ready(target, settings)?))
+}
+
+/// What the channel of a target makes of the answers that `asks` gives in the place of the network. For
+/// channels that send by HTTP; mail and programs are sent as ever.
+///
+/// # Errors
+/// As [`channel_of`].
+pub fn answered(
+    target: &str,
+    settings: &Arc<ChannelSettings>,
+    message: &Message,
+    asks: Asks<'_>,
+) -> Result<Outcome, TargetError> {
+    Ok(ready(target, settings)?.answered(message, asks))
+}
+
+fn ready(target: &str, settings: &Arc<ChannelSettings>) -> Result<Ready, TargetError> {
     let target = Target::parse(&filled(target, settings.credentials.as_deref())?)?;
     let scheme = target.scheme.as_str();
     let Some(row) = ROWS.iter().find(|row| row.schemes.contains(&scheme)) else {
@@ -50,7 +69,7 @@ pub fn channel_of(
     let mut secrets = Secrets::default();
     let made =
         (row.make)(&target, &mut secrets, settings).map_err(|e| TargetError(secrets.hide(&e.0)))?;
-    Ok(Box::new(Ready { row, made, secrets, settings: Arc::clone(settings) }))
+    Ok(Ready { row, made, secrets, settings: Arc::clone(settings) })
 }
 
 /// A target without its secrets, for logs, pages and errors; of one that is wrong no more than its scheme.

@@ -213,6 +213,8 @@ fn write_series(out: &mut String, selector: &VectorSelector) {
     let mut texts: Vec<String> =
         selector.matchers.iter().filter(|m| !is_name(m)).map(Matcher::to_string).collect();
     if texts.is_empty() {
+        // `info` takes a selector that says nothing; it has to be seen, to be read back.
+        out.push_str(if name.is_empty() { "{}" } else { "" });
         return;
     }
     texts.sort_unstable();
@@ -397,6 +399,7 @@ mod tests {
             ("{'a.b','c d'!='e'}", "{\"c d\"!=\"e\",__name__=\"a.b\"}"),
             ("{__name__=\"\",a=\"b\"}", "{__name__=\"\",a=\"b\"}"),
             ("a{}", "a"),
+            ("y*info(a,{})", "y * info(a, {})"),
             ("a[90s]offset 1h@5", "a[1m30s] @ 5.000 offset 1h"),
             ("a offset -5m", "a offset -5m"),
             ("a @ start()", "a @ start()"),

@@ -11,7 +11,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::Uri;
 use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::connect::{ReachError, Stream, Trusted, before, connect, hide, plain};
@@ -181,6 +181,26 @@ async fn ask(request: &HttpRequest, way: &HttpWay) -> Result<HttpAnswer, ReachEr
     } else {
         Box::new(connect(&asked.host, asked.port).await?)
     };
+    talk(stream, request, &asked).await
+}
+
+/// One request and its answer on a connection that is open; see [`ask_http`]. It needs a runtime, and
+/// no network.
+///
+/// # Errors
+/// What comes back is no answer, or the request cannot be sent.
+pub async fn ask_http_on(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    request: &HttpRequest,
+) -> Result<HttpAnswer, ReachError> {
+    talk(Box::new(stream), request, &Asked::of(&request.url)?).await
+}
+
+async fn talk(
+    stream: Box<dyn Stream>,
+    request: &HttpRequest,
+    asked: &Asked,
+) -> Result<HttpAnswer, ReachError> {
     let host = asked.host.as_str();
     let broken = |e: hyper::Error| ReachError::Passing(format!("{host}: {}", reason(&e)));
     let head =
@@ -256,10 +276,23 @@ async fn through(proxy: &str, asked: &Asked) -> Result<TcpStream, ReachError> {
         .ok()
         .filter(|proxy| !proxy.secure)
         .ok_or_else(|| ReachError::Lasting("HTTPS_PROXY has to be http://host:port".into()))?;
-    let mut stream = connect(&address.host, address.port).await?;
-    let said = |what: &str| ReachError::Passing(format!("the proxy {}: {what}", address.host));
+    let stream = connect(&address.host, address.port).await?;
     let to = format!("{}:{}", asked.host, asked.port);
-    let login = address.login.as_deref();
+    pass_proxy(stream, &address.host, address.login.as_deref(), &to).await
+}
+
+/// Asks the proxy at the other end to connect with `to` (host and port). What is said on the stream
+/// that comes back is said to that server.
+///
+/// # Errors
+/// The proxy refuses, or what it says is no answer.
+pub async fn pass_proxy<S: AsyncRead + AsyncWrite + Unpin>(
+    mut stream: S,
+    proxy: &str,
+    login: Option<&str>,
+    to: &str,
+) -> Result<S, ReachError> {
+    let said = |what: &str| ReachError::Passing(format!("the proxy {proxy}: {what}"));
     let login =
         login.map_or_else(String::new, |l| format!("Proxy-Authorization: {}\r\n", basic(l)));
     let wish = format!("CONNECT {to} HTTP/1.1\r\nHost: {to}\r\n{login}\r\n");

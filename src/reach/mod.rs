@@ -18,7 +18,7 @@ mod tests;
 mod tls;
 
 pub use connect::ReachError;
-pub use http::{HttpAnswer, HttpRequest, HttpWay, ask_http, basic};
-pub use munin::{NodeError, NodeSettings, Told, Wish, ask_node};
-pub use smtp::{Letter, SmtpError, SmtpServer, SmtpTls, submit};
+pub use http::{HttpAnswer, HttpRequest, HttpWay, ask_http, ask_http_on, basic, pass_proxy};
+pub use munin::{NodeError, NodeSettings, Told, Wish, ask_node, ask_node_on};
+pub use smtp::{Letter, SmtpError, SmtpServer, SmtpTls, submit, submit_on};
 pub use tls::NodeTls;

@@ -166,6 +166,24 @@ pub async fn ask_node(
     )))
 }
 
+/// Asks a node everything on a connection that is open, in the clear, with so much patience for each
+/// answer; see [`ask_node`]. It needs a runtime, and no network.
+///
+/// # Errors
+/// It is no node of Munin, or the talk ended early.
+pub async fn ask_node_on(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    patience: Duration,
+    greet: impl FnOnce(&str),
+    mut wish: impl FnMut(Option<&str>, &str) -> Option<Wish>,
+    mut take: impl FnMut(Told),
+) -> Result<(), NodeError> {
+    let mut talk = Talk { stream: BufReader::new(stream), patience };
+    let name = talk.greeted().await?;
+    greet(&name);
+    talk.all(&name, &mut 0, &mut None, &mut wish, &mut take).await
+}
+
 /// Connects, in the clear or within TLS, and hears what the node calls itself.
 async fn reach(settings: &NodeSettings) -> Result<(Reached, String), NodeError> {
     let (mut plain, name) = connect(settings).await?;

@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 
 use super::connect::{ReachError, Stream, Trusted, before, connect, hide, plain};
 use crate::wire::base64;
@@ -119,15 +119,27 @@ struct Talk {
 }
 
 async fn hand_over(server: &SmtpServer, letter: &Letter<'_>) -> Result<String, SmtpError> {
+    let tcp = connect(&server.host, server.port).await?;
+    submit_on(tcp, server, letter).await
+}
+
+/// Hands it over on a connection that is open; see [`submit`]. It needs a runtime, and no network.
+///
+/// # Errors
+/// Nobody gets the mail then.
+pub async fn submit_on(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    server: &SmtpServer,
+    letter: &Letter<'_>,
+) -> Result<String, SmtpError> {
     let trusted = match (&server.ca, server.tls, &server.login) {
         (Some(path), ..) => Trusted::File(path),
         (None, SmtpTls::Offered, None) => Trusted::Any,
         (None, ..) => Trusted::System,
     };
-    let tcp = connect(&server.host, server.port).await?;
     let mut secret = server.tls == SmtpTls::FromStart;
     let stream: Box<dyn Stream> =
-        if secret { hide(tcp, &server.host, trusted).await? } else { Box::new(tcp) };
+        if secret { hide(stream, &server.host, trusted).await? } else { Box::new(stream) };
     let mut talk =
         Talk { stream: BufReader::new(stream), host: server.host.clone(), can: Vec::new() };
     talk.expect("connect", 220).await?;

@@ -84,8 +84,33 @@ pub(super) struct Point {
 /// Why a line was not understood.
 pub(super) enum Odd {
     /// A string is not closed yet; it may continue on the next line.
-    Open,
+    Open(Open),
     Because(String),
+}
+
+/// A string that is not closed yet: places in the line, in bytes. A line is read on from here, and is
+/// not read again from its beginning with each line of a long text.
+#[derive(Clone, Copy)]
+pub(super) struct Open {
+    /// Where its field begins.
+    field: usize,
+    /// Up to here the string was looked through. No `\\` stands before it.
+    seen: usize,
+}
+
+impl Open {
+    /// Whether the line, which has grown, closes the string.
+    fn closes(&mut self, line: &[u8]) -> bool {
+        while let Some(byte) = line.get(self.seen) {
+            match byte {
+                b'"' => return true,
+                b'\\' if self.seen + 1 == line.len() => return false,
+                b'\\' => self.seen += 2,
+                _ => self.seen += 1,
+            }
+        }
+        false
+    }
 }
 
 impl From<String> for Odd {
@@ -116,6 +141,7 @@ impl<R: Read> Reader<R> {
     fn line(&mut self) -> Option<Result<(), LineError>> {
         loop {
             let mut end = 0;
+            let mut open: Option<Open> = None;
             let parsed = loop {
                 match self.window.line_end(end) {
                     Line::Ends(at) => end = at,
@@ -132,12 +158,15 @@ impl<R: Read> Reader<R> {
                     Line::Nothing => return self.window.failure().map(Err),
                 }
                 let bytes = self.window.bytes().get(..end).unwrap_or_default();
+                if open.as_mut().is_some_and(|open| !open.closes(bytes)) {
+                    continue;
+                }
                 let Ok(text) = std::str::from_utf8(bytes) else {
                     break Err("not UTF-8".to_owned());
                 };
-                match self.point.parse(text, self.precision, self.now_ms) {
+                match self.point.parse(text, open, self.precision, self.now_ms) {
                     Ok(is_point) => break Ok(is_point),
-                    Err(Odd::Open) => {}
+                    Err(Odd::Open(found)) => open = Some(found),
                     Err(Odd::Because(reason)) => break Err(reason),
                 }
             };
@@ -198,22 +227,48 @@ impl Point {
         Some(true)
     }
 
-    /// Whether the line is a point; a blank one and a comment are not.
+    /// Whether the line is a point; a blank one and a comment are not. `open`: the line has grown since
+    /// this said so, and goes on from there.
     pub(super) fn parse(
         &mut self,
         line: &str,
+        open: Option<Open>,
         precision: Precision,
         now_ms: i64,
     ) -> Result<bool, Odd> {
-        let Self { name, labels, names, fields, ts } = self;
-        for text in [&mut *name, labels, names] {
-            text.clear();
-        }
-        fields.clear();
-        let line = line.trim_matches([' ', '\t', '\r', '\n']);
-        if line.is_empty() || line.starts_with('#') {
-            return Ok(false);
-        }
+        let blank = [' ', '\t', '\r', '\n'];
+        let length = line.trim_end_matches(blank).len();
+        let rest = match open.and_then(|open| line.get(open.field..length)) {
+            Some(rest) => rest,
+            None => {
+                self.fields.clear();
+                let line = line.trim_matches(blank);
+                if line.is_empty() || line.starts_with('#') {
+                    return Ok(false);
+                }
+                self.head(line)?
+            }
+        };
+        let time = self.values(rest, length)?.trim_matches(blank);
+        self.ts = if time.is_empty() {
+            now_ms
+        } else if let Ok(number) = time.parse::<i64>() {
+            precision.to_ms(number).ok_or_else(|| {
+                format!(
+                    "the time {number} lies outside the years 0 to 9999 (is `precision` right?)"
+                )
+            })?
+        } else {
+            return Err(format!("`{}` where a time was expected", shown(time)).into());
+        };
+        Ok(true)
+    }
+
+    /// Reads measurement and tags; the fields and the time are left.
+    fn head<'a>(&mut self, line: &'a str) -> Result<&'a str, Odd> {
+        let Self { name, labels, .. } = self;
+        name.clear();
+        labels.clear();
         let mut rest = word(line, &[',', ' '], |c| name.push(plain(c, "{}")));
         if name.is_empty() {
             return Err("no measurement".into());
@@ -240,10 +295,17 @@ impl Point {
         if !labels.is_empty() {
             labels.push('}');
         }
-        rest = rest.trim_start_matches(' ');
+        Ok(rest.trim_start_matches(' '))
+    }
+
+    /// Reads fields, behind those that are known; the time is left. `length`: where the text ends in its
+    /// line.
+    fn values<'a>(&mut self, mut rest: &'a str, length: usize) -> Result<&'a str, Odd> {
+        let Self { names, fields, .. } = self;
         loop {
-            let from = names.len();
             let field = rest;
+            let from = fields.last().map_or(0, |(end, _)| *end);
+            names.truncate(from);
             let after = word(field, &['=', ',', ' '], |c| names.push(plain(c, "{}")));
             let Some(text) = after.strip_prefix('=').filter(|_| names.len() > from) else {
                 let found = field.trim_end();
@@ -252,27 +314,17 @@ impl Point {
                     found => format!("`{}` where a field was expected", shown(found)).into(),
                 });
             };
-            let (value, after) = value(text)?;
+            let Some((value, after)) = value(text)? else {
+                // Behind the quote.
+                let seen = length - text.len() + 1;
+                return Err(Odd::Open(Open { field: length - field.len(), seen }));
+            };
             fields.push((names.len(), value));
-            rest = after;
-            match rest.strip_prefix(',') {
+            match after.strip_prefix(',') {
                 Some(more) => rest = more,
-                None => break,
+                None => return Ok(after),
             }
         }
-        let time = rest.trim_matches([' ', '\t', '\r', '\n']);
-        *ts = if time.is_empty() {
-            now_ms
-        } else if let Ok(number) = time.parse::<i64>() {
-            precision.to_ms(number).ok_or_else(|| {
-                format!(
-                    "the time {number} lies outside the years 0 to 9999 (is `precision` right?)"
-                )
-            })?
-        } else {
-            return Err(format!("`{}` where a time was expected", shown(time)).into());
-        };
-        Ok(true)
     }
 }
 
@@ -302,18 +354,18 @@ fn plain(c: char, not: &str) -> char {
     if not.contains(c) { '_' } else { c }
 }
 
-/// The value of a field, and the rest; `None` is text.
-fn value(text: &str) -> Result<(Option<f64>, &str), Odd> {
+/// The value of a field, and the rest; no value is text. `None`: the text is not closed.
+fn value(text: &str) -> Result<Option<(Option<f64>, &str)>, String> {
     if let Some(inside) = text.strip_prefix('"') {
         let mut chars = inside.char_indices();
         while let Some((at, c)) = chars.next() {
             match c {
                 '\\' => drop(chars.next()),
-                '"' => return Ok((None, inside.get(at + 1..).unwrap_or_default())),
+                '"' => return Ok(Some((None, inside.get(at + 1..).unwrap_or_default()))),
                 _ => {}
             }
         }
-        return Err(Odd::Open);
+        return Ok(None);
     }
     let (number, rest) = text.split_at(text.find([',', ' ', '\n', '\r']).unwrap_or(text.len()));
     let whole = |digits: &str| digits.parse::<i64>().ok().map(|n| n as f64);
@@ -327,8 +379,8 @@ fn value(text: &str) -> Result<(Option<f64>, &str), Odd> {
         },
     };
     match value {
-        Some(value) => Ok((Some(value), rest)),
-        None => Err(format!("`{}` is not a number", shown(number)).into()),
+        Some(value) => Ok(Some((Some(value), rest))),
+        None => Err(format!("`{}` is not a number", shown(number))),
     }
 }
 
@@ -400,6 +452,33 @@ mod tests {
         let text = "# comment\n\na x=1,s=\"b, \\\" c=2\n d\",y=2 5000000\nb value=1\n";
         let expected = ["a_x 1 5", "a_y 2 5", "b 1 7000", "1 texts"];
         assert_eq!(read(text, Precision::Nanos), expected);
+    }
+
+    #[test]
+    fn texts_go_on_over_lines() {
+        for (text, expected) in [
+            ("a s=\"x\\\n\\\"y\n\",y=2 5000000\nb value=1", &["a_y 2 5", "b 1 7000", "1 texts"][..]),
+            ("a s=\"\\\\\n\\\\\",y=2\nb value=1", &["a_y 2 7000", "b 1 7000", "1 texts"]),
+            (" a,t=v s=\"1\n2\",x=3,u=\"4\n\n5\",y=6 5000000\r\n", &["a_x{t=\"v\"} 3 5", "a_y{t=\"v\"} 6 5", "2 texts"]),
+            ("a x=1,s=\"1\n\" y", &["line 1: ` y` where a time was expected"]),
+            ("a s=\"1\n\",=2\nb value=1", &["line 1: `=2` where a field was expected", "b 1 7000"]),
+            ("a s=\" \t\n \n\\", &["line 1: a string that is not closed"]),
+        ] {
+            let found = read(text, Precision::Nanos);
+            let found: Vec<_> = found.iter().map(|f| f.replace("`y`", "` y`")).collect();
+            assert_eq!(found, expected, "{text:?}");
+        }
+    }
+
+    /// Each of these took a minute and more when every line of a text was read from the point's beginning.
+    #[test]
+    fn a_text_of_many_lines_is_read_once() {
+        for line in ["\n", "\\\"\n", "\\\n", "\",y=\"\n"] {
+            let text = format!("a s=\"{}\",x=1 5000000\n", line.repeat(60_000 / line.len()));
+            let found = read(&text.repeat(8), Precision::Nanos);
+            let points = found.iter().filter(|f| *f == "a_x 1 5").count();
+            assert_eq!(points, 8, "{line:?}: {:?}", found.first());
+        }
     }
 
     #[test]

@@ -113,12 +113,12 @@ impl<R: Read> Reader<R> {
             Look::Json => {
                 take_pushed(line.as_bytes(), self.now_ms, record, &mut self.said).map(|()| true)
             }
-            Look::Influx => match self.point.parse(line, Precision::Nanos, self.now_ms) {
+            Look::Influx => match self.point.parse(line, None, Precision::Nanos, self.now_ms) {
                 Ok(is_point) => {
                     self.next = is_point.then_some(0);
                     Ok(false)
                 }
-                Err(Odd::Open) => Err("a string that is not closed".to_owned()),
+                Err(Odd::Open(_)) => Err("a string that is not closed".to_owned()),
                 Err(Odd::Because(reason)) => Err(reason),
             },
             Look::Prometheus => {

@@ -1,12 +1,16 @@
 //! wire: YAML, as rule files have it: lists, maps and texts, each with its line. Numbers stay texts, for
 //! every reader knows what it wants. Of several documents the first one counts.
 
+use std::collections::{HashMap, HashSet};
+
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span};
 
 /// Deeper than this nothing is read.
 const DEEPEST: usize = 64;
-/// A file with more values than this, aliases counted as often as they are used, is none.
+/// A file has no more values than this. What an alias stands for counts as often as it is used.
 const MOST: usize = 200_000;
+/// A file has no more bytes of text than this, counted in the same way.
+const MOST_BYTES: usize = 16 << 20;
 
 /// A value and where it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -117,13 +121,22 @@ struct Open {
     map: Option<Vec<(String, Yaml)>>,
     list: Vec<Yaml>,
     key: Option<String>,
+    /// The keys of the map so far.
+    keys: HashSet<String>,
+}
+
+/// How much a value holds.
+#[derive(Debug, Clone, Copy, Default)]
+struct Size {
+    values: usize,
+    bytes: usize,
 }
 
 #[derive(Default)]
 struct Builder {
     open: Vec<Open>,
-    anchors: Vec<(usize, Yaml, usize)>,
-    values: usize,
+    anchors: HashMap<usize, (Yaml, Size)>,
+    size: Size,
     root: Option<Yaml>,
 }
 
@@ -136,27 +149,26 @@ impl Builder {
             Event::Scalar(text, style, anchor, _) => {
                 let plain = style == ScalarStyle::Plain;
                 let null = plain && matches!(&*text, "" | "~" | "null" | "Null" | "NULL");
+                self.charge(Size { values: 1, bytes: text.len() }, line)?;
                 let node = if null { Node::Null } else { Node::Text(text.into_owned()) };
-                self.add(Yaml { line, node }, anchor, 1)?;
+                self.add(Yaml { line, node }, anchor)?;
             }
             Event::SequenceStart(anchor, _) => self.begin(line, anchor, None)?,
             Event::MappingStart(anchor, _) => self.begin(line, anchor, Some(Vec::new()))?,
             Event::SequenceEnd | Event::MappingEnd => {
                 if let Some(Open { line, anchor, map, list, .. }) = self.open.pop() {
                     let node = map.map_or_else(|| Node::List(list), Node::Map);
-                    self.add(Yaml { line, node }, anchor, 1)?;
+                    self.charge(Size { values: 1, bytes: 0 }, line)?;
+                    self.add(Yaml { line, node }, anchor)?;
                 }
             }
             Event::Alias(anchor) => {
-                let known = self.anchors.iter().rev().find(|(known, ..)| *known == anchor);
-                let Some((_, value, size)) = known else {
+                let Some((_, size)) = self.anchors.get(&anchor) else {
                     return Err(YamlError::new(line, "an alias of something that was not named"));
                 };
-                if self.values.saturating_add(*size) > MOST {
-                    return Err(YamlError::new(line, format!("more than {MOST} values")));
-                }
-                let (value, size) = (value.clone(), *size);
-                self.add(Yaml { line, ..value }, 0, size)?;
+                self.charge(*size, line)?;
+                let value = self.anchors.get(&anchor).map(|(value, _)| value.node.clone());
+                self.add(Yaml { line, node: value.unwrap_or(Node::Null) }, 0)?;
             }
             _ => {}
         }
@@ -172,18 +184,31 @@ impl Builder {
         if self.open.len() >= DEEPEST {
             return Err(YamlError::new(line, format!("nested deeper than {DEEPEST} levels")));
         }
-        self.open.push(Open { line, anchor, map, list: Vec::new(), key: None });
+        let (list, keys) = (Vec::new(), HashSet::new());
+        self.open.push(Open { line, anchor, map, list, key: None, keys });
         Ok(())
     }
 
-    fn add(&mut self, value: Yaml, anchor: usize, size: usize) -> Result<(), YamlError> {
-        self.values = self.values.saturating_add(size);
-        if self.values > MOST {
-            return Err(value.wrong(&format!("more than {MOST} values")));
+    /// Fails where the file would hold too much.
+    fn charge(&mut self, size: Size, line: usize) -> Result<(), YamlError> {
+        self.size.values = self.size.values.saturating_add(size.values);
+        self.size.bytes = self.size.bytes.saturating_add(size.bytes);
+        if self.size.values > MOST {
+            return Err(YamlError::new(line, format!("more than {MOST} values")));
         }
+        if self.size.bytes > MOST_BYTES {
+            let most = MOST_BYTES >> 20;
+            return Err(YamlError::new(line, format!("more than {most} MiB of text")));
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, value: Yaml, anchor: usize) -> Result<(), YamlError> {
         if anchor > 0 {
-            let size = count(&value);
-            self.anchors.push((anchor, value.clone(), size));
+            let size = size_of(&value);
+            // The copy that is kept for aliases takes memory, too.
+            self.charge(size, value.line)?;
+            self.anchors.insert(anchor, (value.clone(), size));
         }
         let Some(open) = self.open.last_mut() else {
             self.root.get_or_insert(value);
@@ -195,11 +220,14 @@ impl Builder {
         };
         match open.key.take() {
             None => match value.node {
-                Node::Text(key) if map.iter().any(|(known, _)| *known == key) => {
+                Node::Text(key) if !open.keys.insert(key.clone()) => {
                     return Err(YamlError::new(value.line, format!("`{key}` stands there twice")));
                 }
                 Node::Text(key) => open.key = Some(key),
-                Node::Null => open.key = Some(String::new()),
+                Node::Null if open.keys.insert(String::new()) => open.key = Some(String::new()),
+                Node::Null => {
+                    return Err(YamlError::new(value.line, "an empty key stands there twice"));
+                }
                 _ => return Err(value.wrong("a key has to be a text")),
             },
             Some(key) => map.push((key, value)),
@@ -208,12 +236,24 @@ impl Builder {
     }
 }
 
-fn count(value: &Yaml) -> usize {
+fn size_of(value: &Yaml) -> Size {
+    let mut size = Size { values: 1, bytes: 0 };
+    let mut add = |part: Size| {
+        size.values += part.values;
+        size.bytes += part.bytes;
+    };
     match &value.node {
-        Node::List(list) => 1 + list.iter().map(count).sum::<usize>(),
-        Node::Map(map) => 1 + map.iter().map(|(_, value)| 1 + count(value)).sum::<usize>(),
-        _ => 1,
+        Node::Null => {}
+        Node::Text(text) => add(Size { values: 0, bytes: text.len() }),
+        Node::List(list) => list.iter().map(size_of).for_each(&mut add),
+        Node::Map(map) => {
+            for (key, value) in map {
+                add(Size { values: 1, bytes: key.len() });
+                add(size_of(value));
+            }
+        }
     }
+    size
 }
 
 #[cfg(test)]
@@ -269,6 +309,19 @@ mod tests {
             bomb.push_str(&format!("a{n}: &a{n} [{of}]\n"));
         }
         assert!(read(&bomb).expect_err("large").to_string().contains("more than 200000 values"));
+        // A long text that many aliases repeat: 40 kB would become 2 GB.
+        let text = format!("a: &a {}\nb: [{}]", "x".repeat(20_000), "*a, ".repeat(100_000));
+        assert!(read(&text).expect_err("long").to_string().contains("more than 16 MiB of text"));
+        // A name for each level of a nest keeps as many copies of what is in it.
+        let nest: String = (0..60).map(|n| format!("&a{n} [")).collect();
+        let text = format!("{nest}{}", "x".repeat(1 << 20));
+        assert!(read(&format!("{text}{}", "]".repeat(60))).is_err());
+    }
+
+    #[test]
+    fn keys_that_are_nothing_are_one_key() {
+        assert!(read("~: 1\n~: 2").is_err());
+        assert_eq!(shown(&read("~: 1\na: 2").expect("right")), r#"{:"1" a:"2"}"#);
     }
 
     proptest! {

@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 
 use super::go::{general, printf, shown};
+use super::run::{LONGEST, too_long};
 use super::value::Value;
 use crate::query::natural;
 
@@ -33,14 +34,8 @@ pub(super) fn call(name: &str, args: Vec<Value>) -> Result<Value, String> {
         "stripPort" => Value::Text(strip_port(text(0)?).to_owned()),
         "stripDomain" => Value::Text(strip_domain(text(0)?)),
         "safeHtml" | "html" | "js" | "urlquery" => Value::Text(escaped(name, text(0)?)),
-        "match" => {
-            let pattern = regex::Regex::new(text(0)?).map_err(|e| e.to_string())?;
-            Value::Bool(pattern.is_match(text(1)?))
-        }
-        "reReplaceAll" => {
-            let pattern = regex::Regex::new(text(0)?).map_err(|e| e.to_string())?;
-            Value::Text(pattern.replace_all(text(2)?, text(1)?).into_owned())
-        }
+        "match" => Value::Bool(pattern(text(0)?)?.is_match(text(1)?)),
+        "reReplaceAll" => Value::Text(replaced(&pattern(text(0)?)?, text(1)?, text(2)?)?),
         "parseDuration" => {
             let ms = crate::query::number::parse_duration(text(0)?)?;
             Value::Number(ms as f64 / 1000.0)
@@ -291,6 +286,30 @@ fn humanize_timestamp(value: f64) -> String {
         civil.minute(),
         civil.second()
     )
+}
+
+/// A pattern that stays small when it is compiled.
+fn pattern(text: &str) -> Result<regex::Regex, String> {
+    let small = regex::RegexBuilder::new(text).size_limit(1 << 20).build();
+    small.map_err(|e| e.to_string())
+}
+
+/// The text with each match replaced. Fails where it could get too long, before it does.
+fn replaced(pattern: &regex::Regex, with: &str, text: &str) -> Result<String, String> {
+    let places = with.matches('$').count();
+    let (mut out, mut at) = (String::new(), 0);
+    for found in pattern.captures_iter(text) {
+        let Some(whole) = found.get(0) else { continue };
+        out.push_str(&text[at..whole.start()]);
+        at = whole.end();
+        // No group is longer than the match.
+        if out.len() + with.len() + places * whole.len() > LONGEST {
+            return Err(too_long());
+        }
+        found.expand(with, &mut out);
+    }
+    out.push_str(&text[at..]);
+    Ok(out)
 }
 
 /// For tests of what labels a sample has.

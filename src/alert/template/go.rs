@@ -1,5 +1,6 @@
 //! alert: numbers and `printf` as Go writes them.
 
+use super::run::LONGEST;
 use super::value::Value;
 use crate::query::float::shortest;
 
@@ -70,12 +71,15 @@ struct Flags {
 /// Wider than this nothing is made.
 const WIDEST: usize = 1_000;
 
-/// `printf`.
+/// `printf`. It ends soon after the longest text that a template may make.
 pub(super) fn printf(format: &str, args: &[Value]) -> String {
     let mut out = String::new();
     let mut args = args.iter();
     let mut chars = format.chars().peekable();
     while let Some(c) = chars.next() {
+        if out.len() > LONGEST {
+            break;
+        }
         if c != '%' {
             out.push(c);
             continue;

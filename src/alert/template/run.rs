@@ -10,9 +10,12 @@ use super::value::Value;
 use crate::model::Labels;
 
 /// A longer text than this is not made.
-const LONGEST: usize = 64 << 10;
-/// More pieces than this are not worked on: a template may loop over loops.
+pub(super) const LONGEST: usize = 64 << 10;
+/// A template gets so much work: a piece costs 1, a value costs its weight (see [`Value::weight`]). A
+/// template may loop over loops, and may double a text with each turn.
 const MOST: usize = 100_000;
+/// What a regular expression or a query costs.
+const DEAR: usize = 100;
 
 /// What `query` returns, or why not.
 pub type Found = Result<Vec<(Arc<Labels>, f64)>, String>;
@@ -67,7 +70,7 @@ impl Run<'_> {
     /// `dot`: the value of `.` within a block; at the top it is all of them.
     fn pieces(&mut self, pieces: &[Piece], dot: Option<&Value>) -> Result<(), String> {
         for piece in pieces {
-            self.left = self.left.checked_sub(1).ok_or("the template takes too long")?;
+            self.charge(1)?;
             match piece {
                 Piece::Text(text) => self.write(text)?,
                 Piece::Show(pipe) => {
@@ -129,10 +132,21 @@ impl Run<'_> {
 
     fn write(&mut self, text: &str) -> Result<(), String> {
         if self.out.len() + text.len() > LONGEST {
-            return Err(format!("the text gets longer than {LONGEST} bytes"));
+            return Err(too_long());
         }
         self.out.push_str(text);
         Ok(())
+    }
+
+    fn charge(&mut self, cost: usize) -> Result<(), String> {
+        self.left = self.left.checked_sub(cost).ok_or("the template takes too long")?;
+        Ok(())
+    }
+
+    /// A new value, once it is paid for.
+    fn paid(&mut self, value: Value) -> Result<Value, String> {
+        self.charge(value.weight())?;
+        Ok(value)
     }
 
     fn pipe(&mut self, pipe: &Pipe, dot: Option<&Value>) -> Result<Value, String> {
@@ -172,6 +186,9 @@ impl Run<'_> {
             .map(|operand| self.operand(operand, dot))
             .collect::<Result<Vec<Value>, String>>()?;
         args.extend(piped);
+        if matches!(name.as_str(), "query" | "match" | "reReplaceAll") {
+            self.charge(DEAR)?;
+        }
         if name == "query" {
             let Some(Value::Text(expr)) = args.first() else {
                 return Err("query needs a text".to_owned());
@@ -179,13 +196,18 @@ impl Run<'_> {
             let found = (self.scope.query)(expr)?;
             let sample =
                 |(labels, value): (Arc<Labels>, f64)| Value::Sample(of_labels(&labels), value);
-            return Ok(Value::List(found.into_iter().map(sample).collect()));
+            let list = Value::List(found.into_iter().map(sample).collect());
+            return self.paid(list);
         }
-        call(name, args)
+        let value = call(name, args)?;
+        if matches!(&value, Value::Text(text) if text.len() > LONGEST) {
+            return Err(too_long());
+        }
+        self.paid(value)
     }
 
     fn operand(&mut self, operand: &Operand, dot: Option<&Value>) -> Result<Value, String> {
-        Ok(match operand {
+        let value = match operand {
             Operand::Function(name) => call(name, Vec::new())?,
             Operand::Whole(number) => Value::Whole(*number),
             Operand::Number(number) => Value::Number(*number),
@@ -206,7 +228,8 @@ impl Run<'_> {
                 Some(value) => field(value.clone(), path)?,
                 None => self.top(path)?,
             },
-        })
+        };
+        self.paid(value)
     }
 
     /// A field of what a template is given.
@@ -215,6 +238,10 @@ impl Run<'_> {
         let value = self.root.get(first.as_str());
         field(value.cloned().ok_or_else(|| format!("can't evaluate field {first}"))?, rest)
     }
+}
+
+pub(super) fn too_long() -> String {
+    format!("the text gets longer than {LONGEST} bytes")
 }
 
 /// What a path of fields leads to.

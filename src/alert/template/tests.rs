@@ -92,6 +92,30 @@ fn what_cannot_be_filled_says_why() {
     }
 }
 
+/// Each of these would have taken gigabytes, minutes, or the stack.
+#[test]
+fn a_short_template_is_short_work() {
+    let long = "the text gets longer than 65536 bytes";
+    let slow = "the template takes too long";
+    let text = "x".repeat(60_000);
+    let dots = "$0".repeat(1_000);
+    for (template, says) in [
+        ("{{ $x := \"0123456789\" }}".to_owned() + &"{{ $x = print $x $x }}".repeat(40), long),
+        ("{{ $x := args 1 1 }}".to_owned() + &"{{ $x = args $x $x }}".repeat(40), slow),
+        (format!("{{{{ args 1{} }}}}", " | args".repeat(100_000)), slow),
+        (format!("{{{{ printf \"{}\" 1 }}}}", "%1000d".repeat(10_000)), long),
+        (format!("{{{{ len (printf \"{}\" 1) }}}}", "%1000d".repeat(10_000)), long),
+        (format!("{{{{ reReplaceAll \".*\" \"{dots}\" \"{text}\" }}}}"), long),
+        (format!("{{{{ len (reReplaceAll \"\" \"{text}\" \"{text}\") }}}}"), long),
+        ("{{ match \"a\" \"b\" }}".repeat(2_000), slow),
+        ("{{ if query \"up\" }}a{{ end }}".repeat(2_000), slow),
+        ("{{ match \"(((a{50}){50}){50}){50}\" \"a\" }}".to_owned(), "exceeds size limit"),
+    ] {
+        let said = filled(&template, 1.0);
+        assert!(said.contains(says), "{}: {}", &template[..50.min(template.len())], said.len());
+    }
+}
+
 proptest! {
     #[test]
     fn no_text_panics(text in "(\\{\\{|\\}\\}|[a-z$.|()\" :=0-9-]|if|end|range|else|printf){0,30}") {

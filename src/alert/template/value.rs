@@ -24,6 +24,20 @@ pub enum Value {
 }
 
 impl Value {
+    /// How much work it is to make it or to copy it: 1, and 1 more for each 16 bytes of its texts and
+    /// for each part.
+    pub(super) fn weight(&self) -> usize {
+        let pairs = |labels: &BTreeMap<String, String>| -> usize {
+            labels.iter().map(|(name, value)| 2 + (name.len() + value.len()) / 16).sum()
+        };
+        1 + match self {
+            Self::Nil | Self::Bool(_) | Self::Whole(_) | Self::Number(_) => 0,
+            Self::Text(text) => text.len() / 16,
+            Self::Labels(labels) | Self::Sample(labels, _) => pairs(labels),
+            Self::List(list) => list.iter().map(Self::weight).sum(),
+        }
+    }
+
     /// Whether `if` takes it for true.
     pub(super) fn is_true(&self) -> bool {
         match self {

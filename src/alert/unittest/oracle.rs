@@ -128,7 +128,7 @@ fn test(case: &Case, n: usize) -> String {
         let _infallible =
             writeln!(out, "  - series: {}\n    values: {}", quoted(series), quoted(values));
         let labels = super::labels_of(&crate::wire::yaml::read("a").expect("right"), series);
-        let values = super::values(values).expect("values");
+        let values = super::values(values, 100_000).expect("values");
         let samples = (0..).zip(values).filter_map(|(at, v)| Some((at * SAMPLE_MS, v?)));
         source.add(labels.expect("labels"), samples.collect::<Vec<_>>());
     }

@@ -91,10 +91,27 @@ fn what_is_expected_wrongly_fails_with_its_line() {
 #[test]
 fn values_are_written_in_short() {
     let some = |list: &[f64]| list.iter().map(|v| Some(*v)).collect::<Vec<_>>();
+    let values = |text| super::values(text, 9);
     assert_eq!(values("1+2x3"), Ok(some(&[1.0, 3.0, 5.0, 7.0])));
     assert_eq!(values("3-1x2 -1 1e-3"), Ok(some(&[3.0, 2.0, 1.0, -1.0, 0.001])));
     assert_eq!(values("2x1 _ _x2"), Ok([some(&[2.0, 2.0]), vec![None; 3]].concat()));
     assert_eq!(values("-2-1x1"), Ok(some(&[-2.0, -3.0])));
     assert_eq!(values("stale").expect("right")[0].map(f64::to_bits), Some(ABSENT.to_bits()));
     assert!(values("1+2y3").is_err() && values("1x99999999999").is_err());
+    assert!(values("1x8").is_ok() && values("_x8 1").is_ok());
+    for long in ["1x9", "_x9", "1x8 1", "1x8 _x1", "1 2 3 4 5 6 7 8 9 stale"] {
+        let said = values(long).expect_err(long);
+        assert!(said.starts_with("a file of tests has at most"), "{long}: {said}");
+    }
+}
+
+/// A file of some hundred bytes would have taken 16 GB for its series, and days for its steps.
+#[test]
+fn a_short_file_is_short_work() {
+    let series = "  - {series: a, values: 0x400000}\n".repeat(3);
+    let said = read(&format!("tests:\n- input_series:\n{series}")).expect_err("too many");
+    assert!(said.to_string().contains("line 5: a file of tests has at most"), "{said}");
+    let far = "evaluation_interval: 1y\ntests:\n- interval: 1ms\n  input_series: [{series: a, values: 7}]\n  \
+               promql_expr_test: [{expr: vector(1), eval_time: 200y, exp_samples: [{value: 1}]}]";
+    assert_eq!(failures(far), [""; 0]);
 }

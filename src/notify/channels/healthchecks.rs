@@ -125,7 +125,7 @@ impl Heartbeat {
     /// Says that all is well, or what is not; until the deadline at the latest. No secret stands in
     /// the outcome.
     pub fn beat(&self, wrong: Option<&str>, deadline: Instant) -> Outcome {
-        let line = Line { settings: &self.settings, deadline };
+        let line = Line { settings: &self.settings, deadline, stub: None };
         let ping = if wrong.is_some() { Ping::Wrong } else { Ping::Well };
         self.check.ping(&line, ping, wrong.unwrap_or_default()).hidden(&self.secrets)
     }

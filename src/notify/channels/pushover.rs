@@ -132,7 +132,7 @@ fn judge(answer: &HttpAnswer) -> Outcome {
             Outcome::Refused { said: said(answer) }
         }
         Outcome::Retry { said, .. } if answer.status == 429 => {
-            let left = reset.and_then(|at| u64::try_from(at - now).ok());
+            let left = reset.and_then(|at| u64::try_from(at.saturating_sub(now)).ok());
             Outcome::Retry { said, after: wait(answer).or(left.map(Duration::from_secs)) }
         }
         // It asks for 5 s at least.

@@ -343,7 +343,9 @@ pub fn decode(
         taken.values(0..times.len(), scratch, &mut values)?;
         Ok((times, values))
     };
-    let unpack = |e: &Entry| (group * GROUP + i64::from(e.offset), e.part, column(e));
+    // A damaged file may have any number of a group.
+    let first = group.wrapping_mul(GROUP);
+    let unpack = |e: &Entry| (first.wrapping_add(e.offset.into()), e.part, column(e));
     Ok(directory.entries.iter().map(unpack).collect())
 }
 
