@@ -45,10 +45,10 @@ pub fn defaults() -> Config {
 fn syntax_mistakes(text: &str, errors: &[toml::de::Error]) -> Vec<Mistake> {
     let mut mistakes: Vec<Mistake> = Vec::new();
     let mut last_line = None;
+    let ends: Vec<usize> = text.match_indices('\n').map(|(at, _)| at).collect();
     for error in errors {
         let span = error.span().unwrap_or(text.len()..text.len());
-        let line = text.as_bytes()[..span.start.min(text.len())].iter().filter(|b| **b == b'\n');
-        let line = Some(line.count());
+        let line = Some(ends.partition_point(|end| *end < span.start));
         if line == last_line {
             continue;
         }

@@ -2,6 +2,14 @@
 
 use std::collections::BTreeMap;
 
+/// A longer text than this is not made.
+pub(super) const LONGEST: usize = 64 << 10;
+
+/// Why a longer one is not made.
+pub(super) fn too_long() -> String {
+    format!("the text gets longer than {LONGEST} bytes")
+}
+
 /// A value in a template.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {

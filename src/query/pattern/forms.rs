@@ -16,15 +16,21 @@ pub(super) enum Gap {
 }
 
 /// A text with gaps, while it grows.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(super) struct Form {
     pub first: String,
     pub rest: Vec<(Gap, String)>,
+    /// Bytes and gaps, at the most. It is kept, so that a long pattern is not added up with each character.
+    size: usize,
 }
 
 impl Form {
     pub fn text(text: &str) -> Self {
-        Self { first: text.to_owned(), rest: Vec::new() }
+        Self { first: text.to_owned(), rest: Vec::new(), size: 1 + text.len() }
+    }
+
+    pub fn gap(gap: Gap) -> Self {
+        Self { first: String::new(), rest: vec![(gap, String::new())], size: 2 }
     }
 
     fn last(&mut self) -> &mut String {
@@ -36,6 +42,7 @@ impl Form {
 
     /// Appends another; `false` where two gaps meet that are not one.
     fn append(&mut self, other: &Form) -> bool {
+        self.size += other.size;
         self.last().push_str(&other.first);
         for (gap, text) in &other.rest {
             match self.rest.last_mut() {
@@ -52,12 +59,6 @@ impl Form {
         }
         true
     }
-
-    fn size(&self) -> usize {
-        1 + self.rest.len()
-            + self.first.len()
-            + self.rest.iter().map(|(_, text)| text.len()).sum::<usize>()
-    }
 }
 
 /// The texts of a piece of a pattern.
@@ -73,37 +74,49 @@ impl Forms {
         Forms::Some(vec![Form::text(text)])
     }
 
-    fn prefix(&self) -> &str {
-        match self {
-            Forms::Some(forms) if forms.len() == 1 => &forms[0].first,
-            Forms::Some(_) => "",
-            Forms::Engine(prefix) => prefix,
-        }
+    /// How all of these begin, when only the engine can tell the rest.
+    fn beginning(forms: Vec<Form>) -> Forms {
+        Forms::Engine(match <[Form; 1]>::try_from(forms) {
+            Ok([form]) => form.first,
+            Err(_) => String::new(),
+        })
     }
 
     /// This, then another.
     pub fn then(self, other: Forms) -> Forms {
-        let (Forms::Some(left), Forms::Some(right)) = (&self, &other) else {
-            return match &self {
-                Forms::Some(left) if left.len() == 1 && left[0].rest.is_empty() => {
-                    Forms::Engine(format!("{}{}", left[0].first, other.prefix()))
+        let (mut left, right) = match (self, other) {
+            (Forms::Some(left), Forms::Some(right)) => (left, right),
+            (Forms::Some(mut left), Forms::Engine(prefix)) => {
+                if let [form] = &mut left[..]
+                    && form.rest.is_empty()
+                {
+                    form.first.push_str(&prefix);
                 }
-                _ => Forms::Engine(self.prefix().to_owned()),
-            };
+                return Self::beginning(left);
+            }
+            (left @ Forms::Engine(_), _) => return left,
         };
-        let engine = || Forms::Engine(self.prefix().to_owned());
-        let size = |forms: &[Form]| forms.iter().map(Form::size).sum::<usize>();
+        let size = |forms: &[Form]| forms.iter().map(|form| form.size).sum::<usize>();
         if left.len() * right.len() > MOST_TEXTS
-            || size(left) * right.len() + size(right) * left.len() > LONGEST
+            || size(&left) * right.len() + size(&right) * left.len() > LONGEST
         {
-            return engine();
+            return Self::beginning(left);
+        }
+        // Most pieces are one character. What is there grows; a copy for each one would take the square
+        // of the pattern's length.
+        if let [one] = &right[..] {
+            // A text that a refused gap was to follow is right as a beginning, too.
+            return match left.iter_mut().all(|form| form.append(one)) {
+                true => Forms::Some(left),
+                false => Self::beginning(left),
+            };
         }
         let mut out = Vec::with_capacity(left.len() * right.len());
-        for l in left {
-            for r in right {
+        for l in &left {
+            for r in &right {
                 let mut form = l.clone();
                 if !form.append(r) {
-                    return engine();
+                    return Self::beginning(left);
                 }
                 out.push(form);
             }

@@ -250,10 +250,7 @@ impl Reader<'_> {
             }
             before = operator;
             forms = match gap {
-                Some(gap) => {
-                    let rest = vec![(gap, String::new())];
-                    Forms::Some(vec![Form { first: String::new(), rest }])
-                }
+                Some(gap) => Forms::Some(vec![Form::gap(gap)]),
                 None => Forms::Engine(String::new()),
             };
         }

@@ -43,6 +43,19 @@ fn lists_and_shapes_need_no_engine() {
     }
 }
 
+/// Patterns of 32 kB took seconds in a release build: each character copied what was there.
+#[test]
+fn a_long_pattern_is_read_once() {
+    for (piece, shapes) in [("x.*y", true), ("x.+é", true), ("abcd", false), ("(a)(b)", false)] {
+        let text = piece.repeat(20_000 / piece.len());
+        for _ in 0..20 {
+            assert_eq!(matches!(pattern(&text), Pattern::Shapes(_)), shapes, "{piece}");
+        }
+    }
+    let text = format!("{}[^b]{}", "a".repeat(3_000), "a".repeat(3_000));
+    assert_eq!(pattern(&text).prefix().len(), 3_000);
+}
+
 #[test]
 fn patterns_mean_what_they_mean_in_go() {
     for (text, fitting, others) in [
