@@ -2,6 +2,7 @@
 //! its configuration.
 
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::process::ExitStatusExt;
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -61,6 +62,28 @@ fn a_deleted_log_is_told_and_costs_no_reading() {
         "SELECT strftime('%Y-%m-%dT%H:%M:%S', max(ts) / 1000, 'unixepoch') FROM samples",
     );
     assert!(newest.as_str() >= &until[..19], "{newest} is before {until}");
+}
+
+/// SQLite maps the index of the log into memory, so the kernel ends a process that touches what was cut
+/// off. What was committed is in the log.
+#[test]
+fn a_cut_index_of_the_log_costs_a_restart_and_no_reading() {
+    let folder = Folder::new();
+    let mut daemon = folder.start(FAST);
+    daemon.rows_after(now_ms());
+    let before = timestamps(&folder.db(), "node_load1");
+    assert!(!before.is_empty());
+    let index = std::fs::OpenOptions::new().write(true).open(folder.join("metrics.sqlite-shm"));
+    index.and_then(|file| file.set_len(0)).expect("can be cut");
+    let status = daemon.wait();
+    assert_eq!(status.signal(), Some(Signal::BUS.as_raw()), "{status:?}: {}", daemon.log());
+    let daemon = folder.start(FAST);
+    daemon.rows_after(now_ms());
+    daemon.healthy();
+    let after = timestamps(&folder.db(), "node_load1");
+    assert!(before.iter().all(|ts| after.contains(ts)), "{before:?}, then {after:?}");
+    daemon.stop();
+    assert_eq!(sqlite3(&folder.db(), "PRAGMA integrity_check"), "ok");
 }
 
 #[test]

@@ -122,6 +122,24 @@ fn what_sqlite_itself_complains_of_is_rebuilt() {
     );
 }
 
+/// The index of the blocks still names one that is not there any more.
+#[test]
+fn an_index_that_names_a_block_which_is_gone_is_made_again() {
+    breaks(
+        "PRAGMA writable_schema = ON;
+         CREATE TEMP TABLE kept AS SELECT * FROM sqlite_schema
+         WHERE type = 'index' AND tbl_name = 'blocks' AND sql IS NOT NULL;
+         DELETE FROM sqlite_schema WHERE name IN (SELECT name FROM kept);
+         PRAGMA writable_schema = RESET;
+         DELETE FROM blocks WHERE id = (SELECT max(id) FROM blocks WHERE resolution > 0);
+         PRAGMA writable_schema = ON;
+         INSERT INTO sqlite_schema SELECT * FROM kept;
+         PRAGMA writable_schema = RESET;",
+        "SQLite's own check",
+        "wrong # of entries in index blocks_by_group",
+    );
+}
+
 #[test]
 fn a_lost_schema_version_is_damage_and_costs_nothing() {
     let dir = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("a folder");
