@@ -84,8 +84,15 @@ pub fn read(text: &str) -> Result<Vec<Group>, YamlError> {
     Ok(groups)
 }
 
+/// A key that is not known. The error shows a word only: a path can lead to a file that holds secrets,
+/// such as /etc/shadow by a link, and the error stands in the log and in `/health`.
 fn unknown(value: &Yaml, key: &str, place: &str) -> YamlError {
-    value.wrong(&format!("`{key}` is not known in {place}"))
+    let word = key.len() <= 40 && key.bytes().all(|b| b.is_ascii_alphabetic() || b == b'_');
+    if word && !key.is_empty() {
+        value.wrong(&format!("`{key}` is not known in {place}"))
+    } else {
+        value.wrong(&format!("this is not a key of {place}; is this a rule file?"))
+    }
 }
 
 fn ms(value: &Yaml, what: &str) -> Result<i64, YamlError> {
@@ -288,6 +295,11 @@ groups:
             (
                 ("  - record: instance:free:ratio\n    expr", "  - expr"),
                 "line 8: a rule needs `alert`",
+            ),
+            // Nothing of a file that is none of ours is shown.
+            (
+                ("groups:", "root:$y$j9T$salt$hash:20228:0:99999:7:::"),
+                "line 3: this is not a key of a rule file",
             ),
             (("name: disks", "name: ''"), "line 3: a group needs a name"),
             (("{a: b}", "{1a: b}"), "line 10: `1a` is no name in labels"),

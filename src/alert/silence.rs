@@ -9,6 +9,19 @@ use crate::query::matcher::{Matcher, NAME};
 use crate::query::parse_selector;
 use crate::store::SilenceRow;
 
+/// So many silences can be in force: each alert is held against all of them.
+pub const MOST: usize = 1_000;
+/// A text of a person has no more bytes than this. Any program of this machine may send one.
+const LONGEST: usize = 1_000;
+
+/// An error where a text of a person is too long; `which` names it.
+pub fn check_length(which: &str, text: &str) -> Result<(), String> {
+    if text.len() > LONGEST {
+        return Err(format!("{which} has {} bytes; {LONGEST} is the most", text.len()));
+    }
+    Ok(())
+}
+
 /// The alerts that a person means.
 #[derive(Debug, Clone)]
 pub enum What {

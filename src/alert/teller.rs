@@ -310,6 +310,16 @@ impl Teller {
         (who, why): (&str, &str),
         now: i64,
     ) -> Result<(SilenceRow, AlertOp), String> {
+        super::silence::check_length("what is to be silent", what)?;
+        super::silence::check_length("the person", who)?;
+        super::silence::check_length("the reason", why)?;
+        self.peace.silences.retain(|s| s.row.ends_at.is_none_or(|ends| ends > now));
+        if self.peace.silences.len() >= super::silence::MOST {
+            return Err(format!(
+                "there are {} silences already; end some of them (`plimsoll silence` lists them)",
+                super::silence::MOST
+            ));
+        }
         let row = SilenceRow {
             id: self.last_silence + 1,
             what: what.trim().to_owned(),
@@ -344,6 +354,9 @@ impl Teller {
         (who, why): (&str, &str),
         now: i64,
     ) -> Result<(Vec<String>, Vec<AlertOp>), String> {
+        super::silence::check_length("the alert", which)?;
+        super::silence::check_length("the person", who)?;
+        super::silence::check_length("the reason", why)?;
         let what = super::silence::What::parse(which)?;
         let is_id = which.len() >= 4 && which.chars().all(|c| c.is_ascii_hexdigit());
         let meant = |record: &&Record| {

@@ -1,5 +1,6 @@
 //! Alerts as a person meets them: a receiver is named, a test is sent, a silence is made.
 
+use crate::alert_stub::{Manner, Stub};
 use crate::support::*;
 
 /// A configuration, a running daemon, and a program as the receiver of messages.
@@ -37,5 +38,53 @@ fn a_silence_is_listed_as_soon_as_it_is_made() {
     assert!(list.contains("nothing is silenced"), "{list}");
     let why = folder.ask(&["ack", "nothing"]).refused();
     assert!(why.contains("no alert that fires"), "{why}");
+    daemon.stop();
+}
+
+/// A test runs every receiver, which may be a program: many at once would be many processes.
+#[test]
+fn one_test_is_sent_at_a_time() {
+    let stub = Stub::new();
+    stub.set(Manner::Hold);
+    let folder = Folder::new();
+    let to = format!("http://127.0.0.1:{}/x", stub.port);
+    let config =
+        format!("interval = \"10s\"\n[http]\nlisten = \"127.0.0.1:0\"\n[alerts]\nto = \"{to}\"\n");
+    let daemon = folder.start(&config);
+    std::thread::scope(|scope| {
+        let first = scope.spawn(|| folder.ask(&["alert", "test"]));
+        assert!(stub.grows(Stub::asked, 0, PATIENCE), "the first test arrives");
+        let why = folder.ask(&["alert", "test"]).refused();
+        assert!(why.contains("a test is being sent already"), "{why}");
+        stub.set(Manner::Take);
+        first.join().expect("no panic");
+    });
+    folder.ask(&["alert", "test"]).well();
+    daemon.stop();
+}
+
+#[test]
+fn rules_are_asked_for_by_file_and_by_group() {
+    let folder = Folder::new();
+    let rules = "groups:\n- name: g\n  rules:\n  - alert: Mine\n    expr: vector(1)\n";
+    let file = folder.path().join("mine.yml");
+    std::fs::write(&file, rules).expect("a rule file");
+    let file = file.display();
+    let daemon = folder.start(&format!(
+        "interval = \"10s\"\n[http]\nlisten = \"127.0.0.1:0\"\n[alerts]\nrules = [\"{file}\"]\n"
+    ));
+    let names = |query: &str| {
+        let answer = daemon.json(&format!("/api/v1/rules?{query}"));
+        let groups = answer["data"]["groups"].as_array().cloned().unwrap_or_default();
+        groups.iter().filter_map(|g| g["name"].as_str().map(str::to_owned)).collect::<Vec<_>>()
+    };
+    let both = eventually("both groups", PATIENCE, || {
+        let names = names("");
+        if names.len() == 2 { Ok(names) } else { Err(format!("{names:?}")) }
+    });
+    assert!(both.contains(&"plimsoll".to_owned()), "{both:?}");
+    assert_eq!(names("rule_group[]=plimsoll"), ["plimsoll"]);
+    assert_eq!(names(&format!("file[]={file}")), [file.to_string()]);
+    assert!(names("file[]=another").is_empty());
     daemon.stop();
 }

@@ -200,6 +200,25 @@ fn what_still_burns_at_the_end_of_a_silence_is_told() {
 }
 
 #[test]
+fn silences_are_bounded_in_number_and_length() {
+    let mut rig = Rig::new();
+    let long = "x".repeat(1_001);
+    for (what, who, why) in [(&*long, "", ""), ("load", &*long, ""), ("load", "", &*long)] {
+        let said = rig.teller.silence(what, "", Some(HOUR), (who, why), START).expect_err("long");
+        assert!(said.ends_with("has 1001 bytes; 1000 is the most"), "{said}");
+        let said = rig.teller.ack(what, (who, why), START).expect_err("long");
+        assert!(said.ends_with("has 1001 bytes; 1000 is the most"), "{said}");
+    }
+    for n in 0..1_000 {
+        rig.teller.silence("load", "", Some(HOUR), ("", ""), START + n).expect("one more");
+    }
+    let said = rig.teller.silence("load", "", Some(HOUR), ("", ""), START + 1_000);
+    assert!(said.expect_err("full").starts_with("there are 1000 silences already"));
+    // Those that have ended make room.
+    rig.teller.silence("load", "", Some(HOUR), ("", ""), START + HOUR).expect("room");
+}
+
+#[test]
 fn quiet_hours_put_off_and_lose_nothing() {
     let mut rig = Rig::new();
     let hours = vec![Weekly::parse("daily 00:00-06:00", &TimeZone::UTC).expect("a window")];

@@ -8,6 +8,7 @@ use super::{history, moment, now_ms};
 use crate::alert::Shelf;
 use crate::config::Config;
 use crate::daemon::{Compiled, channel_settings, compile, rule_in_words};
+use crate::draw;
 use crate::model::format_duration;
 use crate::notify::redacted;
 use crate::store::{AlertRow, Reader};
@@ -59,7 +60,7 @@ pub(super) fn run(global: &Global) -> anyhow::Result<()> {
     if !stored.outbox.is_empty() {
         writeln!(out, "{} changes wait to be told", stored.outbox.len())?;
         for row in stored.outbox.iter().filter(|row| !row.said.is_empty()).take(3) {
-            writeln!(out, "  {}: {}", row.shown, row.said)?;
+            writeln!(out, "  {}: {}", draw::clean(&row.shown), draw::clean(&row.said))?;
         }
     }
     let told = reader.told(LISTED)?;
@@ -87,8 +88,9 @@ fn list(out: &mut impl Write, rows: &[&AlertRow]) -> std::io::Result<()> {
     let now = now_ms();
     for row in rows {
         let since = row.fired_at.unwrap_or(row.active_at);
-        let host = row.labels.get("instance").unwrap_or_default();
-        let text = if row.text.is_empty() { &row.rule } else { &row.text };
+        // A text may hold what a sender wrote into a label: it stays one line, and steers no terminal.
+        let host = draw::clean(row.labels.get("instance").unwrap_or_default());
+        let text = draw::clean(if row.text.is_empty() { &row.rule } else { &row.text });
         let age = format_duration((now - since).max(0) / 1_000 * 1_000);
         writeln!(
             out,

@@ -1,7 +1,7 @@
 //! daemon: the service that judges what is measured, and tells people of it.
 
-use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, Mutex, TryLockError};
 use std::time::Duration;
 
 use serde_json::json;
@@ -67,7 +67,8 @@ fn start(shared: &Shared, store: &Store) -> anyhow::Result<Option<Started>> {
     let post = alerting.post();
     let hand = post.clone();
     let system = Arc::clone(&shared.system);
-    shared.alerts.obey(move |command| obey(&hand, &system, command));
+    let testing = Mutex::new(());
+    shared.alerts.obey(move |command| obey(&hand, &system, &testing, command));
     let held = shared.ending();
     let thread = std::thread::Builder::new().name("alerting".into()).stack_size(512 << 10).spawn(
         move || {
@@ -110,9 +111,22 @@ impl Running for Alerts {
     }
 }
 
-/// Carries a command of a person out.
-fn obey(post: &Post, system: &str, command: Command) -> Result<String, String> {
+/// Carries a command of a person out. Tests hold `testing`: each runs every receiver, which may be a
+/// program, so only one runs at a time.
+fn obey(
+    post: &Post,
+    system: &str,
+    testing: &Mutex<()>,
+    command: Command,
+) -> Result<String, String> {
     if let Command::Test { what } = &command {
+        let _one = match testing.try_lock() {
+            Ok(held) => held,
+            Err(TryLockError::Poisoned(held)) => held.into_inner(),
+            Err(TryLockError::WouldBlock) => {
+                return Err("a test is being sent already; try again when it has ended".into());
+            }
+        };
         return test(post, system, what);
     }
     let (reply, answer) = sync_channel(1);

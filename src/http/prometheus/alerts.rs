@@ -56,7 +56,14 @@ pub(super) fn rules(ask: &Ask<'_>, out: &mut String) -> Result<Notes, ApiError> 
             && (matchers.is_empty() || matchers.iter().any(all))
     };
     let mut files: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
-    for rule in stand.rules.iter().filter(fits).filter(|_| kind != "record") {
+    let (in_files, in_groups): (Vec<&str>, Vec<&str>) =
+        (ask.params.all("file[]").collect(), ask.params.all("rule_group[]").collect());
+    let stands_in = |rule: &&RuleShown| {
+        (in_files.is_empty() || in_files.contains(&&*rule.file))
+            && (in_groups.is_empty() || in_groups.contains(&group_of(&rule.file)))
+    };
+    let wanted = stand.rules.iter().filter(fits).filter(stands_in);
+    for rule in wanted.filter(|_| kind != "record") {
         let of_rule = |shown: &&Shown| shown.alert.rule == rule.name;
         let alerts: Vec<&Shown> = stand.alerts.iter().filter(of_rule).collect();
         files.entry(&rule.file).or_default().push(one(rule, &alerts, exclude));
@@ -66,7 +73,7 @@ pub(super) fn rules(ask: &Ask<'_>, out: &mut String) -> Result<Notes, ApiError> 
         .map(|(file, rules)| {
             let took: f64 = rules.iter().filter_map(|r| r["evaluationTime"].as_f64()).sum();
             json!({
-                "name": if file.is_empty() { "plimsoll" } else { file },
+                "name": group_of(file),
                 "file": file,
                 "rules": rules,
                 "interval": every as f64 / 1e3,
@@ -93,6 +100,11 @@ pub(super) fn rules(ask: &Ask<'_>, out: &mut String) -> Result<Notes, ApiError> 
     }
     answer["groups"] = groups.into();
     say(out, &answer)
+}
+
+/// The name of the group of a file's rules.
+fn group_of(file: &str) -> &str {
+    if file.is_empty() { "plimsoll" } else { file }
 }
 
 fn never() -> Value {

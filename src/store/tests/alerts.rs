@@ -297,6 +297,31 @@ fn rows_that_are_none_are_found_and_deleted() {
     assert_eq!(open(&path).alerts().expect("reads").open, [alert(u64::MAX, None)]);
 }
 
+/// A program that writes into the file can put a row there that cannot be read.
+#[test]
+fn a_row_that_cannot_be_read_costs_itself() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("m.sqlite");
+    let mut store = open(&path);
+    write(&mut store, &everything());
+    let conn = Connection::open(&path).expect("opens");
+    conn.execute_batch(
+        "INSERT INTO silences (what, every, starts_at, who, why)
+           VALUES (CAST(x'ff' AS TEXT), '', 1, '', ''), ('a', '', 'soon', '', '');
+         INSERT INTO acks (fingerprint, fired_at, at, who, why) VALUES ('seven', 1, 1, '', '');
+         INSERT INTO alert_state SELECT NULL, 'nine', rule, labels, state, frozen, 'awful',
+           active_at, held_ms, fired_at, clear_since, NULL, seen_at, value, peak, threshold, flaps, text,
+           more FROM alert_state LIMIT 1;
+         INSERT INTO outbox SELECT NULL, channel, shown, made_at, 'later', severity, occasion, host, title,
+           attempts, said, body FROM outbox LIMIT 1;
+         INSERT INTO told SELECT NULL, channel, CAST(x'ff' AS TEXT), made_at, at, severity, occasion, host,
+           key, title, text, result, said, attempts FROM told LIMIT 1;",
+    )
+    .expect("SQL");
+    drop(conn);
+    assert_eq!(store.alerts().expect("reads"), expected());
+}
+
 /// A writer as the daemon has it.
 struct Rig {
     flow: Flow,

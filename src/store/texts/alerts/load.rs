@@ -97,6 +97,7 @@ fn alerts(conn: &Connection, which: &str, most: u32) -> Result<Vec<AlertRow>, Sq
             more: r.get(17)?,
         })
     })?
+    .filter(is_legible)
     .collect()
 }
 
@@ -122,6 +123,7 @@ fn outbox(conn: &Connection) -> Result<Vec<OutboxRow>, SqlError> {
             body: r.get(11)?,
         })
     })?
+    .filter(is_legible)
     .collect()
 }
 
@@ -148,6 +150,7 @@ fn messages(conn: &Connection, most: u32) -> Result<Vec<ToldRow>, SqlError> {
             attempts: r.get(12)?,
         })
     })?
+    .filter(is_legible)
     .collect()
 }
 
@@ -166,6 +169,7 @@ fn silences(conn: &Connection) -> Result<Vec<SilenceRow>, SqlError> {
             why: r.get(6)?,
         })
     })?
+    .filter(is_legible)
     .collect()
 }
 
@@ -180,7 +184,21 @@ fn acks(conn: &Connection) -> Result<Vec<AckRow>, SqlError> {
                 why: r.get(4)?,
             })
         })?
+        .filter(is_legible)
         .collect()
+}
+
+/// Whether a row can be read. Any program that can write the file may put a row there that cannot be (text
+/// that is not UTF-8, a word for a number). It costs itself, and not every silence and every open alert.
+/// `plimsoll doctor` names it, and deletes it with `--repair`.
+fn is_legible<T>(row: &Result<T, SqlError>) -> bool {
+    !matches!(
+        row,
+        Err(SqlError::FromSqlConversionFailure(..)
+            | SqlError::InvalidColumnType(..)
+            | SqlError::IntegralValueOutOfRange(..)
+            | SqlError::Utf8Error(..))
+    )
 }
 
 /// A text that is none of what it should be is an error of the row, as SQLite's own are.
