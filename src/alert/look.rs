@@ -31,6 +31,9 @@ pub const PROMETHEUS_LOOKBACK_MS: i64 = 300_000;
 /// Forecasts look at the past in steps of so much, ms.
 const TREND_STEP_MS: i64 = 3_600_000;
 
+/// A label set with its values and their times, ms since 1970 UTC.
+type Line = (Arc<Labels>, Vec<(i64, f64)>);
+
 /// What a rule measures, at one moment.
 #[derive(Debug, Clone, Default)]
 pub struct Measured {
@@ -109,7 +112,7 @@ impl Look<'_> {
         let soon = week.iter().any(|(_, left)| forecast(left).is_some());
         let (from, to) = (self.at - PAST_MS, self.at - TREND_MS - TREND_STEP_MS);
         let past = if soon { self.hours(query, from, to, Resolution::Hour)? } else { Vec::new() };
-        let of = |list: &[(Arc<Labels>, Vec<(i64, f64)>)], labels: &Labels| {
+        let of = |list: &[Line], labels: &Labels| {
             let found = list.iter().find(|(known, _)| **known == *labels);
             found.map_or_else(Vec::new, |(_, left)| left.clone())
         };
@@ -128,7 +131,7 @@ impl Look<'_> {
         start: i64,
         end: i64,
         finest: Resolution,
-    ) -> Result<Vec<(Arc<Labels>, Vec<(i64, f64)>)>, EvalError> {
+    ) -> Result<Vec<Line>, EvalError> {
         let options = Options { lookback: TREND_STEP_MS, finest, ..Options::default() };
         let when = When::Range { start, end, step: TREND_STEP_MS };
         let answer = evaluate(self.source, &query.expr, when, &options, self.limits)?;

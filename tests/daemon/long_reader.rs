@@ -202,14 +202,10 @@ fn killed_while_it_takes_them_in_it_goes_on_where_it_was() {
     while held.spilled() > 0 {
         let daemon = Daemon::spawn(held.folder.plimsoll(&["run"]), &held.folder.join("log"));
         // A step further than before, and some time of the next.
-        eventually("a step is taken in", PATIENCE, || {
+        taken_in = eventually("a step is taken in", PATIENCE, || {
             let sql = "select coalesce((select value from state where name = 'spill_at'), 0)";
             let at = sqlite3(&held.folder.db(), sql).parse::<u64>().unwrap_or(0);
-            if at != taken_in || held.spilled() == 0 {
-                Ok(taken_in = at)
-            } else {
-                Err(daemon.log())
-            }
+            if at != taken_in || held.spilled() == 0 { Ok(at) } else { Err(daemon.log()) }
         });
         pause(dice.millis(20));
         daemon.kill();

@@ -256,7 +256,7 @@ impl Scene {
         let batch = Batch::of(Source::Collect, self.now.wall, samples);
         self.store().commit(&[batch]).expect("a commit");
         self.beats += 1;
-        if self.beats % 64 == 0 {
+        if self.beats.is_multiple_of(64) {
             let now = self.now;
             let upkeep = |store: &mut Store| store.upkeep(now, Duration::from_secs(5));
             while upkeep(self.store()).expect("upkeep") {}
