@@ -237,22 +237,23 @@ impl Reader {
             .collect()
     }
 
-    /// The series with higher numbers than `after`, as far as `wanted` lets their names pass.
-    pub fn series_since(
+    /// Calls `each` with the series that have higher numbers than `after`, in no order, as far as `wanted`
+    /// lets their names pass. It keeps none of them, because a file may have many times the names in use.
+    pub fn each_series(
         &self,
         after: i64,
         wanted: impl Fn(&str) -> bool,
-    ) -> Result<Vec<Known>, SqlError> {
+        mut each: impl FnMut(Known),
+    ) -> Result<(), SqlError> {
         let sql = format!("SELECT {KNOWN} FROM series WHERE _id > ?1");
         let mut statement = self.conn.prepare_cached(&sql)?;
         let mut rows = statement.query([after])?;
-        let mut found = Vec::new();
         while let Some(row) = rows.next()? {
             if wanted(row.get_ref(4)?.as_str()?) {
-                found.push(known(row)?);
+                each(known(row)?);
             }
         }
-        Ok(found)
+        Ok(())
     }
 
     /// The number of the newest series: as long as it stays the same, so do all names and labels.
