@@ -3,8 +3,7 @@
 use std::cmp::Ordering;
 
 use super::go::{general, printf, shown};
-use super::run::{LONGEST, too_long};
-use super::value::Value;
+use super::value::{LONGEST, Value, too_long};
 use crate::query::natural;
 
 /// Calls a function. Fails with a sentence.

@@ -1,7 +1,6 @@
 //! alert: numbers and `printf` as Go writes them.
 
-use super::run::LONGEST;
-use super::value::Value;
+use super::value::{LONGEST, Value};
 use crate::query::float::shortest;
 
 /// A float as `%.{digits}g` writes it.

@@ -6,11 +6,9 @@ use std::sync::Arc;
 use super::functions::call;
 use super::go::shown;
 use super::parse::{Operand, Piece, Pipe, parse};
-use super::value::Value;
+use super::value::{LONGEST, Value, too_long};
 use crate::model::Labels;
 
-/// A longer text than this is not made.
-pub(super) const LONGEST: usize = 64 << 10;
 /// A template gets so much work: a piece costs 1, a value costs its weight (see [`Value::weight`]). A
 /// template may loop over loops, and may double a text with each turn.
 const MOST: usize = 100_000;
@@ -238,10 +236,6 @@ impl Run<'_> {
         let value = self.root.get(first.as_str());
         field(value.cloned().ok_or_else(|| format!("can't evaluate field {first}"))?, rest)
     }
-}
-
-pub(super) fn too_long() -> String {
-    format!("the text gets longer than {LONGEST} bytes")
 }
 
 /// What a path of fields leads to.

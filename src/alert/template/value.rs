@@ -2,6 +2,14 @@
 
 use std::collections::BTreeMap;
 
+/// A template makes no longer text than this, in bytes.
+pub(super) const LONGEST: usize = 64 << 10;
+
+/// The error of a template whose text would get longer.
+pub(super) fn too_long() -> String {
+    format!("the text gets longer than {LONGEST} bytes")
+}
+
 /// A value in a template.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
