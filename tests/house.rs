@@ -11,6 +11,8 @@ use std::path::Path;
 mod circles;
 #[path = "house/documents.rs"]
 mod documents;
+#[path = "house/maps.rs"]
+mod maps;
 #[path = "house/state.rs"]
 mod state;
 #[path = "house/wings.rs"]
@@ -19,6 +21,7 @@ mod wings;
 mod words;
 
 use circles::check_circles;
+use maps::check_map;
 use state::check_state;
 use wings::{WINGED, check_wings};
 use words::check_words;
@@ -393,6 +396,7 @@ fn the_source_keeps_the_rules() {
     complaints.extend(each(&source, check_length));
     complaints.extend(each(&source, check_state));
     complaints.extend(each(&source, check_words));
+    complaints.extend(each(&source, check_map));
     assert_quiet(complaints);
 }
 

@@ -66,7 +66,7 @@ struct LimitRow {
 /// What is believed to be over after this, at the earliest, ms.
 pub const LEAST_KEEP_MS: i64 = 300_000;
 
-/// So many readings at least lie in a window: a rate needs two, and one may be missing.
+/// At least this many readings lie in a window: a rate needs two, and one may be missing.
 const READINGS: i64 = 4;
 
 /// The rules of defaults.toml. Fails with a sentence that names the rule where the file is wrong, which
@@ -75,8 +75,8 @@ pub fn defaults() -> Result<Vec<Rule>, String> {
     read(TEXT)
 }
 
-/// The same rules for a machine that is read every `beat_ms` ms: windows that are too short for that are
-/// made longer.
+/// The default rules for a machine that is read every `beat_ms` ms: windows that are too short for that
+/// are made longer.
 pub fn defaults_at(beat_ms: i64) -> Result<Vec<Rule>, String> {
     read(&widened(TEXT, beat_ms.saturating_mul(READINGS)))
 }

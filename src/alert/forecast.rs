@@ -22,7 +22,7 @@ const FARTHEST_MS: i64 = 400 * DAY_MS;
 const CLEARER_THAN_NOISE: f64 = 3.0;
 /// The trend is that of so much of the past, ms.
 pub const TREND_MS: i64 = 7 * DAY_MS;
-/// So much of the past tells whether something falls and rises by turns, ms: a month and some days.
+/// The past that shows whether something falls and rises by turns, ms: a month and some days.
 pub const PAST_MS: i64 = 35 * DAY_MS;
 /// It is as low as it was before until so much of a day's use is gone beyond that.
 const AS_LOW: f64 = 0.75;

@@ -27,6 +27,7 @@ pub enum State {
 }
 
 /// One alert: a rule and a label set, with its state. All times are those of samples, ms since 1970 UTC.
+/// Its row in the file is `store::AlertRow`; `record.rs` converts one into the other.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Instance {
     /// The rule's name.

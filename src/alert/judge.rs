@@ -1,4 +1,4 @@
-//! alert: all rules at one moment: what they measure, what becomes of their alerts, and the samples of
+//! alert: all rules at one moment: their measurements, the changes of their alerts, and the samples of
 //! `ALERTS` that say so. No clock in here: the time is that of the newest samples. Why a pass depends on
 //! stored samples and stored state alone says docs/adr/0007-alerts.md.
 //!

@@ -23,7 +23,7 @@ use super::instance::{Instance, State, Turn};
 use super::rule::{Limit, Rule, Way, fingerprint};
 use crate::model::Labels;
 
-/// So many flaps within [`FLAPS_WITHIN_MS`] make an alert flapping.
+/// This many flaps within [`FLAPS_WITHIN_MS`] make an alert flapping.
 pub const FLAPS: usize = 5;
 /// Flaps older than this do not count, ms.
 pub const FLAPS_WITHIN_MS: i64 = 86_400_000;

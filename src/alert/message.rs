@@ -1,5 +1,5 @@
-//! alert: what happened to an alert -> the note that its message is made of, with numbers and units as
-//! people read them. How a note becomes a message is for the room `notify`.
+//! alert: makes a note of a change of an alert, with numbers and units as people read them. The room
+//! `notify` makes messages of notes.
 
 use std::collections::BTreeMap;
 

@@ -19,10 +19,10 @@ use crate::store::{Reader, SqlError};
 /// Longer windows than this are read from the store, ms.
 pub const LONGEST_MS: i64 = 3_600_000;
 
-/// The newest samples reach back so far when a series is looked at for the first time, ms.
+/// How far back samples are read when a series is looked at for the first time, ms.
 const FIRST_MS: i64 = 900_000;
 
-/// Of a series without windows so many samples stay: they tell how far apart its samples are.
+/// The number of samples that stay of a series without windows: they show how far apart its samples are.
 const LEAST: usize = 3;
 
 /// Samples farther apart than this say nothing about how soon a series is missed, ms.
@@ -149,8 +149,8 @@ impl Recent {
         self.index.find(hash(&self.hasher, matchers), same).copied()
     }
 
-    /// Takes in what is new up to a time (ms since 1970 UTC). Fails where the file cannot be read, which
-    /// it has to be only for series that are new here, and after holes.
+    /// Takes in new samples up to a time (ms since 1970 UTC). It reads the file only for series that are new
+    /// here, and after holes, and fails if that cannot be done.
     pub fn refresh(&mut self, reader: &Reader, catalog: &Catalog, at: i64) -> Result<(), SqlError> {
         if at < self.at {
             // The clock was set back: what is newer than now does not count.
@@ -208,7 +208,7 @@ impl Recent {
         RecentSource { recent: self, store }
     }
 
-    /// Looks up which series there are, and reads those that are new here.
+    /// Finds the series of all selectors, and reads those that are new here.
     fn resolve(&mut self, reader: &Reader, catalog: &Catalog) -> Result<(), SqlError> {
         let mut known: HashMap<i64, Slot> =
             self.series.drain(..).zip(self.slots.drain(..)).collect();
@@ -241,7 +241,7 @@ impl Recent {
         self.read(reader, &new)
     }
 
-    /// Reads what some slots lack from the file.
+    /// Reads the samples that these slots lack from the file.
     fn read(&mut self, reader: &Reader, slots: &[usize]) -> Result<(), SqlError> {
         if slots.is_empty() {
             return Ok(());

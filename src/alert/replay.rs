@@ -16,7 +16,7 @@ use crate::query::float::{ABSENT, is_absent};
 use crate::query::matcher::NAME;
 use crate::query::source::Source;
 
-/// So many moments are looked at in one piece.
+/// The number of moments in one piece.
 const PIECE: i64 = 4_320;
 /// The width of buckets, ms.
 const BUCKET_MS: i64 = 300_000;

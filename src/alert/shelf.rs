@@ -12,9 +12,9 @@ use crate::model::Glob;
 
 /// A larger rule file is not read, bytes.
 pub const MOST_BYTES: u64 = 4 << 20;
-/// A pattern finds so many files at the most.
+/// The number of files that a pattern may find.
 pub const MOST_FILES: usize = 200;
-/// All files together have so many rules at the most.
+/// The number of rules that all files together may have.
 pub const MOST_RULES: usize = 2_000;
 
 /// The rule files as they were read last.
@@ -23,7 +23,7 @@ pub struct Shelf {
     known: BTreeMap<PathBuf, Vec<Group>>,
 }
 
-/// What the rule files hold.
+/// The contents of the rule files.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Filed {
     /// Rules that fire.

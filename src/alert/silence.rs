@@ -1,4 +1,4 @@
-//! alert: silences: what is not told for a while, and who said so.
+//! alert: silences: alerts that nobody is told of for a while, and the author of the silence.
 
 use jiff::tz::TimeZone;
 

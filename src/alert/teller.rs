@@ -1,7 +1,7 @@
-//! alert: what was judged -> what is written and what is told. It compares what is wrong with what was
-//! told, and not only what changed: what was withheld is told when the reason has gone, if it still
-//! burns. A pass depends on the alerts, on what is stored and on the time, so the pass after a kill comes
-//! to the same.
+//! alert: decides which judged alerts are written and told. It compares the alerts that fire with the
+//! messages that were sent, and not only changes: an alert that was withheld is told when the reason has
+//! gone, if it still fires. A pass depends on the alerts, the file and the time, so the pass after a kill
+//! comes to the same result.
 
 use std::collections::{HashMap, HashSet};
 
@@ -274,7 +274,7 @@ impl Teller {
         work.out.ops.push(AlertOp::Put(record.row()));
     }
 
-    /// For the event log, whoever is told.
+    /// Writes the change to the event log, no matter who is told.
     fn happened(&self, change: &Change, work: &mut Work<'_, '_>) {
         let alert = &change.alert;
         let host = host_of(alert, &self.here);

@@ -8,8 +8,10 @@
 //!   palette   light and dark, colours that the colour-blind tell apart
 //!   letters   how wide a text is, and cutting it
 //!   layout    a chart -> a list of shapes             (legend: the rows below)
+//!   canvas    the shapes of a picture
 //!   svg, png  shapes -> a file
 //!   terminal  a chart -> cells of text                (spark: a line of eight heights)
+//!   shared    colours, units and ranges -> the page's own copy
 //! ```
 
 mod canvas;

@@ -1,5 +1,5 @@
-//! notify: what the answer of an HTTP server means for a message: taken, again later, or never. Every
-//! way in which servers say how long to wait is read here.
+//! notify: the meaning of a server's answer for a message: accepted, again later, or never. All ways in
+//! which servers say how long to wait are read here.
 
 use std::time::Duration;
 

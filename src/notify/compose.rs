@@ -118,8 +118,8 @@ pub fn compose(notes: &[(i64, &Note)], place: Place<'_>) -> Option<Message> {
     })
 }
 
-/// The same for the same changes, and another one for others: a receiver that drops a second copy must
-/// not drop what came since.
+/// A key that is the same for the same changes, and another one for others: a receiver that drops second
+/// copies must not drop a message with later changes.
 fn key(first: &Note, notes: &[(i64, &Note)]) -> String {
     let mut hash = Sha256::new();
     for (id, _) in notes {

@@ -1,5 +1,5 @@
-//! notify: what all channels have in common: a row of the table, the settings of this machine, the line
-//! on which a channel asks, and the last look over what is shown.
+//! notify: the parts that all channels share: a row of the table, the settings of this machine, the line
+//! on which a channel asks, and the last check of everything that is shown.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -146,7 +146,7 @@ pub(super) struct Ready {
 }
 
 impl Outcome {
-    /// The same without secrets, on one line, at most 200 characters.
+    /// The text without secrets, on one line, at most 200 characters.
     #[must_use]
     pub fn hidden(self, secrets: &Secrets) -> Self {
         let clean = |said: String| short(&secrets.hide(&said));

@@ -1,4 +1,4 @@
-//! notify: what plimsoll says of the messages it sends, for `/metrics` and the store.
+//! notify: counters of the messages that plimsoll sends, for `/metrics` and the store.
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 
@@ -69,7 +69,7 @@ impl Tally {
         }
     }
 
-    /// So many changes wait, the oldest for so long (ms).
+    /// Records how many changes wait, and for how long the oldest has waited (ms).
     pub(super) fn wait(&self, at: usize, (waiting, oldest_ms): (usize, i64)) {
         if let Some(channel) = self.channels.get(at) {
             channel.waiting.store(waiting as u64, Relaxed);

@@ -35,17 +35,17 @@ pub struct Room {
 }
 
 impl Room {
-    /// So many bytes.
+    /// At most this many bytes.
     pub const fn bytes(most: usize) -> Self {
         Self { most, count: Count::Bytes }
     }
 
-    /// So many characters.
+    /// At most this many characters.
     pub const fn chars(most: usize) -> Self {
         Self { most, count: Count::Chars }
     }
 
-    /// So many units of UTF-16.
+    /// At most this many units of UTF-16.
     pub const fn utf16(most: usize) -> Self {
         Self { most, count: Count::Utf16 }
     }

@@ -3,7 +3,8 @@
 //!
 //! ```text
 //!   table     the charts of the first view as data
-//!   chart     what a chart is
+//!   chart     a chart and its lines, as data
+//!   axis      the unit that an axis names
 //!   charts    the table and the series of one system -> charts with their lines
 //!   described what sources say of their charts -> charts, in the same terms
 //!   columns   a line over a stretch of time -> mean, least and most, bucket by bucket
@@ -16,6 +17,7 @@
 //!   silence   when a machine was last heard of, and whether its clock is right
 //!   verdict   well, or what is wrong and since when
 //!   json      charts, their numbers and verdicts as the page reads them
+//!   same      the samples with which all views are compared (tests)
 //! ```
 
 mod axis;

@@ -18,7 +18,7 @@
 //!   annotation   warnings and infos beside an answer
 //!   source       what is asked of a store; a store in memory
 //!   plan         which resolution serves a selector
-//!   store_source the file as a source
+//!   store_source the file as a source    (ahead: a second thread that unpacks)
 //!   budget       how much memory questions may hold, counted while they work
 //!   eval         tree and source -> answer
 //!   files        open readers and the names of all series, lent to questions

@@ -40,13 +40,14 @@ impl Catalog {
     /// Reads the names of all series.
     pub fn read(reader: &Reader) -> Result<Self, SqlError> {
         let newest = reader.newest_series()?;
-        Ok(Self::of(reader.series()?.into_iter().map(labelled).collect(), newest))
+        let mut series = Vec::new();
+        reader.each_series(0, |_| true, |known| series.push(labelled(known)))?;
+        Ok(Self::of(series, newest))
     }
 
     fn of(mut series: Vec<(Arc<Labels>, i64)>, newest: i64) -> Self {
         series.sort();
         series.dedup_by(|later, first| later.0 == first.0);
-        // What was read took its place, and was far larger.
         series.shrink_to_fit();
         let hasher = foldhash::fast::RandomState::default();
         let labels: usize = series.iter().map(|(labels, _)| labels.len()).sum();
@@ -66,7 +67,8 @@ impl Catalog {
         seen: i64,
         wanted: impl Fn(&str) -> bool,
     ) -> Result<(), SqlError> {
-        let new: Vec<_> = reader.series_since(seen, wanted)?.into_iter().map(labelled).collect();
+        let mut new = Vec::new();
+        reader.each_series(seen, wanted, |known| new.push(labelled(known)))?;
         if let Some(newest) = new.iter().map(|(_, id)| *id).max() {
             let series = std::mem::take(&mut self.series);
             *self = Self::of(series.into_iter().chain(new).collect(), newest);

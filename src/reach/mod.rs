@@ -1,5 +1,5 @@
-//! reach: what this machine asks of others, or sends to them: it opens the connections. What the
-//! answers mean is for other rooms.
+//! reach: connections that this machine opens, to ask others or to send to them. Other rooms read the
+//! answers.
 //!
 //! ```text
 //!   connect    a connection before a deadline, in the clear or within TLS

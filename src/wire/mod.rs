@@ -21,6 +21,7 @@
 //!   mixed        lines of any of these, each recognised by its look
 //!   rrd          RRD files in place, and the XML of `rrdtool dump`
 //!   sar          the JSON of sysstat's sadf
+//!   yaml         YAML of rule files -> a tree with the line of each node
 //!   export       series and samples -> CSV, JSON or OpenMetrics
 //! ```
 

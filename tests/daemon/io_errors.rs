@@ -14,19 +14,9 @@ const ERRORS: &str = "plimsoll_commit_errors_total";
 /// A daemon whose k-th (and later) calls fail; the tracer goes when it goes.
 fn injected(folder: &Folder, calls: &str, error: &str, when: &str) -> Command {
     folder.configure(FAST);
-    let mut command = tool("strace", "strace");
-    // Grandchild as tracer: the daemon stays our child. Each thread counts for itself.
-    command.args(["-D", "-f", "-qqq", "--seccomp-bpf", "-o", "/dev/null", "-e"]);
-    command.arg(format!("trace={calls}")).arg("-e");
-    command.arg(format!("inject={calls}:error={error}:when={when}"));
-    command
-        .env("PLIMSOLL_PLUGIN_DIR", NO_PLUGINS)
-        .arg(PLIMSOLL)
-        .arg("run")
-        .arg("--db")
-        .arg(folder.db());
-    command.arg("--config").arg(folder.join("plimsoll.toml"));
-    command
+    let (calls, inject) =
+        (format!("trace={calls}"), format!("inject={calls}:error={error}:when={when}"));
+    traced(folder, &["--seccomp-bpf", "-o", "/dev/null", "-e", &calls, "-e", &inject])
 }
 
 fn errors(daemon: &Daemon) -> f64 {
@@ -169,11 +159,9 @@ fn a_commit_waits_for_its_bytes_and_not_for_their_time() {
     let folder = Folder::new();
     folder.configure(FAST);
     let trace = folder.join("trace");
-    let mut command = tool("strace", "strace");
-    command.args(["-D", "-f", "-qqq", "--seccomp-bpf", "-y", "-e", "trace=fsync,fdatasync", "-o"]);
-    command.arg(&trace).env("PLIMSOLL_PLUGIN_DIR", NO_PLUGINS);
-    command.arg(PLIMSOLL).arg("run").arg("--db").arg(folder.db());
-    command.arg("--config").arg(folder.join("plimsoll.toml"));
+    let into = trace.to_str().expect("UTF-8");
+    let calls = ["--seccomp-bpf", "-y", "-e", "trace=fsync,fdatasync", "-o", into];
+    let command = traced(&folder, &calls);
     let daemon = Daemon::spawn(command, &folder.join("log"));
     let synced = |call: &str| {
         let text = std::fs::read_to_string(&trace).unwrap_or_default();

@@ -2,7 +2,6 @@
 //! the copy that stays is whole, and the next start finishes the work. More rounds: ci/torture/upkeep.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use plimsoll::store::SCHEMA_VERSION;
 use rusqlite::{Connection, OpenFlags};
@@ -52,21 +51,6 @@ fn whole(file: &Path) -> Result<i64, String> {
         return Err(found);
     }
     Ok(conn.pragma_query_value(None, "user_version", |r| r.get(0)).expect("a number"))
-}
-
-/// The daemon, to be killed by strace at its k-th write to a file.
-fn doomed(folder: &Folder, write: u64) -> Command {
-    let mut command = tool("strace", "strace");
-    command.args(["-D", "-f", "-qqq", "-o", "/dev/null", "-e", "trace=pwrite64", "-e"]);
-    command.arg(format!("inject=pwrite64:signal=SIGKILL:when={write}"));
-    command
-        .env("PLIMSOLL_PLUGIN_DIR", NO_PLUGINS)
-        .arg(PLIMSOLL)
-        .arg("run")
-        .arg("--db")
-        .arg(folder.db());
-    command.arg("--config").arg(folder.join("plimsoll.toml")).current_dir(folder.path());
-    command
 }
 
 #[test]

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use plimsoll::store::Reader;
@@ -256,24 +256,6 @@ impl Progress {
             "nothing"
         }
     }
-}
-
-/// The daemon, to be killed by strace at its k-th write to a file, counted thread by thread.
-fn doomed(folder: &Folder, write: u64) -> Command {
-    let mut command = tool("strace", "strace");
-    // Grandchild as tracer: the daemon stays our child. Where strace stops by seccomp, no signal can
-    // be brought in.
-    command.args(["-D", "-f", "-qqq", "-o", "/dev/null", "-e"]);
-    command.args(["trace=pwrite64", "-e"]);
-    command.arg(format!("inject=pwrite64:signal=SIGKILL:when={write}"));
-    command
-        .env("PLIMSOLL_PLUGIN_DIR", NO_PLUGINS)
-        .arg(PLIMSOLL)
-        .arg("run")
-        .arg("--db")
-        .arg(folder.db());
-    command.arg("--config").arg(folder.join("plimsoll.toml")).current_dir(folder.path());
-    command
 }
 
 /// Samples, a start that has to seal them, one kill. What upkeep was seen doing just before.

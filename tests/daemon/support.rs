@@ -527,3 +527,21 @@ pub fn knob(name: &str, usual: u64) -> u64 {
         Err(_) => usual,
     }
 }
+
+/// The daemon under strace with these options. Its tracer is a grandchild, so the daemon stays our child,
+/// and the tracer goes when the daemon goes. Each thread counts its calls for itself.
+pub fn traced(folder: &Folder, options: &[&str]) -> Command {
+    let mut command = tool("strace", "strace");
+    command.args(["-D", "-f", "-qqq"]).args(options);
+    command.env("PLIMSOLL_PLUGIN_DIR", NO_PLUGINS);
+    command.arg(PLIMSOLL).arg("run").arg("--db").arg(folder.db());
+    command.arg("--config").arg(folder.join("plimsoll.toml")).current_dir(folder.path());
+    command
+}
+
+/// The daemon, which strace kills at its k-th write to a file, counted thread by thread.
+pub fn doomed(folder: &Folder, write: u64) -> Command {
+    // Without --seccomp-bpf: where strace stops by seccomp, no signal can be brought in.
+    let inject = format!("inject=pwrite64:signal=SIGKILL:when={write}");
+    traced(folder, &["-o", "/dev/null", "-e", "trace=pwrite64", "-e", &inject])
+}

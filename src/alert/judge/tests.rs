@@ -68,7 +68,7 @@ impl Scene {
         Self { source: MemorySource::default(), judge, at: NOW, told: Vec::new() }
     }
 
-    /// So many beats of a machine that is well but for some series.
+    /// Runs this many beats of a machine that is well except for some series.
     fn run(&mut self, beats: usize, but: &[(&'static str, Pairs, f64)]) -> Vec<String> {
         for _ in 0..beats {
             self.at += BEAT;

@@ -1,4 +1,4 @@
-//! alert: what is told, by what was told before; over any number of passes and kills.
+//! alert: the messages of any number of passes and kills, compared with those before.
 
 use super::super::peace::Quiet;
 use super::super::peace::tests::instance;

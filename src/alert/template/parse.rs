@@ -217,7 +217,7 @@ impl Parser<'_> {
             match word.as_str() {
                 "end" => return Ok((out, Some("end".to_owned()))),
                 "else" => {
-                    // What follows `else` is read again by whoever asked for it.
+                    // The caller reads the words behind `else` again.
                     return Ok((out, Some("else".to_owned())));
                 }
                 "if" | "with" | "range" => out.push(self.block(word, &tokens[1..])?),

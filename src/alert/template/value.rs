@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-/// A longer text than this is not made.
+/// A template makes no longer text than this, in bytes.
 pub(super) const LONGEST: usize = 64 << 10;
 
-/// Why a longer one is not made.
+/// The error of a template whose text would get longer.
 pub(super) fn too_long() -> String {
     format!("the text gets longer than {LONGEST} bytes")
 }

@@ -14,7 +14,7 @@ use crate::query::eval::Limits;
 use crate::query::float::is_absent;
 use crate::query::source::MemorySource;
 
-/// So many cases share a file; all rules of a file are evaluated in each of its tests.
+/// The number of cases in a file; all rules of a file are evaluated in each of its tests.
 const A_FILE: usize = 40;
 const STEPS: i64 = 40;
 const STEP_MS: i64 = 60_000;

@@ -2,9 +2,10 @@
 //!
 //! ```text
 //!   body      a body, within its bounds, and unpacked while it is read
-//!   desk      the places where bodies are worked on, and the wait until what they bring is in the file
-//!   tally     what became of the records of one body
+//!   desk      the places where bodies are read, and the wait until their samples are in the file
+//!   tally     the records of one body: accepted, refused, and why
 //!   json, influx, remote_write, groups    the protocols
+//!   ended     the series that a group no longer has, which get their end
 //! ```
 
 mod body;

@@ -1,4 +1,4 @@
-//! notify: what messages say. Each is to be read as if the telephone had woken one up.
+//! notify: the texts of messages. Read each as if the telephone had woken you up.
 
 use super::*;
 use crate::notify::Chart;

@@ -111,7 +111,7 @@ impl Lane {
         }
     }
 
-    /// The same channel after the configuration was read again.
+    /// This channel after the configuration was read again.
     pub(super) fn again(self, name: Name) -> Self {
         Self { name, busy: None, again: Vec::new(), held_after: None, ..self }
     }

@@ -1,13 +1,14 @@
-//! notify: what is told to whom and when: one queue and one order a channel, and no I/O. A stuck channel
-//! delays no other.
+//! notify: the outbox: it decides which message goes to which channel, and when. Each channel has one
+//! queue and one order. No I/O. A stuck channel delays no other.
 //!
 //! ```text
 //!   note -> lane (a channel's queue) -> due? -> one message of all that waits -> outcome
 //!        group wait, gap, digest               told | tried again | parked, and the next channel tells it
 //! ```
 //!
-//! Bounds: [`MOST_WAITING`] changes and [`MOST_BYTES`] a channel; what began and ended goes first, then the
-//! mildest and oldest. What goes is counted, stands in the table `told`, and the next message says so.
+//! Bounds: [`MOST_WAITING`] changes and [`MOST_BYTES`] a channel. Beyond them, alerts that began and ended
+//! are dropped first, then the mildest and oldest. A dropped change is counted and listed in the table
+//! `told`, and the next message says so.
 //! Times are those of the boot clock while the process runs, and of the wall clock in the file.
 
 mod lane;
@@ -31,13 +32,13 @@ pub const MOST_BYTES: usize = 1 << 20;
 /// More machines than these at a time are told of in one message.
 const MOST_HOSTS: usize = 3;
 
-/// What the outbox is told when it is made.
+/// The settings of the outbox.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// Gives the zone of the times in messages. It is asked when there is a message, because the list of
     /// all zones is large.
     pub zone: fn() -> TimeZone,
-    /// So long a change waits for others of its machine, ms: one beat, at most ten seconds. What became
+    /// How long a change waits for others of its machine, ms: one beat, at most ten seconds. A change to
     /// bad does not wait.
     pub group_wait_ms: i64,
 }
@@ -45,7 +46,7 @@ pub struct Settings {
 /// A channel as the outbox knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Name {
-    /// The same over restarts, and another one for each target.
+    /// Its id, which stays the same over restarts; each target has another one.
     pub id: String,
     /// The target without its secrets.
     pub shown: String,
@@ -92,7 +93,7 @@ impl Fate {
     }
 }
 
-/// What has to be written and counted after a step.
+/// The rows to write and the counts to add after a step.
 #[derive(Debug, Default)]
 pub struct Step {
     /// For the file, in one transaction.

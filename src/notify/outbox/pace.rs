@@ -26,7 +26,7 @@ const REFUSED_MS: [i64; 2] = [10 * MINUTE_MS, 20 * MINUTE_MS];
 
 /// Between two messages of a channel; something bad that is new does not wait for it.
 const GAP_MS: i64 = 5 * MINUTE_MS;
-/// So many messages an hour; beyond it a channel gets digests.
+/// Messages an hour; beyond this a channel gets digests.
 pub(super) const MOST_AN_HOUR: usize = 10;
 /// Between two digests, and between two with something bad that is new.
 const DIGEST_MS: i64 = 15 * MINUTE_MS;

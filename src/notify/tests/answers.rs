@@ -1,4 +1,4 @@
-//! notify: what each receiver answers, and what becomes of the message then.
+//! notify: the answers of each receiver, and their effect on the message.
 
 use std::time::Duration;
 

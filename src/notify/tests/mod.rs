@@ -1,4 +1,4 @@
-//! notify: all channels against a stub: what they ask, and what they make of the answers.
+//! notify: all channels against a stub: their requests, and their reaction to its answers.
 
 mod answers;
 mod mails;

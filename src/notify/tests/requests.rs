@@ -1,4 +1,4 @@
-//! notify: what each channel asks of its receiver, and that a long message fits.
+//! notify: the requests of each channel, and that a long message fits.
 
 use std::fmt::Write;
 

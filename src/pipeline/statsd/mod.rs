@@ -5,7 +5,10 @@
 //!   index          name as sent -> place                 one look-up, no allocation
 //!   gather         place -> counter, gauge, timer, set   plain structs, owned by the reader's thread
 //!   flush          all of them -> one batch, on the grid, in slices between packets
+//!   held           the state of a name between two flushes
 //!   naming         which series a name makes; `legacy` has the reference's
+//!   outlet         the way of the samples to the queue
+//!   tally          counters of the receiver
 //!   timer, sketch  the values of a timer; distinct       the members of a set
 //! ```
 //!

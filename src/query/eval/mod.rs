@@ -4,6 +4,8 @@
 //!
 //! ```text
 //!   guard      deadline, cancelling, how much may be read and held
+//!   error      why there is no answer, in Prometheus' words
+//!   lengths    lengths of time in selectors that are computed
 //!   frame      the moments of an evaluation, and what comes of it at each
 //!   grid       rows of values and their labels
 //!   walk       expressions -> scalars and grids; what is the same at all steps is computed once
@@ -11,7 +13,8 @@
 //!   ranges     functions over windows     (coarse: where buckets stand for samples;
 //!              stretch: which steps those are)
 //!   instants   functions over values at a step; dates, histograms, relabel, sorting beside it
-//!   aggregate  values of many series into one; ranked: topk and its like
+//!   aggregate  values of many series into one; ranked: topk and its like; sampling: limit_ratio
+//!   info       labels of info series beside those of others
 //!   binary     operators with scalars; matching: between vectors
 //!   watch      what was looked at, by selector and step
 //!   answer     what is handed out, in Prometheus' order

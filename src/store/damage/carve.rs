@@ -346,7 +346,7 @@ impl Carver {
         }
     }
 
-    /// The same for a page that may belong to a table.
+    /// The rows of a leaf page that may belong to `table`.
     fn leaf_rows(&self, page: u32, table: Table, out: &mut Vec<Row>) {
         let mut bytes = Vec::new();
         if self.pages.read(page, &mut bytes) && bytes[start_of(page)] == kinds(table).0 {

@@ -1,4 +1,4 @@
-//! store: what to do about a file whose bytes were changed by a disk or a hand.
+//! store: repair of a file whose bytes were changed by a disk or a hand.
 //!
 //! ```text
 //!   pages      the pages of a file that SQLite will not read

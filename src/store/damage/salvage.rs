@@ -1,6 +1,6 @@
-//! store: what can be read of a damaged database, on its way into the new one. Names come first and
-//! keep their numbers, so that collection goes on at once; the rest is moved page by page, a little
-//! after each commit, and goes on after a restart where it was. The old file is only read.
+//! store: moves all that can be read of a damaged database into the new one. Names come first and keep
+//! their numbers, so collection goes on at once. The rest is moved page by page, a little after each
+//! commit, and continues after a restart where it was. The old file is only read.
 
 mod rows;
 
@@ -196,7 +196,7 @@ impl Salvage {
                 state::set(conn, name, value)?;
             }
         }
-        // The past that was imported has no samples: whoever asks has to be sent to its buckets.
+        // Imported history has no samples: questions about it have to be answered from its buckets.
         let past: Vec<_> = told.iter().filter(|(name, _)| state::is_past(name)).collect();
         let reach = told.get_key_value(state::PRUNED_UNTIL).filter(|_| !past.is_empty());
         past.into_iter().chain(reach).try_for_each(|(name, value)| state::set(conn, name, *value))

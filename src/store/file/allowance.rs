@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 
 use rusqlite::ffi;
 
-/// So much is asked for at a time, in bytes.
+/// Bytes that are asked for at a time.
 const SOME: usize = 256 << 10;
 
 /// Says whether so many bytes more may be taken; what it granted is given back when it is dropped.

@@ -16,7 +16,8 @@ use super::owner;
 use crate::collect::locks::{Holder, holder};
 use crate::collect::regular;
 
-/// For its owner alone: whoever may open the file may hold the lock, and keep the daemon from starting.
+/// Only its owner may open the file: a user who can open it can hold the lock and keep the daemon from
+/// starting.
 const MODE: u32 = 0o600;
 
 /// `sun_path` of unix(7), with its closing zero.

@@ -33,7 +33,7 @@ pub(in crate::store) fn check_ours(conn: &Connection, path: &Path) -> Result<boo
         });
     }
     if version < 1 {
-        // Both numbers are written with the first table: begun anew, it would be over what is there.
+        // Both numbers are written with the first table. A new schema would overwrite what is there.
         let found = SqlError::SqliteFailure(
             rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT),
             Some(format!("schema version {version} has never been")),

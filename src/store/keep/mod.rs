@@ -1,4 +1,4 @@
-//! store: what becomes of samples as they age: sealed into blocks, rolled up, merged, dropped.
+//! store: the ageing of samples: they are sealed into blocks, rolled up, merged and dropped.
 //!
 //! ```text
 //!   pack       columns -> blocks: where they are cut, and how they get into the file

@@ -19,7 +19,7 @@ pub(super) const LONG: usize = LONGEST / 2;
 /// as it may be.
 pub(super) const BYTES: usize = 32 << 10;
 
-/// So much of the beginning shows how well samples compress.
+/// The number of samples at the beginning that show how well all of them compress.
 const FIRST: usize = 1_024;
 
 /// A block does not reach over a longer time of nothing: of each six hours that it reaches over it is

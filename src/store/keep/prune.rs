@@ -1,5 +1,5 @@
-//! store: what keeps the file bounded: age by resolution, a budget for plain rows, one hard size for
-//! file, write-ahead log and shared memory together. Each step is one short transaction.
+//! store: deletes old data: an age for each resolution, a budget for plain rows, one hard size for file,
+//! write-ahead log and shared memory together. Each step is one short transaction.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -68,7 +68,7 @@ pub(in crate::store) struct Pruner {
 /// asking each series for its own, which goes on from step to step.
 #[derive(Debug, Default)]
 struct Hours {
-    /// The series that was looked at last; `None`: it begins anew.
+    /// The series that was looked at last; `None`: it begins with the first.
     after: Option<i64>,
     /// The oldest row that was seen on the way.
     seen: Option<i64>,

@@ -1,5 +1,5 @@
-//! store: rollups: what six hours of samples amount to, in buckets of five minutes (blocks) and of
-//! an hour (plain rows). They keep count, sum, min, max, last, and a counter's resets, so that
+//! store: rollups: six hours of samples become buckets of five minutes (blocks) and of an hour (plain
+//! rows). They keep count, sum, min, max, last, and a counter's resets, so that
 //! peaks and rates survive.
 //!
 //! `dirty` lists the stretches to be made, group by group: new ones as time is sealed, old ones
@@ -232,7 +232,7 @@ fn put(
         .map(drop)
 }
 
-/// So many hours go into one statement, as rows of samples do: each statement costs SQLite a cursor.
+/// The number of hours that one statement writes: each statement costs SQLite a cursor.
 const ROWS: usize = 16;
 
 /// Not over what was made of more samples: see [`leave_fuller`].

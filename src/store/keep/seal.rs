@@ -21,22 +21,21 @@ use crate::store::{SqlError, from_column};
 
 /// Plain rows that make a seal worth its while: about 200 samples of each series of one machine.
 const ENOUGH_ROWS: usize = 32_768;
-/// With many series there are to be so many samples of each, or sealing and merging them costs more
+/// With many series a seal waits for this many samples of each; otherwise sealing and merging cost more
 /// than all else.
 const ENOUGH_EACH: usize = 64;
 /// What waits to be sealed is held in memory, about 3 bytes a row.
 const MOST_ROWS: usize = 6_400_000;
-/// Series that are not written any more wait for the next seal in memory, a few hundred bytes each,
-/// and do not count for what is enough. So many of them, and half as many as there are of the others,
-/// do not wait.
+/// Series that are not written any more wait in memory for the next seal, a few hundred bytes each. If
+/// there are more of them than this, and more than half as many as live ones, they are sealed at once.
 const MANY_GONE: usize = 8_192;
 /// Older rows are sealed even if they are few.
 const OLDEST_MS: i64 = 2 * HOUR_MS;
 const HOUR_MS: i64 = 3_600_000;
 
-/// What a block takes beside its data: the numbers of its row and its entry in the index.
+/// Bytes of a block beside its data: the numbers of its row, and its entry in the index.
 const ROW: usize = 100;
-/// What one step may take, so that the next commit is on time.
+/// The time that one step may take, so that the next commit is on time.
 const STEP: Duration = Duration::from_millis(20);
 
 /// A seal on its way. One of many series takes several steps, each its own transaction: what is
@@ -128,11 +127,11 @@ fn late_waits(conn: &Connection, most: i64) -> Result<bool, SqlError> {
 }
 
 impl Sealing {
-    /// Of what there is up to `now`; `None`: nothing. `sealed`: how far it has come. `all`: also what
-    /// is not due yet.
+    /// Plans a seal of the samples up to `now`; `None` if there is nothing to seal. `sealed` is the time
+    /// up to which samples are sealed already; with `all`, samples that are not due yet count, too.
     ///
-    /// When nothing is left before `now`, time itself is sealed up to an hour ago: a machine that
-    /// was switched off must not keep its last rollups waiting. Who sends later than that is late.
+    /// When nothing is left before `now`, time itself is sealed up to an hour ago, because the last
+    /// rollups of a machine that was switched off must not wait. Samples that come later are late.
     pub(in crate::store) fn begin(
         conn: &Connection,
         head: &Head,

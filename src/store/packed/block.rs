@@ -276,7 +276,7 @@ impl Directory {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Taken {
     count: usize,
-    /// So many of the bytes are those of the times.
+    /// The number of bytes that hold the times.
     times: usize,
     crc: u32,
     bytes: Arc<Vec<u8>>,

@@ -1,6 +1,6 @@
-//! store: what is left of samples that are gone, or too many to be read one by one: five-minute
-//! buckets as far back as they are kept, hours before that. Stretches whose rollups are not made,
-//! or have to be made again, are rolled up on the way from samples where these are held.
+//! store: buckets in place of samples that are gone, or too many to be read one by one: five-minute
+//! buckets as far back as they are kept, hours before that. Stretches whose rollups are missing or out
+//! of date are rolled up from samples while they are read, if the samples are still there.
 
 use rusqlite::{Connection, params};
 
@@ -241,7 +241,7 @@ fn from_samples(
     Ok(())
 }
 
-/// The hours of a stretch; whoever asks has made room for the parts.
+/// The hours of a stretch; the caller has made room for the parts.
 pub(super) fn hours(
     conn: &Connection,
     parts: &[u8],

@@ -140,7 +140,7 @@ pub enum GuestError {
         "the statement took longer than it may; ask for less at once, or narrow it by key and time"
     )]
     Timeout,
-    /// Whoever asked has gone.
+    /// The client has gone.
     #[error("the client has gone")]
     Canceled,
     /// It was too large.

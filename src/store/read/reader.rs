@@ -168,7 +168,7 @@ impl Reader {
                 // Made, but nothing written yet: for a reader the same as not there.
                 return Err(OpenError::Missing { path: path.to_owned() });
             }
-            // Otherwise a statement is planned anew for each value that it is asked with.
+            // Otherwise SQLite plans a statement again for each value that is bound to it.
             conn.set_db_config(SQLITE_DBCONFIG_ENABLE_QPSG, true)
                 .map_err(|e| OpenError::from_sqlite(path, e))?;
             // Four at once are open while somebody looks. What one question reads twice fits into this;
@@ -237,22 +237,23 @@ impl Reader {
             .collect()
     }
 
-    /// The series with higher numbers than `after`, as far as `wanted` lets their names pass.
-    pub fn series_since(
+    /// Calls `each` with the series that have higher numbers than `after`, in no order, as far as `wanted`
+    /// lets their names pass. It keeps none of them, because a file may have many times the names in use.
+    pub fn each_series(
         &self,
         after: i64,
         wanted: impl Fn(&str) -> bool,
-    ) -> Result<Vec<Known>, SqlError> {
+        mut each: impl FnMut(Known),
+    ) -> Result<(), SqlError> {
         let sql = format!("SELECT {KNOWN} FROM series WHERE _id > ?1");
         let mut statement = self.conn.prepare_cached(&sql)?;
         let mut rows = statement.query([after])?;
-        let mut found = Vec::new();
         while let Some(row) = rows.next()? {
             if wanted(row.get_ref(4)?.as_str()?) {
-                found.push(known(row)?);
+                each(known(row)?);
             }
         }
-        Ok(found)
+        Ok(())
     }
 
     /// The number of the newest series: as long as it stays the same, so do all names and labels.
@@ -312,8 +313,8 @@ impl Reader {
             .query_row([series_id.div_euclid(GROUP), FIVE_MINUTES_MS], |r| r.get(0))
     }
 
-    /// The same of many series at once, which is much quicker than one by one: each column says
-    /// which, in the order of their numbers, and comes back filled.
+    /// Reads the samples of several series in one pass, which is much quicker than one by one. `columns`
+    /// must be in the order of their series; each is filled in place.
     pub fn columns(&self, from: i64, to: i64, columns: &mut [Column]) -> Result<(), SqlError> {
         // One picture for all: what is sealed between two statements would be missed or doubled.
         let tx = self.conn.unchecked_transaction()?;
@@ -321,8 +322,9 @@ impl Reader {
         series::raw(&tx, self.head(), (from, to), &mut scratch, columns)
     }
 
-    /// The same, in the order of their numbers, without unpacking any. `last_only`: the last sample
-    /// of each counts, others may be there or not; no block is read then where the head has it.
+    /// Reads the samples of several series, in the order of their numbers, and leaves blocks packed. With
+    /// `last_only` only the last sample of each series is guaranteed, and no block is read for a series
+    /// whose last sample is in the head.
     pub fn fetch(
         &self,
         series: &[i64],
@@ -491,7 +493,7 @@ impl Reader {
     }
 }
 
-/// Until whoever takes them has enough.
+/// Hands rows to `each` until it has enough.
 fn hand_out(
     mut rows: rusqlite::Rows<'_>,
     mut each: impl FnMut(SampleRow) -> std::ops::ControlFlow<()>,

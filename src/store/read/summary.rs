@@ -1,5 +1,5 @@
-//! store: what a chart is drawn from: a stretch of one series as a given number of buckets, from
-//! five-minute rollups where they serve as well as the samples themselves.
+//! store: the data of a chart: a stretch of one series as a given number of buckets, from five-minute
+//! rollups where they serve as well as the samples themselves.
 
 use std::ops::Range;
 
@@ -23,7 +23,7 @@ pub enum Want {
     Band,
     /// The average, smallest, largest and newest.
     All,
-    /// Of a counter: the newest, and what it stood at when it began anew. No average.
+    /// Of a counter: its newest value, and its values before it began again. No average.
     Counter,
 }
 
@@ -45,7 +45,7 @@ pub struct Summary {
     /// When that was, ms since 1970 UTC; of rollups, where the last sample lies if they lie evenly
     /// from the beginning of five minutes on.
     pub last_ts: i64,
-    /// What a counter stood at before it began anew, summed; 0 if it was not asked for. The
+    /// The sum of a counter's values before it began again; 0 if it was not asked for. The
     /// increase since the bucket before is `last - last before + lost`.
     pub lost: f64,
 }

@@ -155,8 +155,8 @@ fn failed(message: String) -> SqlError {
     SqlError::ModuleError(message)
 }
 
-/// Whether the database is one that can be read. The first use on a connection asks, not the
-/// loading: whoever loads the extension from ~/.sqliterc opens other databases too.
+/// Checks that the database can be read. The first use on a connection checks, not the loading: users
+/// who load the extension from ~/.sqliterc open other databases, too.
 fn check(conn: &Connection) -> Result<(), SqlError> {
     let pragma = |name: &str| conn.pragma_query_value(None, name, |r| r.get::<_, i64>(0));
     if pragma("application_id")? != APPLICATION_ID {

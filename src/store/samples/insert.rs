@@ -8,8 +8,8 @@ use super::head::Sample;
 use crate::pipeline::Source;
 use crate::store::{SqlError, to_sql};
 
-/// So many rows go into one statement: a statement of its own for each costs SQLite a cursor, and a
-/// way down the tree, for each.
+/// The number of rows of one statement. A statement for each row would cost SQLite a cursor and a way
+/// down the tree each time.
 const ROWS: usize = 32;
 
 /// Puts plain rows into the database, within the caller's transaction.

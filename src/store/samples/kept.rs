@@ -1,7 +1,7 @@
-//! store: packed columns that were asked for again, kept so that the third time does not read them: a
-//! column of a year's block lies behind thirty pages of others, each of them a call to the kernel. A
-//! block that is kept is known by its directory, which is read anew each time and holds the checksum
-//! of every column: numbers of blocks are used again.
+//! store: a cache of packed columns, filled on the second request. A column of a year's block lies behind
+//! thirty pages of others, and each page is a call to the kernel. Entries are compared with the block's
+//! directory, which is read each time and holds the checksum of every column, because numbers of blocks
+//! are used again.
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, BuildHasherDefault};
@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard};
 
 use crate::store::packed::block::Taken;
 
-/// So many bytes are kept at most; then it begins anew.
+/// At most this many bytes are kept; then the cache begins again empty.
 const MOST: usize = 12 << 20;
 /// What a column takes beside its bytes.
 const BESIDE: usize = 96;

@@ -15,9 +15,9 @@ use crate::store::{SqlError, from_column};
 
 /// Enough of a block to hold its directory, nearly always.
 const HEAD: usize = 1_024;
-/// So much is read at once where most of it is wanted.
+/// Bytes that are read at once where most of them are wanted.
 const WHOLE: usize = 64 << 10;
-/// So many columns of a group are most of it.
+/// From this many columns on, most of a group is wanted.
 const MOST: usize = 4;
 
 /// A failure of one column, or of the database.
@@ -169,7 +169,7 @@ pub(in crate::store) fn fetch(
         .collect())
 }
 
-/// The same, unpacked: `columns` come empty, in the order of their series.
+/// Reads samples and unpacks them into `columns`, which come empty and in the order of their series.
 pub(in crate::store) fn raw(
     conn: &Connection,
     head: Option<&Head>,
@@ -185,7 +185,7 @@ pub(in crate::store) fn raw(
     Ok(())
 }
 
-/// The same from blocks of one resolution alone; `part` of each column says which part of it.
+/// Reads from blocks of one resolution only; each column's `part` says which part of a bucket.
 pub(in crate::store) fn sealed(
     conn: &Connection,
     resolution: i64,
@@ -197,7 +197,7 @@ pub(in crate::store) fn sealed(
     sealed_or_kept((conn, None), resolution, (from, to), scratch, columns)
 }
 
-/// The same with what is kept of blocks.
+/// Like [`sealed`], through the cache of columns.
 pub(in crate::store) fn sealed_or_kept(
     (conn, kept): (&Connection, Option<&Kept>),
     resolution: i64,

@@ -1,4 +1,4 @@
-//! store: what is kept and what goes: age, bytes, clocks that jump; and what hours amount to.
+//! store: the bounds of age and of bytes, clocks that jump, and the values of hours.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -410,7 +410,7 @@ fn the_log_keeps_a_length_that_commits_no_longer_change() {
         lengths.push(sizes(&rig.path)[1].1);
     }
     // A file system writes to its journal for each commit that makes a file longer. Once in a while
-    // the last commit before the log begins anew is a page larger than any before.
+    // the last commit before the log begins again is a page larger than any before.
     let settled = &lengths[750..];
     let longer = settled.windows(2).filter(|pair| pair[0] != pair[1]).count();
     assert!(longer <= 3, "{longer} commits of 750 changed its length");

@@ -145,7 +145,7 @@ fn pages(bytes: &[u8], table: &str, kind: &str) -> Vec<usize> {
     ask(&path, &sql).iter().map(number).collect()
 }
 
-/// The same numbers every time.
+/// Returns the same numbers every time.
 fn dice(seed: u64) -> impl FnMut(usize) -> usize {
     let mut random = Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
     move |below| (random.bits() >> 11) as usize % below

@@ -1,5 +1,5 @@
-//! store: what happened is kept as long as five-minute summaries and not longer, is bounded in
-//! number, and outlives damage to the file.
+//! store: events are kept as long as five-minute summaries and not longer, are bounded in number, and
+//! outlive damage to the file.
 
 use std::path::Path;
 use std::sync::Arc;

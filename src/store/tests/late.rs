@@ -12,7 +12,7 @@ use crate::store::{Limits, Reader, Store, Times};
 const START: i64 = 1_700_000_000_000 - 1_700_000_000_000 % (6 * HOUR);
 const HOUR: i64 = 3_600_000;
 
-/// A store that was opened anew, and what it is to hold of its one series.
+/// A store that was opened again, and the values that its one series has to have.
 struct Told<'p> {
     path: &'p Path,
     truth: BTreeMap<i64, f64>,

@@ -1,4 +1,4 @@
-//! store: what `doctor` finds, and that repairing puts it right.
+//! store: `doctor` finds faults, and its repair mends them.
 
 use std::path::Path;
 use std::sync::Arc;

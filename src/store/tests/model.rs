@@ -18,13 +18,13 @@ const STEP: i64 = 10_000;
 
 #[derive(Debug, Clone)]
 enum Deed {
-    /// So many beats of all series.
+    /// This many beats of all series.
     Beats(u16),
     /// One series, so many steps back, so many samples.
     Late { series: u8, back: u16, samples: u8 },
     /// As much upkeep as is due.
     Upkeep,
-    /// So many steps of it: what follows meets it half done.
+    /// This many steps of it, so the next action finds it half done.
     Steps(u8),
     /// All of it, due or not.
     Compact,

@@ -53,7 +53,7 @@ fn places_are_shared_and_a_transaction_that_failed_gives_its_own_back() {
     let written = store.commit(&[]).expect("commits");
     assert_eq!((written.samples.iter().sum::<u64>(), written.refused), (1, 1));
     drop(store);
-    // What the file knows goes on after a restart, whoever took all the places meanwhile.
+    // Names that the file knows are accepted after a restart, although all places were taken meanwhile.
     let allowed = Arc::new(Names::new(0));
     let mut store = open(&path, &allowed);
     insert(&path, &["a", "e"]);

@@ -24,7 +24,7 @@ const DAY: i64 = 86_400_000;
 
 #[derive(Debug, Clone)]
 enum Deed {
-    /// So many beats of what this machine measures.
+    /// This many beats of the series that this machine measures.
     Beats(u8),
     /// A file is imported: which series, how many hours back it begins, samples, straight into
     /// blocks or as rows.
@@ -47,7 +47,7 @@ enum Deed {
         rows: u8,
     },
     Upkeep,
-    /// So many steps of it: what follows meets it half done.
+    /// This many steps of it, so the next action finds it half done.
     Steps(u8),
     Compact,
     /// The process ends, however far it is, and starts again.

@@ -1,5 +1,5 @@
-//! store: what older versions wrote, brought up to date. tests/fixtures/schema holds a database of
-//! each version as stock sqlite3 makes it from src/store/sql.
+//! store: files of older versions are brought up to date. tests/fixtures/schema holds a database of each
+//! version as stock sqlite3 makes it from src/store/sql.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! store: what waits beside the database is taken in once, whatever ends the process meanwhile.
+//! store: samples that wait beside the database are taken in once, however the process ends.
 
 use std::path::Path;
 use std::sync::Arc;

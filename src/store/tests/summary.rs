@@ -1,4 +1,4 @@
-//! store: what charts are drawn from against the samples themselves.
+//! store: the buckets of charts against the samples themselves.
 
 use std::sync::Arc;
 
@@ -140,7 +140,7 @@ fn a_counters_increase_is_whole_over_resets_samples_and_rollups() {
     let registry = Arc::new(Registry::default());
     let mut store = Store::open(&path, "here", registry).expect("opens");
     let (from, to) = (START, START + 30 * HOUR);
-    // 3 a sample, beginning anew every 1,000 samples: after it 3 is what it has counted since.
+    // The counter grows by 3 a sample and begins again every 1,000 samples, at 3.
     let rows: Vec<(i64, f64)> = (from..to)
         .step_by(10_000)
         .enumerate()

@@ -1,4 +1,4 @@
-//! store: what the views show of odd values, and that each of their columns has a type.
+//! store: odd values in the views, and the type of each of their columns.
 
 use std::sync::Arc;
 

@@ -35,7 +35,8 @@ impl Held {
         *self = Self::default();
     }
 
-    /// Counts the names that have come, whoever brought them. What all of them take, and the new ones.
+    /// Counts the names that have come from any source. Returns the bytes of all names, and of the new
+    /// ones.
     pub(in crate::store) fn names(&mut self, conn: &Connection) -> Result<(u64, u64), SqlError> {
         let last = last(conn, "SELECT max(id) FROM series_dict")?;
         let before = self.names.filter(|c| c.until <= last).unwrap_or_default();

@@ -69,7 +69,7 @@ struct Left {
 pub(in crate::store) enum Room {
     /// As many as there are places for what senders bring.
     Shared,
-    /// So many, and nobody else's business.
+    /// This many places, which are not shared with anybody.
     Own(usize),
 }
 
@@ -435,8 +435,8 @@ pub(in crate::store) fn find_or_make(
 }
 
 /// The numbers of machines by their names. The table has no index on names, so they are read once
-/// and kept, and after that only rows that have come since are read. Whoever rolls a transaction back
-/// starts with an empty one.
+/// and kept, and after that only rows that have come since are read. After a rollback the caller starts
+/// with an empty one.
 #[derive(Debug, Default)]
 pub(in crate::store) struct Systems {
     ids: hashbrown::HashMap<Box<str>, i64, foldhash::quality::RandomState>,

@@ -1,4 +1,4 @@
-//! store: what happened: written with the samples of a beat, kept for as long as five-minute
+//! store: events. They are written with the samples of a beat, kept for as long as five-minute
 //! summaries, and bounded in number and in bytes: the oldest go, before anything else does.
 
 use rusqlite::{Connection, params};
@@ -10,7 +10,7 @@ use crate::pipeline::{MAX_MACHINES, check_name};
 use crate::store::{Limits, SqlError};
 use crate::wire::time::in_range;
 
-/// So many are kept; the oldest go first. So do they when all together have more bytes than
+/// The number of events that are kept; the oldest go first, also when all together have more bytes than
 /// [`Limits::events_budget`].
 const MOST: i64 = 100_000;
 /// Characters of a title and of a text; the rest is cut off.

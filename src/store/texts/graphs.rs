@@ -1,5 +1,6 @@
 //! store: charts and their fields, as their sources describe them. Written whole, read whole: there
-//! are some dozens. Nothing is salvaged of them: whoever described them does so again at the start.
+//! are some dozens. They are not salvaged from a damaged file: their sources describe them again at the
+//! start.
 
 use rusqlite::{Connection, OptionalExtension, params};
 

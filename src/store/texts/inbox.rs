@@ -22,8 +22,8 @@ pub(in crate::store) struct Taken {
     pub(in crate::store) rows: u64,
     /// New names that there is no room for.
     pub(in crate::store) refused: u64,
-    /// Rows that are no sample: a key that is no text, no UTF-8 or too long, no number, no time. The
-    /// trigger refuses them; whoever writes into the table itself gets past it.
+    /// Rows that are no samples: a key that is no text, no UTF-8 or too long, no number, no time. The
+    /// trigger refuses them, but not if a client writes into the table itself.
     pub(in crate::store) invalid: u64,
     pub(in crate::store) more: bool,
 }
@@ -81,8 +81,8 @@ fn rows_after(limit: &str) -> String {
     )
 }
 
-/// A row's sample: key, value, time. Or what is wrong with it: the trigger refuses these, but whoever
-/// writes into the table itself gets past it.
+/// A row's sample (key, value, time), or its fault. The trigger refuses faulty rows, but not if a client
+/// writes into the table itself.
 fn judge<'r>(row: &'r Row<'_>) -> Result<Result<(&'r str, f64, i64), &'static str>, SqlError> {
     let key = match row.get_ref(1)? {
         ValueRef::Text(bytes) => match std::str::from_utf8(bytes) {

@@ -1,5 +1,5 @@
-//! store: what the file holds beside numbers: names of series and machines, events, descriptions of
-//! charts, and rows that others put in with SQL.
+//! store: the texts of the file: names of series and machines, events, descriptions of charts, and rows
+//! that other programs insert with SQL.
 //!
 //! ```text
 //!   dictionary a series of this process -> its row, found or made once

@@ -1,5 +1,5 @@
-//! store: texts that are no texts: whoever writes into the tables with SQL can put anything there, and
-//! a single text that is not UTF-8 would keep a reader from reading the others.
+//! store: texts that are not UTF-8. A client that writes into the tables with SQL can put anything
+//! there, and one such text would keep a reader from reading the others.
 
 use rusqlite::types::{Type, ValueRef};
 use rusqlite::{Connection, params_from_iter};

@@ -80,7 +80,7 @@ impl Store {
         self.commit_all(batches, &[], &[])
     }
 
-    /// The same with what happened meanwhile, and what was said of charts.
+    /// Commits batches, and with them events and descriptions of charts.
     pub fn commit_all(
         &mut self,
         batches: &[Batch],
@@ -90,7 +90,7 @@ impl Store {
         self.commit_with(batches, events, graphs, &[])
     }
 
-    /// The same with what has become of alerts and of messages about them.
+    /// Commits batches, events and charts, and with them changes of alerts and of their messages.
     pub fn commit_with(
         &mut self,
         batches: &[Batch],
@@ -101,7 +101,7 @@ impl Store {
         self.write_or_roll_back(&What { batches, events, graphs, alerts, mark: None })
     }
 
-    /// The same with batches that waited beside the database, and how far that was taken in.
+    /// Commits batches that waited beside the database, and records how far they were taken in.
     pub(super) fn commit_kept(
         &mut self,
         batches: &[Batch],

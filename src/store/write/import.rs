@@ -29,13 +29,13 @@ const ROWS: usize = 20_000;
 const STRETCH_BYTES: u64 = 200;
 
 /// An import on its way: samples are held in memory, 24 bytes each, until there are many or
-/// [`Import::finish`] is called. What has not been written by then is lost with it; to import the
-/// same again does no harm.
+/// [`Import::finish`] is called. Samples that have not been written when it is dropped are lost. To
+/// import them again does no harm.
 #[derive(Debug)]
 pub struct Import<'s> {
     store: &'s mut Store,
     waiting: Vec<Sample>,
-    /// So many are many.
+    /// An import with at least this many samples goes straight into blocks.
     pub(in crate::store) many: usize,
     sealed: bool,
     refused: u64,

@@ -1,4 +1,4 @@
-//! store: what upkeep remembers between its steps.
+//! store: the memory of upkeep between its steps.
 
 use crate::store::Limits;
 use crate::store::keep::prune::Pruner;

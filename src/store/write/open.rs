@@ -40,7 +40,7 @@ const CHECKPOINT_PAGES: u32 = 512;
 /// How long a commit waits for a foreign writer before its samples go back to the queue.
 const BUSY: Duration = Duration::from_millis(250);
 
-/// The same when nothing else can be done meanwhile.
+/// How long the start waits for a locked database: it has nothing else to do meanwhile.
 const BUSY_AT_START: Duration = Duration::from_secs(5);
 
 /// A disk that damages whatever is written to it must not fill up with files that were set aside.
@@ -100,8 +100,8 @@ impl Store {
         }
     }
 
-    /// The same for a daemon, which a full disk must not keep from starting: then the store comes
-    /// with the error, and [`Store::reopen`] has to be tried until there is room.
+    /// Opens the store for a daemon, which must start although the disk is full. In that case the
+    /// store comes with the error, and [`Store::reopen`] has to be tried until there is room.
     pub fn open_or_wait(
         path: &Path,
         system: &str,

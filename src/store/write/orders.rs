@@ -1,4 +1,4 @@
-//! store: what the writer is started with, and what it can be told while it runs.
+//! store: the settings of the writer, and the orders that it takes while it runs.
 
 use std::ops::Deref;
 use std::sync::mpsc::SyncSender;

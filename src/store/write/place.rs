@@ -1,4 +1,4 @@
-//! store: what is known of the files of the open database: which they are, and how long the database was.
+//! store: the files of the open database: their inodes, and the length that the database had.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};

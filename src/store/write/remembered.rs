@@ -1,4 +1,4 @@
-//! store: what a series stood at when the process before this one ended.
+//! store: the last value of each series when the process before this one ended.
 
 use std::collections::HashMap;
 

@@ -1,8 +1,9 @@
-//! store: room under the bound: what the files may still grow by. It is asked for before every write,
-//! and measured while a commit goes on, which ends its transaction before it goes past the bound.
+//! store: room under the bound: the bytes by which the files may still grow. Every write asks for room
+//! first. A commit measures the files while it goes on, and ends its transaction before it goes past
+//! the bound.
 //!
-//! What a page adds: its frame in the log, and its place in the file if it is new. Both count until
-//! the log is cut off, so the sum is that of the moment before.
+//! A page adds its frame in the log, and its place in the file if it is new. Both count until the log is
+//! cut off, so the sum is that of the moment before.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -44,7 +45,7 @@ pub(super) struct Meter<'c> {
     path: PathBuf,
     /// The files may be so large.
     most: u64,
-    /// So much may be written before the next look.
+    /// Bytes that may be written before the next look.
     left: u64,
 }
 
@@ -54,7 +55,7 @@ impl<'c> Meter<'c> {
         Self { conn, path, most: granted.most, left: granted.left }
     }
 
-    /// So much was written at most. True: the transaction has to end.
+    /// Counts at most `bytes` as written. Returns true if the transaction has to end.
     pub(super) fn spend(&mut self, bytes: u64) -> Result<bool, SqlError> {
         if self.left > bytes {
             self.left -= bytes;

@@ -12,7 +12,7 @@ use crate::store::file::ours::check_ours;
 use crate::store::texts::dictionary::{Systems, find_or_make, named};
 use crate::store::{OpenError, SqlError};
 
-/// So many rows of an import may wait in the inbox.
+/// The number of rows of an import that may wait in the inbox.
 const WAITING: i64 = 40_000;
 /// The daemon takes thousands in a second.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -58,7 +58,7 @@ impl InboxSender {
         let known = "SELECT EXISTS (SELECT 1 FROM series_dict WHERE key = ?1 AND system_id = 1)
              OR (SELECT count(*) FROM series_dict WHERE job = ?2) >= ?3";
         let job = Source::Sql.name();
-        // Nearly always it is known, and a look does not wait for whoever writes.
+        // The name is nearly always known, and reading does not wait for a writer.
         if self
             .conn
             .prepare_cached(known)?

@@ -35,7 +35,7 @@ const VERSION: u32 = 1;
 const HEADER: u64 = 24;
 const RECORD: &[u8; 4] = b"SPIL";
 const RECORD_HEADER: u64 = 12;
-/// So much is read at a time where the next whole record is looked for.
+/// Bytes that are read at a time in search of the next whole record.
 const SEARCHED: usize = 64 << 10;
 
 /// `metrics.sqlite-spill` for `metrics.sqlite`.
@@ -379,7 +379,7 @@ impl Spill {
         Ok(next)
     }
 
-    /// So much is in the database now.
+    /// Records that everything up to `next` is in the database now.
     pub(super) fn took(&mut self, next: &Next) {
         self.at = next.mark.at;
         self.samples = self.samples.saturating_sub(next.samples);

@@ -1,7 +1,6 @@
-//! store: what the writer does while a reader keeps the write-ahead log from being emptied and the
-//! files have reached their bound: it keeps samples in the file beside the database (`spill`), and
-//! takes them in when the reader has gone, in their order. What comes while that lasts is kept there,
-//! too.
+//! store: the writer while a reader keeps the write-ahead log from being emptied and the files have
+//! reached their bound. It writes samples to the file beside the database (`spill`), and takes them in,
+//! in their order, when the reader has gone. Samples that come meanwhile go to that file, too.
 
 use std::path::Path;
 use std::sync::atomic::Ordering::Relaxed;
@@ -19,13 +18,13 @@ use crate::store::{Lock, OpenError, SqlError, Written};
 use crate::wire::time::format_timestamp;
 
 const SUBJECT: &str = "reader of the database";
-/// SQLite's locks of readers in the file `…-shm`: whoever reads holds one of these bytes.
+/// SQLite's locks of readers in the file `…-shm`: each reader holds one of these bytes.
 const READERS: std::ops::RangeInclusive<u64> = 123..=127;
 /// Of many readers so many are named.
 const NAMED: usize = 3;
 /// Whether the reader has gone is looked at this often: to look is to wait for it a little.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// So many samples are taken in by one transaction.
+/// The number of samples that one transaction takes in.
 const ENOUGH: u64 = 20_000;
 
 /// What the writer does next.

@@ -175,7 +175,7 @@ fn run(mut store: Store, full: Option<OpenError>, s: &WriterSettings) -> usize {
                 count(s, &written, start);
                 s.counters.alerts_dropped.fetch_add(alerts.dropped, Relaxed);
                 for done in alerts.tell.drain(..) {
-                    // Whoever asked may have gone.
+                    // The one who asked may have gone.
                     let _unused = done.try_send(());
                 }
                 told.sql(written.invalid);
@@ -228,7 +228,7 @@ fn run(mut store: Store, full: Option<OpenError>, s: &WriterSettings) -> usize {
                     continue;
                 }
                 if s.queue.is_closed() {
-                    // One more try; whoever stops the daemon does not wait for a full disk.
+                    // One more try: a stop does not wait for a full disk.
                     if start.elapsed() > Duration::from_millis(500) || broken {
                         break;
                     }
@@ -404,8 +404,8 @@ fn obey(store: &mut Store, s: &WriterSettings, compaction: &mut Option<Compactio
     }
 }
 
-/// Whoever waits for a compaction is told why there is none, and not left waiting for as long as
-/// the disk is full.
+/// Tells the client that waits for a compaction why there is none. Otherwise it would wait for as
+/// long as the disk is full.
 fn refuse(s: &WriterSettings, compaction: &mut Option<Compaction>, why: &str) {
     let asked = std::mem::take(&mut *s.orders.compact.lock().unwrap_or_else(|e| e.into_inner()));
     let begun = compaction.take().map_or_else(Vec::new, |c| c.asked);

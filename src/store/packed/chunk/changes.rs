@@ -138,7 +138,7 @@ pub(super) fn read(
     bytes.end()
 }
 
-/// The same of the first `count` numbers of more; how much of the bytes that takes says nothing.
+/// Decodes only the first `count` numbers; the number of bytes consumed is then meaningless.
 pub(super) fn read_upto(bytes: &mut Bytes<'_>, count: usize, lengths: &mut Vec<i64>) {
     lengths.clear();
     let mut next = || {

@@ -1,4 +1,4 @@
-//! store: what a list of integers would cost, from a histogram; a small part of pco's work.
+//! store: the estimated size of a list of integers, from a histogram; a small part of pco's work.
 
 use super::bits::width;
 use super::bytes::zigzag;
@@ -32,7 +32,7 @@ pub(super) fn around_zero(numbers: &[i64]) -> f32 {
     raw as f32 + entropy(&counts, numbers.len())
 }
 
-/// The same wherever they lie.
+/// The estimated size of numbers without an order.
 pub(super) fn anywhere(numbers: &[i64]) -> f32 {
     let near = around_zero(numbers);
     let Some((&first, rest)) = numbers.split_first() else { return 0.0 };

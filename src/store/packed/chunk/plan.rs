@@ -15,11 +15,11 @@ const DELTAS: u8 = 1;
 const DELTAS2: u8 = 2;
 /// Runs of equal numbers: the number of each run, and how long it is.
 const RUNS: u8 = 3;
-/// The same, each run's number as the difference to the one before.
+/// Runs of equal numbers, each run's number as the difference to the one before.
 const RUNS_DELTAS: u8 = 4;
 /// Runs of equal differences.
 const DELTA_RUNS: u8 = 5;
-/// The same, each run's difference as its difference to the one before; the first stands alone.
+/// Runs of equal differences, each as its difference to the one before; the first stands alone.
 const DELTA_RUNS_DELTAS: u8 = 6;
 
 /// In place of the kind of the stream of lengths, which are never that large: [`changes`].

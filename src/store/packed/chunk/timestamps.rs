@@ -6,7 +6,7 @@ use super::{Corrupt, MAX_COUNT, Scratch, plan};
 
 /// One step from first to last.
 const REGULAR: u8 = 0;
-/// The same with steps left out here and there.
+/// A regular grid in which some steps are missing.
 const GAPS: u8 = 1;
 /// Anything else.
 const LIST: u8 = 2;

@@ -1,4 +1,4 @@
-//! store: what statements of strangers may do, and what not.
+//! store: the rights of statements from strangers.
 
 use std::ops::ControlFlow;
 

@@ -15,8 +15,8 @@ use crate::store::file::state;
 use crate::store::packed::block::{Column, GROUP};
 use crate::store::{SqlError, from_column};
 
-/// So many samples are held at most; a longer backlog (a file from elsewhere) is taken in piece by
-/// piece as it is sealed. Bounds the memory: about 3 bytes each.
+/// The head holds at most this many samples, of about 3 bytes each. A longer backlog (a file from
+/// another machine) is taken in piece by piece as it is sealed.
 const MOST: usize = 8_000_000;
 
 /// A committed sample: series, ms since 1970 UTC, value.
@@ -76,7 +76,7 @@ impl Head {
         self.0.write().unwrap_or_else(|e| e.into_inner())
     }
 
-    /// Begins anew with what the file holds.
+    /// Begins again with the samples of the file.
     pub(in crate::store) fn load(&self, conn: &Connection) -> Result<(), SqlError> {
         self.load_most(conn, MOST)
     }
@@ -153,7 +153,7 @@ impl Head {
         inner.covers
     }
 
-    /// The same of the newest samples only; where that is as easy, with others before them.
+    /// Reads the newest sample of each series, and perhaps others before it.
     pub(super) fn read_newest(&self, from: i64, to: i64, columns: &mut [Column]) -> i64 {
         let inner = self.inner();
         for column in columns {

@@ -1,4 +1,4 @@
-//! store: what is stored of alerts, for a process that starts and for people who only look.
+//! store: reads the stored alerts, for a process that starts and for people who only look.
 
 use rusqlite::types::Type;
 use rusqlite::{Connection, Row, params};

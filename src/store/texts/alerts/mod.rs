@@ -29,7 +29,12 @@ pub const MOST_OPEN: i64 = 1_000;
 /// Alerts that are over, and messages that were told, which are kept.
 pub const MOST_KEPT: i64 = 10_000;
 
-/// One episode of an alert, as it lies in the file. All times are ms since 1970 UTC.
+/// One episode of an alert, as a row of the file. All times are ms since 1970 UTC.
+///
+/// This is not `alert::Instance`, because the store is a room below the rules and does not know them: it
+/// keeps the state as a word and the rest as JSON, so that a file of a later version can be read, and it
+/// has a row for each episode, while an `Instance` is the one alert that goes on.
+/// `src/alert/record.rs` converts one into the other.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AlertRow {
     /// Of rule and labels.

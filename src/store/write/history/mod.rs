@@ -1,10 +1,10 @@
-//! store: taking in what another tool remembers: samples, five-minute buckets and hours, written as
-//! they are kept, a group of series at a time. docs/adr/0006-imported-history.md says why so.
+//! store: imports the history of another tool: samples, five-minute buckets and hours, written as
+//! they are kept, a group of series at a time. docs/adr/0006-imported-history.md gives the reasons.
 //!
-//! A group is one transaction, together with the mark up to when the past of each of its series is
-//! there, so that an import that was killed goes on where it stood, and one that is done does
-//! nothing. It works beside a daemon, too: its transactions are those of any SQL client, and what
-//! they touch the daemon reads anew for each of its own.
+//! A group is one transaction. It also records up to when the past of each of its series is there, so
+//! an import that was killed continues where it stood, and a second one does nothing. An import works
+//! beside a daemon, too: its transactions are those of any SQL client, and the daemon reads what they
+//! touch again for each of its own.
 
 mod pack;
 #[cfg(test)]
@@ -202,7 +202,7 @@ impl<'s> History<'s> {
             }
         };
         this.rolled_until = oldest;
-        // Whoever asks for what lies before this is sent to the buckets, of all series.
+        // Questions about an earlier time are answered from the buckets, for all series.
         this.samples_from = oldest.max(now.saturating_sub(limits.raw_ms));
         Ok(this)
     }

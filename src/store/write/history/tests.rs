@@ -1,4 +1,4 @@
-//! store: what becomes of imported history, row by row.
+//! store: imported history, row by row.
 
 use super::pack::{Wanted, make};
 use crate::model::{Kind, Past, Stretch};

@@ -1,4 +1,4 @@
-//! store: what is kept beside the database comes back as it was, also out of a damaged file.
+//! store: samples beside the database come back as they were, also from a damaged file.
 
 use super::*;
 use crate::model::{Identity, Kind, Labels, Series};

@@ -1,4 +1,4 @@
-//! store: what the codec makes of ten minutes of a real machine must not get worse.
+//! store: ten minutes of a real machine must not take more bytes than before.
 
 use super::round_trip;
 
