@@ -5,14 +5,17 @@
 //! where systemd counts it (`IOAccounting=`, Docker), and see which processes wait for a disk. Who uses
 //! the network is not counted anywhere that plimsoll may read, so nobody is named for it.
 //!
-//! Bound: the first [`MOST`] processes and units, and 300 ms of reading; 20 ms for each look at what is
-//! read and written, which takes a file for each process. A process that ends meanwhile is left out.
+//! Bound: the first [`MOST`] processes and units, and 300 ms of reading; for each look at what is read
+//! and written, which takes a file more for each process, 20 ms of CPU time: a machine that is busy gives
+//! a thread little of each second, and just then somebody is looked for. A process that ends meanwhile is left out.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
+
+use rustix::time::{ClockId, clock_gettime};
 
 use super::Settings;
 use crate::model::Unit;
@@ -21,8 +24,8 @@ use crate::model::Unit;
 const MOST: usize = 10_000;
 /// For reading /proc once.
 const PATIENCE: Duration = Duration::from_millis(300);
-/// For reading once what processes, or units, have read and written.
-const DISK_PATIENCE: Duration = Duration::from_millis(20);
+/// CPU time for reading once what processes, or units, have read and written.
+const DISK_CPU: Duration = Duration::from_millis(20);
 /// Processes that are named.
 const NAMED: usize = 3;
 /// Who reads and writes less is not named. Bytes per second.
@@ -97,14 +100,16 @@ pub fn culprits(settings: &Settings, of: Resource, pause: Duration) -> Vec<Culpr
 
 fn by_stat(settings: &Settings, of: Resource, pause: Duration) -> Vec<Culprit> {
     let before: HashMap<u32, u64> = match of {
-        Resource::Cpu => processes(settings, PATIENCE).map(|p| (p.pid, p.ticks)).collect(),
+        Resource::Cpu => {
+            processes(settings, Patience::new(PATIENCE)).map(|p| (p.pid, p.ticks)).collect()
+        }
         _ => HashMap::new(),
     };
     let begun = Instant::now();
     if of == Resource::Cpu {
         std::thread::park_timeout(pause);
     }
-    let mut all: Vec<(u64, Process)> = processes(settings, PATIENCE)
+    let mut all: Vec<(u64, Process)> = processes(settings, Patience::new(PATIENCE))
         .filter_map(|p| {
             let much = match of {
                 Resource::Cpu => p.ticks.saturating_sub(*before.get(&p.pid)?),
@@ -147,7 +152,7 @@ impl Look {
             let text = fs::read_to_string(settings.proc.join(format!("{}/io", p.pid))).ok()?;
             counted(&text, of)
         };
-        let all = processes(settings, DISK_PATIENCE);
+        let all = processes(settings, Patience::new(DISK_CPU));
         let processes = all.map(|p| (p.pid, bytes(&p), p)).map(|(pid, b, p)| (pid, (p, b)));
         Self { processes: processes.collect(), units: units(settings, of) }
     }
@@ -224,11 +229,10 @@ fn counted_of_group(stat: &str, of: Resource) -> u64 {
 /// What each unit of systemd has read and written, where that is counted. The units of a user's own
 /// systemd stand below `user@1000.service`.
 fn units(settings: &Settings, of: Resource) -> HashMap<String, u64> {
-    let until = Instant::now() + DISK_PATIENCE;
+    let patience = Patience::new(DISK_CPU);
     let mut folders = vec![settings.sys.join("fs/cgroup")];
     let mut found = HashMap::new();
-    while let Some(folder) = folders.pop().filter(|_| Instant::now() < until && found.len() < MOST)
-    {
+    while let Some(folder) = folders.pop().filter(|_| patience.lasts() && found.len() < MOST) {
         for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
             let name = entry.file_name();
             let Some(name) = name.to_str().filter(|_| entry.file_type().is_ok_and(|t| t.is_dir()))
@@ -264,14 +268,33 @@ impl Process {
     }
 }
 
-fn processes(settings: &Settings, patience: Duration) -> impl Iterator<Item = Process> {
-    let until = Instant::now() + patience;
+/// How long may be read: [`PATIENCE`] by the clock, and so much of this thread's CPU time.
+#[derive(Clone, Copy)]
+struct Patience {
+    until: Instant,
+    cpu: Duration,
+}
+
+impl Patience {
+    fn new(cpu: Duration) -> Self {
+        Self { until: Instant::now() + PATIENCE, cpu: cpu_time() + cpu }
+    }
+
+    fn lasts(self) -> bool {
+        Instant::now() < self.until && cpu_time() < self.cpu
+    }
+}
+
+/// What this thread has used.
+fn cpu_time() -> Duration {
+    Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
+}
+
+fn processes(settings: &Settings, patience: Patience) -> impl Iterator<Item = Process> {
     let entries = fs::read_dir(&settings.proc).into_iter().flatten().flatten();
     let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
     let proc = settings.proc.clone();
-    pids.take(MOST)
-        .take_while(move |_| Instant::now() < until)
-        .filter_map(move |pid| read(&proc, pid))
+    pids.take(MOST).take_while(move |_| patience.lasts()).filter_map(move |pid| read(&proc, pid))
 }
 
 fn read(proc: &Path, pid: u32) -> Option<Process> {
