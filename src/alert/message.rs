@@ -59,6 +59,7 @@ pub fn note(
         limit,
         peak,
         alert: machine_words(alert, occasion, &extra.culprits, extra.generator_url),
+        began: Some(alert.active_at),
         also: also(alert, host, beside),
         log: extra.log,
         remark,

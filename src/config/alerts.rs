@@ -59,7 +59,7 @@ options! {
         /// How bad it is: info, warning or bad.
         severity: Severity = Severity::Warning, like r#""warning""#;
         /// The sentence in the message. {value} is the value, {label} the value of a label.
-        text: Option<String> = None, like r#""is {value} full""#;
+        text: Option<String> = None, like r#""disk / is {value} % full""#;
         /// Receivers of this rule. Default: those of `[alerts]`.
         to: Receivers = Receivers(Vec::new()), like r#""ntfy:my-topic""#;
     }

@@ -315,11 +315,40 @@ fn thresholds(canvas: &mut Canvas, chart: &Chart, field: &Field) {
         canvas.stroke(vec![(field.left, y), (field.right, y)], 1.2, Some([5.0, 4.0]), paint);
         let text = chart.unit.format(*value);
         let wide = wide(&text, SMALL, false) + 8.0;
-        let above = if y - field.top > 18.0 { y - 17.0 } else { y + 3.0 };
+        let (x, top) = free_place(chart, field, y, wide);
         let back = palette.background.faint(220);
-        canvas.rect((field.right - wide, above), (wide, 15.0), 3.0, back);
-        canvas.text((field.right - 4.0, above + 11.5), Anchor::End, paint, text);
+        canvas.rect((x, top), (wide, LABEL), 3.0, back);
+        canvas.text((x + wide - 4.0, top + 11.5), Anchor::End, paint, text);
     }
+}
+
+/// The height of the label of a threshold.
+const LABEL: f32 = 15.0;
+
+/// Where the label of the threshold at `y` covers least of the lines and marks: at the right or left end
+/// of the threshold, above or below it. The left and upper edge of the label.
+fn free_place(chart: &Chart, field: &Field, y: f32, wide: f32) -> Point {
+    let stacked = chart.stacked.then(|| stack(&chart.lines));
+    let lines = stacked.as_deref().unwrap_or(&chart.lines);
+    let covered = |&(left, top): &Point| {
+        let inside = |x: f32| x >= left - 2.0 && x <= left + wide + 2.0;
+        let of_line = |line: &Line| {
+            let places = line.ts.iter().zip(&line.mean).filter(|(ts, _)| inside(field.x(**ts)));
+            places.filter(|(_, v)| (top - 2.0..=top + LABEL + 2.0).contains(&field.y(**v))).count()
+        };
+        let marks = chart.marks.iter().filter(|mark| inside(field.x(mark.ts))).count();
+        lines.iter().map(of_line).sum::<usize>() + marks
+    };
+    let mut places = Vec::with_capacity(4);
+    for x in [field.right - wide, field.left + 2.0] {
+        if y - field.top > LABEL + 3.0 {
+            places.push((x, y - LABEL - 2.0));
+        }
+        if field.bottom - y > LABEL + 3.0 {
+            places.push((x, y + 3.0));
+        }
+    }
+    places.into_iter().min_by_key(covered).unwrap_or((field.right - wide, y + 3.0))
 }
 
 /// Draws upright lines, and their words above the plot if there is room.
@@ -337,13 +366,15 @@ fn marks(canvas: &mut Canvas, chart: &Chart, field: &Field) {
             paint.faint(190),
         );
         canvas.rect((x - 2.5, field.top - 6.5), (5.0, 5.0), 2.5, paint);
-        // The word reaches up to the next mark; it is written to the left near that mark or the
-        // edge.
+        // The word reaches up to the next mark or the edge; it is written to the left where there is no
+        // room, or not enough, and there is enough on the left.
         let next = places.get(i + 1).copied().unwrap_or(f32::MAX);
         let before = i.checked_sub(1).map_or(f32::MIN, |i| places[i] + 8.0);
         let end = (field.right + MARGIN).min(next - 8.0);
-        let left = end - x < 40.0;
-        let room = if left { x - 12.0 - free.max(before).max(field.left) } else { end - x - 6.0 };
+        let (to_left, to_right) = (x - 12.0 - free.max(before).max(field.left), end - x - 6.0);
+        let whole = wide(&mark.text, SMALL, false) * SLACK;
+        let left = to_right < 34.0 || (to_right < whole && to_left >= whole);
+        let room = if left { to_left } else { to_right };
         let text = letters::cut(&mark.text, room.min(180.0) / SLACK, SMALL, false);
         let short = text.chars().count() < mark.text.chars().count().min(4);
         if short || (!left && x < free) {

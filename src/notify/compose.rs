@@ -54,6 +54,11 @@ impl Item<'_> {
         matches!(self.what, What::Fires | What::Reminder)
     }
 
+    /// Since when it has been wrong, ms since 1970 UTC: longer than it has been known to be.
+    fn since(&self) -> i64 {
+        self.note.began.map_or(self.from, |began| began.min(self.from))
+    }
+
     /// When it was over, ms since 1970 UTC.
     fn until(&self) -> i64 {
         self.note.alert.ends_at.unwrap_or(self.note.at)
@@ -223,12 +228,12 @@ impl Writer<'_> {
         let mut lines = Vec::new();
         let told = on_host(item.text, &note.host);
         let subject = subject_on_host(item.text, &note.host);
-        let lasted = duration(item.until() - item.from);
+        let lasted = duration(item.until() - item.since());
         let peak = peak(note);
         let title = match item.what {
             What::Fires => format!("{}: {told}", note.severity.word()),
             What::Reminder => {
-                let since = duration(self.place.now - item.from);
+                let since = duration(self.place.now - item.since());
                 format!("still {} after {since}: {told}", note.severity.word())
             }
             What::Over => format!("over after {lasted}: {subject}{peak}"),
@@ -236,24 +241,24 @@ impl Writer<'_> {
                 "over: {} {} times from {} to {}{peak}",
                 was(&told),
                 item.times,
-                self.clock(item.from),
+                self.clock(item.since()),
                 self.clock(item.until())
             ),
             What::Was => format!(
                 "over: {} from {} to {} ({lasted}){peak}",
                 was(&told),
-                self.clock(item.from),
+                self.clock(item.since()),
                 self.clock(item.until())
             ),
         };
         if item.fires() {
-            let since = duration(self.place.now - item.from);
-            lines.push(format!("since {}, for {since}", self.full(item.from)));
+            let since = duration(self.place.now - item.since());
+            lines.push(format!("since {}, for {since}", self.full(item.since())));
         } else {
             // Several rules are about one disk: which one is over.
             let rule = note.alert.labels.get("alertname").map_or("", String::as_str);
             let lead = if rule.is_empty() { String::new() } else { format!("{rule}, ") };
-            lines.push(format!("{lead}{}", self.span(item.from, item.until())));
+            lines.push(format!("{lead}{}", self.span(item.since(), item.until())));
         }
         lines.extend(values(note, item.fires()));
         if !note.remark.is_empty() {
@@ -331,13 +336,13 @@ impl Writer<'_> {
         }
         for item in fire.iter().take(NAMED) {
             let note = item.note;
-            let since = duration(self.place.now - item.from);
+            let since = duration(self.place.now - item.since());
             let still = if item.what == What::Reminder { "still " } else { "" };
             lines.push(format!(
                 "{still}{}: {}, since {} ({since})",
                 note.severity.word(),
                 told(item),
-                self.clock(item.from)
+                self.clock(item.since())
             ));
             if !note.remark.is_empty() {
                 lines.push(format!("  {}", note.remark));
@@ -354,12 +359,12 @@ impl Writer<'_> {
                 What::Was => format!(
                     "over: {} from {} to {}",
                     was(&told(item)),
-                    self.clock(item.from),
+                    self.clock(item.since()),
                     self.clock(item.until())
                 ),
                 _ => format!(
                     "over after {}: {}",
-                    duration(item.until() - item.from),
+                    duration(item.until() - item.since()),
                     subject(&told(item))
                 ),
             });

@@ -37,6 +37,10 @@ pub struct Note {
     pub peak: String,
     /// The alert, for machines.
     pub alert: Alert,
+    /// When its condition began to hold, which is `for` before it fired; ms since 1970 UTC. Nothing: it
+    /// held for no time.
+    #[serde(default)]
+    pub began: Option<i64>,
     /// What else is wrong on the machine, in sentences.
     #[serde(default)]
     pub also: Vec<String>,

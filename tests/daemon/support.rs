@@ -502,6 +502,16 @@ pub fn pip_installed(name: &str, packages: &[&str]) -> PathBuf {
     })
 }
 
+/// Modules from npm at fixed versions, by the machine's own npm: the folder for `NODE_PATH`.
+pub fn npm_installed(name: &str, packages: &[&str]) -> PathBuf {
+    let folder = once(name, |folder| {
+        let words = ["install", "--no-audit", "--no-fund", "--no-package-lock", "--ignore-scripts"];
+        let npm = &mut tool("npm", "npm");
+        installs(npm.args(words).args(["--omit=optional", "--prefix"]).arg(folder).args(packages));
+    });
+    folder.join("node_modules")
+}
+
 /// Numbers that look random and come again.
 pub struct Dice(Random);
 

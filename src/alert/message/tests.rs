@@ -74,7 +74,7 @@ fn firing(rule: &Rule) -> Instance {
         state: State::Firing,
         frozen: None,
         severity: worst.severity,
-        active_at: NIGHT,
+        active_at: NIGHT - worst.for_ms,
         held_ms: 0,
         worse_ms: None,
         worse_clear_since: None,

@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 
 use crate::alert::{Extra, Facts, Instance, Judge, Measure, Rule};
 use crate::collect::Settings;
-use crate::collect::culprits::{Resource, culprits};
+use crate::collect::culprits::{Culprit, Resource, culprits};
 use crate::config::Config;
 use crate::daemon::alerting::journal::last_lines;
 use crate::daemon::alerting::rules::id_of;
@@ -21,13 +21,15 @@ use crate::query::eval::Limits;
 use crate::query::files::Unreadable;
 use crate::query::quote::quoted;
 
-/// For this long the CPU time of processes is measured.
+/// For this long is measured what processes use of CPUs and disks.
 const PAUSE: Duration = Duration::from_millis(250);
 /// What a chart of a message shows, ms.
 const SHOWN_MS: i64 = 3 * 3_600_000;
-/// Its size in pixels: it is read on a phone.
-const WIDTH: u32 = 800;
-const HEIGHT: u32 = 360;
+/// Its size. A phone shows it some 350 wide, and the words in it have to be large enough then.
+const WIDTH: u32 = 480;
+const HEIGHT: u32 = 280;
+/// Pixels in each direction for one of these, as phones have them.
+const SCALE: f32 = 2.0;
 /// Memory and time for one, in bytes.
 const MEMORY: u64 = 32 << 20;
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -93,7 +95,7 @@ impl Facts for Found<'_> {
         let here = alert.labels.get("instance").is_none_or(|name| name == self.system);
         let culprits = match resource(&alert.rule).filter(|_| here) {
             Some(of) => {
-                culprits(&Settings::default(), of, PAUSE).iter().map(|c| c.words(of)).collect()
+                culprits(&Settings::default(), of, PAUSE).iter().map(Culprit::words).collect()
             }
             None => Vec::new(),
         };
@@ -116,6 +118,8 @@ fn resource(rule: &str) -> Option<Resource> {
     match rule {
         "memory" | "oom" | "pressure_memory" => Some(Resource::Memory),
         "load" | "hot" | "steal" => Some(Resource::Cpu),
+        "disk_full" | "disk_fills" => Some(Resource::Written),
+        "pressure_io" => Some(Resource::Disk),
         _ => None,
     }
 }
@@ -163,7 +167,7 @@ pub fn draw(shared: &Shared) -> Option<Draw> {
         let drawn = desk.files().with_catalog(|reader, catalog| {
             draw::gather(reader, catalog, &ask).map_err(|e| Unreadable(e.to_string()))
         });
-        let png = draw::png(&painted(drawn.ok()?, chart, TimeZone::system()), 1.0)?;
+        let png = draw::png(&painted(drawn.ok()?, chart, TimeZone::system()), SCALE)?;
         Some(Picture { png, alt: chart.title.clone() })
     }))
 }
@@ -224,11 +228,11 @@ mod tests {
         let (drawn, chart) = fills();
         let picture = painted(drawn, &chart, TimeZone::UTC);
         insta::assert_snapshot!(draw::svg(&picture));
-        let png = draw::png(&picture, 1.0).expect("a picture");
+        let png = draw::png(&picture, SCALE).expect("a picture");
         assert!(png.starts_with(b"\x89PNG\r\n\x1a\n"));
         // Width and height stand at a fixed place.
         let number = |at: usize| u32::from_be_bytes(png[at..at + 4].try_into().expect("four"));
-        assert_eq!((number(16), number(20)), (WIDTH, HEIGHT));
+        assert_eq!((number(16), number(20)), (2 * WIDTH, 2 * HEIGHT));
         if let Some(path) = std::env::var_os("PLIMSOLL_SHOW_PICTURE") {
             std::fs::write(path, &png).expect("written");
         }

@@ -28,7 +28,7 @@ pub static ROW: Row = Row {
     example: "mailtos://me:secret-word@example.org?smtp=mail.example.org&to=me@example.org",
     picture: true,
     limit: "what the server takes",
-    help: "A plain address needs [smtp] host, user and password, or a sendmail on this machine.",
+    help: "A plain address needs [smtp] server, user and password, or a sendmail on this machine.",
     make,
 };
 
@@ -106,8 +106,8 @@ fn plain(target: &Target, settings: &ChannelSettings) -> Result<Found, TargetErr
         None if settings.sendmail.is_file() => Out::Sendmail(settings.sendmail.clone()),
         None => {
             return Err(TargetError(format!(
-                "mail to an address needs a server that takes it: write host, user, password and \
-                 from below [smtp], or install a program as {} (msmtp-mta is a small one)",
+                "mail to an address needs a server that takes it: write server, user, password \
+                 and from below [smtp], or install a program as {} (msmtp-mta is a small one)",
                 settings.sendmail.display()
             )));
         }

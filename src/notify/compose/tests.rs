@@ -38,6 +38,7 @@ pub(crate) fn note(occasion: Occasion, rule: &str, text: &str) -> Note {
             culprits: Vec::new(),
             generator_url: String::new(),
         },
+        began: None,
         also: Vec::new(),
         log: Vec::new(),
         remark: String::new(),
@@ -149,6 +150,20 @@ fn it_is_still_bad() {
     let reminder = Note { at: NIGHT + 240 * MINUTE, ..disk() };
     let reminder = Note { occasion: Occasion::Reminder, urgent: false, ..reminder };
     insta::assert_snapshot!(read(&said(&[reminder], 240 * MINUTE)));
+}
+
+/// A rule waits before it tells; people want to know since when it is wrong.
+#[test]
+fn it_is_wrong_for_longer_than_it_has_fired() {
+    let fire = Note { began: Some(NIGHT - 5 * MINUTE), ..disk() };
+    let message = said(&[fire], 2_000);
+    assert_eq!(message.lines[0], "since Tue 1 Dec 03:05:00 +01:00, for 5 min");
+    assert_eq!(message.alerts[0].starts_at, NIGHT);
+    let over = Note {
+        began: Some(NIGHT - 5 * MINUTE),
+        ..note(Occasion::Over, "disk_full", "disk / is 84 % full")
+    };
+    assert!(said(&[over], 42 * MINUTE).title.starts_with("over after 47 min: disk / on web1"));
 }
 
 #[test]

@@ -99,6 +99,7 @@ pub(super) fn about_channel(
             culprits: Vec::new(),
             generator_url: String::new(),
         },
+        began: None,
         also: Vec::new(),
         log: Vec::new(),
         remark: format!("It was not told there: {}", message.title),

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::stub::send;
+use super::stub::{TARGETS, send};
 use crate::model::{Clock, SystemClock};
 use crate::notify::message::example;
-use crate::notify::{Message, Occasion, Outcome, Picture};
+use crate::notify::{ChannelSettings, Message, Occasion, Outcome, Picture, channel_of};
 
 /// `sent`, `wait SECONDS`, `retry` or `refused`, with what is said.
 fn told(outcome: Outcome) -> (String, String) {
@@ -350,6 +350,54 @@ fn every_answer_means_something() {
         }
     }
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+/// What every channel has in common, whatever its receiver says in words.
+#[test]
+fn every_channel_tries_again_what_passes_and_names_the_cure_of_what_stays() {
+    let mut wrong = Vec::new();
+    for (kind, target) in TARGETS {
+        let target = &target.replace("SECRET", "tokentoken");
+        let answer = |status, headers| {
+            let (outcome, heard, _) = send(target, &example(), None, &[(status, headers, "words")]);
+            (told(outcome), heard.len())
+        };
+        for status in [408, 425, 429, 500, 502, 503, 504] {
+            let ((came, said), _) = answer(status, "");
+            if came != "retry" && !came.starts_with("wait") || !said.contains(&status.to_string()) {
+                wrong.push(format!("{kind} {status}: {came}: {said}"));
+            }
+        }
+        for status in [429, 503] {
+            let ((came, said), asked) = answer(status, "Retry-After: 77");
+            if came != "wait 77" || asked != 1 {
+                wrong.push(format!("{kind} {status}: {came}: {said}, asked {asked} times"));
+            }
+        }
+        for status in [400, 401, 403, 404, 410, 413] {
+            let ((came, said), _) = answer(status, "");
+            // The receiver's own words, and behind them what to do.
+            let cure = said.split_once("; ").is_some_and(|(_, cure)| cure.len() > 10);
+            if came != "refused" || !said.contains(&status.to_string()) || !cure {
+                wrong.push(format!("{kind} {status}: {came}: {said}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+/// Nobody listens at this port: the machine may be down, and comes back.
+#[test]
+fn a_receiver_that_is_not_there_is_tried_again() {
+    for (kind, target) in TARGETS {
+        let settings = std::sync::Arc::new(ChannelSettings::of_environment("web1"));
+        let target = target.replace("SECRET", "tokentoken").replace("STUB", "127.0.0.1:9");
+        let channel = channel_of(&target, &settings).unwrap_or_else(|e| panic!("{kind}: {e}"));
+        let deadline = std::time::Instant::now() + Duration::from_secs(30);
+        let (came, said) = told(channel.send(&example(), None, deadline));
+        assert_eq!(came, "retry", "{kind}: {said}");
+        assert!(said.contains("refused") && !said.contains("tokentoken"), "{kind}: {said}");
+    }
 }
 
 #[test]

@@ -130,7 +130,7 @@ fn what_is_wrong_with_a_target_says_what_to_write() {
         ("sms:+49", "no channel is called `sms:`: there are mailto: mailtos: ntfy: "),
         (
             "me@example.org",
-            "mail to an address needs a server that takes it: write host, user, password and from below [smtp]",
+            "mail to an address needs a server that takes it: write server, user, password and from below [smtp]",
         ),
         ("mailto://me:pw@h?to=x", "`x` is no address of mail: write me@example.org or mailto://"),
         ("mailto://me:pw@h?to=x@ü.de", "`x@ü.de` has a domain with other letters than ASCII"),

@@ -12,7 +12,12 @@ use plimsoll::notify::{
 };
 
 mod mail;
+mod maildev;
 mod matrix;
+mod recipes;
+mod restart;
+mod sink;
+mod telegram;
 mod web;
 
 fn soon() -> Instant {

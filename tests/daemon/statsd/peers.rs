@@ -17,15 +17,7 @@ const NPM: [&str; 2] = ["statsd@0.9.0", "hot-shots@17.1.1"];
 const PIP: [&str; 2] = ["statsd==4.0.1", "datadog==0.51.0"];
 
 fn npm() -> PathBuf {
-    once("npm-statsd-0.9.0-hot-shots-17.1.1", |folder| {
-        installs(
-            tool("npm", "npm")
-                .args(["install", "--no-audit", "--no-fund", "--no-package-lock"])
-                .args(["--ignore-scripts", "--omit=optional", "--prefix"])
-                .arg(folder)
-                .args(NPM),
-        );
-    })
+    npm_installed("npm-statsd-0.9.0-hot-shots-17.1.1", &NPM)
 }
 
 fn pip() -> PathBuf {
@@ -78,7 +70,7 @@ impl Reference {
         std::fs::write(&config, text).expect("writable");
         drop((free, management));
         let mut child = tool("node", "nodejs")
-            .arg(modules.join("node_modules/statsd/stats.js"))
+            .arg(modules.join("statsd/stats.js"))
             .arg(&config)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -245,11 +237,7 @@ fn node_s_hot_shots() {
         c.event('Deployed', 'all of it', { alert_type: 'success' });
         c.check('up', c.CHECKS.WARNING, { message: 'slow' });
         c.close(e => process.exit(e ? 1 : 0));";
-    sends(
-        tool("node", "nodejs")
-            .args(["-e", script, &port])
-            .env("NODE_PATH", npm().join("node_modules")),
-    );
+    sends(tool("node", "nodejs").args(["-e", script, &port]).env("NODE_PATH", npm()));
     becomes(&daemon, r#"app.hits{env="test",path="/a_b"}"#, 200.0);
     becomes(&daemon, r#"app.depth{env="test"}"#, 14.0);
     becomes(&daemon, r#"app.lat_count{env="test"}"#, 1.0);
