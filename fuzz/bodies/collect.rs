@@ -117,7 +117,7 @@ pub fn run(data: &[u8]) {
                 }
                 None => {
                     for one in culprits(&settings, Resource::Memory, Duration::ZERO) {
-                        assert!(!one.words(Resource::Memory).contains(char::is_control));
+                        assert!(!one.words().contains(char::is_control));
                     }
                 }
             }

@@ -85,8 +85,12 @@ fn told(outcome: Outcome) -> (&'static str, String) {
     }
 }
 
+/// An outcome, and some of its words.
+type Told = (&'static str, &'static str);
 /// What the sink is told to do, and what becomes of a mail then: directly, and by msmtp.
-const FAILURES: [(&[&str], (&str, &str), (&str, &str)); 8] = [
+type Failure = (&'static [&'static str], Told, Told);
+
+const FAILURES: [Failure; 8] = [
     (&[], ("sent", "250 2.0.0 Ok"), ("sent", "sendmail has it")),
     (
         &["-r", "DATA"],
