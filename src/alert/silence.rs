@@ -9,7 +9,7 @@ use crate::query::matcher::{Matcher, NAME};
 use crate::query::parse_selector;
 use crate::store::SilenceRow;
 
-/// So many silences can be in force: each alert is held against all of them.
+/// At most this many silences are in force: each alert is compared with all of them.
 pub const MOST: usize = 1_000;
 /// A text of a person has no more bytes than this. Any program of this machine may send one.
 const LONGEST: usize = 1_000;
