@@ -457,9 +457,15 @@ mod tests {
     #[test]
     fn texts_go_on_over_lines() {
         for (text, expected) in [
-            ("a s=\"x\\\n\\\"y\n\",y=2 5000000\nb value=1", &["a_y 2 5", "b 1 7000", "1 texts"][..]),
+            (
+                "a s=\"x\\\n\\\"y\n\",y=2 5000000\nb value=1",
+                &["a_y 2 5", "b 1 7000", "1 texts"][..],
+            ),
             ("a s=\"\\\\\n\\\\\",y=2\nb value=1", &["a_y 2 7000", "b 1 7000", "1 texts"]),
-            (" a,t=v s=\"1\n2\",x=3,u=\"4\n\n5\",y=6 5000000\r\n", &["a_x{t=\"v\"} 3 5", "a_y{t=\"v\"} 6 5", "2 texts"]),
+            (
+                " a,t=v s=\"1\n2\",x=3,u=\"4\n\n5\",y=6 5000000\r\n",
+                &["a_x{t=\"v\"} 3 5", "a_y{t=\"v\"} 6 5", "2 texts"],
+            ),
             ("a x=1,s=\"1\n\" y", &["line 1: ` y` where a time was expected"]),
             ("a s=\"1\n\",=2\nb value=1", &["line 1: `=2` where a field was expected", "b 1 7000"]),
             ("a s=\" \t\n \n\\", &["line 1: a string that is not closed"]),

@@ -136,11 +136,9 @@ fn indented(text: &str, start: &Marker) -> Option<String> {
     let (mut out, mut done) = (text[..begin].to_owned(), begin);
     while let Some((at, c)) = chars.next() {
         match c {
-            '\\' if quote == '"' => {
-                // A line that ends in one goes on, too.
-                if chars.peek().is_some_and(|(_, next)| *next != '\n') {
-                    chars.next();
-                }
+            // A line that ends in one goes on, too.
+            '\\' if quote == '"' && chars.peek().is_some_and(|(_, next)| *next != '\n') => {
+                chars.next();
             }
             '\'' if quote == '\'' && chars.peek().is_some_and(|(_, next)| *next == '\'') => {
                 chars.next();
