@@ -153,7 +153,8 @@ fn fill(text: &str) {
         let one = |n: i32| (Arc::new(Labels::new([("n", n.to_string())])), f64::from(n));
         Ok((0..3).map(one).collect())
     };
-    let scope = Scope { labels: &labels, value: 93.25, query: &found };
+    let outside = template::Outside::default();
+    let scope = Scope { labels: &labels, value: 93.25, query: &found, outside: &outside };
     let known = template::check(text).is_ok();
     if let Ok(filled) = expand(text, &scope) {
         assert!(known && filled.len() <= 64 << 10);

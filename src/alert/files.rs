@@ -41,6 +41,8 @@ pub struct Recording {
     pub every_ms: i64,
     /// It looks at what was this long before, ms.
     pub offset_ms: i64,
+    /// The file it comes from.
+    pub file: Box<str>,
 }
 
 impl Recording {
@@ -217,6 +219,7 @@ fn rule(value: &Yaml, common: &Common) -> Result<FileRule, YamlError> {
                 labels,
                 every_ms: common.every_ms,
                 offset_ms: common.offset_ms,
+                file: "".into(),
             })))
         }
         (Some(_), Some(_)) => Err(value.wrong("a rule has either `alert` or `record`")),

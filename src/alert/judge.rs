@@ -10,7 +10,8 @@
 //!   judge.pass(at, reader, catalog, limits, given)
 //! ```
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
 use super::files::Recording;
 use super::instance::{Change, Instance, State, Turn};
@@ -72,9 +73,9 @@ struct Judged {
 
 /// What one rule does, for lists of rules.
 #[derive(Debug, Clone, Copy)]
-pub struct Report<'a> {
+pub struct Report<'a, R = Rule> {
     /// The rule.
-    pub rule: &'a Rule,
+    pub rule: &'a R,
     /// Why it could not be evaluated last.
     pub error: Option<&'a str>,
     /// When it was evaluated last, ms since 1970 UTC.
@@ -97,6 +98,7 @@ pub struct Judge {
     ended: BTreeSet<Labels>,
     /// Hashes of the series that recording rules have written.
     written: HashSet<u64>,
+    outside: template::Outside,
 }
 
 impl Judge {
@@ -137,13 +139,19 @@ impl Judge {
         self
     }
 
+    /// What templates see of it from outside; without this it has neither labels nor an address.
+    #[must_use]
+    pub fn seen_from(self, outside: template::Outside) -> Self {
+        Self { outside, ..self }
+    }
+
     /// Other recording rules from now on. The series of those that there are no longer end with the next
     /// pass.
     pub fn set_records(&mut self, records: Vec<Recording>) {
         let mut before = std::mem::take(&mut self.records);
         let record = |rule| match before.iter().position(|known| known.rule == rule) {
             Some(at) => before.swap_remove(at),
-            None => Recorded { rule, evaluated_at: None, said: BTreeSet::new() },
+            None => Recorded::new(rule),
         };
         self.records = records.into_iter().map(record).collect();
         self.ended.extend(before.into_iter().flat_map(|gone| gone.said));
@@ -219,6 +227,16 @@ impl Judge {
             error: judged.error.as_deref(),
             evaluated_at: judged.measured_at,
             took: judged.took,
+        })
+    }
+
+    /// The recording rules with what became of their last evaluation.
+    pub fn recordings(&self) -> impl ExactSizeIterator<Item = Report<'_, Recording>> {
+        self.records.iter().map(|recorded| Report {
+            rule: &recorded.rule,
+            error: recorded.error.as_deref(),
+            evaluated_at: recorded.evaluated_at,
+            took: recorded.took,
         })
     }
 
@@ -345,7 +363,8 @@ impl Judge {
             Way::Prometheus => PROMETHEUS_LOOKBACK_MS,
             Way::Plimsoll => judged.lookback_ms.max(beat_ms * 5 / 2),
         };
-        let look = Look { source, at: at - rule.offset_ms, lookback_ms, limits, given };
+        let (at_of_rule, outside) = (at - rule.offset_ms, &self.outside);
+        let look = Look { source, at: at_of_rule, lookback_ms, limits, given, outside };
         let begin = std::time::Instant::now();
         let mut run = || -> Result<_, EvalError> {
             if due {
@@ -398,9 +417,10 @@ impl Judge {
             return;
         }
         let step = machine.step(rule, now, &elements);
+        let results = results(rule, &elements);
         for id in &step.changed {
             if let Some(alert) = machine.alert_mut(*id) {
-                say(rule, alert, &look);
+                say(rule, alert, results.get(id).copied(), &look);
             }
         }
         for (turn, id) in step.turns {
@@ -464,8 +484,13 @@ fn gone(
     for alert in machine.alerts().filter(|alert| alert.state != State::Resolved) {
         let labels = &alert.labels;
         if !seen.iter().any(|element| element.labels == *labels) && look.is_gone(rule, labels)? {
-            let (labels, value) = (labels.clone(), alert.value);
-            out.push(Element { labels, value, mild: Sight::Clear, worse: Sight::Clear });
+            out.push(Element {
+                labels: labels.clone(),
+                result: Arc::default(),
+                value: alert.value,
+                mild: Sight::Clear,
+                worse: Sight::Clear,
+            });
         }
     }
     Ok(out)
@@ -509,14 +534,25 @@ fn for_state(labels: &Labels) -> Labels {
     Labels::new(labels.iter().filter(|(name, _)| *name != "alertstate").chain(own))
 }
 
-/// Writes the sentence of an alert; that of one which is over, or nearly, stays as it was.
-fn say(rule: &Rule, alert: &mut Instance, look: &Look<'_>) {
+/// The labels that the templates of a rule see, by the alerts' fingerprints.
+fn results<'e>(rule: &Rule, elements: &'e [Element]) -> HashMap<u64, &'e Labels> {
+    if rule.way == Way::Plimsoll || rule.annotations.is_empty() {
+        return HashMap::new();
+    }
+    let of = |e: &'e Element| (super::rule::fingerprint(&rule.name, &e.labels), &*e.result);
+    elements.iter().map(of).collect()
+}
+
+/// Writes the sentence of an alert; that of one which is over, or nearly, stays as it was. `result`: the
+/// labels of the expression's result.
+fn say(rule: &Rule, alert: &mut Instance, result: Option<&Labels>, look: &Look<'_>) {
     let wrong = matches!(alert.state, State::Pending | State::Firing | State::Flapping);
     if !wrong || alert.clear_since.is_some() {
         return;
     }
     if rule.way == Way::Prometheus {
-        return template::annotate(rule, alert, &|expr| look.ask(expr));
+        let Some(result) = result else { return };
+        return template::annotate(rule, alert, result, &|expr| look.ask(expr), look.outside);
     }
     let number = |value: f64| rule.unit.format(value);
     alert.text = fill(&rule.text, |name| match name {

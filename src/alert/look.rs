@@ -60,6 +60,8 @@ pub struct Look<'a> {
     pub limits: Limits<'a>,
     /// What the daemon knows without the file.
     pub given: Given<'a>,
+    /// What templates see besides.
+    pub outside: &'a template::Outside,
 }
 
 impl Look<'_> {
@@ -163,14 +165,17 @@ impl Look<'_> {
             if value.is_nan() && rule.way == Way::Plimsoll {
                 continue;
             }
-            let (labels, value) = (&**labels, *value);
+            let (result, labels, value) = (labels, &**labels, *value);
             let beyond = |limit: &Limit| limit.fires.is_none_or(|test| test.holds(value));
             if is_active.is_none() && !rule.limits.iter().any(beyond) {
                 continue;
             }
             let own = match rule.way {
                 Way::Plimsoll => rule.labels_of(labels),
-                Way::Prometheus => template::labels(rule, labels, value, &|expr| self.ask(expr)),
+                Way::Prometheus => {
+                    let ask = |expr: &str| self.ask(expr);
+                    template::labels(rule, labels, value, &ask, self.outside)
+                }
             };
             let active = is_active.is_some_and(|is_active| is_active(&own));
             let worse = match rule.limits.get(1) {
@@ -184,7 +189,8 @@ impl Look<'_> {
                 _ => worse,
             };
             if mild > Sight::Clear || active {
-                out.push(Element { labels: own, value, mild: mild.max(worse), worse });
+                let (labels, result, mild) = (own, Arc::clone(result), mild.max(worse));
+                out.push(Element { labels, result, value, mild, worse });
             }
         }
         Ok(out)

@@ -18,6 +18,7 @@
 //! Rules of Prometheus have its states: what the expression returns is active, and all time counts.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::instance::{Instance, State, Turn};
 use super::rule::{Limit, Rule, Way, fingerprint};
@@ -53,6 +54,8 @@ pub enum Sight {
 pub struct Element {
     /// The labels of the alert.
     pub labels: Labels,
+    /// The labels of the expression's result, for templates.
+    pub result: Arc<Labels>,
     /// The value.
     pub value: f64,
     /// Of the milder limit, or the only one.
@@ -249,6 +252,7 @@ fn on(
 ) -> bool {
     let absent = Element {
         labels: Labels::default(),
+        result: Arc::default(),
         value: alert.value,
         mild: Sight::Clear,
         worse: Sight::Clear,

@@ -63,7 +63,7 @@ pub use record::{Extra, Record, Told};
 pub use rule::{Limit, Measure, Rule, Test, Way};
 pub use shelf::{Filed, Shelf};
 pub use silence::What;
-pub use standing::{Command, RuleShown, Shown, Stand, Standing};
+pub use standing::{Command, RecordShown, RuleShown, Shown, Stand, Standing};
 pub use teller::{Facts, Judged, Teller};
 pub use weekly::Weekly;
 pub use when::{RuleText, Wrong};

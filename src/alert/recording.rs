@@ -1,10 +1,12 @@
 //! alert: recording rules: expressions whose values are written as series of their own.
 
 use std::collections::{BTreeSet, HashSet};
+use std::time::{Duration, Instant};
 
 use super::files::Recording;
 use super::look::{Look, PROMETHEUS_LOOKBACK_MS};
 use super::rule::{Way, fingerprint};
+use super::template::Outside;
 use crate::model::Labels;
 use crate::query::eval::Limits;
 use crate::query::float::ABSENT;
@@ -19,6 +21,17 @@ pub(super) struct Recorded {
     pub(super) rule: Recording,
     pub(super) evaluated_at: Option<i64>,
     pub(super) said: BTreeSet<Labels>,
+    /// What is wrong with it.
+    pub(super) error: Option<String>,
+    /// How long its last evaluation took.
+    pub(super) took: Duration,
+}
+
+impl Recorded {
+    /// One that has not been evaluated.
+    pub(super) fn new(rule: Recording) -> Self {
+        Self { rule, evaluated_at: None, said: BTreeSet::new(), error: None, took: Duration::ZERO }
+    }
 }
 
 /// Evaluates a recording rule, and ends the series that it does not return any more. Returns its samples,
@@ -30,16 +43,40 @@ pub(super) fn record(
     limits: Limits<'_>,
     written: &mut HashSet<u64>,
 ) -> (Vec<(Labels, f64)>, Option<String>) {
+    let every_ms = recorded.rule.every_ms;
+    let of = |time: i64| time.div_euclid(every_ms.max(1));
+    let waits = recorded.evaluated_at.is_some_and(|last| at >= last && of(at) == of(last));
+    if every_ms > 0 && waits {
+        return (Vec::new(), None);
+    }
+    let begun = Instant::now();
+    let (samples, wrong) = evaluate(recorded, at, source, limits, written);
+    recorded.evaluated_at = Some(at);
+    recorded.took = begun.elapsed();
+    recorded.error.clone_from(&wrong);
+    (samples, wrong)
+}
+
+fn evaluate(
+    recorded: &mut Recorded,
+    at: i64,
+    source: &dyn Source,
+    limits: Limits<'_>,
+    written: &mut HashSet<u64>,
+) -> (Vec<(Labels, f64)>, Option<String>) {
     let rule = &recorded.rule;
     let mut samples = Vec::new();
-    let of = |time: i64| time.div_euclid(rule.every_ms.max(1));
-    let waits = recorded.evaluated_at.is_some_and(|last| at >= last && of(at) == of(last));
-    if rule.every_ms > 0 && waits {
-        return (samples, None);
-    }
-    recorded.evaluated_at = Some(at);
     let lookback_ms = PROMETHEUS_LOOKBACK_MS;
-    let look = Look { source, at: at - rule.offset_ms, lookback_ms, limits, given: &[] };
+    // No template is filled here.
+    let outside = Outside::default();
+    let look = Look {
+        source,
+        at: at - rule.offset_ms,
+        lookback_ms,
+        limits,
+        given: &[],
+        outside: &outside,
+    };
     let found = match look.query(&rule.query, Way::Prometheus) {
         Ok(found) => found,
         Err(e) => return (samples, Some(e.to_string())),

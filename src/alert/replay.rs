@@ -5,6 +5,7 @@
 //! smallest where less is, as far as a rule looks at a series as it is.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::instance::{Change, Instance, Turn};
 use super::machine::{Element, Machine, Moment, Sight};
@@ -314,7 +315,7 @@ impl Work<'_> {
             let labels = rule.labels_of(labels);
             let known = || self.machine.alert(fingerprint(&rule.name, &labels)).is_some();
             if mild == Sight::Fires || known() {
-                out.push(Element { labels, value, mild, worse });
+                out.push(Element { labels, result: Arc::default(), value, mild, worse });
             }
         }
         out

@@ -80,7 +80,9 @@ impl Shelf {
                     FileRule::Alert(rule) => {
                         out.alerts.push(Rule { file: name.clone(), ..(**rule).clone() });
                     }
-                    FileRule::Record(rule) => out.records.push((**rule).clone()),
+                    FileRule::Record(rule) => {
+                        out.records.push(Recording { file: name.clone(), ..(**rule).clone() });
+                    }
                 }
             }
             self.known.insert(path, groups);

@@ -19,6 +19,8 @@ pub struct Stand {
     pub alerts: Vec<Shown>,
     /// The rules, in their order.
     pub rules: Vec<RuleShown>,
+    /// The recording rules, in their order.
+    pub records: Vec<RecordShown>,
     /// Silences that are in force now or later.
     pub silences: Vec<SilenceRow>,
     /// The receivers.
@@ -70,6 +72,25 @@ pub struct RuleShown {
     /// The file it comes from: nothing for the rules that are built in.
     pub file: String,
     /// Why it could not be evaluated last.
+    pub error: Option<String>,
+    /// When it was evaluated last, ms since 1970 UTC.
+    pub evaluated_at: Option<i64>,
+    /// How long that took, seconds.
+    pub took: f64,
+}
+
+/// A recording rule, as lists show it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RecordShown {
+    /// The series that it writes.
+    pub name: String,
+    /// Its expression as PromQL.
+    pub expr: String,
+    /// Its labels.
+    pub labels: Vec<(String, String)>,
+    /// The file it comes from.
+    pub file: String,
+    /// What was wrong with its last evaluation.
     pub error: Option<String>,
     /// When it was evaluated last, ms since 1970 UTC.
     pub evaluated_at: Option<i64>,

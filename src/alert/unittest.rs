@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use super::files::{FileRule, Group, Recording};
 use super::judge::Judge;
 use super::rule::Rule;
+use super::template::Outside;
 use crate::model::Labels;
 use crate::query::eval::{Limits, Options, Value, When, evaluate};
 use crate::query::float::ABSENT;
@@ -35,6 +36,9 @@ struct Test {
     series: Vec<(Labels, Vec<Option<f64>>)>,
     alerts: Vec<AlertTest>,
     exprs: Vec<ExprTest>,
+    outside: Outside,
+    /// The line of the first native histogram: there are none here, so the test is not run.
+    histogram: Option<usize>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -127,6 +131,8 @@ fn test(value: &Yaml, every_ms: i64, room: &mut usize) -> Result<Test, YamlError
         series: Vec::new(),
         alerts: Vec::new(),
         exprs: Vec::new(),
+        outside: Outside::default(),
+        histogram: None,
     };
     for (key, value) in value.map("a test")? {
         match key.as_str() {
@@ -139,7 +145,12 @@ fn test(value: &Yaml, every_ms: i64, room: &mut usize) -> Result<Test, YamlError
             }
             "input_series" => {
                 for each in value.list("input_series")? {
-                    out.series.push(series(each, room)?);
+                    match histogram_of(each, "values", |value| {
+                        value.text("values").is_ok_and(|text| text.contains("{{"))
+                    }) {
+                        Some(line) => out.histogram = out.histogram.or(Some(line)),
+                        None => out.series.push(series(each, room)?),
+                    }
                 }
             }
             "alert_rule_test" => {
@@ -149,15 +160,30 @@ fn test(value: &Yaml, every_ms: i64, room: &mut usize) -> Result<Test, YamlError
             }
             "promql_expr_test" => {
                 for each in value.list("promql_expr_test")? {
-                    out.exprs.push(expr_test(each)?);
+                    let pairs = each.map("a test of an expression")?;
+                    let samples = pairs.iter().filter(|(key, _)| key == "exp_samples");
+                    let mut samples =
+                        samples.filter_map(|(_, value)| value.list("exp_samples").ok()).flatten();
+                    match samples.find_map(|s| histogram_of(s, "histogram", |_| true)) {
+                        Some(line) => out.histogram = out.histogram.or(Some(line)),
+                        None => out.exprs.push(expr_test(each)?),
+                    }
                 }
             }
-            // They matter only for links in templates.
-            "external_labels" | "external_url" => {}
+            "external_labels" => {
+                out.outside.labels = Labels::new(map_of(value, "external_labels")?);
+            }
+            "external_url" => out.outside.url = value.text("external_url")?.to_owned(),
             _ => return Err(unknown(value, key, "a test")),
         }
     }
     Ok(out)
+}
+
+/// The line of a native histogram: of a field with this name that is one.
+fn histogram_of(value: &Yaml, name: &str, is_one: impl Fn(&Yaml) -> bool) -> Option<usize> {
+    let pairs = value.map(name).ok()?;
+    pairs.iter().find(|(key, value)| key == name && is_one(value)).map(|(_, value)| value.line)
 }
 
 fn labels_of(value: &Yaml, text: &str) -> Result<Labels, YamlError> {
@@ -261,7 +287,8 @@ fn alert_test(value: &Yaml) -> Result<AlertTest, YamlError> {
                             _ => return Err(unknown(value, key, "an expected alert")),
                         }
                     }
-                    labels.retain(|_, value| !value.is_empty());
+                    // The name of the alert is known.
+                    labels.retain(|name, value| name != "alertname" && !value.is_empty());
                     out.expected.push(Firing { labels, annotations });
                 }
             }
@@ -292,9 +319,6 @@ fn expr_test(value: &Yaml) -> Result<ExprTest, YamlError> {
                                 let text = value.text("value")?;
                                 number = parse_number(text)
                                     .map_err(|_| value.wrong("the value has to be a number"))?;
-                            }
-                            "histogram" => {
-                                return Err(value.wrong("plimsoll knows no native histograms"));
                             }
                             _ => return Err(unknown(value, key, "an expected sample")),
                         }
@@ -335,13 +359,20 @@ fn give(test: &Test, mut given: usize, after: i64, source: &mut MemorySource) ->
 }
 
 fn run_one(test: &Test, tests: &Tests, groups: &[&Group]) -> Vec<Failure> {
+    if let Some(line) = test.histogram {
+        let message = format!(
+            "{}this test is not run: it has a native histogram, and there are none in plimsoll",
+            titled(test)
+        );
+        return vec![Failure { line, message }];
+    }
     let mut failures = Vec::new();
     // One judge a rule: each sees what those before it have written at the same moment.
     let mut rules: Vec<Judge> = (groups.iter().flat_map(|group| &group.rules))
         .map(|rule| match rule {
             FileRule::Alert(rule) => {
                 let rule = Rule { every_ms: 0, ..(**rule).clone() };
-                Judge::new(vec![rule], tests.interval_ms)
+                Judge::new(vec![rule], tests.interval_ms).seen_from(test.outside.clone())
             }
             FileRule::Record(rule) => {
                 let rule = Recording { every_ms: 0, ..(**rule).clone() };

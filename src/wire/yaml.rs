@@ -1,9 +1,10 @@
 //! wire: YAML, as rule files have it: lists, maps and texts, each with its line. Numbers stay texts, for
 //! every reader knows what it wants. Of several documents the first one counts.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
-use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span};
+use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Span};
 
 /// Deeper than this nothing is read.
 const DEEPEST: usize = 64;
@@ -102,15 +103,65 @@ impl Yaml {
 
 /// Reads a file; an empty one is [`Node::Null`]. Fails with the line.
 pub fn read(text: &str) -> Result<Yaml, YamlError> {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut builder = Builder::default();
-    for event in Parser::new_from_str(text) {
-        let (event, span) = event?;
-        if builder.take(event, span)? {
-            break;
+    let mut text = Cow::Borrowed(text.strip_prefix('\u{feff}').unwrap_or(text));
+    let mut work = 0;
+    loop {
+        let mut builder = Builder::default();
+        let wrong = match builder.read(&text) {
+            Ok(()) => return Ok(builder.root.unwrap_or(Yaml { line: 1, node: Node::Null })),
+            Err(Wrong::Said(e)) => return Err(e),
+            Err(Wrong::Scan(e)) => e,
+        };
+        work += text.len();
+        let fits = wrong.info() == OUTDENTED && work <= MOST_WORK;
+        match fits.then(|| indented(&text, wrong.marker())).flatten() {
+            Some(indented) => text = Cow::Owned(indented),
+            None => return Err(wrong.into()),
         }
     }
-    Ok(builder.root.unwrap_or(Yaml { line: 1, node: Node::Null }))
+}
+
+/// The scanner's word for a text in quotes that goes on to the left of its key. Prometheus reads those.
+const OUTDENTED: &str = "invalid indentation in quoted scalar";
+/// Each of them that is mended costs another look at the file: so many bytes are looked at, at most.
+const MOST_WORK: usize = 16 << 20;
+
+/// The text with blanks before each further line of the quotes that begin at a place: those mean nothing
+/// there.
+fn indented(text: &str, start: &Marker) -> Option<String> {
+    let line: usize = text.split_inclusive('\n').take(start.line() - 1).map(str::len).sum();
+    let (column, quote) = text.get(line..)?.char_indices().nth(start.col())?;
+    let begin = line + column;
+    let mut chars = text[begin..].char_indices().skip(1).peekable();
+    let (mut out, mut done) = (text[..begin].to_owned(), begin);
+    while let Some((at, c)) = chars.next() {
+        match c {
+            // A line that ends in one goes on, too.
+            '\\' if quote == '"' && chars.peek().is_some_and(|(_, next)| *next != '\n') => {
+                chars.next();
+            }
+            '\'' if quote == '\'' && chars.peek().is_some_and(|(_, next)| *next == '\'') => {
+                chars.next();
+            }
+            c if c == quote => break,
+            '\n' => {
+                out.push_str(&text[done..begin + at + 1]);
+                out.extend(std::iter::repeat_n(' ', DEEPEST * 4));
+                done = begin + at + 1;
+                if out.len() > MOST_WORK {
+                    return None;
+                }
+            }
+            _ => {}
+        }
+    }
+    out.push_str(&text[done..]);
+    Some(out)
+}
+
+enum Wrong {
+    Scan(ScanError),
+    Said(YamlError),
 }
 
 /// Something that has begun.
@@ -141,6 +192,16 @@ struct Builder {
 }
 
 impl Builder {
+    fn read(&mut self, text: &str) -> Result<(), Wrong> {
+        for event in Parser::new_from_str(text) {
+            let (event, span) = event.map_err(Wrong::Scan)?;
+            if self.take(event, span).map_err(Wrong::Said)? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     /// Takes an event; true: the document is over.
     fn take(&mut self, event: Event<'_>, span: Span) -> Result<bool, YamlError> {
         let line = span.start.line();
@@ -287,6 +348,16 @@ mod tests {
             shown(&super::read("a: &x [1, 2]\nb: *x\n---\nc").expect("right")),
             r#"{a:["1" "2"] b:["1" "2"]}"#
         );
+    }
+
+    #[test]
+    fn texts_in_quotes_may_go_on_further_left() {
+        let text =
+            "a:\n  - b: 'x{\n    y=\"1\",\n  z=''2''}'\n    c: \"d\n e \\\" f\"\n    g: h\ni: [\n";
+        let wrong = read(text).expect_err("a list that does not end");
+        assert!(wrong.line >= 7, "lines stay: {wrong}");
+        let read = read(text.trim_end_matches("i: [\n")).expect("right");
+        assert_eq!(shown(&read), r#"{a:[{b:"x{ y=\"1\", z='2'}" c:"d e \" f" g:"h"}]}"#);
     }
 
     #[test]

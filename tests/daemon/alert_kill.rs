@@ -1,6 +1,6 @@
 //! kill -9 between the sample, the alert's state, the message and the receiver's answer: no message is
 //! lost, nothing fires a second time, and a second copy comes only where the process died between the
-//! receiver's yes and its own commit. More kills: ci/torture/alert.
+//! receiver's yes and its own commit. More kills, and kills that aim at no moment: ci/torture/alert.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
@@ -14,6 +14,8 @@ use crate::support::*;
 
 /// So long a round waits for the moment that it aims at.
 const ROUND: Duration = Duration::from_secs(7);
+/// The kill that aims at nothing: the last in the list of moments.
+const ANY: u64 = 7;
 /// Beyond so many messages an hour a channel gets digests: there are as many channels as that takes.
 const MESSAGES: u64 = 8;
 
@@ -146,6 +148,7 @@ fn killed_at_any_moment_every_alert_arrives_and_none_fires_twice() {
     let kills = knob("PLIMSOLL_KILL_ROUNDS", 12);
     let seed = knob("PLIMSOLL_SEED", 2017);
     let mut dice = Dice::new(seed);
+    let any_moment = knob("PLIMSOLL_KILL_ANY", 0) > 0;
     let stub = Stub::new();
     let rules = kills.div_ceil(MESSAGES).max(4);
     let config = config(stub.port, rules);
@@ -164,7 +167,11 @@ fn killed_at_any_moment_every_alert_arrives_and_none_fires_twice() {
         let moment = dice.millis(150);
         pusher.add(round % rules, round);
         // Each moment once, then any of them.
-        let aim = if round < 8 { round } else { dice.roll(8) };
+        let aim = match round {
+            _ if any_moment => ANY,
+            ..ANY => round,
+            _ => dice.roll(ANY + 1),
+        };
         if aim == 0 {
             // In the middle of the start, and of what is sent first.
             pause(moment * 4);

@@ -75,7 +75,8 @@ impl Scene {
             .map(|value| {
                 let worse = self.rule.limits.get(1).map_or(Sight::Clear, |l| sight(l, value));
                 let mild = sight(&self.rule.limits[0], value).max(worse);
-                Element { labels: Labels::new([("mountpoint", "/")]), value, mild, worse }
+                let labels = Labels::new([("mountpoint", "/")]);
+                Element { labels, result: Arc::default(), value, mild, worse }
             })
             .into_iter()
             .collect();

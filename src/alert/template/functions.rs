@@ -2,14 +2,21 @@
 
 use std::cmp::Ordering;
 
-use super::go::{general, printf, shown};
+use super::go::{general, kind, printf, shown};
 use super::value::{LONGEST, Value, too_long};
 use crate::query::natural;
+use crate::query::quote::quoted;
 
 /// Calls a function. Fails with a sentence.
 pub(super) fn call(name: &str, args: Vec<Value>) -> Result<Value, String> {
+    if let Some(count) = arity(name).filter(|count| *count != args.len()) {
+        return Err(format!("wrong number of args for {name}: want {count} got {}", args.len()));
+    }
     let wrong = || format!("error calling {name}: wrong arguments");
-    let number = |at: usize| args.get(at).and_then(as_number).ok_or_else(wrong);
+    let number = |at: usize| match args.get(at) {
+        Some(value) => as_number(value).map_err(|why| format!("error calling {name}: {why}")),
+        None => Err(wrong()),
+    };
     let text = |at: usize| match args.get(at) {
         Some(Value::Text(text)) => Ok(text.as_str()),
         Some(other) => Err(format!("error calling {name}: {} is no text", shown(other))),
@@ -20,7 +27,14 @@ pub(super) fn call(name: &str, args: Vec<Value>) -> Result<Value, String> {
         "humanize1024" => Value::Text(humanize1024(number(0)?)),
         "humanizeDuration" => Value::Text(humanize_duration(number(0)?)),
         "humanizePercentage" => Value::Text(format!("{}%", general(number(0)? * 100.0, 4))),
-        "humanizeTimestamp" => Value::Text(humanize_timestamp(number(0)?)),
+        "humanizeTimestamp" => match number(0)? {
+            value if value.is_finite() => Value::Text(time(name, value)?),
+            value => Value::Text(general(value, 4)),
+        },
+        "toTime" => match number(0)? {
+            value if value.is_finite() => Value::Text(time(name, value)?),
+            _ => return Err(format!("error calling {name}: value is NaN or Inf")),
+        },
         "printf" => Value::Text(printf(text(0)?, args.get(1..).unwrap_or_default())),
         "print" => Value::Text(printed(&args)),
         "println" => {
@@ -32,7 +46,8 @@ pub(super) fn call(name: &str, args: Vec<Value>) -> Result<Value, String> {
         "toLower" => Value::Text(text(0)?.to_lowercase()),
         "stripPort" => Value::Text(strip_port(text(0)?).to_owned()),
         "stripDomain" => Value::Text(strip_domain(text(0)?)),
-        "safeHtml" | "html" | "js" | "urlquery" => Value::Text(escaped(name, text(0)?)),
+        "safeHtml" => Value::Text(text(0)?.to_owned()),
+        "html" | "js" | "urlquery" => Value::Text(escaped(name, &printed(&args))),
         "match" => Value::Bool(pattern(text(0)?)?.is_match(text(1)?)),
         "reReplaceAll" => Value::Text(replaced(&pattern(text(0)?)?, text(1)?, text(2)?)?),
         "parseDuration" => {
@@ -44,7 +59,7 @@ pub(super) fn call(name: &str, args: Vec<Value>) -> Result<Value, String> {
             let tab = if name == "graphLink" { 0 } else { 1 };
             Value::Text(format!("/graph?g0.expr={escaped}&g0.tab={tab}"))
         }
-        "externalURL" | "pathPrefix" => Value::Text(String::new()),
+        "pathPrefix" => Value::Text(String::new()),
         "first" => match args.into_iter().next() {
             Some(Value::List(list)) => list
                 .into_iter()
@@ -69,52 +84,118 @@ pub(super) fn call(name: &str, args: Vec<Value>) -> Result<Value, String> {
             _ => return Err(wrong()),
         },
         "sortByLabel" => sort_by_label(text(0)?.to_owned(), args).ok_or_else(wrong)?,
-        "args" => Value::List(args),
+        "args" => {
+            let named = |(at, value)| (format!("arg{at}"), value);
+            Value::Map(args.into_iter().enumerate().map(named).collect())
+        }
+        "slice" => slice(&args)?,
         "index" => index(args)?,
         "len" => match args.first() {
             Some(Value::List(list)) => Value::Whole(list.len() as i64),
             Some(Value::Labels(labels)) => Value::Whole(labels.len() as i64),
+            Some(Value::Map(map)) => Value::Whole(map.len() as i64),
             Some(Value::Text(text)) => Value::Whole(text.len() as i64),
             _ => return Err(wrong()),
         },
         "not" => Value::Bool(!args.first().ok_or_else(wrong)?.is_true()),
-        "eq" => {
-            let first = args.first().ok_or_else(wrong)?;
-            Value::Bool(args[1..].iter().any(|other| order(first, other) == Some(Ordering::Equal)))
-        }
-        "ne" | "lt" | "le" | "gt" | "ge" => {
-            let (a, b) = (args.first().ok_or_else(wrong)?, args.get(1).ok_or_else(wrong)?);
-            let found = order(a, b);
-            Value::Bool(match name {
-                "ne" => found != Some(Ordering::Equal),
-                "lt" => found == Some(Ordering::Less),
-                "le" => matches!(found, Some(Ordering::Less | Ordering::Equal)),
-                "gt" => found == Some(Ordering::Greater),
-                _ => matches!(found, Some(Ordering::Greater | Ordering::Equal)),
-            })
+        "eq" | "ne" | "lt" | "le" | "gt" | "ge" => {
+            Value::Bool(compare(name, &args).map_err(|why| format!("error calling {name}: {why}"))?)
         }
         _ => return Err(format!("function {name:?} not defined")),
     })
 }
 
-fn as_number(value: &Value) -> Option<f64> {
+/// How many arguments a function takes; nothing: any number.
+fn arity(name: &str) -> Option<usize> {
+    Some(match name {
+        "externalURL" | "pathPrefix" => 0,
+        "humanize" | "humanize1024" | "humanizeDuration" | "humanizePercentage"
+        | "humanizeTimestamp" | "toTime" | "title" | "toUpper" | "toLower" | "stripPort"
+        | "stripDomain" | "safeHtml" | "parseDuration" | "graphLink" | "tableLink" | "first"
+        | "value" | "strvalue" | "len" | "not" => 1,
+        "match" | "label" | "sortByLabel" | "ne" | "lt" | "le" | "gt" | "ge" => 2,
+        "reReplaceAll" => 3,
+        _ => return None,
+    })
+}
+
+fn as_number(value: &Value) -> Result<f64, String> {
     match value {
-        Value::Number(value) => Some(*value),
-        Value::Whole(value) => Some(*value as f64),
-        Value::Text(text) => text.parse().ok(),
-        _ => None,
+        Value::Number(value) => Ok(*value),
+        Value::Whole(value) => Ok(*value as f64),
+        Value::Text(text) => {
+            let wrong = |_| format!("strconv.ParseFloat: parsing {}: invalid syntax", quoted(text));
+            text.parse().map_err(wrong)
+        }
+        other => Err(format!("can't convert {} to float", kind(other))),
     }
 }
 
-fn order(a: &Value, b: &Value) -> Option<Ordering> {
-    match (a, b) {
+/// `eq` with any of the others, or the order of two. As in Go, `gt` and `ge` are what is not `le` and
+/// `lt`, which matters to NaN; and a whole number is compared with no other kind.
+fn compare(name: &str, args: &[Value]) -> Result<bool, String> {
+    let [first, others @ ..] = args else {
+        return Err("missing argument for comparison".to_owned());
+    };
+    if others.is_empty() {
+        return Err("missing argument for comparison".to_owned());
+    }
+    let equal = |order: Option<Ordering>| order == Some(Ordering::Equal);
+    if name == "eq" {
+        for other in others {
+            if equal(order(first, other)?) {
+                return Ok(true);
+            }
+        }
+        return Ok(false);
+    }
+    let order = order(first, &others[0])?;
+    if name == "ne" {
+        return Ok(!equal(order));
+    }
+    if matches!(first, Value::Bool(_)) {
+        return Err("invalid type for comparison".to_owned());
+    }
+    let less = order == Some(Ordering::Less);
+    Ok(match name {
+        "lt" => less,
+        "le" => less || equal(order),
+        "gt" => !less && !equal(order),
+        _ => !less,
+    })
+}
+
+fn order(a: &Value, b: &Value) -> Result<Option<Ordering>, String> {
+    Ok(match (a, b) {
         (Value::Text(a), Value::Text(b)) => Some(a.cmp(b)),
         (Value::Bool(a), Value::Bool(b)) => Some(a.cmp(b)),
-        (Value::Number(_) | Value::Whole(_), Value::Number(_) | Value::Whole(_)) => {
-            as_number(a)?.partial_cmp(&as_number(b)?)
-        }
-        _ => None,
+        (Value::Whole(a), Value::Whole(b)) => Some(a.cmp(b)),
+        (Value::Number(a), Value::Number(b)) => a.partial_cmp(b),
+        _ => return Err("incompatible types for comparison".to_owned()),
+    })
+}
+
+/// Some bytes of a text.
+fn slice(args: &[Value]) -> Result<Value, String> {
+    let fail = |why: &str| format!("error calling slice: {why}");
+    let Some(Value::Text(text)) = args.first() else {
+        return Err(fail("it needs a text"));
+    };
+    let at = |number: usize, usual: usize| match args.get(number) {
+        None => Ok(usual),
+        Some(Value::Whole(at)) => match usize::try_from(*at) {
+            Ok(place) if place <= text.len() => Ok(place),
+            _ => Err(fail(&format!("index out of range: {at}"))),
+        },
+        Some(_) => Err(fail("cannot index slice/array with another type than int")),
+    };
+    let (from, to) = (at(1, 0)?, at(2, text.len())?);
+    if args.len() > 3 {
+        return Err(fail("cannot 3-index slice a string"));
     }
+    let bytes = text.as_bytes().get(from..to);
+    let bytes = bytes.ok_or_else(|| fail(&format!("invalid slice index: {from} > {to}")))?;
+    Ok(Value::Text(String::from_utf8_lossy(bytes).into_owned()))
 }
 
 /// Spaces stand between values of which neither is a text.
@@ -125,7 +206,10 @@ fn printed(args: &[Value]) -> String {
         if at > 0 && !is_text(value) && !is_text(&args[at - 1]) {
             out.push(' ');
         }
-        out.push_str(&shown(value));
+        match value {
+            Value::Nil => out.push_str("<nil>"),
+            _ => out.push_str(&shown(value)),
+        }
     }
     out
 }
@@ -138,6 +222,7 @@ fn index(args: Vec<Value>) -> Result<Value, String> {
             (Value::Labels(labels), Value::Text(name)) => {
                 Value::Text(labels.get(&name).cloned().unwrap_or_default())
             }
+            (Value::Map(map), Value::Text(name)) => map.get(&name).cloned().unwrap_or(Value::Nil),
             (Value::List(list), Value::Whole(at)) => {
                 let found = usize::try_from(at).ok().and_then(|at| list.into_iter().nth(at));
                 found.ok_or_else(|| format!("error calling index: index out of range: {at}"))?
@@ -161,7 +246,11 @@ fn sort_by_label(name: String, args: Vec<Value>) -> Option<Value> {
 fn title(text: &str) -> String {
     let mut before = ' ';
     let each = text.chars().map(|c| {
-        let first = !before.is_alphanumeric() && before != '_' && before != '\'';
+        // Signs beyond ASCII end no word.
+        let first = match before.is_ascii() {
+            true => !before.is_ascii_alphanumeric() && before != '_',
+            false => before.is_whitespace(),
+        };
         before = c;
         if first { c.to_uppercase().collect::<String>() } else { c.to_string() }
     });
@@ -183,7 +272,8 @@ fn strip_domain(host: &str) -> String {
     if bare.parse::<std::net::IpAddr>().is_ok() {
         return host.to_owned();
     }
-    let port = &host[bare.len().min(host.len())..];
+    // Nothing is left of a port that is empty.
+    let port = host.get(bare.len()..).filter(|port| port.len() > 1).unwrap_or_default();
     format!("{}{port}", bare.split('.').next().unwrap_or(bare))
 }
 
@@ -196,7 +286,16 @@ fn escaped(how: &str, text: &str) -> String {
             .replace('<', "&lt;")
             .replace('>', "&gt;")
             .replace('"', "&#34;"),
-        "js" => text.replace('\\', "\\\\").replace('\'', "\\'").replace('"', "\\\""),
+        "js" => text.chars().fold(String::new(), |mut out, c| {
+            match c {
+                '\\' | '\'' | '"' => out.extend(['\\', c]),
+                '<' | '>' | '&' | '=' | '\0'..' ' => {
+                    out.push_str(&format!("\\u{:04X}", u32::from(c)));
+                }
+                c => out.push(c),
+            }
+            out
+        }),
         _ => text.to_owned(),
     }
 }
@@ -264,19 +363,28 @@ fn humanize_duration(value: f64) -> String {
     }
 }
 
-fn humanize_timestamp(value: f64) -> String {
-    if !value.is_finite() {
-        return general(value, 4);
-    }
-    let nanos = (value * 1e9) as i128;
-    let Ok(time) = jiff::Timestamp::from_nanosecond(nanos) else { return general(value, 4) };
+/// A time as Go prints it. Prometheus knows no parts of a millisecond, and no time that has too many
+/// nanoseconds since 1970 for 64 bits.
+fn time(name: &str, value: f64) -> Result<String, String> {
+    let nanos = value * 1e9;
+    let time = match nanos.abs() <= i64::MAX as f64 {
+        true => jiff::Timestamp::from_millisecond(nanos as i64 / 1_000_000).ok(),
+        false => None,
+    };
+    let Some(time) = time else {
+        let value = shown(&Value::Number(value));
+        return Err(format!(
+            "error calling {name}: {value} cannot be represented as a nanoseconds timestamp since it \
+             overflows int64"
+        ));
+    };
     let civil = jiff::tz::Offset::UTC.to_datetime(time);
     let (date, fraction) = (civil.date(), civil.subsec_nanosecond());
     let fraction = match fraction {
         0 => String::new(),
         nanos => format!(".{}", format!("{nanos:09}").trim_end_matches('0')),
     };
-    format!(
+    Ok(format!(
         "{:04}-{:02}-{:02} {:02}:{:02}:{:02}{fraction} +0000 UTC",
         date.year(),
         date.month(),
@@ -284,7 +392,7 @@ fn humanize_timestamp(value: f64) -> String {
         civil.hour(),
         civil.minute(),
         civil.second()
-    )
+    ))
 }
 
 /// A pattern that stays small when it is compiled.

@@ -2,6 +2,7 @@
 
 use super::value::{LONGEST, Value};
 use crate::query::float::shortest;
+use crate::query::quote::{quoted, quoted_char};
 
 /// A float as `%.{digits}g` writes it.
 pub(super) fn general(value: f64, digits: usize) -> String {
@@ -49,6 +50,10 @@ pub(super) fn shown(value: &Value) -> String {
         Value::List(list) => {
             format!("[{}]", list.iter().map(shown).collect::<Vec<_>>().join(" "))
         }
+        Value::Map(map) => {
+            let pairs: Vec<String> = map.iter().map(|(n, v)| format!("{n}:{}", shown(v))).collect();
+            format!("map[{}]", pairs.join(" "))
+        }
         Value::Sample(labels, value) => {
             let labels = shown(&Value::Labels(labels.clone()));
             format!("{{{labels} {}}}", shortest(*value))
@@ -57,12 +62,13 @@ pub(super) fn shown(value: &Value) -> String {
 }
 
 /// What stands between `%` and the verb.
-#[derive(Default)]
+#[derive(Default, Clone, Copy)]
 struct Flags {
     minus: bool,
     plus: bool,
     zero: bool,
     space: bool,
+    sharp: bool,
     width: Option<usize>,
     places: Option<usize>,
 }
@@ -90,7 +96,7 @@ pub(super) fn printf(format: &str, args: &[Value]) -> String {
                 '+' => flags.plus = true,
                 '0' => flags.zero = true,
                 ' ' => flags.space = true,
-                '#' => {}
+                '#' => flags.sharp = true,
                 _ => break,
             }
             chars.next();
@@ -118,7 +124,7 @@ pub(super) fn printf(format: &str, args: &[Value]) -> String {
                     out.push(verb);
                     out.push_str("(MISSING)");
                 }
-                Some(value) => pad(&mut out, &one(verb, value, &flags), &flags),
+                Some(value) => out.push_str(&one(verb, value, &flags)),
             },
         }
     }
@@ -129,7 +135,8 @@ pub(super) fn printf(format: &str, args: &[Value]) -> String {
     out
 }
 
-fn kind(value: &Value) -> &'static str {
+/// The type of a value, as Go calls it.
+pub(super) fn kind(value: &Value) -> &'static str {
     match value {
         Value::Nil => "<nil>",
         Value::Bool(_) => "bool",
@@ -137,77 +144,138 @@ fn kind(value: &Value) -> &'static str {
         Value::Number(_) => "float64",
         Value::Text(_) => "string",
         Value::Labels(_) => "map[string]string",
+        Value::Map(_) => "map[string]interface {}",
         Value::List(_) => "template.queryResult",
         Value::Sample(..) => "*template.sample",
     }
 }
 
-fn one(verb: char, value: &Value, flags: &Flags) -> String {
-    let signed = |text: String| match text.starts_with(['-', '+']) {
-        false if flags.plus => format!("+{text}"),
-        false if flags.space => format!(" {text}"),
-        _ => text,
-    };
-    let inf = |value: f64, text: String| match value == f64::INFINITY {
-        true if !flags.plus => text.trim_start_matches('+').to_owned(),
-        _ => text,
-    };
-    let bad = || format!("%!{verb}({}={})", kind(value), shown(value));
-    match (verb, value) {
-        ('v', Value::Number(number)) => match flags.places {
-            Some(places) => signed(general(*number, places.max(1))),
-            None => signed(shortest(*number)),
-        },
-        ('v', _) => shown(value),
-        ('s', Value::Text(text)) => match flags.places {
-            Some(most) => text.chars().take(most).collect(),
-            None => text.clone(),
-        },
-        ('s', Value::Labels(_) | Value::List(_)) => shown(value),
-        ('q', Value::Text(text)) => crate::query::quote::quoted(text),
-        ('d', Value::Whole(number)) => signed(number.to_string()),
-        ('x', Value::Whole(number)) => format!("{number:x}"),
-        ('X', Value::Whole(number)) => format!("{number:X}"),
-        ('o', Value::Whole(number)) => format!("{number:o}"),
-        ('b', Value::Whole(number)) => format!("{number:b}"),
-        ('c', Value::Whole(number)) => {
-            u32::try_from(*number).ok().and_then(char::from_u32).unwrap_or('\u{fffd}').to_string()
+impl Flags {
+    /// Zeros fill the width.
+    fn zeros(&self) -> bool {
+        self.zero && !self.minus
+    }
+
+    fn sign(&self, negative: bool) -> &'static str {
+        match negative {
+            true => "-",
+            false if self.plus => "+",
+            false if self.space => " ",
+            false => "",
         }
-        ('x', Value::Text(text)) => text.bytes().map(|b| format!("{b:02x}")).collect(),
-        ('t', Value::Bool(value)) => value.to_string(),
-        ('f' | 'F', Value::Number(number)) if number.is_finite() => {
-            signed(format!("{number:.*}", flags.places.unwrap_or(6)))
-        }
-        ('e', Value::Number(number)) if number.is_finite() => {
-            let text = format!("{number:.*e}", flags.places.unwrap_or(6));
-            let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
-            signed(with_exponent(mantissa, exponent.parse().unwrap_or(0)))
-        }
-        ('g', Value::Number(number)) => match flags.places {
-            Some(places) => signed(general(*number, places.max(1))),
-            None => signed(shortest(*number)),
-        },
-        ('f' | 'F' | 'e', Value::Number(number)) => inf(*number, general(*number, 1)),
-        ('T', _) => kind(value).to_owned(),
-        _ => bad(),
     }
 }
 
-fn pad(out: &mut String, text: &str, flags: &Flags) {
-    let missing = flags.width.unwrap_or(0).saturating_sub(text.chars().count());
-    if flags.minus {
-        out.push_str(text);
-        out.extend(std::iter::repeat_n(' ', missing));
-    } else if flags.zero && missing > 0 {
-        let (sign, digits) = match text.strip_prefix(['-', '+']) {
-            Some(digits) => text.split_at(text.len() - digits.len()),
-            None => ("", text),
-        };
-        out.push_str(sign);
-        out.extend(std::iter::repeat_n('0', missing));
-        out.push_str(digits);
-    } else {
-        out.extend(std::iter::repeat_n(' ', missing));
-        out.push_str(text);
+fn one(verb: char, value: &Value, flags: &Flags) -> String {
+    match (verb, value) {
+        // A plus means something else to `%v`.
+        ('v', _) => plain(value, &Flags { plus: false, ..*flags }),
+        (_, _) if is_of(verb, value) => plain(value, flags),
+        ('T', _) => padded(kind(value), flags),
+        ('s', Value::Labels(_) | Value::Map(_) | Value::List(_)) => shown(value),
+        ('q', Value::Text(text)) => padded(&quoted(text), flags),
+        ('q', Value::Labels(labels)) => {
+            let pairs = labels.iter().map(|(n, v)| format!("{}:{}", quoted(n), quoted(v)));
+            format!("map[{}]", pairs.collect::<Vec<_>>().join(" "))
+        }
+        ('x', Value::Text(text)) => {
+            padded(&text.bytes().map(|b| format!("{b:02x}")).collect::<String>(), flags)
+        }
+        ('X', Value::Text(text)) => {
+            padded(&text.bytes().map(|b| format!("{b:02X}")).collect::<String>(), flags)
+        }
+        ('x' | 'X' | 'o' | 'b', Value::Whole(number)) => {
+            let bare = number.unsigned_abs();
+            let (prefix, digits) = match verb {
+                'x' => ("0x", format!("{bare:x}")),
+                'X' => ("0X", format!("{bare:X}")),
+                'o' => ("0", format!("{bare:o}")),
+                _ => ("0b", format!("{bare:b}")),
+            };
+            whole(*number, if flags.sharp { prefix } else { "" }, &digits, flags)
+        }
+        ('c', Value::Whole(number)) => padded(&character(*number).to_string(), flags),
+        ('q', Value::Whole(number)) => padded(&quoted_char(character(*number)), flags),
+        ('U', Value::Whole(number)) => padded(&format!("U+{:04X}", *number as u64), flags),
+        ('e' | 'E' | 'f' | 'F' | 'g' | 'G', Value::Number(number)) => float(verb, *number, flags),
+        (_, Value::Nil) => format!("%!{verb}(<nil>)"),
+        _ => format!("%!{verb}({}={})", kind(value), plain(value, flags)),
     }
+}
+
+/// Whether a verb writes a value as it is.
+fn is_of(verb: char, value: &Value) -> bool {
+    match value {
+        Value::Text(_) => verb == 's',
+        Value::Bool(_) => verb == 't',
+        Value::Whole(_) => verb == 'd',
+        _ => false,
+    }
+}
+
+/// A value as it is.
+fn plain(value: &Value, flags: &Flags) -> String {
+    match value {
+        Value::Nil => padded("<nil>", flags),
+        Value::Bool(value) => padded(&value.to_string(), flags),
+        Value::Whole(number) => whole(*number, "", &number.unsigned_abs().to_string(), flags),
+        Value::Number(number) => float('g', *number, flags),
+        Value::Text(text) => {
+            let most = flags.places.unwrap_or(usize::MAX);
+            let text: String = text.chars().take(most).collect();
+            padded(&if flags.sharp { quoted(&text) } else { text }, flags)
+        }
+        _ => shown(value),
+    }
+}
+
+fn character(number: i64) -> char {
+    u32::try_from(number).ok().and_then(char::from_u32).unwrap_or('\u{fffd}')
+}
+
+/// A whole number of these digits. Where places are given, zeros fill those and blanks the width.
+fn whole(number: i64, prefix: &str, digits: &str, flags: &Flags) -> String {
+    let sign = flags.sign(number < 0);
+    let least = match (flags.places, flags.width) {
+        (Some(places), _) => places,
+        (None, Some(width)) if flags.zeros() => width.saturating_sub(sign.len()),
+        _ => 0,
+    };
+    let text = format!("{sign}{prefix}{digits:0>least$}");
+    padded(&text, &Flags { zero: false, ..*flags })
+}
+
+fn float(verb: char, number: f64, flags: &Flags) -> String {
+    let bare = number.abs();
+    let text = match (verb, flags.places) {
+        _ if number.is_nan() => "NaN".to_owned(),
+        _ if number.is_infinite() => "Inf".to_owned(),
+        ('f' | 'F', places) => format!("{bare:.*}", places.unwrap_or(6)),
+        ('e' | 'E', places) => {
+            let text = format!("{bare:.*e}", places.unwrap_or(6));
+            let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+            with_exponent(mantissa, exponent.parse().unwrap_or(0))
+        }
+        (_, Some(places)) => general(bare, places.max(1)),
+        (_, None) => shortest(bare),
+    };
+    let text =
+        if matches!(verb, 'E' | 'G') && number.is_finite() { text.to_uppercase() } else { text };
+    let sign = match flags.sign(number.is_sign_negative() && !number.is_nan()) {
+        "" if number.is_infinite() => "+",
+        sign => sign,
+    };
+    if flags.zeros() && number.is_finite() {
+        let digits = flags.width.unwrap_or(0).saturating_sub(sign.len());
+        return format!("{sign}{text:0>digits$}");
+    }
+    let blank = if number.is_finite() { flags.zero } else { false };
+    padded(&format!("{sign}{text}"), &Flags { zero: blank, ..*flags })
+}
+
+/// Fills the width: with blanks, or with zeros where Go does that to texts, too.
+fn padded(text: &str, flags: &Flags) -> String {
+    let missing = flags.width.unwrap_or(0).saturating_sub(text.chars().count());
+    let fill = if flags.zeros() { "0" } else { " " }.repeat(missing);
+    if flags.minus { format!("{text}{fill}") } else { format!("{fill}{text}") }
 }

@@ -10,6 +10,8 @@ const DEEPEST: usize = 32;
 pub(super) enum Piece {
     Text(String),
     Show(Pipe),
+    /// `$x := …`, which holds within its block, and `$x = …`.
+    Declare(String, Pipe),
     Set(String, Pipe),
     If {
         pipe: Pipe,
@@ -54,6 +56,7 @@ enum Token {
     Text(String),
     Number(String),
     Sign(char),
+    Declare,
     Set,
 }
 
@@ -152,7 +155,7 @@ fn tokens(text: &str) -> Result<(Vec<Token>, &str, bool), String> {
                 end + 1
             }
             ':' if rest.starts_with(":=") => {
-                out.push(Token::Set);
+                out.push(Token::Declare);
                 2
             }
             '|' | '(' | ')' | ',' | '=' => {
@@ -277,14 +280,15 @@ impl Parser<'_> {
 fn shown(tokens: &[Token]) -> Result<Piece, String> {
     let (mut vars, pipe) = assigned(tokens)?;
     Ok(match vars.pop() {
-        Some(var) => Piece::Set(var, pipe),
+        Some(var) if tokens.contains(&Token::Set) => Piece::Set(var, pipe),
+        Some(var) => Piece::Declare(var, pipe),
         None => Piece::Show(pipe),
     })
 }
 
 /// `$a, $b := pipe`
 fn assigned(tokens: &[Token]) -> Result<(Vec<String>, Pipe), String> {
-    let Some(at) = tokens.iter().position(|t| *t == Token::Set) else {
+    let Some(at) = tokens.iter().position(|t| matches!(t, Token::Set | Token::Declare)) else {
         return Ok((Vec::new(), pipe(tokens)?));
     };
     let mut vars = Vec::new();
@@ -341,11 +345,9 @@ fn commands(tokens: &[Token], at: &mut usize, level: usize) -> Result<Pipe, Stri
                 Operand::Dot(first.into_iter().chain(fields(tokens, at)).collect())
             }
             Token::Text(text) => Operand::Text(text.clone()),
-            Token::Number(text) => match (text.parse::<i64>(), text.parse::<f64>()) {
-                (Ok(number), _) => Operand::Whole(number),
-                (_, Ok(number)) => Operand::Number(number),
-                _ => return Err(format!("bad number syntax: {text:?}")),
-            },
+            Token::Number(text) => {
+                number(text).ok_or_else(|| format!("bad number syntax: {text:?}"))?
+            }
             Token::Word(word) => match word.as_str() {
                 "true" => Operand::Bool(true),
                 "false" => Operand::Bool(false),
@@ -353,7 +355,7 @@ fn commands(tokens: &[Token], at: &mut usize, level: usize) -> Result<Pipe, Stri
                 _ => Operand::Function(word.clone()),
             },
             Token::Sign(c) => return Err(format!("unexpected {c:?}")),
-            Token::Set => return Err("unexpected :=".to_owned()),
+            Token::Set | Token::Declare => return Err("unexpected :=".to_owned()),
         };
         command.push(operand);
     }
@@ -362,6 +364,25 @@ fn commands(tokens: &[Token], at: &mut usize, level: usize) -> Result<Pipe, Stri
     }
     pipe.push(command);
     Ok(pipe)
+}
+
+/// A number as Go writes it in its sources.
+fn number(text: &str) -> Option<Operand> {
+    let digits = text.replace('_', "");
+    let (sign, bare) = match digits.strip_prefix('-') {
+        Some(bare) => ("-", bare),
+        None => ("", digits.strip_prefix('+').unwrap_or(&digits)),
+    };
+    let radix = match bare.get(..2) {
+        Some("0x" | "0X") => 16,
+        Some("0b" | "0B") => 2,
+        Some("0o" | "0O") => 8,
+        _ => {
+            let whole = digits.parse().ok().map(Operand::Whole);
+            return whole.or_else(|| digits.parse().ok().map(Operand::Number));
+        }
+    };
+    i64::from_str_radix(&format!("{sign}{}", &bare[2..]), radix).ok().map(Operand::Whole)
 }
 
 /// The fields that hang on what stands before them.

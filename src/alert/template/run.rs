@@ -29,22 +29,35 @@ pub struct Scope<'a> {
     pub value: f64,
     /// `query`
     pub query: Ask<'a>,
+    /// `$externalLabels`, `$externalURL`
+    pub outside: &'a Outside,
+}
+
+/// What templates see of the Prometheus that evaluates them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Outside {
+    /// Labels for those who get alerts from several of them.
+    pub labels: Labels,
+    /// The address under which others reach it; empty: none.
+    pub url: String,
 }
 
 /// Fills a template. Fails with a sentence.
 pub fn expand(text: &str, scope: &Scope<'_>) -> Result<String, String> {
     let pieces = parse(text)?;
     let labels = of_labels(scope.labels);
+    let external = of_labels(&scope.outside.labels);
+    let url = scope.outside.url.clone();
     let root: BTreeMap<&str, Value> = BTreeMap::from([
         ("Labels", Value::Labels(labels.clone())),
-        ("ExternalLabels", Value::Labels(BTreeMap::new())),
-        ("ExternalURL", Value::Text(String::new())),
+        ("ExternalLabels", Value::Labels(external.clone())),
+        ("ExternalURL", Value::Text(url.clone())),
         ("Value", Value::Number(scope.value)),
     ]);
     let vars = vec![
         ("labels".to_owned(), Value::Labels(labels)),
-        ("externalLabels".to_owned(), Value::Labels(BTreeMap::new())),
-        ("externalURL".to_owned(), Value::Text(String::new())),
+        ("externalLabels".to_owned(), Value::Labels(external)),
+        ("externalURL".to_owned(), Value::Text(url)),
         ("value".to_owned(), Value::Number(scope.value)),
     ];
     let mut run = Run { scope, root, vars, out: String::new(), left: MOST };
@@ -75,12 +88,14 @@ impl Run<'_> {
                     let value = self.pipe(pipe, dot)?;
                     self.write(&shown(&value))?;
                 }
+                Piece::Declare(name, pipe) => {
+                    let value = self.pipe(pipe, dot)?;
+                    self.vars.push((name.clone(), value));
+                }
                 Piece::Set(name, pipe) => {
                     let value = self.pipe(pipe, dot)?;
-                    match self.vars.iter_mut().rev().find(|(known, _)| known == name) {
-                        Some((_, known)) => *known = value,
-                        None => self.vars.push((name.clone(), value)),
-                    }
+                    let known = self.vars.iter_mut().rev().find(|(known, _)| known == name);
+                    known.ok_or_else(|| format!("undefined variable \"${name}\""))?.1 = value;
                 }
                 Piece::If { pipe, var, then, other, with } => {
                     let value = self.pipe(pipe, dot)?;
@@ -104,6 +119,9 @@ impl Run<'_> {
                         Value::Labels(labels) => {
                             let text = |(n, v)| (Value::Text(n), Value::Text(v));
                             labels.into_iter().map(text).collect()
+                        }
+                        Value::Map(map) => {
+                            map.into_iter().map(|(n, v)| (Value::Text(n), v)).collect()
                         }
                         Value::Nil => Vec::new(),
                         other => return Err(format!("range can't iterate over {}", shown(&other))),
@@ -162,6 +180,9 @@ impl Run<'_> {
         dot: Option<&Value>,
     ) -> Result<Value, String> {
         let Some((first, rest)) = command.split_first() else { return Ok(Value::Nil) };
+        if *first == Operand::Nil {
+            return Err("nil is not a command".to_owned());
+        }
         let Operand::Function(name) = first else {
             if !rest.is_empty() || piped.is_some() {
                 return Err("can't give argument to non-function".to_owned());
@@ -197,6 +218,9 @@ impl Run<'_> {
             let list = Value::List(found.into_iter().map(sample).collect());
             return self.paid(list);
         }
+        if name == "externalURL" && args.is_empty() {
+            return Ok(Value::Text(self.scope.outside.url.clone()));
+        }
         let value = call(name, args)?;
         if matches!(&value, Value::Text(text) if text.len() > LONGEST) {
             return Err(too_long());
@@ -206,6 +230,9 @@ impl Run<'_> {
 
     fn operand(&mut self, operand: &Operand, dot: Option<&Value>) -> Result<Value, String> {
         let value = match operand {
+            Operand::Function(name) if name == "externalURL" => {
+                Value::Text(self.scope.outside.url.clone())
+            }
             Operand::Function(name) => call(name, Vec::new())?,
             Operand::Whole(number) => Value::Whole(*number),
             Operand::Number(number) => Value::Number(*number),
@@ -232,7 +259,11 @@ impl Run<'_> {
 
     /// A field of what a template is given.
     fn top(&self, path: &[String]) -> Result<Value, String> {
-        let Some((first, rest)) = path.split_first() else { return Ok(Value::Nil) };
+        let Some((first, rest)) = path.split_first() else {
+            let root = |name: &str| self.root.get(name).map(shown).unwrap_or_default();
+            let fields = ["Labels", "ExternalLabels", "ExternalURL", "Value"].map(root);
+            return Ok(Value::Text(format!("{{{}}}", fields.join(" "))));
+        };
         let value = self.root.get(first.as_str());
         field(value.cloned().ok_or_else(|| format!("can't evaluate field {first}"))?, rest)
     }
@@ -245,6 +276,7 @@ fn field(mut value: Value, path: &[String]) -> Result<Value, String> {
             (Value::Labels(labels), name) => {
                 Value::Text(labels.get(name).cloned().unwrap_or_default())
             }
+            (Value::Map(map), name) => map.get(name).cloned().unwrap_or(Value::Nil),
             (Value::Sample(labels, _), "Labels") => Value::Labels(labels),
             (Value::Sample(_, value), "Value") => Value::Number(value),
             (other, name) => {

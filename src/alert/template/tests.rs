@@ -16,7 +16,8 @@ fn filled(text: &str, value: f64) -> String {
         ]),
         _ => Ok(Vec::new()),
     };
-    let scope = Scope { labels: &labels, value, query: &ask };
+    let outside = Outside::default();
+    let scope = Scope { labels: &labels, value, query: &ask, outside: &outside };
     expand(text, &scope).unwrap_or_else(|why| format!("error: {why}"))
 }
 

@@ -27,6 +27,8 @@ pub enum Value {
     Labels(BTreeMap<String, String>),
     /// What `query` returns, and lists of arguments.
     List(Vec<Value>),
+    /// Values by name: what `args` returns.
+    Map(BTreeMap<String, Value>),
     /// One element of what `query` returns.
     Sample(BTreeMap<String, String>, f64),
 }
@@ -43,6 +45,7 @@ impl Value {
             Self::Text(text) => text.len() / 16,
             Self::Labels(labels) | Self::Sample(labels, _) => pairs(labels),
             Self::List(list) => list.iter().map(Self::weight).sum(),
+            Self::Map(map) => map.values().map(|value| 1 + value.weight()).sum(),
         }
     }
 
@@ -56,6 +59,7 @@ impl Value {
             Self::Text(text) => !text.is_empty(),
             Self::Labels(labels) => !labels.is_empty(),
             Self::List(list) => !list.is_empty(),
+            Self::Map(map) => !map.is_empty(),
             Self::Sample(..) => true,
         }
     }

@@ -4,6 +4,7 @@
 //! Each case is a test of a file that expects what plimsoll says; promtool accepts the whole file or not.
 //! `PROMTOOL_CASES` says how many; without promtool the test passes.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::process::Command;
 
@@ -179,35 +180,206 @@ fn ask_promtool(cases: usize, seed: u64) {
     for from in (0..cases).step_by(A_FILE) {
         let made: Vec<Case> =
             (from..cases.min(from + A_FILE)).map(|n| case(&mut random, n)).collect();
-        let dir = tempfile::tempdir().expect("a folder");
-        let rules: String = made.iter().map(|case| case.rule.as_str()).collect();
-        let rules = format!("groups:\n- name: g\n  rules:\n{rules}");
-        std::fs::write(dir.path().join("rules.yml"), rules).expect("a file");
-        let tests: String = (from..).zip(&made).map(|(n, case)| test(case, n)).collect();
-        let tests = format!("rule_files: [rules.yml]\nevaluation_interval: 1m\ntests:\n{tests}");
-        let path = dir.path().join("tests.yml");
-        std::fs::write(&path, tests).expect("a file");
-        let answer = Command::new("promtool").args(["test", "rules"]).arg(&path).output();
-        let answer = answer.expect("it was there before");
-        if !answer.status.success() {
-            let said = String::from_utf8_lossy(&answer.stderr).into_owned()
-                + &String::from_utf8_lossy(&answer.stdout);
-            let first: String = said.chars().take(2_000).collect();
-            let name = first.split("alertname: A").nth(1).and_then(|t| t.split(',').next());
-            let number = name.and_then(|n| n.parse::<usize>().ok()).unwrap_or(from);
-            let case = &made[(number - from).min(made.len() - 1)];
-            panic!(
-                "promtool says otherwise (seed {seed}):\n{first}\n{}\n{:?}",
-                case.rule, case.series
-            );
-        }
+        accepted(&made, from);
     }
+}
+
+/// promtool has to accept what plimsoll says of these cases; the first one's number is `from`.
+fn accepted(made: &[Case], from: usize) {
+    let dir = tempfile::tempdir().expect("a folder");
+    let rules: String = made.iter().map(|case| case.rule.as_str()).collect();
+    let rules = format!("groups:\n- name: g\n  rules:\n{rules}");
+    std::fs::write(dir.path().join("rules.yml"), rules).expect("a file");
+    let tests: String = (from..).zip(made).map(|(n, case)| test(case, n)).collect();
+    let tests = format!("rule_files: [rules.yml]\nevaluation_interval: 1m\ntests:\n{tests}");
+    let path = dir.path().join("tests.yml");
+    std::fs::write(&path, tests).expect("a file");
+    let answer = Command::new("promtool").args(["test", "rules"]).arg(&path).output();
+    let answer = answer.expect("it was there before");
+    if answer.status.success() {
+        return;
+    }
+    let said = String::from_utf8_lossy(&answer.stderr).into_owned()
+        + &String::from_utf8_lossy(&answer.stdout);
+    if let Some(differs) = first_difference(&said) {
+        panic!("promtool fills a template otherwise: {differs}");
+    }
+    let first: String = said.chars().take(2_000).collect();
+    let name = first.split("alertname: A").nth(1).and_then(|t| t.split(',').next());
+    let number = name.and_then(|n| n.parse::<usize>().ok()).unwrap_or(from);
+    let case = &made[(number - from).min(made.len() - 1)];
+    panic!("promtool says otherwise:\n{first}\n{}\n{:?}", case.rule, case.series);
+}
+
+/// The annotations that promtool expected and did not find, and what it got.
+fn first_difference(said: &str) -> Option<String> {
+    let pairs = |mark: &str| -> BTreeMap<String, String> {
+        let part = said.split(mark).nth(1).unwrap_or_default();
+        let part = part.split("Annotations:{").nth(1).unwrap_or_default();
+        let part = part.split("\"}").next().unwrap_or_default();
+        let each = part.split("\", ").filter_map(|pair| pair.split_once("=\""));
+        each.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+    };
+    let (ours, theirs) = (pairs("exp:["), pairs("got:["));
+    let differ = ours.iter().filter(|(name, value)| theirs.get(*name) != Some(*value));
+    let lines: Vec<String> =
+        differ.map(|(name, value)| format!("{name}: {value} | {:?}", theirs.get(name))).collect();
+    (!lines.is_empty()).then(|| lines.join("\n"))
 }
 
 #[test]
 fn promtool_says_the_same_of_generated_rules() {
     let cases = std::env::var("PROMTOOL_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(80);
     ask_promtool(cases, 88_172_645_463_325_252);
+}
+
+/// Templates of annotations, each with many inputs.
+fn templates() -> Vec<String> {
+    let numbers = [
+        "0",
+        "1",
+        "-1",
+        "0.5",
+        "12.345",
+        "59.9",
+        "60",
+        "61.5",
+        "999.9999",
+        "1000",
+        "1023",
+        "1024",
+        "1025",
+        "3599",
+        "3600",
+        "3661",
+        "86399",
+        "86400",
+        "90061.7",
+        "1e6",
+        "2559384123",
+        "1e9",
+        "1e15",
+        "1e24",
+        "1e30",
+        "-1234567",
+        "-90061",
+        "0.001",
+        "0.00001",
+        "1e-9",
+        "1e-27",
+        "33.333333",
+        "1435065584.128",
+        "1700000000.5",
+        "9.9995",
+        "NaN",
+        "+Inf",
+        "-Inf",
+    ];
+    let texts = [
+        "",
+        "a",
+        "a b-c",
+        "Foo.BAR",
+        "\u{fc}n\u{ef}",
+        "x:9100",
+        "10.0.0.1:9100",
+        "host.example.org:90",
+        "host:",
+        "[::1]:90",
+        "::1",
+        "a<b>&'=",
+        "http://x/y?z=1&w=2 3",
+        "a_b'c d",
+        "1h30m",
+    ];
+    let formats = [
+        "%v", "%.2f", "%g", "%e", "%8.3f", "%d", "%s", "%.0f", "%.3g", "%06.1f", "%-9.2f|",
+        "%+.1f", "% .1f", "%G", "%E", "%q", "%t", "%5d", "%05d", "%%", "%.1f%%", "%f %f", "%T",
+        "%c", "%o", "%6.2f%s", "%.1e", "%z", "%", "%.f", "%.5v", "%+v", "%+d", "%5.1s|", "%-5s|",
+    ];
+    let mut all = Vec::new();
+    // Beyond 64 bits Go's whole numbers are those of the processor; so they are left out.
+    let fits = |name: &str, number: &str| match number.parse::<f64>() {
+        Ok(value) if value.is_finite() => match name {
+            "humanizeDuration" => value.abs() < 9e18,
+            "humanizeTimestamp" => value.abs() < 9e9,
+            _ => true,
+        },
+        _ => true,
+    };
+    for name in
+        ["humanize", "humanize1024", "humanizeDuration", "humanizePercentage", "humanizeTimestamp"]
+    {
+        let numbers = numbers.iter().filter(|number| fits(name, number));
+        all.extend(numbers.map(|number| format!("{{{{ {name} \"{number}\" }}}}")));
+    }
+    for name in [
+        "title",
+        "toUpper",
+        "toLower",
+        "stripPort",
+        "stripDomain",
+        "safeHtml",
+        "html",
+        "js",
+        "urlquery",
+        "graphLink",
+        "tableLink",
+        "len",
+        "print",
+        "printf \"%q\"",
+        "printf \"%x\"",
+        "printf \"%X\"",
+        "not",
+    ] {
+        all.extend(texts.iter().map(|text| format!("{{{{ {name} \"{text}\" }}}}")));
+    }
+    let values = ["1.5", "42", "\"abc\"", "true", "1e21", "0.000001", "-3.14159", "-7", "$value"];
+    for format in formats {
+        all.extend(values.map(|value| format!("{{{{ printf \"{format}\" {value} }}}}")));
+    }
+    for period in ["1h", "1m30s", "10s", "5ms", "1d", "1w", "1y", "0"] {
+        all.push(format!("{{{{ parseDuration \"{period}\" | humanizeDuration }}}}"));
+    }
+    let others = r#"{{ $labels }}|{{ .Labels }}|{{ $labels.alertname }}{{ $labels.__name__ }}|{{ $labels.missing }}
+        {{ . }}|{{ .Value }}|{{ $value | printf "%.3f" }}|{{ $labels.severity }}
+        {{ range $k, $v := $labels }}{{ $k }}={{ $v }};{{ end }}{{ range $labels }}{{ . }};{{ end }}{{ len $labels }}
+        {{ with $labels.i }}<{{ . }}>{{ end }}{{ with $labels.zz }}x{{ else }}none{{ end }}
+        {{ with query "m" }}{{ . | first | value }}{{ end }}{{ query "m" | first | label "i" }}
+        {{ range query "m" | sortByLabel "i" }}{{ . }}{{ .Labels.i }}={{ .Value }};{{ end }}{{ query "m" | len }}
+        {{ (query "m" | first).Labels.i }}{{ if not (query "nothing") }}none{{ end }}
+        {{ gt $value 1.0 }}{{ lt 1 2 }}{{ eq "a" "b" "a" }}{{ ne 1 2 }}{{ le 1.5 1.5 }}{{ ge "b" "a" }}{{ eq true true }}
+        {{ and 1 0 }}{{ or 0 "x" }}{{ and 1 2 3 }}{{ or "" "" }}{{ not 0 }}
+        {{ print 1 2 "a" 3 4 nil }}|{{ println 1 2 | len }}|{{ 1.0 }}|{{ 1e21 }}|{{ 0x1F }}|{{ 1_000 }}|{{ `raw` }}
+        {{ args "a" 2 }}{{ (args "a" "b").arg1 }}{{ args 1 2 | len }}{{ range args 1 2 }}{{ . }},{{ end }}
+        {{ reReplaceAll "a(.)" "<$1>" "abac" }}{{ reReplaceAll "(?P<x>a)" "${x}$x1" "aab" }}{{ match "^a.c$" "abc" }}
+        {{ slice "abcdef" 1 3 }}{{ slice "abc" 1 }}|{{ toTime 1.5 }}|{{ html "a" "b" }}{{ js 5.5 }}{{ urlquery 5 }}
+        {{ $x := 5 }}{{ if true }}{{ $x := 6 }}{{ $x }}{{ end }}{{ $x }}{{ if true }}{{ $x = 7 }}{{ end }}{{ $x }}
+        {{- "a" -}}  b  {{- "c" }}{{/* c */}}{{- /* c */ -}}x
+        {{ if and (gt $value 1.0) (lt $value 2.0) }}in{{ else if true }}out{{ end }}
+        {{ $labels.i | toUpper | printf "%s!" }}{{ "a" | printf "%s-%s" "b" }}{{ printf "%q" $labels }}"#;
+    all.extend(others.lines().map(|line| line.trim_start().to_owned()));
+    all
+}
+
+#[test]
+fn promtool_fills_templates_the_same() {
+    if Command::new("promtool").arg("--version").output().is_err() {
+        return;
+    }
+    let templates = templates();
+    assert!(templates.len() > 500, "{}", templates.len());
+    let each: Vec<String> =
+        (0..).zip(&templates).map(|(n, text)| format!("t{n}: {}", quoted(text))).collect();
+    // The name stays and a label is replaced: neither changes what templates see.
+    let rule = format!(
+        "  - alert: A0\n    expr: m > 5\n    labels: {{severity: page, i: '<{{{{ $labels.i }}}}>'}}\n    \
+         annotations:\n      {}\n",
+        each.join("\n      ")
+    );
+    let series = [("m{i=\"a\",severity=\"own\"}", "_ 7.25x90"), ("m{i=\"b\"}", "_ 2.5x90")];
+    let series = series.map(|(name, values)| (name.to_owned(), values.to_owned())).to_vec();
+    accepted(&[Case { rule, series }], 0);
 }
 
 /// Files of tests that other projects have, with their rules beside them: `UNIT_TESTS` names them, with

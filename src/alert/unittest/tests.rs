@@ -89,6 +89,37 @@ fn what_is_expected_wrongly_fails_with_its_line() {
 }
 
 #[test]
+fn a_test_with_native_histograms_is_told_and_the_others_run() {
+    let histogram = "- name: native\n  input_series:\n  - series: h\n    \
+                     values: '{{schema:1 sum:3 count:22 buckets:[5 10 7]}}x10'\n";
+    let said = failures(&format!("{TESTS}{histogram}"));
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(
+        said[0].contains(": native: this test is not run: it has a native histogram"),
+        "{said:?}"
+    );
+    let expected = TESTS.replace("value: 18}", "histogram: '{{schema:1}}'}");
+    let said = failures(&expected);
+    assert!(said.len() == 1 && said[0].contains("both: this test is not run"), "{said:?}");
+    let wrong = TESTS.replace("value: 18", "value: 19");
+    assert_eq!(failures(&format!("{wrong}{histogram}")).len(), 2, "the others run");
+}
+
+#[test]
+fn labels_and_address_from_outside_reach_the_templates() {
+    let rules = RULES.replace(
+        "{{ $labels.i }} is at {{ $value }}",
+        "{{ $externalLabels.env }} {{ externalURL }} {{ .ExternalLabels }}",
+    );
+    let tests = "tests:\n- external_labels: {env: test}\n  external_url: http://x/y\n  input_series:\n  \
+                 - {series: x, values: 9x9}\n  alert_rule_test:\n  - eval_time: 5m\n    alertname: High\n    \
+                 exp_alerts:\n    - exp_labels: {severity: page, alertname: High}\n      \
+                 exp_annotations: {summary: 'test http://x/y map[env:test]'}\n";
+    let groups = files::read(&rules).expect("right");
+    assert_eq!(run(&read(tests).expect("right"), &groups), []);
+}
+
+#[test]
 fn values_are_written_in_short() {
     let some = |list: &[f64]| list.iter().map(|v| Some(*v)).collect::<Vec<_>>();
     let values = |text| super::values(text, 9);

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use super::{Alerting, channel_settings};
-use crate::alert::{self, Measure, Rule, RuleShown, Shown, Stand, State, Withheld, host_of};
+use crate::alert::files::Recording;
+use crate::alert::{
+    self, Measure, RecordShown, Rule, RuleShown, Shown, Stand, State, Withheld, host_of,
+};
 use crate::collect::JOB;
 use crate::model::{Identity, Kind, Labels, Series, SeriesRef, Severity, Unit, format_duration};
 use crate::notify::ChannelSettings;
@@ -30,6 +33,7 @@ impl Alerting {
             judged_at: self.judge.judged_until(),
             alerts,
             rules: self.judge.reports().map(|report| rule_shown(&report, &settings)).collect(),
+            records: self.judge.recordings().map(|report| record_shown(&report)).collect(),
             silences: silences.filter(|row| row.ends_at.is_none_or(|ends| ends > now)).collect(),
             channels: self.post.delivery().stand(),
         };
@@ -118,6 +122,20 @@ fn rule_shown(report: &alert::Report<'_>, settings: &Arc<ChannelSettings>) -> Ru
         labels: pairs(&rule.labels),
         annotations: pairs(&rule.annotations),
         to: rule.to.iter().map(|to| crate::notify::redacted(to, settings)).collect(),
+        file: rule.file.to_string(),
+        error: report.error.map(str::to_owned),
+        evaluated_at: report.evaluated_at,
+        took: report.took.as_secs_f64(),
+    }
+}
+
+fn record_shown(report: &alert::Report<'_, Recording>) -> RecordShown {
+    let rule = report.rule;
+    let label = |(name, value): &(Box<str>, Box<str>)| (name.to_string(), value.to_string());
+    RecordShown {
+        name: rule.name.to_string(),
+        expr: rule.query.text.to_string(),
+        labels: rule.labels.iter().map(label).collect(),
         file: rule.file.to_string(),
         error: report.error.map(str::to_owned),
         evaluated_at: report.evaluated_at,

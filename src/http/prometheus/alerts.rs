@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::status::say;
 use super::{Ask, Notes};
-use crate::alert::{RuleShown, Shown, Stand};
+use crate::alert::{RecordShown, RuleShown, Shown, Stand};
 use crate::http::error::ApiError;
 use crate::http::time::rfc3339;
 use crate::query::parse_selector;
@@ -47,23 +47,29 @@ pub(super) fn rules(ask: &Ask<'_>, out: &mut String) -> Result<Notes, ApiError> 
     let stand = ask.api.state().alerts.now();
     let every = ask.api.state().config.now().interval.as_ms();
     let names: Vec<&str> = ask.params.all("rule_name[]").collect();
-    let fits = |rule: &&RuleShown| {
-        let label = |name: &str| rule.labels.iter().find(|(n, _)| n == name);
+    let fits = |rule: &str, labels: &[(String, String)]| {
+        let label = |name: &str| labels.iter().find(|(n, _)| n == name);
         let all = |group: &Vec<crate::query::matcher::Matcher>| {
             group.iter().all(|m| m.matches(label(m.name()).map_or("", |(_, v)| v)))
         };
-        (names.is_empty() || names.contains(&&*rule.alertname))
+        (names.is_empty() || names.contains(&rule))
             && (matchers.is_empty() || matchers.iter().any(all))
     };
     let mut files: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
     let (in_files, in_groups): (Vec<&str>, Vec<&str>) =
         (ask.params.all("file[]").collect(), ask.params.all("rule_group[]").collect());
-    let stands_in = |rule: &&RuleShown| {
-        (in_files.is_empty() || in_files.contains(&&*rule.file))
-            && (in_groups.is_empty() || in_groups.contains(&group_of(&rule.file)))
+    let stands_in = |file: &str| {
+        (in_files.is_empty() || in_files.contains(&file))
+            && (in_groups.is_empty() || in_groups.contains(&group_of(file)))
     };
-    let wanted = stand.rules.iter().filter(fits).filter(stands_in);
-    for rule in wanted.filter(|_| kind != "record") {
+    let recording = stand.records.iter().filter(|_| kind != "alert");
+    let recording = recording.filter(|rule| stands_in(&rule.file));
+    for rule in recording.filter(|rule| fits(&rule.name, &rule.labels)) {
+        files.entry(&rule.file).or_default().push(recorded(rule));
+    }
+    let alerting = stand.rules.iter().filter(|_| kind != "record");
+    let alerting = alerting.filter(|rule| stands_in(&rule.file));
+    for rule in alerting.filter(|rule| fits(&rule.alertname, &rule.labels)) {
         let of_rule = |shown: &&Shown| shown.alert.rule == rule.name;
         let alerts: Vec<&Shown> = stand.alerts.iter().filter(of_rule).collect();
         files.entry(&rule.file).or_default().push(one(rule, &alerts, exclude));
@@ -128,11 +134,7 @@ fn one(rule: &RuleShown, alerts: &[&Shown], exclude: bool) -> Value {
         "labels": object(&rule.labels),
         "annotations": object(&rule.annotations),
         "alerts": if exclude { Vec::new() } else { list },
-        "health": match (&rule.error, rule.evaluated_at) {
-            (Some(_), _) => "err",
-            (None, Some(_)) => "ok",
-            (None, None) => "unknown",
-        },
+        "health": health(rule.error.as_deref(), rule.evaluated_at),
         "evaluationTime": rule.took,
         "lastEvaluation": rule.evaluated_at.map_or_else(never, rfc3339),
         "type": "alerting",
@@ -141,6 +143,30 @@ fn one(rule: &RuleShown, alerts: &[&Shown], exclude: bool) -> Value {
         out["lastError"] = json!(error);
     }
     out
+}
+
+fn recorded(rule: &RecordShown) -> Value {
+    let mut out = json!({
+        "name": rule.name,
+        "query": rule.expr,
+        "labels": object(&rule.labels),
+        "health": health(rule.error.as_deref(), rule.evaluated_at),
+        "evaluationTime": rule.took,
+        "lastEvaluation": rule.evaluated_at.map_or_else(never, rfc3339),
+        "type": "recording",
+    });
+    if let Some(error) = &rule.error {
+        out["lastError"] = json!(error);
+    }
+    out
+}
+
+fn health(error: Option<&str>, evaluated_at: Option<i64>) -> &'static str {
+    match (error, evaluated_at) {
+        (Some(_), _) => "err",
+        (None, Some(_)) => "ok",
+        (None, None) => "unknown",
+    }
 }
 
 fn rule_of<'s>(stand: &'s Stand, shown: &Shown) -> Option<&'s RuleShown> {
