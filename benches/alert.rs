@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use plimsoll::alert::replay::{Span, replay};
-use plimsoll::alert::{Judge, Rule, RuleText, defaults};
+use plimsoll::alert::{Cause, Judge, Rule, RuleText, defaults};
 use plimsoll::model::{Identity, Labels, Registry, Series, SeriesRef};
 use plimsoll::pipeline::{Batch, Source};
 use plimsoll::query::budget::Budget;
@@ -152,7 +152,8 @@ fn main() {
         for pass in 0..passes + 8 {
             let at = commit(&mut store);
             let before = cpu();
-            let done = judge.pass(at, &reader, &catalog, limits, &[]).expect("readable");
+            let done =
+                judge.pass(Cause::Beat, at, &reader, &catalog, limits, &[]).expect("readable");
             let took = cpu() - before;
             assert!(done.errors.is_empty() && done.changes.is_empty(), "{done:?}");
             match pass {

@@ -7,7 +7,7 @@
 //!   judge.load(stored_alerts, judged_until);
 //!   // after each commit:
 //!   let catalog = watched.look(reader, inode)?;
-//!   judge.pass(at, reader, catalog, limits, given)
+//!   judge.pass(Cause::Beat, at, reader, catalog, limits, given)
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -40,6 +40,15 @@ const FORECAST_MS: i64 = 600_000;
 
 /// More alerts of one rule than this are not kept: the rule is a mistake.
 pub const MOST_ALERTS: usize = 5_000;
+
+/// The reason for a pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// A beat was committed, or should have been.
+    Beat,
+    /// Samples of senders or plugins were committed between two beats. Recording rules wait for the beat.
+    Push,
+}
 
 /// A pass over all rules.
 #[derive(Debug, Default)]
@@ -254,30 +263,7 @@ impl Judge {
     /// newest samples in memory. Fails where the file cannot be read at all; then nothing has changed.
     pub fn pass(
         &mut self,
-        at: i64,
-        reader: &Reader,
-        catalog: &Catalog,
-        limits: Limits<'_>,
-        given: Given<'_>,
-    ) -> Result<Pass, SqlError> {
-        self.pass_of(Which::All, at, reader, catalog, limits, given)
-    }
-
-    /// Judges between two beats, like [`Judge::pass`]. Recording rules wait for the next beat.
-    pub fn pass_between(
-        &mut self,
-        at: i64,
-        reader: &Reader,
-        catalog: &Catalog,
-        limits: Limits<'_>,
-        given: Given<'_>,
-    ) -> Result<Pass, SqlError> {
-        self.pass_of(Which::Alerts, at, reader, catalog, limits, given)
-    }
-
-    fn pass_of(
-        &mut self,
-        which: Which,
+        cause: Cause,
         at: i64,
         reader: &Reader,
         catalog: &Catalog,
@@ -294,7 +280,7 @@ impl Judge {
             judged.lookback_ms = recent.gap_ms(number) * 5 / 2;
         }
         let store = StoreSource::new(reader, catalog).within(limits);
-        let pass = self.pass_over_which(which, at, &recent.source(&store), limits, given);
+        let pass = self.judge_all(cause, at, &recent.source(&store), limits, given);
         self.recent = recent;
         Ok(pass)
     }
@@ -308,12 +294,12 @@ impl Judge {
         limits: Limits<'_>,
         given: Given<'_>,
     ) -> Pass {
-        self.pass_over_which(Which::All, at, source, limits, given)
+        self.judge_all(Cause::Beat, at, source, limits, given)
     }
 
-    fn pass_over_which(
+    fn judge_all(
         &mut self,
-        which: Which,
+        cause: Cause,
         at: i64,
         source: &dyn Source,
         limits: Limits<'_>,
@@ -323,7 +309,7 @@ impl Judge {
         for number in 0..self.rules.len() {
             self.judge(number, at, source, limits, given, &mut pass);
         }
-        if which == Which::All {
+        if cause == Cause::Beat {
             for recorded in &mut self.records {
                 let (samples, wrong) = record(recorded, at, source, limits, &mut self.written);
                 pass.samples.extend(samples);
@@ -417,7 +403,8 @@ impl Judge {
             return;
         }
         let step = machine.step(rule, now, &elements);
-        let results = results(rule, &elements);
+        let results =
+            if step.changed.is_empty() { HashMap::new() } else { results(rule, &elements) };
         for id in &step.changed {
             if let Some(alert) = machine.alert_mut(*id) {
                 say(rule, alert, results.get(id).copied(), &look);
@@ -463,14 +450,6 @@ impl Judge {
         }
         self.told = told;
     }
-}
-
-/// Which rules a pass evaluates.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Which {
-    All,
-    /// Those that fire.
-    Alerts,
 }
 
 /// Alerts that are open and about things that are not there any more: nothing is wrong with those.

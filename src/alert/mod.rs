@@ -56,7 +56,7 @@ pub mod when;
 
 pub use defaults::{Limits, default_names, defaults, defaults_at};
 pub use instance::{Change, Instance, State, Turn};
-pub use judge::{Judge, Pass, Report};
+pub use judge::{Cause, Judge, Pass, Report};
 pub use peace::{Quiet, Withheld, host_of};
 pub use recent::Recent;
 pub use record::{Extra, Record, Told};

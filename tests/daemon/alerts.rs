@@ -12,6 +12,10 @@ fn a_receiver_is_named_and_hears_of_it_at_once() {
     assert!(said.contains("nobody is told"), "{said}");
     let why = folder.ask(&["alert", "to", "nfty:x"]).refused();
     assert!(why.contains("is `ntfy:` meant?"), "{why}");
+    let words = ["alert", "to", "exec:/bin/true", "--config", "no/such/plimsoll.toml"];
+    let mut elsewhere = std::process::Command::new(PLIMSOLL);
+    let nowhere = run(elsewhere.args(words).current_dir(folder.path())).refused();
+    assert!(nowhere.contains("there is no such folder"), "{nowhere}");
     // The test comes right behind the reload, and is sent by the running daemon.
     for target in ["exec:/bin/true", "exec:/bin/cat"] {
         let said = folder.ask(&["alert", "to", target]).well();

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use plimsoll::alert::{
-    Change, Extra, Facts, Instance, Judge, Judged, Rule, Teller, Turn, defaults_at,
+    Cause, Change, Extra, Facts, Instance, Judge, Judged, Rule, Teller, Turn, defaults_at,
 };
 use plimsoll::model::{Labels, Registry, Severity, Unit};
 use plimsoll::notify::outbox::{Name, Outbox, Settings, Step};
@@ -280,7 +280,8 @@ impl Scene {
             ),
         ];
         let at = self.now.wall;
-        let pass = self.judge.pass(at, reader, &self.catalog, Limits::default(), &given);
+        let pass =
+            self.judge.pass(Cause::Beat, at, reader, &self.catalog, Limits::default(), &given);
         let pass = pass.expect("readable");
         assert!(pass.errors.is_empty(), "{:?}", pass.errors);
         let judged = Judged {

@@ -301,7 +301,9 @@ fn memory_says_what_the_file_says() {
         if !catalog.is_current(&reader).expect("readable") {
             catalog = Catalog::read(&reader).expect("readable");
         }
-        let one = memory.pass(at, &reader, &catalog, Limits::default(), &[]).expect("readable");
+        let one = memory
+            .pass(Cause::Beat, at, &reader, &catalog, Limits::default(), &[])
+            .expect("readable");
         for (mine, known) in file.rules.iter_mut().zip(&memory.rules) {
             mine.lookback_ms = known.lookback_ms;
         }

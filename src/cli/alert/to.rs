@@ -57,10 +57,14 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     };
     let text = edit::set(&config.text, &path.to_string_lossy(), "alerts", "to", &value)?;
     write(&path, &text).with_context(|| {
-        format!(
-            "cannot write {}; run this as a user who may, for example with sudo",
-            path.display()
-        )
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let hint = if folder.is_some_and(|folder| !folder.exists()) {
+            "there is no such folder: `plimsoll install` makes that of the service, and --config names \
+             another file"
+        } else {
+            "run this as a user who may, for example with sudo"
+        };
+        format!("cannot write {}; {hint}", path.display())
     })?;
     let mut out = stdout();
     let shown: Vec<String> = all.iter().map(|to| notify::redacted(to, &settings)).collect();

@@ -1,5 +1,6 @@
-//! daemon: the thread that judges. The writer wakes it after each commit of readings, and of pushed
-//! samples where people have rules of their own; it judges them by the rules, writes what became of them, and hands what is to be told to the delivery.
+//! daemon: the thread that judges. The writer wakes it after each commit of readings, and of pushed samples
+//! where people have rules of their own. It judges them by the rules, writes the new state of the alerts,
+//! and hands the messages to the delivery.
 //!
 //! ```text
 //!   writer -> Committed -> judge: rules -> changes -> teller: notes -> delivery -> receivers
@@ -29,7 +30,7 @@ use tokio::sync::oneshot;
 
 use super::shared::Shared;
 use crate::alert::names::Watched;
-use crate::alert::{Command, Judge, Judged, Quiet, Shelf, Teller, Way, Weekly};
+use crate::alert::{Cause, Command, Judge, Judged, Quiet, Shelf, Teller, Way, Weekly};
 use crate::config::Config;
 use crate::model::Severity;
 use crate::notify::{Delivery, DeliverySettings};
@@ -119,15 +120,6 @@ pub struct Alerting {
     heeds_pushes: bool,
     /// When receivers that forget what fires were told it last, ms since boot.
     said_again: HashMap<String, i64>,
-}
-
-/// What a pass is made for.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Cause {
-    /// A beat was committed, or should have been.
-    Beat,
-    /// Samples of senders or plugins were committed.
-    Push,
 }
 
 impl Alerting {
@@ -265,10 +257,7 @@ impl Alerting {
         let watched = &mut self.watched;
         let pass = self.shared.desk.files().with_reader(|reader, inode| {
             let catalog = watched.look(reader, inode).map_err(|e| Unreadable(e.to_string()))?;
-            let pass = match cause {
-                Cause::Beat => judge.pass(at, reader, catalog, limits, &given),
-                Cause::Push => judge.pass_between(at, reader, catalog, limits, &given),
-            };
+            let pass = judge.pass(cause, at, reader, catalog, limits, &given);
             pass.map_err(|e| Unreadable(e.to_string()))
         });
         let pass = match pass {

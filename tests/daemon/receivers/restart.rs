@@ -1,5 +1,6 @@
 //! Alertmanager with a daemon: it keeps alerts in its memory only, so after its own restart it has to be
-//! told again. plimsoll does that each minute, so ci/torture/receivers asks for it.
+//! told again. plimsoll does that each minute, and a new daemon tells nothing for a minute, so
+//! ci/torture/receivers runs it.
 
 use std::net::TcpListener;
 use std::path::Path;
@@ -50,7 +51,7 @@ fn alert(port: u16, name: &str) -> Result<Value, String> {
 }
 
 #[test]
-#[ignore = "takes a minute: ci/torture/receivers runs it"]
+#[ignore = "takes two minutes: ci/torture/receivers runs it"]
 fn alertmanager_is_told_again_after_its_own_restart() {
     let free = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = free.local_addr().expect("bound").port();
